@@ -1,0 +1,44 @@
+"""Progress and cancellation: the only things that the core and a user interface share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+Progress = Callable[[int, int, str], None]
+"""Called as ``progress(done, total, message)`` while work goes on, from the thread that works."""
+
+
+class Cancelled(Exception):
+    """The user cancelled; nothing was written and no result exists."""
+
+
+class CancelToken:
+    """A flag that one thread raises and the working thread looks at between its steps."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        """Ask the work to stop at its next step."""
+        self._event.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._event.is_set()
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `Cancelled` if `cancel` was called."""
+        if self.cancelled:
+            raise Cancelled("cancelled")
+
+
+def report(
+    progress: Progress | None, cancel: CancelToken | None, done: int, total: int, message: str = ""
+) -> None:
+    """Tell `progress` how far the work is and stop it if `cancel` was raised."""
+    if cancel is not None:
+        cancel.raise_if_cancelled()
+    if progress is not None:
+        progress(done, total, message)
