@@ -1,0 +1,44 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check
+
+BIN := .venv/bin
+
+# What the user may say on the command line; the scripts read it from the environment.
+IMAGE ?=
+ARGS ?=
+PYTHON ?=
+TORCH ?=
+export PYTHON TORCH
+
+help: ## Show this list.
+	@echo "make demo                    set up, then simulate, restore, segment and localize SrTiO3 [001]"
+	@echo "make demo IMAGE=my.tif       set up, then do the same on an image of yours (PNG, TIFF, dm3, dm4, emd, ser, mrc)"
+	@echo "make demo ARGS=--no-window   the demo without a window"
+	@echo "make test                    set up, then run all tests (ARGS are passed to pytest)"
+	@echo "make check                   set up, then lint, check formats, types, layers and the manifest"
+	@echo "make setup                   only set up"
+	@echo
+	@echo "PYTHON=python3.12 chooses the interpreter (3.11 or newer)."
+	@echo "TORCH=torch installs the default build of PyTorch, with CUDA on Linux, instead of the CPU build."
+
+setup: ## Create .venv with everything the demo and the tests need.
+	@scripts/setup.sh
+
+demo: ## Run the main job on a simulated image or on IMAGE.
+	@scripts/setup.sh demo
+	@$(BIN)/napari-atomseg demo $(if $(IMAGE),"$(IMAGE)") $(ARGS)
+
+test: ## Run all tests.
+	@scripts/setup.sh test
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: ## Lint, formats, types, layers, manifest.
+	@scripts/setup.sh check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	QT_QPA_PLATFORM=offscreen $(BIN)/npe2 validate napari-atomseg --imports
