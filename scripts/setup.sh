@@ -112,7 +112,7 @@ create_venv() {
     "$python" -m venv --clear $venv
   elif "$python" -m pip --version >/dev/null 2>&1; then
     "$python" -m venv --clear --without-pip $venv
-    "$python" -m pip --python $py install -q pip
+    "$python" -m pip --python $py install -qq pip
   else
     fail "Python cannot create virtual environments here: please install its venv module and run this again"
   fi
@@ -141,9 +141,9 @@ install_torch() {
   if [ -n "${TORCH:-}" ]; then
     if [ "$(cat $asked 2>/dev/null)" = "$TORCH" ] && has_torch; then return 0; fi
     say "installing PyTorch as asked: $TORCH"
-    if has_torch; then pip uninstall -q -y torch; fi
+    if has_torch; then pip uninstall -qq -y torch; fi
     # shellcheck disable=SC2086
-    pip install -q $TORCH
+    pip install -qq $TORCH
     echo "$TORCH" >$asked
     return 0
   fi
@@ -151,15 +151,15 @@ install_torch() {
   say "installing PyTorch $torch_version, CPU build (some 200 MB; TORCH=torch asks for another build)"
   # PyPI has the CPU build for macOS and Windows only; elsewhere it carries the local version +cpu.
   if [ "$(uname -s)" != Linux ]; then
-    pip install -q torch==$torch_version
-  elif pip install -q torch==$torch_version+cpu 2>/dev/null; then
+    pip install -qq torch==$torch_version
+  elif pip install -qq torch==$torch_version+cpu 2>/dev/null; then
     say "found it in the package index configured for pip"
-  elif pip install -q --retries 1 --timeout 30 --extra-index-url $torch_cpu_index \
+  elif pip install -qq --retries 1 --timeout 30 --extra-index-url $torch_cpu_index \
     torch==$torch_version+cpu 2>/dev/null; then
     say "took it from $torch_cpu_index"
   else
     say "$torch_cpu_index cannot be reached: taking the default build, which can be several GB"
-    pip install -q torch==$torch_version
+    pip install -qq torch==$torch_version
   fi
 }
 
@@ -168,8 +168,8 @@ install_packages() {
   wanted=$(requirements_hash)
   if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted $PWD" ]; then return 0; fi
   say "installing napari-atomseg with napari and the $group tools (a few minutes the first time)"
-  pip install -q --upgrade 'pip>=25.1'
-  pip install -q --editable '.[all,em]' --group "$group"
+  pip install -qq --upgrade 'pip>=25.1'
+  pip install -qq --editable '.[all,em]' --group "$group"
   echo "$wanted $PWD" >"$stamp"
 }
 

@@ -1,0 +1,79 @@
+"""Images against the image that they should be."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from skimage.metrics import structural_similarity
+
+Image = NDArray[np.float64]
+
+
+def psnr(image: ArrayLike, truth: ArrayLike, affine: bool = False) -> float:
+    """Peak signal-to-noise ratio in dB, 20 log10(range of truth / rms error).
+
+    Parameters
+    ----------
+    image, truth : arrays of one shape; NaN pixels of either are left out.
+    affine : first fit ``a * image + b`` to `truth` by least squares, so that images in arbitrary
+        units of intensity can be compared.
+
+    Returns
+    -------
+    Infinite where the images agree exactly; NaN where `truth` is constant.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or no pixel is finite in both.
+    """
+    tested, known = _pair(image, truth)
+    valid = np.isfinite(tested) & np.isfinite(known)
+    if not valid.any():
+        raise ValueError("image and truth share no finite pixel")
+    if affine:
+        tested = _matched(tested, known, valid)
+    error = float(np.sqrt(np.mean((tested - known)[valid] ** 2)))
+    span = float(np.ptp(known[valid]))
+    if span == 0.0:
+        return float("nan")
+    return float("inf") if error == 0.0 else 20.0 * float(np.log10(span / error))
+
+
+def ssim(image: ArrayLike, truth: ArrayLike, affine: bool = False) -> float:
+    """Structural similarity (Wang et al. 2004) of two finite 2-D images, at most 1.
+
+    Parameters
+    ----------
+    image, truth : (H, W), at least 7 × 7.
+    affine : as in `psnr`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a pixel is not finite or `truth` is constant.
+    """
+    tested, known = _pair(image, truth)
+    valid = np.isfinite(tested) & np.isfinite(known)
+    if not valid.all():
+        raise ValueError("image and truth must be finite everywhere")
+    if np.ptp(known) == 0.0:
+        raise ValueError("truth must not be constant")
+    if affine:
+        tested = _matched(tested, known, valid)
+    return float(structural_similarity(tested, known, data_range=np.ptp(known)))
+
+
+def _pair(image: ArrayLike, truth: ArrayLike) -> tuple[Image, Image]:
+    tested, known = np.asarray(image, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    if tested.shape != known.shape:
+        raise ValueError(f"image has shape {tested.shape} but truth has shape {known.shape}")
+    return tested, known
+
+
+def _matched(tested: Image, known: Image, valid: NDArray[np.bool_]) -> Image:
+    offset, target = tested[valid].mean(), known[valid].mean()
+    variance = np.mean((tested[valid] - offset) ** 2)
+    covariance = np.mean((tested[valid] - offset) * (known[valid] - target))
+    gain = covariance / variance if variance > 0 else 0.0
+    return gain * (tested - offset) + target

@@ -1,0 +1,108 @@
+"""Columns from a column map: Otsu's threshold, connected components, splitting, centroids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.feature import peak_local_max
+from skimage.filters import threshold_otsu
+from skimage.measure import label
+from skimage.morphology import h_maxima
+from skimage.segmentation import watershed
+
+Image = NDArray[np.float32]
+Labels = NDArray[np.int32]
+
+LOWEST_THRESHOLD = 0.25
+"""A map is probability-like: below this, a map without columns would be read as full of them."""
+HIGHEST_THRESHOLD = 0.5
+"""What is more probable than not is a column, however bright its neighbours are."""
+PROMINENCE = 0.1
+"""How far a peak must stand above the saddle to a higher one to be a column of its own."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Columns of one image: positions (N,) in pixels, `score` (N,) in 0..1, `labels` (H, W).
+
+    Column k (from 0) is the region ``labels == k + 1``; columns run in reading order.
+    """
+
+    y: NDArray[np.float64]
+    x: NDArray[np.float64]
+    score: NDArray[np.float64]
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+def columns_from_map(column_map: Image) -> Detections:
+    """Find the columns of a map.
+
+    Parameters
+    ----------
+    column_map : (H, W) probability-like, in 0..1; NaN reads as 0.
+
+    Returns
+    -------
+    Detections whose positions are the map-weighted centroids of the regions above the threshold,
+    and whose scores are the map's peaks there. Regions with several peaks are divided by watershed.
+    """
+    clean = np.clip(np.nan_to_num(column_map), 0.0, 1.0).astype(np.float32)
+    above = clean > _threshold(clean)
+    regions = label(above, connectivity=1)
+    markers = _markers(clean, regions)
+    labels = watershed(-clean, markers, mask=above).astype(np.int32)
+    count = int(labels.max(initial=0))
+    numbers = np.arange(1, count + 1)
+    if count == 0:
+        return Detections(np.zeros(0), np.zeros(0), np.zeros(0), labels)
+    y, x = np.array(ndimage.center_of_mass(clean, labels, numbers)).T
+    score = np.asarray(ndimage.maximum(clean, labels, numbers), dtype=np.float64)
+    return Detections(y, x, score, labels)
+
+
+def _threshold(column_map: Image) -> float:
+    if np.ptp(column_map) == 0.0:
+        return HIGHEST_THRESHOLD
+    otsu = float(threshold_otsu(column_map))
+    return float(np.clip(otsu, LOWEST_THRESHOLD, HIGHEST_THRESHOLD))
+
+
+def _markers(column_map: Image, regions: Labels) -> Labels:
+    """One marker a column: the whole of a simple region, the prominent peaks of the others."""
+    markers: Labels = regions.astype(np.int32)
+    peaks = peak_local_max(column_map, min_distance=1, labels=regions, exclude_border=False)
+    peaks_in = np.bincount(regions[tuple(peaks.T)], minlength=int(regions.max(initial=0)) + 1)
+    boxes = ndimage.find_objects(regions)
+    top = int(regions.max(initial=0))
+    for number in np.flatnonzero(peaks_in > 1):
+        box = boxes[number - 1]
+        inside = regions[box] == number
+        parts, count = _prominent_peaks(np.where(inside, column_map[box], 0.0))
+        if count > 1:
+            crop = markers[box]
+            crop[inside] = 0
+            crop[parts > 0] = parts[parts > 0] + top
+            top += count
+    return _in_reading_order(markers)
+
+
+def _prominent_peaks(region: Image) -> tuple[Labels, int]:
+    framed = np.pad(region, 1)
+    tops = h_maxima(framed, PROMINENCE)[1:-1, 1:-1]
+    parts, count = label(tops & (region > 0), connectivity=2, return_num=True)
+    return parts, count
+
+
+def _in_reading_order(markers: Labels) -> Labels:
+    numbers, first = np.unique(markers, return_index=True)
+    first = first[numbers > 0]
+    numbers = numbers[numbers > 0]
+    order = np.zeros(int(markers.max(initial=0)) + 1, dtype=np.int32)
+    order[numbers[np.argsort(first)]] = np.arange(1, len(numbers) + 1)
+    return order[markers]

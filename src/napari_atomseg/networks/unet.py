@@ -1,0 +1,83 @@
+"""A compact U-Net: residual blocks, a space-to-depth stem, one output channel a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+
+class Block(nn.Module):
+    """Two 3×3 convolutions with a residual connection."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        self.second = nn.Conv2d(channels_out, channels_out, 3, padding=1)
+        same = channels_in == channels_out
+        self.shortcut = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = functional.relu(self.first(x))
+        return functional.relu(self.second(inner) + self.shortcut(x))
+
+
+class UNet(nn.Module):
+    """(B, channels_in, H, W) → (B, channels_out, H, W) for any H and W.
+
+    The image is folded `stem`×`stem` into channels before the first convolution and unfolded after
+    the last, which quarters the cost at no loss of detail. The last `channels_out` maps come from
+    a linear layer in full precision; what they mean is the caller's business.
+
+    Parameters
+    ----------
+    channels_in, channels_out : image channels in, maps out.
+    widths : channels of each level; each level halves the resolution.
+    stem : side of the space-to-depth fold.
+    """
+
+    def __init__(
+        self,
+        channels_in: int = 1,
+        channels_out: int = 1,
+        widths: Sequence[int] = (32, 64, 128, 192),
+        stem: int = 2,
+    ) -> None:
+        super().__init__()
+        self.stem = stem
+        self.stride = stem * 2 ** (len(widths) - 1)
+        fold = stem * stem
+        self.entry = nn.Conv2d(channels_in * fold, widths[0], 3, padding=1)
+        before = [widths[0], *widths[:-1]]
+        self.encoder = nn.ModuleList(Block(a, b) for a, b in zip(before, widths, strict=True))
+        self.decoder = nn.ModuleList(
+            Block(shallow + deep, shallow)
+            for shallow, deep in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.exit = nn.Conv2d(widths[0], channels_out * fold, 3, padding=1)
+        nn.init.zeros_(self.exit.weight)
+        nn.init.zeros_(self.exit.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        x = self._pad(x)
+        x = self.entry(functional.pixel_unshuffle(x, self.stem))
+        shallow: list[Tensor] = []
+        for level, block in enumerate(self.encoder):
+            x = block(functional.avg_pool2d(x, 2) if level else x)
+            shallow.append(x)
+        for level in reversed(range(len(self.decoder))):
+            x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = self.decoder[level](torch.cat([x, shallow[level]], dim=1))
+        with torch.autocast(x.device.type, enabled=False):
+            x = functional.pixel_shuffle(self.exit(x.float()), self.stem)
+        return x[..., :height, :width]
+
+    def _pad(self, x: Tensor) -> Tensor:
+        """Pad bottom and right to a multiple of the stride, by reflection where it fits."""
+        height, width = x.shape[-2:]
+        bottom, right = -height % self.stride, -width % self.stride
+        mode = "reflect" if bottom < height and right < width else "replicate"
+        return functional.pad(x, (0, right, 0, bottom), mode=mode)

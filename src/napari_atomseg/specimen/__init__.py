@@ -1,0 +1,19 @@
+"""What stands under the beam: crystals, their projected columns, random lattices and shapes."""
+
+from napari_atomseg.specimen.crystals import crystals, get_crystal
+from napari_atomseg.specimen.lattice import Columns, ColumnLattice, project
+from napari_atomseg.specimen.random_lattice import random_lattice, random_points
+from napari_atomseg.specimen.resolve import resolve_columns
+from napari_atomseg.specimen.thickness import Thickness
+
+__all__ = [
+    "ColumnLattice",
+    "Columns",
+    "Thickness",
+    "crystals",
+    "get_crystal",
+    "project",
+    "random_lattice",
+    "random_points",
+    "resolve_columns",
+]
