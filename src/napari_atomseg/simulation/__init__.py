@@ -1,8 +1,19 @@
 """Simulation: recipe → scene → batch of images with ground truth."""
 
+from napari_atomseg.simulation.api import Simulation, simulate
 from napari_atomseg.simulation.draw import draw_scene
 from napari_atomseg.simulation.recipe import SimulationRecipe
 from napari_atomseg.simulation.render import Batch, render
 from napari_atomseg.simulation.scene import Background, Noise, Scene
 
-__all__ = ["Background", "Batch", "Noise", "Scene", "SimulationRecipe", "draw_scene", "render"]
+__all__ = [
+    "Background",
+    "Batch",
+    "Noise",
+    "Scene",
+    "Simulation",
+    "SimulationRecipe",
+    "draw_scene",
+    "render",
+    "simulate",
+]

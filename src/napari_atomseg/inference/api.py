@@ -1,0 +1,167 @@
+"""Public functions of inference: predict and restore."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_atomseg import weights
+from napari_atomseg.inference.arrays import Image, as_frames
+from napari_atomseg.inference.predictor import Predictor
+from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
+from napari_atomseg.networks.tasks import RESTORATION
+from napari_atomseg.progress import CancelToken, Progress, report
+
+CONTRASTS = ("auto", "bright", "dark")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Maps of an image and how they were made.
+
+    Attributes
+    ----------
+    maps : float32 array of the image's shape for each task.
+    spacing : column spacing in pixels by which the scale was chosen.
+    contrast : "bright" or "dark" columns.
+    model, sha256 : name of the model and hash of its file.
+    settings : the arguments, for provenance.
+    """
+
+    maps: dict[str, Image]
+    spacing: float
+    contrast: str
+    model: str
+    sha256: str
+    settings: dict[str, Any]
+
+
+def predict(
+    image: Any,
+    tasks: Sequence[str] = ("denoise",),
+    *,
+    model: str | Path | None = None,
+    sampling: float | tuple[float, float] | None = None,
+    contrast: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    tile_size: int = 1024,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> Prediction:
+    """Apply a model to an image or stack.
+
+    Parameters
+    ----------
+    image : (..., H, W) real numbers; the frames of a stack are treated alike.
+    tasks : names among the model's tasks.
+    model : name, path of a weights file, or None for the default.
+    sampling : Å a pixel; guides the estimate of the columns' scale, and may be unknown.
+    contrast : "bright" or "dark" columns; "auto" looks.
+    device, precision, tile_size : see `Predictor`.
+
+    Returns
+    -------
+    Prediction. Restored maps have the intensity scale of the image and, but for removed
+    backgrounds, its offset; `column_map` and `column_mask` are probabilities.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is wrong; the message names it.
+    WeightsError
+        The model's file cannot be used.
+    Cancelled
+        `cancel` was raised.
+    """
+    if contrast not in CONTRASTS:
+        raise ValueError(f"contrast={contrast!r}; choose one of {', '.join(CONTRASTS)}")
+    frames, shape = as_frames(image)
+    pixel = _mean_sampling(sampling)
+    path = weights.resolve(model)
+    predictor = _predictor(str(path), path.stat().st_mtime_ns, device, precision, tile_size)
+    unknown = [task for task in tasks if task not in predictor.card.tasks]
+    if unknown:
+        known = ", ".join(predictor.card.tasks)
+        raise ValueError(f"task {unknown[0]!r} is not one of model {predictor.card.name}: {known}")
+    middle = frames[len(frames) // 2]
+    spacing = estimate_spacing(middle, pixel)
+    if contrast == "auto":
+        contrast = guess_contrast(middle, spacing)
+    sign = -1.0 if contrast == "dark" else 1.0
+    maps = {task: np.empty(frames.shape, np.float32) for task in tasks}
+    for index, frame in enumerate(frames):
+
+        def of_frame(done: int, total: int, message: str, index: int = index) -> None:
+            report(progress, cancel, index * total + done, len(frames) * total, message)
+
+        planes = predictor.maps(sign * frame, tuple(tasks), spacing, of_frame, cancel)
+        for task, plane in planes.items():
+            maps[task][index] = sign * plane if task in RESTORATION else plane
+    settings = {
+        "tasks": list(tasks),
+        "sampling": sampling,
+        "contrast": contrast,
+        "precision": precision,
+        "tile_size": tile_size,
+        "device": str(predictor.device),
+    }
+    return Prediction(
+        {task: stack.reshape(shape) for task, stack in maps.items()},
+        spacing,
+        contrast,
+        predictor.card.name,
+        weights.sha256(path),
+        settings,
+    )
+
+
+def restore(
+    image: Any,
+    task: str = "denoise",
+    model: str | Path | None = None,
+    sampling: float | tuple[float, float] | None = None,
+    **options: Any,
+) -> Any:
+    """Restore an image or stack.
+
+    Parameters
+    ----------
+    image : (..., H, W); a dask array stays lazy and is restored frame by frame when computed.
+    task : "denoise", "denoise_background" or "superresolution".
+    model, sampling, options : see `predict`.
+
+    Returns
+    -------
+    float32 array of the image's shape, on the image's intensity scale.
+    """
+    if task not in RESTORATION:
+        raise ValueError(f"task={task!r}; choose one of {', '.join(RESTORATION)}")
+    if hasattr(image, "dask"):
+        whole = image.rechunk({**dict.fromkeys(range(image.ndim - 2), 1), -2: -1, -1: -1})
+        return whole.map_blocks(
+            restore, task, model, sampling, dtype=np.float32, meta=np.empty((0,) * image.ndim, np.float32), **options
+        )
+    return predict(image, (task,), model=model, sampling=sampling, **options).maps[task]
+
+
+@lru_cache(maxsize=4)
+def _predictor(
+    path: str, modified: int, device: str, precision: str, tile_size: int
+) -> Predictor:
+    """Loaded networks are kept; a changed file is loaded anew (`modified`)."""
+    return Predictor(path, device, precision, tile_size)
+
+
+def _mean_sampling(sampling: float | tuple[float, float] | None) -> float | None:
+    if sampling is None:
+        return None
+    values = np.asarray(sampling, dtype=float)
+    if values.size not in (1, 2) or not np.all(np.isfinite(values)) or np.any(values <= 0):
+        raise ValueError(f"sampling={sampling!r} must be one or two positive numbers, Å a pixel")
+    return float(values.mean())

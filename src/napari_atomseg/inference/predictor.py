@@ -1,0 +1,160 @@
+"""The predictor: one loaded network, applied to images of any size and scale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from napari_atomseg.inference.arrays import Image
+from napari_atomseg.inference.tiles import Blender, tiles
+from napari_atomseg.networks.device import choose_device, half_is_fast
+from napari_atomseg.networks.files import load_weights
+from napari_atomseg.networks.tasks import RESTORATION, compose, denormalise, normalise
+from napari_atomseg.progress import CancelToken, Progress, report
+
+PRECISIONS = ("auto", "full", "half")
+COMFORT = (1.5, 1.35)
+"""An image is used as it is where its spacing lies this far inside the model's range (from below
+and from above); beyond, it is rescaled to the middle of the range."""
+SMALLEST_TILE = 128
+
+
+class Predictor:
+    """A network ready for use.
+
+    Parameters
+    ----------
+    path : weights file.
+    device : "auto", "cpu", "cuda" or "mps".
+    precision : "full" computes in float32, "half" in bfloat16; "auto" takes half precision on
+        GPUs, and on CPUs that have it in hardware where only column maps are asked for.
+    tile_size : side of the largest window computed at once, in pixels.
+
+    Raises
+    ------
+    ValueError
+        An argument is not one of those.
+    WeightsError
+        The weights cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        device: str = "auto",
+        precision: str = "auto",
+        tile_size: int = 1024,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision={precision!r}; choose one of {', '.join(PRECISIONS)}")
+        if tile_size < SMALLEST_TILE:
+            raise ValueError(f"tile_size={tile_size!r} must be at least {SMALLEST_TILE} pixels")
+        network, self.card = load_weights(path)
+        self.device = choose_device(device)
+        self.precision = precision
+        self.tile_size = tile_size
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def zoom(self, spacing: float) -> float:
+        """Factor by which an image of that column spacing (pixels) is resized for the network."""
+        low, high = self.card.spacing_range
+        if COMFORT[0] * low <= spacing <= high / COMFORT[1]:
+            return 1.0
+        return float(np.sqrt(low * high) / spacing)
+
+    def maps(
+        self,
+        frame: Image,
+        tasks: tuple[str, ...],
+        spacing: float,
+        progress: Progress | None = None,
+        cancel: CancelToken | None = None,
+    ) -> dict[str, Image]:
+        """Maps of one frame (H, W) with bright columns; intensities on the scale of the frame."""
+        image = torch.from_numpy(np.ascontiguousarray(frame, dtype=np.float32))[None, None]
+        small = _resize(image, self.zoom(spacing))
+        image_n, mean, deviation = normalise(small)
+        if not float(deviation) > 1e-6 * (abs(float(mean)) + 1e-30):
+            return self._flat(frame, tasks)
+        composed = self._tiled(image_n, tasks, progress, cancel)
+        maps = denormalise(composed[None], mean, deviation)
+        channels = [self.card.tasks.index(task) for task in tasks]
+        maps = functional.interpolate(
+            maps[:, channels], size=frame.shape, mode="bicubic", align_corners=False
+        ) if small.shape != image.shape else maps[:, channels]
+        result = {}
+        for channel, task in enumerate(tasks):
+            plane = maps[0, channel].numpy()
+            result[task] = plane if task in RESTORATION else np.clip(plane, 0.0, 1.0)
+        return result
+
+    def _flat(self, frame: Image, tasks: tuple[str, ...]) -> dict[str, Image]:
+        """A constant image has no columns, and is its own restoration."""
+        empty = np.zeros_like(frame)
+        return {task: frame.copy() if task == "denoise" else empty.copy() for task in tasks}
+
+    def _tiled(
+        self,
+        image: Tensor,
+        tasks: tuple[str, ...],
+        progress: Progress | None,
+        cancel: CancelToken | None,
+    ) -> Tensor:
+        """(C, H, W) composed maps of a normalised image, in smaller tiles where memory is short."""
+        size = self.tile_size
+        half = self._half(tasks)
+        while True:
+            try:
+                return self._pass(image, size, half, progress, cancel)
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error) or size // 2 < SMALLEST_TILE:
+                    raise
+                size //= 2
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+
+    def _half(self, tasks: tuple[str, ...]) -> bool:
+        if self.precision == "auto" and self.device.type == "cpu":
+            return half_is_fast(self.device) and not set(tasks) & set(RESTORATION)
+        return self.precision != "full" and half_is_fast(self.device)
+
+    @torch.inference_mode()
+    def _pass(
+        self,
+        image: Tensor,
+        size: int,
+        half: bool,
+        progress: Progress | None,
+        cancel: CancelToken | None,
+    ) -> Tensor:
+        shape = (image.shape[-2], image.shape[-1])
+        windows = list(tiles(shape, size))
+        blender = Blender(len(self.card.tasks), shape)
+        for done, tile in enumerate(windows):
+            report(progress, cancel, done, len(windows), "tiles")
+            part = image[..., tile.top : tile.bottom, tile.left : tile.right].to(self.device)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+                output = self.network(part.contiguous(memory_format=torch.channels_last))
+            blender.add(tile, compose(output.float(), part)[0].cpu())
+        report(progress, cancel, len(windows), len(windows), "tiles")
+        return blender.result()
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
+        words in text for words in ("out of memory", "not enough memory", "can't allocate memory")
+    )
+
+
+def _resize(image: Tensor, zoom: float) -> Tensor:
+    if zoom == 1.0:
+        return image
+    size = [max(1, round(n * zoom)) for n in image.shape[-2:]]
+    return functional.interpolate(
+        image, size=size, mode="bicubic", align_corners=False, antialias=zoom < 1.0
+    )

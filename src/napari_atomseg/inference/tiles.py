@@ -1,0 +1,74 @@
+"""Overlapping tiles whose blended results show no seams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+OVERLAP = 96
+"""Pixels that neighbouring tiles share: about the reach of the network's view."""
+ALIGNMENT = 32
+"""Tiles start on multiples of this, so that every tile is folded and pooled on the same grid."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A window of the image."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+def tiles(shape: tuple[int, int], size: int) -> Iterator[Tile]:
+    """Windows of at most `size` pixels a side that cover `shape` with overlap."""
+    for top, bottom in _spans(shape[0], size):
+        for left, right in _spans(shape[1], size):
+            yield Tile(top, left, bottom, right)
+
+
+def _spans(length: int, size: int) -> list[tuple[int, int]]:
+    if length <= size:
+        return [(0, length)]
+    step = max(ALIGNMENT, (size - OVERLAP) // ALIGNMENT * ALIGNMENT)
+    starts = list(range(0, length - size, step))
+    last = -(-(length - size) // ALIGNMENT) * ALIGNMENT
+    return [(start, start + size) for start in starts] + [(last, length)]
+
+
+class Blender:
+    """Sum of tiles weighted by ramps over their overlap, divided by the sum of the weights."""
+
+    def __init__(self, channels: int, shape: tuple[int, int]) -> None:
+        self.total = torch.zeros((channels, *shape))
+        self.weight = torch.zeros(shape)
+
+    def add(self, tile: Tile, maps: Tensor) -> None:
+        """Add the maps (C, h, w) of one tile."""
+        weight = torch.outer(
+            _ramp(tile.top, tile.bottom, self.weight.shape[0]),
+            _ramp(tile.left, tile.right, self.weight.shape[1]),
+        )
+        window = (slice(tile.top, tile.bottom), slice(tile.left, tile.right))
+        self.total[(slice(None), *window)] += maps * weight
+        self.weight[window] += weight
+
+    def result(self) -> Tensor:
+        """(C, H, W) blended maps."""
+        return self.total / self.weight
+
+
+def _ramp(start: int, stop: int, length: int) -> Tensor:
+    """Weights along one axis: nothing near inner borders, where a tile lacks context."""
+    position = torch.arange(start, stop, dtype=torch.float32) + 0.5
+    quarter = OVERLAP / 4
+    ramp = torch.ones(stop - start)
+    if start > 0:
+        ramp = torch.minimum(ramp, (position - start - quarter) / (2 * quarter))
+    if stop < length:
+        ramp = torch.minimum(ramp, (stop - position - quarter) / (2 * quarter))
+    return ramp.clamp(1e-6, 1.0)
