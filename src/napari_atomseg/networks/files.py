@@ -2,91 +2,46 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from napari_atomseg import networks
+from napari_atomseg.networks.card import HEADER, ModelCard, WeightsError, read_card
 
-HEADER = "napari_atomseg"
+__all__ = ["ModelCard", "WeightsError", "load_weights", "read_card", "save_weights"]
 
-
-class WeightsError(OSError):
-    """A weights file that cannot be used; the message names it and says why."""
-
-
-class ModelCard(BaseModel):
-    """What a weights file says of itself.
-
-    `tasks` names the output channels in order; `spacing_range` is the column spacing in pixels that
-    training covered; `recipe` is the whole training recipe.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    schema_version: Literal[1] = 1
-    name: str
-    architecture: str
-    arguments: dict[str, Any] = {}
-    tasks: tuple[str, ...]
-    normalisation: str
-    modality: str = "STEM"
-    sampling_range: tuple[float, float] | None = None
-    spacing_range: tuple[float, float] = (5.0, 34.0)
-    recipe: dict[str, Any] = {}
-    seed: int = 0
-    steps: int = 0
-    code_version: str = ""
-    scores: dict[str, float] = {}
-    licence: str = "BSD-3-Clause"
-    description: str = ""
+_MISFITS = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    SafetensorError,
+)
+"""What arguments or tensors of another network may raise."""
 
 
-def save_weights(path: str | Path, network: nn.Module, card: ModelCard) -> None:
-    """Write a network and its card, in half precision, atomically."""
-    path = Path(path)
-    tensors = {
-        name: value.detach().to("cpu", torch.float16 if value.is_floating_point() else None)
-        for name, value in network.state_dict().items()
-    }
-    partial = path.with_name(path.name + ".partial")
-    save_file(
-        {name: value.contiguous() for name, value in tensors.items()},
-        partial,
-        metadata={HEADER: card.model_dump_json()},
-    )
-    os.replace(partial, path)
+def save_weights(
+    path: str | Path, network: nn.Module, card: ModelCard, *, half: bool = True
+) -> None:
+    """Write a network and its card; an interrupted write leaves a previous file as it was.
 
-
-def read_card(path: str | Path) -> ModelCard:
-    """The card of a weights file.
-
-    Raises
-    ------
-    WeightsError
-        The file is missing, truncated, no safetensors file, or not one of this package.
+    `half` stores tensors in half precision, except those that it cannot hold.
     """
     path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file")
+    tensors = {name: _stored(value, half) for name, value in network.state_dict().items()}
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with safe_open(path, framework="np") as file:
-            header = (file.metadata() or {}).get(HEADER)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: not a safetensors file, or damaged ({error})") from error
-    if header is None:
-        raise WeightsError(f"{path}: a safetensors file, but not a model of napari-atomseg")
-    try:
-        return ModelCard.model_validate(json.loads(header))
-    except (ValueError, ValidationError) as error:
-        raise WeightsError(f"{path}: its model card cannot be read ({error})") from error
+        save_file(tensors, partial, metadata={HEADER: card.model_dump_json()})
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_weights(path: str | Path) -> tuple[nn.Module, ModelCard]:
@@ -99,10 +54,35 @@ def load_weights(path: str | Path) -> tuple[nn.Module, ModelCard]:
     """
     card = read_card(path)
     try:
-        network = networks.create(card.architecture, **card.arguments)
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            names = list(file.keys())
+            _require_fit(card, {name: tuple(file.get_slice(name).get_shape()) for name in names})
+            tensors = {name: _loaded(file.get_tensor(name)) for name in names}
+        network = networks.create(card.architecture, **card.arguments)
         network.load_state_dict(tensors)
-    except (ValueError, TypeError, RuntimeError, SafetensorError) as error:
+    except _MISFITS as error:
         raise WeightsError(f"{path}: does not fit its architecture ({error})") from error
     return network.eval().requires_grad_(False), card
+
+
+def _stored(value: Tensor, half: bool) -> Tensor:
+    value = value.detach().cpu().contiguous()
+    if not (half and value.is_floating_point()):
+        return value.clone()
+    halved = value.half()
+    return halved if bool(halved.isfinite().all()) else value.clone()
+
+
+def _loaded(value: Tensor) -> Tensor:
+    return value.float() if value.is_floating_point() else value
+
+
+def _require_fit(card: ModelCard, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Compare shapes without allocating: a hostile card may name a network larger than memory."""
+    with torch.device("meta"):
+        expected = networks.create(card.architecture, **card.arguments).state_dict()
+    for name in sorted(expected.keys() | shapes.keys()):
+        wanted = tuple(expected[name].shape) if name in expected else None
+        if shapes.get(name) != wanted:
+            found = shapes.get(name, "absent")
+            raise ValueError(f"tensor {name}: {found}, expected {wanted or 'none'}")
