@@ -1,0 +1,86 @@
+"""Shared by all tests. The examples in the README and in docs/ are tests too.
+
+Python blocks of a page run in order in one namespace, in a folder of their own. In `bash` blocks
+the `napari-atomseg` commands run; commands that install or set up are only recognised. A `yaml`
+block that begins with `# name.yaml` is written to that file.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+
+# Nothing is read from or written to the user's own folders; set before anything looks.
+_home = tempfile.TemporaryDirectory(prefix="napari-atomseg-tests-", ignore_cleanup_errors=True)
+for _variable in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+    os.environ[_variable] = str(Path(_home.name) / _variable.split("_")[1].lower())
+os.environ["NAPARI_CONFIG"] = str(Path(_home.name) / "napari.yaml")
+os.environ["MPLBACKEND"] = "Agg"
+os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+
+SETUP_COMMANDS = {"cd", "conda", "git", "make", "pip", "sudo", "uv"}
+
+
+def run_commands(example: Example) -> None:
+    """Run the napari-atomseg commands of a bash block, each in this process."""
+    from typer.testing import CliRunner
+
+    from napari_atomseg.cli import app
+
+    for line in example.parsed.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if not words or words[0] in SETUP_COMMANDS:
+            continue
+        assert words[0] == "napari-atomseg", f"not a command of this project: {line}"
+        result = CliRunner().invoke(app, words[1:])
+        assert result.exit_code == 0, f"{line}\n{result.output}\n{result.exception!r}"
+
+
+def write_file(example: Example) -> None:
+    """Write a yaml block to the file that its first line names."""
+    name = example.parsed.splitlines()[0].removeprefix("#").strip()
+    Path(name).write_text(example.parsed, encoding="utf-8")
+
+
+def _enter(namespace: dict[str, Any]) -> None:
+    namespace["_start"] = Path.cwd()
+    namespace["_folder"] = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    os.chdir(namespace["_folder"].name)
+
+
+def _leave(namespace: dict[str, Any]) -> None:
+    if "napari" in sys.modules:
+        sys.modules["napari"].Viewer.close_all()
+    os.chdir(namespace["_start"])
+    namespace["_folder"].cleanup()
+
+
+pytest_collect_file = Sybil(
+    parsers=[
+        PythonCodeBlockParser(),
+        CodeBlockParser("bash", run_commands),
+        CodeBlockParser("yaml", write_file),
+    ],
+    patterns=["*.md"],
+    setup=_enter,
+    teardown=_leave,
+).pytest()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the folders of the tests."""
+    _home.cleanup()
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The folder of the project."""
+    return Path(__file__).parent

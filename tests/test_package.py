@@ -1,0 +1,111 @@
+"""The package as a whole: cheap to import, layered, complete when built, honest in its metadata."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+import napari_atomseg
+
+HEAVY = {"torch", "numpy", "scipy", "pandas", "skimage", "matplotlib", "ase", "napari", "qtpy"}
+HEAVY |= {"PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "pydantic"}
+
+
+def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], check=True, capture_output=True, text=True)
+
+
+def import_seconds() -> float:
+    report = run_python("-X", "importtime", "-c", "import napari_atomseg").stderr
+    line = next(line for line in report.splitlines() if line.endswith("| napari_atomseg"))
+    return int(line.split("|")[1]) * 1e-6
+
+
+def test_importing_takes_less_than_a_fifth_of_a_second() -> None:
+    assert min(import_seconds() for _ in range(3)) < 0.2
+
+
+def test_importing_loads_no_heavy_library() -> None:
+    code = "import json, sys, napari_atomseg; print(json.dumps(list(sys.modules)))"
+    loaded = {name.split(".")[0] for name in json.loads(run_python("-c", code).stdout)}
+    assert "napari_atomseg" in loaded
+    assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("name", napari_atomseg.__all__)
+def test_public_names_exist_and_are_documented(name: str) -> None:
+    assert name in dir(napari_atomseg)
+    assert getattr(napari_atomseg, name).__doc__
+
+
+def test_unknown_names_raise_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = napari_atomseg.no_such_name
+
+
+def test_rooms_import_in_one_direction_only(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlinter.cli import lint_imports
+
+    monkeypatch.chdir(root)
+    assert lint_imports(config_filename=str(root / "pyproject.toml"), cache_dir=None) == 0
+
+
+def test_versions_agree(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    assert napari_atomseg.__version__ == project["version"] == citation["version"]
+
+
+def test_dependencies_have_floors_and_no_caps(root: Path) -> None:
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    for line in [*project["dependencies"], *(line for extra in extras for line in extra)]:
+        assert {bound.operator for bound in Requirement(line).specifier} == {">="}, line
+    hard = {Requirement(line).name.lower() for line in project["dependencies"]}
+    assert not hard & {"napari", "pyqt5", "pyqt6", "pyside2", "pyside6", "rosettasciio", "abtem"}
+
+
+def test_the_wheel_carries_manifest_weights_and_recipes(root: Path, tmp_path: Path) -> None:
+    from hatchling.builders.wheel import WheelBuilder
+
+    (wheel,) = WheelBuilder(str(root)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(wheel) as archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+    assert "napari_atomseg/napari.yaml" in sizes
+    assert 0 < sizes["napari_atomseg/weights/files/stem-hr.safetensors"] <= 6e6
+    assert any(name.endswith("share/napari-atomseg/recipes/stem-hr.yaml") for name in sizes)
+    assert any(name.endswith("licenses/LICENSE") for name in sizes)
+    assert not any("__pycache__" in name or name.startswith("tests") for name in sizes)
+
+
+def pages(root: Path) -> list[Path]:
+    return [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
+
+
+def test_links_between_pages_lead_somewhere(root: Path) -> None:
+    raw = "https://raw.githubusercontent.com/napari-atomseg/napari-atomseg/main/"
+    blob = "https://github.com/napari-atomseg/napari-atomseg/blob/main/"
+    lost = []
+    for page in pages(root):
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            path = page.parent / target.split("#")[0]
+            for address in (raw, blob):
+                if target.startswith(address):
+                    path = root / target.removeprefix(address).split("#")[0]
+                    break
+            else:
+                if target.startswith(("http://", "https://", "#", "mailto:")):
+                    continue
+            if not path.exists():
+                lost.append(f"{page.relative_to(root)}: {target}")
+    assert not lost
