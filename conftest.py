@@ -22,6 +22,7 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 _home = tempfile.TemporaryDirectory(prefix="napari-atomseg-tests-", ignore_cleanup_errors=True)
 for _variable in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
     os.environ[_variable] = str(Path(_home.name) / _variable.split("_")[1].lower())
+os.environ["NAPARI_ATOMSEG_CACHE"] = str(Path(_home.name) / "atomseg")
 os.environ["NAPARI_CONFIG"] = str(Path(_home.name) / "napari.yaml")
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))

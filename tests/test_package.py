@@ -81,7 +81,7 @@ def test_the_wheel_carries_manifest_weights_and_recipes(root: Path, tmp_path: Pa
     (wheel,) = WheelBuilder(str(root)).build(directory=str(tmp_path), versions=["standard"])
     with zipfile.ZipFile(wheel) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
-    assert "napari_atomseg/napari.yaml" in sizes
+    assert {"napari_atomseg/napari.yaml", "napari_atomseg/weights/registry.json"} <= set(sizes)
     assert 0 < sizes["napari_atomseg/weights/files/stem-hr.safetensors"] <= 6e6
     assert any(name.endswith("share/napari-atomseg/recipes/stem-hr.yaml") for name in sizes)
     assert any(name.endswith("licenses/LICENSE") for name in sizes)
