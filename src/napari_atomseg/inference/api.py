@@ -90,17 +90,17 @@ def predict(
         known = ", ".join(predictor.card.tasks)
         raise ValueError(f"task {unknown[0]!r} is not one of model {predictor.card.name}: {known}")
     middle = frames[len(frames) // 2]
-    spacing = estimate_spacing(middle, pixel)
     if contrast == "auto":
-        contrast = guess_contrast(middle, spacing)
+        contrast = guess_contrast(middle, estimate_spacing(middle, pixel))
     sign = -1.0 if contrast == "dark" else 1.0
+    zoom = predictor.zoom(sign * middle, pixel)
     maps = {task: np.empty(frames.shape, np.float32) for task in tasks}
     for index, frame in enumerate(frames):
 
         def of_frame(done: int, total: int, message: str, index: int = index) -> None:
             report(progress, cancel, index * total + done, len(frames) * total, message)
 
-        planes = predictor.maps(sign * frame, tuple(tasks), spacing, of_frame, cancel)
+        planes = predictor.maps(sign * frame, tuple(tasks), zoom.factor, of_frame, cancel)
         for task, plane in planes.items():
             maps[task][index] = sign * plane if task in RESTORATION else plane
     settings = {
@@ -110,10 +110,11 @@ def predict(
         "precision": precision,
         "tile_size": tile_size,
         "device": str(predictor.device),
+        "zoom": zoom.factor,
     }
     return Prediction(
         {task: stack.reshape(shape) for task, stack in maps.items()},
-        spacing,
+        zoom.spacing,
         contrast,
         predictor.card.name,
         weights.sha256(path),
@@ -145,15 +146,19 @@ def restore(
     if hasattr(image, "dask"):
         whole = image.rechunk({**dict.fromkeys(range(image.ndim - 2), 1), -2: -1, -1: -1})
         return whole.map_blocks(
-            restore, task, model, sampling, dtype=np.float32, meta=np.empty((0,) * image.ndim, np.float32), **options
+            restore,
+            task,
+            model,
+            sampling,
+            dtype=np.float32,
+            meta=np.empty((0,) * image.ndim, np.float32),
+            **options,
         )
     return predict(image, (task,), model=model, sampling=sampling, **options).maps[task]
 
 
 @lru_cache(maxsize=4)
-def _predictor(
-    path: str, modified: int, device: str, precision: str, tile_size: int
-) -> Predictor:
+def _predictor(path: str, modified: int, device: str, precision: str, tile_size: int) -> Predictor:
     """Loaded networks are kept; a changed file is loaded anew (`modified`)."""
     return Predictor(path, device, precision, tile_size)
 

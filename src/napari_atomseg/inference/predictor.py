@@ -11,15 +11,13 @@ from torch import Tensor
 
 from napari_atomseg.inference.arrays import Image
 from napari_atomseg.inference.tiles import Blender, tiles
+from napari_atomseg.inference.zoom import Zoom, choose_zoom, resize
 from napari_atomseg.networks.device import choose_device, half_is_fast
 from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.tasks import RESTORATION, compose, denormalise, normalise
 from napari_atomseg.progress import CancelToken, Progress, report
 
 PRECISIONS = ("auto", "full", "half")
-COMFORT = (1.5, 1.35)
-"""An image is used as it is where its spacing lies this far inside the model's range (from below
-and from above); beyond, it is rescaled to the middle of the range."""
 SMALLEST_TILE = 128
 
 
@@ -59,33 +57,46 @@ class Predictor:
         self.tile_size = tile_size
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def zoom(self, spacing: float) -> float:
-        """Factor by which an image of that column spacing (pixels) is resized for the network."""
-        low, high = self.card.spacing_range
-        if COMFORT[0] * low <= spacing <= high / COMFORT[1]:
-            return 1.0
-        return float(np.sqrt(low * high) / spacing)
+    def zoom(self, frame: Image, sampling: float | None = None) -> Zoom:
+        """The magnification at which the network sees the frame's columns best."""
+        return choose_zoom(self._column_map, frame, sampling)
+
+    @torch.inference_mode()
+    def _column_map(self, image: Tensor) -> Tensor:
+        normal, _, deviation = normalise(image.to(self.device))
+        if not float(deviation) > 1e-9:
+            return torch.zeros(image.shape[-2:])
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half(())):
+            output = self.network(normal.contiguous(memory_format=torch.channels_last))
+        return torch.sigmoid(output[0, self.card.tasks.index("column_map")].float())
 
     def maps(
         self,
         frame: Image,
         tasks: tuple[str, ...],
-        spacing: float,
+        zoom: float = 1.0,
         progress: Progress | None = None,
         cancel: CancelToken | None = None,
     ) -> dict[str, Image]:
-        """Maps of one frame (H, W) with bright columns; intensities on the scale of the frame."""
+        """Maps of one frame (H, W) with bright columns; intensities on the scale of the frame.
+
+        The network sees the frame magnified by `zoom`.
+        """
         image = torch.from_numpy(np.ascontiguousarray(frame, dtype=np.float32))[None, None]
-        small = _resize(image, self.zoom(spacing))
+        small = resize(image, zoom)
         image_n, mean, deviation = normalise(small)
         if not float(deviation) > 1e-6 * (abs(float(mean)) + 1e-30):
             return self._flat(frame, tasks)
         composed = self._tiled(image_n, tasks, progress, cancel)
         maps = denormalise(composed[None], mean, deviation)
         channels = [self.card.tasks.index(task) for task in tasks]
-        maps = functional.interpolate(
-            maps[:, channels], size=frame.shape, mode="bicubic", align_corners=False
-        ) if small.shape != image.shape else maps[:, channels]
+        maps = (
+            functional.interpolate(
+                maps[:, channels], size=frame.shape, mode="bicubic", align_corners=False
+            )
+            if small.shape != image.shape
+            else maps[:, channels]
+        )
         result = {}
         for channel, task in enumerate(tasks):
             plane = maps[0, channel].numpy()
@@ -148,13 +159,4 @@ def _is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
         words in text for words in ("out of memory", "not enough memory", "can't allocate memory")
-    )
-
-
-def _resize(image: Tensor, zoom: float) -> Tensor:
-    if zoom == 1.0:
-        return image
-    size = [max(1, round(n * zoom)) for n in image.shape[-2:]]
-    return functional.interpolate(
-        image, size=size, mode="bicubic", align_corners=False, antialias=zoom < 1.0
     )

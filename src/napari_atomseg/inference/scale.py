@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_atomseg.inference.arrays import Image
 
-SMALLEST, LARGEST = 4.0, 120.0
+SMALLEST, LARGEST = 4.0, 150.0
 """Spacings, in pixels, that are looked for."""
+CROP = 1024
+"""Side of the middle part of the image that is looked at."""
+RINGS = 1024
+"""Rings of the power spectrum up to the Nyquist frequency."""
+SPACING_PER_SCALE = 5.2
+"""Column spacing over the scale at which the filtered lattice is strongest, the median over random
+lattices of all widths of columns."""
 TYPICAL_SPACING = 2.0
 """Å between neighbouring columns of most crystals along low-index axes."""
 
@@ -16,69 +24,55 @@ TYPICAL_SPACING = 2.0
 def estimate_spacing(image: Image, sampling: float | None = None) -> float:
     """Distance between neighbouring columns in pixels, from the image alone.
 
-    The autocorrelation, averaged over directions, has its first maximum at the distance of the
-    neighbours. White noise stays at its origin, a slow background only tilts it.
+    The image is filtered by Laplacians of Gaussians over a range of scales, all at once in its
+    power spectrum (Lindeberg 1998). White noise is subtracted there; what is left is strongest at
+    a scale that is a fixed part of the spacing. A slow background has no such maximum.
 
     Parameters
     ----------
     image : (H, W) finite float32.
-    sampling : Å a pixel where known; then spacings outside 0.8–6 Å are not considered.
+    sampling : Å a pixel where known; then spacings outside 0.8-6 Å are not considered.
 
     Returns
     -------
-    Spacing in pixels; for an image without structure `TYPICAL_SPACING` over the sampling, or 12.
+    Spacing in pixels, right within a factor of two for most images; for an image without
+    structure `TYPICAL_SPACING` over the sampling, or 12.
     """
-    low, high = SMALLEST, min(LARGEST, 0.5 * min(image.shape))
+    low, high = SMALLEST, max(2 * SMALLEST, min(LARGEST, 0.6 * min(image.shape)))
     fallback = 12.0
     if sampling is not None:
-        low, high = max(low, 0.8 / sampling), min(high, max(6.0 / sampling, 2 * low))
+        low, high = max(low, 0.8 / sampling), max(2 * SMALLEST, min(high, 6.0 / sampling))
         fallback = float(np.clip(TYPICAL_SPACING / sampling, SMALLEST, LARGEST))
-    profile = _radial_autocorrelation(image, int(min(2 * LARGEST, min(image.shape) // 2)))
-    peaks = _ring_maxima(profile, low, high)
-    return peaks if peaks is not None else fallback
+    if low >= high:
+        return fallback
+    spacings = np.geomspace(0.8 * low, 1.2 * high, 48)
+    strength = ndimage.gaussian_filter1d(_scale_strength(image, spacings / SPACING_PER_SCALE), 1.0)
+    inner = strength[1:-1]
+    tops = np.flatnonzero((inner > strength[:-2]) & (inner >= strength[2:]) & (inner > 0)) + 1
+    if len(tops) == 0:
+        return fallback
+    first = next(top for top in tops if strength[top] > 0.6 * strength[tops].max())
+    return float(spacings[first])
 
 
-def _radial_autocorrelation(image: Image, reach: int) -> np.ndarray:
-    window = np.outer(np.hanning(image.shape[0]), np.hanning(image.shape[1]))
-    flat = image - ndimage.gaussian_filter(image, max(4.0, min(image.shape) / 12))
-    spectrum = np.abs(np.fft.rfft2(flat * window)) ** 2
-    correlation = np.fft.fftshift(np.fft.irfft2(spectrum, s=image.shape))
-    centre = np.array(image.shape) // 2
-    part = correlation[
-        max(0, centre[0] - reach) : centre[0] + reach + 1,
-        max(0, centre[1] - reach) : centre[1] + reach + 1,
-    ]
-    rows = np.arange(part.shape[0]) - min(reach, centre[0])
-    cols = np.arange(part.shape[1]) - min(reach, centre[1])
-    radius = np.hypot(rows[:, None], cols[None]).round().astype(int)
-    inside = radius < reach
-    total = np.bincount(radius[inside], part[inside], minlength=reach)
-    return np.asarray(total / np.bincount(radius[inside], minlength=reach))
-
-
-def _ring_maxima(profile: np.ndarray, low: float, high: float) -> float | None:
-    """The first clear maximum beyond the first minimum."""
-    smooth = ndimage.gaussian_filter1d(profile[2:], 0.7)
-    rise = np.diff(smooth)
-    falls_then_rises = np.flatnonzero((rise[:-1] <= 0) & (rise[1:] > 0)) + 1
-    tops = np.flatnonzero((rise[:-1] > 0) & (rise[1:] <= 0)) + 1
-    best, best_height = None, 0.0
-    for top in tops:
-        radius = float(top + 2)
-        before = falls_then_rises[falls_then_rises < top]
-        if not low <= radius <= high or not len(before):
-            continue
-        height = smooth[top] - smooth[before].min()
-        # A later ring must be much higher to be preferred: rings of further neighbours are.
-        if height > 1.6 * best_height:
-            best, best_height = radius, float(height)
-    if best is None or best_height < 0.02 * abs(smooth[0]):
-        return None
-    return best
+def _scale_strength(image: Image, scales: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Power of the normalised Laplacian of Gaussian over the scale, white noise taken away."""
+    if max(image.shape) > CROP:
+        top, left = ((n - min(n, CROP)) // 2 for n in image.shape)
+        image = image[top : top + CROP, left : left + CROP]
+    window = np.outer(np.hanning(image.shape[0] + 2)[1:-1], np.hanning(image.shape[1] + 2)[1:-1])
+    power = np.abs(np.fft.fft2((image - image.mean()) * window)) ** 2
+    k = np.hypot(np.fft.fftfreq(image.shape[0])[:, None], np.fft.fftfreq(image.shape[1])[None])
+    # Noise power is exponentially distributed: its mean is its median over ln 2.
+    noise = np.median(power[(k > 0.42) & (k < 0.5)]) / np.log(2) if min(image.shape) > 16 else 0.0
+    ring = np.rint(k * 2 * RINGS).astype(int).ravel()
+    profile = np.bincount(ring, power.ravel() - noise)
+    q = (np.pi * np.arange(len(profile)) / RINGS * scales[:, None]) ** 2
+    return np.asarray(((q * np.exp(-0.5 * q)) ** 2 @ profile) / scales)
 
 
 def guess_contrast(image: Image, spacing: float) -> str:
-    """"bright" or "dark": the sign of the skewness of the image at the scale of the columns.
+    """ "bright" or "dark": the sign of the skewness of the image at the scale of the columns.
 
     Columns fill less than half of the area, so their side of the histogram has the longer tail.
     """

@@ -58,7 +58,8 @@ class SpecimenRecipe(_Part):
 
 class ImagingRecipe(_Part):
     """The probe: energies in eV; aberrations as phases (rad) at the aperture's edge; sizes relative
-    to λ/α. The semi-angle follows from the wanted sharpness. Backgrounds in units of the peak."""
+    to λ/α. The semi-angle follows from the wanted sharpness. Backgrounds in units of the peak.
+    """
 
     energies: tuple[float, ...] = (60e3, 80e3, 100e3, 200e3, 300e3)
     defocus_phase: Range = (-2.5, 2.5)
@@ -75,7 +76,8 @@ class ImagingRecipe(_Part):
 
 class DistortionRecipe(_Part):
     """Noise: electrons in the brightest lone column; jitter relative to the probe's sigma; the
-    rest in units of the peak."""
+    rest in units of the peak.
+    """
 
     electrons_per_column: Range = (60.0, 3e5)
     noise_free_probability: float = 0.03

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ def save_checkpoint(path: Path, state: State, recipe: dict[str, Any]) -> None:
     partial = path.with_suffix(".partial")
     contiguous = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
     save_file(contiguous, partial, metadata={"checkpoint": json.dumps(header)})
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def load_checkpoint(path: Path, state: State, recipe: dict[str, Any]) -> None:

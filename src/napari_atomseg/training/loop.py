@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import csv
 import math
-import os
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -107,7 +106,7 @@ def write_log(path: Path, log: list[dict[str, float]]) -> None:
         writer = csv.DictWriter(file, fieldnames=list(log[0]))
         writer.writeheader()
         writer.writerows(log)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def _arguments(recipe: TrainingRecipe) -> dict[str, Any]:

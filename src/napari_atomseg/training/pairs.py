@@ -30,7 +30,9 @@ def simulated_pairs(
     image (B, 1, crop, crop), targets (B, 5, crop, crop) in the order of `TASKS`, in units of the
     image's deviation.
     """
-    scenes = [draw_scene(recipe, seed, index, (crop, crop)) for index in range(first, first + count)]
+    scenes = [
+        draw_scene(recipe, seed, index, (crop, crop)) for index in range(first, first + count)
+    ]
     batch = render(scenes, (crop, crop), device)
     image, mean, deviation = normalise(batch.image[:, None])
     rngs = [np.random.default_rng((seed, index, 2)) for index in range(first, first + count)]

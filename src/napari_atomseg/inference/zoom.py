@@ -1,0 +1,99 @@
+"""At which magnification the network sees the columns best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+from skimage.feature import peak_local_max
+from torch import Tensor
+
+from napari_atomseg.inference.arrays import Image
+from napari_atomseg.inference.scale import estimate_spacing
+
+ZOOMS = (1.0, 0.5, 0.25, 2.0)
+"""Magnifications tried, the image as it is first."""
+WINDOW = 320
+"""Side, in pixels after zooming, of the part of the image that is tried."""
+CLOSEST = 4.5
+"""Columns found closer than this (pixels after zooming) are noise at too high a magnification."""
+LOYALTY = 0.93
+"""The image is left as it is where that is within this factor of the best confidence."""
+
+
+@dataclass(frozen=True)
+class Zoom:
+    """The magnification chosen and the column spacing, in pixels of the image, that was seen."""
+
+    factor: float
+    spacing: float
+
+
+def choose_zoom(
+    column_map: Callable[[Tensor], Tensor], image: Image, sampling: float | None = None
+) -> Zoom:
+    """Try the network on part of the image at several magnifications and take the surest.
+
+    At the right one it marks columns with high probability and at a distance it was trained on;
+    at the others it sees noise or slow shades, and says so.
+
+    Parameters
+    ----------
+    column_map : (1, 1, h, w) image to (h, w) probabilities.
+    image : (H, W) finite, bright columns.
+    sampling : Å a pixel where known; spacings outside 0.8-6 Å are then not believed.
+    """
+    best, best_confidence = None, 0.0
+    for factor in ZOOMS:
+        window = _window(image, int(np.ceil(WINDOW / factor)))
+        found = _spacing(column_map(resize(torch.from_numpy(window)[None, None], factor)))
+        if found is None:
+            continue
+        spacing, confidence = found[0] / factor, found[1]
+        if found[0] < CLOSEST or (sampling and not 0.8 <= spacing * sampling <= 6.0):
+            continue
+        # The first, the image as it is, is given up only for a clear gain.
+        if best is None or confidence * (LOYALTY if best.factor == 1.0 else 1.0) > best_confidence:
+            best, best_confidence = Zoom(factor, spacing), confidence
+    return best or Zoom(1.0, estimate_spacing(image, sampling))
+
+
+def resize(image: Tensor, factor: float) -> Tensor:
+    """(1, 1, H, W) resampled by a factor, bicubic, without aliasing."""
+    if factor == 1.0:
+        return image
+    size = [max(1, round(n * factor)) for n in image.shape[-2:]]
+    return functional.interpolate(
+        image, size=size, mode="bicubic", align_corners=False, antialias=factor < 1.0
+    )
+
+
+def _window(image: Image, side: int) -> Image:
+    """The part of the image, `side` pixels square at most, with the strongest fine structure."""
+    height, width = (min(n, side) for n in image.shape)
+    if (height, width) == image.shape:
+        return np.ascontiguousarray(image)
+    coarse = max(1, min(side // 64, *image.shape))
+    small = image[: image.shape[0] // coarse * coarse, : image.shape[1] // coarse * coarse]
+    small = small.reshape(small.shape[0] // coarse, coarse, -1, coarse)
+    activity = ndimage.uniform_filter(small.var(axis=(1, 3)), max(1, side // coarse))
+    row, col = (int(i) * coarse for i in np.unravel_index(activity.argmax(), activity.shape))
+    top = int(np.clip(row - height // 2, 0, image.shape[0] - height))
+    left = int(np.clip(col - width // 2, 0, image.shape[1] - width))
+    return np.ascontiguousarray(image[top : top + height, left : left + width])
+
+
+def _spacing(probability: Tensor) -> tuple[float, float] | None:
+    """Median distance to the nearest neighbour (pixels) and mean probability of the columns."""
+    surface: NDArray[np.float32] = probability.float().cpu().numpy()
+    peaks = peak_local_max(surface, min_distance=2, threshold_abs=0.3)
+    if len(peaks) < 3:
+        return None
+    distance = cKDTree(peaks).query(peaks, k=2)[0][:, 1]
+    return float(np.median(distance)), float(surface[tuple(peaks.T)].mean())
