@@ -1,0 +1,159 @@
+"""What the panels that work on an image layer have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from magicgui.widgets import ComboBox
+from napari.layers import Image, Layer
+
+from napari_atomseg._napari.form import option
+from napari_atomseg._napari.layers import Sampling, Source, layer_sampling
+from napari_atomseg._napari.models import ModelChooser, model_choices
+from napari_atomseg._napari.panel import Panel
+from napari_atomseg._napari.preferences import preferences
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+_AS_PREFERRED = "preferences"
+_DECIMALS = 5
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """Settings of everything that applies a model to an image."""
+
+    sampling: float | None = option(
+        0.0,
+        "Sampling",
+        "Size of a pixel in Å, taken from the layer's scale and units where it has any.\n"
+        "If unknown, the scale of the columns is estimated from the image.",
+        unit="Å/px",
+        lowest="unknown",
+        min=0.0,
+        max=100.0,
+        step=0.01,
+        decimals=_DECIMALS,
+    )
+    contrast: str = option(
+        "auto",
+        "Atoms are",
+        "Bright atoms (ADF, HAADF) or dark ones (BF, ABF, some HRTEM); automatic looks at the image.",
+        choices=[("automatic", "auto"), ("bright", "bright"), ("dark", "dark")],
+    )
+    model: str | Path = option(
+        None,
+        "Model",
+        "The trained network, or a weights file (.safetensors) of your own.",
+        choices=model_choices,
+        advanced=True,
+    )
+    device: str = option(
+        _AS_PREFERRED,
+        "Device",
+        "Where to compute. Preferences has the default, and the precision and tile size.",
+        choices=[
+            ("as in Preferences", _AS_PREFERRED),
+            ("automatic", "auto"),
+            ("CPU", "cpu"),
+            ("GPU (CUDA)", "cuda"),
+            ("GPU (Apple)", "mps"),
+        ],
+        advanced=True,
+    )
+
+
+class ImagePanel(Panel):
+    """A panel with an image to work on, whose sampling follows the layer."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__(viewer)
+        self._models = ModelChooser(self.form.inputs["model"], self)
+        self._followed: Layer | None = None
+        self._image = ComboBox(name="image", choices=lambda _widget: self._image_choices())
+        self._image.native.setToolTip("The image layer to work on")
+        self.form.rows.insertRow(0, "Image", self._image.native)
+        self._image.changed.connect(self._follow_image)
+        active = viewer.layers.selection.active
+        if isinstance(active, Image):
+            self._image.value = active
+        self._follow_image()
+
+    @property
+    def image(self) -> Image | None:
+        """The image layer to work on; set it to a layer of the viewer or to its name."""
+        return self._image.value
+
+    @image.setter
+    def image(self, layer: Layer | str) -> None:
+        layer = self.viewer.layers[layer] if isinstance(layer, str) else layer
+        Source.of(layer)
+        if layer not in self.viewer.layers:
+            raise ValueError(f"{layer.name!r} is not a layer of this viewer: add it first")
+        self.reset_choices()
+        self._image.value = layer
+
+    @property
+    def model(self) -> str | Path:
+        """Name of the model or path of its weights file; None sets the default."""
+        return self._models.value
+
+    @model.setter
+    def model(self, model: str | Path | None) -> None:
+        self._models.value = model
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Offer the layers that the viewer holds now; napari calls this when they change."""
+        self._image.reset_choices()
+        self._follow_image()
+
+    def source(self) -> Source:
+        """Take what is needed from the chosen layer, or raise a ValueError for the user."""
+        return Source.of(self.image)
+
+    def options(self, source: Source) -> dict[str, Any]:
+        """Return the keyword arguments of the core that all image panels share."""
+        set_by_user = preferences()
+        device = self.form["device"]
+        return {
+            "model": self.model,
+            "sampling": self._chosen_sampling(source),
+            "contrast": self.form["contrast"],
+            "device": set_by_user.device if device == _AS_PREFERRED else device,
+            "precision": set_by_user.precision,
+            "tile_size": set_by_user.tile_size,
+        }
+
+    def _chosen_sampling(self, source: Source) -> Sampling | None:
+        """Return what the panel shows, or the layer's own pair where that is what it stands for."""
+        shown: float | None = self.form["sampling"]
+        own = source.sampling
+        return own if own is not None and shown == _mean(own) else shown
+
+    def _image_choices(self) -> list[tuple[str, Image]]:
+        return [(layer.name, layer) for layer in self.viewer.layers if isinstance(layer, Image)]
+
+    def _follow_image(self, event: Any = None) -> None:
+        layer = self.image
+        if layer is self._followed:
+            return
+        if self._followed is not None:
+            for emitter in (self._followed.events.scale, self._followed.events.units):
+                emitter.disconnect(self._show_sampling)
+        self._followed = layer
+        if layer is not None:
+            for emitter in (layer.events.scale, layer.events.units):
+                emitter.connect(self._show_sampling)
+        self._show_sampling()
+
+    def _show_sampling(self, event: Any = None) -> None:
+        sampling = None if self.image is None else layer_sampling(self.image)
+        self.form["sampling"] = None if sampling is None else _mean(sampling)
+
+
+def _mean(sampling: Sampling) -> float:
+    return round(float(np.sqrt(np.prod(np.broadcast_to(sampling, 2)))), _DECIMALS)

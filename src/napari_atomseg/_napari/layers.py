@@ -1,0 +1,226 @@
+"""Layers in, layers out: where a layer lies, how finely it is sampled, and how results look.
+
+Every output layer is made here, so that it lies exactly on its source and says how it was made.
+One layer without units would switch units off in the whole viewer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pint
+from napari.layers import Image, Labels, Layer, Points
+from numpy.typing import NDArray
+
+PROVENANCE = "napari-atomseg"
+"""Key of a layer's metadata under which the plugin says how the layer was made."""
+
+Sampling = float | tuple[float, float]
+_ISOTROPIC = 1e-3
+"""Relative difference of the two samplings below which an image counts as isotropic."""
+_LIMITS = (0.1, 99.9)
+"""Percentiles of the intensities shown as black and white."""
+_LIMITS_PIXELS = 1_000_000
+"""Pixels looked at to find the percentiles."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a layer's pixels lie in the world."""
+
+    scale: Any
+    translate: Any
+    rotate: Any
+    shear: Any
+    affine: Any
+    units: Any
+    axis_labels: Any
+
+    @classmethod
+    def of(cls, layer: Layer) -> Placement:
+        """Return the placement of a layer."""
+        return cls(
+            scale=np.array(layer.scale),
+            translate=np.array(layer.translate),
+            rotate=np.array(layer.rotate),
+            shear=np.array(layer.shear),
+            affine=np.array(layer.affine.affine_matrix),
+            units=layer.units,
+            axis_labels=layer.axis_labels,
+        )
+
+    def arguments(self) -> dict[str, Any]:
+        """Return keyword arguments for a layer that lies in the same place."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is taken from an image layer before work starts: the layer may go away meanwhile.
+
+    `sampling` is Å per pixel, a pair (dy, dx) if the pixels are not square, None if unknown.
+    """
+
+    name: str
+    data: Any
+    placement: Placement
+    sampling: Sampling | None
+
+    @classmethod
+    def of(cls, layer: Layer | None) -> Source:
+        """Take what is needed from an image layer, or say kindly why it cannot be used."""
+        if layer is None:
+            raise ValueError("there is no image to work on: open or choose an image layer first")
+        if not isinstance(layer, Image):
+            kind = type(layer).__name__.lower()
+            raise ValueError(f"{layer.name!r} is a {kind} layer: choose an image layer")
+        if layer.rgb:
+            raise ValueError(
+                f"{layer.name!r} is a colour (RGB) image: choose a single-channel image, "
+                "or right-click the layer and use Split RGB"
+            )
+        if layer.ndim < 2:
+            raise ValueError(f"{layer.name!r} has {layer.ndim} axis: choose an image of 2 or more")
+        data = layer.data[0] if layer.multiscale else layer.data
+        return cls(layer.name, data, Placement.of(layer), layer_sampling(layer))
+
+
+def layer_sampling(layer: Layer) -> Sampling | None:
+    """Return Å per pixel along the last two axes, or None where the layer has no length units."""
+    dy, dx = (
+        _in_angstrom(float(scale), unit)
+        for scale, unit in zip(layer.scale[-2:], layer.units[-2:], strict=True)
+    )
+    if dy is None or dx is None:
+        return None
+    return dy if abs(dy - dx) <= _ISOTROPIC * dx else (dy, dx)
+
+
+def _in_angstrom(scale: float, unit: pint.Unit) -> float | None:
+    try:
+        length = float((scale * unit).to("angstrom").magnitude)
+    except pint.DimensionalityError:
+        return None
+    return length if np.isfinite(length) and length > 0 else None
+
+
+def sampled(sampling: Sampling | None, ndim: int = 2) -> dict[str, Any]:
+    """Return the arguments that place a new layer of the given sampling (Å per pixel)."""
+    if sampling is None:
+        return {}
+    pixel = np.broadcast_to(np.asarray(sampling, dtype=float), 2)
+    leading = ndim - 2
+    return {
+        "scale": (*[1.0] * leading, *pixel),
+        "units": (*["pixel"] * leading, "angstrom", "angstrom"),
+        "axis_labels": (*(f"axis {i}" for i in range(leading)), "y", "x"),
+    }
+
+
+def image_layer(
+    data: NDArray[Any], name: str, place: dict[str, Any], provenance: dict[str, Any], **looks: Any
+) -> Image:
+    """Return an image layer in its place, with contrast that shows the atoms."""
+    return Image(
+        data,
+        name=name,
+        contrast_limits=contrast_limits(data),
+        metadata={PROVENANCE: provenance},
+        **(place | looks),
+    )
+
+
+def labels_layer(
+    labels: NDArray[Any], name: str, place: dict[str, Any], provenance: dict[str, Any]
+) -> Labels:
+    """Return a label layer in its place, translucent enough to see the atoms through it."""
+    return Labels(labels, name=name, opacity=0.5, metadata={PROVENANCE: provenance}, **place)
+
+
+def points_layer(
+    columns: pd.DataFrame,
+    name: str,
+    place: dict[str, Any],
+    provenance: dict[str, Any],
+    *,
+    leading: tuple[int, ...] = (),
+    colour_by: str | None = None,
+) -> Points:
+    """Return a points layer with one ring a column and everything known about it as features.
+
+    Parameters
+    ----------
+    columns : table with `y` and `x` in pixels, and `frame` for stacks.
+    leading : lengths of the stack's leading axes; `frame` counts over them in C order.
+    colour_by : feature that colours the rings; none if missing or without numbers.
+    """
+    positions = columns[["y", "x"]].to_numpy(dtype=float)
+    if leading:
+        frames = columns["frame"].to_numpy(dtype=int)
+        positions = np.column_stack([*np.unravel_index(frames, leading), positions])
+    features = columns.drop(columns=["y", "x"]).reset_index(drop=True)
+    layer = Points(
+        positions,
+        ndim=2 + len(leading),
+        name=name,
+        features=features,
+        size=point_size(columns),
+        symbol="ring",
+        border_width=0.0,
+        face_color="yellow",
+        metadata={PROVENANCE: provenance},
+        **place,
+    )
+    colour_points(layer, colour_by)
+    return layer
+
+
+def colour_points(layer: Points, feature: str | None) -> None:
+    """Colour points by a feature: numbers on a scale, words by a cycle; yellow if all are alike."""
+    if feature is None or feature not in layer.features or layer.features[feature].nunique() < 2:
+        layer.face_color = "yellow"
+        return
+    values = _numbers(layer.features, feature)
+    if not values.size:
+        layer.face_color = feature
+        return
+    layer.face_colormap = "plasma"
+    layer.face_contrast_limits = tuple(np.percentile(values, (2, 98)))
+    layer.face_color = feature
+    layer.refresh_colors()
+
+
+def _numbers(features: pd.DataFrame, feature: str | None) -> NDArray[np.float64]:
+    if feature is None or feature not in features:
+        return np.empty(0)
+    values = pd.to_numeric(features[feature], errors="coerce").to_numpy(dtype=float)
+    return values[np.isfinite(values)]
+
+
+def point_size(columns: pd.DataFrame) -> float:
+    """Return the diameter (px) of the rings: the columns' width, less than their distance."""
+    from scipy.spatial import cKDTree
+
+    positions = columns[["y", "x"]].to_numpy(dtype=float)
+    if "frame" in columns and len(columns):
+        positions = positions[columns["frame"].to_numpy() == columns["frame"].iloc[0]]
+    widths = np.concatenate([2.4 * _numbers(columns, "sigma"), 2.0 * _numbers(columns, "radius")])
+    width = float(np.median(widths)) if widths.size else np.inf
+    if len(positions) > 1:
+        distance, _ = cKDTree(positions).query(positions, k=2)
+        width = min(width, 0.7 * float(np.median(distance[:, 1])))
+    return width if np.isfinite(width) and width > 0 else 10.0
+
+
+def contrast_limits(data: NDArray[Any]) -> tuple[float, float]:
+    """Return black and white points that neither hot pixels nor NaN disturb."""
+    step = max(1, int(np.sqrt(np.prod(data.shape) / _LIMITS_PIXELS)))
+    values = np.asarray(data[..., ::step, ::step], dtype=np.float32).ravel()
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(values, _LIMITS))
+    return (low, high) if high > low else (low, low + 1.0)

@@ -1,0 +1,68 @@
+"""The models that a panel offers: those at hand, and any weights file of the user's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from magicgui.widgets import ComboBox
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from napari_atomseg import weights
+from napari_atomseg._napari.preferences import preferences
+
+BROWSE = "browse"
+"""Value of the last choice, which asks for a file."""
+
+
+def model_choices() -> list[tuple[str, Any]]:
+    """Return names of the models at hand, the default first, and the way to a file."""
+    preferences()
+    names = [str(name) for name in weights.models()["name"]]
+    names.sort(key=lambda name: name != weights.DEFAULT)
+    return [*((name, name) for name in names), ("Choose a file …", BROWSE)]
+
+
+class ModelChooser:
+    """Adds weights files to a combo box of models, by dialog or by script."""
+
+    def __init__(self, box: ComboBox, parent: QWidget) -> None:
+        self._box, self._parent = box, parent
+        self._files: list[Path] = []
+        self._last: Any = box.value
+        box.choices = lambda _widget: self._choices()
+        box.changed.connect(self._choose)
+
+    @property
+    def value(self) -> str | Path:
+        """Name of the model, or the path of its file."""
+        return self._box.value  # type: ignore[no-any-return]
+
+    @value.setter
+    def value(self, model: str | Path | None) -> None:
+        if model is None:
+            model = weights.DEFAULT
+        elif isinstance(model, Path) or Path(model).suffix == ".safetensors":
+            self._add(Path(model))
+            model = Path(model)
+        self._box.value = model
+
+    def _choices(self) -> list[tuple[str, Any]]:
+        *names, browse = model_choices()
+        return [*names, *((path.name, path) for path in self._files), browse]
+
+    def _add(self, path: Path) -> None:
+        if path not in self._files:
+            self._files.append(path)
+            self._box.reset_choices()
+
+    def _choose(self, model: Any) -> None:
+        if model != BROWSE:
+            self._last = model
+            return
+        self._box.value = self._last
+        name, _ = QFileDialog.getOpenFileName(
+            self._parent, "Choose a model", "", "Model weights (*.safetensors)"
+        )
+        if name:
+            self.value = Path(name)

@@ -1,0 +1,164 @@
+"""What the four panels have in common: a form that scrolls and a Run button always in sight."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_atomseg._napari.form import Form
+from napari_atomseg._napari.jobs import Job, Show, Work, describe
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+class Panel(QWidget):
+    """A dock panel that gathers settings, works in another thread and shows the result.
+
+    Every setting is an attribute of the panel that a script reads and sets, for example
+    ``panel.dose = 2e3``; ``panel.run()`` does what the Run button does and returns a `Job`.
+    """
+
+    Settings: ClassVar[type]
+    title: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "Settings" in cls.__dict__:
+            for field in dataclasses.fields(cls.Settings):
+                if not isinstance(getattr(cls, field.name, None), property):
+                    setattr(cls, field.name, _attribute(field))
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.job: Job | None = None
+        self.form = Form(self.Settings)
+        self.run_button = QPushButton("Run")
+        self.run_button.setToolTip(f"{self.title} with these settings")
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setToolTip("Stop; nothing is added to the viewer")
+        self.progress = QProgressBar()
+        self.message = QLabel()
+        self.message.setWordWrap(True)
+        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.run_button.clicked.connect(self._click_run)
+        self.cancel_button.clicked.connect(self.cancel)
+        self._lay_out()
+        self._show_running(False)
+
+    def _lay_out(self) -> None:
+        scroll = QScrollArea()
+        scroll.setWidget(self.form)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setMinimumWidth(self.form.minimumSizeHint().width() + 16)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.run_button, 2)
+        buttons.addWidget(self.cancel_button, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setSpacing(4)
+        layout.addWidget(scroll, 1)
+        layout.addLayout(buttons)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.message)
+
+    def prepare(self) -> tuple[str, Work, Show]:
+        """Return the job's name, the work for the other thread, and what shows its result.
+
+        Reads the form and the layers, in the GUI thread. Raises ValueError, with a sentence for
+        the user, if the work cannot start.
+        """
+        raise NotImplementedError
+
+    def run(self) -> Job:
+        """Start working with the settings as they are, as the Run button does.
+
+        Raises
+        ------
+        RuntimeError
+            If the panel is still at work.
+        """
+        if self.job is not None and not self.job.done:
+            raise RuntimeError(f"{self.title} is still running: wait for it or cancel it")
+        try:
+            self.job = Job(*self.prepare())
+        except (ValueError, TypeError, OSError, ImportError) as error:
+            self.job = Job.failed(self.title, error)
+            self._finish()
+            return self.job
+        self.job.progressed.connect(self._show_progress)
+        self.job.settled.connect(self._finish)
+        self.progress.setRange(0, 0)
+        self.message.setText("")
+        self._show_running(True)
+        self.job.start()
+        return self.job
+
+    def cancel(self) -> None:
+        """Ask the running work to stop."""
+        if self.job is not None and not self.job.done:
+            self.job.cancel()
+            self.message.setText("Stopping …")
+
+    def summary(self, result: Any) -> str:
+        """Return a line about what was added, shown below the buttons."""
+        return ""
+
+    def event(self, event: QEvent) -> bool:
+        """Stop working when the dock that holds the panel is closed."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.cancel()
+        return bool(super().event(event))
+
+    def _click_run(self) -> None:
+        self.run()
+
+    def _show_progress(self, done: int, total: int, message: str) -> None:
+        self.progress.setRange(0, total)
+        self.progress.setValue(done)
+        if message and self.job is not None and not self.job.cancel_requested:
+            self.message.setText(message)
+
+    def _finish(self) -> None:
+        self._show_running(False)
+        job = self.job
+        if job is None:
+            return
+        if job.cancelled:
+            self.message.setText("Cancelled")
+        elif job.error is not None:
+            self.message.setText(describe(job.error))
+        else:
+            self.message.setText(self.summary(job.result()))
+
+    def _show_running(self, running: bool) -> None:
+        self.run_button.setEnabled(not running)
+        self.cancel_button.setVisible(running)
+        self.progress.setVisible(running)
+
+
+def _attribute(field: dataclasses.Field[Any]) -> property:
+    name = field.name
+
+    def get(panel: Panel) -> Any:
+        return panel.form[name]
+
+    def set_(panel: Panel, value: Any) -> None:
+        panel.form[name] = value
+
+    return property(get, set_, doc=field.metadata["tooltip"])

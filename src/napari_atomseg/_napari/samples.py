@@ -1,0 +1,94 @@
+"""Sample data: two simulated scenes and two published images, fetched when asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import imageio.v3 as imageio
+import pooch
+
+from napari_atomseg import weights
+from napari_atomseg._napari.layers import image_layer, sampled
+from napari_atomseg._napari.preferences import preferences
+from napari_atomseg._napari.provenance import made_by
+from napari_atomseg._napari.widgets.simulate import simulation_layers
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+_ATOMSEGNET = (
+    "https://raw.githubusercontent.com/xinhuolin/AtomSegNet/"
+    "744a5ae519d24ade7b77ec612f93f962d27dd01e/test_img/"
+)
+"""Test images of AtomSegNet (Lin et al. 2021, doi:10.1038/s41598-021-84499-w; MIT licence)."""
+
+
+def strontium_titanate() -> list[LayerData]:
+    """SrTiO3 [001] at low dose."""
+    return _simulated("SrTiO3", shape=(512, 512), sampling=0.1, dose=8e3, seed=1)
+
+
+def platinum_particle() -> list[LayerData]:
+    """A Pt particle along [110], on vacuum, before an uneven background."""
+    return _simulated(
+        "Pt",
+        zone_axis=(1, 1, 0),
+        shape=(512, 512),
+        sampling=0.12,
+        dose=1e4,
+        seed=2,
+        rotation=17.0,
+        background=0.15,
+        background_kind="nonlinear",
+        shape_kind="particle",
+    )
+
+
+def silicon() -> list[LayerData]:
+    """Experimental ADF image of Si [110], 5 nm field of view."""
+    return _published(
+        "Si110_5nmX25us_03_none_none.png",
+        "40832c41278b391aa27ed6f45fccee7dc689ce7284357418aef16f2c0a817258",
+        "Si [110]",
+        50.0 / 512,
+    )
+
+
+def dysprosium_scandate() -> list[LayerData]:
+    """Experimental ADF image of DyScO3 [110], 8 nm field of view."""
+    return _published(
+        "10_dso_8nm_none_none.png",
+        "6524711eacb8b4f0f863abdc76025fd9f0133dffad4622a2dd57c6aa2fd340c7",
+        "DyScO3 [110]",
+        80.0 / 1024,
+    )
+
+
+def _simulated(crystal: str, **settings: Any) -> list[LayerData]:
+    from napari_atomseg.simulation import simulate
+
+    simulation = simulate(crystal, **settings)
+    return [layer.as_layer_data_tuple() for layer in simulation_layers(simulation)]
+
+
+def _published(file: str, sha256: str, name: str, sampling: float) -> list[LayerData]:
+    """Return a published image; it is fetched once and checked by its hash.
+
+    Raises
+    ------
+    ConnectionError
+        The image is not here and cannot be fetched; the message says where it would belong.
+    """
+    preferences()
+    folder = weights.cache_folder() / "samples"
+    url = _ATOMSEGNET + file
+    try:
+        path = pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=file, path=folder)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"{name} could not be downloaded ({type(error).__name__}). Check the connection, "
+            f"or put the file {url} into {folder} by hand"
+        ) from error
+    data = imageio.imread(path)
+    record = made_by("download", url, {"sha256": sha256, "sampling": sampling})
+    layer = image_layer(data, name, sampled(sampling), record)
+    return [layer.as_layer_data_tuple()]

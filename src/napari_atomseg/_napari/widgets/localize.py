@@ -1,0 +1,138 @@
+"""The Localize panel: the positions of the columns, with their errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Points
+from qtpy.QtWidgets import QPushButton
+
+from napari_atomseg._napari.form import option
+from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
+from napari_atomseg._napari.jobs import Show, Work
+from napari_atomseg._napari.layers import Source, colour_points, points_layer
+from napari_atomseg._napari.provenance import fetch_model, identity, made_by
+from napari_atomseg.progress import CancelToken, Progress
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+@dataclass(frozen=True)
+class LocalizeSettings(ImageSettings):
+    """Settings of the Localize panel."""
+
+    detector: str = option(
+        "network",
+        "Find with",
+        "Network: the trained model, robust to noise.\nPeaks: smoothing and local maxima.",
+        choices=[("network", "network"), ("peaks", "peaks")],
+    )
+    refine: str = option(
+        "gaussian",
+        "Refine by",
+        "Gaussian: fit each column of the raw image; gives errors, widths and volumes.\n"
+        "Centroid: centre of intensity.  None: positions as found.",
+        choices=[("Gaussian fit", "gaussian"), ("centroid", "centroid"), ("nothing", "none")],
+    )
+    colour_by: str = option(
+        "volume",
+        "Colour by",
+        "The measurement that colours the points; changes the last result at once",
+        choices=[
+            ("volume (intensity)", "volume"),
+            ("amplitude", "amplitude"),
+            ("width (sigma)", "sigma"),
+            ("error in y", "y_err"),
+            ("error in x", "x_err"),
+            ("background", "background"),
+            ("score", "score"),
+        ],
+    )
+    edge: str = option(
+        "keep",
+        "At the edge",
+        "Whether to keep or drop columns that the border of the image cuts",
+        choices=[("keep", "keep"), ("drop", "drop")],
+        advanced=True,
+    )
+
+
+class Localize(ImagePanel):
+    """Measures the columns of the chosen image as a new points layer."""
+
+    title = "Localize"
+    Settings = LocalizeSettings
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__(viewer)
+        self.table_button = QPushButton("Show table")
+        self.table_button.setToolTip("Open napari's table of the selected layer's features")
+        self.table_button.clicked.connect(self.show_table)
+        self.layout().addWidget(self.table_button)
+        self.table_button.setVisible(False)
+        self.form.inputs["colour_by"].changed.connect(self._recolour)
+
+    def prepare(self) -> tuple[str, Work, Show]:
+        source = self.source()
+        options = self.options(source)
+        settings = {name: self.form[name] for name in ("detector", "refine", "edge")}
+        return (
+            f"Localize {source.name}",
+            partial(_localize, source.data, options | settings),
+            partial(self._show, source, options | settings),
+        )
+
+    def summary(self, result: Points) -> str:
+        return f"{len(result.data)} columns{_median_error(result)}"
+
+    def show_table(self) -> None:
+        """Open napari's table of features beside the viewer."""
+        self.viewer.window.add_plugin_dock_widget("napari", "Features table widget")
+
+    def _show(self, source: Source, options: dict[str, Any], result: Any) -> Points:
+        columns, model = result
+        layer = points_layer(
+            columns,
+            f"{source.name} columns",
+            source.placement.arguments(),
+            made_by("localize", source.name, options, **model),
+            leading=tuple(source.data.shape[:-2]),
+            colour_by=self.form["colour_by"],
+        )
+        self.viewer.add_layer(layer)
+        self.table_button.setVisible(True)
+        return layer
+
+    def _recolour(self, feature: str) -> None:
+        job = self.job
+        if job is not None and job.done and job.error is None:
+            colour_points(job.result(), feature)
+
+
+def _median_error(layer: Points) -> str:
+    features = layer.features
+    if not {"y_err", "x_err"} <= set(features) or not len(features):
+        return ""
+    error = float(np.nanmedian(features[["y_err", "x_err"]].to_numpy(dtype=float)))
+    if not np.isfinite(error):
+        return ""
+    sampling = layer.metadata["napari-atomseg"]["settings"]["sampling"]
+    if sampling is None:
+        return f", median error {error:.3f} px"
+    return f", median error {100 * error * float(np.mean(sampling)):.1f} pm"
+
+
+def _localize(
+    data: Any, options: dict[str, Any], progress: Progress, cancel: CancelToken
+) -> tuple[Any, dict[str, str]]:
+    from napari_atomseg.localization import localize
+
+    if options["detector"] == "peaks":
+        return localize(data, **options, progress=progress, cancel=cancel), {}
+    model = fetch_model(options["model"], progress, cancel)
+    columns = localize(data, **options | {"model": model}, progress=progress, cancel=cancel)
+    return columns, identity(model)

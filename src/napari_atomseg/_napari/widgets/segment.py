@@ -1,0 +1,83 @@
+"""The Segment panel: one label a column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+
+from napari_atomseg._napari.form import option
+from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
+from napari_atomseg._napari.jobs import Show, Work
+from napari_atomseg._napari.layers import Source, labels_layer
+from napari_atomseg._napari.provenance import fetch_model, identity, made_by
+from napari_atomseg.progress import CancelToken, Progress
+
+
+@dataclass(frozen=True)
+class SegmentSettings(ImageSettings):
+    """Settings of the Segment panel."""
+
+    opacity: float = option(
+        0.5,
+        "Opacity",
+        "How strongly the labels cover the image",
+        min=0.0,
+        max=1.0,
+        step=0.1,
+    )
+    contour: int = option(
+        0,
+        "Outline",
+        "Width of the labels' outlines; filled draws whole labels",
+        unit="px",
+        lowest="filled",
+        min=0,
+        max=10,
+    )
+
+
+class Segment(ImagePanel):
+    """Segments the columns of the chosen image as a new labels layer."""
+
+    title = "Segment"
+    Settings = SegmentSettings
+
+    def prepare(self) -> tuple[str, Work, Show]:
+        source = self.source()
+        options = self.options(source)
+        return (
+            f"Segment {source.name}",
+            partial(_segment, source.data, options),
+            partial(self._show, source, options),
+        )
+
+    def summary(self, result: Labels) -> str:
+        count = len(np.unique(result.data[result.data > 0]))
+        return f"{count} columns in {result.name!r}"
+
+    def _show(self, source: Source, options: dict[str, Any], result: Any) -> Labels:
+        labels, model = result
+        layer = labels_layer(
+            labels,
+            f"{source.name} segmented",
+            source.placement.arguments(),
+            made_by("segment", source.name, options, **model),
+        )
+        layer.opacity = self.form["opacity"]
+        layer.contour = self.form["contour"] or 0
+        self.viewer.add_layer(layer)
+        return layer
+
+
+def _segment(
+    data: Any, options: dict[str, Any], progress: Progress, cancel: CancelToken
+) -> tuple[Any, dict[str, str]]:
+    from napari_atomseg.localization import segment
+
+    model = fetch_model(options["model"], progress, cancel)
+    labels = segment(data, **options | {"model": model}, progress=progress, cancel=cancel)
+    return labels, identity(model)
