@@ -32,17 +32,22 @@ SETUP_COMMANDS = {"cd", "conda", "git", "make", "pip", "sudo", "uv"}
 
 def run_commands(example: Example) -> None:
     """Run the napari-atomseg commands of a bash block, each in this process."""
-    from typer.testing import CliRunner
-
-    from napari_atomseg.cli import app
-
     for line in example.parsed.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         if not words or words[0] in SETUP_COMMANDS:
             continue
         assert words[0] == "napari-atomseg", f"not a command of this project: {line}"
-        result = CliRunner().invoke(app, words[1:])
-        assert result.exit_code == 0, f"{line}\n{result.output}\n{result.exception!r}"
+        run_command(words[1:])
+
+
+def run_command(arguments: list[str]) -> None:
+    """Run one napari-atomseg command, which must succeed."""
+    from typer.testing import CliRunner
+
+    from napari_atomseg.cli import app
+
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, f"{arguments}\n{result.output}\n{result.exception!r}"
 
 
 def write_file(example: Example) -> None:
