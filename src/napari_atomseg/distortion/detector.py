@@ -1,5 +1,6 @@
 """Detector noise. Fields of random numbers are drawn a sample at a time, each from its own
-generator on the CPU, so that a sample is the same in whichever batch and on whichever device."""
+generator on the CPU, so that a sample is the same in whichever batch and on whichever device.
+"""
 
 from __future__ import annotations
 

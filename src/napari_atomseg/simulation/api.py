@@ -230,12 +230,11 @@ def _table(scene: Scene, lattice: ColumnLattice, ideal: NDArray[np.float32]) -> 
     peak = labels.weight / scene.scale
     sigma2 = (peak_width(scene.probe) / sampling) ** 2
     here = ideal[np.rint(y).astype(int).clip(0, rows - 1), np.rint(x).astype(int).clip(0, cols - 1)]
-    signal = 2 * np.pi * sigma2 * peak * scene.noise.peak_counts
-    under = np.maximum(here - peak, 0.0) * scene.noise.peak_counts
-    with np.errstate(invalid="ignore"):
-        snr = np.where(
-            np.isfinite(signal), signal / np.sqrt(signal + 4 * np.pi * sigma2 * under), np.inf
-        )
+    # Counts of the column over those of the noise under it, for a matched filter; `counts` cancels
+    # as far as it may be infinite.
+    under = peak + 2.0 * np.maximum(here - peak, 0.0)
+    counts = 2 * np.pi * sigma2 * scene.noise.peak_counts
+    snr = peak * np.sqrt(counts / under)
     names = ["".join(f"{s}{n if n > 1 else ''}" for s, n in e.items()) for e in lattice.elements]
     return pd.DataFrame(
         {
