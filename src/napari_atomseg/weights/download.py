@@ -13,6 +13,9 @@ from napari_atomseg.weights.registry import Entry, sha256
 TIMEOUT = 30.0
 """Seconds without an answer after which an address is given up."""
 
+CHUNK = 2**16
+"""Bytes between two looks at progress and cancel; pooch counts the last one as whole."""
+
 
 class _Meter:
     """What pooch calls a progress bar; it also stops a download longer than announced."""
@@ -24,10 +27,11 @@ class _Meter:
 
     def update(self, count: int) -> None:
         self.done += count
-        if self.done > self.entry.size:
+        if self.done >= self.entry.size + CHUNK:
             raise ValueError(f"more than the expected {self.entry.size} bytes")
         message = f"downloading {self.entry.name}"
-        report(self.progress, self.cancel, self.done, self.entry.size, message)
+        done = min(self.done, self.entry.size)
+        report(self.progress, self.cancel, done, self.entry.size, message)
 
     def reset(self) -> None:
         """Back to the start: pooch does so before it fills the bar a last time."""
@@ -69,7 +73,9 @@ def download(
                 known_hash=f"sha256:{entry.sha256}",
                 fname=entry.file,
                 path=folder,
-                downloader=pooch.HTTPDownloader(progressbar=meter, timeout=TIMEOUT),
+                downloader=pooch.HTTPDownloader(
+                    progressbar=meter, chunk_size=CHUNK, timeout=TIMEOUT
+                ),
             )
         except (OSError, ValueError) as error:
             faults.append(f"{url}: {error}")
