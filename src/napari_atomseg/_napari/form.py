@@ -12,7 +12,14 @@ from typing import Any
 from magicgui.widgets import ComboBox, create_widget
 from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractSpinBox, QFormLayout, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QFormLayout,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 
 def option(
@@ -56,12 +63,19 @@ def make_input(field: dataclasses.Field[Any]) -> ValueWidget[Any]:
     decimals = options.pop("decimals", None)
     if choices is not None:
         options["choices"] = (lambda _widget: choices()) if callable(choices) else choices
-        widget: Any = ComboBox(name=field.name, value=field.default, **options)
+        widget: Any = ComboBox(name=field.name, **options)
+        if field.default is not None:
+            widget.value = field.default
     else:
+        if isinstance(field.default, tuple):
+            options = {"options": options}
+        elif isinstance(field.default, bool):
+            options["text"] = " "
         widget = create_widget(value=field.default, name=field.name, options=options)
     widget.native.setToolTip(about["tooltip"])
-    box = widget.native
-    if isinstance(box, QAbstractSpinBox):
+    make_narrow(widget.native)
+    if isinstance(widget.native, QAbstractSpinBox):
+        box: Any = widget.native
         box.setKeyboardTracking(False)
         if decimals is not None:
             box.setDecimals(decimals)
@@ -72,13 +86,27 @@ def make_input(field: dataclasses.Field[Any]) -> ValueWidget[Any]:
     return widget  # type: ignore[no-any-return]
 
 
+def make_narrow(native: QWidget) -> None:
+    """Let an input shrink, so that the panel fits beside the image on a laptop."""
+    if isinstance(native, QComboBox):
+        native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        native.setMinimumContentsLength(6)
+        native.setMinimumWidth(80)
+    elif isinstance(native, QAbstractSpinBox):
+        native.setMinimumWidth(80)
+    for part in native.findChildren(QAbstractSpinBox):
+        part.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+        part.setMinimumWidth(30)
+
+
 class Form(QWidget):
     """The inputs of one settings dataclass; advanced ones are folded away."""
 
     def __init__(self, settings: type) -> None:
         super().__init__()
         self._settings = settings
-        self.inputs: dict[str, ValueWidget[Any]] = {}
+        self.inputs: dict[str, Any] = {}
+        self._nullable = {f.name for f in dataclasses.fields(settings) if f.metadata["lowest"]}
         self.rows = _rows()
         self.advanced = QWidget()
         folded = _rows()
@@ -99,19 +127,16 @@ class Form(QWidget):
 
     def __getitem__(self, name: str) -> Any:
         widget = self.inputs[name]
-        nothing = self._has_nothing(name) and widget.value == widget.min
+        nothing = name in self._nullable and widget.value == widget.min
         return None if nothing else widget.value
 
     def __setitem__(self, name: str, value: Any) -> None:
         widget = self.inputs[name]
-        widget.value = widget.min if value is None and self._has_nothing(name) else value
+        widget.value = widget.min if value is None and name in self._nullable else value
 
     def values(self) -> Any:
         """Return the settings as they are now, as an instance of the dataclass."""
         return self._settings(**{name: self[name] for name in self.inputs})
-
-    def _has_nothing(self, name: str) -> bool:
-        return bool(self._settings.__dataclass_fields__[name].metadata["lowest"])
 
 
 def _own_fields_first(settings: type) -> list[dataclasses.Field[Any]]:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer
 
-from napari_atomseg._napari.form import option
-from napari_atomseg._napari.layers import Sampling, Source, layer_sampling
+from napari_atomseg._napari.form import make_narrow, option
+from napari_atomseg._napari.layers import Sampling, Source, layer_sampling, unwrapped
 from napari_atomseg._napari.models import ModelChooser, model_choices
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preferences import preferences
 
 if TYPE_CHECKING:
-    from napari.viewer import Viewer
+    import napari.viewer
 
 _AS_PREFERRED = "preferences"
-_DECIMALS = 5
+_DECIMALS = 4
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class ImageSettings:
     contrast: str = option(
         "auto",
         "Atoms are",
-        "Bright atoms (ADF, HAADF) or dark ones (BF, ABF, some HRTEM); automatic looks at the image.",
+        "Bright atoms (ADF, HAADF) or dark ones (BF, ABF, some HRTEM);\nautomatic looks.",
         choices=[("automatic", "auto"), ("bright", "bright"), ("dark", "dark")],
     )
-    model: str | Path = option(
+    model: str | None = option(
         None,
         "Model",
         "The trained network, or a weights file (.safetensors) of your own.",
@@ -70,15 +70,16 @@ class ImageSettings:
 class ImagePanel(Panel):
     """A panel with an image to work on, whose sampling follows the layer."""
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
-        self._models = ModelChooser(self.form.inputs["model"], self)
+        self._models = ModelChooser(cast("ComboBox", self.form.inputs["model"]), self)
         self._followed: Layer | None = None
         self._image = ComboBox(name="image", choices=lambda _widget: self._image_choices())
+        make_narrow(self._image.native)
         self._image.native.setToolTip("The image layer to work on")
         self.form.rows.insertRow(0, "Image", self._image.native)
         self._image.changed.connect(self._follow_image)
-        active = viewer.layers.selection.active
+        active = self.viewer.layers.selection.active
         if isinstance(active, Image):
             self._image.value = active
         self._follow_image()
@@ -90,7 +91,7 @@ class ImagePanel(Panel):
 
     @image.setter
     def image(self, layer: Layer | str) -> None:
-        layer = self.viewer.layers[layer] if isinstance(layer, str) else layer
+        layer = self.viewer.layers[layer] if isinstance(layer, str) else unwrapped(layer)
         Source.of(layer)
         if layer not in self.viewer.layers:
             raise ValueError(f"{layer.name!r} is not a layer of this viewer: add it first")
@@ -98,7 +99,7 @@ class ImagePanel(Panel):
         self._image.value = layer
 
     @property
-    def model(self) -> str | Path:
+    def model(self) -> str:
         """Name of the model or path of its weights file; None sets the default."""
         return self._models.value
 

@@ -14,7 +14,13 @@ from typing import Any
 
 from napari.qt.threading import create_worker
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QCoreApplication, QEventLoop, QObject, QThread, Signal
+from qtpy.QtCore import (  # type: ignore[attr-defined]
+    QCoreApplication,
+    QEventLoop,
+    QObject,
+    QThread,
+    Signal,
+)
 from superqt.utils import FunctionWorker
 
 from napari_atomseg.progress import Cancelled, CancelToken, Progress
@@ -34,7 +40,8 @@ class _Worker(FunctionWorker):  # type: ignore[type-arg]
 
     def quit(self) -> None:
         super().quit()
-        self._func.token.cancel()
+        task: Any = self._func
+        task.token.cancel()
 
 
 class _Task:
@@ -124,7 +131,7 @@ class Job(QObject):
         return self._error
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the job is done or `timeout` seconds have passed; return whether it is done."""
+        """Wait until the job is done, or for `timeout` seconds; return whether it is done."""
         if QThread.currentThread() is not self.thread():
             return self._done.wait(timeout)
         end = None if timeout is None else time.monotonic() + timeout

@@ -18,6 +18,13 @@ from numpy.typing import NDArray
 PROVENANCE = "napari-atomseg"
 """Key of a layer's metadata under which the plugin says how the layer was made."""
 
+RESTORED = {
+    "denoise": "denoised",
+    "denoise_background": "without background",
+    "superresolution": "super-resolved",
+}
+"""What a restored layer's name says, by task."""
+
 Sampling = float | tuple[float, float]
 _ISOTROPIC = 1e-3
 """Relative difference of the two samplings below which an image counts as isotropic."""
@@ -86,6 +93,11 @@ class Source:
             raise ValueError(f"{layer.name!r} has {layer.ndim} axis: choose an image of 2 or more")
         data = layer.data[0] if layer.multiscale else layer.data
         return cls(layer.name, data, Placement.of(layer), layer_sampling(layer))
+
+
+def unwrapped(thing: Any) -> Any:
+    """Return a viewer or layer itself: napari hands plugins a proxy, a new one at each access."""
+    return getattr(thing, "__wrapped__", thing)
 
 
 def layer_sampling(layer: Layer) -> Sampling | None:
@@ -168,9 +180,10 @@ def points_layer(
         name=name,
         features=features,
         size=point_size(columns),
-        symbol="ring",
-        border_width=0.0,
-        face_color="yellow",
+        symbol="disc",
+        face_color="transparent",
+        border_width=0.15,
+        border_color="yellow",
         metadata={PROVENANCE: provenance},
         **place,
     )
@@ -181,15 +194,13 @@ def points_layer(
 def colour_points(layer: Points, feature: str | None) -> None:
     """Colour points by a feature: numbers on a scale, words by a cycle; yellow if all are alike."""
     if feature is None or feature not in layer.features or layer.features[feature].nunique() < 2:
-        layer.face_color = "yellow"
+        layer.border_color = "yellow"
         return
     values = _numbers(layer.features, feature)
-    if not values.size:
-        layer.face_color = feature
-        return
-    layer.face_colormap = "plasma"
-    layer.face_contrast_limits = tuple(np.percentile(values, (2, 98)))
-    layer.face_color = feature
+    if values.size:
+        layer.border_colormap = "plasma"
+        layer.border_contrast_limits = tuple(np.percentile(values, (2, 98)))
+    layer.border_color = feature
     layer.refresh_colors()
 
 
@@ -211,7 +222,7 @@ def point_size(columns: pd.DataFrame) -> float:
     width = float(np.median(widths)) if widths.size else np.inf
     if len(positions) > 1:
         distance, _ = cKDTree(positions).query(positions, k=2)
-        width = min(width, 0.7 * float(np.median(distance[:, 1])))
+        width = min(width, 0.7 * float(np.median(np.asarray(distance)[:, 1])))
     return width if np.isfinite(width) and width > 0 else 10.0
 
 

@@ -15,7 +15,7 @@ BROWSE = "browse"
 """Value of the last choice, which asks for a file."""
 
 
-def model_choices() -> list[tuple[str, Any]]:
+def model_choices() -> list[tuple[str, str]]:
     """Return names of the models at hand, the default first, and the way to a file."""
     preferences()
     names = [str(name) for name in weights.models()["name"]]
@@ -28,33 +28,27 @@ class ModelChooser:
 
     def __init__(self, box: ComboBox, parent: QWidget) -> None:
         self._box, self._parent = box, parent
-        self._files: list[Path] = []
+        self._files: list[str] = []
         self._last: Any = box.value
         box.choices = lambda _widget: self._choices()
         box.changed.connect(self._choose)
 
     @property
-    def value(self) -> str | Path:
+    def value(self) -> str:
         """Name of the model, or the path of its file."""
-        return self._box.value  # type: ignore[no-any-return]
+        return str(self._box.value)
 
     @value.setter
     def value(self, model: str | Path | None) -> None:
-        if model is None:
-            model = weights.DEFAULT
-        elif isinstance(model, Path) or Path(model).suffix == ".safetensors":
-            self._add(Path(model))
-            model = Path(model)
-        self._box.value = model
-
-    def _choices(self) -> list[tuple[str, Any]]:
-        *names, browse = model_choices()
-        return [*names, *((path.name, path) for path in self._files), browse]
-
-    def _add(self, path: Path) -> None:
-        if path not in self._files:
-            self._files.append(path)
+        name = weights.DEFAULT if model is None else str(model)
+        if name.endswith(".safetensors") and name not in self._files:
+            self._files.append(name)
             self._box.reset_choices()
+        self._box.value = name
+
+    def _choices(self) -> list[tuple[str, str]]:
+        *names, browse = model_choices()
+        return [*names, *((Path(file).name, file) for file in self._files), browse]
 
     def _choose(self, model: Any) -> None:
         if model != BROWSE:
@@ -65,4 +59,4 @@ class ModelChooser:
             self._parent, "Choose a model", "", "Model weights (*.safetensors)"
         )
         if name:
-            self.value = Path(name)
+            self.value = name

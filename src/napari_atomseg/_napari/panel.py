@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -19,9 +19,14 @@ from qtpy.QtWidgets import (
 
 from napari_atomseg._napari.form import Form
 from napari_atomseg._napari.jobs import Job, Show, Work, describe
+from napari_atomseg._napari.layers import unwrapped
 
 if TYPE_CHECKING:
-    from napari.viewer import Viewer
+    import napari.viewer
+
+
+_WIDTH = 270
+"""Pixels across that a form takes of its own accord."""
 
 
 class Panel(QWidget):
@@ -41,9 +46,9 @@ class Panel(QWidget):
                 if not isinstance(getattr(cls, field.name, None), property):
                     setattr(cls, field.name, _attribute(field))
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        self.viewer = viewer
+        self.viewer = unwrapped(viewer)
         self.job: Job | None = None
         self.form = Form(self.Settings)
         self.run_button = QPushButton("Run")
@@ -60,12 +65,7 @@ class Panel(QWidget):
         self._show_running(False)
 
     def _lay_out(self) -> None:
-        scroll = QScrollArea()
-        scroll.setWidget(self.form)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setMinimumWidth(self.form.minimumSizeHint().width() + 16)
+        scroll = _Scroll(self.form)
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)
         buttons.addWidget(self.cancel_button, 1)
@@ -150,6 +150,33 @@ class Panel(QWidget):
         self.run_button.setEnabled(not running)
         self.cancel_button.setVisible(running)
         self.progress.setVisible(running)
+
+
+class _Scroll(QScrollArea):
+    """Scrolls up and down only: never narrower than what it holds."""
+
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self.setWidget(content)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def sizeHint(self) -> QSize:
+        """Return a width that leaves most of a laptop's screen to the image."""
+        narrow = self.minimumSizeHint().width()
+        return QSize(max(narrow, _WIDTH), self.widget().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the width of the content and of a scroll bar, and a few lines of height."""
+        bar = self.verticalScrollBar().sizeHint().width()
+        return QSize(self.widget().minimumSizeHint().width() + bar, 100)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Ask for more room when the content does."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
 
 
 def _attribute(field: dataclasses.Field[Any]) -> property:

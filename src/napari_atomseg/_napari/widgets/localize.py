@@ -18,7 +18,7 @@ from napari_atomseg._napari.provenance import fetch_model, identity, made_by
 from napari_atomseg.progress import CancelToken, Progress
 
 if TYPE_CHECKING:
-    from napari.viewer import Viewer
+    import napari.viewer
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Localize(ImagePanel):
     title = "Localize"
     Settings = LocalizeSettings
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
         self.table_button = QPushButton("Show table")
         self.table_button.setToolTip("Open napari's table of the selected layer's features")

@@ -11,15 +11,9 @@ from napari.layers import Image
 from napari_atomseg._napari.form import option
 from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Show, Work
-from napari_atomseg._napari.layers import Source, image_layer
+from napari_atomseg._napari.layers import RESTORED, Source, image_layer
 from napari_atomseg._napari.provenance import fetch_model, made_by
 from napari_atomseg.progress import CancelToken, Progress
-
-_RESULTS = {
-    "denoise": "denoised",
-    "denoise_background": "without background",
-    "superresolution": "super-resolved",
-}
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,7 @@ class Restore(ImagePanel):
     def _show(self, source: Source, task: str, options: dict[str, Any], prediction: Any) -> Image:
         layer = image_layer(
             prediction.maps[task],
-            f"{source.name} {_RESULTS[task]}",
+            f"{source.name} {RESTORED[task]}",
             source.placement.arguments(),
             made_by(
                 "restore",

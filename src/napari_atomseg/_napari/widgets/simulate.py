@@ -44,7 +44,13 @@ class SimulateSettings:
         ],
     )
     rotation: float = option(
-        0.0, "Rotation", "Turn of the crystal in the image", unit="°", min=-180.0, max=180.0
+        0.0,
+        "Rotation",
+        "Turn of the crystal in the image",
+        unit="°",
+        min=-180.0,
+        max=180.0,
+        decimals=1,
     )
     shape: tuple[int, int] = option(
         (512, 512), "Size (y, x)", "Rows and columns of the image, in pixels", min=8, max=16384
@@ -84,7 +90,13 @@ class SimulateSettings:
         advanced=True,
     )
     defocus: float = option(
-        0.0, "Defocus", "Defocus of the probe", unit="Å", min=-1e5, max=1e5, step=10.0,
+        0.0,
+        "Defocus",
+        "Defocus of the probe",
+        unit="Å",
+        min=-1e5,
+        max=1e5,
+        step=10.0,
         advanced=True,
     )
     C3: float = option(
