@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from napari_atomseg import networks
@@ -38,7 +38,7 @@ def save_weights(
     tensors = {name: _stored(value, half) for name, value in network.state_dict().items()}
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        save_file(tensors, partial, metadata={HEADER: card.model_dump_json()})
+        partial.write_bytes(save(tensors, metadata={HEADER: card.model_dump_json()}))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

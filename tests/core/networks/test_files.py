@@ -104,15 +104,22 @@ def test_values_too_large_for_half_precision_survive(
     assert torch.all(next(loaded.parameters()) == 1e6)
 
 
+def test_file_has_the_permissions_of_any_other(saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"")
+    assert saved.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_failed_write_keeps_the_previous_file(
     saved: Path, card: ModelCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = saved.read_bytes()
 
-    def full_disk(*_: object, **__: object) -> None:
+    def full_disk(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[:100])
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("napari_atomseg.networks.files.save_file", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="no space"):
         save_weights(saved, networks.create("unet", **ARGUMENTS), card)
     assert saved.read_bytes() == before
