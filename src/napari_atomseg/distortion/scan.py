@@ -57,7 +57,8 @@ def shift_lines(image: Tensor, shifts: Tensor) -> Tensor:
         moved += weight[..., None] * lines
     k = torch.fft.rfftfreq(width, device=image.device)
     ramp = torch.exp(-2j * math.pi * k * shifts[..., 1:])
-    return torch.fft.irfft(torch.fft.rfft(moved) * ramp, n=width)
+    result: Tensor = torch.fft.irfft(torch.fft.rfft(moved) * ramp, n=width)
+    return result
 
 
 def _keys(t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -78,13 +79,15 @@ def scan_blur(image: Tensor, decay: Tensor) -> Tensor:
     """
     k = torch.fft.rfftfreq(image.shape[-1], device=image.device)
     response = (1 - decay[:, None]) / (1 - decay[:, None] * torch.exp(-2j * math.pi * k))
-    return torch.fft.irfft(torch.fft.rfft(image) * response[:, None], n=image.shape[-1])
+    spectrum = torch.fft.rfft(image) * response[:, None]
+    blurred: Tensor = torch.fft.irfft(spectrum, n=image.shape[-1])
+    return blurred
 
 
 def line_noise(
     image: Tensor, offset: Tensor, gain: Tensor, generators: Sequence[Generator]
 ) -> Tensor:
-    """Each line has its own offset and gain, of deviations `offset` and `gain` (B,) (r_em Eq. 51)."""
+    """Offset and gain of each line, of deviations `offset` and `gain` (B,) (r_em Eq. 51)."""
     noise = normal((image.shape[1], 2), generators, image)
     factor = 1.0 + gain[:, None, None] * noise[..., :1]
     return image * factor + offset[:, None, None] * noise[..., 1:]

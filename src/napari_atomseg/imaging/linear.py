@@ -33,7 +33,8 @@ def linear_image(
     kx = torch.fft.rfftfreq(shape[1], device=y.device)
     rows = torch.exp(-2j * math.pi * ky[:, None] * y[:, None, :])
     cols = torch.exp(-2j * math.pi * x[:, :, None] * kx)
-    return torch.fft.irfft2((rows * weight[:, None, :]) @ cols * transfer, s=shape)
+    image: Tensor = torch.fft.irfft2((rows * weight[:, None, :]) @ cols * transfer, s=shape)
+    return image
 
 
 def sum_of_waves(

@@ -19,6 +19,8 @@ from napari_atomseg.progress import CancelToken, Progress, report
 
 PRECISIONS = ("auto", "full", "half")
 SMALLEST_TILE = 128
+FLAT = 1e-6
+"""Deviation over mean below which an image is constant but for the rounding of its numbers."""
 
 
 class Predictor:
@@ -64,7 +66,7 @@ class Predictor:
     @torch.inference_mode()
     def _column_map(self, image: Tensor) -> Tensor:
         normal, _, deviation = normalise(image.to(self.device))
-        if not float(deviation) > 1e-9:
+        if not float(deviation) > FLAT * float(image.abs().max()):
             return torch.zeros(image.shape[-2:])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half(())):
             output = self.network(normal.contiguous(memory_format=torch.channels_last))
@@ -82,26 +84,25 @@ class Predictor:
 
         The network sees the frame magnified by `zoom`.
         """
-        image = torch.from_numpy(np.ascontiguousarray(frame, dtype=np.float32))[None, None]
-        small = resize(image, zoom)
-        image_n, mean, deviation = normalise(small)
-        if not float(deviation) > 1e-6 * (abs(float(mean)) + 1e-30):
+        offset, scale = float(frame.mean(dtype=np.float64)), float(frame.std(dtype=np.float64))
+        if not scale > FLAT * abs(offset):
             return self._flat(frame, tasks)
-        composed = self._tiled(image_n, tasks, progress, cancel)
-        maps = denormalise(composed[None], mean, deviation)
+        image = torch.from_numpy(np.ascontiguousarray((frame - offset) / scale, dtype=np.float32))
+        small, mean, deviation = normalise(resize(image[None, None], zoom))
+        composed = self._tiled(small, tasks, progress, cancel)
         channels = [self.card.tasks.index(task) for task in tasks]
-        maps = (
-            functional.interpolate(
-                maps[:, channels], size=frame.shape, mode="bicubic", align_corners=False
+        maps = denormalise(composed[None], mean, deviation)[:, channels]
+        if small.shape[-2:] != frame.shape:
+            maps = functional.interpolate(
+                maps, size=frame.shape, mode="bicubic", align_corners=False
             )
-            if small.shape != image.shape
-            else maps[:, channels]
-        )
         result = {}
-        for channel, task in enumerate(tasks):
-            plane = maps[0, channel].numpy()
-            result[task] = plane if task in RESTORATION else np.clip(plane, 0.0, 1.0)
-        return result
+        for task, plane in zip(tasks, maps[0].numpy(), strict=True):
+            if task in RESTORATION:
+                result[task] = plane * scale + (offset if task == "denoise" else 0.0)
+            else:
+                result[task] = plane.clip(0.0, 1.0)
+        return {task: plane.astype(np.float32) for task, plane in result.items()}
 
     def _flat(self, frame: Image, tasks: tuple[str, ...]) -> dict[str, Image]:
         """A constant image has no columns, and is its own restoration."""

@@ -72,7 +72,7 @@ def _scale_strength(image: Image, scales: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def guess_contrast(image: Image, spacing: float) -> str:
-    """ "bright" or "dark": the sign of the skewness of the image at the scale of the columns.
+    """Whether columns are "bright" or "dark": the sign of the skewness at the scale of the columns.
 
     Columns fill less than half of the area, so their side of the histogram has the longer tail.
     """

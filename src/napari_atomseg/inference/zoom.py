@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as functional
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import cKDTree
 from skimage.feature import peak_local_max
 from torch import Tensor
 
 from napari_atomseg.inference.arrays import Image
 from napari_atomseg.inference.scale import estimate_spacing
+from napari_atomseg.specimen.neighbours import nearest_distances
 
 ZOOMS = (1.0, 0.5, 0.25, 2.0)
 """Magnifications tried, the image as it is first."""
@@ -95,5 +95,4 @@ def _spacing(probability: Tensor) -> tuple[float, float] | None:
     peaks = peak_local_max(surface, min_distance=2, threshold_abs=0.3)
     if len(peaks) < 3:
         return None
-    distance = cKDTree(peaks).query(peaks, k=2)[0][:, 1]
-    return float(np.median(distance)), float(surface[tuple(peaks.T)].mean())
+    return float(np.median(nearest_distances(peaks))), float(surface[tuple(peaks.T)].mean())

@@ -27,7 +27,7 @@ SUPERRESOLUTION_UNIT = 4.0
 def normalise(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(B, 1, H, W) images with zero mean and unit deviation, and the mean and deviation taken."""
     mean = image.mean(dim=(1, 2, 3), keepdim=True)
-    deviation = image.std(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
+    deviation = image.std(dim=(1, 2, 3), keepdim=True, correction=0).clamp_min(1e-12)
     return (image - mean) / deviation, mean, deviation
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as functional
@@ -20,6 +21,7 @@ class Block(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) → (B, C_out, H, W)."""
         inner = functional.relu(self.first(x))
         return functional.relu(self.second(inner) + self.shortcut(x))
 
@@ -53,14 +55,14 @@ class UNet(nn.Module):
         before = [widths[0], *widths[:-1]]
         self.encoder = nn.ModuleList(Block(a, b) for a, b in zip(before, widths, strict=True))
         self.decoder = nn.ModuleList(
-            Block(shallow + deep, shallow)
-            for shallow, deep in zip(widths[:-1], widths[1:], strict=True)
+            Block(shallow + deep, shallow) for shallow, deep in pairwise(widths)
         )
         self.exit = nn.Conv2d(widths[0], channels_out * fold, 3, padding=1)
         nn.init.zeros_(self.exit.weight)
         nn.init.zeros_(self.exit.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps of a batch of images, see the class."""
         height, width = x.shape[-2:]
         x = self._pad(x)
         x = self.entry(functional.pixel_unshuffle(x, self.stem))

@@ -105,7 +105,7 @@ def _projected(name: str, zone_axis: tuple[int, int, int]) -> ColumnLattice:
 @lru_cache(maxsize=8)
 def _zone_axes(highest: int) -> tuple[tuple[int, int, int], ...]:
     triples = product(range(highest, -highest - 1, -1), repeat=3)
-    return tuple(t for t in triples if gcd(*map(abs, t)) == 1)
+    return tuple((u, v, w) for u, v, w in triples if gcd(abs(u), abs(v), abs(w)) == 1)
 
 
 def _draw_crystal(recipe: SpecimenRecipe, rng: Rng, spacing: float) -> ColumnLattice:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 from torch import Generator, Tensor
 
 from napari_atomseg import distortion, imaging
 from napari_atomseg.distortion.detector import normal
 from napari_atomseg.simulation.scene import Scene
+from napari_atomseg.specimen.neighbours import nearest_distances
 
 MARGIN = 24
 """Pixels rendered beyond each border, so that neither the periodic image nor scan jitter shows."""
@@ -117,9 +117,8 @@ def mask_radius(scene: Scene) -> float:
     radius = 0.5 * imaging.probe.FWHM_PER_SIGMA * imaging.peak_width(scene.probe)
     if len(scene.labels) > 1:
         points = np.stack([scene.labels.y, scene.labels.x], axis=1)
-        nearest = cKDTree(points).query(points, k=2)[0][:, 1]
-        radius = min(radius, 0.45 * float(nearest.min()))
-    return max(radius / scene.sampling, 1.0)
+        radius = min(radius, 0.45 * float(nearest_distances(points).min()))
+    return max(float(radius) / scene.sampling, 1.0)
 
 
 def _vector(values: Sequence[float], device: str) -> Tensor:
@@ -154,8 +153,8 @@ def _background(
     device = str(sampling.device)
     matrix, waves = [], _pad([s.background.waves for s in scenes], device)
     for scene in scenes:
-        axes = [(np.arange(n) - MARGIN) * scene.sampling for n in canvas]
-        thickness = scene.thickness(axes[0][:, None], axes[1][None])
+        rows, cols = (np.arange(-MARGIN, n - MARGIN, dtype=np.float64) for n in canvas)
+        thickness = scene.thickness(rows[:, None] * scene.sampling, cols[None] * scene.sampling)
         ramp = (
             scene.background.ramp[0] * np.linspace(0, 1, canvas[0])[:, None]
             + scene.background.ramp[1] * np.linspace(0, 1, canvas[1])[None]
@@ -173,7 +172,8 @@ def _background(
     film = torch.fft.irfft2(torch.fft.rfft2(film) * transfer, s=canvas)
     film = film / film.std(dim=(1, 2), keepdim=True)
     speckle = _vector([s.background.speckle for s in scenes], device)[:, None, None]
-    return (slow + speckle * (film + 2.0)).clamp_min(0.0)
+    background: Tensor = slow + speckle * (film + 2.0)
+    return background.clamp_min(0.0)
 
 
 def _pad(rows: Sequence[np.ndarray], device: str) -> Tensor:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def _bulk(symbol: str, structure: str, a: float) -> Atoms:
     from ase.build import bulk
 
-    return cast("Atoms", bulk(symbol, structure, a=a, cubic=True))
+    return bulk(symbol, structure, a=a, cubic=True)
 
 
 def _spacegroup(
@@ -26,7 +26,7 @@ def _spacegroup(
 ) -> Atoms:
     from ase.spacegroup import crystal
 
-    return cast("Atoms", crystal(symbols, basis, spacegroup=number, cellpar=list(cell)))
+    return crystal(symbols, basis, spacegroup=number, cellpar=list(cell))
 
 
 def _perovskite(a_site: str, b_site: str, a: float) -> Atoms:

@@ -30,7 +30,7 @@ class Validation:
     @torch.inference_mode()
     def maps(self, network: nn.Module) -> Tensor:
         """(N, 5, H, W) composed outputs, eight images at a time."""
-        pieces = [compose(network(x), x) for x in self.image.split(8)]
+        pieces = [compose(network(x), x) for x in torch.split(self.image, 8)]
         return torch.cat(pieces)
 
     def score(self, network: nn.Module) -> dict[str, float]:
@@ -62,6 +62,6 @@ def _detection(maps: Tensor, truths: Tensor, radius: float = 2.5) -> float:
         columns = peak_local_max(truth, min_distance=2, threshold_abs=0.7, exclude_border=4)
         found, wanted = found + len(peaks), wanted + len(columns)
         if len(peaks) and len(columns):
-            distance, partner = cKDTree(columns).query(peaks)
+            distance, partner = map(np.asarray, cKDTree(columns).query(peaks))
             hits += len(np.unique(partner[distance <= radius]))
     return 2 * hits / max(found + wanted, 1)

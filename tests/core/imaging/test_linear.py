@@ -9,9 +9,10 @@ from napari_atomseg.imaging import Probe, gaussians, linear_image, otf, peak_wid
 from napari_atomseg.imaging.linear import circular_masks
 
 SHAPE = (64, 96)
+PROBE = Probe()
 
 
-def image_of(y, x, weight, probe=Probe()):
+def image_of(y, x, weight, probe=PROBE):
     def row(values):
         return torch.tensor([values], dtype=torch.float32)
 

@@ -66,5 +66,5 @@ def test_impossible_zone_axes_are_named(axis):
 
 
 def test_unknown_crystals_are_named_with_the_known_ones():
-    with pytest.raises(ValueError, match="unobtainium.*SrTiO3"):
+    with pytest.raises(ValueError, match=r"unobtainium.*SrTiO3"):
         get_crystal("unobtainium")

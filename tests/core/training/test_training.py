@@ -93,7 +93,7 @@ def test_faults_in_a_recipe_are_named(tmp_path):
         load_recipe({"batches": 3})
     broken = tmp_path / "broken.yaml"
     broken.write_text("a: [1, 2")
-    with pytest.raises(ValueError, match="broken.yaml"):
+    with pytest.raises(ValueError, match=r"broken\.yaml"):
         load_recipe(broken)
     with pytest.raises(FileNotFoundError):
         load_recipe(tmp_path / "absent.yaml")
