@@ -10,6 +10,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from napari_atomseg.inference.arrays import Image
+from napari_atomseg.inference.scale import estimate_spacing
 from napari_atomseg.inference.tiles import Blender, tiles
 from napari_atomseg.inference.zoom import Zoom, choose_zoom, resize
 from napari_atomseg.networks.device import choose_device, half_is_fast
@@ -61,7 +62,10 @@ class Predictor:
 
     def zoom(self, frame: Image, sampling: float | None = None) -> Zoom:
         """The magnification at which the network sees the frame's columns best."""
-        return choose_zoom(self._column_map, frame, sampling)
+        offset, scale = _moments(frame)
+        if not scale > FLAT * abs(offset):
+            return Zoom(1.0, estimate_spacing(frame, sampling))
+        return choose_zoom(self._column_map, _unit(frame, offset, scale), sampling)
 
     @torch.inference_mode()
     def _column_map(self, image: Tensor) -> Tensor:
@@ -84,10 +88,10 @@ class Predictor:
 
         The network sees the frame magnified by `zoom`.
         """
-        offset, scale = float(frame.mean(dtype=np.float64)), float(frame.std(dtype=np.float64))
+        offset, scale = _moments(frame)
         if not scale > FLAT * abs(offset):
             return self._flat(frame, tasks)
-        image = torch.from_numpy(np.ascontiguousarray((frame - offset) / scale, dtype=np.float32))
+        image = torch.from_numpy(_unit(frame, offset, scale))
         small, mean, deviation = normalise(resize(image[None, None], zoom))
         composed = self._tiled(small, tasks, progress, cancel)
         channels = [self.card.tasks.index(task) for task in tasks]
@@ -154,6 +158,14 @@ class Predictor:
             blender.add(tile, compose(output.float(), part)[0].cpu())
         report(progress, cancel, len(windows), len(windows), "tiles")
         return blender.result()
+
+
+def _moments(frame: Image) -> tuple[float, float]:
+    return float(frame.mean(dtype=np.float64)), float(frame.std(dtype=np.float64))
+
+
+def _unit(frame: Image, offset: float, scale: float) -> Image:
+    return np.ascontiguousarray((frame - np.float64(offset)) / scale, dtype=np.float32)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
