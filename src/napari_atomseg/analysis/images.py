@@ -76,4 +76,5 @@ def _matched(tested: Image, known: Image, valid: NDArray[np.bool_]) -> Image:
     variance = np.mean((tested[valid] - offset) ** 2)
     covariance = np.mean((tested[valid] - offset) * (known[valid] - target))
     gain = covariance / variance if variance > 0 else 0.0
-    return gain * (tested - offset) + target
+    matched: Image = gain * (tested - offset) + target
+    return matched

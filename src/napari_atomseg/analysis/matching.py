@@ -57,9 +57,7 @@ def match(
     points, known = _positions(found, "found"), _positions(truth, "truth")
     if len(points) == 0 or len(known) == 0:
         return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp)
-    pairs = cKDTree(points).sparse_distance_matrix(
-        cKDTree(known), radius, output_type="coo_matrix"
-    )
+    pairs = cKDTree(points).sparse_distance_matrix(cKDTree(known), radius, output_type="coo_matrix")
     used_found, used_truth = np.zeros(len(points), bool), np.zeros(len(known), bool)
     chosen = []
     for k in np.argsort(pairs.data, kind="stable"):

@@ -1,0 +1,57 @@
+"""Noise of an image from the residuals of a fit."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from torch import Tensor
+
+FLOOR = 0.03
+"""No pixel's variance is believed to be below this fraction of the mean variance: the estimate is
+a straight line, and weights must not grow without bound where it comes near zero."""
+ROUNDS = 4
+ROUNDING = 1e-9
+"""No noise is believed to be below this fraction of the intensity, not even that of no noise."""
+
+
+@dataclass(frozen=True)
+class NoiseModel:
+    """Variance = gain × expected intensity + offset, and not below `floor`.
+
+    That is shot noise of unknown gain on an image of unknown zero, plus constant noise.
+    """
+
+    gain: float
+    offset: float
+    floor: float
+
+    def variance(self, expected: Tensor) -> Tensor:
+        """Variance of pixels whose expected intensity is given, in its units squared."""
+        return (self.gain * expected + self.offset).clamp_min(self.floor)
+
+
+def estimate_noise(expected: Tensor, squared: Tensor) -> NoiseModel:
+    """Fit the line of variances by iteratively weighted least squares.
+
+    Parameters
+    ----------
+    expected, squared : (M,) fitted intensity and squared residual of pixels, the latter corrected
+        for the parameters spent. Their weights are the inverse variances of squared Poisson
+        noise of the current gain, 2 v² + gain² v. Where the fits do not describe the image, the
+        misfit counts as noise.
+    """
+    rounding = (ROUNDING * float(expected.abs().max())) ** 2
+    mean = max(float(squared.mean()), rounding, sys.float_info.min)
+    model = NoiseModel(0.0, mean, FLOOR * mean)
+    for _ in range(ROUNDS):
+        variance = model.variance(expected)
+        weight = 1.0 / (2.0 * variance**2 + model.gain**2 * variance)
+        weight = weight / weight.sum()
+        centre, level = float((weight * expected).sum()), float((weight * squared).sum())
+        spread = float((weight * (expected - centre) ** 2).sum())
+        if spread <= 0:
+            break
+        gain = float((weight * (expected - centre) * squared).sum()) / spread
+        model = NoiseModel(gain, level - gain * centre, FLOOR * mean)
+    return model

@@ -1,0 +1,122 @@
+"""Pixels around columns: how far a fit may look, and which pixels belong to which column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+Vector = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+NEIGHBOURS = 8
+"""Neighbours that bound a column's cell; a cell of a planar set has six sides on average."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Square windows about N columns, S = 2 half + 1 pixels wide.
+
+    Attributes
+    ----------
+    row, col : (N, 1) image coordinates of the windows' centres, integers.
+    step : (S,) pixel coordinates relative to the centre, along either axis.
+    values : (N, S, S) intensities, zero where the pixel is not `inside`.
+    inside : (N, S, S) pixels that belong to the column: in the image, finite, within its radius.
+    """
+
+    row: Tensor
+    col: Tensor
+    step: Tensor
+    values: Tensor
+    inside: Tensor
+
+    def relative(self, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Image coordinates (N, ...) to coordinates relative to the windows' centres."""
+        return y - self.row.view(-1, *[1] * (y.ndim - 1)), x - self.col.view(
+            -1, *[1] * (x.ndim - 1)
+        )
+
+
+def cut_windows(image: Tensor, y: Tensor, x: Tensor, radius: Tensor) -> Windows:
+    """Cut discs of `radius` (N,) pixels about positions (N,) out of an (H, W) image."""
+    height, width = image.shape
+    half = max(1, int(torch.ceil(radius.max())))
+    step = torch.arange(-half, half + 1, device=image.device)
+    row, col = torch.round(y).long()[:, None], torch.round(x).long()[:, None]
+    rows, cols = row + step, col + step
+    in_height = (rows >= 0) & (rows < height)
+    in_width = (cols >= 0) & (cols < width)
+    first = rows.clamp(0, height - 1) * width
+    values = image.reshape(-1)[first[:, :, None] + cols.clamp(0, width - 1)[:, None, :]]
+    off_y, off_x = (rows - y[:, None]) ** 2, radius[:, None] ** 2 - (cols - x[:, None]) ** 2
+    inside = off_y[:, :, None] <= off_x[:, None, :]
+    inside &= in_height[:, :, None] & in_width[:, None, :]
+    inside &= torch.isfinite(values)
+    values = values.masked_fill(~inside, 0.0)
+    return Windows(row, col, step.to(image), values, inside)
+
+
+def nearer_to_another(
+    windows: Windows, y: Tensor, x: Tensor, others_y: Tensor, others_x: Tensor
+) -> Tensor:
+    """(N, S, S) pixels that are nearer to one of K other columns than to the window's own.
+
+    Parameters
+    ----------
+    y, x : (N,) the windows' columns.
+    others_y, others_x : (N, K) their neighbours; NaN where there is none.
+    """
+    own_y, own_x = windows.relative(y[:, None], x[:, None])
+    from_y, from_x = windows.step - own_y, windows.step - own_x
+    taken = torch.zeros_like(windows.inside)
+    for other_y, other_x in zip(others_y.T, others_x.T, strict=True):
+        # |p - other|² < |p - own|²  is linear in the pixel p.
+        gap_y, gap_x = (other_y - y)[:, None], (other_x - x)[:, None]
+        limit = 0.5 * (gap_y**2 + gap_x**2) - gap_x * from_x
+        taken |= (gap_y * from_y)[:, :, None] > limit[:, None, :]
+    return taken
+
+
+def nearest_neighbours(y: Vector, x: Vector) -> tuple[Vector, Index]:
+    """Distance (N,) to the nearest column and indices (N, K) of the nearest K columns.
+
+    Where a column has fewer neighbours, the index is -1 and the distance infinite.
+    """
+    if len(y) == 0:
+        return np.zeros(0), np.zeros((0, NEIGHBOURS), dtype=np.intp)
+    points = np.stack([y, x], axis=1)
+    distances, indices = cKDTree(points).query(points, k=range(2, NEIGHBOURS + 2))
+    distance, index = np.asarray(distances), np.asarray(indices)
+    return distance[:, 0], np.where(index < len(y), index, -1)
+
+
+def typical_width(image: Tensor, y: Tensor, x: Tensor, reach: float) -> float:
+    """Sigma in pixels of the mean column, from the half width of its radial profile.
+
+    Parameters
+    ----------
+    reach : how far from a column its own light is looked for, in pixels.
+    """
+    windows = cut_windows(image, y, x, torch.full_like(y, max(reach, 2.0)))
+    own_y, own_x = windows.relative(y[:, None], x[:, None])
+    off_y, off_x = (windows.step - own_y) ** 2, (windows.step - own_x) ** 2
+    ring = torch.sqrt(off_y[:, :, None] + off_x[:, None, :]).round().long()
+    ring, values = ring[windows.inside], windows.values[windows.inside]
+    count = torch.bincount(ring).cpu().numpy()
+    total = torch.bincount(ring, values).cpu().numpy()
+    distance = np.flatnonzero(count)
+    if len(distance) == 0:
+        return 0.3 * reach
+    profile = total[distance] / count[distance]
+    half = 0.5 * (profile[0] + profile.min())
+    below = int(np.argmax(profile <= half))
+    if below == 0:
+        return 0.3 * reach
+    step = (profile[below - 1] - half) / (profile[below - 1] - profile[below])
+    width = distance[below - 1] + step * (distance[below] - distance[below - 1])
+    return float(width / np.sqrt(2 * np.log(2)))
