@@ -37,7 +37,7 @@ def option(
 
     Parameters
     ----------
-    unit : shown behind the number.
+    unit : shown behind a float.
     lowest : shown instead of the lowest number, which then stands for None.
     choices : pairs (text, value), or a function without arguments that returns them.
     advanced : whether it hides in the section that is folded away.

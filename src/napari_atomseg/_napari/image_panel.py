@@ -74,7 +74,9 @@ class ImagePanel(Panel):
         super().__init__(viewer)
         self._models = ModelChooser(cast("ComboBox", self.form.inputs["model"]), self)
         self._followed: Layer | None = None
-        self._image = ComboBox(name="image", choices=lambda _widget: self._image_choices())
+        self._image = ComboBox(
+            name="image", choices=lambda _widget: [(layer.name, layer) for layer in self.images()]
+        )
         make_narrow(self._image.native)
         self._image.native.setToolTip("The image layer to work on")
         self.form.rows.insertRow(0, "Image", self._image.native)
@@ -107,6 +109,10 @@ class ImagePanel(Panel):
     def model(self, model: str | Path | None) -> None:
         self._models.value = model
 
+    def images(self) -> list[Image]:
+        """Return the layers that can be chosen."""
+        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+
     def reset_choices(self, event: Any = None) -> None:
         """Offer the layers that the viewer holds now; napari calls this when they change."""
         self._image.reset_choices()
@@ -134,9 +140,6 @@ class ImagePanel(Panel):
         shown: float | None = self.form["sampling"]
         own = source.sampling
         return own if own is not None and shown == _mean(own) else shown
-
-    def _image_choices(self) -> list[tuple[str, Image]]:
-        return [(layer.name, layer) for layer in self.viewer.layers if isinstance(layer, Image)]
 
     def _follow_image(self, event: Any = None) -> None:
         layer = self.image

@@ -31,12 +31,9 @@ class SegmentSettings(ImageSettings):
     )
     contour: int = option(
         0,
-        "Outline",
-        "Width of the labels' outlines; filled draws whole labels",
-        unit="px",
-        lowest="filled",
-        min=0,
-        max=10,
+        "Draw",
+        "Whole labels, or their outlines of some pixels width",
+        choices=[("filled", 0), ("outlines, 1 px", 1), ("outlines, 2 px", 2)],
     )
 
 
@@ -68,7 +65,7 @@ class Segment(ImagePanel):
             made_by("segment", source.name, options, **model),
         )
         layer.opacity = self.form["opacity"]
-        layer.contour = self.form["contour"] or 0
+        layer.contour = self.form["contour"]
         self.viewer.add_layer(layer)
         return layer
 

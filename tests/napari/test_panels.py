@@ -1,0 +1,284 @@
+"""The four panels, opened and used as a script or a click does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+from napari.layers import Image, Labels, Points
+from napari.settings import get_plugin_settings
+from scipy.spatial import cKDTree
+
+from napari_atomseg import weights
+from napari_atomseg.progress import Cancelled
+from napari_atomseg.simulation import Simulation
+
+from .conftest import placement
+
+OpenPanel = Callable[[str], Any]
+PATIENCE = 120.0
+
+pytestmark = pytest.mark.usefixtures("qtbot")
+
+
+def names(viewer: Any) -> list[str]:
+    return [layer.name for layer in viewer.layers]
+
+
+@pytest.mark.parametrize("name", ["Restore", "Segment", "Localize"])
+def test_results_lie_on_their_source_and_say_how_they_were_made(
+    name: str, dock: OpenPanel, viewer: Any, image_layer: Any
+) -> None:
+    panel = dock(name)
+    result = panel.run().result(PATIENCE)
+    assert placement(result) == placement(image_layer)
+    assert viewer.layers.units is not None
+    record = result.metadata["napari-atomseg"]
+    model = weights.resolve(panel.model)
+    assert record["action"] == name.lower()
+    assert record["source"] == "scene"
+    assert record["sha256"] == weights.sha256(model)
+    assert record["settings"]["sampling"] == pytest.approx(0.15)
+    assert record["version"]
+    assert result.name in panel.message.text() or "columns" in panel.message.text()
+
+
+def test_restored_image_is_nearer_to_the_truth(
+    dock: OpenPanel, image_layer: Any, scene: Simulation
+) -> None:
+    restored = dock("Restore").run().result(PATIENCE)
+    assert isinstance(restored, Image)
+
+    def error(image: Any) -> float:
+        return float(np.sqrt(np.mean((image - scene.ideal) ** 2)))
+
+    assert error(restored.data) < 0.5 * error(scene.image)
+    low, high = restored.contrast_limits
+    assert low < np.median(restored.data) < high <= restored.data.max()
+
+
+def test_columns_are_found_where_they_are(
+    dock: OpenPanel, image_layer: Any, scene: Simulation
+) -> None:
+    panel = dock("Localize")
+    points = panel.run().result(PATIENCE)
+    assert isinstance(points, Points)
+    strontium = scene.columns[scene.columns["elements"] == "Sr"]
+    inside = strontium[["y", "x"]].to_numpy()
+    inside = inside[((inside > 5) & (inside < np.array([122, 154]))).all(axis=1)]
+    distance, _ = cKDTree(points.data).query(inside)
+    assert np.median(distance) < 0.5
+    assert {"y_err", "x_err", "sigma", "amplitude", "volume", "score"} <= set(points.features)
+    assert f"{len(points.data)} columns" in panel.message.text()
+    assert " pm" in panel.message.text()
+
+
+def test_changing_the_colour_recolours_the_result(dock: OpenPanel, image_layer: Any) -> None:
+    panel = dock("Localize")
+    points = panel.run().result(PATIENCE)
+    before = points.border_color.copy()
+    panel.colour_by = "x_err"
+    assert not np.allclose(points.border_color, before)
+
+
+def test_segments_are_labels_on_the_image(dock: OpenPanel, image_layer: Any) -> None:
+    panel = dock("Segment")
+    panel.opacity, panel.contour = 0.3, 2
+    labels = panel.run().result(PATIENCE)
+    assert isinstance(labels, Labels)
+    assert labels.data.shape == image_layer.data.shape
+    assert labels.data.max() > 20
+    assert (labels.opacity, labels.contour) == (0.3, 2)
+
+
+def test_simulation_has_scale_units_and_truth(dock: OpenPanel, viewer: Any) -> None:
+    panel = dock("Simulate")
+    panel.crystal, panel.zone_axis, panel.shape = "Si", (1, 1, 0), (96, 128)
+    panel.sampling, panel.add_ideal, panel.add_columns = 0.2, True, True
+    ideal, image, columns = panel.run().result(PATIENCE)
+    assert names(viewer) == [ideal.name, image.name, columns.name]
+    assert image.data.shape == (96, 128)
+    for layer in (ideal, image, columns):
+        np.testing.assert_allclose(layer.scale, 0.2)
+        assert [str(unit) for unit in layer.units] == ["angstrom", "angstrom"]
+    record = image.metadata["napari-atomseg"]["settings"]
+    assert (record["crystal"], record["zone_axis"]) == ("Si", (1, 1, 0))
+    bright = image.data.astype(float)
+    here = np.rint(columns.data).astype(int).clip(0, np.array(image.data.shape) - 1)
+    assert ideal.data[tuple(here.T)].mean() > 2 * ideal.data.mean()
+    assert np.corrcoef(bright.ravel(), ideal.data.ravel())[0, 1] > 0.5
+
+
+def test_stacks_and_dask_images_are_restored_frame_by_frame(
+    dock: OpenPanel, viewer: Any, scene: Simulation
+) -> None:
+    stack = np.stack([scene.image, np.roll(scene.image, 7, axis=0), 2 * scene.image])
+    layer = viewer.add_image(da.from_array(stack, chunks=(1, -1, -1)), name="stack")
+    panel = dock("Restore")
+    panel.image = layer
+    restored = panel.run().result(PATIENCE)
+    assert restored.data.shape == stack.shape
+    np.testing.assert_allclose(restored.data[2], 2 * restored.data[0], rtol=0.05, atol=0.02)
+    points = dock("Localize").run().result(PATIENCE)
+    assert points.ndim == 3
+    assert set(points.data[:, 0]) == {0.0, 1.0, 2.0}
+
+
+def test_multiscale_images_are_restored_at_full_resolution(
+    dock: OpenPanel, viewer: Any, scene: Simulation
+) -> None:
+    viewer.add_image([scene.image, scene.image[::2, ::2]], multiscale=True, name="pyramid")
+    assert dock("Restore").run().result(PATIENCE).data.shape == scene.image.shape
+
+
+def test_sampling_follows_the_layer_and_can_be_overruled(
+    dock: OpenPanel, viewer: Any, image_layer: Any
+) -> None:
+    panel = dock("Restore")
+    assert panel.sampling == pytest.approx(0.15)
+    image_layer.scale = (0.02, 0.02)
+    assert panel.sampling == pytest.approx(0.2)
+    panel.image = viewer.add_image(np.zeros((32, 32)), name="bare")
+    assert panel.sampling is None
+    panel.sampling = 0.12
+    assert panel.options(panel.source())["sampling"] == pytest.approx(0.12)
+
+
+def test_pixels_that_are_not_square_keep_both_samplings(dock: OpenPanel, viewer: Any) -> None:
+    viewer.add_image(np.zeros((32, 32)), scale=(0.1, 0.2), units=("angstrom", "angstrom"))
+    panel = dock("Restore")
+    assert panel.options(panel.source())["sampling"] == pytest.approx((0.1, 0.2))
+
+
+def test_panels_offer_images_only(dock: OpenPanel, viewer: Any, image_layer: Any) -> None:
+    labels = viewer.add_labels(np.ones((8, 8), int), name="cells")
+    panel = dock("Restore")
+    assert [layer.name for layer in panel.images()] == ["scene"]
+    with pytest.raises(ValueError, match="labels layer"):
+        panel.image = labels
+
+
+@pytest.mark.parametrize("kind", ["none", "colour", "model"])
+def test_what_cannot_work_is_told_and_the_panel_goes_on(
+    kind: str, dock: OpenPanel, viewer: Any, notices: Any, scene: Simulation, tmp_path: Path
+) -> None:
+    panel = dock("Restore")
+    if kind == "colour":
+        viewer.add_image(np.zeros((32, 32, 3), np.uint8), rgb=True, name="photo")
+    elif kind == "model":
+        viewer.add_image(scene.image)
+        broken = tmp_path / "broken.safetensors"
+        broken.write_bytes(b"not a model")
+        panel.model = broken
+    job = panel.run()
+    assert job.wait(PATIENCE)
+    with pytest.raises((ValueError, OSError)):
+        job.result()
+    (notice,) = notices
+    assert notice.severity.value == "error"
+    assert "\n" not in notice.message
+    assert {"none": "open or choose", "colour": "Split RGB", "model": "broken.safetensors"}[
+        kind
+    ] in notice.message
+    panel.image = viewer.add_image(scene.image, name="good")
+    panel.model = None
+    assert panel.run().result(PATIENCE).name == "good denoised"
+    assert panel.run_button.isEnabled()
+    assert not panel.progress.isVisible()
+
+
+def large(viewer: Any, scene: Simulation) -> Any:
+    """An image that takes long enough to do something meanwhile."""
+    return viewer.add_image(np.tile(scene.image, (12, 10)), name="large")
+
+
+def test_cancel_leaves_no_layer(
+    dock: OpenPanel, viewer: Any, scene: Simulation, notices: Any
+) -> None:
+    large(viewer, scene)
+    panel = dock("Restore")
+    panel.device = "cpu"
+    job = panel.run()
+    assert not job.wait(0.1)
+    assert not panel.run_button.isEnabled()
+    with pytest.raises(RuntimeError, match="still running"):
+        panel.run()
+    panel.cancel_button.click()
+    with pytest.raises(Cancelled):
+        job.result(PATIENCE)
+    assert names(viewer) == ["large"]
+    assert panel.message.text() == "Cancelled"
+    assert panel.run_button.isEnabled()
+    assert notices == []
+
+
+def test_closing_the_panel_stops_its_work(dock: OpenPanel, viewer: Any, scene: Simulation) -> None:
+    large(viewer, scene)
+    panel = dock("Restore")
+    panel.device = "cpu"
+    job = panel.run()
+    assert not job.wait(0.1)
+    viewer.window.remove_dock_widget(panel)
+    assert job.wait(PATIENCE)
+    assert job.cancelled
+    assert names(viewer) == ["large"]
+
+
+def test_closing_the_viewer_stops_the_work(dock: OpenPanel, viewer: Any, scene: Simulation) -> None:
+    large(viewer, scene)
+    panel = dock("Restore")
+    panel.device = "cpu"
+    job = panel.run()
+    assert not job.wait(0.1)
+    viewer.close()
+    assert job.wait(PATIENCE)
+    assert job.cancelled
+
+
+def test_removing_the_layer_while_it_is_restored_is_safe(
+    dock: OpenPanel, viewer: Any, image_layer: Any
+) -> None:
+    place = placement(image_layer)
+    panel = dock("Restore")
+    job = panel.run()
+    viewer.layers.remove("scene")
+    assert placement(job.result(PATIENCE)) == place
+    assert panel.image is None or panel.image.name == "scene denoised"
+
+
+def test_button_does_what_run_does(dock: OpenPanel, viewer: Any, image_layer: Any) -> None:
+    panel = dock("Restore")
+    panel.run_button.click()
+    assert panel.job.result(PATIENCE) is not None
+    assert names(viewer) == ["scene", "scene denoised"]
+
+
+@pytest.mark.parametrize("name", ["Simulate", "Restore", "Segment", "Localize"])
+def test_run_is_in_sight_on_a_laptop(name: str, dock: OpenPanel) -> None:
+    panel = dock(name)
+    hint = panel.minimumSizeHint()
+    assert hint.height() < 500
+    assert hint.width() < 400
+    shown = [widget for widget in panel.form.inputs.values() if not widget.native.toolTip()]
+    assert shown == []
+
+
+def test_preferences_are_honoured(dock: OpenPanel, image_layer: Any, tmp_path: Path) -> None:
+    settings = get_plugin_settings("napari-atomseg")
+    settings.computing.tile_size = 256
+    settings.computing.precision = "full"
+    settings.computing.device = "cpu"
+    settings.computing.cache_folder = str(tmp_path / "cache")
+    panel = dock("Restore")
+    options = panel.options(panel.source())
+    assert (options["tile_size"], options["precision"], options["device"]) == (256, "full", "cpu")
+    assert weights.cache_folder() == tmp_path / "cache"
+    panel.device = "auto"
+    assert panel.options(panel.source())["device"] == "auto"
+    settings.computing.cache_folder = ""
+    panel.options(panel.source())
+    assert weights.cache_folder() != tmp_path / "cache"
