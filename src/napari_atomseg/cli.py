@@ -135,7 +135,7 @@ def localize(
         import napari_atomseg as atomseg
         from napari_atomseg import io
 
-        chosen = {"refine": refine, "detector": detector}
+        chosen: dict[str, Any] = {"refine": refine, "detector": detector}
         table = atomseg.localize(image, sampling=pixel, **chosen, **options)
         made = _record("localize", target, chosen, options)
         io.write_columns(target, table, {"sampling": pixel, "provenance": made})

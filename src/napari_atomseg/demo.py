@@ -18,8 +18,9 @@ from napari_atomseg.networks.tasks import RESTORATION
 from napari_atomseg.progress import CancelToken, Progress
 
 Array = NDArray[Any]
-VISIBLE = 3.0
-"""Columns of the truth with a signal below this many times their noise are not asked for."""
+VISIBLE = 5.0
+"""Columns of the truth with a signal below this many times their noise are not asked for: the Rose
+criterion."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def run_demo(
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> Result:
-    """Restore, segment and localize a simulated SrTiO3 [001] at low dose, or an image of the user's.
+    """Restore, segment and localize SrTiO3 [001], simulated at low dose, or an image of one's own.
 
     Parameters
     ----------
@@ -52,8 +53,9 @@ def run_demo(
     sampling : Å a pixel, where the file does not say.
     """
     truth = None
+    pixel: float | tuple[float, float] | None
     if path is None:
-        truth = simulation.simulate("SrTiO3", (0, 0, 1), (512, 512), 0.1, 8e3, seed=1)
+        truth = simulation.simulate("SrTiO3", (0, 0, 1), (512, 512), 0.1, 6e3, seed=1)
         name, image, pixel = "SrTiO3 [001]", truth.image, truth.sampling
     else:
         read = io.read_image(path)
@@ -70,7 +72,7 @@ def summary(result: Result) -> list[str]:
     """What was found and, where the truth is known, how good it is, a line each."""
     columns = result.columns
     lines = [f"{result.name}: {len(columns)} columns"]
-    error = np.hypot(columns["y_err"], columns["x_err"]).median() if len(columns) else np.nan
+    error = float(np.nanmedian([np.nan, *np.hypot(columns["y_err"], columns["x_err"])]))
     if np.isfinite(error):
         pixel = result.sampling if isinstance(result.sampling, float) else None
         lines.append(f"typical standard error of a position: {_length(error, pixel)}")
@@ -112,7 +114,7 @@ def _draw(result: Result, path: Path) -> None:
     from skimage.segmentation import find_boundaries
 
     def first(array: Array) -> Array:
-        return array.reshape(-1, *array.shape[-2:])[0]
+        return np.asarray(array.reshape(-1, *array.shape[-2:])[0])
 
     columns = result.columns
     if "frame" in columns:
