@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_atomseg.localization.fits import Fits, Vector, survey, windows_of
+from napari_atomseg.localization.fits import Fits
+from napari_atomseg.localization.survey import Vector, survey, windows_of
 
 DARKEST = 0.25
 """The part of a window's pixels that are taken for background; their mean is subtracted."""

@@ -30,10 +30,14 @@ class GaussianProblem:
     ----------
     step : (S,) pixel coordinates of both axes.
     values, weight : (N, S, S) data and weights; zero weight leaves a pixel out.
+    free_width : whether sigma is fitted.
     """
 
-    def __init__(self, step: Tensor, values: Tensor, weight: Tensor) -> None:
+    def __init__(
+        self, step: Tensor, values: Tensor, weight: Tensor, free_width: bool = True
+    ) -> None:
         self._step = step
+        self._free_width = free_width
         self._weight = weight
         self._product = weight * values
         self._sums = (
@@ -64,7 +68,12 @@ class GaussianProblem:
         k = (gv * pv[..., :3]).mT @ mixed[..., 5:]
         d = (gv * pv[..., :3]).mT @ (product @ thin[..., 5:])
         sums = [s[index] for s in self._sums]
-        return _assemble(m, k, d, sums, inverse, amplitude, background)
+        normal = _assemble(m, k, d, sums, inverse, amplitude, background)
+        if not self._free_width:
+            normal.matrix[:, 2, :] = normal.matrix[:, :, 2] = 0.0
+            normal.slope[:, 2] = 0.0
+            normal.matrix[:, 2, 2] = 1.0
+        return normal
 
 
 def _powers(t: Tensor) -> Tensor:

@@ -7,16 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_atomseg.localization.fits import Fits, Survey, fit_gaussians, moderated, on, survey
+from napari_atomseg.localization.fits import Fits, fit_gaussians, moderated
 from napari_atomseg.localization.joint_model import JointModel, State
 from napari_atomseg.localization.joint_system import JointSystem
 from napari_atomseg.localization.noise import NoiseModel, estimate_noise
+from napari_atomseg.localization.survey import Survey, Vector, on, survey
 from napari_atomseg.progress import CancelToken, report
-
-Vector = NDArray[np.float64]
 
 ROUNDS = 12
 WEIGHING_ROUNDS = 3

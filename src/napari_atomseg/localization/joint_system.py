@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -20,11 +22,11 @@ class JointSystem:
     def __init__(self, model: JointModel, state: State, weight: Tensor) -> None:
         self._model, self._weight = model, weight
         self._slope = state.amplitude * torch.exp(-state.log_sigma)
-        self._p = p = model.profiles(state)
+        self._p = p = _profiles(model, state)
         self._rows = torch.stack([p.gv, p.gv * p.v], dim=-1)
         self._cols = torch.stack([p.gu, p.gu * p.u], dim=-1)
         tall = p.gv * state.amplitude[:, None]
-        self._width = model.spread(
+        self._width = model.canvas.spread(
             torch.stack([tall * p.v**2, tall], dim=-1), torch.stack([p.gu, p.gu * p.u**2], dim=-1)
         )
         self._width_square = (weight * self._width**2).sum()
@@ -87,7 +89,7 @@ class JointSystem:
         v, u, gv, gu = self._p.v, self._p.u, self._p.gv, self._p.gu
         rows = torch.stack([gv**2, gv**2 * v, gv**2 * v**2, gv, gv * v, torch.ones_like(v)], -1)
         cols = torch.stack([gu**2, gu**2 * u, gu**2 * u**2, gu, gu * u, torch.ones_like(u)], -1)
-        m = self._model.collect(self._weight, rows, cols)
+        m = self._model.canvas.collect(self._weight, rows, cols)
         total = self._model.by_owner(self._weight)
         part = total / m[:, 5, 5].clamp_min(torch.finfo(total.dtype).tiny)
         s = self._slope
@@ -113,12 +115,12 @@ class JointSystem:
         model, p = self._model, self._p
         scale = p.v[:, 1] - p.v[:, 0]
         # The other's v on this one's pixels: its own, moved by the distance of the windows.
-        v = p.v[other] - ((model.row[other] - model.row) * scale)[:, None]
-        u = p.u[other] - ((model.col[other] - model.col) * scale)[:, None]
+        v = p.v[other] - ((model.canvas.row[other] - model.canvas.row) * scale)[:, None]
+        u = p.u[other] - ((model.canvas.col[other] - model.canvas.col) * scale)[:, None]
         gv, gu = p.gv * torch.exp(-0.5 * v**2), p.gu * torch.exp(-0.5 * u**2)
         rows = torch.stack([gv, gv * p.v, gv * v, gv * p.v * v], dim=-1)
         cols = torch.stack([gu, gu * p.u, gu * u, gu * p.u * u], dim=-1)
-        m = model.collect(self._weight, rows, cols)
+        m = model.canvas.collect(self._weight, rows, cols)
         s, t = self._slope, self._slope[other]
         of_y = torch.stack([s * t * m[:, 3, 0], s * t * m[:, 1, 2], s * m[:, 1, 0]], dim=1)
         of_x = torch.stack([s * t * m[:, 2, 1], s * t * m[:, 0, 3], s * m[:, 0, 1]], dim=1)
@@ -134,13 +136,30 @@ class JointSystem:
         rows = torch.stack([mixed, p.gv], dim=-1)
         cols = torch.stack([p.gu, p.gu * p.u * (self._slope * dx)[:, None]], dim=-1)
         model = self._model
-        return model.spread(rows, cols) + background[model.owner] + way[1] * self._width
+        return model.canvas.spread(rows, cols) + background[model.owner] + way[1] * self._width
 
     def _adjoint(self, canvas: Tensor) -> Vector:
-        m = self._model.collect(canvas, self._rows, self._cols)
+        m = self._model.canvas.collect(canvas, self._rows, self._cols)
         columns = [self._slope * m[:, 1, 0], self._slope * m[:, 0, 1], m[:, 0, 0]]
         columns.append(self._model.by_owner(canvas))
         return torch.stack(columns, dim=1), (canvas * self._width).sum()
+
+
+@dataclass(frozen=True)
+class _Profiles:
+    """v, u = (pixel - column) / sigma and the factors exp(-v²/2), exp(-u²/2), each (N, S)."""
+
+    v: Tensor
+    u: Tensor
+    gv: Tensor
+    gu: Tensor
+
+
+def _profiles(model: JointModel, state: State) -> _Profiles:
+    canvas, inverse = model.canvas, torch.exp(-state.log_sigma)
+    v = (canvas.step - (state.y - canvas.row)[:, None]) * inverse
+    u = (canvas.step - (state.x - canvas.col)[:, None]) * inverse
+    return _Profiles(v, u, torch.exp(-0.5 * v**2), torch.exp(-0.5 * u**2))
 
 
 def _dot(a: Vector, b: Vector) -> Tensor:

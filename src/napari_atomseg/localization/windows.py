@@ -35,6 +35,13 @@ class Windows:
     values: Tensor
     inside: Tensor
 
+    def sample(self, image: Tensor) -> Tensor:
+        """(N, S, S) values of another (H, W) image at the same pixels, 0 where not `inside`."""
+        height, width = image.shape
+        first = (self.row + self.step.long()).clamp(0, height - 1) * width
+        place = first[:, :, None] + (self.col + self.step.long()).clamp(0, width - 1)[:, None, :]
+        return image.reshape(-1)[place].masked_fill_(~self.inside, 0.0)
+
     def relative(self, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Image coordinates (N, ...) to coordinates relative to the windows' centres."""
         return y - self.row.view(-1, *[1] * (y.ndim - 1)), x - self.col.view(
