@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,35 @@ def test_dependencies_have_floors_and_no_caps(root: Path) -> None:
         assert {bound.operator for bound in Requirement(line).specifier} == {">="}, line
     hard = {Requirement(line).name.lower() for line in project["dependencies"]}
     assert not hard & {"napari", "pyqt5", "pyqt6", "pyside2", "pyside6", "rosettasciio", "abtem"}
+
+
+def imported_libraries(folder: Path) -> set[str]:
+    names = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.split(".")[0])
+    return names - set(sys.stdlib_module_names) - {"napari_atomseg"}
+
+
+def test_every_library_that_is_imported_is_declared(root: Path) -> None:
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    declared = {Requirement(line).name.lower() for line in lines}
+    # Those of which the name to import is another; pint comes with every napari.
+    other = {
+        "skimage": "scikit-image",
+        "yaml": "pyyaml",
+        "rsciio": "rosettasciio",
+        "pint": "napari",
+    }
+    imported = imported_libraries(root / "src")
+    assert {"torch", "napari", "numpy"} <= imported
+    assert not {name for name in imported if other.get(name, name).lower() not in declared}
 
 
 def test_the_wheel_carries_manifest_weights_and_recipes(root: Path, tmp_path: Path) -> None:
