@@ -156,3 +156,12 @@ def test_colours_follow_the_feature() -> None:
     assert len(np.unique(layer.border_color, axis=0)) > 20
     layers.colour_points(layer, "score")
     assert len(np.unique(layer.border_color, axis=0)) == 1
+
+
+def test_points_without_a_measurement_stay_visible() -> None:
+    place = layers.Placement.of(image()).arguments()
+    volume = np.arange(25.0)
+    volume[[3, 7]] = np.nan
+    layer = layers.points_layer(columns(volume=volume), "some", place, {}, colour_by="volume")
+    assert (layer.border_color[:, 3] == 1).all()
+    assert np.isfinite(layer.border_color).all()

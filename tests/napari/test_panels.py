@@ -106,7 +106,7 @@ def test_simulation_has_scale_units_and_truth(dock: OpenPanel, viewer: Any) -> N
         np.testing.assert_allclose(layer.scale, 0.2)
         assert [str(unit) for unit in layer.units] == ["angstrom", "angstrom"]
     record = image.metadata["napari-atomseg"]["settings"]
-    assert (record["crystal"], record["zone_axis"]) == ("Si", (1, 1, 0))
+    assert (record["crystal"], record["zone_axis"]) == ("Si", [1, 1, 0])
     bright = image.data.astype(float)
     here = np.rint(columns.data).astype(int).clip(0, np.array(image.data.shape) - 1)
     assert ideal.data[tuple(here.T)].mean() > 2 * ideal.data.mean()

@@ -6,6 +6,7 @@ One layer without units would switch units off in the whole viewer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pint
 from napari.layers import Image, Labels, Layer, Points
+from napari.utils.colormaps import ensure_colormap
 from numpy.typing import NDArray
 
 PROVENANCE = "napari-atomseg"
@@ -30,6 +32,8 @@ _ISOTROPIC = 1e-3
 """Relative difference of the two samplings below which an image counts as isotropic."""
 _LIMITS = (0.1, 99.9)
 """Percentiles of the intensities shown as black and white."""
+_COLOURED = (2.0, 98.0)
+"""Percentiles of a feature between which its colours run."""
 _LIMITS_PIXELS = 1_000_000
 """Pixels looked at to find the percentiles."""
 
@@ -102,9 +106,14 @@ def unwrapped(thing: Any) -> Any:
 
 def layer_sampling(layer: Layer) -> Sampling | None:
     """Return Å per pixel along the last two axes, or None where the layer has no length units."""
+    return sampling_of(layer.scale, layer.units)
+
+
+def sampling_of(scale: Sequence[float], units: Sequence[pint.Unit]) -> Sampling | None:
+    """Return Å per pixel along the last two axes of a scale with units."""
     dy, dx = (
-        _in_angstrom(float(scale), unit)
-        for scale, unit in zip(layer.scale[-2:], layer.units[-2:], strict=True)
+        _in_angstrom(float(length), unit)
+        for length, unit in zip(scale[-2:], units[-2:], strict=True)
     )
     if dy is None or dx is None:
         return None
@@ -192,20 +201,28 @@ def points_layer(
 
 
 def colour_points(layer: Points, feature: str | None) -> None:
-    """Colour points by a feature: numbers on a scale, words by a cycle; yellow if all are alike."""
+    """Colour points by a feature.
+
+    Numbers run from cyan to magenta, both bright on any image, between two percentiles; points
+    without one are white. Words have a colour each. Yellow if all are alike.
+    """
     if feature is None or feature not in layer.features or layer.features[feature].nunique() < 2:
         layer.border_color = "yellow"
         return
-    values = _numbers(layer.features, feature)
-    if values.size:
-        layer.border_colormap = "plasma"
-        layer.border_contrast_limits = tuple(np.percentile(values, (2, 98)))
-    layer.border_color = feature
-    layer.refresh_colors()
+    values = pd.to_numeric(layer.features[feature], errors="coerce").to_numpy(dtype=float)
+    known = np.isfinite(values)
+    if not known.any():
+        layer.border_color = feature
+        return
+    low, high = np.percentile(values[known], _COLOURED)
+    relative = (values - low) / (high - low) if high > low else np.full(len(values), 0.5)
+    colours = np.ones((len(values), 4))
+    colours[known] = ensure_colormap("cool").map(np.clip(relative[known], 0.0, 1.0))
+    layer.border_color = colours
 
 
-def _numbers(features: pd.DataFrame, feature: str | None) -> NDArray[np.float64]:
-    if feature is None or feature not in features:
+def _numbers(features: pd.DataFrame, feature: str) -> NDArray[np.float64]:
+    if feature not in features:
         return np.empty(0)
     values = pd.to_numeric(features[feature], errors="coerce").to_numpy(dtype=float)
     return values[np.isfinite(values)]

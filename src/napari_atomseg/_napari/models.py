@@ -10,6 +10,8 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_atomseg import weights
 from napari_atomseg._napari.preferences import preferences
+from napari_atomseg.networks.card import read_card
+from napari_atomseg.progress import CancelToken, Progress
 
 BROWSE = "browse"
 """Value of the last choice, which asks for a file."""
@@ -21,6 +23,17 @@ def model_choices() -> list[tuple[str, str]]:
     names = [str(name) for name in weights.models()["name"]]
     names.sort(key=lambda name: name != weights.DEFAULT)
     return [*((name, name) for name in names), ("Choose a file …", BROWSE)]
+
+
+def fetch_model(model: str | Path | None, progress: Progress, cancel: CancelToken) -> Path:
+    """Return the file of a model; a download shows and can be cancelled."""
+    progress(0, 0, "loading the model")
+    return weights.resolve(model, progress=progress, cancel=cancel)
+
+
+def identity(weights_file: Path) -> dict[str, str]:
+    """Return the name and hash of a model, for the record of a result."""
+    return {"model": read_card(weights_file).name, "sha256": weights.sha256(weights_file)}
 
 
 class ModelChooser:

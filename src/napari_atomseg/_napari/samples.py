@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import imageio.v3 as imageio
 import pooch
 
 from napari_atomseg import weights
 from napari_atomseg._napari.layers import image_layer, sampled
 from napari_atomseg._napari.preferences import preferences
-from napari_atomseg._napari.provenance import made_by
 from napari_atomseg._napari.widgets.simulate import simulation_layers
+from napari_atomseg.io import provenance, read_image
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -45,8 +44,8 @@ def platinum_particle() -> list[LayerData]:
 
 def silicon() -> list[LayerData]:
     """Experimental ADF image of Si [110], 5 nm field of view."""
-    return _published(
-        "Si110_5nmX25us_03_none_none.png",
+    return published(
+        _ATOMSEGNET + "Si110_5nmX25us_03_none_none.png",
         "40832c41278b391aa27ed6f45fccee7dc689ce7284357418aef16f2c0a817258",
         "Si [110]",
         50.0 / 512,
@@ -55,8 +54,8 @@ def silicon() -> list[LayerData]:
 
 def dysprosium_scandate() -> list[LayerData]:
     """Experimental ADF image of DyScO3 [110], 8 nm field of view."""
-    return _published(
-        "10_dso_8nm_none_none.png",
+    return published(
+        _ATOMSEGNET + "10_dso_8nm_none_none.png",
         "6524711eacb8b4f0f863abdc76025fd9f0133dffad4622a2dd57c6aa2fd340c7",
         "DyScO3 [110]",
         80.0 / 1024,
@@ -70,7 +69,7 @@ def _simulated(crystal: str, **settings: Any) -> list[LayerData]:
     return [layer.as_layer_data_tuple() for layer in simulation_layers(simulation)]
 
 
-def _published(file: str, sha256: str, name: str, sampling: float) -> list[LayerData]:
+def published(url: str, sha256: str, name: str, sampling: float) -> list[LayerData]:
     """Return a published image; it is fetched once and checked by its hash.
 
     Raises
@@ -80,7 +79,7 @@ def _published(file: str, sha256: str, name: str, sampling: float) -> list[Layer
     """
     preferences()
     folder = weights.cache_folder() / "samples"
-    url = _ATOMSEGNET + file
+    file = url.rpartition("/")[2]
     try:
         path = pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=file, path=folder)
     except (OSError, ValueError) as error:
@@ -88,7 +87,6 @@ def _published(file: str, sha256: str, name: str, sampling: float) -> list[Layer
             f"{name} could not be downloaded ({type(error).__name__}). Check the connection, "
             f"or put the file {url} into {folder} by hand"
         ) from error
-    data = imageio.imread(path)
-    record = made_by("download", url, {"sha256": sha256, "sampling": sampling})
-    layer = image_layer(data, name, sampled(sampling), record)
+    record = provenance("download", url, {"sha256": sha256, "sampling": sampling})
+    layer = image_layer(read_image(path).data, name, sampled(sampling), record)
     return [layer.as_layer_data_tuple()]

@@ -17,7 +17,7 @@ from napari_atomseg._napari.layers import (
     points_layer,
     sampled,
 )
-from napari_atomseg._napari.provenance import made_by
+from napari_atomseg.io import provenance
 
 
 def open_viewer(
@@ -47,7 +47,7 @@ def open_viewer(
     The viewer. Columns lie over the last restored image; the other layers are there, hidden.
     """
     place = sampled(sampling, image.ndim)
-    made = made_by("demo", name, {"sampling": sampling})
+    made = provenance("demo", name, {"sampling": sampling})
     viewer = Viewer(title="napari AtomSeg")
     viewer.add_layer(image_layer(np.asarray(image), name, place, made))
     for task, data in (restored or {}).items():
@@ -63,7 +63,7 @@ def open_viewer(
                 columns, f"{name} columns", place, made, leading=leading, colour_by="volume"
             )
         )
-    viewer.scale_bar.visible = sampling is not None
+    viewer.canvas.overlays.scale_bar.visible = sampling is not None
     _, panel = viewer.window.add_plugin_dock_widget("napari-atomseg", "Localize")
     panel.image = name
     viewer.reset_view()

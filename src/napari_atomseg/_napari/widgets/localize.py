@@ -13,8 +13,9 @@ from qtpy.QtWidgets import QPushButton
 from napari_atomseg._napari.form import option
 from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Show, Work
-from napari_atomseg._napari.layers import Source, colour_points, points_layer
-from napari_atomseg._napari.provenance import fetch_model, identity, made_by
+from napari_atomseg._napari.layers import PROVENANCE, Source, colour_points, points_layer
+from napari_atomseg._napari.models import fetch_model, identity
+from napari_atomseg.io import provenance
 from napari_atomseg.progress import CancelToken, Progress
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Localize(ImagePanel):
             columns,
             f"{source.name} columns",
             source.placement.arguments(),
-            made_by("localize", source.name, options, **model),
+            provenance("localize", source.name, options, **model),
             leading=tuple(source.data.shape[:-2]),
             colour_by=self.form["colour_by"],
         )
@@ -117,10 +118,11 @@ def _median_error(layer: Points) -> str:
     features = layer.features
     if not {"y_err", "x_err"} <= set(features) or not len(features):
         return ""
-    error = float(np.nanmedian(features[["y_err", "x_err"]].to_numpy(dtype=float)))
-    if not np.isfinite(error):
+    errors = np.hypot(features["y_err"], features["x_err"])
+    if not np.isfinite(errors).any():
         return ""
-    sampling = layer.metadata["napari-atomseg"]["settings"]["sampling"]
+    error = float(np.nanmedian(errors))
+    sampling = layer.metadata[PROVENANCE]["settings"]["sampling"]
     if sampling is None:
         return f", median error {error:.3f} px"
     return f", median error {100 * error * float(np.mean(sampling)):.1f} pm"

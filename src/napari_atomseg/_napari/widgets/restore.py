@@ -12,7 +12,8 @@ from napari_atomseg._napari.form import option
 from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import RESTORED, Source, image_layer
-from napari_atomseg._napari.provenance import fetch_model, made_by
+from napari_atomseg._napari.models import fetch_model
+from napari_atomseg.io import provenance
 from napari_atomseg.progress import CancelToken, Progress
 
 
@@ -57,7 +58,7 @@ class Restore(ImagePanel):
             prediction.maps[task],
             f"{source.name} {RESTORED[task]}",
             source.placement.arguments(),
-            made_by(
+            provenance(
                 "restore",
                 source.name,
                 {"task": task, **options, **prediction.settings},

@@ -13,7 +13,8 @@ from napari_atomseg._napari.form import option
 from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import Source, labels_layer
-from napari_atomseg._napari.provenance import fetch_model, identity, made_by
+from napari_atomseg._napari.models import fetch_model, identity
+from napari_atomseg.io import provenance
 from napari_atomseg.progress import CancelToken, Progress
 
 
@@ -53,7 +54,8 @@ class Segment(ImagePanel):
         )
 
     def summary(self, result: Labels) -> str:
-        count = len(np.unique(result.data[result.data > 0]))
+        frames = result.data.reshape(-1, *result.data.shape[-2:])
+        count = sum(np.count_nonzero(np.unique(frame)) for frame in frames)
         return f"{count} columns in {result.name!r}"
 
     def _show(self, source: Source, options: dict[str, Any], result: Any) -> Labels:
@@ -62,7 +64,7 @@ class Segment(ImagePanel):
             labels,
             f"{source.name} segmented",
             source.placement.arguments(),
-            made_by("segment", source.name, options, **model),
+            provenance("segment", source.name, options, **model),
         )
         layer.opacity = self.form["opacity"]
         layer.contour = self.form["contour"]

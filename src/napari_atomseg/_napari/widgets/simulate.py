@@ -11,7 +11,7 @@ from napari_atomseg._napari.form import option
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import image_layer, points_layer, sampled
 from napari_atomseg._napari.panel import Panel
-from napari_atomseg._napari.provenance import made_by
+from napari_atomseg.io import provenance
 from napari_atomseg.progress import CancelToken, Progress
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def simulation_layers(
     axis = "".join(str(index) for index in settings["zone_axis"])
     name = f"{settings['crystal']} [{axis}]"
     place = sampled(simulation.sampling)
-    made = made_by("simulate", name, settings)
+    made = provenance("simulate", name, settings)
     layers: list[Layer] = [image_layer(simulation.image, name, place, made)]
     if add_ideal:
         layers.insert(0, image_layer(simulation.ideal, f"{name} ideal", place, made))

@@ -1,0 +1,97 @@
+"""Take the pictures of the four panels.
+
+    python docs/screenshots.py IMAGE SAMPLING [FOLDER]
+
+IMAGE is opened at SAMPLING (Å per pixel); the pictures go to FOLDER (docs/images). Needs a screen
+of at least 1366 x 768 pixels, or ``xvfb-run -a -s "-screen 0 1366x768x24"`` before the command.
+The pictures in the documentation show the Si [110] test image of AtomSegNet
+(https://github.com/xinhuolin/AtomSegNet, MIT licence; field of view 5 nm, 0.0977 Å per pixel).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from napari.viewer import Viewer
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QApplication
+
+from napari_atomseg._napari.layers import image_layer, sampled
+from napari_atomseg.io import read_image
+
+WIDTH, HEIGHT = 1366, 768
+LARGEST = 500_000
+"""Bytes of a picture."""
+
+
+def settle(seconds: float = 0.5) -> None:
+    """Let the window draw."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+
+def take(viewer: Viewer, path: Path) -> None:
+    """Save a picture of the window, with fewer colours if the file were too large."""
+    viewer.reset_view()
+    settle()
+    window = viewer.window._qt_window
+    picture = QGuiApplication.primaryScreen().grabWindow(int(window.winId())).toImage()
+    picture.save(str(path))
+    if path.stat().st_size > LARGEST:
+        few = picture.convertToFormat(
+            picture.Format.Format_Indexed8, Qt.ImageConversionFlag.ThresholdDither
+        )
+        few.save(str(path))
+
+
+def simulate(viewer: Viewer, folder: Path) -> None:
+    """Simulate SrTiO3 at a low dose, with the true columns."""
+    dock, panel = viewer.window.add_plugin_dock_widget("napari-atomseg", "Simulate")
+    panel.shape, panel.sampling, panel.dose, panel.rotation = (384, 384), 0.1, 3e3, 12.0
+    panel.add_columns = True
+    panel.run().result()
+    take(viewer, folder / "simulate.png")
+    viewer.window.remove_dock_widget(dock)
+    viewer.layers.clear()
+
+
+def apply(viewer: Viewer, folder: Path, name: str, **settings: Any) -> None:
+    """Run a panel on the image and hide its result again."""
+    dock, panel = viewer.window.add_plugin_dock_widget("napari-atomseg", name)
+    panel.image = "Si [110]"
+    for setting, value in settings.items():
+        setattr(panel, setting, value)
+    result = panel.run().result()
+    take(viewer, folder / f"{name.lower()}.png")
+    result.visible = False
+    viewer.window.remove_dock_widget(dock)
+
+
+def main(image: str, sampling: float, folder: Path) -> None:
+    """Take all four pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    viewer = Viewer(title="napari AtomSeg")
+    viewer.window.resize(WIDTH, HEIGHT)
+    viewer.canvas.overlays.scale_bar.visible = True
+    simulate(viewer, folder)
+    data = read_image(image).data
+    made = {"action": "read", "source": Path(image).name}
+    viewer.add_layer(image_layer(data, "Si [110]", sampled(sampling), made))
+    apply(viewer, folder, "Restore")
+    apply(viewer, folder, "Segment", contour=2, opacity=0.9)
+    apply(viewer, folder, "Localize")
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main(
+        sys.argv[1],
+        float(sys.argv[2]),
+        Path(sys.argv[3]) if len(sys.argv) > 3 else Path(__file__).parent / "images",
+    )

@@ -1,0 +1,69 @@
+"""Files to layers: images of microscopes, and tables of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_atomseg._napari.layers import image_layer, points_layer, sampled
+from napari_atomseg.io import provenance, read_columns, read_image
+
+LayerData = tuple[Any, dict[str, Any], str]
+Paths = str | Sequence[str]
+Reader = Callable[[Paths], list[LayerData]]
+
+
+def get_image_reader(path: Paths) -> Reader | None:
+    """Return the reader of microscope images; the manifest says which files it is asked about."""
+    return read_images if _all_files(path) else None
+
+
+def get_columns_reader(path: Paths) -> Reader | None:
+    """Return the reader of column tables, or None for tables of something else."""
+    if _all_files(path) and all(_has_positions(each) for each in _listed(path)):
+        return read_column_tables
+    return None
+
+
+def read_images(path: Paths) -> list[LayerData]:
+    """Read microscope images with their sampling."""
+    result = []
+    for each in _listed(path):
+        read = read_image(each)
+        place = sampled(read.sampling, read.data.ndim)
+        made = provenance("read", str(each), {"sampling": read.sampling})
+        layer = image_layer(read.data, read.name, place, made)
+        layer.metadata["file"] = read.metadata
+        result.append(layer.as_layer_data_tuple())
+    return result
+
+
+def read_column_tables(path: Paths) -> list[LayerData]:
+    """Read column tables, each to where it was measured, with the record of how it was."""
+    result = []
+    for each in _listed(path):
+        columns = read_columns(each)
+        made = {str(key): value for key, value in columns.attrs.items()}
+        leading = (int(columns["frame"].max()) + 1,) if "frame" in columns else ()
+        place = made.pop("placement", None) or sampled(made.get("sampling"), 2 + len(leading))
+        layer = points_layer(
+            columns, Path(each).stem, place, made, leading=leading, colour_by="volume"
+        )
+        result.append(layer.as_layer_data_tuple())
+    return result
+
+
+def _has_positions(path: str) -> bool:
+    """Whether a table has the columns y and x."""
+    with Path(path).open(encoding="utf-8-sig", errors="replace") as file:
+        names = next((line for line in file if not line.startswith("#")), "")
+    return {"y", "x"} <= {name.strip().strip('"') for name in names.split(",")}
+
+
+def _listed(path: Paths) -> list[str]:
+    return [path] if isinstance(path, str) else list(path)
+
+
+def _all_files(path: Paths) -> bool:
+    return all(Path(each).is_file() for each in _listed(path))
