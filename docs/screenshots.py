@@ -16,16 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from napari.viewer import Viewer
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QGuiApplication
+from PIL import Image
 from qtpy.QtWidgets import QApplication
 
 from napari_atomseg._napari.layers import image_layer, sampled
 from napari_atomseg.io import read_image
 
 WIDTH, HEIGHT = 1366, 768
-LARGEST = 500_000
-"""Bytes of a picture."""
 
 
 def settle(seconds: float = 0.5) -> None:
@@ -37,23 +34,19 @@ def settle(seconds: float = 0.5) -> None:
 
 
 def take(viewer: Viewer, path: Path) -> None:
-    """Save a picture of the window, with fewer colours if the file were too large."""
+    """Save a picture of the window in 256 colours, which keeps it small."""
     viewer.reset_view()
     settle()
-    window = viewer.window._qt_window
-    picture = QGuiApplication.primaryScreen().grabWindow(int(window.winId())).toImage()
-    picture.save(str(path))
-    if path.stat().st_size > LARGEST:
-        few = picture.convertToFormat(
-            picture.Format.Format_Indexed8, Qt.ImageConversionFlag.ThresholdDither
-        )
-        few.save(str(path))
+    viewer.window.screenshot(path, canvas_only=False, flash=False)
+    with Image.open(path) as picture:
+        few = picture.convert("RGB").quantize(256)
+    few.save(path, optimize=True)
 
 
 def simulate(viewer: Viewer, folder: Path) -> None:
     """Simulate SrTiO3 at a low dose, with the true columns."""
     dock, panel = viewer.window.add_plugin_dock_widget("napari-atomseg", "Simulate")
-    panel.shape, panel.sampling, panel.dose, panel.rotation = (384, 384), 0.1, 3e3, 12.0
+    panel.shape, panel.sampling, panel.dose, panel.rotation = (384, 384), 0.1, 1e4, 12.0
     panel.add_columns = True
     panel.run().result()
     take(viewer, folder / "simulate.png")

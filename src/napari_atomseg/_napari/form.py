@@ -87,16 +87,17 @@ def make_input(field: dataclasses.Field[Any]) -> ValueWidget[Any]:
 
 
 def make_narrow(native: QWidget) -> None:
-    """Let an input shrink, so that the panel fits beside the image on a laptop."""
+    """Let an input shrink, so that the panel fits beside the image on a laptop.
+
+    napari's style sheet has wide spin boxes; only another style sheet overrules it.
+    """
     if isinstance(native, QComboBox):
         native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         native.setMinimumContentsLength(6)
         native.setMinimumWidth(80)
-    elif isinstance(native, QAbstractSpinBox):
-        native.setMinimumWidth(80)
     for part in native.findChildren(QAbstractSpinBox):
         part.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-        part.setMinimumWidth(30)
+        part.setStyleSheet("min-width: 36px")
 
 
 class Form(QWidget):
