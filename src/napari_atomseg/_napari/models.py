@@ -10,7 +10,6 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_atomseg import weights
 from napari_atomseg._napari.preferences import preferences
-from napari_atomseg.networks.card import read_card
 from napari_atomseg.progress import CancelToken, Progress
 
 BROWSE = "browse"
@@ -33,6 +32,8 @@ def fetch_model(model: str | Path | None, progress: Progress, cancel: CancelToke
 
 def identity(weights_file: Path) -> dict[str, str]:
     """Return the name and hash of a model, for the record of a result."""
+    from napari_atomseg.networks.card import read_card
+
     return {"model": read_card(weights_file).name, "sha256": weights.sha256(weights_file)}
 
 
