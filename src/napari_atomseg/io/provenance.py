@@ -1,0 +1,52 @@
+"""How a result was made, in a form that fits into files and layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def provenance(
+    action: str,
+    source: str,
+    settings: Mapping[str, Any],
+    *,
+    model: str = "",
+    sha256: str = "",
+) -> dict[str, Any]:
+    """The record of one result, of plain values that JSON can hold.
+
+    Parameters
+    ----------
+    action : "simulate", "restore", "segment" or "localize".
+    source : name of the image, or of the crystal, that it was made from.
+    settings : everything needed to make it again.
+    model, sha256 : the trained network and the hash of its file, where there was one.
+    """
+    record: dict[str, Any] = {
+        "package": "napari-atomseg",
+        "version": metadata.version("napari-atomseg"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "action": action,
+        "source": source,
+        "settings": {name: plain(value) for name, value in settings.items()},
+    }
+    return record | ({"model": model, "sha256": sha256} if model else {})
+
+
+def plain(value: Any) -> Any:
+    """`value` in the types of JSON: arrays become lists, paths and other objects strings."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return plain(value.tolist())
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value.as_posix() if isinstance(value, Path) else value)
