@@ -72,10 +72,10 @@ def read_columns(path: str | Path) -> pd.DataFrame:
         raise FileNotFoundError(f"{path}: no such file")
     try:
         text = path.read_text(encoding="utf-8-sig")
-        lines = text.splitlines(keepends=True)
+        lines = text.split("\n")
         count = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
         table = pd.read_csv(
-            io.StringIO("".join(lines[count:])),
+            io.StringIO("\n".join(lines[count:])),
             float_precision="round_trip",
             keep_default_na=False,
             na_values=[""],
@@ -85,6 +85,8 @@ def read_columns(path: str | Path) -> pd.DataFrame:
     missing = [name for name in _REQUIRED if name not in table]
     if missing:
         raise OSError(f"{path}: not a table of columns; it lacks {' and '.join(missing)}")
+    if table.empty:
+        table = table.astype(dict.fromkeys(_REQUIRED, float))
     if not all(pd.api.types.is_numeric_dtype(table[name]) for name in _REQUIRED):
         raise OSError(f"{path}: not a table of columns; y and x must be numbers")
     table.attrs = {key: value for key, value in map(_entry, lines[:count]) if key != "units"}
