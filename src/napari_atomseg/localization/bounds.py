@@ -78,7 +78,9 @@ def cramer_rao_bounds(
         0.0 if gain is None else gain * torch.maximum(expected, DARKEST * theta[:, 3, None, None])
     )
     weight = torch.ones_like(expected) / (shot + deviation**2)
-    fisher = GaussianProblem(step, expected, weight)(theta, torch.arange(len(theta))).matrix
+    every = torch.ones(len(theta), dtype=torch.bool)
+    problem = GaussianProblem(step, expected, weight, every)
+    fisher = problem(theta, torch.arange(len(theta))).matrix
     inverse = covariance(fisher)
     error = inverse.diagonal(dim1=1, dim2=2).sqrt().numpy()
     # Volume 2π σ² A, of logarithmic derivative 2 in ln σ and 1 / A in A.

@@ -20,6 +20,8 @@ LOWEST_THRESHOLD = 0.25
 """A map is probability-like: below this, a map without columns would be read as full of them."""
 HIGHEST_THRESHOLD = 0.5
 """What is more probable than not is a column, however bright its neighbours are."""
+SPECK = 0.06
+"""Regions smaller than this part of the median region hardly rise above the threshold."""
 PROMINENCE = 0.1
 """How far a peak must stand above the saddle to a higher one to be a column of its own."""
 
@@ -53,8 +55,8 @@ def columns_from_map(column_map: Image) -> Detections:
     and whose scores are the map's peaks there. Regions with several peaks are divided by watershed.
     """
     clean = np.clip(np.nan_to_num(column_map), 0.0, 1.0).astype(np.float32)
-    above = clean > _threshold(clean)
-    regions = label(above, connectivity=1)
+    regions = _without_specks(label(clean > _threshold(clean), connectivity=1))
+    above = regions > 0
     markers = _markers(clean, regions)
     labels = watershed(-clean, markers, mask=above).astype(np.int32)
     count = int(labels.max(initial=0))
@@ -71,6 +73,14 @@ def _threshold(column_map: Image) -> float:
         return HIGHEST_THRESHOLD
     otsu = float(threshold_otsu(column_map))
     return float(np.clip(otsu, LOWEST_THRESHOLD, HIGHEST_THRESHOLD))
+
+
+def _without_specks(regions: Labels) -> Labels:
+    area = np.bincount(regions.ravel())
+    if len(area) < 2:
+        return regions
+    specks = area < SPECK * np.median(area[1:])
+    return np.where(specks[regions], 0, regions)
 
 
 def _markers(column_map: Image, regions: Labels) -> Labels:

@@ -20,8 +20,10 @@ from napari_atomseg.progress import CancelToken, report
 
 NOISE_COLUMNS = 1_000
 """Columns whose residuals are enough to know the noise."""
-FREE_WIDTH = (0.5, 2.0)
-"""Sigma may leave the typical sigma by these factors."""
+FREE_WIDTH = 2.0
+"""Sigma leaves the typical sigma by no more than this factor, up or down."""
+CREDIBLE_WIDTH = 1.5
+"""Beyond this factor it has taken up something else: such a column gets the typical sigma."""
 PRIOR_FREEDOM = 30.0
 """Degrees of freedom with which the noise of the whole image speaks for a single column."""
 
@@ -139,7 +141,7 @@ class _Rounds:
         if self._noise is not None:
             expected = gaussian_values(start, windows.step) + cells.neighbours
             weight = weight / self._noise.variance(expected)
-        solution = self._solve(cells, weight, share, start, free_width)
+        solution = self._solve(cells, weight, share, start, guess, free_width)
         self._theta[share] = solution.parameters
         self._good[share] = solution.converged & (solution.parameters[:, 3] > 0)
         if self._noise is not None:
@@ -157,19 +159,41 @@ class _Rounds:
         return torch.stack(windows.relative(y, x), dim=1)
 
     def _solve(
-        self, cells: _Cells, weight: Tensor, share: Index, start: Tensor, free_width: bool
+        self,
+        cells: _Cells,
+        weight: Tensor,
+        share: Index,
+        start: Tensor,
+        guess: Tensor,
+        free_width: bool,
     ) -> Solution:
+        """Fit some columns; those that do not keep a credible width again, with the typical one."""
         step = on(weight, self._known.step[share])[:, None]
         place = self._place(cells.windows, share)
         wide = torch.full_like(step, math.log(self._known.sigma))
-        free = torch.full_like(start[:, 3:], torch.inf)
-        bounds = (
-            torch.cat([place - step, wide + math.log(FREE_WIDTH[0]), -free], dim=1),
-            torch.cat([place + step, wide + math.log(FREE_WIDTH[1]), free], dim=1),
-        )
-        problem = GaussianProblem(cells.windows.step, cells.data, weight, free_width)
+        any_ = torch.full_like(start[:, 3:], torch.inf)
+        lower = torch.cat([place - step, wide - math.log(FREE_WIDTH), -any_], dim=1)
+        upper = torch.cat([place + step, wide + math.log(FREE_WIDTH), any_], dim=1)
+        free = torch.full_like(self._good[share], free_width)
+        problem = GaussianProblem(cells.windows.step, cells.data, weight, free)
         freedom = (cells.windows.inside.sum((1, 2)) - start.shape[1]).clamp_min(1)
-        return levenberg_marquardt(problem, start, bounds, freedom, problem.negligible)
+
+        def solve(some: Tensor, first: Tensor) -> Solution:
+            return levenberg_marquardt(
+                lambda theta, index: problem(theta, some[index]),
+                first,
+                (lower[some], upper[some]),
+                freedom[some],
+                problem.negligible[some],
+            )
+
+        solution = solve(torch.arange(len(start), device=start.device), start)
+        factor = (solution.parameters[:, 2:3] - wide).abs()[:, 0]
+        again = torch.nonzero(~solution.converged | (factor > math.log(CREDIBLE_WIDTH)))[:, 0]
+        if free_width and len(again):
+            free[again] = False
+            solution.replace(again, solve(again, guess[again]))
+        return solution
 
     def _measured(
         self, cells: _Cells, solution: Solution, share: Index, noise: NoiseModel
@@ -184,8 +208,6 @@ class _Rounds:
         good = solution.converged & (amplitude > 0)
         good &= windows.inside.sum((1, 2)) > theta.shape[1]
         good &= (walked < 0.99 * limit) & (error.amax(1) < limit)
-        good &= sigma > 1.01 * FREE_WIDTH[0] * known.sigma
-        good &= sigma < 0.99 * FREE_WIDTH[1] * known.sigma
         y, x = theta[:, 0] + windows.row[:, 0], theta[:, 1] + windows.col[:, 0]
         rows = torch.stack([y, x, *error.T, sigma, amplitude, theta[:, 4]])
         values: Vector = torch.where(good, rows, torch.nan).cpu().numpy()

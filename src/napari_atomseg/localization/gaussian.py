@@ -30,12 +30,10 @@ class GaussianProblem:
     ----------
     step : (S,) pixel coordinates of both axes.
     values, weight : (N, S, S) data and weights; zero weight leaves a pixel out.
-    free_width : whether sigma is fitted.
+    free_width : (N,) columns whose sigma is fitted.
     """
 
-    def __init__(
-        self, step: Tensor, values: Tensor, weight: Tensor, free_width: bool = True
-    ) -> None:
+    def __init__(self, step: Tensor, values: Tensor, weight: Tensor, free_width: Tensor) -> None:
         self._step = step
         self._free_width = free_width
         self._weight = weight
@@ -69,10 +67,11 @@ class GaussianProblem:
         d = (gv * pv[..., :3]).mT @ (product @ thin[..., 5:])
         sums = [s[index] for s in self._sums]
         normal = _assemble(m, k, d, sums, inverse, amplitude, background)
-        if not self._free_width:
-            normal.matrix[:, 2, :] = normal.matrix[:, :, 2] = 0.0
-            normal.slope[:, 2] = 0.0
-            normal.matrix[:, 2, 2] = 1.0
+        held = ~self._free_width[index]
+        normal.matrix[held, 2, :] = 0.0
+        normal.matrix[held, :, 2] = 0.0
+        normal.matrix[held, 2, 2] = 1.0
+        normal.slope[held, 2] = 0.0
         return normal
 
 

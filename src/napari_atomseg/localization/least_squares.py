@@ -24,6 +24,16 @@ class Normal:
     slope: Tensor
     cost: Tensor
 
+    def put(self, index: Tensor, other: Normal) -> None:
+        """Put n other problems in the places `index` (n,)."""
+        self.matrix[index] = other.matrix
+        self.slope[index] = other.slope
+        self.cost[index] = other.cost
+
+    def take(self, chosen: Tensor) -> Normal:
+        """Only the problems `chosen`."""
+        return Normal(self.matrix[chosen], self.slope[chosen], self.cost[chosen])
+
 
 Problem = Callable[[Tensor, Tensor], Normal]
 """``problem(parameters (n, K), index (n,))``: the normal equations of the problems named."""
@@ -42,6 +52,12 @@ class Solution:
     parameters: Tensor
     normal: Normal
     converged: Tensor
+
+    def replace(self, index: Tensor, other: Solution) -> None:
+        """Put the n problems of another solution in the places `index` (n,)."""
+        self.parameters[index] = other.parameters
+        self.normal.put(index, other.normal)
+        self.converged[index] = other.converged
 
 
 def levenberg_marquardt(
@@ -85,8 +101,7 @@ def levenberg_marquardt(
         converged[active] = small & (damping[active] <= 1.0)
         taken = active[better]
         theta[taken] = trial[better]
-        for field in ("matrix", "slope", "cost"):
-            getattr(now, field)[taken] = getattr(new, field)[better]
+        now.put(taken, new.take(better))
         factor = torch.where(better, LOWER, RAISE)
         damping[active] = (damping[active] * factor).clamp_min(LOWEST_DAMPING)
     return Solution(theta, now, converged)
@@ -105,5 +120,7 @@ def covariance(matrix: Tensor) -> Tensor:
     scale = matrix.diagonal(dim1=1, dim2=2).sqrt()
     scaled = matrix / (scale[:, :, None] * scale[:, None, :])
     factor, failed = torch.linalg.cholesky_ex(torch.nan_to_num(scaled))
+    identity = torch.eye(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
+    factor = torch.where((failed > 0)[:, None, None], identity, factor)
     inverse = torch.cholesky_inverse(factor) / (scale[:, :, None] * scale[:, None, :])
     return torch.where((failed > 0)[:, None, None], torch.nan, inverse)

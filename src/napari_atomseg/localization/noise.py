@@ -39,8 +39,10 @@ def estimate_noise(expected: Tensor, squared: Tensor) -> NoiseModel:
     expected, squared : (M,) fitted intensity and squared residual of pixels, the latter corrected
         for the parameters spent. Their weights are the inverse variances of squared Poisson
         noise of the current gain, 2 v² + gain² v. Where the fits do not describe the image, the
-        misfit counts as noise.
+        misfit counts as noise. Without pixels the variance is 1.
     """
+    if len(expected) == 0:
+        return NoiseModel(0.0, 1.0, 1.0)
     rounding = (ROUNDING * float(expected.abs().max())) ** 2
     mean = max(float(squared.mean()), rounding, sys.float_info.min)
     model = NoiseModel(0.0, mean, FLOOR * mean)

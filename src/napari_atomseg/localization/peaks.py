@@ -35,14 +35,18 @@ def columns_from_peaks(image: Image, spacing: float) -> Detections:
     Detections with the peak over that of a strong column as score, at most 1.
     """
     sigma = SCALE * spacing
-    response = -(sigma**2) * ndimage.gaussian_laplace(image.astype(np.float64), sigma)
+    response = _response(image.astype(np.float64), sigma)
     # Sum of squares of the filter's kernel: 1 / (2 π σ²), by Parseval's theorem.
-    noise = _pixel_noise(image) / (np.sqrt(2 * np.pi) * sigma)
+    noise = _pixel_noise(image, spacing) / (np.sqrt(2 * np.pi) * sigma)
     distance = max(1, round(CLOSEST * spacing))
-    floor = max(SIGNIFICANCE * noise, 1e-6 * float(np.ptp(image)))
     peaks = peak_local_max(
-        response, min_distance=distance, threshold_abs=floor, exclude_border=False
+        response,
+        min_distance=distance,
+        threshold_abs=1e-6 * float(np.ptp(image)),
+        exclude_border=False,
     )
+    at = tuple(peaks.T)
+    peaks = peaks[response[at] > SIGNIFICANCE * noise[at]]
     if len(peaks) == 0:
         return Detections(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(image.shape, np.int32))
     height = response[tuple(peaks.T)]
@@ -58,9 +62,19 @@ def columns_from_peaks(image: Image, spacing: float) -> Detections:
     return Detections(y, x, np.minimum(height / strong, 1.0), labels)
 
 
-def _pixel_noise(image: Image) -> float:
-    """Standard deviation of white noise (Immerkær 1996, with a median in place of the mean)."""
-    if min(image.shape) < 3:
-        return 0.0
-    second = np.diff(np.diff(image.astype(np.float64), n=2, axis=0), n=2, axis=1)
-    return float(np.median(np.abs(second))) / (0.6745 * 6.0)
+def _response(image: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    """-σ² times the Laplacian of Gaussian; a slope goes on beyond the border, and gives nothing."""
+    margin = min(int(4 * sigma) + 1, min(image.shape) - 1)
+    framed = np.pad(image, margin, mode="reflect", reflect_type="odd") if margin else image
+    filtered = -(sigma**2) * ndimage.gaussian_laplace(framed, sigma)
+    rows, cols = image.shape
+    response: NDArray[np.float64] = filtered[margin : margin + rows, margin : margin + cols]
+    return response
+
+
+def _pixel_noise(image: Image, spacing: float) -> NDArray[np.float64]:
+    """(H, W) standard deviation of white noise about each pixel (Immerkær 1996, made local)."""
+    kernel = np.outer([1, -2, 1], [1, -2, 1])
+    second = ndimage.convolve(image.astype(np.float64), kernel, mode="reflect")
+    noise: NDArray[np.float64] = np.sqrt(ndimage.gaussian_filter(second**2, spacing)) / 6.0
+    return noise

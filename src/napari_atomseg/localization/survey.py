@@ -27,7 +27,7 @@ CELL = 0.75
 """Radius of a window over the distance to the nearest column: the corners of a square cell."""
 TAILS = 4.0
 """Radius of a window over sigma, at most."""
-FARTHEST = 0.4
+FARTHEST = 0.2
 """A fit that walks farther than this fraction of the spacing has found something else."""
 SMALLEST_RADIUS = 2.3
 """Pixels; fewer do not hold the parameters of a Gaussian."""
@@ -91,7 +91,7 @@ def windows_of(
 
 def on(image: Tensor, values: Vector) -> Tensor:
     """Values as a tensor where the image is."""
-    return torch.from_numpy(values).to(image)
+    return torch.tensor(values, dtype=image.dtype, device=image.device)
 
 
 def _shares(columns: Index, radius: Vector) -> Iterator[Index]:
