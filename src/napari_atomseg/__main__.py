@@ -1,6 +1,6 @@
-"""`python -m napari_atomseg` is the command `napari-atomseg`."""
+"""``python -m napari_atomseg``: the command line."""
 
 from napari_atomseg.cli import app
 
 if __name__ == "__main__":
-    app()
+    app(prog_name="napari-atomseg")
