@@ -226,7 +226,19 @@ def train(
     with session() as current:
         from napari_atomseg import train as compute
 
-        path = compute(recipe, output, resume=resume, device=device, **_hooks(current))
+        def progress(done: int, total: int, message: str) -> None:
+            if "validation" in message:
+                current.say(message)
+            current.progress(done, total, message.partition(",")[0])
+
+        path = compute(
+            recipe,
+            output,
+            resume=resume,
+            device=device,
+            progress=progress,
+            cancel=current.cancel,
+        )
         current.clear()
         print_line(f"{recipe} → {path}")
 
@@ -252,7 +264,7 @@ def demo(
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the figure and the table.")
-    ] = Path("napari-atomseg-demo"),
+    ] = Path("demo"),
     window: Annotated[
         bool, typer.Option("--window/--no-window", help="Open napari with the results.")
     ] = True,

@@ -59,14 +59,18 @@ class Session:
             self._bar.close()
             self._bar = None
 
+    def say(self, message: str) -> None:
+        """Print a line on standard error, above the progress bar."""
+        self.clear()
+        typer.echo(message, err=True)
+
     def fail(self, error: Exception) -> None:
         """Say what went wrong, in one line, and remember that it did."""
-        self.clear()
         self.failed = True
         message = " ".join(str(error).split())
         known = isinstance(error, _EXPECTED) and message
         text = message if known else f"{type(error).__name__}: {message}"
-        typer.echo(f"error: {text}", err=True)
+        self.say(f"error: {text}")
 
     @contextlib.contextmanager
     def attempt(self) -> Iterator[None]:
@@ -89,8 +93,7 @@ def session() -> Iterator[Session]:
             with current.attempt():
                 yield current
         except (Cancelled, KeyboardInterrupt):
-            current.clear()
-            typer.echo("cancelled", err=True)
+            current.say("cancelled")
             raise typer.Exit(CANCELLED) from None
         finally:
             current.clear()
