@@ -21,8 +21,11 @@ ZOOMS = (1.0, 0.5, 0.25, 2.0)
 """Magnifications tried, the image as it is first."""
 WINDOW = 320
 """Side, in pixels after zooming, of the part of the image that is tried."""
-CLOSEST = 4.5
-"""Columns found closer than this (pixels after zooming) are noise at too high a magnification."""
+CLOSEST = 3.8
+"""Columns found closer than this (pixels of the image) are noise."""
+CLOSEST_REDUCED = 7.0
+"""Nothing is gained by reducing an image so far that its columns stand closer than this (pixels
+after zooming): noise does, whatever the magnification."""
 LOYALTY = 0.93
 """The image is left as it is where that is within this factor of the best confidence."""
 
@@ -56,7 +59,9 @@ def choose_zoom(
         if found is None:
             continue
         spacing, confidence = found[0] / factor, found[1]
-        if found[0] < CLOSEST or (sampling and not 0.8 <= spacing * sampling <= 6.0):
+        if found[0] < (CLOSEST_REDUCED if factor < 1.0 else CLOSEST * factor) or (
+            sampling and not 0.8 <= spacing * sampling <= 6.0
+        ):
             continue
         # The first, the image as it is, is given up only for a clear gain.
         if best is None or confidence * (LOYALTY if best.factor == 1.0 else 1.0) > best_confidence:

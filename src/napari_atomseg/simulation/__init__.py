@@ -5,6 +5,7 @@ from napari_atomseg.simulation.draw import draw_scene
 from napari_atomseg.simulation.recipe import SimulationRecipe
 from napari_atomseg.simulation.render import Batch, render
 from napari_atomseg.simulation.scene import Background, Noise, Scene
+from napari_atomseg.simulation.truth import column_truth
 
 __all__ = [
     "Background",
@@ -13,6 +14,7 @@ __all__ = [
     "Scene",
     "Simulation",
     "SimulationRecipe",
+    "column_truth",
     "draw_scene",
     "render",
     "simulate",

@@ -14,6 +14,7 @@ from napari_atomseg.imaging import Probe, peak_width
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.simulation.render import MARGIN, mask_radius, render
 from napari_atomseg.simulation.scene import Background, Noise, Scene
+from napari_atomseg.simulation.truth import column_truth
 from napari_atomseg.specimen import (
     ColumnLattice,
     Columns,
@@ -222,29 +223,8 @@ def _background(
 
 
 def _table(scene: Scene, lattice: ColumnLattice, ideal: NDArray[np.float32]) -> pd.DataFrame:
-    labels, sampling = scene.labels, scene.sampling
-    y, x = labels.y / sampling, labels.x / sampling
-    rows, cols = ideal.shape
-    inside = (y >= -0.5) & (y < rows - 0.5) & (x >= -0.5) & (x < cols - 0.5)
-    labels, y, x = labels.select(inside), y[inside], x[inside]
-    peak = labels.weight / scene.scale
-    sigma2 = (peak_width(scene.probe) / sampling) ** 2
-    here = ideal[np.rint(y).astype(int).clip(0, rows - 1), np.rint(x).astype(int).clip(0, cols - 1)]
-    # Counts of the column over those of the noise under it, for a matched filter; `counts` cancels
-    # as far as it may be infinite.
-    under = peak + 2.0 * np.maximum(here - peak, 0.0)
-    counts = 2 * np.pi * sigma2 * scene.noise.peak_counts
-    snr = peak * np.sqrt(counts / under)
+    table, labels = column_truth(scene, ideal)
     names = ["".join(f"{s}{n if n > 1 else ''}" for s, n in e.items()) for e in lattice.elements]
-    return pd.DataFrame(
-        {
-            "y": y,
-            "x": x,
-            "radius": mask_radius(scene),
-            "elements": [names[s] for s in labels.species],
-            "intensity": peak,
-            "snr": snr,
-            "y_angstrom": labels.y,
-            "x_angstrom": labels.x,
-        }
-    )
+    table.insert(2, "radius", mask_radius(scene))
+    table.insert(3, "elements", [names[s] for s in labels.species])
+    return table.assign(y_angstrom=labels.y, x_angstrom=labels.x)
