@@ -7,9 +7,9 @@ The folder holds, where it has them: `ptir_particle_0.1211A.tif` with
 `ptir_particle_reference_columns.csv` (row, col, ...: the StatSTEM example), and the AtomSegNet
 images `si110_adf_512.png`, `dysco3_adf_1024.png` and `nanoparticle_adf_1182.png`. Positions of the
 particle are matched to the reference within 3 px, beside those of a blob detection
-(`skimage.feature.blob_log`) in the same run. Vacuum is where the image, smoothed over a column spacing, is in the darkest tenth
-of its range of intensities. One picture an image shows it with its columns, restored, and its
-column map.
+(`skimage.feature.blob_log`) in the same run. Vacuum is
+where the image, smoothed over a column spacing, is in the darkest tenth of its range. One picture
+an image shows it with its columns, restored, and its column map.
 """
 
 from __future__ import annotations
