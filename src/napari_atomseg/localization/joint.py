@@ -24,8 +24,6 @@ SMALL_STEP = 1e-3
 FAINTEST = 1e-3
 """Amplitudes, relative to the median, that a column does not fall below."""
 PARAMETERS = 4
-FARTHER = 2.0
-"""Columns fitted together may walk this much farther than alone: neighbours hold them."""
 
 
 def fit_jointly(image: Tensor, y: Vector, x: Vector, cancel: CancelToken | None = None) -> Fits:
@@ -91,7 +89,7 @@ def _improved(model: JointModel, state: State, weight: Tensor, known: Survey) ->
     residual = weight * (model.data - model.render(state))
     columns, width = JointSystem(model, state, weight).solve(residual)
     step = columns[:, :2].clamp(-0.5 * known.sigma, 0.5 * known.sigma)
-    limit = FARTHER * on(weight, known.step)
+    limit = on(weight, known.step)
     y0, x0 = on(weight, known.y), on(weight, known.x)
     faintest = FAINTEST * state.amplitude.median()
     return State(
@@ -114,7 +112,7 @@ def _measured(model: JointModel, state: State, noise: NoiseModel, known: Survey)
     error = JointSystem(model, state, model.used / variance).errors(neighbours)
     error = error * factor[:, None]
     walked = torch.stack([state.y - on(expected, known.y), state.x - on(expected, known.x)])
-    limit = FARTHER * on(expected, known.step)
+    limit = on(expected, known.step)
     good = (walked.abs().amax(0) < 0.99 * limit) & (error.amax(1) < limit)
     good &= state.amplitude > 2 * FAINTEST * state.amplitude.median()
     sigma = state.log_sigma.exp().expand_as(state.y)
