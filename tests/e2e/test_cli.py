@@ -1,0 +1,304 @@
+"""The command line, as a user runs it: real processes, real files, the shipped model."""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from importlib import metadata
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from napari_atomseg import analyze
+from napari_atomseg.cli import app
+from napari_atomseg.io import read_columns, read_image, write_image
+
+SAMPLING = 0.12
+
+RECIPE = """\
+name: small
+steps: 6
+batch: 2
+crop: 64
+validate_every: 3
+validation: 2
+network: {name: unet, arguments: {widths: [8, 16]}}
+"""
+
+
+def run(
+    folder: Path, *arguments: object, code: int = 0, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one command in a folder; it must end with the exit code."""
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_atomseg", *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == code, f"{arguments}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def fails(folder: Path, *arguments: object) -> str:
+    """The one line that says why a command failed; in this process, to be quick."""
+    with contextlib.chdir(folder):
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == 1, done.output
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a simulated image, its ideal and its true columns."""
+    folder = tmp_path_factory.mktemp("scene")
+    run(
+        folder,
+        *("simulate", "Pt", "--output", "pt.tif", "--columns", "truth.csv", "--ideal", "ideal.tif"),
+        *("--zone-axis", 0, 0, 1, "--shape", 160, 192, "--sampling", SAMPLING, "--dose", 2e4),
+        *("--offset", 0.98, 0.98),
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two images of different kinds, a file of another kind and a broken image."""
+    folder = tmp_path_factory.mktemp("images")
+    image = read_image(scene / "pt.tif").data
+    write_image(folder / "a.tif", image, SAMPLING)
+    grey = np.clip(255 * image / image.max(), 0, 255).astype(np.uint8)
+    imageio.imwrite(folder / "b.png", grey)
+    (folder / "c.png").write_bytes(b"not an image")
+    (folder / "notes.txt").write_text("not an image at all")
+    return folder
+
+
+def test_simulated_files_have_scale_truth_and_settings(scene: Path) -> None:
+    image, ideal = read_image(scene / "pt.tif"), read_image(scene / "ideal.tif")
+    truth = read_columns(scene / "truth.csv")
+    assert image.data.shape == ideal.data.shape == (160, 192)
+    assert image.sampling == pytest.approx(SAMPLING, rel=1e-6)
+    assert not np.array_equal(image.data, ideal.data)
+    record = image.metadata["provenance"]
+    assert record["settings"]["crystal"] == "Pt"
+    assert record["settings"]["dose"] == 2e4
+    assert truth.attrs["sampling"] == SAMPLING
+    # fcc along [001] is a square net of side a/2 = 1.96 Å; the offset puts no column on the border
+    # of the 19.2 Å × 23.0 Å field of view, so that 10 × 12 lie inside.
+    assert len(truth) == 120
+
+
+def test_restore_comes_nearer_to_the_ideal(scene: Path, tmp_path: Path) -> None:
+    run(tmp_path, "restore", scene / "pt.tif", "-o", "restored.tif")
+    image, ideal = read_image(scene / "pt.tif"), read_image(scene / "ideal.tif").data
+    restored = read_image(tmp_path / "restored.tif")
+    before = analyze.psnr(image.data, ideal, affine=True)
+    assert analyze.psnr(restored.data, ideal, affine=True) > before + 3
+    assert restored.sampling == pytest.approx(SAMPLING, rel=1e-6)
+    record = restored.metadata["provenance"]
+    assert (record["action"], record["source"], record["model"]) == ("restore", "pt", "stem-hr")
+    assert re.fullmatch("[0-9a-f]{64}", record["sha256"])
+    assert record["version"] == metadata.version("napari-atomseg")
+
+
+def test_localize_finds_the_true_columns(scene: Path, tmp_path: Path) -> None:
+    done = run(tmp_path, "localize", scene / "pt.tif", "-o", "columns.csv")
+    found = read_columns(tmp_path / "columns.csv")
+    scores = analyze.scores(found, read_columns(scene / "truth.csv"), radius=4.0)
+    assert scores.f1 > 0.9
+    assert scores.median < 0.5
+    assert found.attrs["model"] == "stem-hr"
+    assert found.attrs["sampling"] == pytest.approx(SAMPLING, rel=1e-6)
+    np.testing.assert_allclose(found["y_angstrom"], found["y"] * found.attrs["sampling"])
+    assert f"{len(found)} columns" in done.stdout
+
+
+def test_segment_gives_a_label_to_each_column(scene: Path, tmp_path: Path) -> None:
+    run(tmp_path, "segment", scene / "pt.tif", "-o", "labels.tif")
+    labels = read_image(tmp_path / "labels.tif")
+    truth = read_columns(scene / "truth.csv")
+    inner = truth[truth["y"].between(8, 151) & truth["x"].between(8, 183)]
+    under = labels.data[inner["y"].round().astype(int), inner["x"].round().astype(int)]
+    assert np.mean(under > 0) > 0.9
+    assert len(np.unique(under[under > 0])) == np.count_nonzero(under)
+    assert labels.sampling == pytest.approx(SAMPLING, rel=1e-6)
+
+
+def test_peaks_need_no_model(scene: Path, tmp_path: Path) -> None:
+    run(tmp_path, "localize", scene / "pt.tif", "-o", "a.csv", "--detector", "peaks")
+    table = read_columns(tmp_path / "a.csv")
+    assert table.attrs["detector"] == "peaks"
+    assert "model" not in table.attrs
+    assert analyze.scores(table, read_columns(scene / "truth.csv"), radius=4.0).recall > 0.8
+
+
+def test_folder_is_worked_through_and_a_broken_image_is_named(images: Path, tmp_path: Path) -> None:
+    done = run(tmp_path, "localize", images, "-o", "tables", "--detector", "peaks", code=1)
+    assert files_in(tmp_path) == ["tables/a-columns.csv", "tables/b-columns.csv"]
+    assert "c.png" in done.stderr
+    assert done.stderr.count("error:") == 1
+    assert read_columns(tmp_path / "tables/a-columns.csv").attrs["sampling"] is not None
+    assert read_columns(tmp_path / "tables/b-columns.csv").attrs["sampling"] is None
+
+
+def test_sampling_can_be_given_where_the_file_has_none(images: Path, tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        *("localize", images / "b.png", "-o", "b.csv", "--detector", "peaks", "--sampling", 0.2),
+    )
+    table = read_columns(tmp_path / "b.csv")
+    np.testing.assert_allclose(table["x_angstrom"], 0.2 * table["x"])
+
+
+def test_result_goes_beside_the_image_by_default(images: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.png"
+    copy.write_bytes((images / "b.png").read_bytes())
+    run(tmp_path, "localize", copy, "--detector", "peaks")
+    assert files_in(tmp_path) == ["copy-columns.csv", "copy.png"]
+
+
+def test_result_never_overwrites_an_image(images: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.tif"
+    copy.write_bytes((images / "a.tif").read_bytes())
+    assert "overwrite" in fails(tmp_path, "restore", copy, "-o", copy)
+    assert copy.read_bytes() == (images / "a.tif").read_bytes()
+
+
+def test_two_results_in_one_file_are_refused(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.tif").write_bytes((images / "a.tif").read_bytes())
+    line = fails(tmp_path, "localize", images / "a.tif", "other/a.tif", "-o", "out")
+    assert "a-columns.csv" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["simulate", "Unobtainium", "-o", "x.tif"], "Unobtainium"),
+        (["simulate", "Pt", "-o", "x.tif", "--dose", "-1"], "dose"),
+        (["simulate", "Pt", "-o", "absent/x.tif", "--shape", "32", "32"], "absent"),
+        (["restore", "absent.tif", "-o", "x.tif"], r"absent\.tif: no such file"),
+        (["restore", "{image}", "-o", "x.tif", "--task", "paint"], "paint.*superresolution"),
+        (["restore", "{image}", "-o", "x.tif", "--model", "best"], "best.*stem-hr"),
+        (["restore", "{image}", "-o", "x.tif", "--model", "{image}.safetensors"], "safetensors"),
+        (["restore", "{image}", "-o", "x.tif", "--device", "abacus"], "abacus"),
+        (["localize", "{image}", "-o", "x.csv", "--refine", "guess"], "guess.*gaussian"),
+        (["segment", "{image}", "-o", "x.tif", "--contrast", "grey"], "grey.*bright"),
+        (["train", "absent.yaml", "-o", "x.safetensors"], r"absent\.yaml"),
+        (["demo", "absent.tif", "--no-window"], r"absent\.tif"),
+    ],
+)
+def test_error_is_one_line_and_leaves_nothing(
+    images: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    given = [argument.format(image=images / "a.tif") for argument in arguments]
+    assert re.search(message, fails(tmp_path, *given))
+    assert files_in(tmp_path) == []
+
+
+def test_recipe_with_a_wrong_value_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text("steps: -3\n")
+    assert "steps" in fails(tmp_path, "train", "wrong.yaml")
+    assert files_in(tmp_path) == ["wrong.yaml"]
+
+
+def test_training_resumes_and_its_weights_restore(scene: Path, tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(RECIPE)
+    first = run(tmp_path, "train", "small.yaml", "-o", "small.safetensors", "--device", "cpu")
+    assert first.stderr.count("validation_loss") == 2
+    longer = RECIPE.replace("steps: 6", "steps: 9")
+    (tmp_path / "small.yaml").write_text(longer)
+    again = run(tmp_path, "train", "small.yaml", "-o", "small.safetensors", "--device", "cpu")
+    assert again.stderr.count("validation_loss") == 1
+    anew = run(tmp_path, "train", "small.yaml", "-o", "small.safetensors", "--no-resume")
+    assert anew.stderr.count("validation_loss") == 3
+    run(
+        tmp_path,
+        *("restore", scene / "pt.tif", "-o", "with-small.tif", "--model", "small.safetensors"),
+    )
+    record = read_image(tmp_path / "with-small.tif").metadata["provenance"]
+    assert record["model"] == "small"
+
+
+def test_interrupt_cancels_and_leaves_no_weights(tmp_path: Path) -> None:
+    (tmp_path / "long.yaml").write_text(RECIPE.replace("steps: 6", "steps: 100000"))
+    watcher = threading.Thread(target=interrupt_when, args=(tmp_path / "long.csv",))
+    watcher.start()
+    with contextlib.chdir(tmp_path):
+        done = CliRunner().invoke(app, ["train", "long.yaml", "-o", "long.safetensors"])
+    watcher.join()
+    assert done.exit_code == 130
+    assert done.stderr.strip().endswith("cancelled")
+    assert files_in(tmp_path) == ["long.checkpoint", "long.csv", "long.yaml"]
+
+
+def interrupt_when(path: Path, seconds: float = 120.0) -> None:
+    """Do as Ctrl-C does once the file is there, or after too long a time."""
+    end = time.monotonic() + seconds
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    _thread.interrupt_main()
+
+
+def test_models_lists_the_shipped_model_and_own_ones(tmp_path: Path) -> None:
+    listing = run(tmp_path, "models").stdout
+    assert re.search(r"^stem-hr .*bundled", listing, re.MULTILINE)
+    assert "superresolution" in listing
+
+
+def test_demo_scores_itself_and_writes_figure_and_table(tmp_path: Path) -> None:
+    lines = run(tmp_path, "demo", "--no-window", "-o", "out").stdout
+    before, after = map(float, re.findall(r"([\d.]+) dB", lines))
+    assert after > before + 5
+    assert float(re.search(r"F1 ([\d.]+)", lines)[1]) > 0.9
+    assert float(re.search(r"= ([\d.]+) pm", lines)[1]) < 20
+    figure, table = (
+        tmp_path / re.search(rf"{kind}: +(.*)", lines)[1] for kind in ("figure", "table")
+    )
+    assert imageio.imread(figure).std() > 10
+    assert f"{len(read_columns(table))} columns" in lines
+
+
+def test_demo_takes_an_image_without_truth(images: Path, tmp_path: Path) -> None:
+    lines = run(tmp_path, "demo", images / "b.png", "--no-window").stdout
+    assert "sampling unknown" in lines
+    assert "PSNR" not in lines
+    assert files_in(tmp_path / "demo") == ["b-columns.csv", "b.png"]
+
+
+def test_help_is_quick_and_loads_nothing_heavy(tmp_path: Path) -> None:
+    script = (
+        "import sys; from typer.testing import CliRunner; from napari_atomseg.cli import app;"
+        "assert CliRunner().invoke(app, ['restore', '--help']).exit_code == 0;"
+        "print(sorted({'torch', 'napari', 'qtpy', 'pandas', 'scipy', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_version_is_printed(tmp_path: Path) -> None:
+    done = run(tmp_path, "--version")
+    assert done.stdout.strip() == f"napari-atomseg {metadata.version('napari-atomseg')}"
