@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -292,6 +293,7 @@ def demo(
     if window:
         from napari_atomseg.demo import show
 
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C closes the window
         problem = show(result)
         if problem:
             print_line(f"no window: {problem}")

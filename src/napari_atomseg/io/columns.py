@@ -76,7 +76,7 @@ def read_columns(path: str | Path) -> pd.DataFrame:
         count = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
         table = pd.read_csv(
             io.StringIO("\n".join(lines[count:])),
-            float_precision="round_trip",
+            engine="python",  # parses numbers exactly in every version
             keep_default_na=False,
             na_values=[""],
         )

@@ -1,5 +1,7 @@
 """The shipped model on simulated images: what it keeps, what it survives, what it refuses."""
 
+from itertools import pairwise
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -59,7 +61,9 @@ def test_tiles_leave_no_seams():
     assert np.abs(tiled.maps["column_map"] - whole.maps["column_map"])[inner].max() < 0.05
 
 
-@pytest.mark.parametrize(("shape", "size"), [((100, 90), 128), ((1000, 300), 256), ((257, 257), 256)])
+@pytest.mark.parametrize(
+    ("shape", "size"), [((100, 90), 128), ((1000, 300), 256), ((257, 257), 256)]
+)
 def test_tiles_cover_everything_with_overlap(shape, size):
     cover = np.zeros(shape, int)
     for tile in tiles(shape, size):
@@ -68,7 +72,7 @@ def test_tiles_cover_everything_with_overlap(shape, size):
         cover[tile.top : tile.bottom, tile.left : tile.right] += 1
     assert cover.min() >= 1
     rows = sorted({(t.top, t.bottom) for t in tiles(shape, size)})
-    for first, second in zip(rows, rows[1:], strict=False):
+    for first, second in pairwise(rows):
         assert first[1] - second[0] >= min(OVERLAP, size // 2) - 32
 
 
