@@ -284,7 +284,7 @@ def test_demo_takes_an_image_without_truth(images: Path, tmp_path: Path) -> None
     lines = run(tmp_path, "demo", images / "b.png", "--no-window").stdout
     assert "sampling unknown" in lines
     assert "PSNR" not in lines
-    assert files_in(tmp_path / "demo") == ["b-columns.csv", "b.png"]
+    assert files_in(tmp_path / "demo") == ["b-columns.csv", "b-figure.png"]
 
 
 def test_help_is_quick_and_loads_nothing_heavy(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def run_demo(
         labels,
         columns,
         scores,
-        Path(folder) / f"{source.name}.png",
+        Path(folder) / f"{source.name}-figure.png",
         Path(folder) / f"{source.name}-columns.csv",
     )
     settings = {**prediction.settings, **(simulation.settings if simulation else {})}
