@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
-from napari_atomseg.networks.unet import UNet
-
-_NETWORKS: dict[str, Callable[..., nn.Module]] = {"unet": UNet}
+_NETWORKS = {"unet": ("unet", "UNet")}
+"""Module and class of each architecture, loaded when one is made: model cards need no PyTorch."""
 
 
 def names() -> list[str]:
@@ -27,4 +27,6 @@ def create(name: str, **kwargs: Any) -> nn.Module:
     """
     if name not in _NETWORKS:
         raise ValueError(f"network {name!r} is not known; choose one of {', '.join(_NETWORKS)}")
-    return _NETWORKS[name](**kwargs)
+    module, kind = _NETWORKS[name]
+    network: nn.Module = getattr(import_module(f"{__name__}.{module}"), kind)(**kwargs)
+    return network
