@@ -28,6 +28,7 @@ from napari_atomseg.specimen import (
     random_points,
     resolve_columns,
 )
+from napari_atomseg.specimen.crystals import SINGLE_LAYERS
 from napari_atomseg.specimen.thickness import random_planes, random_waves
 
 Rng = np.random.Generator
@@ -113,7 +114,7 @@ def _draw_crystal(recipe: SpecimenRecipe, rng: Rng, spacing: float) -> ColumnLat
     axes = _zone_axes(recipe.highest_index)
     name = recipe.crystals[rng.integers(len(recipe.crystals))]
     axis = axes[rng.integers(len(axes))] if rng.random() < 0.5 else axes[rng.integers(3)]
-    if name in ("graphene", "hBN", "MoS2", "WS2"):
+    if name in SINGLE_LAYERS:
         axis = (0, 0, 1)
     lattice = _projected(name, axis)
     bright = lattice.weights > 0.2 * lattice.weights.max()

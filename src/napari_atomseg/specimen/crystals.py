@@ -79,7 +79,7 @@ _BUILDERS: dict[str, Callable[[], Atoms]] = {
 }
 
 SINGLE_LAYERS = frozenset({"graphene", "hBN", "MoS2", "WS2"})
-"""Two-dimensional materials: one cell thick, whatever the thickness asked for."""
+"""Two-dimensional materials, looked at along their normal."""
 
 
 def crystals() -> list[str]:
