@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
 from napari_atomseg import inference
+from napari_atomseg.inference.api import CONTRASTS
 from napari_atomseg.inference.arrays import as_frames
 from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
 from napari_atomseg.localization.centroids import centroids
@@ -27,7 +28,6 @@ from napari_atomseg.progress import CancelToken, Progress, report
 REFINEMENTS = ("none", "centroid", "gaussian", "joint")
 DETECTORS = ("network", "peaks")
 EDGES = ("keep", "drop")
-CONTRASTS = ("auto", "bright", "dark")
 EDGE = 0.5
 """Columns nearer to the border than this fraction of the typical spacing are cut by it."""
 MASK_THRESHOLD = 0.5
