@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from math import gcd
 from typing import TYPE_CHECKING
@@ -11,60 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_atomseg.specimen.columns import Array, Columns
+from napari_atomseg.specimen.structure import GAMMA
+
 if TYPE_CHECKING:
     from ase import Atoms
 
-Array = NDArray[np.float64]
 SAME_COLUMN = 0.3
 """Atoms whose projections lie closer than this (Å) belong to one column."""
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Columns in a field of view.
-
-    Attributes
-    ----------
-    y, x : (N,) positions in Å; the origin is the centre of the first pixel.
-    weight : (N,) projected scattering per column, relative.
-    species : (N,) index into the basis of the lattice, -1 where there is none.
-    """
-
-    y: Array
-    x: Array
-    weight: Array
-    species: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def select(self, keep: NDArray[np.bool_]) -> Columns:
-        """The columns for which `keep` is true."""
-        return Columns(self.y[keep], self.x[keep], self.weight[keep], self.species[keep])
-
-    def reweighted(self, factor: Array) -> Columns:
-        """The same columns with their weights multiplied by `factor`."""
-        return Columns(self.y, self.x, self.weight * factor, self.species)
-
-    def shifted(self, dy: Array | float, dx: Array | float) -> Columns:
-        """The same columns moved by (dy, dx) Å."""
-        return Columns(self.y + dy, self.x + dx, self.weight, self.species)
-
-    @staticmethod
-    def join(parts: list[Columns]) -> Columns:
-        """All columns of several sets."""
-        return Columns(
-            np.concatenate([part.y for part in parts]),
-            np.concatenate([part.x for part in parts]),
-            np.concatenate([part.weight for part in parts]),
-            np.concatenate([part.species for part in parts]),
-        )
-
-    @staticmethod
-    def empty() -> Columns:
-        """No columns."""
-        none = np.zeros(0)
-        return Columns(none, none, none, np.zeros(0, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -107,7 +62,27 @@ class ColumnLattice:
         species = np.tile(np.arange(len(self.positions)), len(grid))
         inside = np.all((points >= lower) & (points <= upper), axis=1)
         points, species = points[inside], species[inside]
-        return Columns(points[:, 0], points[:, 1], self.weights[species], species)
+        counts, numbers = self._composition
+        return Columns(
+            points[:, 0],
+            points[:, 1],
+            self.weights[species],
+            species,
+            counts[species],
+            numbers,
+        )
+
+    @cached_property
+    def _composition(self) -> tuple[Array, tuple[int, ...]]:
+        """Atoms of each element in each basis column, and the elements' atomic numbers."""
+        from ase.data import atomic_numbers
+
+        numbers = sorted({atomic_numbers[s] for column in self.elements for s in column})
+        counts = np.zeros((len(self.positions), len(numbers)))
+        for row, column in enumerate(self.elements):
+            for symbol, count in column.items():
+                counts[row, numbers.index(atomic_numbers[symbol])] = count
+        return counts, tuple(numbers)
 
     def nearest_spacing(self) -> float:
         """Distance between the two closest columns, in Å."""
@@ -120,7 +95,7 @@ class ColumnLattice:
 
 
 def project(
-    atoms: Atoms, zone_axis: tuple[int, int, int] = (0, 0, 1), gamma: float = 1.7
+    atoms: Atoms, zone_axis: tuple[int, int, int] = (0, 0, 1), gamma: float = GAMMA
 ) -> ColumnLattice:
     """Columns of a crystal along a zone axis.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.spatial import cKDTree
 
-from napari_atomseg.specimen.lattice import Columns
+from napari_atomseg.specimen.columns import Columns
 
 SPARROW = 1.7
 """Two equal Gaussian spots show a dip between them from 2 sigma (Sparrow); a network that knows the
@@ -31,9 +33,9 @@ def resolve_columns(columns: Columns, sigma: float, faintest: float = 0.04) -> C
     order = np.argsort(-columns.weight, kind="stable")
     points = np.stack([columns.y, columns.x], axis=1)[order]
     weight = columns.weight[order]
-    species = columns.species[order]
     moment = points * weight[:, None]
     total = weight.copy()
+    counts = columns.counts[order]
     alive = np.ones(len(points), dtype=bool)
     reach = SPARROW * sigma * (1.0 + 0.35 * np.log(1.0 / faintest))
     # Strongest first, so that each weak column joins the strongest it cannot be told from.
@@ -44,5 +46,12 @@ def resolve_columns(columns: Columns, sigma: float, faintest: float = 0.04) -> C
                 alive[j] = False
                 moment[i] += moment[j]
                 total[i] += total[j]
+                counts[i] += counts[j]
     centre = moment[alive] / total[alive, None]
-    return Columns(centre[:, 0], centre[:, 1], total[alive], species[alive])
+    return replace(
+        columns.select(order[alive]),
+        y=centre[:, 0],
+        x=centre[:, 1],
+        weight=total[alive],
+        counts=counts[alive],
+    )

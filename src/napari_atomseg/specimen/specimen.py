@@ -1,0 +1,74 @@
+"""What stands under the beam in one image, and the field it stands in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from napari_atomseg.specimen.columns import Array, Columns, Scatterers
+from napari_atomseg.specimen.structure import Structure
+from napari_atomseg.specimen.thickness import Thickness
+
+
+@dataclass(frozen=True)
+class Field:
+    """The field of view, with a margin that is simulated beyond each border and cut off.
+
+    Attributes
+    ----------
+    shape : (H, W) of the image in pixels.
+    sampling : Å a pixel.
+    margin : pixels beyond each border.
+    """
+
+    shape: tuple[int, int]
+    sampling: float
+    margin: int = 24
+
+    @property
+    def canvas(self) -> tuple[int, int]:
+        """(H, W) with the margins."""
+        return (self.shape[0] + 2 * self.margin, self.shape[1] + 2 * self.margin)
+
+    @property
+    def size(self) -> Array:
+        """Height and width of the image in Å."""
+        return np.array(self.shape) * self.sampling
+
+    @property
+    def lower(self) -> Array:
+        """First corner (y, x) of the canvas in Å; the image's first pixel lies at 0."""
+        return np.full(2, -self.margin * self.sampling)
+
+    @property
+    def upper(self) -> Array:
+        """Last corner (y, x) of the canvas in Å."""
+        return self.size + self.margin * self.sampling
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A specimen drawn for one image.
+
+    Attributes
+    ----------
+    scatterers : every point that scatters.
+    columns : the true columns among them, told apart or not.
+    species : names of the columns' species, as "SrO".
+    thickness : relative thickness across the field.
+    picture : (H, W) of the canvas, what a low-resolution scene adds to the scattering, or None.
+    spacing : Å between closest columns, the specimen's natural length.
+    material, zone_axis : for tables; empty where there is none.
+    structure : the single atoms, where they are known one by one, or None.
+    """
+
+    scatterers: Scatterers
+    columns: Columns
+    species: tuple[str, ...] = ()
+    thickness: Thickness = field(default_factory=Thickness)
+    picture: Array | None = None
+    spacing: float = 2.0
+    material: str = ""
+    zone_axis: tuple[int, ...] = ()
+    structure: Structure | None = None
