@@ -1,0 +1,162 @@
+"""Matter without order: amorphous elements, carbon, graphene, and the supports made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_atomseg.specimen.columns import Array, Indices
+from napari_atomseg.specimen.fill import fill_box, random_turn
+from napari_atomseg.specimen.network import dual_network, relaxed_network
+from napari_atomseg.specimen.specimen import Field
+from napari_atomseg.specimen.structure import Structure
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+AVOGADRO = 0.602214
+"""Atoms a mole, in units that turn g/cm³ over g/mol into atoms per Å³."""
+DENSEST = 0.25
+"""Share of space that spheres thrown in at random may fill; they jam at 0.38 (Widom 1966)."""
+CARBON_DENSITY = 2.0
+"""g/cm³ of evaporated amorphous carbon (1.8 to 2.1: Robertson, Adv. Phys. 35, 317, 1986)."""
+CARBON_BOND = 1.44
+"""Å between neighbours in amorphous carbon, from 1.42 (sp²) to 1.54 (sp³)."""
+CELL = 40.0
+"""Side of the periodic cells in Å."""
+
+
+@dataclass(frozen=True)
+class AmorphousCell:
+    """A periodic cube of amorphous matter: its side in Å, (N, 3) points in Å, atomic number."""
+
+    side: float
+    points: Array
+    number: int
+
+    @property
+    def density(self) -> float:
+        """Atoms per Å³."""
+        return len(self.points) / self.side**3
+
+    def cut(self, rng: np.random.Generator, lower: Array, upper: Array) -> Structure:
+        """A box (y, x, z) cut from the repeated cell at a random place and turn, of no columns."""
+        turn = random_turn(rng)
+        points = (self.points + rng.uniform(0.0, self.side, 3)) @ turn
+        points, _ = fill_box(self.side * turn, points, lower, upper)
+        return _of_one_element(points, self.number)
+
+
+def number_density(number: int, density: float, distance: float) -> float:
+    """Atoms per Å³ of an element at a density in g/cm³, or as many as keep their distance (Å)."""
+    from ase.data import atomic_masses
+
+    wanted = density * AVOGADRO / float(atomic_masses[number])
+    return min(wanted, DENSEST / (np.pi / 6.0 * distance**3))
+
+
+def amorphous_cell(
+    rng: np.random.Generator, number: int, density: float, distance: float, atoms: int = 1500
+) -> AmorphousCell:
+    """A cube of an element in which no two atoms come closer than a minimum distance.
+
+    r_em's amorphous specimens: atoms at random until the density is reached. Very light elements
+    cannot reach every density at every distance; they are packed as densely as is possible.
+
+    Parameters
+    ----------
+    number : atomic number.
+    density : g/cm³.
+    distance : smallest distance between atoms in Å.
+    atoms : atoms of the cube, which sets its side.
+    """
+    side = float(np.cbrt(atoms / number_density(number, density, distance)))
+    return AmorphousCell(side, scatter(rng, np.full(3, side), atoms, distance), number)
+
+
+def scatter(rng: np.random.Generator, box: Array, count: int, distance: float) -> Array:
+    """(count, D) random points of a periodic box, none closer than `distance` to another.
+
+    Fewer points where the box is too full for all of them.
+    """
+    from scipy.spatial import cKDTree
+
+    points = np.zeros((0, len(box)))
+    for _ in range(100):
+        missing = count - len(points)
+        if missing <= 0:
+            break
+        fresh = rng.random((missing + 8, len(box))) * box
+        if len(points):
+            nearest, _ = cKDTree(points, boxsize=box).query(fresh, distance_upper_bound=distance)
+            fresh = fresh[nearest >= distance]
+        pairs = cKDTree(fresh, boxsize=box).query_pairs(distance, output_type="ndarray")
+        keep = np.ones(len(fresh), dtype=bool)
+        keep[pairs[:, 1]] = False
+        points = np.concatenate([points, fresh[keep]])
+    return points[:count]
+
+
+@lru_cache(maxsize=8)
+def _carbon(seed: int) -> AmorphousCell:
+    rng = np.random.default_rng(seed)
+    count = round(CELL**3 * number_density(6, CARBON_DENSITY, 1.0))
+    start = scatter(rng, np.full(3, CELL), count, 1.1)
+    return AmorphousCell(CELL, relaxed_network(start, np.full(3, CELL), CARBON_BOND, 3), 6)
+
+
+def amorphous_carbon(seed: int = 0) -> Atoms:
+    """A periodic cube of amorphous carbon with a side of 40 Å: a random threefold network.
+
+    The same seed gives the same atoms.
+    """
+    from ase import Atoms
+
+    cell = _carbon(seed)
+    return Atoms(
+        numbers=np.full(len(cell.points), 6), positions=cell.points, cell=[CELL] * 3, pbc=1
+    )
+
+
+def amorphous_graphene(seed: int = 0) -> Atoms:
+    """A periodic square of graphene without order, some 40 Å wide: all atoms threefold, in rings
+    of five to eight.
+
+    The vertices of the Voronoi cells of random points are threefold; relaxing bonds and angles
+    makes a continuous random network of them (Zachariasen's model, seen in monolayer carbon).
+    The same seed gives the same atoms.
+    """
+    from ase import Atoms
+
+    flat, side = dual_network(np.random.default_rng(seed), CELL, bond=1.42)
+    gap = 3.35
+    points = np.column_stack([flat, np.full(len(flat), gap)])
+    return Atoms(
+        numbers=np.full(len(points), 6), positions=points, cell=[side, side, 2 * gap], pbc=True
+    )
+
+
+def amorphous_support(rng: np.random.Generator, field: Field, thickness: float) -> Structure:
+    """A film of amorphous carbon over the whole field with its margin.
+
+    Parameters
+    ----------
+    thickness : Å; the film's atoms lie at 0 ≤ z < thickness.
+
+    Raises
+    ------
+    ValueError
+        The thickness is not positive.
+    """
+    if not thickness > 0:
+        raise ValueError(f"thickness={thickness!r} of the support must be positive, in Å")
+    lower, upper = np.append(field.lower, 0.0), np.append(field.upper, thickness)
+    return _carbon(0).cut(rng, lower, upper)
+
+
+def _of_one_element(points: Array, number: int) -> Structure:
+    numbers: Indices = np.full(len(points), number, dtype=np.int64)
+    return Structure(points[:, 0], points[:, 1], points[:, 2], numbers, np.full_like(numbers, -1))
