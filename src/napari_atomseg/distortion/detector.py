@@ -1,50 +1,33 @@
-"""Detector noise. Fields of random numbers are drawn a sample at a time, each from its own
-generator on the CPU, so that a sample is the same in whichever batch and on whichever device.
-"""
+"""Noise of the detector and its electronics."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
-import torch
+import numpy as np
 from torch import Generator, Tensor
 
+from napari_atomseg.distortion.base import (
+    Distortion,
+    Drawn,
+    Fraction,
+    NonNegativeRange,
+    Values,
+    View,
+    normal,
+    per_pixel,
+    uniform,
+)
+from napari_atomseg.ranges import uniform as one_uniform
 
-def normal(shape: tuple[int, ...], generators: Sequence[Generator], like: Tensor) -> Tensor:
-    """(B, *shape) standard normal numbers, one generator a sample."""
-    return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(like.device)
-
-
-def uniform(shape: tuple[int, ...], generators: Sequence[Generator], like: Tensor) -> Tensor:
-    """(B, *shape) numbers uniform in 0..1, one generator a sample."""
-    return torch.stack([torch.rand(shape, generator=g) for g in generators]).to(like.device)
-
-
-def shot_noise(image: Tensor, dose: Tensor, generators: Sequence[Generator]) -> Tensor:
-    """Poisson counting statistics of a finite dose (r_em Eq. 30, 45).
-
-    Parameters
-    ----------
-    image : (B, H, W) expected signal ≥ 0.
-    dose : (B,) electrons a pixel where the signal is 1; infinite for none.
-
-    Returns
-    -------
-    (B, H, W) counts divided by the dose, so that the mean stays `image`.
-    """
-    finite = torch.isfinite(dose)
-    scale = torch.where(finite, dose, torch.ones_like(dose))[:, None, None]
-    expected = (image.clamp_min(0.0) * scale).cpu()
-    counts = torch.stack(
-        [torch.poisson(e, generator=g) for e, g in zip(expected, generators, strict=True)]
-    ).to(image.device)
-    return torch.where(finite[:, None, None], counts / scale, image)
+__all__ = ["HotPixels", "Readout", "hot_pixels", "normal", "readout_noise"]
 
 
 def readout_noise(image: Tensor, sigma: Tensor, generators: Sequence[Generator]) -> Tensor:
     """Thermal readout noise: a normal number a pixel of deviation `sigma` (B,) (r_em Eq. 34)."""
     noise = normal(tuple(image.shape[1:]), generators, image)
-    return image + sigma[:, None, None] * noise
+    return image + per_pixel(sigma) * noise
 
 
 def hot_pixels(
@@ -52,5 +35,50 @@ def hot_pixels(
 ) -> Tensor:
     """Zingers: a `fraction` (B,) of pixels gains up to `height` (B,) (r_em Eq. 38, 53)."""
     draw = uniform((2, *image.shape[1:]), generators, image)
-    struck = draw[:, 0] < fraction[:, None, None]
-    return image + struck * draw[:, 1] * height[:, None, None]
+    struck = draw[:, 0] < per_pixel(fraction)
+    return image + struck * draw[:, 1] * per_pixel(height)
+
+
+class Readout(Distortion):
+    """Thermal noise of the readout (r_em Eq. 34).
+
+    Attributes
+    ----------
+    sigma : its deviation, in units of the signal.
+    """
+
+    kind: Literal["thermal_readout"] = "thermal_readout"
+    sigma: NonNegativeRange = (0.0, 0.15)
+
+    def draw(self, rng: np.random.Generator, view: View) -> Drawn:
+        """`sigma`."""
+        return {"sigma": one_uniform(rng, self.sigma)}
+
+    def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """Add white noise."""
+        return readout_noise(image, values["sigma"], generators)
+
+
+class HotPixels(Distortion):
+    """Single pixels that read too much, whatever the signal below them.
+
+    Attributes
+    ----------
+    fraction : of the pixels.
+    height : the most that is added, in units of the signal.
+    """
+
+    kind: Literal["hot_pixels"] = "hot_pixels"
+    fraction: Fraction = (0.0, 0.002)
+    height: NonNegativeRange = (1.0, 5.0)
+
+    def draw(self, rng: np.random.Generator, view: View) -> Drawn:
+        """`fraction` and `height`."""
+        return {
+            "fraction": one_uniform(rng, self.fraction),
+            "height": one_uniform(rng, self.height),
+        }
+
+    def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """Raise some pixels."""
+        return hot_pixels(image, values["fraction"], values["height"], generators)

@@ -1,14 +1,46 @@
-"""Distortions of the scan."""
+"""Distortions of the scan: lines that lie where they should not."""
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
+import numpy as np
 import torch
+from pydantic import AfterValidator
 from torch import Generator, Tensor
 
-from napari_atomseg.distortion.detector import normal
+from napari_atomseg.distortion.base import (
+    Correlation,
+    Distortion,
+    Drawn,
+    LengthUnit,
+    NonNegativeRange,
+    Values,
+    View,
+    normal,
+)
+from napari_atomseg.ranges import Range, uniform
+
+
+def autoregressive(noise: Tensor, phi: Tensor) -> Tensor:
+    """Series Δ_k = φ Δ_(k-1) + a_k along the rows, stationary from its first term (r_em Eq. 41).
+
+    Parameters
+    ----------
+    noise : (B, rows, N) the independent a_k.
+    phi : (B, N) correlation of neighbours, 0 ≤ φ < 1.
+    """
+    series = noise.clone()
+    series[:, 0] = noise[:, 0] / torch.sqrt(1.0 - phi**2)
+    # Δ_k sums φ^m a_(k-m): each pass doubles the number of terms that are summed.
+    reach, power = 1, phi[:, None]
+    while reach < noise.shape[1]:
+        series[:, reach:] += power * series[:, :-reach].clone()
+        reach, power = 2 * reach, power * power
+    return series
 
 
 def line_shifts(
@@ -25,15 +57,26 @@ def line_shifts(
     of Lin et al. 2021: `hum` is (B, 2), amplitude in pixels and cycles a line.
     """
     noise = normal((rows, 4), generators, sigma)
-    phi = correlation[:, None]
-    series = [noise[:, 0, :2]]
-    for row in range(1, rows):
-        series.append(phi * series[-1] + torch.sqrt(1.0 - phi**2) * noise[:, row, :2])
-    walk = sigma[:, None, None] * torch.stack(series, dim=1)
-    line = torch.arange(rows, device=sigma.device)
-    phase = 2 * math.pi * hum[:, 1:] * line
-    modulation = torch.stack([torch.sin(phase), torch.sin(phase + 1.0)], dim=-1)
-    return walk + hum[:, :1, None] * modulation * noise[..., 2:]
+    phi = correlation[:, None].expand(-1, 2)
+    step = sigma[:, None] * torch.sqrt(1.0 - phi**2)
+    walk = autoregressive(step[:, None] * noise[..., :2], phi)
+    phase = torch.tensor([0.0, 1.0], device=sigma.device).expand(len(sigma), 2)
+    return walk + modulated(noise[..., 2:], hum[:, 0], hum[:, 1], phase)
+
+
+def modulated(noise: Tensor, amplitude: Tensor, frequency: Tensor, phase: Tensor) -> Tensor:
+    """Displacements (B, rows, 2) = normal number × amplitude × sin(2π f t + φ) (Lin et al. 2021).
+
+    Parameters
+    ----------
+    noise : (B, rows, 2) standard normal numbers.
+    amplitude : (B,) in pixels.
+    frequency : (B,) cycles a line.
+    phase : (B, 2) radians, of y and x.
+    """
+    line = torch.arange(noise.shape[1], device=noise.device)
+    angle = 2 * math.pi * frequency[:, None] * line
+    return amplitude[:, None, None] * torch.sin(angle[..., None] + phase[:, None]) * noise
 
 
 def shift_lines(image: Tensor, shifts: Tensor) -> Tensor:
@@ -53,11 +96,13 @@ def shift_lines(image: Tensor, shifts: Tensor) -> Tensor:
     moved = torch.zeros_like(image)
     for offset, weight in zip((-1, 0, 1, 2), _keys(row - base), strict=True):
         index = (base.long() + offset).clamp(0, height - 1)
-        lines = torch.gather(image, 1, index[..., None].expand_as(image))
-        moved += weight[..., None] * lines
+        lines = torch.stack([one[rows] for one, rows in zip(image, index, strict=True)])
+        moved += lines.mul_(weight[..., None])
     k = torch.fft.rfftfreq(width, device=image.device)
-    ramp = torch.exp(-2j * math.pi * k * shifts[..., 1:])
-    result: Tensor = torch.fft.irfft(torch.fft.rfft(moved) * ramp, n=width)
+    angle = (-2 * math.pi * k) * shifts[..., 1:]
+    spectrum = torch.fft.rfft(moved)
+    spectrum *= torch.polar(torch.ones_like(angle), angle)
+    result: Tensor = torch.fft.irfft(spectrum, n=width)
     return result
 
 
@@ -71,23 +116,137 @@ def _keys(t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     )
 
 
-def scan_blur(image: Tensor, decay: Tensor) -> Tensor:
-    """Slow detector of a fast scan: each pixel bleeds into the next with ratio `decay` (B,) < 1.
+class LineMotion(Distortion):
+    """A distortion that moves whole lines.
 
-    The causal exponential response of scintillator and amplifier (r_em Eq. 48-50), exact along
-    the line but for the wrap at its ends.
+    Motions that follow each other may be added up and applied by one `shift_lines`, which is
+    faster and interpolates once.
     """
-    k = torch.fft.rfftfreq(image.shape[-1], device=image.device)
-    response = (1 - decay[:, None]) / (1 - decay[:, None] * torch.exp(-2j * math.pi * k))
-    spectrum = torch.fft.rfft(image) * response[:, None]
-    blurred: Tensor = torch.fft.irfft(spectrum, n=image.shape[-1])
-    return blurred
+
+    @abstractmethod
+    def shifts(self, rows: int, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """(B, rows, 2) displacement (y, x) of each line in pixels."""
+
+    def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """Move the lines."""
+        return shift_lines(image, self.shifts(image.shape[1], values, generators))
 
 
-def line_noise(
-    image: Tensor, offset: Tensor, gain: Tensor, generators: Sequence[Generator]
-) -> Tensor:
-    """Offset and gain of each line, of deviations `offset` and `gain` (B,) (r_em Eq. 51)."""
-    noise = normal((image.shape[1], 2), generators, image)
-    factor = 1.0 + gain[:, None, None] * noise[..., :1]
-    return image * factor + offset[:, None, None] * noise[..., 1:]
+def _odds(value: tuple[float, float, float]) -> tuple[float, float, float]:
+    if min(value) < 0 or sum(value) <= 0:
+        raise ValueError(f"odds {value} must not be negative, nor all 0")
+    return value
+
+
+class ScanJitter(LineMotion):
+    """Correlated random displacement of the lines (r_em Eq. 41-42).
+
+    Attributes
+    ----------
+    sigma : deviation of a step of the series, in `unit`.
+    phi : correlation of neighbouring lines.
+    odds : of jitter along x only, along y only, and along both.
+    """
+
+    kind: Literal["scan_jitter"] = "scan_jitter"
+    probability: float = 0.9
+    sigma: NonNegativeRange = (0.0025, 0.8)
+    phi: Correlation = (0.0, 0.7)
+    unit: LengthUnit = "angstrom"
+    odds: Annotated[tuple[float, float, float], AfterValidator(_odds)] = (0.25, 0.25, 0.5)
+
+    def draw(self, rng: np.random.Generator, view: View) -> Drawn:
+        """`sigma` (2,) in pixels and `phi` (2,), of y and x."""
+        sigma = [view.pixels(uniform(rng, self.sigma), self.unit) for _ in range(2)]
+        phi = [uniform(rng, self.phi) for _ in range(2)]
+        only = int(rng.choice(3, p=np.array(self.odds) / sum(self.odds)))
+        if only < 2:
+            sigma[only] = 0.0
+        return {"sigma": np.array(sigma), "phi": np.array(phi)}
+
+    def shifts(self, rows: int, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """The two series of Eq. 41."""
+        noise = normal((rows, 2), generators, values["sigma"])
+        return autoregressive(values["sigma"][:, None] * noise, values["phi"])
+
+
+class LineFrequency(LineMotion):
+    """Random displacement modulated by the mains frequency (Lin et al. 2021, scan noise).
+
+    Attributes
+    ----------
+    amplitude : deviation where the modulation is greatest, in `unit` (Lin et al.: 0.2 Å).
+    cycles : of the mains in the time of a line; 50 or 60 Hz with lines of 0.4 to 8 ms.
+    """
+
+    kind: Literal["line_frequency"] = "line_frequency"
+    amplitude: NonNegativeRange = (0.2, 0.2)
+    cycles: NonNegativeRange = (0.02, 0.5)
+    unit: LengthUnit = "angstrom"
+
+    def draw(self, rng: np.random.Generator, view: View) -> Drawn:
+        """`amplitude` in pixels, `cycles` a line, `phase` (2,) of y and x."""
+        return {
+            "amplitude": view.pixels(uniform(rng, self.amplitude), self.unit),
+            "cycles": uniform(rng, self.cycles),
+            "phase": rng.uniform(0.0, 2 * math.pi, 2),
+        }
+
+    def shifts(self, rows: int, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """One normal number a line and direction, modulated."""
+        noise = normal((rows, 2), generators, values["amplitude"])
+        return modulated(noise, values["amplitude"], values["cycles"], values["phase"])
+
+
+def steady_shifts(rows: int, slope: Tensor) -> Tensor:
+    """(B, rows, 2) shifts that grow by `slope` (B, 2) from line to line, 0 in the middle."""
+    line = torch.arange(rows, device=slope.device) - 0.5 * (rows - 1)
+    return line[:, None] * slope[:, None]
+
+
+class Drift(LineMotion):
+    """Steady drift of the specimen while it is scanned, any direction.
+
+    Attributes
+    ----------
+    distance : from the first line of the image to the last, in `unit`.
+    direction : degrees from x towards y.
+    """
+
+    kind: Literal["drift"] = "drift"
+    distance: NonNegativeRange = (0.0, 2.0)
+    direction: Range = (0.0, 360.0)
+    unit: LengthUnit = "angstrom"
+
+    def draw(self, rng: np.random.Generator, view: View) -> Drawn:
+        """`slope` (2,), pixels of y and x a line."""
+        distance = view.pixels(uniform(rng, self.distance), self.unit)
+        angle = math.radians(uniform(rng, self.direction))
+        way = np.array([math.sin(angle), math.cos(angle)])
+        return {"slope": distance * way / max(view.shape[0] - 1, 1)}
+
+    def shifts(self, rows: int, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """Growing from line to line."""
+        return steady_shifts(rows, values["slope"])
+
+
+class Shear(LineMotion):
+    """Scan axes that are not at right angles: lines slide along x.
+
+    Attributes
+    ----------
+    distance : that the last line slides against the first, in `unit`.
+    """
+
+    kind: Literal["shear"] = "shear"
+    distance: Range = (-2.0, 2.0)
+    unit: LengthUnit = "angstrom"
+
+    def draw(self, rng: np.random.Generator, view: View) -> Drawn:
+        """`slope` (2,), pixels of y and x a line."""
+        distance = view.pixels(uniform(rng, self.distance), self.unit)
+        return {"slope": np.array([0.0, distance / max(view.shape[0] - 1, 1)])}
+
+    def shifts(self, rows: int, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """Growing from line to line, along x."""
+        return steady_shifts(rows, values["slope"])

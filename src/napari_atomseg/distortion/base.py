@@ -1,0 +1,134 @@
+"""What every distortion is: numbers drawn for one image, and one change of a batch of images.
+
+A distortion draws its numbers with numpy, in pixels and in units of the signal, so that a renderer
+needs only tensors. Fields of random numbers are drawn a sample at a time, each sample from its own
+generator, so that a sample is the same in whichever batch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
+from torch import Generator, Tensor
+
+from napari_atomseg.ranges import Part, Range
+
+Array = NDArray[np.float64]
+Drawn = dict[str, float | Array]
+"""Numbers of one image by name."""
+Values = Mapping[str, Tensor]
+"""Numbers of a batch by name; the leading dimension is the sample."""
+LengthUnit = Literal["angstrom", "width", "pixel"]
+"""Å, the probe's `View.width`, or pixels."""
+
+
+def _within(lowest: float, highest: float) -> AfterValidator:
+    def check(value: tuple[float, float]) -> tuple[float, float]:
+        if not lowest <= value[0] <= value[1] <= highest:
+            raise ValueError(f"range {value} must lie within {lowest} and {highest}")
+        return value
+
+    return AfterValidator(check)
+
+
+NonNegativeRange = Annotated[Range, _within(0.0, float("inf"))]
+Fraction = Annotated[Range, _within(0.0, 1.0)]
+Correlation = Annotated[Range, _within(0.0, 0.999)]
+
+
+@dataclass(frozen=True)
+class View:
+    """The image that is to be distorted.
+
+    Attributes
+    ----------
+    sampling : Å a pixel.
+    width : sigma of a lone peak in Å: the Gaussian of the same height and integral.
+    shape : (H, W) of the image that is kept. Where a renderer adds a margin, it adds the same on
+        either side; positions are therefore drawn from the centre.
+    """
+
+    sampling: float
+    width: float
+    shape: tuple[int, int]
+
+    def pixels(self, length: float, unit: LengthUnit) -> float:
+        """Length in pixels of a length in `unit`."""
+        scale = {"angstrom": 1.0, "width": self.width, "pixel": self.sampling}[unit]
+        return length * scale / self.sampling
+
+    @property
+    def centre(self) -> Array:
+        """Position (y, x) of the centre in pixels of the kept image."""
+        return (np.array(self.shape, dtype=np.float64) - 1.0) / 2.0
+
+
+class Distortion(Part, ABC):
+    """One distortion of a recipe.
+
+    Attributes
+    ----------
+    kind : the tag that names it in a recipe.
+    probability : share of the images that it befalls.
+    shared : whether truth is changed alike; then `apply` takes (B, C, H, W), the distorted image
+        first and every image-like truth after it, and gives all channels the very same change.
+    """
+
+    kind: str
+    probability: float = Field(default=1.0, ge=0.0, le=1.0)
+    shared: ClassVar[bool] = False
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, view: View) -> Drawn:
+        """Numbers for one image, in pixels and units of the signal; the same names every time."""
+
+    @abstractmethod
+    def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """Distort images (B, H, W) by the numbers drawn for each; one generator a sample."""
+
+    def apply_labels(self, labels: Tensor, values: Values) -> Tensor:
+        """Masks and maps (B, C, H, W) of truth after this distortion: geometry and crops change them."""
+        return labels
+
+    def move(self, values: Mapping[str, float | Array], y: Array, x: Array) -> tuple[Array, Array]:
+        """Positions of truth (y, x) after the distortion, in pixels of the kept image.
+
+        `values` are the numbers of one image, as drawn.
+        """
+        return y, x
+
+    def keeps(self, values: Mapping[str, float | Array], y: Array, x: Array) -> NDArray[np.bool_]:
+        """Which positions (y, x), as `move` gives them, still show something."""
+        return np.ones(np.shape(y), dtype=bool)
+
+
+def normal(shape: tuple[int, ...], generators: Sequence[Generator], like: Tensor) -> Tensor:
+    """(B, *shape) standard normal numbers, one generator a sample, drawn on its device."""
+    drawn = [torch.randn(shape, generator=g, device=g.device) for g in generators]
+    return torch.stack(drawn).to(like.device)
+
+
+def uniform(shape: tuple[int, ...], generators: Sequence[Generator], like: Tensor) -> Tensor:
+    """(B, *shape) numbers uniform in 0..1, one generator a sample, drawn on its device."""
+    drawn = [torch.rand(shape, generator=g, device=g.device) for g in generators]
+    return torch.stack(drawn).to(like.device)
+
+
+def per_pixel(number: Tensor) -> Tensor:
+    """(B, 1, 1) of one number a sample (B,)."""
+    return number[:, None, None]
+
+
+def over_image(reduce: str, image: Tensor) -> Tensor:
+    """(B,) `mean`, `std`, `amax` or `amin` of each image (B, H, W).
+
+    Each image is reduced by itself, so that its result does not depend on its neighbours.
+    """
+    return torch.stack([getattr(torch, reduce)(one) for one in image])
