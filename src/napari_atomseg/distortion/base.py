@@ -94,7 +94,7 @@ class Distortion(Part, ABC):
         """Distort images (B, H, W) by the numbers drawn for each; one generator a sample."""
 
     def apply_labels(self, labels: Tensor, values: Values) -> Tensor:
-        """Masks and maps (B, C, H, W) of truth after this distortion: geometry and crops change them."""
+        """Masks and maps of truth (B, C, H, W), which only geometry and crops change."""
         return labels
 
     def move(self, values: Mapping[str, float | Array], y: Array, x: Array) -> tuple[Array, Array]:
@@ -111,14 +111,18 @@ class Distortion(Part, ABC):
 
 def normal(shape: tuple[int, ...], generators: Sequence[Generator], like: Tensor) -> Tensor:
     """(B, *shape) standard normal numbers, one generator a sample, drawn on its device."""
-    drawn = [torch.randn(shape, generator=g, device=g.device) for g in generators]
-    return torch.stack(drawn).to(like.device)
+    drawn = torch.empty((len(generators), *shape), device=generators[0].device)
+    for one, generator in zip(drawn, generators, strict=True):
+        one.normal_(generator=generator)
+    return drawn.to(like.device)
 
 
 def uniform(shape: tuple[int, ...], generators: Sequence[Generator], like: Tensor) -> Tensor:
     """(B, *shape) numbers uniform in 0..1, one generator a sample, drawn on its device."""
-    drawn = [torch.rand(shape, generator=g, device=g.device) for g in generators]
-    return torch.stack(drawn).to(like.device)
+    drawn = torch.empty((len(generators), *shape), device=generators[0].device)
+    for one, generator in zip(drawn, generators, strict=True):
+        one.uniform_(generator=generator)
+    return drawn.to(like.device)
 
 
 def per_pixel(number: Tensor) -> Tensor:
