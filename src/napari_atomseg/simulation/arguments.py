@@ -56,7 +56,9 @@ def about(field: dataclasses.Field[Any]) -> Argument:
 
 
 def checked(field: dataclasses.Field[Any], value: Any) -> Any:
-    """Return a value of a field as its default has it: float, int, str, bool or tuple of these.
+    """Return a value of a field as its default has it: float, int, bool or tuple of these.
+
+    Names without choices, and tuples whose default is empty, hold what only their user can check.
 
     Raises
     ------
@@ -68,10 +70,14 @@ def checked(field: dataclasses.Field[Any], value: Any) -> Any:
     known, name, default = about(field), field.name, field.default
     if value is None and known.nothing:
         return None
+    if default == ():
+        return tuple(value)
     if known.choices is not None:
         return _chosen(known.choices, name, value)
     if isinstance(default, tuple):
         return _several(known, name, value, default)
+    if isinstance(default, str):
+        return value
     return _one(known, name, value, value, type(default))
 
 

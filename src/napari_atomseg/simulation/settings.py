@@ -225,14 +225,8 @@ class SimulationSettings:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            if field.name not in UNCHECKED:
-                object.__setattr__(self, field.name, checked(field, getattr(self, field.name)))
-        object.__setattr__(self, "distortions", tuple(self.distortions))
+            object.__setattr__(self, field.name, checked(field, getattr(self, field.name)))
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of `simulate`, by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-
-
-UNCHECKED = ("crystal", "distortions")
-"""Fields without a range: other rooms check what they are."""
