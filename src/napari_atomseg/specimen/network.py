@@ -13,7 +13,7 @@ STEPS = 240
 REBUILD = 20
 """Steps of relaxation, and between new lists of neighbours."""
 SMOOTHINGS = 40
-"""Rounds that even out random seeds: enough for rings of five to eight, too few for a crystal."""
+"""Rounds that push random seeds apart: enough for rings of five to eight, too few for a crystal."""
 
 
 def relaxed_network(points: Array, box: Array, bond: float, neighbours: int) -> Array:
@@ -88,8 +88,7 @@ def dual_network(rng: np.random.Generator, side: float, bond: float) -> tuple[Ar
     ring = 1.5 * np.sqrt(3.0) * bond**2
     seeds = rng.random((round(side**2 / ring), 2)) * side
     for _ in range(SMOOTHINGS):
-        triangles, centres = _triangulated(seeds, side)
-        seeds = _mean_around(seeds, triangles, centres, side)
+        seeds = _pushed_apart(seeds, side)
     triangles, centres = _triangulated(seeds, side)
     return _relaxed_sheet(centres, _shared_edges(triangles), side, bond)
 
@@ -106,16 +105,17 @@ def _triangulated(seeds: Array, side: float) -> tuple[Indices, Array]:
     return triangles[home] % len(seeds), centres[home]
 
 
-def _mean_around(seeds: Array, triangles: Indices, centres: Array, side: float) -> Array:
-    """Each seed moved amid the triangles around it, which evens out the number of its neighbours
-    (Lloyd, IEEE Trans. Inf. Theory 28, 129, 1982).
-    """
-    corner = triangles.ravel()
-    offset = np.repeat(centres, 3, axis=0) - seeds[corner]
+def _pushed_apart(seeds: Array, side: float) -> Array:
+    """Seeds of a periodic square, each pushed away from those closer than its share of room."""
+    from scipy.spatial import cKDTree
+
+    reach = 1.35 * side / np.sqrt(len(seeds))
+    pairs = cKDTree(seeds, boxsize=side).query_pairs(reach, output_type="ndarray")
+    offset = seeds[pairs[:, 0]] - seeds[pairs[:, 1]]
     offset -= side * np.rint(offset / side)
-    share = np.bincount(corner, minlength=len(seeds))
-    moves = [np.bincount(corner, axis, len(seeds)) / share for axis in offset.T]
-    return (seeds + np.stack(moves, axis=1)) % side
+    length = np.maximum(np.linalg.norm(offset, axis=1), 1e-3)
+    strength = 0.15 * (reach - length) / length
+    return (seeds + _sum_on_points(pairs, strength, offset, len(seeds))) % side
 
 
 def _shared_edges(triangles: Indices) -> Indices:
