@@ -47,32 +47,3 @@ def sum_of_waves(
     rows = torch.exp(1j * (2 * math.pi * y[:, :, None] * ky[:, None] + phase[:, None]))
     cols = torch.exp(2j * math.pi * kx[:, :, None] * x[:, None])
     return ((rows * amplitude[:, None]) @ cols).real
-
-
-def gaussians(
-    y: Tensor, x: Tensor, height: Tensor, sigma: Tensor, shape: tuple[int, int]
-) -> Tensor:
-    """Sum of isotropic Gaussians, (B, H, W): the product of two real matrices.
-
-    Parameters
-    ----------
-    y, x, height, sigma : (B, N) in pixels.
-    """
-    rows = _profile(torch.arange(shape[0], device=y.device), y, sigma)
-    cols = _profile(torch.arange(shape[1], device=x.device), x, sigma)
-    return (rows * height[:, None, :]) @ cols.transpose(1, 2)
-
-
-def _profile(axis: Tensor, centre: Tensor, sigma: Tensor) -> Tensor:
-    return torch.exp(-0.5 * ((axis[:, None] - centre[:, None]) / sigma[:, None]) ** 2)
-
-
-def circular_masks(
-    y: Tensor, x: Tensor, visible: Tensor, radius: Tensor, shape: tuple[int, int]
-) -> Tensor:
-    """(B, H, W) float32: 1 inside a disc of `radius` (B,) pixels about each visible column.
-
-    Narrow Gaussians above exp(-8) at the radius are the discs, as long as discs do not overlap.
-    """
-    sigma = (0.25 * radius)[:, None].expand_as(y)
-    return (gaussians(y, x, visible, sigma, shape) > math.exp(-8.0)).float()

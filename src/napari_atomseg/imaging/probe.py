@@ -1,21 +1,22 @@
-"""The electron probe and its optical transfer function."""
+"""The electron probe: wavelength, aperture and aberrations."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 REST_ENERGY = 510_998.95
 """Electron rest energy in eV (CODATA 2018)."""
 HC = 12_398.419843
 """Planck constant times speed of light, in eV Å (CODATA 2018)."""
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
+
+Array = NDArray[np.float64]
+Frequencies = NDArray[np.floating[Any]]
+"""Spatial frequencies in 1/Å."""
 
 
 def wavelength(energy: float) -> float:
@@ -25,10 +26,20 @@ def wavelength(energy: float) -> float:
 
 @dataclass(frozen=True)
 class Probe:
-    """A probe-forming lens: energy (eV), semi-angle (mrad), aberrations (Å), source FWHM (Å).
+    """A probe-forming lens.
 
-    `tail` is the fraction of the current in a Lorentzian halo of half-width `tail_width` Å, the
-    far tails that real probes and thick specimens show.
+    Attributes
+    ----------
+    energy : eV.
+    semiangle : radius of the aperture in mrad.
+    defocus, C3, C5 : round aberrations in Å; underfocus is positive, defocus = -C1.
+    source_size : full width at half maximum of the source in the specimen plane, Å.
+    tail, tail_width : fraction of the current in a Lorentzian halo, and its half-width in Å: the
+        far tails that real probes and thick specimens show.
+    A1, B2, A2 : two-fold astigmatism, axial coma and three-fold astigmatism in Å (Uhlemann and
+        Haider 1998; Krivanek's C1,2, C2,1 / 3 and C2,3).
+    A1_angle, B2_angle, A2_angle : their directions in degrees, from the x axis (columns) towards
+        the y axis (rows).
     """
 
     energy: float = 200e3
@@ -38,68 +49,65 @@ class Probe:
     source_size: float = 0.8
     tail: float = 0.0
     tail_width: float = 2.0
+    C5: float = 0.0
+    A1: float = 0.0
+    A1_angle: float = 0.0
+    B2: float = 0.0
+    B2_angle: float = 0.0
+    A2: float = 0.0
+    A2_angle: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in (("energy", self.energy), ("semiangle", self.semiangle)):
             if not value > 0:
                 raise ValueError(f"{name}={value!r} must be positive")
-        if not self.source_size >= 0:
-            raise ValueError(f"source_size={self.source_size!r} must not be negative")
+        for name, value in (("source_size", self.source_size), ("tail_width", self.tail_width)):
+            if not value >= 0:
+                raise ValueError(f"{name}={value!r} must not be negative")
+        if not 0 <= self.tail <= 1:
+            raise ValueError(f"tail={self.tail!r} must lie between 0 and 1")
 
     @property
     def cutoff(self) -> float:
         """Aperture radius α/λ in 1/Å; the incoherent image has no frequencies beyond twice it."""
         return self.semiangle * 1e-3 / wavelength(self.energy)
 
+    @property
+    def isotropic(self) -> bool:
+        """Whether the probe is round."""
+        return not (self.A1 or self.B2 or self.A2)
 
-@lru_cache(maxsize=4096)
-def _radial_transfer(probe: Probe, samples: int = 32) -> tuple[NDArray[np.float64], float]:
-    """Aperture part of the OTF on 0..2 α/λ, as the autocorrelation of the pupil, and the step."""
-    size = 4 * samples
-    axis = np.fft.fftfreq(size, 1.0 / size) / samples
-    radius = np.hypot(axis[:, None], axis[None])
-    lam, cutoff = wavelength(probe.energy), probe.cutoff
-    k2 = (radius * cutoff) ** 2
-    phase = np.pi * lam * k2 * (0.5 * probe.C3 * lam**2 * k2 - probe.defocus)
-    edge = np.clip((1.0 - radius) * samples + 0.5, 0.0, 1.0)
-    pupil = edge * np.exp(-1j * phase)
-    transfer = np.fft.ifft2(np.abs(np.fft.fft2(pupil)) ** 2).real
-    profile = transfer[0, : 2 * samples + 1]
-    return profile / profile[0], cutoff / samples
-
-
-def _transfer(probe: Probe, k: NDArray[np.float64]) -> NDArray[np.float64]:
-    profile, step = _radial_transfer(probe)
-    aperture = np.interp(k / step, np.arange(len(profile)), profile, right=0.0)
-    source = np.exp(-2.0 * (np.pi * probe.source_size / FWHM_PER_SIGMA * k) ** 2)
-    halo = 1.0 - probe.tail + probe.tail * np.exp(-2.0 * np.pi * probe.tail_width * k)
-    return np.asarray(aperture * source * halo)
+    @property
+    def round_phases(self) -> tuple[float, float, float]:
+        """Phases (rad) of defocus, C3 and C5 at the edge of the aperture."""
+        lam, angle = wavelength(self.energy), self.semiangle * 1e-3
+        scale = 2.0 * np.pi / lam
+        return (
+            -float(scale * self.defocus * angle**2 / 2.0),
+            float(scale * self.C3 * angle**4 / 4.0),
+            float(scale * self.C5 * angle**6 / 6.0),
+        )
 
 
-def peak_width(probe: Probe) -> float:
-    """Sigma (Å) of the Gaussian with the same height and current as the probe: (2π PSF(0))^-½."""
-    k = np.linspace(0.0, 2.0 * probe.cutoff, 256)
-    height = np.trapezoid(2.0 * np.pi * k * _transfer(probe, k), k)
-    return float(1.0 / np.sqrt(2.0 * np.pi * height))
+def aberration_phase(probe: Probe, ky: Frequencies, kx: Frequencies) -> Array:
+    """χ(k) in rad at frequencies in 1/Å; the wave is multiplied by exp(-iχ).
 
-
-def otf(
-    probes: Sequence[Probe], samplings: Sequence[float], shape: tuple[int, int], device: str = "cpu"
-) -> Tensor:
-    """Transfer functions of unit-current probes on the half-plane of a real FFT.
-
-    Parameters
-    ----------
-    probes, samplings : one probe and one pixel size (Å) a sample, B of each.
-    shape : (H, W) of the image.
-
-    Returns
-    -------
-    (B, H, W // 2 + 1) float32, 1 at zero frequency. The intensity PSF is |ψ(r)|² with
-    χ(k) = π λ k² (C3 λ² k² / 2 - defocus), blurred by a Gaussian source (Lin et al. 2021, Eq. 1-2).
+    χ = 2π/λ Re[ω ω* (C1 + C3 |ω|²/2 + C5 |ω|⁴/3)/2 + A1 ω*²/2 + B2 |ω|² ω* + A2 ω*³/3] with
+    ω = λ(kx + i ky) (Uhlemann and Haider 1998, to third order in the azimuth). Coma comes with the
+    tilt of Zernike's polynomial, ρ³ - 2ρ/3 over the aperture, so that a spot's peak and not the
+    end of its tail stands at the column.
     """
-    ky = np.fft.fftfreq(shape[0])[:, None]
-    kx = np.fft.rfftfreq(shape[1])[None]
-    radius = np.hypot(ky, kx)
-    planes = [_transfer(p, radius / s) for p, s in zip(probes, samplings, strict=True)]
-    return torch.from_numpy(np.stack(planes).astype(np.float32)).to(device)
+    lam = wavelength(probe.energy)
+    omega = lam * (kx + 1j * ky)
+    squared = np.abs(omega) ** 2
+    path = squared * (-probe.defocus / 2 + probe.C3 * squared / 4 + probe.C5 * squared**2 / 6)
+    if not probe.isotropic:
+        edge = (probe.semiangle * 1e-3) ** 2
+        for amplitude, degrees, shape in (
+            (probe.A1, 2.0 * probe.A1_angle, omega**2 / 2),
+            (probe.B2, probe.B2_angle, omega * (squared - 2.0 / 3.0 * edge)),
+            (probe.A2, 3.0 * probe.A2_angle, omega**3 / 3),
+        ):
+            if amplitude:
+                path = path + amplitude * (shape * np.exp(-1j * np.deg2rad(degrees))).real
+    return np.asarray(2.0 * np.pi / lam * path)

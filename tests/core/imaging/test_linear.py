@@ -5,8 +5,15 @@ import math
 import pytest
 import torch
 
-from napari_atomseg.imaging import Probe, gaussians, linear_image, otf, peak_width, sum_of_waves
-from napari_atomseg.imaging.linear import circular_masks
+from napari_atomseg.imaging import (
+    Probe,
+    circular_masks,
+    gaussians,
+    linear_image,
+    otf,
+    peak_width,
+    sum_of_waves,
+)
 
 SHAPE = (64, 96)
 PROBE = Probe()

@@ -1,0 +1,121 @@
+"""Scatterers to clean images, a batch at a time, by whichever optics each sample has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_atomseg.imaging.optics import IncoherentOptics, Optics
+from napari_atomseg.imaging.structure_factor import Band, mesh_structure_factor, structure_factor
+from napari_atomseg.specimen.columns import Array, Scatterers
+from napari_atomseg.specimen.specimen import Field
+
+MESH = {"cpu": 1500}
+"""Points of one shape above which a mesh is faster than the exact sum, by kind of device."""
+MESH_ELSEWHERE = 20_000
+"""The same for devices whose matrix products are fast; the mesh is filled on the CPU."""
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Points of one shape in one sample: what the sum of their waves is multiplied with."""
+
+    sample: int
+    points: Array
+    number: int
+
+
+def form_image(
+    optics: Sequence[Optics],
+    scatterers: Sequence[Scatterers],
+    fields: Sequence[Field],
+    device: str = "cpu",
+) -> Tensor:
+    """The undistorted image of each sample.
+
+    Incoherent images are the structure factor of the points times the transfer of one point, so
+    that positions are exact below the pixel. Samples are computed one by one on a CPU, which makes
+    a sample the same in any batch, and together on other devices.
+
+    Parameters
+    ----------
+    optics, scatterers, fields : B of each; all fields have the same canvas.
+    device : where to compute.
+
+    Returns
+    -------
+    (B, H, W) float32 on the canvas, periodic in it. Incoherent: a lone point of amount and
+    amplitude 1 has a peak of about 1 and the sum 2π (width / sampling)². Coherent: the intensity
+    relative to that of the incident beam.
+
+    Raises
+    ------
+    ValueError
+        If the canvases differ.
+    """
+    canvases = {field.canvas for field in fields}
+    if len(canvases) != 1:
+        raise ValueError(f"fields must all have the same canvas, not {sorted(canvases)}")
+    samples = list(zip(optics, scatterers, fields, strict=True))
+    image = torch.empty((len(samples), *canvases.pop()), device=device)
+    groups = [[i] for i in range(len(samples))]
+    if torch.device(device).type != "cpu":
+        kinds = [bool(sample[0].coherent) for sample in samples]
+        groups = [[i for i, kind in enumerate(kinds) if kind is c] for c in set(kinds)]
+    for group in groups:
+        image[group] = _incoherent([samples[i] for i in group], device)
+    return image
+
+
+def _incoherent(samples: Sequence[tuple[Optics, Scatterers, Field]], device: str) -> Tensor:
+    parts = [(cast("IncoherentOptics", o), points, field) for o, points, field in samples]
+    bands = [Band.below(o.cutoff, f.canvas, f.sampling) for o, _, f in parts]
+    band = Band(bands[0].shape, max(b.ky for b in bands), max(b.kx for b in bands))
+    axes = [band.axes(field.sampling) for _, _, field in parts]
+    layers = [layer for i, part in enumerate(parts) for layer in _layers(i, *part)]
+    spectrum = torch.zeros(
+        (len(parts), 2 * band.ky + 1, band.kx + 1), dtype=torch.complex64, device=device
+    )
+    for chosen, waves in _waves(layers, band, device):
+        transfer = np.stack(
+            [parts[c.sample][0].transfer(c.number, *axes[c.sample]) for c in chosen]
+        )
+        kind = np.complex64 if np.iscomplexobj(transfer) else np.float32
+        lens = torch.from_numpy(transfer.astype(kind, copy=False)).to(device)
+        sample = torch.tensor([layer.sample for layer in chosen], device=device)
+        spectrum.index_add_(0, sample, waves * lens)
+    return band.image(spectrum)
+
+
+def _layers(
+    sample: int, optics: IncoherentOptics, points: Scatterers, field: Field
+) -> list[_Layer]:
+    """The points sorted by shape: rows y, x in pixels of the canvas and integrated intensity."""
+    amount = points.amount * optics.amplitude(points.number)
+    packed = np.stack([points.y, points.x, amount])
+    packed[:2] = packed[:2] / field.sampling + field.margin
+    packed[2] *= 2.0 * np.pi * (optics.width / field.sampling) ** 2
+    shapes = optics.shapes(points.number)
+    return [_Layer(sample, packed[:, shapes == n], int(n)) for n in np.unique(shapes)]
+
+
+def _waves(layers: Sequence[_Layer], band: Band, device: str) -> list[tuple[list[_Layer], Tensor]]:
+    """The layers' structure factors: few points exactly and at once, many on a mesh."""
+    most = MESH.get(torch.device(device).type, MESH_ELSEWHERE)
+    few = [layer for layer in layers if layer.points.shape[1] <= most]
+    many = [layer for layer in layers if layer.points.shape[1] > most]
+    parts = []
+    if few:
+        packed = np.zeros((len(few), 3, max(layer.points.shape[1] for layer in few)), np.float32)
+        for row, layer in zip(packed, few, strict=True):
+            row[:, : layer.points.shape[1]] = layer.points
+        parts.append((few, structure_factor(torch.from_numpy(packed).to(device), band)))
+    for layer in many:
+        factor = mesh_structure_factor(layer.points, band)
+        parts.append(([layer], torch.from_numpy(factor).to(device)[None]))
+    return parts
