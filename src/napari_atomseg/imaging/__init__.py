@@ -1,23 +1,45 @@
 """Electron optics and scattering: from columns to the ideal image."""
 
+from napari_atomseg.imaging.contrast import (
+    Contrast,
+    ContrastRecipe,
+    contrast_background,
+    level,
+    structure_contrast,
+)
 from napari_atomseg.imaging.form import form_image
 from napari_atomseg.imaging.linear import linear_image, sum_of_waves
 from napari_atomseg.imaging.optics import LinearOptics, Optics
 from napari_atomseg.imaging.probe import FWHM_PER_SIGMA, Probe, wavelength
+from napari_atomseg.imaging.recipes import (
+    AbsoluteLens,
+    Condition,
+    LinearImaging,
+    RelativeLens,
+)
 from napari_atomseg.imaging.spots import circular_masks, gaussians
 from napari_atomseg.imaging.transfer import otf, peak_width
 
 __all__ = [
     "FWHM_PER_SIGMA",
+    "AbsoluteLens",
+    "Condition",
+    "Contrast",
+    "ContrastRecipe",
+    "LinearImaging",
     "LinearOptics",
     "Optics",
     "Probe",
+    "RelativeLens",
     "circular_masks",
+    "contrast_background",
     "form_image",
     "gaussians",
+    "level",
     "linear_image",
     "otf",
     "peak_width",
+    "structure_contrast",
     "sum_of_waves",
     "wavelength",
 ]

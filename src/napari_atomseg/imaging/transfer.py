@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.fft import next_fast_len
+from scipy.fft import fft2, ifft2, next_fast_len
 from torch import Tensor
 
 from napari_atomseg.imaging.probe import FWHM_PER_SIGMA, Array, Frequencies, Probe, aberration_phase
 
 STEPS = 512
 """Intervals of a radial table, from zero to twice the cut-off."""
-FINE = 32
+FINE = 20
 """Least number of frequencies across the radius of the aperture for probes that are not round."""
 
 
@@ -118,7 +118,7 @@ def transfer_at(probe: Probe, ky: Frequencies, kx: Frequencies) -> NDArray[Any]:
     return _planar(probe, ky, kx) * blur(probe, radius)
 
 
-def _planar(probe: Probe, ky: Frequencies, kx: Frequencies) -> NDArray[np.complex128]:
+def _planar(probe: Probe, ky: Frequencies, kx: Frequencies) -> NDArray[np.complex64]:
     """Autocorrelation of the pupil on an even grid that holds zero, by two FFTs."""
     rows, fine_y = _fine_axis(ky.ravel(), probe.cutoff)
     cols, fine_x = _fine_axis(kx.ravel(), probe.cutoff)
@@ -134,14 +134,19 @@ def _fine_axis(k: Frequencies, cutoff: float) -> tuple[NDArray[np.intp], Frequen
     return index, np.fft.fftfreq(length, 1.0 / length) * step / finer
 
 
-def autocorrelation(probe: Probe, ky: Frequencies, kx: Frequencies) -> NDArray[np.complex128]:
+def autocorrelation(probe: Probe, ky: Frequencies, kx: Frequencies) -> NDArray[np.complex64]:
     """Transfer of the aberrated aperture alone on FFT axes ky (Y,) and kx (X,) in 1/Å."""
-    k = np.hypot(ky[:, None], kx[None]) / probe.cutoff
     step = np.sqrt(ky[1] * kx[1]) / probe.cutoff
-    edge = np.clip((1.0 - k) / step + 0.5, 0.0, 1.0)
-    pupil = edge * np.exp(-1j * aberration_phase(probe, ky[:, None], kx[None]))
-    transfer = np.fft.fft2(np.abs(np.fft.ifft2(pupil)) ** 2)
-    return np.asarray(transfer / transfer[0, 0].real)
+    rows = np.flatnonzero(np.abs(ky) < probe.cutoff + ky[1])
+    cols = np.flatnonzero(np.abs(kx) < probe.cutoff + kx[1])
+    ky_inside, kx_inside = ky[rows, None], kx[None, cols]
+    edge = np.clip((1.0 - np.hypot(ky_inside, kx_inside) / probe.cutoff) / step + 0.5, 0.0, 1.0)
+    pupil = np.zeros((len(ky), len(kx)), dtype=np.complex64)
+    pupil[np.ix_(rows, cols)] = edge * np.exp(-1j * aberration_phase(probe, ky_inside, kx_inside))
+    # Soft edges make the pupil's area right, and every overlap but that with itself.
+    transfer = fft2(np.abs(ifft2(pupil)) ** 2) * np.float32(pupil.size / edge.sum())
+    transfer[0, 0] = 1.0
+    return np.asarray(transfer)
 
 
 @lru_cache(maxsize=4096)
@@ -152,9 +157,9 @@ def peak_width(probe: Probe) -> float:
         height = float(np.trapezoid(2.0 * np.pi * k * radial_transfer(probe), k))
     else:
         step = probe.cutoff / FINE
-        axis = np.fft.fftfreq(8 * FINE, 1.0 / (8 * FINE)) * step
+        axis = np.fft.fftfreq(4 * FINE, 1.0 / (4 * FINE)) * step
         transfer = autocorrelation(probe, axis, axis) * blur(probe, np.hypot(axis[:, None], axis))
-        height = float(np.fft.fft2(transfer).real.max() * step**2)
+        height = float(fft2(transfer).real.max() * step**2)
     return float(1.0 / np.sqrt(2.0 * np.pi * height))
 
 

@@ -1,0 +1,169 @@
+"""Imaging recipes: the ranges that microscopes and their settings are drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field as Option
+from pydantic import PositiveFloat
+
+from napari_atomseg.imaging.optics import LinearOptics
+from napari_atomseg.imaging.probe import Probe, wavelength
+from napari_atomseg.imaging.transfer import peak_width
+from napari_atomseg.ranges import Part, PositiveRange, Range, uniform
+from napari_atomseg.specimen.specimen import Field, Specimen
+
+Rng = np.random.Generator
+Probability = Annotated[float, Option(ge=0.0, le=1.0)]
+
+
+class Condition(Part):
+    """Settings of a probe-forming microscope: eV, mrad and Å; azimuths are random.
+
+    `weight` says how often it is chosen among others.
+    """
+
+    energy: PositiveFloat = 200e3
+    semiangle: PositiveRange = (20.0, 20.0)
+    source_size: Range = (0.8, 0.8)
+    defocus: Range = (0.0, 0.0)
+    C3: Range = (0.0, 0.0)
+    C5: Range = (0.0, 0.0)
+    A1: Range = (0.0, 0.0)
+    B2: Range = (0.0, 0.0)
+    A2: Range = (0.0, 0.0)
+    tail: Range = (0.0, 0.0)
+    tail_width: Range = (2.0, 2.0)
+    weight: PositiveFloat = 1.0
+
+    def draw(self, rng: Rng) -> Probe:
+        """A probe with these settings."""
+        return Probe(
+            energy=self.energy,
+            semiangle=uniform(rng, self.semiangle),
+            source_size=uniform(rng, self.source_size),
+            defocus=uniform(rng, self.defocus),
+            C3=uniform(rng, self.C3),
+            C5=uniform(rng, self.C5),
+            A1=uniform(rng, self.A1),
+            A1_angle=float(rng.uniform(0.0, 180.0)),
+            B2=uniform(rng, self.B2),
+            B2_angle=float(rng.uniform(0.0, 360.0)),
+            A2=uniform(rng, self.A2),
+            A2_angle=float(rng.uniform(0.0, 120.0)),
+            tail=uniform(rng, self.tail),
+            tail_width=uniform(rng, self.tail_width),
+        )
+
+
+class AbsoluteLens(Part):
+    """A probe of known settings. The default is Table 1 of Lin et al. 2021, with its fourth line,
+    which repeats the third, as a double weight.
+    """
+
+    kind: Literal["absolute"] = "absolute"
+    conditions: Annotated[tuple[Condition, ...], Option(min_length=1)] = (
+        Condition(energy=200e3, semiangle=(24.0, 24.0), source_size=(0.9, 0.9)),
+        Condition(energy=100e3, semiangle=(30.0, 30.0), source_size=(0.8, 0.8)),
+        Condition(energy=200e3, semiangle=(10.5, 10.5), source_size=(0.9, 0.9), weight=2.0),
+        Condition(energy=200e3, semiangle=(10.0, 10.0), source_size=(1.6, 1.6)),
+    )
+
+    def draw(self, rng: Rng, spacing: float) -> Probe:
+        """A probe; the specimen's spacing plays no part."""
+        weights = np.array([condition.weight for condition in self.conditions])
+        chosen = rng.choice(len(weights), p=weights / weights.sum())
+        return self.conditions[chosen].draw(rng)
+
+
+class RelativeLens(Part):
+    """A probe as sharp as the specimen asks for, of any shape.
+
+    `sharpness` is the sigma of its peak over the spacing of the columns. Aberrations are phases in
+    rad at the aperture's edge; `source` and `tail_width` are in units of λ/α. Half of the probes
+    have round aberrations, half a halo, and `skew_probability` of them others.
+    """
+
+    kind: Literal["relative"] = "relative"
+    sharpness: PositiveRange = (0.13, 0.42)
+    energies: Annotated[tuple[PositiveFloat, ...], Option(min_length=1)] = (
+        60e3,
+        80e3,
+        100e3,
+        200e3,
+        300e3,
+    )
+    round_probability: Probability = 0.5
+    defocus_phase: Range = (-2.5, 2.5)
+    spherical_phase: Range = (-2.0, 2.0)
+    skew_probability: Probability = 0.3
+    astigmatism_phase: Range = (0.0, 1.0)
+    coma_phase: Range = (0.0, 1.2)
+    threefold_phase: Range = (0.0, 1.0)
+    source: Range = (0.1, 0.9)
+    tail_probability: Probability = 0.5
+    tail: Range = (0.0, 0.3)
+    tail_width: PositiveRange = (1.0, 4.0)
+
+    def draw(self, rng: Rng, spacing: float) -> Probe:
+        """A probe whose peak has the wanted sigma for columns `spacing` Å apart."""
+        sigma = uniform(rng, self.sharpness) * spacing
+        energy = float(rng.choice(self.energies))
+        lam = wavelength(energy)
+        # An aperture of α/λ = 1 1/Å, so that a phase is π λ times C1, π λ³ / 2 times C3 and so on.
+        probe = Probe(energy, 1e3 * lam, source_size=uniform(rng, self.source))
+        if rng.random() < self.round_probability:
+            probe = replace(
+                probe,
+                defocus=uniform(rng, self.defocus_phase) / (np.pi * lam),
+                C3=uniform(rng, self.spherical_phase) / (0.5 * np.pi * lam**3),
+            )
+        if rng.random() < self.skew_probability:
+            probe = replace(
+                probe,
+                A1=uniform(rng, self.astigmatism_phase) / (np.pi * lam),
+                A1_angle=float(rng.uniform(0.0, 180.0)),
+                B2=uniform(rng, self.coma_phase) / (2.0 * np.pi * lam**2),
+                B2_angle=float(rng.uniform(0.0, 360.0)),
+                A2=uniform(rng, self.threefold_phase) / (2.0 / 3.0 * np.pi * lam**2),
+                A2_angle=float(rng.uniform(0.0, 120.0)),
+            )
+        if rng.random() < self.tail_probability:
+            probe = replace(
+                probe, tail=uniform(rng, self.tail), tail_width=uniform(rng, self.tail_width)
+            )
+        return _magnified(probe, sigma / peak_width(probe))
+
+
+def _magnified(probe: Probe, zoom: float) -> Probe:
+    """The probe with every length in its image `zoom` times as large, and the same phases."""
+    return replace(
+        probe,
+        semiangle=probe.semiangle / zoom,
+        source_size=probe.source_size * zoom,
+        tail_width=probe.tail_width * zoom,
+        defocus=probe.defocus * zoom**2,
+        A1=probe.A1 * zoom**2,
+        B2=probe.B2 * zoom**3,
+        A2=probe.A2 * zoom**3,
+        C3=probe.C3 * zoom**4,
+        C5=probe.C5 * zoom**6,
+    )
+
+
+class LinearImaging(Part):
+    """Linear incoherent imaging under a random probe.
+
+    `gamma` is the exponent of Z, None for projected potentials.
+    """
+
+    kind: Literal["linear"] = "linear"
+    lens: Annotated[AbsoluteLens | RelativeLens, Option(discriminator="kind")] = RelativeLens()
+    gamma: PositiveRange | None = (1.7, 1.7)
+
+    def draw(self, rng: Rng, field: Field, specimen: Specimen) -> LinearOptics:
+        """The optics of one image."""
+        probe = self.lens.draw(rng, specimen.spacing)
+        return LinearOptics(probe, None if self.gamma is None else uniform(rng, self.gamma))
