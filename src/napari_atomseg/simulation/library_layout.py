@@ -1,0 +1,264 @@
+"""What a library stores of a sample, and under which names.
+
+A library is a folder. Its samples lie in the folders of TEM ImageNet v1.3 (Lin et al. 2021,
+github.com/xinhuolin/TEM-ImageNet-v1.3), or in one Zarr store; `library.json` says how they were
+made, `index.csv` lists them, `SHA256SUMS` proves them. Both ways hold the same `Parts`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_atomseg.ranges import Part
+
+if TYPE_CHECKING:
+    from napari_atomseg.simulation import Simulation
+
+Layout = Literal["folders", "zarr"]
+Array = NDArray[np.float32]
+
+HEADER, INDEX, SUMS = "library.json", "index.csv", "SHA256SUMS"
+BLOCK = 32
+"""Samples that are made, stored and resumed as one; a shard of the Zarr store."""
+
+PICTURES = {
+    "image": "image",
+    "circular_mask": "circularMask",
+    "small_circular_mask": "smallcircularMask",
+    "gaussian_mask": "gaussianMask",
+    "no_noise": "noNoise",
+    "no_background_no_noise": "noBackgroundnoNoise",
+    "no_noise_no_background_superresolution": "noNoiseNoBackgroundSuperresolution",
+    "no_noise_upinterpolation_2x": "noNoiseUpinterpolation2x",
+    "no_noise_no_background_upinterpolation_2x": "noNoiseNoBackgroundUpinterpolation2x",
+}
+"""Folders of the public library that hold pictures, by our names of the targets."""
+
+TABLES = {
+    "position": "position",
+    "position_radius": "positionRadius",
+    "radius": "radius",
+    "small_radius": "smallradius",
+    "params": "params",
+}
+"""Folders of the public library that hold text. `position` has "row col" a line."""
+
+COLUMNS = "columns"
+"""Folder of full tables of columns, which the public library has not."""
+MAPS = "element_maps"
+MAPS_FOLDER = "elementMaps"
+"""Folder of one map a species, which the public library has not."""
+
+_TABLE_COLUMNS = {"position": ["y", "x"], "position_radius": ["y", "x", "radius"]}
+_LEVELS = "levels"
+"""Key of `params` for the intensities that black and white stand for, by picture."""
+
+
+class LibraryError(OSError):
+    """A library that cannot be read; the message names the file or folder and says why."""
+
+
+class Header(Part):
+    """How a library was made; the same header gives the same bytes."""
+
+    schema_version: int = 1
+    version: str
+    """Of this package: another one may draw other numbers."""
+    layout: Layout
+    recipe: dict[str, Any]
+    seed: int
+    shape: tuple[int, int]
+    start: int
+    count: int
+
+
+@dataclass(frozen=True)
+class LibrarySample:
+    """One sample of a library, like a `Simulation`.
+
+    Attributes
+    ----------
+    name : of the sample in its library.
+    image : (H, W) float32, distorted.
+    targets : ground truth by name as `simulate` gives it; what a library lacks is not there.
+    columns : table with y and x in pixels and whatever else the library knows.
+    sampling : Å a pixel, None where the library does not say.
+    settings : how it was made. Of the public library these are field_of_view (Å), energy (eV),
+        semiangle (mrad), source_size (Å) and the numbers of its file as `params`.
+    """
+
+    name: str
+    image: Array
+    targets: dict[str, Any]
+    columns: pd.DataFrame
+    sampling: float | None
+    settings: dict[str, Any]
+
+    @property
+    def ideal(self) -> Array | None:
+        """(H, W) float32 without noise, None where the library has none."""
+        return self.targets.get("no_noise")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One sample as it is stored: pictures, maps (E, H, W) of species, and texts."""
+
+    name: str
+    pictures: dict[str, Array]
+    maps: Array | None
+    texts: dict[str, str]
+
+
+def sample_name(index: int) -> str:
+    """Name of sample number `index` of a recipe."""
+    return f"{index:05d}"
+
+
+def take_apart(simulation: Simulation, index: int) -> Parts:
+    """What is stored of a simulation."""
+    pictures = {"image": np.asarray(simulation.image, np.float32)}
+    pictures |= {
+        name: np.asarray(simulation.targets[name], np.float32)
+        for name in PICTURES
+        if name in simulation.targets
+    }
+    maps = simulation.targets.get(MAPS)
+    texts = {
+        name: _lines(simulation.targets[name]) for name in TABLES if name in simulation.targets
+    }
+    texts["params"] = json.dumps(
+        dict(simulation.settings) | {"sampling": simulation.sampling},
+        default=_plain,
+        ensure_ascii=False,
+    )
+    texts[COLUMNS] = simulation.columns.to_csv(index=False, lineterminator="\n")
+    return Parts(
+        name=sample_name(index),
+        pictures=pictures,
+        maps=None if maps is None else np.asarray(maps, np.float32),
+        texts=texts,
+    )
+
+
+def put_together(parts: Parts) -> LibrarySample:
+    """The sample that was stored, of our libraries and of public ones."""
+    settings = read_params(parts.texts.get("params", ""))
+    image = parts.pictures["image"]
+    sampling = settings.get("sampling")
+    if sampling is None and "field_of_view" in settings:
+        sampling = settings["field_of_view"] / image.shape[1]
+    targets: dict[str, Any] = {k: v for k, v in parts.pictures.items() if k != "image"}
+    if parts.maps is not None:
+        targets[MAPS] = parts.maps
+    for name, text in parts.texts.items():
+        if name not in ("params", COLUMNS):
+            targets[name] = _parse_lines(name, text)
+    settings.pop(_LEVELS, None)
+    return LibrarySample(
+        name=parts.name,
+        image=image,
+        targets=targets,
+        columns=_columns(parts.texts, targets, sampling),
+        sampling=sampling,
+        settings=settings,
+    )
+
+
+def index_row(simulation: Simulation, index: int, seed: int) -> dict[str, Any]:
+    """The line of the index that finds a simulation."""
+    settings = simulation.settings
+    axis = settings.get("zone_axis")
+    return {
+        "name": sample_name(index),
+        "index": index,
+        "seed": seed,
+        "material": settings.get("material") or "",
+        "zone_axis": "" if axis is None else " ".join(f"{float(each):g}" for each in axis),
+        "field_of_view": simulation.sampling * simulation.image.shape[1],
+        "sampling": simulation.sampling,
+        "energy": settings.get("energy"),
+        "dose": settings.get("dose"),
+        "psnr": simulation.psnr,
+        "snr": simulation.snr,
+        "columns": len(simulation.columns),
+    }
+
+
+def read_params(text: str) -> dict[str, Any]:
+    """Settings of a sample from its `params`, ours (JSON) or of the public library.
+
+    The public files hold numbers, of which the 1st, 6th, 8th and 9th are the field of view (Å),
+    the energy (keV), the semi-angle (mrad) and the source size (Å) of Lin et al., Table 1: the
+    radii of the masks in the library follow from them.
+    """
+    if text.lstrip().startswith("{"):
+        settings: dict[str, Any] = json.loads(text)
+        return settings
+    numbers = [float(word) for word in text.split()]
+    if len(numbers) < 9:
+        return {"params": numbers} if numbers else {}
+    return {
+        "field_of_view": numbers[0],
+        "energy": 1e3 * numbers[5],
+        "semiangle": numbers[7],
+        "source_size": numbers[8],
+        "params": numbers,
+    }
+
+
+def with_levels(parts: Parts, levels: Mapping[str, tuple[float, float]]) -> Parts:
+    """The parts with the black and white of their pictures in `params`."""
+    params = json.dumps(json.loads(parts.texts["params"]) | {_LEVELS: levels}, ensure_ascii=False)
+    return Parts(parts.name, parts.pictures, parts.maps, parts.texts | {"params": params})
+
+
+def levels_of(params: str) -> dict[str, tuple[float, float]]:
+    """Black and white of the pictures; empty for the public library."""
+    found: dict[str, tuple[float, float]] = read_params(params).get(_LEVELS, {})
+    return found
+
+
+def _lines(value: Any) -> str:
+    """A number, a list or a table as text that gives back every number exactly."""
+    rows = np.asarray(value, dtype=float)
+    rows = rows.reshape(-1, 1) if rows.ndim < 2 else rows
+    return "".join(" ".join(map(repr, row)) + "\n" for row in rows.tolist())
+
+
+def _parse_lines(name: str, text: str) -> Any:
+    numbers = np.array(text.split(), dtype=float)
+    if name in _TABLE_COLUMNS:
+        names = _TABLE_COLUMNS[name]
+        return pd.DataFrame(numbers.reshape(-1, len(names)), columns=names)
+    return float(numbers[0]) if numbers.size == 1 else numbers
+
+
+def _columns(
+    texts: Mapping[str, str], targets: Mapping[str, Any], sampling: float | None
+) -> pd.DataFrame:
+    if COLUMNS in texts:
+        return pd.read_csv(
+            io.StringIO(texts[COLUMNS]),
+            engine="python",  # parses numbers exactly in every version
+            keep_default_na=False,
+            na_values=[""],
+        )
+    table = targets.get("position_radius", targets.get("position"))
+    table = pd.DataFrame({"y": [], "x": []}, dtype=float) if table is None else table.copy()
+    if sampling is not None:
+        table = table.assign(y_angstrom=table["y"] * sampling, x_angstrom=table["x"] * sampling)
+    return table
+
+
+def _plain(value: Any) -> Any:
+    """`value`, which JSON does not know, as something that it does."""
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)
