@@ -10,15 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_atomseg.imaging.hrtem import HRTEMOptics, phase_contrast
 from napari_atomseg.imaging.optics import IncoherentOptics, Optics
-from napari_atomseg.imaging.structure_factor import Band, mesh_structure_factor, structure_factor
+from napari_atomseg.imaging.structure_factor import Band, structure_factors
 from napari_atomseg.specimen.columns import Array, Scatterers
 from napari_atomseg.specimen.specimen import Field
-
-MESH = {"cpu": 1500}
-"""Points of one shape above which a mesh is faster than the exact sum, by kind of device."""
-MESH_ELSEWHERE = 20_000
-"""The same for devices whose matrix products are fast; the mesh is filled on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -68,26 +64,35 @@ def form_image(
         kinds = [bool(sample[0].coherent) for sample in samples]
         groups = [[i for i, kind in enumerate(kinds) if kind is c] for c in set(kinds)]
     for group in groups:
-        image[group] = _incoherent([samples[i] for i in group], device)
+        form = _coherent if samples[group[0]][0].coherent else _incoherent
+        image[group] = form([samples[i] for i in group], device)
     return image
+
+
+def _coherent(samples: Sequence[tuple[Optics, Scatterers, Field]], device: str) -> Tensor:
+    return torch.stack(
+        [
+            phase_contrast(cast("HRTEMOptics", o), points, field, device)
+            for o, points, field in samples
+        ]
+    )
 
 
 def _incoherent(samples: Sequence[tuple[Optics, Scatterers, Field]], device: str) -> Tensor:
     parts = [(cast("IncoherentOptics", o), points, field) for o, points, field in samples]
     bands = [Band.below(o.cutoff, f.canvas, f.sampling) for o, _, f in parts]
     band = Band(bands[0].shape, max(b.ky for b in bands), max(b.kx for b in bands))
-    axes = [band.axes(field.sampling) for _, _, field in parts]
+    axes = [band.frequencies(*(n * f.sampling for n in f.canvas)) for _, _, f in parts]
     layers = [layer for i, part in enumerate(parts) for layer in _layers(i, *part)]
     spectrum = torch.zeros(
         (len(parts), 2 * band.ky + 1, band.kx + 1), dtype=torch.complex64, device=device
     )
-    for chosen, waves in _waves(layers, band, device):
-        transfer = np.stack(
-            [parts[c.sample][0].transfer(c.number, *axes[c.sample]) for c in chosen]
-        )
-        kind = np.complex64 if np.iscomplexobj(transfer) else np.float32
-        lens = torch.from_numpy(transfer.astype(kind, copy=False)).to(device)
-        sample = torch.tensor([layer.sample for layer in chosen], device=device)
+    if layers:
+        transfer = [parts[c.sample][0].transfer(c.number, *axes[c.sample]) for c in layers]
+        kind = np.complex64 if any(map(np.iscomplexobj, transfer)) else np.float32
+        lens = torch.from_numpy(np.stack(transfer).astype(kind, copy=False)).to(device)
+        waves = structure_factors([layer.points for layer in layers], band, device)
+        sample = torch.tensor([layer.sample for layer in layers], device=device)
         spectrum.index_add_(0, sample, waves * lens)
     return band.image(spectrum)
 
@@ -102,20 +107,3 @@ def _layers(
     packed[2] *= 2.0 * np.pi * (optics.width / field.sampling) ** 2
     shapes = optics.shapes(points.number)
     return [_Layer(sample, packed[:, shapes == n], int(n)) for n in np.unique(shapes)]
-
-
-def _waves(layers: Sequence[_Layer], band: Band, device: str) -> list[tuple[list[_Layer], Tensor]]:
-    """The layers' structure factors: few points exactly and at once, many on a mesh."""
-    most = MESH.get(torch.device(device).type, MESH_ELSEWHERE)
-    few = [layer for layer in layers if layer.points.shape[1] <= most]
-    many = [layer for layer in layers if layer.points.shape[1] > most]
-    parts = []
-    if few:
-        packed = np.zeros((len(few), 3, max(layer.points.shape[1] for layer in few)), np.float32)
-        for row, layer in zip(packed, few, strict=True):
-            row[:, : layer.points.shape[1]] = layer.points
-        parts.append((few, structure_factor(torch.from_numpy(packed).to(device), band)))
-    for layer in many:
-        factor = mesh_structure_factor(layer.points, band)
-        parts.append(([layer], torch.from_numpy(factor).to(device)[None]))
-    return parts

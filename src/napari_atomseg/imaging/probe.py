@@ -92,22 +92,43 @@ class Probe:
 def aberration_phase(probe: Probe, ky: Frequencies, kx: Frequencies) -> Array:
     """χ(k) in rad at frequencies in 1/Å; the wave is multiplied by exp(-iχ).
 
-    χ = 2π/λ Re[ω ω* (C1 + C3 |ω|²/2 + C5 |ω|⁴/3)/2 + A1 ω*²/2 + B2 |ω|² ω* + A2 ω*³/3] with
-    ω = λ(kx + i ky) (Uhlemann and Haider 1998, to third order in the azimuth). Coma comes with the
-    tilt of Zernike's polynomial, ρ³ - 2ρ/3 over the aperture, so that a spot's peak and not the
-    end of its tail stands at the column.
+    χ = 2π/λ Re[C1 ωω*/2 + C3 (ωω*)²/4 + C5 (ωω*)³/6 + A1 ω*²/2 + B2 ω²ω* + A2 ω*³/3] with
+    ω = λ(kx + i ky) (Uhlemann and Haider 1998, with B2 turned the same way as the others). Coma
+    comes with the tilt of Zernike's polynomial, ρ³ - 2ρ/3 over the aperture, so that a spot's peak
+    and not the end of its tail stands at the column.
     """
     lam = wavelength(probe.energy)
     omega = lam * (kx + 1j * ky)
     squared = np.abs(omega) ** 2
     path = squared * (-probe.defocus / 2 + probe.C3 * squared / 4 + probe.C5 * squared**2 / 6)
     if not probe.isotropic:
-        edge = (probe.semiangle * 1e-3) ** 2
-        for amplitude, degrees, shape in (
-            (probe.A1, 2.0 * probe.A1_angle, omega**2 / 2),
-            (probe.B2, probe.B2_angle, omega * (squared - 2.0 / 3.0 * edge)),
-            (probe.A2, 3.0 * probe.A2_angle, omega**3 / 3),
-        ):
-            if amplitude:
-                path = path + amplitude * (shape * np.exp(-1j * np.deg2rad(degrees))).real
+        a1, b2, a2 = _directed(probe)
+        coma = b2.conjugate() * omega * (squared - _balance(probe))
+        path = path + (a1.conjugate() * omega**2 / 2 + coma + a2.conjugate() * omega**3 / 3).real
     return np.asarray(2.0 * np.pi / lam * path)
+
+
+def aberration_slope(probe: Probe, ky: Frequencies, kx: Frequencies) -> NDArray[np.complex128]:
+    """∂χ/∂(λkx) + i ∂χ/∂(λky), the gradient of `aberration_phase` by angle."""
+    lam = wavelength(probe.energy)
+    omega = lam * (kx + 1j * ky)
+    squared = np.abs(omega) ** 2
+    slope = omega * (-probe.defocus + probe.C3 * squared + probe.C5 * squared**2)
+    if not probe.isotropic:
+        a1, b2, a2 = _directed(probe)
+        slope = slope + a1 * omega.conj() + a2 * omega.conj() ** 2
+        slope = slope + b2 * (2.0 * squared - _balance(probe)) + b2.conjugate() * omega**2
+    return np.asarray(2.0 * np.pi / lam * slope)
+
+
+def _directed(probe: Probe) -> tuple[complex, complex, complex]:
+    """A1, B2 and A2 as complex numbers."""
+    return (
+        probe.A1 * complex(np.exp(2j * np.deg2rad(probe.A1_angle))),
+        probe.B2 * complex(np.exp(1j * np.deg2rad(probe.B2_angle))),
+        probe.A2 * complex(np.exp(3j * np.deg2rad(probe.A2_angle))),
+    )
+
+
+def _balance(probe: Probe) -> float:
+    return 2.0 / 3.0 * (probe.semiangle * 1e-3) ** 2

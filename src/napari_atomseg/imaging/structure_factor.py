@@ -5,6 +5,7 @@ mesh.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,12 @@ from torch import Tensor
 
 Array = NDArray[np.float64]
 Shape = tuple[int, int]
+
+
+MESH = 1500
+"""Points above which a mesh is faster than the exact sum on a CPU."""
+MESH_ELSEWHERE = 20_000
+"""The same for devices whose matrix products are fast; the mesh is filled on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +41,12 @@ class Band:
         count = [min((n - 1) // 2, math.ceil(min(cutoff * sampling, 1.0) * n)) for n in shape]
         return Band(shape, count[0], count[1])
 
-    def axes(self, sampling: float) -> tuple[Array, Array]:
-        """Frequencies ky (2 `ky` + 1, 1), first the non-negative, and kx (1, `kx` + 1), in 1/Å."""
+    def frequencies(self, height: float, width: float) -> tuple[Array, Array]:
+        """Frequencies ky (2 `ky` + 1, 1), first the non-negative, and kx (1, `kx` + 1), in 1/Å, of
+        a field of `height` and `width` Å.
+        """
         rows = np.concatenate([np.arange(self.ky + 1), np.arange(-self.ky, 0)])
-        return (
-            rows[:, None] / (self.shape[0] * sampling),
-            np.arange(self.kx + 1)[None] / (self.shape[1] * sampling),
-        )
+        return rows[:, None] / height, np.arange(self.kx + 1)[None] / width
 
     def image(self, spectrum: Tensor) -> Tensor:
         """(B, H, W) real fields of (B, 2 `ky` + 1, `kx` + 1) spectra."""
@@ -50,6 +56,35 @@ class Band:
         full[:, height - self.ky :] = spectrum[:, self.ky + 1 :]
         image: Tensor = torch.fft.irfft(torch.fft.ifft(full, dim=1), n=width, dim=2)
         return image
+
+
+def structure_factors(
+    points: Sequence[Array], band: Band, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Structure factors of several sets of points: small ones exactly, large ones on a mesh.
+
+    Parameters
+    ----------
+    points : sets of (3, N) rows y, x in pixels of the band's shape and amount.
+    band : frequencies.
+
+    Returns
+    -------
+    (sets, 2 ky + 1, kx + 1) complex64.
+    """
+    most = MESH if torch.device(device).type == "cpu" else MESH_ELSEWHERE
+    factors = torch.zeros(
+        (len(points), 2 * band.ky + 1, band.kx + 1), dtype=torch.complex64, device=device
+    )
+    few = [i for i, p in enumerate(points) if p.shape[1] <= most]
+    if few:
+        packed = np.zeros((len(few), 3, max(points[i].shape[1] for i in few)), np.float32)
+        for row, i in zip(packed, few, strict=True):
+            row[:, : points[i].shape[1]] = points[i]
+        factors[few] = structure_factor(torch.from_numpy(packed).to(device), band)
+    for i in sorted(set(range(len(points))) - set(few)):
+        factors[i] = torch.from_numpy(mesh_structure_factor(points[i], band)).to(device)
+    return factors
 
 
 def structure_factor(points: Tensor, band: Band) -> Tensor:
