@@ -1,9 +1,17 @@
 """What stands under the beam: crystals, their projected columns, random lattices and shapes."""
 
+from napari_atomseg.specimen.amorphous import (
+    amorphous_carbon,
+    amorphous_graphene,
+    amorphous_support,
+)
 from napari_atomseg.specimen.columns import Columns, Scatterers
 from napari_atomseg.specimen.crystals import crystals, get_crystal
 from napari_atomseg.specimen.lattice import ColumnLattice, project
+from napari_atomseg.specimen.random_crystal import random_crystal
 from napari_atomseg.specimen.random_lattice import random_lattice, random_points
+from napari_atomseg.specimen.recipes_low_resolution import LowResolutionSpecimen
+from napari_atomseg.specimen.recipes_random import RandomSpecimen
 from napari_atomseg.specimen.resolve import resolve_columns
 from napari_atomseg.specimen.specimen import Field, Specimen
 from napari_atomseg.specimen.structure import Structure
@@ -13,13 +21,19 @@ __all__ = [
     "ColumnLattice",
     "Columns",
     "Field",
+    "LowResolutionSpecimen",
+    "RandomSpecimen",
     "Scatterers",
     "Specimen",
     "Structure",
     "Thickness",
+    "amorphous_carbon",
+    "amorphous_graphene",
+    "amorphous_support",
     "crystals",
     "get_crystal",
     "project",
+    "random_crystal",
     "random_lattice",
     "random_points",
     "resolve_columns",
