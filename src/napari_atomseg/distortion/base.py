@@ -38,6 +38,14 @@ def _within(lowest: float, highest: float) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _counted(value: tuple[int, int]) -> tuple[int, int]:
+    if not 0 <= value[0] <= value[1]:
+        raise ValueError(f"range {value} must run from low to high, from 0 on")
+    return value
+
+
+CountRange = Annotated[tuple[int, int], AfterValidator(_counted)]
+"""Lowest and highest whole number, both included."""
 NonNegativeRange = Annotated[Range, _within(0.0, float("inf"))]
 Fraction = Annotated[Range, _within(0.0, 1.0)]
 Correlation = Annotated[Range, _within(0.0, 0.999)]

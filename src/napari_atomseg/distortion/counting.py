@@ -48,11 +48,11 @@ def poisson(expected: Tensor, deviate: Tensor) -> Tensor:
     lowest, highest = expected.aminmax() if expected.numel() else (FEW, FEW)
     if highest < FEW:
         return _few_counts(expected, deviate)
-    counts = _many_counts(expected.clamp_min(FEW), deviate)
-    if lowest < FEW:
-        few = _few_counts(expected.clamp_max(FEW), deviate)
-        counts = torch.where(expected < FEW, few, counts)
-    return counts
+    if lowest >= FEW:
+        return _many_counts(expected, deviate)
+    many = _many_counts(expected.clamp_min(FEW), deviate)
+    few = _few_counts(expected.clamp_max(FEW), deviate)
+    return torch.where(expected < FEW, few, many)
 
 
 def _many_counts(mean: Tensor, deviate: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def _many_counts(mean: Tensor, deviate: Tensor) -> Tensor:
     square = deviate * deviate
     # (w²/270 + 7/810) w² - 8/405, over the mean; then - (2w + w³)/72 over its root.
     sum_ = (square / 270.0).add_(7.0 / 810.0).mul_(square).sub_(8.0 / 405.0).mul_(slope)
-    sum_ -= (square + 2.0).mul_(deviate).div_(72.0)
+    sum_.addcmul_(deviate, square, value=-1.0 / 72.0).sub_(deviate, alpha=1.0 / 36.0)
     sum_.mul_(slope).add_(square, alpha=1.0 / 6.0).add_(1.0 / 3.0)
     sum_.addcdiv_(deviate, slope).add_(mean)
     return sum_.floor_().clamp_min_(0.0)
@@ -127,8 +127,8 @@ def pulse_deviation(photons: float, efficiency: float, gain: float, spread: floa
     return math.sqrt((1.0 - efficiency + 1.0 / (gain - 1.0)) / (photons * efficiency) + spread**2)
 
 
-class Shot(Distortion):
-    """Counting statistics of a finite dose (r_em Eq. 30, 45).
+class Counting(Distortion):
+    """Anything that counts electrons.
 
     The dose is said in one of four ways; without any of them it is r_em's `mean_counts`.
 
@@ -142,7 +142,6 @@ class Shot(Distortion):
     spread : how the level lies in its range; `exponential` favours the low end (r_em).
     """
 
-    kind: Literal["shot"] = "shot"
     counts: PositiveRange | None = None
     mean_counts: PositiveRange | None = None
     dose: PositiveRange | None = None
@@ -189,12 +188,18 @@ class Shot(Distortion):
             return values["counts"]
         return values["mean_counts"] / over_image("mean", image).clamp_min(1e-6)
 
+
+class Shot(Counting):
+    """Counting statistics of a finite dose (r_em Eq. 30, 45)."""
+
+    kind: Literal["shot"] = "shot"
+
     def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
         """Count the electrons of each pixel."""
         return shot_noise(image, self.counts_at_one(image, values), generators)
 
 
-class Photomultiplier(Shot):
+class Photomultiplier(Counting):
     """Scintillator and photomultiplier: counting statistics, then pulse heights (r_em Eq. 43-46).
 
     Attributes
@@ -203,14 +208,14 @@ class Photomultiplier(Shot):
         cathode for each electron (r_em), the other ranges are those of common tubes.
     """
 
-    kind: Literal["pmt"] = "pmt"  # type: ignore[assignment]
+    kind: Literal["pmt"] = "pmt"
     photons: PositiveRange = (50.0, 150.0)
     efficiency: PositiveRange = (0.1, 0.3)
     gain: PositiveRange = (3.0, 8.0)
     photon_spread: Fraction = (0.0, 0.5)
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
-        """The numbers of `Shot` and the relative deviation `pulse` of one electron's signal."""
+        """The level of the dose and the relative deviation `pulse` of one electron's signal."""
         pulse = pulse_deviation(
             uniform(rng, self.photons),
             uniform(rng, self.efficiency),

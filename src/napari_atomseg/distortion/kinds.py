@@ -6,22 +6,54 @@ from typing import Annotated
 
 from pydantic import Field
 
+from napari_atomseg.distortion.annotations import Annotations
+from napari_atomseg.distortion.camera import (
+    CameraTransfer,
+    DarkCurrent,
+    FixedPattern,
+    Flicker,
+    Reset,
+)
 from napari_atomseg.distortion.counting import Photomultiplier, Shot
 from napari_atomseg.distortion.detector import HotPixels, Readout
-from napari_atomseg.distortion.lines import LineNoise, ScanBlur
+from napari_atomseg.distortion.lines import FastScan, LineNoise, RowLines, ScanBlur
+from napari_atomseg.distortion.pixels import (
+    BlackPixels,
+    MissingPixels,
+    Quantization,
+    UpperClip,
+    Zingers,
+)
+from napari_atomseg.distortion.postprocess import Crop, GaussianBlur, Interpolation
 from napari_atomseg.distortion.scan import Drift, LineFrequency, ScanJitter, Shear
 
 AnyDistortion = Annotated[
-    Shot
-    | Photomultiplier
+    CameraTransfer
+    | Shot
+    | FixedPattern
+    | DarkCurrent
     | Readout
+    | Flicker
+    | Reset
+    | BlackPixels
+    | Zingers
     | HotPixels
+    | UpperClip
+    | Quantization
     | ScanJitter
     | LineFrequency
     | Drift
     | Shear
+    | Photomultiplier
+    | FastScan
     | ScanBlur
-    | LineNoise,
+    | RowLines
+    | LineNoise
+    | Interpolation
+    | GaussianBlur
+    | Annotations
+    | Crop
+    | MissingPixels,
     Field(discriminator="kind"),
 ]
 """A distortion of a recipe, told by its `kind`."""

@@ -12,6 +12,7 @@ from pydantic import AfterValidator
 from torch import Generator, Tensor
 
 from napari_atomseg.distortion.base import (
+    CountRange,
     Distortion,
     Drawn,
     Fraction,
@@ -20,13 +21,29 @@ from napari_atomseg.distortion.base import (
     View,
     normal,
 )
-from napari_atomseg.ranges import uniform
+from napari_atomseg.ranges import PositiveRange, Range, uniform
 
 
 def _below_one(value: tuple[float, float]) -> tuple[float, float]:
     if not value[1] < 1.0:
         raise ValueError(f"decay {value} must stay below 1")
     return value
+
+
+def _rising(value: tuple[float, float]) -> tuple[float, float]:
+    if not 0.0 < value[0] <= value[1] <= 90.0:
+        raise ValueError(f"theta {value} must lie above 0 and up to 90 degrees")
+    return value
+
+
+def _slow(value: tuple[float, float]) -> tuple[float, float]:
+    if not 2.0 <= value[0] <= value[1]:
+        raise ValueError(f"gamma {value} must run from low to high, from 2 pixels on")
+    return value
+
+
+LENGTH = 32
+"""Pixels over which the responses of a fast scan are followed."""
 
 
 def scan_blur(image: Tensor, decay: Tensor) -> Tensor:
@@ -49,6 +66,61 @@ def line_noise(
     noise = normal((image.shape[1], 2), generators, image)
     factor = 1.0 + gain[:, None, None] * noise[..., :1]
     return image * factor + offset[:, None, None] * noise[..., 1:]
+
+
+def detector_response(alpha: Tensor, length: int) -> Tensor:
+    """(B, length) of α/(4π²x² + α²) at the pixels x = 0, 1, ..., of sum 1 (r_em Eq. 48)."""
+    x = torch.arange(length, device=alpha.device)
+    response = alpha[:, None] / (4 * math.pi**2 * x**2 + alpha[:, None] ** 2)
+    return response / response.sum(dim=1, keepdim=True)
+
+
+def readout_response(beta: Tensor, gamma: Tensor, theta: Tensor, length: int) -> Tensor:
+    """(B, length) of exp(-x/β) sin(2πx/γ + θ) at the pixels, of sum 1 (r_em Eq. 49, 50)."""
+    x = torch.arange(length, device=beta.device)
+    wave = torch.sin(2 * math.pi * x / gamma[:, None] + theta[:, None])
+    response = torch.exp(-x / beta[:, None]) * wave
+    return response / response.sum(dim=1, keepdim=True)
+
+
+def fast_scan(image: Tensor, detector: Tensor, readout: Tensor) -> Tensor:
+    """Convolve each line with both responses, each later pixel by the ones before (r_em Eq. 47).
+
+    Before its line the beam waits at the first pixel (the flyback delay).
+
+    Parameters
+    ----------
+    image : (B, H, W).
+    detector, readout : (B, length) responses of sum 1.
+    """
+    wait = 2 * detector.shape[1]
+    length = image.shape[-1] + wait
+    padded = torch.nn.functional.pad(image, (wait, 0), mode="replicate")
+    response = torch.fft.rfft(detector, n=length) * torch.fft.rfft(readout, n=length)
+    lines: Tensor = torch.fft.irfft(torch.fft.rfft(padded) * response[:, None], n=length)
+    return lines[..., wait:].contiguous()
+
+
+def row_lines(image: Tensor, lines: Tensor) -> Tensor:
+    """Stretches of rows show a multiple of their mean instead of the image (r_em Eq. 51).
+
+    Parameters
+    ----------
+    image : (B, H, W).
+    lines : (B, N, 4) row and first column from the image's centre, length, all in pixels, and the
+        factor; a line of length 0 is none.
+    """
+    height, width = image.shape[1:]
+    result = image.clone()
+    column = torch.arange(width, device=image.device) - 0.5 * (width - 1)
+    sample = torch.arange(len(image), device=image.device)
+    for row, first, length, factor in (line.unbind(1) for line in lines.unbind(1)):
+        index = (row + 0.5 * (height - 1)).round().long().clamp(0, height - 1)
+        dead = (column >= first[:, None]) & (column < (first + length)[:, None])
+        old = result[sample, index]
+        mean = (old * dead).sum(dim=1) / dead.sum(dim=1).clamp_min(1)
+        result[sample, index] = torch.where(dead, (factor * mean)[:, None], old)
+    return result
 
 
 class ScanBlur(Distortion):
@@ -91,3 +163,69 @@ class LineNoise(Distortion):
     def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
         """Change each line."""
         return line_noise(image, values["offset"], values["gain"], generators)
+
+
+class FastScan(Distortion):
+    """Slow scintillator and ringing readout of a fast scan (r_em Eq. 47-50).
+
+    Attributes
+    ----------
+    alpha : width of the detector's Lorentzian; the signal a pixel later is α²/(4π² + α²) of the
+        first.
+    beta : decay of the readout's oscillation in pixels.
+    gamma : its period in pixels.
+    theta : its phase in degrees.
+    """
+
+    kind: Literal["fast_scan"] = "fast_scan"
+    alpha: PositiveRange = (0.2, 6.0)
+    beta: PositiveRange = (0.3, 2.0)
+    gamma: Annotated[Range, AfterValidator(_slow)] = (4.0, 30.0)
+    theta: Annotated[Range, AfterValidator(_rising)] = (30.0, 90.0)
+
+    def draw(self, rng: np.random.Generator, view: View) -> Drawn:
+        """`alpha`, `beta`, `gamma`, and `theta` in radians."""
+        return {
+            "alpha": uniform(rng, self.alpha),
+            "beta": uniform(rng, self.beta),
+            "gamma": uniform(rng, self.gamma),
+            "theta": math.radians(uniform(rng, self.theta)),
+        }
+
+    def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """Smear the lines."""
+        detector = detector_response(values["alpha"], LENGTH)
+        readout = readout_response(values["beta"], values["gamma"], values["theta"], LENGTH)
+        return fast_scan(image, detector, readout)
+
+
+class RowLines(Distortion):
+    """The detector does not respond for a stretch of a line (r_em Eq. 51).
+
+    Attributes
+    ----------
+    count : of stretches.
+    length : of a stretch, relative to the image's width.
+    factor : of the mean intensity that the stretch shows (r_em: 0.5 to 1.5).
+    """
+
+    kind: Literal["row_lines"] = "row_lines"
+    count: CountRange = (1, 10)
+    length: Fraction = (0.05, 1.0)
+    factor: NonNegativeRange = (0.5, 1.5)
+
+    def draw(self, rng: np.random.Generator, view: View) -> Drawn:
+        """`lines` (most that there may be, 4); see `row_lines`."""
+        most = self.count[1]
+        height, width = view.shape
+        lines = np.zeros((most, 4))
+        lines[:, 0] = rng.integers(0, height, most) - 0.5 * (height - 1)
+        lines[:, 2] = np.round(width * rng.uniform(*self.length, most))
+        lines[:, 1] = rng.uniform(-0.5, 0.5, most) * (width - lines[:, 2]) - 0.5 * lines[:, 2]
+        lines[:, 3] = rng.uniform(*self.factor, most)
+        lines[rng.integers(self.count[0], most + 1) :, 2] = 0.0
+        return {"lines": lines}
+
+    def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """Overwrite the stretches."""
+        return row_lines(image, values["lines"])

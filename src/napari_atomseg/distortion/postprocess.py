@@ -1,0 +1,210 @@
+"""What users do to images after recording: interpolation, smoothing and crops (r_em)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from napari_atomseg.distortion.base import (
+    Array,
+    Distortion,
+    Drawn,
+    Fraction,
+    NonNegativeRange,
+    Values,
+    View,
+    per_pixel,
+)
+from napari_atomseg.ranges import PositiveRange, Range, uniform
+
+REACH = 4
+"""Pixels from its centre to which a blurring Gaussian is followed."""
+
+
+def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:
+    """Convolve with a Gaussian of `sigma` (B,) pixels, sampled at the pixels, of sum 1.
+
+    This is what image programs do; up to 4 pixels from the centre, borders repeated.
+    """
+    x = torch.arange(-REACH, REACH + 1, device=image.device)
+    kernel = torch.exp(-0.5 * (x / sigma.clamp_min(1e-3)[:, None]) ** 2)
+    kernel = kernel / kernel.sum(dim=1, keepdim=True)
+    for pads, dimension in (((0, 0, REACH, REACH), 1), ((REACH, REACH), 2)):
+        padded = torch.nn.functional.pad(image, pads, mode="replicate")
+        size = image.shape[dimension]
+        image = torch.zeros_like(image)
+        for offset in range(2 * REACH + 1):
+            image += per_pixel(kernel[:, offset]) * padded.narrow(dimension, offset, size)
+    return image
+
+
+def transform(
+    image: Tensor, matrix: Tensor, mode: Literal["bicubic", "bilinear"] = "bicubic"
+) -> Tensor:
+    """Map what lies at r, from the image's centre, to `matrix` r.
+
+    Parameters
+    ----------
+    image : (B, C, H, W), mirrored beyond its borders.
+    matrix : (B, 2, 2) acting on (y, x).
+    """
+    height, width = image.shape[2:]
+    half = torch.tensor([0.5 * (height - 1), 0.5 * (width - 1)], device=image.device)
+    inverse = torch.linalg.inv(matrix)
+    # affine_grid takes (x, y) and halves of the image as units.
+    scaled = (inverse * half / half[:, None]).flip(1, 2)
+    theta = torch.nn.functional.pad(scaled, (0, 1))
+    grid = torch.nn.functional.affine_grid(theta, list(image.shape), align_corners=True)
+    return torch.nn.functional.grid_sample(
+        image, grid, mode=mode, padding_mode="reflection", align_corners=True
+    )
+
+
+def outside(shape: tuple[int, int], box: Tensor) -> Tensor:
+    """(B, H, W) whether a pixel lies outside `box` (B, 4): top, left, bottom, right.
+
+    The box's sides are in pixels from the image's centre; pixels on them are inside.
+    """
+    y = torch.arange(shape[0], device=box.device) - 0.5 * (shape[0] - 1)
+    x = torch.arange(shape[1], device=box.device) - 0.5 * (shape[1] - 1)
+    top, left, bottom, right = box.unbind(1)
+    rows = (y >= top[:, None]) & (y <= bottom[:, None])
+    columns = (x >= left[:, None]) & (x <= right[:, None])
+    return ~(rows[:, :, None] & columns[:, None])
+
+
+def fill_levels(image: Tensor, share: Tensor, median: Tensor) -> Tensor:
+    """(B,) of images (B, H, W): the median where `median` (B,) is 1, else a share of the range."""
+    levels = []
+    for one, part, middle in zip(image, share, median, strict=True):
+        low, high = one.aminmax()
+        levels.append(torch.where(middle > 0, one.median(), low + part * (high - low)))
+    return torch.stack(levels)
+
+
+class GaussianBlur(Distortion):
+    """Smoothing by a Gaussian, of the image only: restoration has to undo it (r_em).
+
+    Attributes
+    ----------
+    sigma : in pixels (r_em: 0 to 1), at most 1.3.
+    """
+
+    kind: Literal["gaussian_blur"] = "gaussian_blur"
+    sigma: NonNegativeRange = (0.0, 1.0)
+
+    def draw(self, rng: np.random.Generator, view: View) -> Drawn:
+        """`sigma` in pixels."""
+        return {"sigma": uniform(rng, self.sigma)}
+
+    def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """Smooth the image."""
+        return gaussian_blur(image, values["sigma"])
+
+
+class Interpolation(Distortion):
+    """A linear transformation of image and truth by bicubic interpolation (r_em).
+
+    The result's sampling is that of the image divided by the drawn `magnification`. Choose ranges
+    for which the result shows only what the renderer made: magnifications of at least 1 do.
+
+    Attributes
+    ----------
+    magnification : of lengths.
+    rotation : degrees, from x towards y.
+    stretch : of x against y, relative.
+    shear : of x along y, relative.
+    """
+
+    kind: Literal["interpolation"] = "interpolation"
+    shared: ClassVar[bool] = True
+    magnification: PositiveRange = (1.0, 1.25)
+    rotation: Range = (-3.0, 3.0)
+    stretch: Range = (-0.02, 0.02)
+    shear: Range = (-0.02, 0.02)
+
+    def draw(self, rng: np.random.Generator, view: View) -> Drawn:
+        """`matrix` (2, 2) on (y, x), `magnification`, and the image's `centre` (2,)."""
+        magnification = uniform(rng, self.magnification)
+        angle = math.radians(uniform(rng, self.rotation))
+        stretch, shear = 1.0 + uniform(rng, self.stretch), uniform(rng, self.shear)
+        turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+        strain = np.array([[1.0 / math.sqrt(stretch), 0.0], [shear, math.sqrt(stretch)]])
+        return {
+            "matrix": magnification * turn @ strain,
+            "magnification": magnification,
+            "centre": view.centre,
+        }
+
+    def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """Interpolate all channels."""
+        return transform(image, values["matrix"])
+
+    def apply_labels(self, labels: Tensor, values: Values) -> Tensor:
+        """Interpolate without overshoot."""
+        return transform(labels, values["matrix"], "bilinear")
+
+    def move(self, values: Mapping[str, float | Array], y: Array, x: Array) -> tuple[Array, Array]:
+        """Where the matrix takes the positions."""
+        centre, matrix = np.asarray(values["centre"]), np.asarray(values["matrix"])
+        moved = matrix @ (np.stack([y, x]) - centre[:, None]) + centre[:, None]
+        return moved[0], moved[1]
+
+    def keeps(self, values: Mapping[str, float | Array], y: Array, x: Array) -> NDArray[np.bool_]:
+        """Positions that are still in the image."""
+        bottom, right = 2 * np.asarray(values["centre"])
+        return np.asarray((y >= 0) & (y <= bottom) & (x >= 0) & (x <= right))
+
+
+class Crop(Distortion):
+    """All but a rectangle about the middle is filled with one value, in image and truth (r_em).
+
+    Attributes
+    ----------
+    kept : area of the rectangle, relative to the image's (r_em: about half or more).
+    median : probability that the median fills the rest; otherwise any value of the range does.
+    """
+
+    kind: Literal["crop"] = "crop"
+    shared: ClassVar[bool] = True
+    kept: Fraction = (0.5, 1.0)
+    median: float = 0.5
+
+    def draw(self, rng: np.random.Generator, view: View) -> Drawn:
+        """`box` in pixels from the centre, `median` (0 or 1), `share`, `centre`."""
+        kept = uniform(rng, self.kept)
+        height = rng.uniform(kept, 1.0)
+        sides = np.array([height, kept / height]) if kept > 0 else np.zeros(2)
+        spare = 1.0 - sides
+        middle = 0.5 * spare * rng.uniform(-1.0, 1.0, 2)
+        size = np.array(view.shape)
+        box = np.concatenate([(middle - 0.5 * sides) * size, (middle + 0.5 * sides) * size])
+        return {
+            "box": box,
+            "median": float(rng.random() < self.median),
+            "share": float(rng.random()),
+            "centre": view.centre,
+        }
+
+    def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """Fill with one value, chosen by the distorted image."""
+        beyond = outside((image.shape[2], image.shape[3]), values["box"])[:, None]
+        level = fill_levels(image[:, 0], values["share"], values["median"])
+        return torch.where(beyond, level[:, None, None, None], image)
+
+    def apply_labels(self, labels: Tensor, values: Values) -> Tensor:
+        """Nothing is labelled outside the rectangle."""
+        beyond = outside((labels.shape[2], labels.shape[3]), values["box"])[:, None]
+        return torch.where(beyond, torch.zeros_like(labels), labels)
+
+    def keeps(self, values: Mapping[str, float | Array], y: Array, x: Array) -> NDArray[np.bool_]:
+        """Positions inside the rectangle."""
+        centre, (top, left, bottom, right) = np.asarray(values["centre"]), np.asarray(values["box"])
+        inside_y = (y - centre[0] >= top) & (y - centre[0] <= bottom)
+        return np.asarray(inside_y & (x - centre[1] >= left) & (x - centre[1] <= right))
