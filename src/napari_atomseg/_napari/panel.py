@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_atomseg._napari.form import Form
+from napari_atomseg._napari.form import Form, Inputs, tooltip
 from napari_atomseg._napari.jobs import Job, Show, Work, describe
 from napari_atomseg._napari.layers import unwrapped
 
@@ -50,7 +50,7 @@ class Panel(QWidget):
         super().__init__()
         self.viewer = unwrapped(viewer)
         self.job: Job | None = None
-        self.form = Form(self.Settings)
+        self.form = Form(self.Settings, self.make_inputs())
         self.run_button = QPushButton("Run")
         self.run_button.setToolTip(f"{self.title} with these settings")
         self.cancel_button = QPushButton("Cancel")
@@ -76,6 +76,10 @@ class Panel(QWidget):
         layout.addLayout(buttons)
         layout.addWidget(self.progress)
         layout.addWidget(self.message)
+
+    def make_inputs(self) -> Inputs:
+        """Return what makes the inputs of fields that need one of their own, by name."""
+        return {}
 
     def prepare(self) -> tuple[str, Work, Show]:
         """Return the job's name, the work for the other thread, and what shows its result.
@@ -188,4 +192,4 @@ def _attribute(field: dataclasses.Field[Any]) -> property:
     def set_(panel: Panel, value: Any) -> None:
         panel.form[name] = value
 
-    return property(get, set_, doc=field.metadata["tooltip"])
+    return property(get, set_, doc=tooltip(field))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ase import Atoms
 
-SPECIMEN, OPTICS, ABERRATIONS = "Specimen", "Microscope", "Aberrations"
+SPECIMEN, OPTICS, ABERRATIONS = "Specimen", "Optics", "Aberrations"
 SCAN, DETECTOR, BACKGROUND, FURTHER = "Scan", "Detector", "Background", "Further distortions"
 
 IMAGING = {
@@ -220,7 +220,7 @@ class SimulationSettings:
     )
 
     distortions: tuple[Any, ...] = argument(
-        (), "Distortions", "Further ones, applied last, in their order.", FURTHER
+        (), "", "Further ones, applied last, in their order.", FURTHER
     )
 
     def __post_init__(self) -> None:
@@ -229,4 +229,7 @@ class SimulationSettings:
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of `simulate`, by name."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(SimulationSettings)
+        }

@@ -1,4 +1,4 @@
-"""The Simulate panel: an image of a crystal, with its ground truth."""
+"""The Simulate panel: an image of a crystal, or a sample of a recipe, with its ground truth."""
 
 from __future__ import annotations
 
@@ -7,171 +7,186 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari_atomseg._napari.form import option
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QLabel, QSplitter
+
+from napari_atomseg._napari.choices import NameOrFile
+from napari_atomseg._napari.distortion_list import DistortionList
+from napari_atomseg._napari.form import Inputs
 from napari_atomseg._napari.jobs import Show, Work
-from napari_atomseg._napari.layers import image_layer, points_layer, sampled
 from napari_atomseg._napari.panel import Panel
-from napari_atomseg.io import provenance
+from napari_atomseg._napari.preview import SIDE, Preview
+from napari_atomseg._napari.simulated import direction, simulation_layers, title
 from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.simulation.arguments import argument
+from napari_atomseg.simulation.settings import SimulationSettings
 
 if TYPE_CHECKING:
+    import napari.viewer
     from napari.layers import Layer
 
-
-def _crystal_names() -> list[str]:
-    from napari_atomseg.specimen import crystals
-
-    return crystals()
+LAYERS = "Layers"
+_LAYERS = ("add_ideal", "add_masks", "add_columns")
+_ALWAYS = ("recipe", "shape", "seed", "preview")
+_OF_RECIPES = ("index",)
+_OF_CRYSTALS = ("crystal", "zone_axis", "sampling", "dose", "microscope")
+_LARGEST_SAMPLE = 512
+"""A sample of a recipe up to this side is previewed whole: cut smaller it would be another."""
+_FAST = {"multislice-adf": "linear", "multislice-hrtem": "hrtem"}
+"""What stands for multislice in the preview."""
 
 
 @dataclass(frozen=True)
-class SimulateSettings:
-    """Settings of the Simulate panel: the arguments of `napari_atomseg.simulate`."""
+class Source:
+    """What is simulated: one crystal, or a sample of a recipe."""
 
-    crystal: str = option("SrTiO3", "Crystal", "What is under the beam", choices=_crystal_names)
-    zone_axis: tuple[int, int, int] = option(
-        (0, 0, 1), "Zone axis", "Crystal direction [u v w] along the beam", min=-9, max=9
+    recipe: str = argument(
+        "", "Simulate", "One crystal with the settings below, or a sample that a recipe draws."
     )
-    shape_kind: str = option(
-        "bulk",
-        "Specimen",
-        "Fills the image, thins out to nothing, ends at a cliff, or is a particle on vacuum",
-        choices=[
-            ("fills the image", "bulk"),
-            ("wedge", "wedge"),
-            ("edge", "edge"),
-            ("particle", "particle"),
-        ],
-    )
-    rotation: float = option(
-        0.0,
-        "Rotation",
-        "Turn of the crystal in the image",
-        unit="°",
-        min=-180.0,
-        max=180.0,
-        decimals=1,
-    )
-    shape: tuple[int, int] = option(
-        (512, 512), "Size (y, x)", "Rows and columns of the image, in pixels", min=8, max=16384
-    )
-    sampling: float = option(
-        0.1, "Sampling", "Size of a pixel", unit="Å/px", min=0.005, max=2.0, step=0.01, decimals=4
-    )
-    dose: float = option(
-        2e4,
-        "Dose",
-        "Electrons of the incident beam per area: 500 is hardly visible, 100 000 is clean",
-        unit="e⁻/Å²",
-        min=1.0,
-        max=1e9,
-        step=1000.0,
-        decimals=0,
-    )
-    seed: int = option(0, "Seed", "Same seed, same noise", min=0, max=2**31 - 1)
-    energy: float = option(
-        200e3,
-        "Energy",
-        "Energy of the electrons",
-        unit="eV",
-        min=1e4,
-        max=1e6,
-        step=1e4,
-        decimals=0,
-        advanced=True,
-    )
-    semiangle: float = option(
-        20.0,
-        "Semi-angle",
-        "Convergence semi-angle of the probe",
-        unit="mrad",
-        min=0.5,
-        max=100.0,
-        advanced=True,
-    )
-    defocus: float = option(
-        0.0,
-        "Defocus",
-        "Defocus of the probe",
-        unit="Å",
-        min=-1e5,
-        max=1e5,
-        step=10.0,
-        advanced=True,
-    )
-    C3: float = option(
-        0.0,
-        "C3",
-        "Spherical aberration of third order; 1 mm is 10 000 000 Å",
-        unit="Å",
-        min=-1e8,
-        max=1e8,
-        step=1e4,
-        decimals=0,
-        advanced=True,
-    )
-    source_size: float = option(
-        0.8,
-        "Source size",
-        "Width (FWHM) of the electron source in the image",
-        unit="Å",
-        min=0.0,
-        max=10.0,
-        step=0.1,
-        advanced=True,
-    )
-    jitter: float = option(
-        0.1,
-        "Scan jitter",
-        "Standard deviation of the displacement of scan lines",
-        unit="Å",
-        min=0.0,
-        max=5.0,
-        step=0.05,
-        advanced=True,
-    )
-    background: float = option(
-        0.0,
-        "Background",
-        "Height of the background, in units of the brightest column's peak",
-        min=0.0,
-        max=10.0,
-        step=0.1,
-        advanced=True,
-    )
-    background_kind: str = option(
-        "constant",
-        "Its kind",
-        "Constant, a ramp across the image, or bright patches",
-        choices=[("constant", "constant"), ("ramp", "ramp"), ("patches", "nonlinear")],
-        advanced=True,
-    )
-    add_ideal: bool = option(
-        False, "Add ideal image", "Also add the image without noise and distortion"
-    )
-    add_columns: bool = option(False, "Add true columns", "Also add the true positions as points")
+    index: int = argument(0, "Sample", "Its number in the recipe.", accepted=(0, 2**31 - 1))
 
 
-_LAYERS = ("add_ideal", "add_columns")
+@dataclass(frozen=True)
+class Outcome:
+    """What is shown and added to the viewer."""
+
+    microscope: str = argument(
+        "", "Microscope", "Sets the numbers in the sections Optics and Aberrations."
+    )
+    preview: bool = argument(True, "Live preview", "Draw a small image whenever a setting changes.")
+    add_ideal: bool = argument(
+        True, "Ideal image", "Also add the image without noise and distortion, below it.", LAYERS
+    )
+    add_masks: bool = argument(True, "Masks", "Also add a label for every true column.", LAYERS)
+    add_columns: bool = argument(True, "Columns", "Also add the true positions as points.", LAYERS)
+    device: str = argument(
+        "cpu",
+        "Compute on",
+        "Where the image is computed.",
+        LAYERS,
+        choices={"cpu": "CPU", "cuda": "GPU (CUDA)", "mps": "GPU (Apple)"},
+    )
+
+
+@dataclass(frozen=True)
+class SimulateSettings(Outcome, SimulationSettings, Source):
+    """Settings of the Simulate panel: the arguments of `simulate`, or a recipe and a number."""
 
 
 class Simulate(Panel):
-    """Simulates an image as a new layer, with the truth beside it if wanted."""
+    """Simulates an image and its truth as new layers; a preview follows the settings."""
 
-    title = "Simulate"
     Settings = SimulateSettings
+    title = "Simulate"
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self._presets = _microscopes()
+        self._microscope = ""
+        self._setting = False
+        self.preview_picture = Preview()
+        self._field_of_view = QLabel()
+        self._lay_out_preview()
+        self.form.changed.connect(self._follow)
+        self._follow()
+
+    def make_inputs(self) -> Inputs:
+        """Return the inputs that are neither numbers nor fixed choices."""
+        return {
+            "recipe": lambda: NameOrFile(
+                {"": "one crystal", **{name: f"recipe {name}" for name in _recipes()}},
+                "Recipes (*.yaml *.yml)",
+            ),
+            "crystal": lambda: NameOrFile(
+                {name: name for name in _crystals()}, "Crystals (*.cif *.xyz *.vasp *.pdb);;All (*)"
+            ),
+            "microscope": lambda: NameOrFile(
+                {"": "own numbers", **{name: name for name in _microscopes()}}
+            ),
+            "distortions": DistortionList,
+        }
 
     def prepare(self) -> tuple[str, Work, Show]:
-        settings = dataclasses.asdict(self.form.values())
-        wanted = {name: settings.pop(name) for name in _LAYERS}
-        return (
-            f"Simulate {settings['crystal']}",
-            partial(_simulate, settings),
-            partial(self._show, wanted),
-        )
+        settings = self.form.values()
+        wanted = {name: getattr(settings, name) for name in _LAYERS}
+        work = partial(_simulate, settings)
+        return f"Simulate {title(dataclasses.asdict(settings))}", work, partial(self._show, wanted)
 
     def summary(self, result: list[Layer]) -> str:
         return "Added " + ", ".join(repr(layer.name) for layer in result)
+
+    def event(self, event: QEvent) -> bool:
+        """Draw no preview when the dock that holds the panel is closed."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.preview_picture.stop()
+        return super().event(event)
+
+    def showEvent(self, event: Any) -> None:
+        """Catch up with what changed while the panel was out of sight."""
+        super().showEvent(event)
+        self._refresh()
+
+    def _lay_out_preview(self) -> None:
+        rows, sampling = self.form.rows, self.form.inputs["sampling"].native
+        self._field_of_view.setToolTip("Size of the image times size of a pixel")
+        rows.insertRow(rows.indexOf(sampling) // 2 + 1, "Field of view", self._field_of_view)
+        scroll = self.layout().takeAt(0).widget()
+        split = QSplitter(Qt.Orientation.Vertical)
+        split.addWidget(self.preview_picture)
+        split.addWidget(scroll)
+        split.setStretchFactor(1, 1)
+        split.setChildrenCollapsible(False)
+        self.layout().insertWidget(0, split, 1)
+
+    def _follow(self) -> None:
+        """Do what a change of the form asks for."""
+        if self._setting:
+            return
+        self._setting = True
+        try:
+            self._follow_microscope()
+        finally:
+            self._setting = False
+        self._show_rows()
+        self._refresh()
+
+    def _follow_microscope(self) -> None:
+        """Set the numbers of a newly chosen microscope; drop it when one of them is changed."""
+        chosen = self.form["microscope"]
+        preset = self._presets.get(chosen, {})
+        if chosen != self._microscope:
+            for name, value in preset.items():
+                self.form[name] = value
+        elif any(self.form[name] != value for name, value in preset.items()):
+            chosen = self.form["microscope"] = ""
+        self._microscope = chosen
+
+    def _show_rows(self) -> None:
+        recipe = bool(self.form["recipe"])
+        for name in _OF_RECIPES:
+            self.form.show_row(name, recipe)
+        for name in _OF_CRYSTALS:
+            self.form.show_row(name, not recipe)
+        for name, section in self.form.sections.items():
+            section.setVisible(name == LAYERS or not recipe)
+        self.form.rows.labelForField(self._field_of_view).setVisible(not recipe)
+        self._field_of_view.setVisible(not recipe)
+        height, width = (side * self.form["sampling"] for side in self.form["shape"])
+        self._field_of_view.setText(f"{height:.4g} × {width:.4g} Å")
+
+    def _refresh(self) -> None:
+        """Ask for a preview of the settings as they are."""
+        shown = bool(self.form["preview"])
+        self.preview_picture.setVisible(shown)
+        if not shown or not self.isVisible():
+            self.preview_picture.stop()
+            return
+        try:
+            settings = self.form.values()
+        except (ValueError, TypeError) as error:
+            self.preview_picture.complain(error)
+            return
+        self.preview_picture.ask(partial(_preview, settings))
 
     def _show(self, wanted: dict[str, bool], simulation: Any) -> list[Layer]:
         layers = simulation_layers(simulation, **wanted)
@@ -180,29 +195,56 @@ class Simulate(Panel):
         return layers
 
 
-def simulation_layers(
-    simulation: Any, *, add_ideal: bool = False, add_columns: bool = False
-) -> list[Layer]:
-    """Return the layers of a simulation: the image and, if wanted, the truth."""
-    settings = simulation.settings
-    axis = "".join(str(index) for index in settings["zone_axis"])
-    name = f"{settings['crystal']} [{axis}]"
-    place = sampled(simulation.sampling)
-    made = provenance("simulate", name, settings)
-    layers: list[Layer] = [image_layer(simulation.image, name, place, made)]
-    if add_ideal:
-        layers.insert(0, image_layer(simulation.ideal, f"{name} ideal", place, made))
-    if add_columns:
-        layers.append(
-            points_layer(
-                simulation.columns, f"{name} true columns", place, made, colour_by="elements"
-            )
-        )
-    return layers
-
-
-def _simulate(settings: dict[str, Any], progress: Progress, cancel: CancelToken) -> Any:
-    from napari_atomseg.simulation import simulate
+def _simulate(settings: SimulateSettings, progress: Progress, cancel: CancelToken) -> Any:
+    """Do what the settings ask for, in another thread."""
+    from napari_atomseg import simulation
 
     progress(0, 0, "preparing")
-    return simulate(**settings, progress=progress, cancel=cancel)
+    if settings.recipe:
+        return simulation.sample(
+            settings.recipe, settings.index, settings.seed, settings.shape, settings.device
+        )
+    return simulation.simulate(
+        **settings.arguments(), device=settings.device, progress=progress, cancel=cancel
+    )
+
+
+def _preview(settings: SimulateSettings, cancel: CancelToken) -> tuple[Any, str]:
+    """Return a small image of the settings and a line about it, in another thread."""
+    side = _LARGEST_SAMPLE if settings.recipe else SIDE
+    height, width = settings.shape
+    if max(height, width) > side:
+        height, width = min(height, SIDE), min(width, SIDE)
+    fast = _FAST.get(settings.imaging, settings.imaging)
+    small = dataclasses.replace(settings, shape=(height, width), imaging=fast)
+    simulated = _simulate(small, lambda done, total, message: None, cancel)
+    return simulated.image, _caption(simulated, settings)
+
+
+def _caption(simulated: Any, settings: SimulateSettings) -> str:
+    height, width = (length * simulated.sampling for length in simulated.image.shape)
+    words = [f"{height:.3g} × {width:.3g} Å", f"SNR {simulated.snr:.1f} dB"]
+    if settings.recipe:
+        about = simulated.settings
+        words.insert(0, f"{about['material']} [{direction(about['zone_axis'])}]")
+    if settings.imaging in _FAST:
+        words.append("without multislice")
+    return " · ".join(words)
+
+
+def _crystals() -> list[str]:
+    from napari_atomseg.specimen import crystals
+
+    return crystals()
+
+
+def _recipes() -> list[str]:
+    from napari_atomseg.simulation import recipes
+
+    return recipes()
+
+
+def _microscopes() -> dict[str, dict[str, Any]]:
+    from napari_atomseg.imaging import microscopes
+
+    return microscopes()

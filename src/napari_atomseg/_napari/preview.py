@@ -1,0 +1,195 @@
+"""A picture that follows the settings: drawn in another thread, the newest request wins."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QRect, QSize, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QImage, QPainter, QPaintEvent
+from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_atomseg._napari.jobs import describe
+from napari_atomseg._napari.layers import contrast_limits
+from napari_atomseg.progress import Cancelled, CancelToken
+
+SIDE = 256
+"""Pixels a side of a preview, at most."""
+_SMALLEST = 96
+
+Draw = Callable[[CancelToken], tuple[NDArray[Any], str]]
+"""Takes the cancel token; gives an image and a line about it. Runs in another thread."""
+
+
+class Newest(QObject):
+    """Does one piece of work at a time; of those that wait only the newest is done.
+
+    `settled` tells the result of work that nothing newer has overtaken, and the exception that
+    ended it or None.
+    """
+
+    settled = Signal(object, object)
+    _ended = Signal(object, object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._token: CancelToken | None = None
+        self._waiting: Callable[[CancelToken], Any] | None = None
+        # Always the same thread: torch keeps threads of its own for every thread that calls it.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="preview")
+        self._ended.connect(self._settle)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being worked on."""
+        return self._token is not None
+
+    def ask(self, work: Callable[[CancelToken], Any]) -> None:
+        """Do this work as soon as possible; what is under way is cancelled."""
+        self._waiting = work
+        if self._token is None:
+            self._start()
+        else:
+            self._token.cancel()
+
+    def stop(self) -> None:
+        """Cancel what is under way and forget what waits."""
+        self._waiting = None
+        if self._token is not None:
+            self._token.cancel()
+
+    def _start(self) -> None:
+        work, self._waiting = self._waiting, None
+        if work is None:
+            return
+        self._token = CancelToken()
+        self._thread.submit(self._do, work, self._token)
+
+    def _do(self, work: Callable[[CancelToken], Any], token: CancelToken) -> None:
+        result, reason = None, None
+        try:
+            result = work(token)
+        except Exception as error:
+            reason = error
+        with contextlib.suppress(RuntimeError):  # the window is gone
+            self._ended.emit(result, reason)
+
+    def _settle(self, result: Any, reason: Exception | None) -> None:
+        overtaken = self._token is not None and self._token.cancelled
+        self._token = None
+        if not overtaken and not isinstance(reason, Cancelled):
+            self.settled.emit(result, reason)
+        self._start()
+
+
+class Preview(QWidget):
+    """A picture with a line below it.
+
+    Attributes
+    ----------
+    latency : seconds from the last request to its picture; None before the first picture.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.latency: float | None = None
+        self.image: NDArray[np.uint8] | None = None
+        self._asked = 0.0
+        self._newest = Newest()
+        self._newest.settled.connect(self._show)
+        self._picture = _Picture()
+        self._caption = QLabel()
+        self._caption.setWordWrap(True)
+        self._caption.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self._picture, 1)
+        layout.addWidget(self._caption)
+
+    @property
+    def caption(self) -> str:
+        """The line below the picture."""
+        return str(self._caption.text())
+
+    @property
+    def busy(self) -> bool:
+        """Whether a picture is being drawn."""
+        return self._newest.busy
+
+    def ask(self, draw: Draw) -> None:
+        """Show what `draw` gives, unless something newer is asked for meanwhile."""
+        self._asked = time.perf_counter()
+        self._newest.ask(lambda token: _drawn(draw, token))
+
+    def complain(self, error: Exception) -> None:
+        """Say why there is no picture."""
+        self._newest.stop()
+        self._show(None, error)
+
+    def stop(self) -> None:
+        """Forget what was asked for."""
+        self._newest.stop()
+
+    def _show(self, drawn: Any, error: Exception | None) -> None:
+        if error is not None:
+            self._caption.setText(describe(error))
+            self._picture.dim()
+            return
+        self.image, line = drawn
+        self._picture.show_image(self.image)
+        self._caption.setText(line)
+        self.latency = time.perf_counter() - self._asked
+
+
+def _drawn(draw: Draw, token: CancelToken) -> tuple[NDArray[np.uint8], str]:
+    image, line = draw(token)
+    low, high = contrast_limits(image)
+    grey = np.nan_to_num((image - low) / (high - low)).clip(0.0, 1.0)
+    return (255 * grey).astype(np.uint8), line
+
+
+class _Picture(QWidget):
+    """A grey image, as large as fits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._image = QImage()
+        self._dim = False
+        self.setMinimumSize(_SMALLEST, _SMALLEST)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def sizeHint(self) -> QSize:
+        """Return room for the whole preview, a pixel for a pixel."""
+        return QSize(SIDE, SIDE)
+
+    def show_image(self, grey: NDArray[np.uint8]) -> None:
+        """Show an image (H, W) of 8 bits."""
+        rows, columns = grey.shape
+        kind = QImage.Format.Format_Grayscale8
+        self._image = QImage(grey.tobytes(), columns, rows, columns, kind).copy()
+        self._dim = False
+        self.update()
+
+    def dim(self) -> None:
+        """Show that the picture is not what the settings ask for."""
+        self._dim = True
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the image into the middle."""
+        if self._image.isNull():
+            return
+        size = self._image.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
+        place = QRect(0, 0, size.width(), size.height())
+        place.moveCenter(self.rect().center())
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.setOpacity(0.3 if self._dim else 1.0)
+        painter.drawImage(place, self._image)
+        painter.end()
