@@ -11,7 +11,7 @@ from functools import lru_cache
 from importlib import metadata
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import pandas as pd
 from pydantic import ValidationError
@@ -72,7 +72,7 @@ def write_library(
     *,
     seed: int = 0,
     shape: tuple[int, int] = (256, 256),
-    layout: Layout = "folders",
+    layout: str = "folders",
     workers: int = 1,
     start: int = 0,
     progress: Progress | None = None,
@@ -275,10 +275,10 @@ def _at_least(name: str, value: int, least: int) -> int:
     return value
 
 
-def _checked_layout(layout: Layout) -> Layout:
-    if layout not in ("folders", "zarr"):
-        raise ValueError(f"layout={layout!r}; choose 'folders' or 'zarr'")
-    return layout
+def _checked_layout(layout: str) -> Layout:
+    if layout not in get_args(Layout):
+        raise ValueError(f"layout={layout!r}; choose one of {', '.join(get_args(Layout))}")
+    return cast("Layout", layout)
 
 
 def _checked_shape(shape: tuple[int, int]) -> tuple[int, int]:

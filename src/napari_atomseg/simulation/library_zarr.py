@@ -52,7 +52,7 @@ def _array(root: Any, name: str, shape: tuple[int, ...], kind: Any) -> None:
         dtype=kind,
         chunks=inner,
         shards=(BLOCK, *inner[1:]),
-        compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec()],
+        compressors=[BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle"), Crc32cCodec()],
         dimension_names=("sample", "species", "y", "x")[: len(shape)]
         if name == MAPS
         else ("sample", "y", "x")[: len(shape)],
