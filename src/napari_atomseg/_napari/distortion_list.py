@@ -157,7 +157,7 @@ class DistortionItem(QWidget):
             logarithmic = usual[0] > 0 and usual[1] > _FACTOR * usual[0]
             middle = sqrt(low * high) if logarithmic else (low + high) / 2
             about = Argument(name, "", usual=usual, logarithmic=logarithmic)
-            widget = Numbers(about, float(value[0] if value else middle))
+            widget = Numbers(about, float(value[0] if value else f"{middle:.3g}"))
         widget.changed.connect(self._tell)
         self._inputs[name] = widget
         rows.addRow(name.replace("_", " "), widget.native)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox, create_widget
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
@@ -153,7 +154,6 @@ class Form(QWidget):
             self._add(field, (inputs or {}).get(field.name, partial(make_input, field)))
             if field.name in (inputs or {}):
                 self.inputs[field.name].value = field.default
-        self._align()
         layout.addStretch()
 
     def __getitem__(self, name: str) -> Any:
@@ -193,10 +193,13 @@ class Form(QWidget):
         widget.native.setToolTip(tooltip)
         widget.changed.connect(self._tell)
 
-    def _align(self) -> None:
+    def showEvent(self, event: QShowEvent) -> None:
         """Give all labels one width, so that the inputs of all sections stand in one column."""
+        super().showEvent(event)
         if self.sections:
             labels = [label for rows in self._rows_of.values() for label in _labels(rows)]
+            for label in labels:
+                label.ensurePolished()
             width = max(label.sizeHint().width() for label in labels)
             for label in labels:
                 label.setMinimumWidth(width)

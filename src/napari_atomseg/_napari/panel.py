@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     import napari.viewer
 
 
-_WIDTH = 270
-"""Pixels across that a form takes of its own accord."""
-
-
 class Panel(QWidget):
     """A dock panel that gathers settings, works in another thread and shows the result.
 
@@ -38,6 +34,8 @@ class Panel(QWidget):
 
     Settings: ClassVar[type]
     title: ClassVar[str]
+    width_of_form: ClassVar[int] = 270
+    """Pixels across that the form takes of its own accord."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -65,7 +63,7 @@ class Panel(QWidget):
         self._show_running(False)
 
     def _lay_out(self) -> None:
-        scroll = _Scroll(self.form)
+        scroll = _Scroll(self.form, self.width_of_form)
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)
         buttons.addWidget(self.cancel_button, 1)
@@ -159,8 +157,9 @@ class Panel(QWidget):
 class _Scroll(QScrollArea):
     """Scrolls up and down only: never narrower than what it holds."""
 
-    def __init__(self, content: QWidget) -> None:
+    def __init__(self, content: QWidget, width: int) -> None:
         super().__init__()
+        self._width = width
         self.setWidget(content)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -169,7 +168,7 @@ class _Scroll(QScrollArea):
     def sizeHint(self) -> QSize:
         """Return a width that leaves most of a laptop's screen to the image."""
         narrow = self.minimumSizeHint().width()
-        return QSize(max(narrow, _WIDTH), self.widget().sizeHint().height())
+        return QSize(max(narrow, self._width), self.widget().sizeHint().height())
 
     def minimumSizeHint(self) -> QSize:
         """Return the width of the content and of a scroll bar, and a few lines of height."""

@@ -56,7 +56,7 @@ class SimulationSettings:
         "SrTiO3", "Crystal", "What is under the beam: a built-in crystal, or a CIF or XYZ file."
     )
     zone_axis: tuple[int, int, int] = argument(
-        (0, 0, 1), "Zone axis", "Crystal direction [uvw] along the beam.", accepted=(-99, 99)
+        (0, 0, 1), "Zone axis", "Indices u v w of the direction along the beam.", accepted=(-99, 99)
     )
     shape: tuple[int, int] = argument(
         (512, 512), "Size (y, x)", "Rows and columns of the image.", "", "px", (8, 16384)
@@ -133,7 +133,7 @@ class SimulationSettings:
         20.0, "Semi-angle", "Of the probe (STEM).", OPTICS, "mrad", (0.5, 200.0), (5.0, 40.0)
     )
     source_size: float = argument(
-        0.8, "Source size", "Its full width at half maximum.", OPTICS, "Å", (0.0, 20.0), (0.0, 3.0)
+        0.8, "Source size", "Full width at half maximum.", OPTICS, "Å", (0.0, 20.0), (0.0, 3.0)
     )
     gamma: float | None = argument(
         1.7,
@@ -150,13 +150,25 @@ class SimulationSettings:
     )
 
     defocus: float = argument(
-        0.0, "Defocus", "Positive is underfocus.", ABERRATIONS, "Å", (-1e6, 1e6), (-300.0, 300.0)
+        0.0, "Defocus", "Underfocus is positive.", ABERRATIONS, "Å", (-1e6, 1e6), (-300.0, 300.0)
     )
     C3: float = argument(
-        0.0, "Spherical C3", "1 mm is 10 000 000 Å.", ABERRATIONS, "Å", (-1e9, 1e9), (-1e6, 1e6)
+        0.0,
+        "Spherical C3",
+        "Of third order; 1e7 is 1 mm.",
+        ABERRATIONS,
+        "Å",
+        (-1e9, 1e9),
+        (-1e6, 1e6),
     )
     C5: float = argument(
-        0.0, "Spherical C5", "1 mm is 10 000 000 Å.", ABERRATIONS, "Å", (-1e10, 1e10), (-5e7, 5e7)
+        0.0,
+        "Spherical C5",
+        "Of fifth order; 1e7 is 1 mm.",
+        ABERRATIONS,
+        "Å",
+        (-1e10, 1e10),
+        (-5e7, 5e7),
     )
     A1: float = argument(
         0.0, "Two-fold A1", "Two-fold astigmatism.", ABERRATIONS, "Å", (0.0, 1e5), (0.0, 200.0)
@@ -177,26 +189,26 @@ class SimulationSettings:
         0.1, "Line jitter", "Displacement (rms) of scan lines.", SCAN, "Å", (0.0, 20.0), (0.0, 1.0)
     )
     jitter_correlation: float = argument(
-        0.0, "Its correlation", "Of neighbouring scan lines.", SCAN, "", (0.0, 0.99), (0.0, 0.9)
+        0.0, "Its correlation", "Of neighbouring lines.", SCAN, "", (0.0, 0.99), (0.0, 0.9)
     )
     hum: float = argument(
         0.0, "Mains hum", "Amplitude of the periodic shift.", SCAN, "Å", (0.0, 20.0), (0.0, 1.0)
     )
     drift: float = argument(
-        0.0, "Drift", "During the image.", SCAN, "Å", (-1e3, 1e3), (-20.0, 20.0)
+        0.0, "Drift", "Of the specimen during the image.", SCAN, "Å", (-1e3, 1e3), (-20.0, 20.0)
     )
     shear: float = argument(
         0.0, "Shear", "Of the last line against the first.", SCAN, "Å", (-1e3, 1e3), (-20.0, 20.0)
     )
     fast_scan: float = argument(
-        0.0, "Fast-scan blur", "Lag of the detector.", SCAN, "px", (0.0, 50.0), (0.0, 5.0)
+        0.0, "Fast-scan blur", "Decay of the detector signal.", SCAN, "px", (0.0, 50.0), (0.0, 5.0)
     )
     line_noise: float = argument(
-        0.0, "Line noise", "Offset of scan lines, of the peak.", SCAN, "", (0.0, 5.0), (0.0, 0.3)
+        0.0, "Line noise", "Offset of scan lines; a column is 1.", SCAN, "", (0.0, 5.0), (0.0, 0.3)
     )
 
     readout: float = argument(
-        0.0, "Readout noise", "Its rms, of the peak.", DETECTOR, "", (0.0, 10.0), (0.0, 0.5)
+        0.0, "Readout noise", "Its rms; a column is 1.", DETECTOR, "", (0.0, 10.0), (0.0, 0.5)
     )
     zingers: float = argument(
         0.0, "Zingers", "Share of pixels struck by X-rays.", DETECTOR, *_SHARE, (0.0, 0.01)

@@ -78,6 +78,7 @@ class Simulate(Panel):
 
     Settings = SimulateSettings
     title = "Simulate"
+    width_of_form = 330
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)

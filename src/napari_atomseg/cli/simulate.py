@@ -1,0 +1,189 @@
+"""The command that simulates an image; its options are the settings of `simulate`."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from napari_atomseg.cli.batch import print_line
+from napari_atomseg.cli.commands import app
+from napari_atomseg.cli.session import Session, session
+from napari_atomseg.simulation.arguments import Argument, about
+from napari_atomseg.simulation.settings import SimulationSettings
+
+_OF_RECIPES = ("shape", "seed")
+"""Settings that a sample of a recipe has too."""
+_NONE = "none"
+
+
+def simulate(
+    context: typer.Context,
+    output: Annotated[Path, typer.Option("--output", "-o", help="TIFF file of the image.")],
+    crystal: Annotated[
+        str | None,
+        typer.Argument(
+            help="Name of a built-in crystal, such as SrTiO3, or a CIF or XYZ file.",
+            show_default=False,
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Draw a sample of a recipe instead: a shipped one, or a YAML file.",
+            show_default=False,
+        ),
+    ] = None,
+    index: Annotated[int, typer.Option(help="Number of the recipe's sample.")] = 0,
+    columns: Annotated[
+        Path | None, typer.Option(help="CSV file for the true columns.", show_default=False)
+    ] = None,
+    ideal: Annotated[
+        Path | None, typer.Option(help="TIFF file for the undistorted image.", show_default=False)
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="TIFF file for a label image of the columns.", show_default=False),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
+    **settings: Any,
+) -> None:
+    """Simulate an image of a crystal, or a sample of a recipe, with its truth."""
+    with session() as current:
+        if recipe is not None:
+            source = context.get_parameter_source
+            given = [
+                name
+                for name in ("crystal", *settings)
+                if name not in _OF_RECIPES and "COMMANDLINE" in str(source(name))
+            ]
+            simulation = _sample(recipe, index, settings, device, given)
+        else:
+            simulation = _crystal(crystal, settings, device, current)
+        current.cancel.raise_if_cancelled()
+        _write(simulation, str(recipe or crystal), output, columns, ideal, masks)
+        current.clear()
+        name = crystal if recipe is None else f"{recipe} {index}"
+        print_line(f"{name}: {len(simulation.columns)} columns → {output}")
+
+
+def _sample(
+    recipe: str, index: int, settings: dict[str, Any], device: str, given: list[str]
+) -> Any:
+    from napari_atomseg.simulation import sample
+
+    if given:
+        raise ValueError(f"a recipe decides everything else: leave out {', '.join(given)}")
+    return sample(recipe, index, settings["seed"], settings["shape"], device)
+
+
+def _crystal(crystal: str | None, settings: dict[str, Any], device: str, current: Session) -> Any:
+    from napari_atomseg.simulation import simulate as compute
+
+    if crystal is None:
+        raise ValueError("name a crystal, such as SrTiO3, or a recipe with --recipe")
+    settings["distortions"] = _distortions(settings["distortions"] or ())
+    return compute(
+        crystal, **settings, device=device, progress=current.progress, cancel=current.cancel
+    )
+
+
+def _write(
+    simulation: Any,
+    source: str,
+    output: Path,
+    columns: Path | None,
+    ideal: Path | None,
+    masks: Path | None,
+) -> None:
+    from napari_atomseg.io import provenance, write_columns, write_image
+    from napari_atomseg.simulation.labels import label_columns
+
+    sampling = simulation.sampling
+    record = provenance("simulate", source, simulation.settings)
+    write_image(output, simulation.image, sampling, record)
+    if ideal is not None:
+        write_image(ideal, simulation.ideal, sampling, record)
+    if masks is not None:
+        positions = simulation.columns[["y", "x"]].to_numpy(dtype=float)
+        labels = label_columns(simulation.targets["circular_mask"], positions)
+        write_image(masks, labels, sampling, record)
+    if columns is not None:
+        write_columns(columns, simulation.columns, {"sampling": sampling, **record})
+
+
+def _distortions(words: list[str] | tuple[()]) -> tuple[Any, ...]:
+    """Return what is written as a kind, as YAML, or in a YAML file, in the order given."""
+    import yaml
+
+    every: list[Any] = []
+    for word in words:
+        is_file = word.endswith((".yaml", ".yml"))
+        text = Path(word).read_text(encoding="utf-8") if is_file else word
+        try:
+            found = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(f"distortion={word!r} is not YAML: {error}") from error
+        each = found if isinstance(found, list) else [found]
+        every += [{"kind": one} if isinstance(one, str) else one for one in each]
+    return tuple(every)
+
+
+def _number_or_none(text: str) -> float | None:
+    return None if text == _NONE else float(text)
+
+
+def _option(field: dataclasses.Field[Any]) -> inspect.Parameter:
+    """Return a command's option for a setting."""
+    known, default = about(field), field.default
+    kind: Any = type(default)
+    more: dict[str, Any] = {}
+    names = [f"--{field.name.replace('_', '-')}"]
+    if default == ():
+        kind, default, names = list[str], [], ["--distortion"]
+        more["help"] = (
+            "One more, as a kind, as YAML, or as a YAML file; applied in the order given."
+        )
+        more["show_default"] = False
+    elif isinstance(default, tuple):
+        kind = tuple[tuple(type(value) for value in default)]  # type: ignore[misc]
+    elif isinstance(default, bool):
+        names = [f"{names[0]}/--no-{names[0].removeprefix('--')}"]
+    elif known.nothing:
+        more |= {"parser": _number_or_none, "metavar": f"FLOAT|{_NONE}"}
+    more = {"help": _help(known), "rich_help_panel": known.section or None} | more
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[kind, typer.Option(*names, **more)],
+    )
+
+
+def _help(known: Argument) -> str:
+    words = [known.help]
+    if known.choices is not None:
+        words.append(", ".join(known.choices) + ".")
+    if known.nothing:
+        words.append(f"{_NONE} means {known.nothing}.")
+    if known.unit:
+        words.append(f"In {known.unit}.")
+    return " ".join(words)
+
+
+def _with_options(command: Any) -> Any:
+    """Give a function the settings as its parameters, where it has `**settings`."""
+    own = inspect.signature(command, eval_str=True)
+    parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    fields = [f for f in dataclasses.fields(SimulationSettings) if f.name != "crystal"]
+    parameters += [_option(field) for field in fields]
+    every = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    command.__signature__ = own.replace(parameters=every)
+    command.__annotations__ = {p.name: p.annotation for p in every} | {"return": None}
+    return command
+
+
+app.command()(_with_options(simulate))
