@@ -8,13 +8,18 @@ from napari_atomseg.imaging.contrast import (
     structure_contrast,
 )
 from napari_atomseg.imaging.form import form_image
+from napari_atomseg.imaging.hrtem import HRTEMOptics
 from napari_atomseg.imaging.linear import linear_image, sum_of_waves
 from napari_atomseg.imaging.optics import LinearOptics, Optics
 from napari_atomseg.imaging.probe import FWHM_PER_SIGMA, Probe, wavelength
+from napari_atomseg.imaging.radial import RadialOptics, RadialShape
 from napari_atomseg.imaging.recipes import (
     AbsoluteLens,
+    AnyImaging,
     Condition,
+    HRTEMImaging,
     LinearImaging,
+    RadialImaging,
     RelativeLens,
 )
 from napari_atomseg.imaging.spots import circular_masks, gaussians
@@ -23,13 +28,19 @@ from napari_atomseg.imaging.transfer import otf, peak_width
 __all__ = [
     "FWHM_PER_SIGMA",
     "AbsoluteLens",
+    "AnyImaging",
     "Condition",
     "Contrast",
     "ContrastRecipe",
+    "HRTEMImaging",
+    "HRTEMOptics",
     "LinearImaging",
     "LinearOptics",
     "Optics",
     "Probe",
+    "RadialImaging",
+    "RadialOptics",
+    "RadialShape",
     "RelativeLens",
     "circular_masks",
     "contrast_background",

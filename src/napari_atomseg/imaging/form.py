@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -15,6 +16,10 @@ from napari_atomseg.imaging.optics import IncoherentOptics, Optics
 from napari_atomseg.imaging.structure_factor import Band, structure_factors
 from napari_atomseg.specimen.columns import Array, Scatterers
 from napari_atomseg.specimen.specimen import Field
+
+Sample = tuple[Optics, Scatterers, Field]
+FINEST = 4
+"""Most that pixels are refined; still finer structure is cut off in frequency."""
 
 
 @dataclass(frozen=True)
@@ -59,27 +64,38 @@ def form_image(
         raise ValueError(f"fields must all have the same canvas, not {sorted(canvases)}")
     samples = list(zip(optics, scatterers, fields, strict=True))
     image = torch.empty((len(samples), *canvases.pop()), device=device)
-    groups = [[i] for i in range(len(samples))]
-    if torch.device(device).type != "cpu":
-        kinds = [bool(sample[0].coherent) for sample in samples]
-        groups = [[i for i, kind in enumerate(kinds) if kind is c] for c in set(kinds)]
-    for group in groups:
+    for group in _groups(samples, device):
         form = _coherent if samples[group[0]][0].coherent else _incoherent
         image[group] = form([samples[i] for i in group], device)
     return image
 
 
-def _coherent(samples: Sequence[tuple[Optics, Scatterers, Field]], device: str) -> Tensor:
-    return torch.stack(
-        [
-            phase_contrast(cast("HRTEMOptics", o), points, field, device)
-            for o, points, field in samples
-        ]
-    )
+def _groups(samples: Sequence[Sample], device: str) -> list[list[int]]:
+    """Indices of the samples to compute together: on a CPU each alone."""
+    if torch.device(device).type == "cpu":
+        return [[i] for i in range(len(samples))]
+    kinds = [(o.coherent, 1 if o.coherent else _refinement(o, f)) for o, _, f in samples]
+    return [[i for i, kind in enumerate(kinds) if kind == one] for one in sorted(set(kinds))]
 
 
-def _incoherent(samples: Sequence[tuple[Optics, Scatterers, Field]], device: str) -> Tensor:
-    parts = [(cast("IncoherentOptics", o), points, field) for o, points, field in samples]
+def _refinement(optics: Optics, field: Field) -> int:
+    """How many times finer pixels must be to hold every frequency.
+
+    A scanned image samples the signal at points, so what its pixels are too coarse for is folded
+    back and not filtered out.
+    """
+    cutoff = cast("IncoherentOptics", optics).cutoff
+    return min(FINEST, math.ceil(2.0 * cutoff * field.sampling))
+
+
+def _coherent(samples: Sequence[Sample], device: str) -> Tensor:
+    images = [phase_contrast(cast("HRTEMOptics", o), p, f, device) for o, p, f in samples]
+    return torch.stack(images)
+
+
+def _incoherent(samples: Sequence[Sample], device: str) -> Tensor:
+    finer = _refinement(samples[0][0], samples[0][2])
+    parts = [(cast("IncoherentOptics", o), p, _refined(f, finer)) for o, p, f in samples]
     bands = [Band.below(o.cutoff, f.canvas, f.sampling) for o, _, f in parts]
     band = Band(bands[0].shape, max(b.ky for b in bands), max(b.kx for b in bands))
     axes = [band.frequencies(*(n * f.sampling for n in f.canvas)) for _, _, f in parts]
@@ -94,7 +110,13 @@ def _incoherent(samples: Sequence[tuple[Optics, Scatterers, Field]], device: str
         waves = structure_factors([layer.points for layer in layers], band, device)
         sample = torch.tensor([layer.sample for layer in layers], device=device)
         spectrum.index_add_(0, sample, waves * lens)
-    return band.image(spectrum)
+    return band.image(spectrum)[:, ::finer, ::finer]
+
+
+def _refined(field: Field, finer: int) -> Field:
+    """The same field with pixels `finer` times as fine."""
+    height, width = field.shape
+    return Field((height * finer, width * finer), field.sampling / finer, field.margin * finer)
 
 
 def _layers(

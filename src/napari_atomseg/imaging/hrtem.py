@@ -124,10 +124,10 @@ def phase_contrast(
     (H, W) float32 on the canvas, periodic in it; 1 in vacuum.
     """
     size = [n * field.sampling for n in field.canvas]
-    # The potential reaches twice as far as the wave that passes; a mesh that wide again by a half
-    # holds its squares.
-    highest = 2.0 * optics.limit
-    shape = (_even(3.0 * highest * size[0]), _even(3.0 * highest * size[1]))
+    # The potential reaches half as far again as the wave that passes, whose intensity reaches twice
+    # as far; a mesh of four times that holds both, and keeps the potential's squares apart.
+    highest = 1.5 * optics.limit
+    shape = (_even(4.0 * optics.limit * size[0]), _even(4.0 * optics.limit * size[1]))
     spacing = (size[0] / shape[0], size[1] / shape[1])
     band = Band(shape, int(highest * size[0]), int(highest * size[1]))
     phase = _phase(optics, scatterers, field, band, device)

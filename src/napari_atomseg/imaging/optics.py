@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_atomseg.imaging.probe import Array, Frequencies, Probe
 from napari_atomseg.imaging.scattering import form_factor
-from napari_atomseg.imaging.transfer import peak_width, transfer_at
+from napari_atomseg.imaging.transfer import peak_width, transfer_at, transfer_end
 from napari_atomseg.specimen.columns import Indices
 
 
@@ -68,8 +68,8 @@ class LinearOptics:
 
     @property
     def cutoff(self) -> float:
-        """Twice the aperture's radius, in 1/Å."""
-        return 2.0 * self.probe.cutoff
+        """Frequency in 1/Å from which the probe transfers less than 1e-4."""
+        return transfer_end(self.probe)
 
     def amplitude(self, numbers: Indices) -> Array:
         """Z^gamma, or the form factor in the forward direction in Å; 1 for number 0."""

@@ -9,14 +9,18 @@ import numpy as np
 from pydantic import Field as Option
 from pydantic import PositiveFloat
 
+from napari_atomseg.imaging.hrtem import HRTEMOptics
 from napari_atomseg.imaging.optics import LinearOptics
 from napari_atomseg.imaging.probe import Probe, wavelength
+from napari_atomseg.imaging.radial import RadialOptics, RadialShape, radius
 from napari_atomseg.imaging.transfer import peak_width
 from napari_atomseg.ranges import Part, PositiveRange, Range, uniform
 from napari_atomseg.specimen.specimen import Field, Specimen
 
 Rng = np.random.Generator
 Probability = Annotated[float, Option(ge=0.0, le=1.0)]
+RAISED = 1.02
+"""Least ratio of line integrals from one element to the next heavier one."""
 
 
 class Condition(Part):
@@ -167,3 +171,100 @@ class LinearImaging(Part):
         """The optics of one image."""
         probe = self.lens.draw(rng, specimen.spacing)
         return LinearOptics(probe, None if self.gamma is None else uniform(rng, self.gamma))
+
+
+class RadialImaging(Part):
+    """Radial functions of random shape (Lobato et al. 2024, Eq. 16-22, with their ranges).
+
+    `scale` is the factor by which atoms are as wide as their projected potentials.
+    """
+
+    kind: Literal["radial"] = "radial"
+    heights: PositiveRange = (0.5, 1.0)
+    order: PositiveRange = (4.0, 16.0)
+    alpha: PositiveRange = (0.75, 1.25)
+    scale: PositiveRange = (0.4, 1.0)
+
+    def draw(self, rng: Rng, field: Field, specimen: Specimen) -> RadialOptics:
+        """The optics of one image: heavier elements have larger integrals (Eq. 22)."""
+        numbers = sorted({0, *specimen.scatterers.number.tolist()})
+        alpha, scale = uniform(rng, self.alpha), uniform(rng, self.scale)
+        shapes = [
+            RadialShape(
+                h1=uniform(rng, self.heights),
+                h2=uniform(rng, self.heights),
+                h3=uniform(rng, self.heights),
+                n=uniform(rng, self.order),
+                radius=scale * radius(number, alpha),
+            )
+            for number in numbers
+        ]
+        return RadialOptics(dict(zip(numbers, _ordered(shapes, numbers), strict=True)))
+
+
+def _ordered(shapes: list[RadialShape], numbers: list[int]) -> list[RadialShape]:
+    """Shapes of which each has a larger line integral than that of the element before it.
+
+    Heights are dealt out by size first. Where an atom is so much narrower than a lighter one that
+    no heights within the range do, its own are raised.
+    """
+    heights = sorted(
+        ((s.h1, s.h2, s.h3, s.n) for s in shapes),
+        key=lambda h: RadialShape(h[0], h[1], h[2], h[3], 1.0).line_integral,
+    )
+    result: list[RadialShape] = []
+    least = 0.0
+    for (h1, h2, h3, n), shape, number in zip(heights, shapes, numbers, strict=True):
+        own = RadialShape(h1, h2, h3, n, shape.radius)
+        lift = max(1.0, RAISED * least / own.line_integral)
+        own = RadialShape(lift * h1, lift * h2, lift * h3, n, shape.radius)
+        result.append(own)
+        # The reference stands for no element, so that it bounds none.
+        least = own.line_integral if number else 0.0
+    return result
+
+
+class HRTEMImaging(Part):
+    """High-resolution TEM at random settings: eV, mrad and Å; azimuths are random.
+
+    The defaults are those of a Cs-corrected instrument at 80 kV (Chen et al. 2023).
+    """
+
+    kind: Literal["hrtem"] = "hrtem"
+    energies: Annotated[tuple[PositiveFloat, ...], Option(min_length=1)] = (80e3,)
+    defocus: Range = (-120.0, -40.0)
+    C3: Range = (-2e5, -5e4)
+    C5: Range = (0.0, 0.0)
+    A1: Range = (0.0, 20.0)
+    B2: Range = (0.0, 200.0)
+    A2: Range = (0.0, 200.0)
+    focal_spread: Range = (10.0, 40.0)
+    semiangle: Range = (0.05, 0.3)
+    tilt: Range = (0.0, 0.5)
+    aperture: PositiveRange = (40.0, 60.0)
+    vibration: Range = (0.04, 0.09)
+
+    def draw(self, rng: Rng, field: Field, specimen: Specimen) -> HRTEMOptics:
+        """The optics of one image."""
+        turn, tilt = rng.uniform(0.0, 2.0 * np.pi), uniform(rng, self.tilt)
+        return HRTEMOptics(
+            energy=float(rng.choice(self.energies)),
+            defocus=uniform(rng, self.defocus),
+            C3=uniform(rng, self.C3),
+            C5=uniform(rng, self.C5),
+            A1=uniform(rng, self.A1),
+            A1_angle=float(rng.uniform(0.0, 180.0)),
+            B2=uniform(rng, self.B2),
+            B2_angle=float(rng.uniform(0.0, 360.0)),
+            A2=uniform(rng, self.A2),
+            A2_angle=float(rng.uniform(0.0, 120.0)),
+            focal_spread=uniform(rng, self.focal_spread),
+            semiangle=uniform(rng, self.semiangle),
+            tilt=(float(tilt * np.sin(turn)), float(tilt * np.cos(turn))),
+            aperture=uniform(rng, self.aperture),
+            vibration=uniform(rng, self.vibration),
+        )
+
+
+AnyImaging = Annotated[LinearImaging | RadialImaging | HRTEMImaging, Option(discriminator="kind")]
+"""Whichever imaging a recipe names by its kind."""

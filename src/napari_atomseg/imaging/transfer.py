@@ -16,6 +16,8 @@ from napari_atomseg.imaging.probe import FWHM_PER_SIGMA, Array, Frequencies, Pro
 
 STEPS = 512
 """Intervals of a radial table, from zero to twice the cut-off."""
+FAINTEST = 1e-4
+"""Transfer that is left out."""
 FINE = 20
 """Least number of frequencies across the radius of the aperture for probes that are not round."""
 
@@ -91,6 +93,13 @@ def radial_transfer(probe: Probe) -> Array:
     """(`STEPS` + 1,) transfer of a round probe from zero to twice the cut-off."""
     k = np.linspace(0.0, 2.0 * probe.cutoff, STEPS + 1)
     return _aperture(probe.round_phases) * blur(probe, k)
+
+
+def transfer_end(probe: Probe) -> float:
+    """Frequency in 1/Å from which the transfer stays below `FAINTEST`."""
+    k = np.linspace(0.0, 2.0 * probe.cutoff, STEPS + 1)
+    table = radial_transfer(probe) if probe.isotropic else blur(probe, k)
+    return float(k[np.flatnonzero(np.abs(table[:-1]) > FAINTEST)[-1] + 1])
 
 
 def look_up(table: Array, end: float, k: NDArray[Any]) -> NDArray[np.float32]:
