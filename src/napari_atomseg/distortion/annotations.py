@@ -18,7 +18,8 @@ from napari_atomseg.distortion.base import (
     NonNegativeRange,
     Values,
     View,
-    over_image,
+    deviation,
+    mean,
 )
 from napari_atomseg.ranges import uniform
 
@@ -137,7 +138,7 @@ def annotate(image: Tensor, cover: Tensor, shade: Tensor) -> Tensor:
     cover : (B, h, w), 0 to 1, of the middle of the image.
     shade : (B,) what the marks show: deviations of the first channel above its mean.
     """
-    level = over_image("mean", image[:, 0]) + shade * over_image("std", image[:, 0])
+    level = mean(image[:, 0]) + shade * deviation(image[:, 0])
     top, left = (image.shape[2] - cover.shape[1]) // 2, (image.shape[3] - cover.shape[2]) // 2
     result = image.clone()
     middle = result[:, :, top : top + cover.shape[1], left : left + cover.shape[2]]

@@ -2,7 +2,7 @@
 
 A distortion draws its numbers with numpy, in pixels and in units of the signal, so that a renderer
 needs only tensors. Fields of random numbers are drawn a sample at a time, each sample from its own
-generator, so that a sample is the same in whichever batch.
+generator, and nothing adds up over a batch, so that a sample is the same in whichever batch.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ LengthUnit = Literal["angstrom", "width", "pixel"]
 """Å, the probe's `View.width`, or pixels."""
 
 
-def _within(lowest: float, highest: float) -> AfterValidator:
+def within(lowest: float, highest: float) -> AfterValidator:
+    """Check of a range whose both ends must lie in an interval."""
+
     def check(value: tuple[float, float]) -> tuple[float, float]:
         if not lowest <= value[0] <= value[1] <= highest:
             raise ValueError(f"range {value} must lie within {lowest} and {highest}")
@@ -46,9 +48,10 @@ def _counted(value: tuple[int, int]) -> tuple[int, int]:
 
 CountRange = Annotated[tuple[int, int], AfterValidator(_counted)]
 """Lowest and highest whole number, both included."""
-NonNegativeRange = Annotated[Range, _within(0.0, float("inf"))]
-Fraction = Annotated[Range, _within(0.0, 1.0)]
-Correlation = Annotated[Range, _within(0.0, 0.999)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+NonNegativeRange = Annotated[Range, within(0.0, float("inf"))]
+Fraction = Annotated[Range, within(0.0, 1.0)]
+Correlation = Annotated[Range, within(0.0, 0.999)]
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Distortion(Part, ABC):
     """
 
     kind: str
-    probability: float = Field(default=1.0, ge=0.0, le=1.0)
+    probability: Probability = 1.0
     shared: ClassVar[bool] = False
 
     @abstractmethod
@@ -138,9 +141,26 @@ def per_pixel(number: Tensor) -> Tensor:
     return number[:, None, None]
 
 
-def over_image(reduce: str, image: Tensor) -> Tensor:
-    """(B,) `mean`, `std`, `amax` or `amin` of each image (B, H, W).
+def mean(image: Tensor) -> Tensor:
+    """(B,) mean of each image (B, H, W).
 
-    Each image is reduced by itself, so that its result does not depend on its neighbours.
+    Row by row, so that the sum is taken in the same order for any batch and number of threads.
     """
-    return torch.stack([getattr(torch, reduce)(one) for one in image])
+    return image.mean(dim=2).mean(dim=1)
+
+
+def deviation(image: Tensor) -> Tensor:
+    """(B,) standard deviation of each image (B, H, W)."""
+    return mean((image - per_pixel(mean(image))) ** 2).sqrt()
+
+
+def filtered(spectrum: Tensor, real: Tensor, imaginary: Tensor) -> Tensor:
+    """Product of two complex tensors, rounded the same for any batch and number of threads.
+
+    The product of complex tensors is not: whether it rounds between its multiplications and its
+    additions depends on where in memory a number lies.
+    """
+    return torch.complex(
+        spectrum.real * real - spectrum.imag * imaginary,
+        spectrum.real * imaginary + spectrum.imag * real,
+    )

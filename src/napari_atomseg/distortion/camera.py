@@ -107,7 +107,7 @@ def flicker(image: Tensor, sigma: Tensor, generators: Sequence[Generator]) -> Te
     twice[0] = 1.0
     if width % 2 == 0:
         twice[-1] = 1.0
-    inverse /= torch.sqrt((twice * inverse**2).sum() / (height * width))
+    inverse /= torch.sqrt((twice * inverse**2).sum(dim=1).sum() / (height * width))
     noise = torch.fft.rfft2(normal((height, width), generators, image)) * inverse
     pink: Tensor = torch.fft.irfft2(noise, s=(height, width))
     return image + per_pixel(sigma) * pink

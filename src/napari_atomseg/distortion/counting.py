@@ -17,8 +17,8 @@ from napari_atomseg.distortion.base import (
     Fraction,
     Values,
     View,
+    mean,
     normal,
-    over_image,
     per_pixel,
 )
 from napari_atomseg.ranges import PositiveRange, log_uniform, uniform
@@ -55,16 +55,19 @@ def poisson(expected: Tensor, deviate: Tensor) -> Tensor:
     return torch.where(expected < FEW, few, many)
 
 
-def _many_counts(mean: Tensor, deviate: Tensor) -> Tensor:
-    """The expansion to third order in 1/√mean, by Horner's rule and in place."""
-    slope = mean.rsqrt()
+def _many_counts(expected: Tensor, deviate: Tensor) -> Tensor:
+    """The expansion to third order in 1/√λ, by Horner's rule.
+
+    Step by step and in place: fused operations would round differently from place to place.
+    """
+    slope = expected.sqrt().reciprocal_()
     square = deviate * deviate
-    # (w²/270 + 7/810) w² - 8/405, over the mean; then - (2w + w³)/72 over its root.
-    sum_ = (square / 270.0).add_(7.0 / 810.0).mul_(square).sub_(8.0 / 405.0).mul_(slope)
-    sum_.addcmul_(deviate, square, value=-1.0 / 72.0).sub_(deviate, alpha=1.0 / 36.0)
-    sum_.mul_(slope).add_(square, alpha=1.0 / 6.0).add_(1.0 / 3.0)
-    sum_.addcdiv_(deviate, slope).add_(mean)
-    return sum_.floor_().clamp_min_(0.0)
+    counts = (square * (1.0 / 270.0)).add_(7.0 / 810.0).mul_(square).sub_(8.0 / 405.0).mul_(slope)
+    counts -= (square + 2.0).mul_(deviate).mul_(1.0 / 72.0)
+    counts.mul_(slope).add_(square.add_(2.0).mul_(1.0 / 6.0))
+    counts += deviate / slope
+    counts += expected
+    return counts.floor_().clamp_min_(0.0)
 
 
 def _few_counts(expected: Tensor, deviate: Tensor) -> Tensor:
@@ -186,7 +189,7 @@ class Counting(Distortion):
         """(B,) electrons a pixel where the signal is 1, of images (B, H, W)."""
         if "counts" in values:
             return values["counts"]
-        return values["mean_counts"] / over_image("mean", image).clamp_min(1e-6)
+        return values["mean_counts"] / mean(image).clamp_min(1e-6)
 
 
 class Shot(Counting):

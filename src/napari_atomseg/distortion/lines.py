@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import AfterValidator
 from torch import Generator, Tensor
 
 from napari_atomseg.distortion.base import (
@@ -19,28 +18,11 @@ from napari_atomseg.distortion.base import (
     NonNegativeRange,
     Values,
     View,
+    filtered,
     normal,
+    within,
 )
 from napari_atomseg.ranges import PositiveRange, Range, uniform
-
-
-def _below_one(value: tuple[float, float]) -> tuple[float, float]:
-    if not value[1] < 1.0:
-        raise ValueError(f"decay {value} must stay below 1")
-    return value
-
-
-def _rising(value: tuple[float, float]) -> tuple[float, float]:
-    if not 0.0 < value[0] <= value[1] <= 90.0:
-        raise ValueError(f"theta {value} must lie above 0 and up to 90 degrees")
-    return value
-
-
-def _slow(value: tuple[float, float]) -> tuple[float, float]:
-    if not 2.0 <= value[0] <= value[1]:
-        raise ValueError(f"gamma {value} must run from low to high, from 2 pixels on")
-    return value
-
 
 LENGTH = 32
 """Pixels over which the responses of a fast scan are followed."""
@@ -52,11 +34,17 @@ def scan_blur(image: Tensor, decay: Tensor) -> Tensor:
     The causal exponential response of scintillator and amplifier (r_em Eq. 48-50), exact along
     the line but for the wrap at its ends.
     """
-    k = torch.fft.rfftfreq(image.shape[-1], device=image.device)
-    response = (1 - decay[:, None]) / (1 - decay[:, None] * torch.exp(-2j * math.pi * k))
-    spectrum = torch.fft.rfft(image) * response[:, None]
-    blurred: Tensor = torch.fft.irfft(spectrum, n=image.shape[-1])
-    return blurred
+    x = torch.arange(image.shape[-1], device=image.device)
+    response = torch.exp(x * torch.log(decay.clamp_min(1e-9))[:, None])
+    return along_lines(image, torch.fft.rfft(response / response.sum(dim=1, keepdim=True)))
+
+
+def along_lines(image: Tensor, response: Tensor) -> Tensor:
+    """Filter the lines of images (B, H, W) by a response (B, W // 2 + 1) in Fourier space."""
+    response = response[:, None]
+    spectrum = filtered(torch.fft.rfft(image), response.real, response.imag)
+    lines: Tensor = torch.fft.irfft(spectrum, n=image.shape[-1])
+    return lines
 
 
 def line_noise(
@@ -96,9 +84,9 @@ def fast_scan(image: Tensor, detector: Tensor, readout: Tensor) -> Tensor:
     wait = 2 * detector.shape[1]
     length = image.shape[-1] + wait
     padded = torch.nn.functional.pad(image, (wait, 0), mode="replicate")
-    response = torch.fft.rfft(detector, n=length) * torch.fft.rfft(readout, n=length)
-    lines: Tensor = torch.fft.irfft(torch.fft.rfft(padded) * response[:, None], n=length)
-    return lines[..., wait:].contiguous()
+    second = torch.fft.rfft(readout, n=length)
+    both = filtered(torch.fft.rfft(detector, n=length), second.real, second.imag)
+    return along_lines(padded, both)[..., wait:].contiguous()
 
 
 def row_lines(image: Tensor, lines: Tensor) -> Tensor:
@@ -128,11 +116,11 @@ class ScanBlur(Distortion):
 
     Attributes
     ----------
-    decay : ratio of a pixel's signal that is still there a pixel later, below 1.
+    decay : ratio of a pixel's signal that is still there a pixel later, at most 0.99.
     """
 
     kind: Literal["scan_blur"] = "scan_blur"
-    decay: Annotated[Fraction, AfterValidator(_below_one)] = (0.0, 0.5)
+    decay: Annotated[Range, within(0.0, 0.99)] = (0.0, 0.5)
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`decay` from pixel to pixel."""
@@ -173,15 +161,15 @@ class FastScan(Distortion):
     alpha : width of the detector's Lorentzian; the signal a pixel later is α²/(4π² + α²) of the
         first.
     beta : decay of the readout's oscillation in pixels.
-    gamma : its period in pixels.
-    theta : its phase in degrees.
+    gamma : its period in pixels, at least 2.
+    theta : its phase in degrees, 1 to 90, for which the integral is positive.
     """
 
     kind: Literal["fast_scan"] = "fast_scan"
     alpha: PositiveRange = (0.2, 6.0)
     beta: PositiveRange = (0.3, 2.0)
-    gamma: Annotated[Range, AfterValidator(_slow)] = (4.0, 30.0)
-    theta: Annotated[Range, AfterValidator(_rising)] = (30.0, 90.0)
+    gamma: Annotated[Range, within(2.0, math.inf)] = (4.0, 30.0)
+    theta: Annotated[Range, within(1.0, 90.0)] = (30.0, 90.0)
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`alpha`, `beta`, `gamma`, and `theta` in radians."""

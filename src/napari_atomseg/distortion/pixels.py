@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import AfterValidator
 from torch import Generator, Tensor
 
 from napari_atomseg.distortion.base import (
@@ -16,7 +17,6 @@ from napari_atomseg.distortion.base import (
     Fraction,
     Values,
     View,
-    over_image,
     per_pixel,
     uniform,
 )
@@ -58,7 +58,7 @@ def zingers(image: Tensor, factor: Tensor, strength: Tensor) -> Tensor:
 
 def upper_clip(image: Tensor, level: Tensor) -> Tensor:
     """X ← min(x, T): the image saturates at `level` (B,) times its maximum (r_em Eq. 39, 54)."""
-    return torch.minimum(image, per_pixel(level * over_image("amax", image)))
+    return torch.minimum(image, per_pixel(level * image.amax(dim=(1, 2))))
 
 
 def quantize(image: Tensor, levels: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ def quantize(image: Tensor, levels: Tensor) -> Tensor:
 
     The division brings the image back to its units.
     """
-    gain = per_pixel(levels / over_image("amax", image).clamp_min(1e-12))
+    gain = per_pixel(levels / image.amax(dim=(1, 2)).clamp_min(1e-12))
     return torch.round(image * gain) / gain
 
 
@@ -76,6 +76,12 @@ def missing_pixels(image: Tensor, kept: Tensor, generators: Sequence[Generator])
     Missing pixels imitate low doses in Xu et al. 2023 (30 % of them lost).
     """
     return image * (uniform(tuple(image.shape[1:]), generators, image) < per_pixel(kept))
+
+
+def _some_bits(value: tuple[int, int]) -> tuple[int, int]:
+    if not 1 <= value[0] <= value[1] <= 24:
+        raise ValueError(f"bits {value} must lie within 1 and 24, which float32 still tells apart")
+    return value
 
 
 class BlackPixels(Distortion):
@@ -165,7 +171,7 @@ class Quantization(Distortion):
     """
 
     kind: Literal["quantization"] = "quantization"
-    bits: CountRange = (8, 16)
+    bits: Annotated[tuple[int, int], AfterValidator(_some_bits)] = (8, 16)
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`levels`, the largest number."""

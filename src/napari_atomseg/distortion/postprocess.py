@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -16,13 +16,15 @@ from napari_atomseg.distortion.base import (
     Distortion,
     Drawn,
     Fraction,
-    NonNegativeRange,
     Values,
     View,
     per_pixel,
+    within,
 )
 from napari_atomseg.ranges import PositiveRange, Range, uniform
 
+WIDEST = 1.5
+"""Largest sigma of a blur, in pixels."""
 REACH = 4
 """Pixels from its centre to which a blurring Gaussian is followed."""
 
@@ -93,11 +95,11 @@ class GaussianBlur(Distortion):
 
     Attributes
     ----------
-    sigma : in pixels (r_em: 0 to 1), at most 1.3.
+    sigma : in pixels (r_em: 0 to 1), at most 1.5.
     """
 
     kind: Literal["gaussian_blur"] = "gaussian_blur"
-    sigma: NonNegativeRange = (0.0, 1.0)
+    sigma: Annotated[Range, within(0.0, WIDEST)] = (0.0, 1.0)
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`sigma` in pixels."""

@@ -18,8 +18,10 @@ from napari_atomseg.distortion.base import (
     Drawn,
     LengthUnit,
     NonNegativeRange,
+    Probability,
     Values,
     View,
+    filtered,
     normal,
 )
 from napari_atomseg.ranges import Range, uniform
@@ -100,8 +102,7 @@ def shift_lines(image: Tensor, shifts: Tensor) -> Tensor:
         moved += lines.mul_(weight[..., None])
     k = torch.fft.rfftfreq(width, device=image.device)
     angle = (-2 * math.pi * k) * shifts[..., 1:]
-    spectrum = torch.fft.rfft(moved)
-    spectrum *= torch.polar(torch.ones_like(angle), angle)
+    spectrum = filtered(torch.fft.rfft(moved), torch.cos(angle), torch.sin(angle))
     result: Tensor = torch.fft.irfft(spectrum, n=width)
     return result
 
@@ -149,7 +150,7 @@ class ScanJitter(LineMotion):
     """
 
     kind: Literal["scan_jitter"] = "scan_jitter"
-    probability: float = 0.9
+    probability: Probability = 0.9
     sigma: NonNegativeRange = (0.0025, 0.8)
     phi: Correlation = (0.0, 0.7)
     unit: LengthUnit = "angstrom"
