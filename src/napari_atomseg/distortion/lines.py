@@ -66,7 +66,7 @@ def detector_response(alpha: Tensor, length: int) -> Tensor:
 def readout_response(beta: Tensor, gamma: Tensor, theta: Tensor, length: int) -> Tensor:
     """(B, length) of exp(-x/β) sin(2πx/γ + θ) at the pixels, of sum 1 (r_em Eq. 49, 50)."""
     x = torch.arange(length, device=beta.device)
-    wave = torch.sin(2 * math.pi * x / gamma[:, None] + theta[:, None])
+    wave = torch.sin(2 * math.pi / gamma[:, None] * x + theta[:, None])
     response = torch.exp(-x / beta[:, None]) * wave
     return response / response.sum(dim=1, keepdim=True)
 
