@@ -21,17 +21,16 @@ def test_every_command_leads_to_code(manifest: PluginManifest) -> None:
 
 def test_panels_have_their_names_and_menus(manifest: PluginManifest) -> None:
     widgets = {w.command: w.display_name for w in manifest.contributions.widgets}
-    assert sorted(widgets.values()) == ["Localize", "Restore", "Segment", "Simulate"]
+    assert sorted(widgets.values()) == ["Library", "Localize", "Restore", "Segment", "Simulate"]
     menus = {
-        menu.removeprefix("napari/"): widgets[item.command]
+        menu.removeprefix("napari/"): [widgets[item.command] for item in items]
         for menu, items in manifest.contributions.menus.items()
-        for item in items
     }
     assert menus == {
-        "file/new_layer": "Simulate",
-        "layers/filter": "Restore",
-        "layers/segment": "Segment",
-        "layers/measure": "Localize",
+        "file/new_layer": ["Simulate", "Library"],
+        "layers/filter": ["Restore"],
+        "layers/segment": ["Segment"],
+        "layers/measure": ["Localize"],
     }
 
 

@@ -7,12 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QPushButton
 
 from napari_atomseg._napari.form import Inputs, option
 from napari_atomseg._napari.gallery import Gallery
 from napari_atomseg._napari.inputs import BoundsInput, FolderInput, WordInput, chosen_folder
-from napari_atomseg._napari.jobs import Show, Work
+from napari_atomseg._napari.jobs import Show, Work, describe
 from napari_atomseg._napari.library_layers import sample_layers
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg.progress import CancelToken, Progress
@@ -64,10 +65,10 @@ class Browse(Panel):
         self._layers: list[Layer] = []
         self.run_button.setText("Open library")
         self.gallery = Gallery()
-        self.gallery.chosen.connect(self.show_sample)
+        self.gallery.chosen.connect(self._try_to_show)
         self.show_button = QPushButton("Show sample")
         self.show_button.setToolTip("Add the selected sample to the viewer, as a double click does")
-        self.show_button.clicked.connect(lambda _checked: self.show_sample(self.gallery.selected))
+        self.show_button.clicked.connect(lambda _checked: self._try_to_show(self.gallery.selected))
         layout: Any = self.layout()
         layout.setStretch(0, 0)
         layout.insertWidget(2, self.gallery, 1)
@@ -140,6 +141,13 @@ class Browse(Panel):
         """Ask the running work to stop, and the gallery too."""
         super().cancel()
         self.gallery.cancel()
+
+    def _try_to_show(self, number: int | None) -> None:
+        try:
+            self.show_sample(number)
+        except (OSError, ValueError) as error:
+            show_error(f"{self.title}: {describe(error)}")
+            self.message.setText(describe(error))
 
     def _show_library(self, library: Any) -> Any:
         self.library = library

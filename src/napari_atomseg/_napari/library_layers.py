@@ -75,6 +75,6 @@ def _place(sampling: float | None) -> dict[str, Any]:
 
 
 def _finer(place: dict[str, Any], factor: float) -> dict[str, Any]:
-    """Return the place of an image with `factor` times the pixels along an axis."""
-    scale = np.asarray(place["scale"]) / factor
-    return place | {"scale": tuple(scale)}
+    """Return the place of an image with `factor` times the pixels on the same area."""
+    scale = np.asarray(place["scale"])
+    return place | {"scale": scale / factor, "translate": 0.5 * scale * (1.0 / factor - 1.0)}
