@@ -44,11 +44,11 @@ def take(viewer: Viewer, path: Path) -> None:
 
 
 def simulate(viewer: Viewer, folder: Path) -> None:
-    """Simulate SrTiO3 at a low dose, with the true columns."""
+    """Simulate SrTiO3 at a low dose, with its truth."""
     dock, panel = viewer.window.add_plugin_dock_widget("napari-atomseg", "Simulate")
     panel.shape, panel.sampling, panel.dose, panel.rotation = (384, 384), 0.1, 1e4, 12.0
-    panel.add_columns = True
     panel.run().result()
+    settle(2.0)  # the preview
     take(viewer, folder / "simulate.png")
     viewer.window.remove_dock_widget(dock)
     viewer.layers.clear()

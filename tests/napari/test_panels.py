@@ -95,24 +95,6 @@ def test_segments_are_labels_on_the_image(dock: OpenPanel, image_layer: Any) -> 
     assert (labels.opacity, labels.contour) == (0.3, 2)
 
 
-def test_simulation_has_scale_units_and_truth(dock: OpenPanel, viewer: Any) -> None:
-    panel = dock("Simulate")
-    panel.crystal, panel.zone_axis, panel.shape = "Si", (1, 1, 0), (96, 128)
-    panel.sampling, panel.add_ideal, panel.add_columns = 0.2, True, True
-    ideal, image, columns = panel.run().result(PATIENCE)
-    assert names(viewer) == [ideal.name, image.name, columns.name]
-    assert image.data.shape == (96, 128)
-    for layer in (ideal, image, columns):
-        np.testing.assert_allclose(layer.scale, 0.2)
-        assert [str(unit) for unit in layer.units] == ["angstrom", "angstrom"]
-    record = image.metadata["napari-atomseg"]["settings"]
-    assert (record["crystal"], record["zone_axis"]) == ("Si", [1, 1, 0])
-    bright = image.data.astype(float)
-    here = np.rint(columns.data).astype(int).clip(0, np.array(image.data.shape) - 1)
-    assert ideal.data[tuple(here.T)].mean() > 2 * ideal.data.mean()
-    assert np.corrcoef(bright.ravel(), ideal.data.ravel())[0, 1] > 0.5
-
-
 def test_stacks_and_dask_images_are_restored_frame_by_frame(
     dock: OpenPanel, viewer: Any, scene: Simulation
 ) -> None:

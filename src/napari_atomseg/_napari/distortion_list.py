@@ -77,12 +77,16 @@ class DistortionList(QWidget):
             for kind in distortion_kinds():
                 self._add.addItem(kind.replace("_", " "), kind)
 
+    def activate(self, kind: str) -> None:
+        """Add a distortion of a kind, as choosing it in the list does."""
+        self._append({"kind": kind, **_needed(kind)})
+        self._tell()
+
     def _choose(self, place: int) -> None:
         kind = self._add.itemData(place)
         self._add.setCurrentIndex(0)
         if kind is not None:
-            self._append({"kind": kind, **_needed(kind)})
-            self._tell()
+            self.activate(kind)
 
     def _append(self, distortion: Mapping[str, Any]) -> None:
         item = DistortionItem(distortion)
