@@ -24,18 +24,35 @@ def fill_box(cell: Array, points: Array, lower: Array, upper: Array) -> tuple[Ar
     (M, 3) points in Å with lower ≤ point < upper, and (M,) which of the N points each repeats.
     """
     points = points - np.floor(points @ np.linalg.inv(cell)) @ cell
+    origins = _cells(cell, lower - points.max(axis=0), upper - points.min(axis=0))
+    filled = (origins[:, None] + points).reshape(-1, 3)
+    inside = np.ones(len(filled), dtype=bool)
+    for k in range(3):
+        inside &= (filled[:, k] >= lower[k]) & (filled[:, k] < upper[k])
+    kept = np.flatnonzero(inside)
+    return filled[kept], kept % len(points)
+
+
+def _cells(cell: Array, lower: Array, upper: Array) -> Array:
+    """(C, 3) the lattice points of a cell within a box.
+
+    Lattice lines along the third vector are cut to the box one by one, since a turned box holds
+    few of the points of the parallelepiped around it.
+    """
     corners = np.array(list(product(*zip(lower, upper, strict=True)))) @ np.linalg.inv(cell)
-    first = np.floor(corners.min(axis=0)).astype(int) - 1
-    last = np.ceil(corners.max(axis=0)).astype(int) + 1
-    steps = np.meshgrid(*(np.arange(a, b) for a, b in zip(first, last, strict=True)), indexing="ij")
-    origins = np.stack(steps, axis=-1).reshape(-1, 3) @ cell
-    # Most cells around a turned box miss it; leave them out before they are filled.
-    near = np.all((origins + points.max(axis=0) >= lower), axis=1)
-    near &= np.all((origins + points.min(axis=0) < upper), axis=1)
-    filled = (origins[near][:, None] + points).reshape(-1, 3)
-    source = np.tile(np.arange(len(points)), int(near.sum()))
-    inside = np.all((filled >= lower) & (filled < upper), axis=1)
-    return filled[inside], source[inside]
+    first, last = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
+    i, j = np.meshgrid(*(np.arange(first[k], last[k] + 1) for k in range(2)), indexing="ij")
+    starts = i.reshape(-1, 1) * cell[0] + j.reshape(-1, 1) * cell[1]
+    step = np.where(np.abs(cell[2]) < 1e-12, 1e-12, cell[2])
+    ends = np.stack([(lower - starts) / step, (upper - starts) / step])
+    enter = np.ceil(ends.min(axis=0).max(axis=1))
+    leave = np.floor(ends.max(axis=0).min(axis=1))
+    count = np.maximum(leave - enter + 1, 0).astype(np.int64)
+    # Numbers 0, 1, 2 … along each line.
+    along = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    origins: Array = np.repeat(starts, count, axis=0)
+    origins += (np.repeat(enter, count) + along)[:, None] * cell[2]
+    return origins
 
 
 def random_turn(rng: np.random.Generator) -> Array:

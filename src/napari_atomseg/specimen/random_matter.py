@@ -85,8 +85,10 @@ def crystal_on_axis(cell: OrientedCell, slab: Slab, tilt: float, towards: float)
     column = np.full(len(points), -1, dtype=np.int64)
     if lean <= 0.5 * spacing:
         steps = (points @ leaning.T - upright[source]) @ np.linalg.inv(cell.vectors)
-        homes = np.column_stack([np.rint(steps[:, :2]).astype(np.int64), cell.column[source]])
-        column = np.unique(homes, axis=0, return_inverse=True)[1].astype(np.int64).reshape(-1)
+        home = np.rint(steps[:, :2]).astype(np.int64)
+        row, col = (home - home.min(axis=0, initial=0)).T
+        key = (row * (col.max(initial=0) + 1) + col) * len(upright) + cell.column[source]
+        column = np.unique(key, return_inverse=True)[1].astype(np.int64)
     structure = _atoms(points + middle, cell.numbers[source], column)
     return Matter(structure, float(upper[2]), spacing, lean)
 

@@ -77,6 +77,16 @@ class LowResolutionSpecimen(Part):
             spacing=SPACING * field.sampling,
         )
 
+    def enlarged(self, growth: float) -> LowResolutionSpecimen:
+        """The recipe for fields of `growth` times the area, as dense in objects of one size."""
+        counts = ("soft", "sharp", "grains", "boxes", "cracks")
+        changes: dict[str, object] = {
+            name: tuple(round(n * growth) for n in getattr(self, name)) for name in counts
+        }
+        changes["bands"] = tuple(round(n * growth**0.5) for n in self.bands)
+        changes["radius"] = (self.radius[0] / growth**0.5, self.radius[1] / growth**0.5)
+        return self.model_copy(update=changes)
+
     def _paint(self, kind: Scene, rng: np.random.Generator, canvas: tuple[int, int]) -> Array:
         if kind == "soft-particles":
             return soft_particles(rng, canvas, _number(rng, self.soft), self.radius)

@@ -110,6 +110,19 @@ class RandomSpecimen(Part):
             parts.append(self._support(rng, slab, matter.thickness))
         return _specimen(parts, matter, material, axis)
 
+    def enlarged(self, growth: float) -> RandomSpecimen:
+        """The recipe for fields of `growth` times the area, as dense in atoms and shapes."""
+        return self.model_copy(
+            update={
+                "atoms": round(self.atoms * growth),
+                "points": (self.points[0] * growth, self.points[1] * growth),
+                "shape_radius": (
+                    self.shape_radius[0] / growth**0.5,
+                    self.shape_radius[1] / growth**0.5,
+                ),
+            }
+        )
+
     def _crystal(self, rng: Rng, slab: Slab) -> tuple[Matter, str, tuple[int, ...]]:
         crystal = random_crystal(
             rng,
