@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
-from math import gcd
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
-from napari_atomseg.specimen.columns import Array, Columns
+from napari_atomseg.specimen.columns import Array, Columns, Indices
 from napari_atomseg.specimen.structure import GAMMA
+from napari_atomseg.specimen.zone import OrientedCell, in_plane_turn, orient
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-SAME_COLUMN = 0.3
-"""Atoms whose projections lie closer than this (Å) belong to one column."""
+RESOLVED = 0.36
+"""Columns are spread so unevenly in some projections that their closest distance says little: a
+lattice's typical spacing is at least this share of the root of the area a bright column has."""
+
+SAME_PLACE = 0.02
+"""Å; columns that a shift brings this close stand on each other."""
+
+BRIGHT = 0.2
+"""Columns above this share of the brightest one set a lattice's typical spacing."""
 
 
 @dataclass(frozen=True)
@@ -30,42 +36,40 @@ class ColumnLattice:
     ----------
     vectors : (2, 2) lattice vectors in Å, each row (y, x).
     positions : (N, 2) basis in fractions of the vectors.
-    weights : (N,) projected scattering of each column, relative.
+    weights : (N,) projected scattering of each column per period along the beam, relative.
     elements : composition of each basis column per period along the beam.
+    period : Å along the beam after which the columns repeat.
     """
 
     vectors: Array
     positions: Array
     weights: Array
     elements: tuple[dict[str, int], ...] = ()
+    period: float = 1.0
 
     def rotated(self, degrees: float) -> ColumnLattice:
         """The lattice turned in its plane."""
-        cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-        turn = np.array([[cosine, -sine], [sine, cosine]])
-        return ColumnLattice(self.vectors @ turn, self.positions, self.weights, self.elements)
+        return replace(self, vectors=self.vectors @ in_plane_turn(degrees))
 
     def scaled(self, factor: float) -> ColumnLattice:
         """The lattice with all lengths multiplied by `factor`."""
-        return ColumnLattice(self.vectors * factor, self.positions, self.weights, self.elements)
+        return replace(self, vectors=self.vectors * factor, period=self.period * factor)
 
     def fill(self, lower: Array, upper: Array, offset: Array) -> Columns:
         """All columns with lower ≤ (y, x) ≤ upper (Å), the lattice's origin lying at `offset`."""
-        corners = np.array(list(product(*zip(lower, upper, strict=True)))) - offset
-        cells = corners @ np.linalg.inv(self.vectors)
-        first = np.floor(cells.min(axis=0)).astype(int) - 1
-        last = np.ceil(cells.max(axis=0)).astype(int) + 1
-        grid = np.stack(
-            np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(first, last, strict=True))), axis=-1
-        ).reshape(-1, 1, 2)
-        points = ((grid + self.positions) @ self.vectors + offset).reshape(-1, 2)
-        species = np.tile(np.arange(len(self.positions)), len(grid))
-        inside = np.all((points >= lower) & (points <= upper), axis=1)
-        points, species = points[inside], species[inside]
+        grid = covering_cells(self.vectors, lower - offset, upper - offset, self.positions)
+        points = ((grid[:, None] + self.positions) @ self.vectors + offset).reshape(-1, 2)
+        inside = np.flatnonzero(
+            (points[:, 0] >= lower[0])
+            & (points[:, 0] <= upper[0])
+            & (points[:, 1] >= lower[1])
+            & (points[:, 1] <= upper[1])
+        )
+        species = inside % len(self.positions)
         counts, numbers = self._composition
         return Columns(
-            points[:, 0],
-            points[:, 1],
+            points[inside, 0],
+            points[inside, 1],
             self.weights[species],
             species,
             counts[species],
@@ -84,14 +88,103 @@ class ColumnLattice:
                 counts[row, numbers.index(atomic_numbers[symbol])] = count
         return counts, tuple(numbers)
 
+    @cached_property
+    def species(self) -> tuple[Indices, tuple[str, ...]]:
+        """(N,) kind of each basis column, and the kinds' names as "TiO": columns of the same
+        elements are of one kind, numbered by falling scattering as in `Structure.columns`.
+        """
+        counts, numbers = self._composition
+        return rank_species(counts, numbers)
+
     def nearest_spacing(self) -> float:
         """Distance between the two closest columns, in Å."""
-        reach = 3.0 * np.abs(self.vectors).sum()
-        columns = self.fill(np.full(2, -reach), np.full(2, reach), np.zeros(2))
-        home = self.positions @ self.vectors
-        points = np.stack([columns.y, columns.x], axis=1)
-        distance = np.linalg.norm(home[:, None] - points[None], axis=-1)
-        return float(distance[distance > 1e-6].min())
+        cells = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 2), axis=-1).reshape(-1, 1, 2)
+        points = ((cells + self.positions) @ self.vectors).reshape(-1, 2)
+        distance, _ = cKDTree(points).query(self.positions @ self.vectors, k=2)
+        return float(np.asarray(distance)[:, 1].min())
+
+    @cached_property
+    def typical_spacing(self) -> float:
+        """Å between the closest bright columns, or what is typical where a few nearly coincide."""
+        bright = self.weights > BRIGHT * self.weights.max()
+        area = abs(np.linalg.det(self.vectors)) / bright.sum()
+        closest = ColumnLattice(self.vectors, self.positions[bright], self.weights[bright])
+        return max(closest.nearest_spacing(), RESOLVED * float(np.sqrt(area)))
+
+    @cached_property
+    def translations(self) -> Array:
+        """(T, 2) shifts (y, x) in Å, by rising length, that bring every column onto one of equal
+        composition: the primitive translations and their sums, T ≥ 8.
+        """
+        shifts = [np.zeros(2)]
+        for j in range(1, len(self.positions)):
+            shift = self.positions[j] - self.positions[0]
+            if self._is_symmetry(shift):
+                shifts.append(shift)
+        cells = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 2), axis=-1).reshape(-1, 1, 2)
+        vectors = ((cells + np.array(shifts)) @ self.vectors).reshape(-1, 2)
+        length = np.linalg.norm(vectors, axis=1)
+        order = np.argsort(length, kind="stable")
+        return np.asarray(vectors[order][length[order] > 1e-6])
+
+    def _is_symmetry(self, shift: Array) -> bool:
+        # A few columns tell most shifts apart from symmetries.
+        for some in (slice(0, 8), slice(None)):
+            offsets = self.positions[some] + shift - self.positions[:, None]
+            offsets -= np.round(offsets)
+            close = np.linalg.norm(offsets @ self.vectors, axis=-1) < SAME_PLACE
+            match = close.argmax(axis=0)
+            same = all(self.elements[i] == self.elements[j] for j, i in enumerate(match))
+            if not (same and close.any(axis=0).all()):
+                return False
+        return True
+
+
+def covering_cells(vectors: Array, lower: Array, upper: Array, positions: Array) -> Array:
+    """(G, 2) cells of a plane lattice that hold every point of a box.
+
+    Parameters
+    ----------
+    vectors : (2, 2) lattice vectors, each row (y, x).
+    lower, upper : corners (y, x) of the box, from the lattice's origin.
+    positions : (N, 2) basis in fractions, which may reach a little beyond the cell.
+    """
+    corners = np.array([[y, x] for y in (lower[0], upper[0]) for x in (lower[1], upper[1])])
+    cells = corners @ np.linalg.inv(vectors)
+    first = np.floor(cells.min(axis=0) - positions.max(axis=0)).astype(np.int64)
+    last = np.ceil(cells.max(axis=0) - positions.min(axis=0)).astype(np.int64)
+    rows, cols = np.arange(first[0], last[0] + 1), np.arange(first[1], last[1] + 1)
+    grid = np.stack([np.repeat(rows, len(cols)), np.tile(cols, len(rows))], axis=1)
+    points = grid @ vectors
+    reach = np.abs(positions @ vectors).max(axis=0)
+    near = np.all((points >= lower - reach) & (points <= upper + reach), axis=1)
+    return np.asarray(grid[near], dtype=np.float64)
+
+
+def rank_species(counts: Array, numbers: tuple[int, ...]) -> tuple[Indices, tuple[str, ...]]:
+    """Kinds of columns by the elements they hold.
+
+    Parameters
+    ----------
+    counts : (N, E) atoms of each element in each column.
+    numbers : atomic numbers of the E elements.
+
+    Returns
+    -------
+    (N,) kind of each column, numbered by falling scattering, and the names of the kinds: symbols
+    by falling atomic number.
+    """
+    from ase.data import chemical_symbols
+
+    kinds, kind = np.unique(counts > 0, axis=0, return_inverse=True)
+    order = np.argsort(-(kinds @ np.array(numbers, dtype=np.float64) ** GAMMA), kind="stable")
+    names = tuple(
+        "".join(
+            chemical_symbols[n] for n in sorted(np.array(numbers, dtype=int)[row], reverse=True)
+        )
+        for row in kinds[order]
+    )
+    return np.argsort(order)[kind.reshape(-1)], names
 
 
 def project(
@@ -110,69 +203,24 @@ def project(
     ValueError
         The zone axis is zero or not three integers.
     """
-    axis = _primitive_axis(zone_axis)
-    cell = np.asarray(atoms.cell.array, dtype=float)
-    beam = axis @ cell
-    beam /= np.linalg.norm(beam)
-    first, second = _transverse_vectors(axis, cell, beam)
-    frame = np.stack([first, second, axis])
-    along = first @ cell - beam * (first @ cell @ beam)
-    e_x = along / np.linalg.norm(along)
-    e_y = np.cross(beam, e_x)
-    # The one place where ASE's (x, y) becomes the image's (row, col).
-    vectors = np.array([[v @ cell @ e_y, v @ cell @ e_x] for v in (first, second)])
-    fractions = np.asarray(atoms.get_scaled_positions(wrap=True)) @ np.linalg.inv(frame)
-    plane = fractions[:, :2] % 1.0
-    groups = _group(plane, vectors)
-    numbers, symbols = atoms.get_atomic_numbers(), atoms.get_chemical_symbols()
+    return project_cell(orient(atoms, zone_axis), gamma)
+
+
+def project_cell(cell: OrientedCell, gamma: float = GAMMA) -> ColumnLattice:
+    """Columns of a crystal that is already turned towards the beam."""
+    from ase.data import chemical_symbols
+
     positions, weights, elements = [], [], []
-    for members in groups:
-        strength = numbers[members].astype(float) ** gamma
-        origin = plane[members[0]]
-        offsets = (plane[members] - origin + 0.5) % 1.0 - 0.5
-        positions.append((origin + np.average(offsets, axis=0, weights=strength)) % 1.0)
+    for index in range(int(cell.column.max()) + 1):
+        members = np.flatnonzero(cell.column == index)
+        strength = cell.numbers[members].astype(np.float64) ** gamma
+        positions.append(np.average(cell.positions[members, :2], axis=0, weights=strength))
         weights.append(strength.sum())
-        elements.append(dict(Counter(symbols[i] for i in members)))
-    return ColumnLattice(vectors, np.array(positions), np.array(weights), tuple(elements))
-
-
-def _primitive_axis(zone_axis: tuple[int, int, int]) -> NDArray[np.int64]:
-    axis = np.asarray(zone_axis)
-    if axis.shape != (3,) or np.any(axis != np.round(axis)) or not np.any(axis):
-        raise ValueError(f"zone_axis={zone_axis!r} must be three integers [uvw], not all zero")
-    axis = axis.astype(np.int64)
-    return axis // gcd(*(int(abs(i)) for i in axis))
-
-
-def _transverse_vectors(
-    axis: NDArray[np.int64], cell: Array, beam: Array
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two lattice vectors that, with the axis, span the lattice, as short and square as found."""
-    reach = int(max(2, np.abs(axis).max()))
-    trials = np.array(list(product(range(-reach, reach + 1), repeat=3)))
-    plane = trials @ cell
-    lengths = np.linalg.norm(plane - np.outer(plane @ beam, beam), axis=1)
-    order = np.argsort(lengths, kind="stable")
-    trials, lengths = trials[order], lengths[order]
-    trials = trials[lengths > 1e-6][:120]
-    crosses = np.cross(trials[:, None], trials[None])
-    for total in range(1, 2 * len(trials)):
-        for i in range(max(0, total - len(trials) + 1), (total + 1) // 2):
-            if round(float(crosses[i, total - i] @ axis)) == 1:
-                return trials[i], trials[total - i]
-            if round(float(crosses[i, total - i] @ axis)) == -1:
-                return trials[i], -trials[total - i]
-    raise ValueError(f"zone_axis={tuple(axis)} is too high; use indices up to about 5")
-
-
-def _group(plane: Array, vectors: Array) -> list[NDArray[np.int64]]:
-    """Indices of atoms whose projections coincide, periodically."""
-    free = np.ones(len(plane), dtype=bool)
-    groups = []
-    for i in range(len(plane)):
-        if free[i]:
-            offsets = (plane - plane[i] + 0.5) % 1.0 - 0.5
-            near = free & (np.linalg.norm(offsets @ vectors, axis=1) < SAME_COLUMN)
-            groups.append(np.flatnonzero(near))
-            free &= ~near
-    return groups
+        elements.append(dict(Counter(chemical_symbols[n] for n in cell.numbers[members])))
+    return ColumnLattice(
+        cell.vectors[:2, :2],
+        np.array(positions),
+        np.array(weights),
+        tuple(elements),
+        cell.period,
+    )

@@ -1,0 +1,228 @@
+"""Crystals atom by atom in a field of view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from napari_atomseg.specimen.columns import Array, Indices
+from napari_atomseg.specimen.lattice import covering_cells, project_cell
+from napari_atomseg.specimen.structure import Structure
+from napari_atomseg.specimen.zone import (
+    SAME_COLUMN,
+    OrientedCell,
+    cartesian_frame,
+    in_plane_turn,
+    orient,
+)
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from napari_atomseg.specimen.specimen import Field
+
+
+@dataclass(frozen=True)
+class Box:
+    """The part of space that a specimen fills.
+
+    Attributes
+    ----------
+    lower, upper : corners (y, x) in Å.
+    thickness : Å; atoms lie at 0 ≤ z < thickness.
+    """
+
+    lower: Array
+    upper: Array
+    thickness: float
+
+    @property
+    def corners(self) -> Array:
+        """(8, 3) corners (y, x, z)."""
+        spans = (*zip(self.lower, self.upper, strict=True), (0.0, self.thickness))
+        return np.array(list(product(*spans)))
+
+
+def build_structure(
+    atoms: Atoms,
+    zone_axis: tuple[int, int, int],
+    field: Field,
+    thickness: float,
+    rotation: float = 0.0,
+    tilt: tuple[float, float] = (0.0, 0.0),
+    offset: tuple[float, float] = (0.0, 0.0),
+) -> Structure:
+    """All atoms of a crystal in a field with its margin.
+
+    Parameters
+    ----------
+    atoms : unit cell; one sheet where it does not repeat along z and is seen along it, and one
+        lone object where it does not repeat at all.
+    zone_axis : [uvw] along the beam; of an object, the Cartesian direction.
+    thickness : Å along the beam; sheets and objects are as thick as they are.
+    rotation : of the crystal about the beam, degrees.
+    tilt : of the zone axis off the beam towards y and x, mrad; columns lean by it. Where they lean
+        by more than the distance between columns, no atom belongs to a column.
+    offset : of the cell's origin (of an object's centre) from the image's centre, Å (y, x).
+
+    Returns
+    -------
+    Structure of atoms at 0 ≤ z < thickness, whose columns are numbered from 0.
+
+    Raises
+    ------
+    ValueError
+        The zone axis is zero, not three integers, or too high; or the thickness is not positive.
+    """
+    if not thickness > 0:
+        raise ValueError(f"thickness={thickness!r} must be positive, in Å")
+    origin = 0.5 * field.size + np.asarray(offset)
+    box = Box(field.lower, field.upper, thickness)
+    if not atoms.pbc.any():
+        return place_object(atoms, zone_axis, box, origin, rotation, tilt)
+    cell = orient(atoms, zone_axis).rotated(rotation)
+    return fill_cell(cell, box, origin, tilt)
+
+
+def fill_cell(
+    cell: OrientedCell, box: Box, origin: Array, tilt: tuple[float, float] = (0.0, 0.0)
+) -> Structure:
+    """All atoms of an oriented crystal in a box.
+
+    Parameters
+    ----------
+    origin : (y, x) of the cell's origin in Å.
+    tilt : mrad, about the origin at half the thickness.
+    """
+    if not any(tilt):
+        return _fill_upright(cell, box, origin)
+    turn = _tilt_matrix(tilt)
+    pivot = np.array([*origin, 0.0 if cell.layer else 0.5 * box.thickness])
+    corners = (box.corners - pivot) @ turn.T + pivot
+    lower, upper = corners.min(axis=0), corners.max(axis=0)
+    straight = _fill_upright(
+        cell, Box(lower[:2], upper[:2], upper[2] - lower[2]), origin, float(lower[2])
+    )
+    tilted = _turned(straight, turn, pivot)
+    if not cell.layer:
+        tilted = tilted.select((tilted.z >= 0) & (tilted.z < box.thickness))
+    tilted = tilted.select(
+        (tilted.y >= box.lower[0])
+        & (tilted.y <= box.upper[0])
+        & (tilted.x >= box.lower[1])
+        & (tilted.x <= box.upper[1])
+    )
+    lean = np.hypot(*np.tan(1e-3 * np.asarray(tilt))) * (0.0 if cell.layer else box.thickness)
+    if lean > project_cell(cell).typical_spacing:
+        return replace(tilted, column=np.full(len(tilted), -1))
+    return _renumbered(tilted)
+
+
+def _fill_upright(cell: OrientedCell, box: Box, origin: Array, height: float = 0.0) -> Structure:
+    """Atoms at height ≤ z < height + thickness; a lone sheet lies at its own height."""
+    plane = cell.vectors[:2, :2]
+    lower, upper = box.lower - origin, box.upper - origin
+    grid = covering_cells(plane, lower, upper, cell.positions[:, :2])
+    flat = ((grid[:, None] + cell.positions[:, :2]) @ plane).reshape(-1, 2)
+    depth = (grid @ cell.vectors[:2, 2])[:, None] + cell.positions @ cell.vectors[:, 2]
+    count = len(cell.positions)
+    columns = int(cell.column.max()) + 1
+    inside = np.flatnonzero(np.all((flat >= lower) & (flat <= upper), axis=1))
+    atom = inside % count
+    column = (inside // count) * columns + cell.column[atom]
+    points, z = flat[inside] + origin, depth.reshape(-1)[inside]
+    if cell.layer:
+        z = z % cell.period
+    else:
+        first = height + (z - height) % cell.period
+        repeats = np.maximum(np.ceil((height + box.thickness - first) / cell.period), 0)
+        repeats = repeats.astype(np.int64)
+        step = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+        points, z = np.repeat(points, repeats, axis=0), np.repeat(first, repeats)
+        z = z + step * cell.period
+        column, atom = np.repeat(column, repeats), np.repeat(atom, repeats)
+    return _renumbered(Structure(points[:, 0], points[:, 1], z, cell.numbers[atom], column))
+
+
+def place_object(
+    atoms: Atoms,
+    direction: tuple[int, int, int],
+    box: Box,
+    origin: Array,
+    rotation: float = 0.0,
+    tilt: tuple[float, float] = (0.0, 0.0),
+) -> Structure:
+    """A lone object, centred at `origin` and seen along a Cartesian direction.
+
+    What lies outside the box's plane is left out. Atoms in line with each other are a column.
+
+    Raises
+    ------
+    ValueError
+        The direction is zero.
+    """
+    if not np.any(direction):
+        raise ValueError(f"zone_axis={direction!r} must not be zero")
+    frame = cartesian_frame(direction)
+    frame[:, :2] = frame[:, :2] @ in_plane_turn(rotation)
+    points = atoms.get_positions() @ frame
+    points -= 0.5 * (points.min(axis=0) + points.max(axis=0))
+    upright = points[:, :2] + origin
+    points = points @ _tilt_matrix(tilt)
+    z = points[:, 2] - points[:, 2].min()
+    numbers = np.asarray(atoms.get_atomic_numbers(), dtype=np.int64)
+    column = in_line(upright)
+    structure = Structure(points[:, 0] + origin[0], points[:, 1] + origin[1], z, numbers, column)
+    inside = (structure.y >= box.lower[0]) & (structure.y <= box.upper[0])
+    inside &= (structure.x >= box.lower[1]) & (structure.x <= box.upper[1])
+    return _renumbered(structure.select(inside))
+
+
+def in_line(points: Array) -> Indices:
+    """(N,) column of each of N atoms by their projections, (N, 2) in Å.
+
+    Atoms that lie within `SAME_COLUMN` of each other, directly or through others, share one.
+    """
+    pairs = cKDTree(points).query_pairs(SAME_COLUMN, output_type="ndarray")
+    links = coo_array(
+        (np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(points), len(points))
+    )
+    return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)
+
+
+def _tilt_matrix(tilt: tuple[float, float]) -> Array:
+    """(3, 3) rotation of rows (y, x, z) that leans the z axis towards y and x by mrad."""
+    about_x, about_y = 1e-3 * np.asarray(tilt)
+    first = np.array(
+        [
+            [np.cos(about_x), 0.0, -np.sin(about_x)],
+            [0.0, 1.0, 0.0],
+            [np.sin(about_x), 0.0, np.cos(about_x)],
+        ]
+    )
+    second = np.array(
+        [
+            [1.0, 0.0, 0.0],
+            [0.0, np.cos(about_y), -np.sin(about_y)],
+            [0.0, np.sin(about_y), np.cos(about_y)],
+        ]
+    )
+    return np.asarray(first @ second)
+
+
+def _turned(structure: Structure, turn: Array, pivot: Array) -> Structure:
+    points = np.stack([structure.y, structure.x, structure.z], axis=1)
+    points = (points - pivot) @ turn + pivot
+    return replace(structure, y=points[:, 0], x=points[:, 1], z=points[:, 2])
+
+
+def _renumbered(structure: Structure) -> Structure:
+    """Columns numbered from 0 without gaps."""
+    _, column = np.unique(structure.column, return_inverse=True)
+    return replace(structure, column=column.astype(np.int64))

@@ -1,0 +1,168 @@
+"""A crystal turned so that a zone axis lies along the beam."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+from math import gcd
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_atomseg.specimen.columns import Array, Indices
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+SAME_COLUMN = 0.3
+"""Atoms whose projections lie closer than this (Å) belong to one column."""
+
+
+def in_plane_turn(degrees: float) -> Array:
+    """(2, 2) matrix that turns rows (y, x) within the image when multiplied from the right."""
+    cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return np.array([[cosine, -sine], [sine, cosine]])
+
+
+@dataclass(frozen=True)
+class OrientedCell:
+    """A cell of a crystal in the image's frame, the beam along its third vector.
+
+    Attributes
+    ----------
+    vectors : (3, 3) lattice vectors in Å, each row (y, x, z); the third is (0, 0, period).
+    positions : (N, 3) atoms in fractions of the vectors; those of one column lie side by side.
+    numbers : (N,) atomic numbers.
+    column : (N,) column of the cell that each atom belongs to.
+    frame : (3, 3) matrix that takes Cartesian rows (x, y, z) of the crystal to (y, x, z) of the
+        image when multiplied from the right.
+    reciprocal : (3, 3) reciprocal lattice vectors of the crystal's own cell, each row (y, x, z).
+    layer : a single sheet seen along its normal, which does not repeat along the beam.
+    """
+
+    vectors: Array
+    positions: Array
+    numbers: Indices
+    column: Indices
+    frame: Array
+    reciprocal: Array
+    layer: bool
+
+    @property
+    def period(self) -> float:
+        """Å along the beam after which a column repeats."""
+        return float(self.vectors[2, 2])
+
+    def rotated(self, degrees: float) -> OrientedCell:
+        """The cell turned about the beam."""
+        turn = np.eye(3)
+        turn[:2, :2] = in_plane_turn(degrees)
+        return replace(
+            self,
+            vectors=self.vectors @ turn,
+            frame=self.frame @ turn,
+            reciprocal=self.reciprocal @ turn,
+        )
+
+    def normals(self, planes: ArrayLike) -> Array:
+        """(P, 3) unit normals (y, x, z) of lattice planes (hkl) of the crystal's own cell."""
+        normals = np.asarray(planes, dtype=np.float64) @ self.reciprocal
+        return np.asarray(normals / np.linalg.norm(normals, axis=1, keepdims=True))
+
+
+def orient(atoms: Atoms, zone_axis: tuple[int, int, int] = (0, 0, 1)) -> OrientedCell:
+    """Turn a crystal so that a zone axis lies along the beam.
+
+    Parameters
+    ----------
+    atoms : periodic unit cell.
+    zone_axis : direction [uvw] of the beam in units of the cell vectors.
+
+    Raises
+    ------
+    ValueError
+        The zone axis is zero, not three integers, or too high.
+    """
+    axis = _primitive_axis(zone_axis)
+    cell = np.asarray(atoms.cell.array, dtype=np.float64)
+    beam = axis @ cell
+    beam /= np.linalg.norm(beam)
+    first, second = _transverse_vectors(axis, cell, beam)
+    frame = _image_frame(beam, first @ cell)
+    basis = np.stack([first, second, axis])
+    vectors = basis @ cell @ frame
+    positions = np.asarray(atoms.get_scaled_positions(wrap=True)) @ np.linalg.inv(basis) % 1.0
+    column = np.zeros(len(positions), dtype=np.int64)
+    for index, members in enumerate(_group(positions[:, :2], vectors[:2, :2])):
+        origin = positions[members[0], :2]
+        offsets = (positions[members, :2] - origin + 0.5) % 1.0 - 0.5
+        positions[members, :2] = origin + offsets
+        column[members] = index
+    return OrientedCell(
+        vectors=vectors,
+        positions=positions,
+        numbers=np.asarray(atoms.get_atomic_numbers(), dtype=np.int64),
+        column=column,
+        frame=frame,
+        reciprocal=np.linalg.inv(cell).T @ frame,
+        layer=not atoms.pbc[2] and not np.any(axis[:2]),
+    )
+
+
+def cartesian_frame(direction: ArrayLike) -> Array:
+    """(3, 3) frame, as in `OrientedCell`, that lays a Cartesian direction along the beam."""
+    beam = np.asarray(direction, dtype=np.float64)
+    beam = beam / np.linalg.norm(beam)
+    across = np.eye(3)[int(np.argmin(np.abs(beam)))]
+    return _image_frame(beam, across)
+
+
+def _image_frame(beam: Array, towards_x: Array) -> Array:
+    along = towards_x - beam * (towards_x @ beam)
+    e_x = along / np.linalg.norm(along)
+    e_y = np.cross(beam, e_x)
+    # The one place where ASE's (x, y) becomes the image's (row, col).
+    return np.stack([e_y, e_x, beam], axis=1)
+
+
+def _primitive_axis(zone_axis: tuple[int, int, int]) -> NDArray[np.int64]:
+    axis = np.asarray(zone_axis)
+    if axis.shape != (3,) or np.any(axis != np.round(axis)) or not np.any(axis):
+        raise ValueError(f"zone_axis={zone_axis!r} must be three integers [uvw], not all zero")
+    axis = axis.astype(np.int64)
+    return axis // gcd(*(int(abs(i)) for i in axis))
+
+
+def _transverse_vectors(
+    axis: NDArray[np.int64], cell: Array, beam: Array
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Two lattice vectors that, with the axis, span the lattice, as short and square as found."""
+    reach = int(max(2, np.abs(axis).max()))
+    trials = np.array(list(product(range(-reach, reach + 1), repeat=3)))
+    plane = trials @ cell
+    lengths = np.linalg.norm(plane - np.outer(plane @ beam, beam), axis=1)
+    order = np.argsort(lengths, kind="stable")
+    trials, lengths = trials[order], lengths[order]
+    trials = trials[lengths > 1e-6][:120]
+    crosses = np.cross(trials[:, None], trials[None])
+    for total in range(1, 2 * len(trials)):
+        for i in range(max(0, total - len(trials) + 1), (total + 1) // 2):
+            if round(float(crosses[i, total - i] @ axis)) == 1:
+                return trials[i], trials[total - i]
+            if round(float(crosses[i, total - i] @ axis)) == -1:
+                return trials[i], -trials[total - i]
+    raise ValueError(f"zone_axis={tuple(axis)} is too high; use indices up to about 5")
+
+
+def _group(plane: Array, vectors: Array) -> list[NDArray[np.int64]]:
+    """Indices of atoms whose projections coincide, periodically."""
+    free = np.ones(len(plane), dtype=bool)
+    groups = []
+    for i in range(len(plane)):
+        if free[i]:
+            offsets = (plane - plane[i] + 0.5) % 1.0 - 0.5
+            near = free & (np.linalg.norm(offsets @ vectors, axis=1) < SAME_COLUMN)
+            groups.append(np.flatnonzero(near))
+            free &= ~near
+    return groups
