@@ -21,7 +21,7 @@ from napari_atomseg.imaging.probe import (
     wavelength,
 )
 from napari_atomseg.imaging.scattering import form_factor
-from napari_atomseg.imaging.structure_factor import Band, structure_factors
+from napari_atomseg.imaging.structure_factor import Band, resampled, structure_factors
 from napari_atomseg.specimen.columns import Indices, Scatterers
 from napari_atomseg.specimen.specimen import Field
 
@@ -128,20 +128,36 @@ def phase_contrast(
     # as far; a mesh of four times that holds both, and keeps the potential's squares apart.
     highest = 1.5 * optics.limit
     shape = (_even(4.0 * optics.limit * size[0]), _even(4.0 * optics.limit * size[1]))
-    spacing = (size[0] / shape[0], size[1] / shape[1])
     band = Band(shape, int(highest * size[0]), int(highest * size[1]))
     phase = _phase(optics, scatterers, field, band, device)
-    wave = torch.fft.fft2(torch.exp(1j * phase))
-    ky = np.fft.fftfreq(shape[0], spacing[0])
-    kx = np.fft.fftfreq(shape[1], spacing[1])
+    image = seen_through(optics, torch.exp(1j * phase), (size[0], size[1]))
+    return resampled(image, field.canvas)
+
+
+def seen_through(optics: HRTEMOptics, wave: Tensor, size: tuple[float, float]) -> Tensor:
+    """Intensity of an exit wave behind the lens.
+
+    Parameters
+    ----------
+    wave : (Y, X) complex, periodic; fine enough for twice the frequencies that pass.
+    size : (y, x) of its period in Å.
+
+    Returns
+    -------
+    (Y, X) intensity.
+    """
+    height, width = wave.shape
+    ky = np.fft.fftfreq(height, size[0] / height)
+    kx = np.fft.fftfreq(width, size[1] / width)
     rows = np.flatnonzero(np.abs(ky) <= optics.limit)
     cols = np.flatnonzero(np.abs(kx) <= optics.limit)
+    device = wave.device
     inside = (torch.from_numpy(rows)[:, None].to(device), torch.from_numpy(cols).to(device))
     transfer = contrast_transfer(optics, ky[rows, None], kx[None, cols])
     passed = torch.zeros_like(wave)
-    passed[inside] = wave[inside] * torch.from_numpy(transfer.astype(np.complex64)).to(device)
-    image = torch.fft.ifft2(passed).abs() ** 2
-    return _resampled(image, field.canvas)
+    passed[inside] = torch.fft.fft2(wave)[inside] * torch.from_numpy(transfer).to(wave)
+    image: Tensor = torch.fft.ifft2(passed).abs() ** 2
+    return image
 
 
 def contrast_transfer(
@@ -194,15 +210,6 @@ def _phase(
         atom = (form_factor(int(n), k) * damping).astype(np.float32)
         spectrum += factor * torch.from_numpy(atom).to(device)
     return band.image(spectrum)[0]
-
-
-def _resampled(image: Tensor, shape: tuple[int, int]) -> Tensor:
-    """The image's frequencies on a mesh of another shape."""
-    ky, kx = ((min(a, b) - 1) // 2 for a, b in zip(image.shape, shape, strict=True))
-    spectrum = torch.fft.rfft2(image)[:, : kx + 1]
-    kept = torch.cat([spectrum[: ky + 1], spectrum[len(spectrum) - ky :]])
-    scale = shape[0] * shape[1] / image.numel()
-    return Band(shape, ky, kx).image(kept[None] * scale)[0]
 
 
 def _even(length: float) -> int:

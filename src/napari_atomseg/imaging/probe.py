@@ -121,6 +121,12 @@ def aberration_slope(probe: Probe, ky: Frequencies, kx: Frequencies) -> NDArray[
     return np.asarray(2.0 * np.pi / lam * slope)
 
 
+def coma_shift(probe: Probe) -> tuple[float, float]:
+    """How far (y, x) in Å the tilt that balances coma moves the image of a scanned probe."""
+    shift = _balance(probe) * _directed(probe)[1]
+    return shift.imag, shift.real
+
+
 def _directed(probe: Probe) -> tuple[complex, complex, complex]:
     """A1, B2 and A2 as complex numbers."""
     return (

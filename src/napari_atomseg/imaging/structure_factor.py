@@ -58,6 +58,15 @@ class Band:
         return image
 
 
+def resampled(image: Tensor, shape: Shape) -> Tensor:
+    """The frequencies of a periodic (Y, X) image on a mesh of another shape."""
+    ky, kx = ((min(a, b) - 1) // 2 for a, b in zip(image.shape, shape, strict=True))
+    spectrum = torch.fft.rfft2(image)[:, : kx + 1]
+    kept = torch.cat([spectrum[: ky + 1], spectrum[len(spectrum) - ky :]])
+    scale = shape[0] * shape[1] / image.numel()
+    return Band(shape, ky, kx).image(kept[None] * scale)[0]
+
+
 def structure_factors(
     points: Sequence[Array], band: Band, device: torch.device | str = "cpu"
 ) -> Tensor:

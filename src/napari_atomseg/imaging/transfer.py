@@ -119,12 +119,13 @@ def transfer_at(probe: Probe, ky: Frequencies, kx: Frequencies) -> NDArray[Any]:
 
     Real for round probes and complex for others, 1 at zero frequency, 0 from twice the cut-off.
     The probe's intensity is |ψ(r)|² with ψ the transform of exp(-iχ) over the aperture, blurred by
-    a Gaussian source (Lin et al. 2021, Eq. 1-2).
+    a Gaussian source (Lin et al. 2021, Eq. 1-2). Scanned over a point it draws |ψ(-r)|², whose
+    transform is the conjugate.
     """
     radius = np.sqrt((ky**2 + kx**2).astype(np.float32))
     if probe.isotropic:
         return look_up(radial_transfer(probe), 2.0 * probe.cutoff, radius)
-    return _planar(probe, ky, kx) * blur(probe, radius)
+    return _planar(probe, ky, kx).conj() * blur(probe, radius)
 
 
 def _planar(probe: Probe, ky: Frequencies, kx: Frequencies) -> NDArray[np.complex64]:
