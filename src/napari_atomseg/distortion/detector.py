@@ -33,7 +33,7 @@ def readout_noise(image: Tensor, sigma: Tensor, generators: Sequence[Generator])
 def hot_pixels(
     image: Tensor, fraction: Tensor, height: Tensor, generators: Sequence[Generator]
 ) -> Tensor:
-    """Zingers: a `fraction` (B,) of pixels gains up to `height` (B,) (r_em Eq. 38, 53)."""
+    """A `fraction` (B,) of pixels gains up to `height` (B,), whatever the signal below."""
     draw = uniform((2, *image.shape[1:]), generators, image)
     struck = draw[:, 0] < per_pixel(fraction)
     return image + struck * draw[:, 1] * per_pixel(height)

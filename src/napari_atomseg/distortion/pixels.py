@@ -73,7 +73,7 @@ def quantize(image: Tensor, levels: Tensor) -> Tensor:
 def missing_pixels(image: Tensor, kept: Tensor, generators: Sequence[Generator]) -> Tensor:
     """Pixels drawn at random are set to 0; `kept` (B,) is the probability of keeping one.
 
-    Missing pixels imitate low doses in Xu et al. 2023 (30 % of them lost).
+    Missing pixels imitate low doses in Chen et al. 2023 (30 % of them lost).
     """
     return image * (uniform(tuple(image.shape[1:]), generators, image) < per_pixel(kept))
 
@@ -183,7 +183,7 @@ class Quantization(Distortion):
 
 
 class MissingPixels(Distortion):
-    """Pixels that lost their signal (Xu et al. 2023).
+    """Pixels that lost their signal (Chen et al. 2023).
 
     Attributes
     ----------

@@ -1,5 +1,6 @@
 """What holds for every kind of distortion."""
 
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -11,6 +12,7 @@ from napari_atomseg import distortion
 
 KINDS = get_args(get_args(distortion.AnyDistortion)[0])
 VIEW = distortion.View(sampling=0.12, width=0.5, shape=(40, 48))
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "distortions.md"
 NAMES = [kind.model_fields["kind"].default for kind in KINDS]
 
 
@@ -34,6 +36,14 @@ def test_a_recipe_names_every_kind(kind):
         kind(nonsense=1.0)
     with pytest.raises(ValidationError):
         kind(probability=1.5)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+def test_the_documentation_has_every_kind_with_its_numbers(kind):
+    text = DOCUMENTATION.read_text(encoding="utf-8")
+    assert f"| `{kind.model_fields['kind'].default}` " in text
+    for name in set(kind.model_fields) - {"kind", "probability"}:
+        assert f"`{name}" in text
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
