@@ -43,6 +43,8 @@ class DistortionList(QWidget):
     """Distortions that follow each other, each with its numbers and a button that removes it."""
 
     changed = Signal(object)
+    whole_row = True
+    """Takes the room of its label too."""
 
     def __init__(self) -> None:
         super().__init__()

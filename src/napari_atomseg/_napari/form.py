@@ -185,11 +185,11 @@ class Form(QWidget):
             self._rows_of[name] = section.rows
             self.layout().addWidget(section)
         rows = self._rows_of[name]
-        if label:
+        if getattr(widget, "whole_row", False):
+            rows.addRow(widget.native)
+        else:
             rows.addRow(label, widget.native)
             rows.labelForField(widget.native).setToolTip(tooltip)
-        else:
-            rows.addRow(widget.native)
         widget.native.setToolTip(tooltip)
         widget.changed.connect(self._tell)
 
@@ -255,7 +255,7 @@ def _own_fields_first(settings: type) -> list[dataclasses.Field[Any]]:
 
 def _labels(rows: QFormLayout) -> list[QWidget]:
     items = (rows.itemAt(row, QFormLayout.ItemRole.LabelRole) for row in range(rows.rowCount()))
-    return [item.widget() for item in items if item is not None]
+    return [label for item in items if item is not None and (label := item.widget())]
 
 
 def form_rows() -> QFormLayout:

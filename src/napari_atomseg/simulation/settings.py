@@ -232,7 +232,7 @@ class SimulationSettings:
     )
 
     distortions: tuple[Any, ...] = argument(
-        (), "", "Further ones, applied last, in their order.", FURTHER
+        (), "Distortions", "Further ones, applied last, in their order.", FURTHER
     )
 
     def __post_init__(self) -> None:
