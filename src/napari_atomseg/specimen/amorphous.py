@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -25,17 +26,28 @@ CARBON_DENSITY = 2.0
 """g/cm³ of evaporated amorphous carbon (1.8 to 2.1: Robertson, Adv. Phys. 35, 317, 1986)."""
 CARBON_BOND = 1.44
 """Å between neighbours in amorphous carbon, from 1.42 (sp²) to 1.54 (sp³)."""
+CARBON_CLOSEST = 1.3
+"""Å, closer than which no two of its atoms come."""
 CELL = 40.0
 """Side of the periodic cells in Å."""
 
 
 @dataclass(frozen=True)
 class AmorphousCell:
-    """A periodic cube of amorphous matter: its side in Å, (N, 3) points in Å, atomic number."""
+    """A periodic cube of amorphous matter.
+
+    Attributes
+    ----------
+    side : of the cube in Å.
+    points : (N, 3) atoms in Å.
+    number : their atomic number.
+    distance : Å, closer than which no two atoms come.
+    """
 
     side: float
     points: Array
     number: int
+    distance: float
 
     @property
     def density(self) -> float:
@@ -43,11 +55,40 @@ class AmorphousCell:
         return len(self.points) / self.side**3
 
     def cut(self, rng: np.random.Generator, lower: Array, upper: Array) -> Structure:
-        """A box (y, x, z) cut from the repeated cell at a random place and turn, of no columns."""
+        """A box (y, x, z) of the matter, no two parts of it alike; its atoms are of no column.
+
+        Repeating the cell would give a large box the order of a crystal. Blocks as large as the
+        cell, each cut at a random place and turn, do not.
+        """
+        counts = np.maximum(np.ceil((upper - lower) / self.side), 1).astype(int)
+        edges = [np.linspace(a, b, n + 1) for a, b, n in zip(lower, upper, counts, strict=True)]
+        blocks = []
+        for index in np.ndindex(*counts):
+            first, last = (
+                np.array([axis[i + s] for axis, i in zip(edges, index, strict=True)])
+                for s in (0, 1)
+            )
+            blocks.append(self._block(rng, first, last))
+        points = _without_crowding(np.concatenate(blocks), edges, self.distance)
+        return _of_one_element(points, self.number)
+
+    def _block(self, rng: np.random.Generator, lower: Array, upper: Array) -> Array:
         turn = random_turn(rng)
         points = (self.points + rng.uniform(0.0, self.side, 3)) @ turn
-        points, _ = fill_box(self.side * turn, points, lower, upper)
-        return _of_one_element(points, self.number)
+        return fill_box(self.side * turn, points, lower, upper)[0]
+
+
+def _without_crowding(points: Array, edges: Sequence[Array], distance: float) -> Array:
+    """The points without those that crowd another one across a face between blocks."""
+    from scipy.spatial import cKDTree
+
+    near = np.zeros(len(points), dtype=bool)
+    for coordinate, axis in zip(points.T, edges, strict=True):
+        for face in axis[1:-1]:
+            near |= np.abs(coordinate - face) < distance
+    rim = np.flatnonzero(near)
+    pairs = cKDTree(points[rim]).query_pairs(distance, output_type="ndarray")
+    return np.delete(points, rim[pairs[:, 1]], axis=0)
 
 
 def number_density(number: int, density: float, distance: float) -> float:
@@ -74,7 +115,8 @@ def amorphous_cell(
     atoms : atoms of the cube, which sets its side.
     """
     side = float(np.cbrt(atoms / number_density(number, density, distance)))
-    return AmorphousCell(side, scatter(rng, np.full(3, side), atoms, distance), number)
+    points = scatter(rng, np.full(3, side), atoms, distance)
+    return AmorphousCell(side, points, number, distance)
 
 
 def scatter(rng: np.random.Generator, box: Array, count: int, distance: float) -> Array:
@@ -105,7 +147,8 @@ def _carbon(seed: int) -> AmorphousCell:
     rng = np.random.default_rng(seed)
     count = round(CELL**3 * number_density(6, CARBON_DENSITY, 1.0))
     start = scatter(rng, np.full(3, CELL), count, 1.1)
-    return AmorphousCell(CELL, relaxed_network(start, np.full(3, CELL), CARBON_BOND, 3), 6)
+    points = relaxed_network(start, np.full(3, CELL), CARBON_BOND, 3)
+    return AmorphousCell(CELL, points, 6, CARBON_CLOSEST)
 
 
 def amorphous_carbon(seed: int = 0) -> Atoms:

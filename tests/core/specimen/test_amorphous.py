@@ -107,9 +107,28 @@ def test_supports_cover_the_field_with_their_thickness():
     volume = np.prod(field.upper - field.lower) * 30.0
     assert len(support) * 12.011 / 0.602214 / volume == pytest.approx(2.0, rel=0.05)
     assert 0 <= support.z.min() < 1
-    assert 29 < support.z.max() < 30
+    assert 29 < support.z.max() <= 30
     quadrants = np.histogram2d(support.y, support.x, bins=2)[0]
     assert quadrants.min() > 0.9 * quadrants.mean()
+
+
+def test_large_supports_do_not_repeat():
+    # Twice as wide as the periodic cell that they are made of.
+    field = Field((160, 160), 0.5, margin=0)
+    support = amorphous_support(np.random.default_rng(1), field, 30.0)
+    image = np.histogram2d(support.y, support.x, bins=320, range=[(0, 80), (0, 80)])[0]
+    image -= image.mean()
+    power = np.abs(np.fft.rfft2(np.pad(image, ((0, 320), (0, 320))))) ** 2
+    correlation = np.fft.irfft2(power)
+    correlation /= correlation[0, 0]
+    shift = 0.25 * np.hypot(*np.meshgrid(*[np.fft.fftfreq(640, 1 / 640)] * 2))
+    assert correlation[(shift > 4.0) & (shift < 60.0)].max() < 0.06
+
+
+def test_atoms_of_a_support_keep_their_distance():
+    support = amorphous_support(np.random.default_rng(1), Field((100, 100), 0.5), 60.0)
+    points = np.stack([support.y, support.x, support.z], axis=1)
+    assert cKDTree(points).query(points, k=2)[0][:, 1].min() >= 1.3
 
 
 def test_a_support_without_thickness_is_refused():
