@@ -34,7 +34,6 @@ from napari_atomseg.distortion.scan import (
     LineMotion,
     ScanJitter,
     Shear,
-    line_shifts,
     shift_lines,
 )
 
@@ -71,7 +70,6 @@ __all__ = [
     "Zingers",
     "hot_pixels",
     "line_noise",
-    "line_shifts",
     "readout_noise",
     "scan_blur",
     "shift_lines",

@@ -21,8 +21,6 @@ from napari_atomseg.distortion.base import (
 )
 from napari_atomseg.ranges import uniform as one_uniform
 
-__all__ = ["HotPixels", "Readout", "hot_pixels", "normal", "readout_noise"]
-
 
 def readout_noise(image: Tensor, sigma: Tensor, generators: Sequence[Generator]) -> Tensor:
     """Thermal readout noise: a normal number a pixel of deviation `sigma` (B,) (r_em Eq. 34)."""

@@ -45,27 +45,6 @@ def autoregressive(noise: Tensor, phi: Tensor) -> Tensor:
     return series
 
 
-def line_shifts(
-    rows: int,
-    sigma: Tensor,
-    correlation: Tensor,
-    hum: Tensor,
-    generators: Sequence[Generator],
-) -> Tensor:
-    """(B, rows, 2) displacement (y, x) of each scan line, in pixels.
-
-    A first-order autoregressive series of deviation `sigma` and correlation `correlation` between
-    neighbouring lines (r_em Eq. 41-43), plus the normal numbers modulated by the mains frequency
-    of Lin et al. 2021: `hum` is (B, 2), amplitude in pixels and cycles a line.
-    """
-    noise = normal((rows, 4), generators, sigma)
-    phi = correlation[:, None].expand(-1, 2)
-    step = sigma[:, None] * torch.sqrt(1.0 - phi**2)
-    walk = autoregressive(step[:, None] * noise[..., :2], phi)
-    phase = torch.tensor([0.0, 1.0], device=sigma.device).expand(len(sigma), 2)
-    return walk + modulated(noise[..., 2:], hum[:, 0], hum[:, 1], phase)
-
-
 def modulated(noise: Tensor, amplitude: Tensor, frequency: Tensor, phase: Tensor) -> Tensor:
     """Displacements (B, rows, 2) = normal number × amplitude × sin(2π f t + φ) (Lin et al. 2021).
 

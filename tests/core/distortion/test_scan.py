@@ -55,16 +55,6 @@ def test_jitter_goes_along_x_or_y_or_both_by_the_odds():
     assert moved.all(axis=1).mean() == pytest.approx(0.5, abs=0.03)
 
 
-@pytest.mark.parametrize("phi", [0.0, 0.6])
-def test_line_shifts_have_the_deviation_and_correlation_asked_for(phi, generators):
-    shifts = distortion.line_shifts(
-        4096, torch.tensor([0.5]), torch.tensor([phi]), torch.zeros(1, 2), generators(1)
-    )[0, :, 1]
-    assert float(shifts.std()) == pytest.approx(0.5, rel=0.06)
-    neighbours = torch.corrcoef(torch.stack([shifts[1:], shifts[:-1]]))[0, 1]
-    assert float(neighbours) == pytest.approx(phi, abs=0.06)
-
-
 def test_mains_modulate_the_shifts(generators):
     rows, count = 64, 500
     noise = torch.stack([torch.randn(rows, 2, generator=g) for g in generators(count)])
