@@ -10,6 +10,7 @@ from napari_atomseg.specimen.columns import Columns, Scatterers
 from napari_atomseg.specimen.crystal_specimen import crystal_specimen
 from napari_atomseg.specimen.crystals import crystals, get_crystal
 from napari_atomseg.specimen.lattice import ColumnLattice, project
+from napari_atomseg.specimen.pool import PooledSpecimen
 from napari_atomseg.specimen.random_crystal import random_crystal
 from napari_atomseg.specimen.random_lattice import random_lattice, random_points
 from napari_atomseg.specimen.recipes_crystal import CrystalSpecimen
@@ -26,6 +27,7 @@ __all__ = [
     "CrystalSpecimen",
     "Field",
     "LowResolutionSpecimen",
+    "PooledSpecimen",
     "RandomSpecimen",
     "Scatterers",
     "Specimen",

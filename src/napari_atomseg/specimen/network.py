@@ -9,7 +9,7 @@ from napari_atomseg.specimen.columns import Array, Indices
 
 ANGLE = 1.7
 """Second neighbours over bonds at angles near 120° (√3 at 120°, 1.63 at the tetrahedron's)."""
-STEPS = 240
+STEPS = 100
 REBUILD = 20
 """Steps of relaxation, and between new lists of neighbours."""
 SMOOTHINGS = 40
@@ -133,7 +133,7 @@ def _relaxed_sheet(points: Array, pairs: Indices, side: float, bond: float) -> t
     links = np.concatenate([pairs, second])
     wanted = np.concatenate([np.full(len(pairs), bond), np.full(len(second), np.sqrt(3.0) * bond)])
     stiffness = np.concatenate([np.full(len(pairs), 0.3), np.full(len(second), 0.06)])
-    for _ in range(4 * STEPS):
+    for _ in range(10 * STEPS):
         offset = points[links[:, 0]] - points[links[:, 1]]
         offset -= side * np.rint(offset / side)
         length = np.maximum(np.linalg.norm(offset, axis=1), 1e-3)

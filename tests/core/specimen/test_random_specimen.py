@@ -47,7 +47,7 @@ def test_a_crystal_on_its_axis_stands_in_columns():
 
 
 @given(towards=st.floats(0.0, 360.0))
-@settings(deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_tilted_crystal_leans_by_thickness_times_tilt_toward_the_azimuth(towards):
     matter = crystal_on_axis(orient(get_crystal("Pt")), SLAB, 0.5, towards)
     lean = 40.0 * np.tan(np.deg2rad(0.5))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_atomseg.specimen.shapes import half_space, polyhedron, rod, wedge
@@ -16,6 +16,7 @@ def slab_points(rng, thickness, count=40_000):
 
 @pytest.mark.parametrize("side", ["top", "bottom", "both"])
 @given(angle=st.floats(5.0, 45.0), turn=st.floats(0.0, 360.0), seed=SEEDS)
+@settings(max_examples=20, deadline=None)
 def test_a_wedge_thins_out_by_its_angle(side, angle, turn, seed):
     thickness = 12.0
     points = slab_points(np.random.default_rng(seed), thickness)
@@ -39,6 +40,7 @@ def test_a_wedge_keeps_the_surface_that_is_not_inclined():
 
 
 @given(seed=SEEDS, corners=st.integers(3, 15), radius=st.floats(2.0, 20.0))
+@settings(max_examples=40, deadline=None)
 def test_a_rod_is_endless_and_no_wider_than_its_radius(seed, corners, radius):
     rng = np.random.default_rng(seed)
     shape = rod(rng, radius, corners)
@@ -53,6 +55,7 @@ def test_a_rod_is_endless_and_no_wider_than_its_radius(seed, corners, radius):
 
 
 @given(seed=SEEDS, corners=st.integers(4, 20), radius=st.floats(2.0, 20.0))
+@settings(max_examples=40, deadline=None)
 def test_a_polyhedron_lies_within_its_sphere(seed, corners, radius):
     rng = np.random.default_rng(seed)
     shape = polyhedron(rng, radius, corners)
@@ -65,6 +68,7 @@ def test_a_polyhedron_lies_within_its_sphere(seed, corners, radius):
 
 
 @given(seed=SEEDS)
+@settings(max_examples=30, deadline=None)
 def test_a_half_space_cuts_parallel_to_the_beam_through_its_point(seed):
     rng = np.random.default_rng(seed)
     shape = half_space(rng).at(np.array([7.0, -2.0, 5.0]))
