@@ -71,19 +71,28 @@ def shift_lines(image: Tensor, shifts: Tensor) -> Tensor:
     image : (B, H, W), periodic along the lines.
     shifts : (B, H, 2) displacement (y, x) of each line in pixels.
     """
-    height, width = image.shape[1:]
-    row = torch.arange(height, device=image.device) - shifts[..., 0]
-    base = row.floor()
-    moved = torch.zeros_like(image)
-    for offset, weight in zip((-1, 0, 1, 2), _keys(row - base), strict=True):
-        index = (base.long() + offset).clamp(0, height - 1)
-        lines = torch.stack([one[rows] for one, rows in zip(image, index, strict=True)])
-        moved += lines.mul_(weight[..., None])
+    width = image.shape[2]
+    moved = _shifted_across(image, shifts[..., 0]) if bool(shifts[..., 0].any()) else image
     k = torch.fft.rfftfreq(width, device=image.device)
     angle = (-2 * math.pi * k) * shifts[..., 1:]
     spectrum = filtered(torch.fft.rfft(moved), torch.cos(angle), torch.sin(angle))
     result: Tensor = torch.fft.irfft(spectrum, n=width)
     return result
+
+
+def _shifted_across(image: Tensor, shift: Tensor) -> Tensor:
+    """Lines between the lines of images (B, H, W), by Keys' cubic; the outermost are repeated."""
+    count, height, width = image.shape
+    row = torch.arange(height, device=image.device) - shift
+    base = row.floor()
+    first = height * torch.arange(count, device=image.device)[:, None]
+    lines = image.reshape(-1, width)
+    moved = torch.zeros_like(image)
+    for offset, weight in zip((-1, 0, 1, 2), _keys(row - base), strict=True):
+        index = (base.long() + offset).clamp(0, height - 1) + first
+        tap = lines.index_select(0, index.flatten()).view_as(image)
+        moved += tap.mul_(weight[..., None])
+    return moved
 
 
 def _keys(t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
