@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from napari_atomseg.specimen.columns import Array, Indices
+from napari_atomseg.specimen.defects import within
 from napari_atomseg.specimen.lattice import covering_cells, project_cell
 from napari_atomseg.specimen.structure import Structure
 from napari_atomseg.specimen.zone import (
@@ -112,12 +113,7 @@ def fill_cell(
     tilted = _turned(straight, turn, pivot)
     if not cell.layer:
         tilted = tilted.select((tilted.z >= 0) & (tilted.z < box.thickness))
-    tilted = tilted.select(
-        (tilted.y >= box.lower[0])
-        & (tilted.y <= box.upper[0])
-        & (tilted.x >= box.lower[1])
-        & (tilted.x <= box.upper[1])
-    )
+    tilted = within(tilted, box.lower, box.upper)
     lean = np.hypot(*np.tan(1e-3 * np.asarray(tilt))) * (0.0 if cell.layer else box.thickness)
     if lean > project_cell(cell).typical_spacing:
         return replace(tilted, column=np.full(len(tilted), -1))
@@ -179,9 +175,7 @@ def place_object(
     numbers = np.asarray(atoms.get_atomic_numbers(), dtype=np.int64)
     column = in_line(upright)
     structure = Structure(points[:, 0] + origin[0], points[:, 1] + origin[1], z, numbers, column)
-    inside = (structure.y >= box.lower[0]) & (structure.y <= box.upper[0])
-    inside &= (structure.x >= box.lower[1]) & (structure.x <= box.upper[1])
-    return _renumbered(structure.select(inside))
+    return _renumbered(within(structure, box.lower, box.upper))
 
 
 def in_line(points: Array) -> Indices:

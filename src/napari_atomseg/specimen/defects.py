@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from napari_atomseg.specimen.columns import Array, Columns
+from napari_atomseg.specimen.columns import Array, Columns, Scatterers
 from napari_atomseg.specimen.structure import GAMMA, Structure
 
 Matter = TypeVar("Matter", Columns, Structure)
+Points = TypeVar("Points", Columns, Structure, Scatterers)
 
 
 def moved(matter: Matter, shift: Array) -> Matter:
@@ -19,7 +19,7 @@ def moved(matter: Matter, shift: Array) -> Matter:
     return replace(matter, y=matter.y + shift[:, 0], x=matter.x + shift[:, 1])
 
 
-def within(matter: Matter, lower: Array, upper: Array) -> Matter:
+def within(matter: Points, lower: Array, upper: Array) -> Points:
     """Those with lower ≤ (y, x) ≤ upper (Å)."""
     keep = (matter.y >= lower[0]) & (matter.y <= upper[0])
     keep &= (matter.x >= lower[1]) & (matter.x <= upper[1])
@@ -80,16 +80,6 @@ def with_displaced_columns(matter: Matter, rms: float, rng: np.random.Generator)
     index = matter.column.copy()
     index[lone] = columns + np.arange(lone.sum())
     return moved(matter, shift[index])
-
-
-def without_overlaps(matter: Matter, distance: float) -> Matter:
-    """Without the second of any two columns or atoms closer than `distance` Å in projection."""
-    pairs = cKDTree(np.stack([matter.y, matter.x], axis=1)).query_pairs(
-        distance, output_type="ndarray"
-    )
-    keep = np.ones(len(matter), dtype=bool)
-    keep[pairs.max(axis=1)] = False
-    return matter.select(keep)
 
 
 def counted(columns: Columns, counts: Array) -> Columns:

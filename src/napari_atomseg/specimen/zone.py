@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 from napari_atomseg.specimen.columns import Array, Indices
 
@@ -155,14 +156,23 @@ def _transverse_vectors(
     raise ValueError(f"zone_axis={tuple(axis)} is too high; use indices up to about 5")
 
 
-def _group(plane: Array, vectors: Array) -> list[NDArray[np.int64]]:
+def _group(plane: Array, vectors: Array) -> list[Indices]:
     """Indices of atoms whose projections coincide, periodically."""
+    # Points near the cell's border, in units of it, may coincide with images beyond it.
+    reach = SAME_COLUMN * np.linalg.norm(np.linalg.inv(vectors), axis=0)
+    images, sources = [plane], [np.arange(len(plane))]
+    for step in product((-1, 0, 1), repeat=2):
+        shifted = plane + step
+        near = np.all((shifted >= -reach) & (shifted <= 1.0 + reach), axis=1)
+        if any(step):
+            images.append(shifted[near])
+            sources.append(np.flatnonzero(near))
+    tree, source = cKDTree(np.concatenate(images) @ vectors), np.concatenate(sources)
     free = np.ones(len(plane), dtype=bool)
     groups = []
-    for i in range(len(plane)):
+    for i, found in enumerate(tree.query_ball_point(plane @ vectors, SAME_COLUMN)):
         if free[i]:
-            offsets = (plane - plane[i] + 0.5) % 1.0 - 0.5
-            near = free & (np.linalg.norm(offsets @ vectors, axis=1) < SAME_COLUMN)
-            groups.append(np.flatnonzero(near))
-            free &= ~near
+            members = np.unique(source[found])
+            groups.append(members[free[members]])
+            free[members] = False
     return groups
