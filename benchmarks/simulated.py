@@ -28,12 +28,14 @@ from scipy import ndimage
 from skimage.feature import peak_local_max
 
 import napari_atomseg as atomseg
+from napari_atomseg.distortion import ScanJitter, Shot
 from napari_atomseg.imaging import Probe, peak_width
 from napari_atomseg.inference import estimate_spacing
 from napari_atomseg.localization import cramer_rao_bounds
 from napari_atomseg.localization.fits import fit_gaussians
-from napari_atomseg.simulation import Noise, Scene, SimulationRecipe, draw_scene, render
-from napari_atomseg.simulation.api import COLLECTED
+from napari_atomseg.simulation import Scene, SimulationRecipe, draw_scene, render
+from napari_atomseg.simulation.draw import draw_distortions
+from napari_atomseg.simulation.setup import COLLECTED
 
 LEVELS = (5, 10, 15, 20, 25)
 SEED = 770_001
@@ -75,23 +77,26 @@ def scene_test(number: int, turn: int, level: int, jitter: float) -> Test:
     recipe = SimulationRecipe()
     for attempt in range(100):
         scene = draw_scene(recipe, SEED, 100 * number + attempt, SHAPE)
-        quiet = replace(scene, noise=Noise())
-        ideal = render([quiet], SHAPE).ideal[0].numpy()
-        if len(scene.columns) and ideal.std() > 0.05:
+        scene = replace(scene, distortions=())
+        ideal = render([scene]).ideal[0].numpy()
+        if len(scene.labels) and ideal.std() > 0.05:
             break
-    noise = Noise(peak_counts=needed_counts(ideal, level), jitter=jitter)
-    loud = replace(scene, noise=noise)
-    batch = render([loud], SHAPE)
-    sigma = float(batch.sigma[0])
-    table = scene_columns(loud, ideal, sigma)
-    return Test("scene", level, batch.image[0].numpy(), ideal, sigma, table)
+    counts = needed_counts(ideal, level)
+    noise = [Shot(counts=(counts, counts))]
+    if jitter > 0:
+        noise.insert(0, ScanJitter(probability=1.0, sigma=(jitter, jitter), odds=(0, 0, 1)))
+    rng = np.random.default_rng((SEED, number))
+    loud = replace(scene, distortions=draw_distortions(noise, rng, scene.view, scene.optics))
+    batch = render([loud])
+    table = scene_columns(loud, ideal, counts)
+    return Test("scene", level, batch.image[0].numpy(), ideal, scene.sigma, table)
 
 
-def scene_columns(scene: Scene, ideal: Image, sigma: float) -> pd.DataFrame:
+def scene_columns(scene: Scene, ideal: Image, counts: float) -> pd.DataFrame:
     """The resolved columns of a scene, inside the image."""
     peak = scene.labels.weight / scene.scale
     y, x = scene.labels.y / scene.sampling, scene.labels.x / scene.sampling
-    return measured(y, x, peak, ideal, sigma, scene.noise.peak_counts)
+    return measured(y, x, peak, ideal, scene.sigma, counts)
 
 
 def crystal_test(number: int, turn: int, level: int, jitter: float) -> Test:

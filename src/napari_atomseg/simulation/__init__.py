@@ -1,21 +1,23 @@
 """Simulation: recipe → scene → batch of images with ground truth."""
 
-from napari_atomseg.simulation.api import Simulation, simulate
+from napari_atomseg.simulation.api import simulate
 from napari_atomseg.simulation.draw import draw_scene
-from napari_atomseg.simulation.recipe import SimulationRecipe
+from napari_atomseg.simulation.recipe import SimulationRecipe, load_recipe, recipes
 from napari_atomseg.simulation.render import Batch, render
-from napari_atomseg.simulation.scene import Background, Noise, Scene
-from napari_atomseg.simulation.truth import column_truth
+from napari_atomseg.simulation.result import Simulation, column_table
+from napari_atomseg.simulation.samples import sample
+from napari_atomseg.simulation.scene import Scene
 
 __all__ = [
-    "Background",
     "Batch",
-    "Noise",
     "Scene",
     "Simulation",
     "SimulationRecipe",
-    "column_truth",
+    "column_table",
     "draw_scene",
+    "load_recipe",
+    "recipes",
     "render",
+    "sample",
     "simulate",
 ]

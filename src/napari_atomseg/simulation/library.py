@@ -51,8 +51,8 @@ class Library:
     folder : of the library.
     header : how it was made, None for a public library.
     table : a row a sample: name, material, zone_axis ("u v w"), field_of_view (Å, along a row),
-        sampling (Å/px), energy (eV), dose, psnr and snr (dB), columns (their number), and what
-        else is known. What a library does not say is missing.
+        sampling (Å/px), energy (eV), dose (electrons in a pixel where the signal is 1), psnr and
+        snr (dB), columns (their number). What a library does not say is missing.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ def select_samples(
     material : part of its name, in any case.
     zone_axis : indices, as "1 1 0", "110" or "[1 -1 0]".
     field_of_view : bounds in Å along a row.
-    dose : bounds, electrons as in the table.
+    dose : bounds in electrons a pixel where the signal is 1.
     psnr : bounds in dB.
 
     Returns

@@ -58,6 +58,8 @@ MAPS_FOLDER = "elementMaps"
 """Folder of one map a species, which the public library has not."""
 
 _TABLE_COLUMNS = {"position": ["y", "x"], "position_radius": ["y", "x", "radius"]}
+_WORDS = ("elements", "composition")
+"""Columns of a table of columns that hold no numbers."""
 _LEVELS = "levels"
 """Key of `params` for the intensities that black and white stand for, by picture."""
 
@@ -136,7 +138,7 @@ def take_apart(simulation: Simulation, index: int) -> Parts:
         name: _lines(simulation.targets[name]) for name in TABLES if name in simulation.targets
     }
     texts["params"] = json.dumps(
-        dict(simulation.settings) | {"sampling": simulation.sampling},
+        {**simulation.settings, **simulation.facts, "sampling": simulation.sampling},
         default=_plain,
         ensure_ascii=False,
     )
@@ -175,7 +177,7 @@ def put_together(parts: Parts) -> LibrarySample:
 
 def index_row(simulation: Simulation, index: int, seed: int) -> dict[str, Any]:
     """The line of the index that finds a simulation."""
-    settings = simulation.settings
+    settings = {**simulation.settings, **simulation.facts}
     axis = settings.get("zone_axis")
     return {
         "name": sample_name(index),
@@ -186,7 +188,7 @@ def index_row(simulation: Simulation, index: int, seed: int) -> dict[str, Any]:
         "field_of_view": simulation.sampling * simulation.image.shape[1],
         "sampling": simulation.sampling,
         "energy": settings.get("energy"),
-        "dose": settings.get("dose"),
+        "dose": settings.get("counts"),
         "psnr": simulation.psnr,
         "snr": simulation.snr,
         "columns": len(simulation.columns),
@@ -246,16 +248,23 @@ def _columns(
     texts: Mapping[str, str], targets: Mapping[str, Any], sampling: float | None
 ) -> pd.DataFrame:
     if COLUMNS in texts:
-        return pd.read_csv(
-            io.StringIO(texts[COLUMNS]),
-            engine="python",  # parses numbers exactly in every version
-            keep_default_na=False,
-            na_values=[""],
-        )
+        return _parse_columns(texts[COLUMNS])
     table = targets.get("position_radius", targets.get("position"))
     table = pd.DataFrame({"y": [], "x": []}, dtype=float) if table is None else table.copy()
     if sampling is not None:
         table = table.assign(y_angstrom=table["y"] * sampling, x_angstrom=table["x"] * sampling)
+    return table
+
+
+def _parse_columns(text: str) -> pd.DataFrame:
+    table = pd.read_csv(
+        io.StringIO(text),
+        engine="python",  # parses numbers exactly in every version
+        keep_default_na=False,
+        na_values=[""],
+    )
+    if table.empty:  # nothing in it tells numbers from words
+        table = table.astype({name: float for name in table if name not in _WORDS})
     return table
 
 

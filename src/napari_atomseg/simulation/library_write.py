@@ -71,7 +71,7 @@ def write_library(
     count: int,
     *,
     seed: int = 0,
-    shape: tuple[int, int] = (256, 256),
+    shape: tuple[int, int] | None = None,
     layout: str = "folders",
     workers: int = 1,
     start: int = 0,
@@ -88,7 +88,7 @@ def write_library(
     out : folder of the library, new or empty, or to be continued.
     recipe : whatever `simulation.load_recipe` takes.
     seed : of the recipe; sample i is the same in every library of this recipe and seed.
-    shape : rows and columns of the images.
+    shape : rows and columns of the images; the recipe's own by default.
     layout : "folders" of TEM ImageNet v1.3 (8-bit pictures), or "zarr" (one store, exact).
     workers : processes at work at the same time.
     start : number of the first sample.
@@ -106,13 +106,13 @@ def write_library(
     Cancelled
         `cancel` was raised; likewise.
     """
-    folder = Path(out)
+    folder, drawn = Path(out), simulation.load_recipe(recipe)
     header = Header(
         version=metadata.version("napari-atomseg"),
         layout=_checked_layout(layout),
-        recipe=simulation.load_recipe(recipe).model_dump(mode="json"),
+        recipe=drawn.model_dump(mode="json"),
         seed=seed,
-        shape=_checked_shape(shape),
+        shape=_checked_shape(drawn.shape if shape is None else shape),
         start=_at_least("start", start, 0),
         count=_at_least("count", count, 1),
     )
@@ -145,6 +145,8 @@ def _begin(folder: Path, header: Header) -> None:
         except ValidationError as error:
             raise LibraryError(f"{present}: not the header of a library") from error
         _require_same(folder, known, header)
+        for left in folder.rglob("*.partial"):  # of a process that was killed
+            left.unlink()
     elif folder.exists() and any(folder.iterdir()):
         raise ValueError(f"out={str(folder)!r} holds other files: choose a new or empty folder")
     (folder / SUMS).unlink(missing_ok=True)
@@ -282,6 +284,6 @@ def _checked_layout(layout: str) -> Layout:
 
 
 def _checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
-    if len(shape) != 2 or not all(8 <= n <= 4096 for n in shape):
-        raise ValueError(f"shape={shape!r} must be two numbers of pixels from 8 to 4096")
+    if len(shape) != 2 or not all(16 <= n <= 4096 for n in shape):
+        raise ValueError(f"shape={shape!r} must be two numbers of pixels from 16 to 4096")
     return int(shape[0]), int(shape[1])

@@ -2,101 +2,201 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+import numpy as np
+import yaml
+from pydantic import Field as Option
+from pydantic import ValidationError, model_validator
 
-from napari_atomseg.specimen import crystals
+from napari_atomseg.distortion import (
+    AnyDistortion,
+    HotPixels,
+    LineFrequency,
+    LineNoise,
+    Readout,
+    ScanBlur,
+    ScanJitter,
+    Shot,
+)
+from napari_atomseg.imaging import AnyImaging, ContrastRecipe, LinearImaging
+from napari_atomseg.ranges import Part, PositiveRange, log_uniform
+from napari_atomseg.simulation.background import BackgroundRecipe
+from napari_atomseg.specimen import Field, Specimen
+from napari_atomseg.specimen.kinds import AnySpecimen
+from napari_atomseg.specimen.recipes_columns import ColumnsSpecimen
+
+TargetName = Literal[
+    "circular_mask",
+    "small_circular_mask",
+    "gaussian_mask",
+    "no_noise",
+    "no_background_no_noise",
+    "no_noise_no_background_superresolution",
+    "no_noise_upinterpolation_2x",
+    "no_noise_no_background_upinterpolation_2x",
+]
+SHIPPED = Path(__file__).parent / "recipes"
 
 
-def _ordered(value: tuple[float, float]) -> tuple[float, float]:
-    if value[0] > value[1]:
-        raise ValueError(f"range {value} must run from low to high")
-    return value
-
-
-def _known(value: tuple[str, ...]) -> tuple[str, ...]:
-    unknown = sorted(set(value) - set(crystals()))
-    if unknown:
-        raise ValueError(f"unknown crystals {unknown}; choose from {', '.join(crystals())}")
-    return value
-
-
-Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SpecimenRecipe(_Part):
-    """Which columns stand under the beam.
-
-    Spacings are distances between the closest columns. Probabilities are a scene's; fractions are
-    of its columns; displacements and strains are relative to the spacing.
+class FieldRecipe(Part):
+    """Size of a pixel: `sampling` in Å, its logarithm drawn evenly, or one of `fields_of_view`, the
+    width of the image in Å, where any are given.
     """
 
-    crystals: Annotated[tuple[str, ...], AfterValidator(_known)] = tuple(crystals())
-    highest_index: int = 2
-    crystal_probability: float = 0.35
-    disorder_probability: float = 0.05
-    empty_probability: float = 0.04
-    contrast: float = 8.0
-    spacing_px: Range = (5.0, 34.0)
-    sharpness: Range = (0.13, 0.42)
-    second_grain_probability: float = 0.2
-    edge_probability: float = 0.4
-    wedge_width: Range = (0.5, 20.0)
-    undulation: Range = (0.0, 0.5)
-    defect_probability: float = 0.3
-    vacancies: Range = (0.0, 0.06)
-    dopants: Range = (0.0, 0.03)
-    displacement: Range = (0.0, 0.05)
-    strain: Range = (0.0, 0.04)
-    unevenness: Range = (0.0, 0.15)
+    sampling: PositiveRange = (0.04, 0.5)
+    fields_of_view: tuple[Annotated[float, Option(gt=0)], ...] = ()
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, int]) -> float:
+        """Å a pixel for an image of `shape`."""
+        if self.fields_of_view:
+            return self.fields_of_view[rng.integers(len(self.fields_of_view))] / shape[1]
+        return log_uniform(rng, self.sampling)
 
 
-class ImagingRecipe(_Part):
-    """The probe: energies in eV; aberrations as phases (rad) at the aperture's edge; sizes relative
-    to λ/α. The semi-angle follows from the wanted sharpness. Backgrounds in units of the peak.
+class MixedSpecimen(Part):
+    """One of several specimens, chosen with the given weights (evenly where there are none)."""
+
+    kind: Literal["mixture"] = "mixture"
+    parts: Annotated[tuple[AnySpecimen, ...], Option(min_length=1)]
+    weights: tuple[Annotated[float, Option(ge=0)], ...] = ()
+
+    @model_validator(mode="after")
+    def _one_weight_a_part(self) -> MixedSpecimen:
+        if self.weights and (len(self.weights) != len(self.parts) or not sum(self.weights) > 0):
+            raise ValueError(f"weights {self.weights} must be {len(self.parts)}, not all zero")
+        return self
+
+    def draw(self, rng: np.random.Generator, field: Field) -> Specimen:
+        """A specimen of the part that chance chose."""
+        weights = np.array(self.weights or np.ones(len(self.parts)))
+        return self.parts[rng.choice(len(self.parts), p=weights / weights.sum())].draw(rng, field)
+
+
+class TargetsRecipe(Part):
+    """Which ground truth is rendered, and how wide its discs and spots are.
+
+    The radius of `circular_mask` is half the width of a lone peak, limited so that no discs touch,
+    or that of the aperture and the source (Lin et al. 2021, Table 2). The spots of `gaussian_mask`
+    have `spot_fwhm` Å, or a fixed share of the peak's width where that is None.
     """
 
-    energies: tuple[float, ...] = (60e3, 80e3, 100e3, 200e3, 300e3)
-    defocus_phase: Range = (-2.5, 2.5)
-    spherical_phase: Range = (-2.0, 2.0)
-    source: Range = (0.1, 0.9)
-    tail: Range = (0.0, 0.3)
-    constant: Range = (0.0, 1.5)
-    ramp: Range = (-0.6, 0.6)
-    matrix: Range = (0.0, 1.0)
-    slow: Range = (0.0, 0.6)
-    speckle: Range = (0.0, 0.16)
-    speckle_probability: float = 0.35
+    names: tuple[TargetName, ...] = (
+        "circular_mask",
+        "small_circular_mask",
+        "gaussian_mask",
+        "no_noise",
+        "no_background_no_noise",
+        "no_noise_no_background_superresolution",
+        "no_noise_upinterpolation_2x",
+        "no_noise_no_background_upinterpolation_2x",
+    )
+    radius: Literal["peak", "aperture"] = "peak"
+    spot_fwhm: Annotated[float, Option(gt=0)] | None = None
 
 
-class DistortionRecipe(_Part):
-    """Noise: electrons in the brightest lone column; jitter relative to the probe's sigma; the
-    rest in units of the peak.
+class SimulationRecipe(Part):
+    """Everything a training or test image is drawn from; sample i of a seed is always the same.
+
+    The parts follow the image: specimen, imaging, contrast and background, then the distortions in
+    the order in which they are listed.
     """
 
-    electrons_per_column: Range = (60.0, 3e5)
-    noise_free_probability: float = 0.03
-    jitter: Range = (0.0, 0.35)
-    jitter_correlation: Range = (0.0, 0.7)
-    hum: Range = (0.0, 0.25)
-    decay: Range = (0.0, 0.5)
-    decay_probability: float = 0.2
-    line_noise: Range = (0.0, 0.06)
-    line_noise_probability: float = 0.25
-    readout: Range = (0.0, 0.15)
-    readout_probability: float = 0.3
-    hot_fraction: Range = (0.0, 0.002)
-    hot_probability: float = 0.08
+    name: str = "columns"
+    description: str = ""
+    modality: Literal["STEM", "TEM", "SEM"] = "STEM"
+    shape: tuple[Annotated[int, Option(ge=16)], Annotated[int, Option(ge=16)]] = (256, 256)
+    field: FieldRecipe = FieldRecipe()
+    specimen: Annotated[AnySpecimen | MixedSpecimen, Option(discriminator="kind")] = (
+        ColumnsSpecimen()
+    )
+    imaging: AnyImaging = LinearImaging()
+    background: BackgroundRecipe | None = BackgroundRecipe()
+    contrast: ContrastRecipe | None = None
+    distortions: tuple[AnyDistortion, ...] = (
+        ScanJitter(probability=0.7, sigma=(0.0, 0.35), unit="width", odds=(0.0, 0.0, 1.0)),
+        LineFrequency(probability=0.3, amplitude=(0.0, 0.25), unit="width"),
+        Shot(probability=0.97, electrons_per_column=(60.0, 3e5), spread="log-uniform"),
+        ScanBlur(probability=0.2),
+        LineNoise(probability=0.25),
+        Readout(probability=0.3, sigma=(0.0, 0.15)),
+        HotPixels(probability=0.08),
+    )
+    targets: TargetsRecipe = TargetsRecipe()
 
 
-class SimulationRecipe(_Part):
-    """Everything a training or test image is drawn from; sample i of a seed is always the same."""
+def recipes() -> list[str]:
+    """Names of the recipes that are shipped."""
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
-    specimen: SpecimenRecipe = SpecimenRecipe()
-    imaging: ImagingRecipe = ImagingRecipe()
-    distortion: DistortionRecipe = DistortionRecipe()
+
+def load_recipe(recipe: str | Path | dict[str, Any] | SimulationRecipe) -> SimulationRecipe:
+    """A recipe by its shipped name, from a YAML file, from a dictionary, or as it is.
+
+    A file or dictionary may say ``extends: NAME`` (or the path of another file) and give only what
+    differs: what it says inside a part replaces that value of the part; a part of another `kind`
+    and a list are replaced whole.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        A name is unknown or a value out of range; the message says which.
+    """
+    if isinstance(recipe, SimulationRecipe):
+        return recipe
+    where = "recipe" if isinstance(recipe, dict) else str(recipe)
+    try:
+        return SimulationRecipe.model_validate(_extended(recipe, ()))
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise ValueError(f"{where}: {faults}") from error
+
+
+def _extended(recipe: str | Path | dict[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(recipe, dict):
+        if str(recipe) in seen:
+            raise ValueError(f"recipe {recipe} extends itself")
+        seen = (*seen, str(recipe))
+        recipe = _read(recipe)
+    if "extends" not in recipe:
+        return recipe
+    base = _extended(recipe["extends"], seen)
+    return _merged(base, {k: v for k, v in recipe.items() if k != "extends"})
+
+
+def _read(recipe: str | Path) -> dict[str, Any]:
+    path = Path(recipe)
+    if path.suffix not in (".yaml", ".yml"):
+        if str(recipe) not in recipes():
+            raise ValueError(
+                f"recipe={str(recipe)!r} is not known; choose one of {', '.join(recipes())} or "
+                "give the path of a .yaml file"
+            )
+        path = SHIPPED / f"{recipe}.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a YAML file: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a mapping of a recipe's parts")
+    return content
+
+
+def _merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in change.items():
+        old = result.get(key)
+        if (
+            isinstance(old, dict)
+            and isinstance(value, dict)
+            and value.get("kind", old.get("kind")) == old.get("kind")
+        ):
+            value = _merged(old, value)
+        result[key] = value
+    return result

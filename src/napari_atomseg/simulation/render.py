@@ -1,6 +1,7 @@
 """Scenes to images and ground truth, a batch at a time, on any device.
 
-A render is deterministic in the scene: random numbers come from the scene's own seed.
+A render is deterministic in the scene: random numbers come from the scene's own seed. On a CPU each
+scene is rendered alone, so that not even the last bit depends on its companions.
 """
 
 from __future__ import annotations
@@ -12,24 +13,22 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from napari_atomseg import distortion, imaging
-from napari_atomseg.distortion.detector import normal
+from napari_atomseg import imaging
+from napari_atomseg.simulation.background import background_image
 from napari_atomseg.simulation.scene import Scene
-from napari_atomseg.specimen.neighbours import nearest_distances
+from napari_atomseg.simulation.targets import label_targets, mask_radius, upsampled
 
-MARGIN = 24
-"""Pixels rendered beyond each border, so that neither the periodic image nor scan jitter shows."""
-GROUP = 4
-"""Scenes rendered in one go."""
-SHARPER = 0.5
-"""Width of the super-resolved column relative to the probe's."""
-MAP_WIDTH = 0.45
-"""Width of the Gaussian map's spots relative to the probe's; never below one pixel."""
+SHARP = "no_noise_no_background_superresolution"
+GROUP = 32
+"""Scenes rendered in one go on a graphics card."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images and targets, each (B, H, W) float32, in units of the brightest column's peak."""
+    """Images and targets, each (B, H, W) float32; `sigma` and `radius` (B,) in pixels.
+
+    Targets called `..._upinterpolation_2x` are (B, 2H, 2W).
+    """
 
     image: Tensor
     ideal: Tensor
@@ -38,165 +37,156 @@ class Batch:
     radius: Tensor
 
 
-def render(scenes: Sequence[Scene], shape: tuple[int, int], device: str = "cpu") -> Batch:
-    """Render scenes of one shape.
+def render(
+    scenes: Sequence[Scene], device: str = "cpu", clean: Sequence[Tensor] | None = None
+) -> Batch:
+    """Render scenes of one shape and one choice of targets.
 
     Parameters
     ----------
-    scenes : B scenes.
-    shape : (H, W) in pixels.
+    scenes : B scenes drawn from one recipe.
+    clean : images of the specimens alone, each (H, W) of the canvas, from a slower and more exact
+        method; by default the scenes' own optics form them.
 
     Returns
     -------
-    Batch with the distorted image, the ideal one and the targets `no_noise`,
-    `no_background_no_noise`, `no_noise_no_background_superresolution`, `gaussian_mask` and
-    `circular_mask`; `sigma` and `radius` (B,) in pixels.
+    Batch with the distorted image, the ideal one and the targets that the scenes name.
     """
-    # Scenes of alike size go together: each group is padded to its own largest number of columns.
-    order = np.argsort([len(scene.columns) for scene in scenes], kind="stable")
-    groups = [order[i : i + GROUP] for i in range(0, len(order), GROUP)]
-    parts = [_render_group([scenes[i] for i in group], shape, device) for group in groups]
-    back = torch.from_numpy(np.argsort(order)).to(device)
+    size = 1 if torch.device(device).type == "cpu" else GROUP
+    parts = []
+    for first in range(0, len(scenes), size):
+        group = scenes[first : first + size]
+        given = None if clean is None else torch.stack(list(clean[first : first + size]))
+        parts.append(_render_group(group, device, given))
+    if len(parts) == 1:
+        return parts[0]
     return Batch(
-        torch.cat([part.image for part in parts])[back],
-        torch.cat([part.ideal for part in parts])[back],
-        {
-            name: torch.cat([part.targets[name] for part in parts])[back]
-            for name in parts[0].targets
-        },
-        torch.cat([part.sigma for part in parts])[back],
-        torch.cat([part.radius for part in parts])[back],
+        torch.cat([part.image for part in parts]),
+        torch.cat([part.ideal for part in parts]),
+        {name: torch.cat([part.targets[name] for part in parts]) for name in parts[0].targets},
+        torch.cat([part.sigma for part in parts]),
+        torch.cat([part.radius for part in parts]),
     )
 
 
-def _render_group(scenes: Sequence[Scene], shape: tuple[int, int], device: str) -> Batch:
-    canvas = (shape[0] + 2 * MARGIN, shape[1] + 2 * MARGIN)
-    sampling = _vector([s.sampling for s in scenes], device)
-    sigma = _vector([imaging.peak_width(s.probe) / s.sampling for s in scenes], device)
-    radius = _vector([mask_radius(s) for s in scenes], device)
-    generators = [_generator(s.seed) for s in scenes]
-
-    y, x, weight = _columns(scenes, "columns", device)
-    transfer = imaging.otf([s.probe for s in scenes], [s.sampling for s in scenes], canvas, device)
-    clean = imaging.linear_image(y, x, weight, transfer, canvas)
-    sharp = imaging.gaussians(
-        y,
-        x,
-        weight / (2 * torch.pi * (SHARPER * sigma[:, None]) ** 2),
-        (SHARPER * sigma[:, None]).expand_as(y),
-        canvas,
-    )
-    label_y, label_x, label_weight = _columns(scenes, "labels", device)
-    visible = (label_weight > 0).float()
-    width = (MAP_WIDTH * sigma).clamp_min(1.0)[:, None].expand_as(label_y)
-    gaussian_mask = imaging.gaussians(label_y, label_x, visible, width, canvas).clamp_max(1.0)
-    circular_mask = imaging.circular_masks(label_y, label_x, visible, radius, canvas)
-
-    clean = clean.clamp_min(0.0)
-    ideal = clean + _background(scenes, transfer, sampling, canvas, generators)
-    image = _distort(scenes, ideal, sampling, generators)
-    targets = {
-        "no_noise": ideal,
-        "no_background_no_noise": clean,
-        "no_noise_no_background_superresolution": sharp,
-        "gaussian_mask": gaussian_mask,
-        "circular_mask": circular_mask,
-    }
-    inner = (slice(None), slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
+def _render_group(scenes: Sequence[Scene], device: str, clean: Tensor | None) -> Batch:
+    generators = [_generator(scene.seed, device) for scene in scenes]
+    clean = _formed(scenes, device) if clean is None else clean.to(device)
+    clean = torch.stack([_scaled(image, s) for image, s in zip(clean, scenes, strict=True)])
+    clean, ideal = _levelled(clean, scenes, generators)
+    masks = label_targets(scenes, device)
+    sharp = {name: masks.pop(name) for name in (SHARP,) if name in masks}
+    truth = {"ideal": ideal, "clean": clean, **sharp}
+    image, truth, masks = _distorted(ideal, truth, masks, scenes, generators)
+    ideal, clean = truth.pop("ideal"), truth.pop("clean")
+    wanted, margin = scenes[0].targets.names, scenes[0].view.margin
+    inner = (slice(None), slice(margin, -margin or None), slice(margin, -margin or None))
+    targets = {name: target[inner].contiguous() for name, target in {**truth, **masks}.items()}
+    for name, source in (("no_noise", ideal), ("no_background_no_noise", clean)):
+        if name in wanted:
+            targets[name] = source[inner].contiguous()
+    for name, source in (
+        ("no_noise_upinterpolation_2x", ideal),
+        ("no_noise_no_background_upinterpolation_2x", clean),
+    ):
+        if name in wanted:
+            targets[name] = upsampled(source, margin)
     return Batch(
         image[inner].contiguous(),
         ideal[inner].contiguous(),
-        {name: target[inner].contiguous() for name, target in targets.items()},
-        sigma,
-        radius,
+        targets,
+        torch.tensor([s.sigma for s in scenes], device=device),
+        torch.tensor([mask_radius(s) for s in scenes], device=device),
     )
 
 
-def mask_radius(scene: Scene) -> float:
-    """Radius in pixels of the circular mask: half the probe's FWHM, discs never touching."""
-    radius = 0.5 * imaging.probe.FWHM_PER_SIGMA * imaging.peak_width(scene.probe)
-    if len(scene.labels) > 1:
-        points = np.stack([scene.labels.y, scene.labels.x], axis=1)
-        radius = min(radius, 0.45 * float(nearest_distances(points).min()))
-    return max(float(radius) / scene.sampling, 1.0)
-
-
-def _vector(values: Sequence[float], device: str) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=device)
-
-
-def _generator(seed: tuple[int, int]) -> Generator:
+def _generator(seed: tuple[int, int], device: str) -> Generator:
     state = np.random.SeedSequence((*seed, 1)).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+    return Generator(device).manual_seed(int(state >> np.uint64(1)))
 
 
-def _columns(scenes: Sequence[Scene], which: str, device: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Positions on the canvas in pixels and intensities, padded to one length with zero weight."""
-    sets = [getattr(scene, which) for scene in scenes]
-    packed = np.zeros((3, len(scenes), max(1, *(len(c) for c in sets))))
-    for i, (columns, scene) in enumerate(zip(sets, scenes, strict=True)):
-        sigma = imaging.peak_width(scene.probe) / scene.sampling
-        packed[0, i, : len(columns)] = columns.y / scene.sampling + MARGIN
-        packed[1, i, : len(columns)] = columns.x / scene.sampling + MARGIN
-        packed[2, i, : len(columns)] = columns.weight / scene.scale * 2 * np.pi * sigma**2
-    y, x, weight = torch.from_numpy(packed.astype(np.float32)).to(device)
-    return y, x, weight
-
-
-def _background(
-    scenes: Sequence[Scene],
-    transfer: Tensor,
-    sampling: Tensor,
-    canvas: tuple[int, int],
-    generators: Sequence[Generator],
-) -> Tensor:
-    device = str(sampling.device)
-    matrix, waves = [], _pad([s.background.waves for s in scenes], device)
-    for scene in scenes:
-        rows, cols = (np.arange(-MARGIN, n - MARGIN, dtype=np.float64) for n in canvas)
-        thickness = scene.thickness(rows[:, None] * scene.sampling, cols[None] * scene.sampling)
-        ramp = (
-            scene.background.ramp[0] * np.linspace(0, 1, canvas[0])[:, None]
-            + scene.background.ramp[1] * np.linspace(0, 1, canvas[1])[None]
+def _formed(scenes: Sequence[Scene], device: str) -> Tensor:
+    """Images of the specimens alone: painted ones, and those that the optics form."""
+    image = torch.empty((len(scenes), *scenes[0].view.canvas), device=device)
+    atomic = []
+    for i, scene in enumerate(scenes):
+        if scene.specimen.picture is None:
+            atomic.append(i)
+        else:
+            image[i] = torch.from_numpy(scene.specimen.picture)
+    if atomic:
+        image[atomic] = imaging.form_image(
+            [scenes[i].optics for i in atomic],
+            [scenes[i].specimen.scatterers for i in atomic],
+            [scenes[i].view for i in atomic],
+            device,
         )
-        matrix.append(scene.background.matrix * thickness + ramp + scene.background.constant)
-    slow = torch.from_numpy(np.stack(matrix).astype(np.float32)).to(device)
-    slow = torch.fft.irfft2(torch.fft.rfft2(slow) * transfer, s=canvas)
-    slow = slow + imaging.sum_of_waves(waves, sampling, canvas, origin=-MARGIN)
-    blobs = _pad([s.background.blobs for s in scenes], device)
-    y, x, height, width = blobs.unbind(-1)
-    pixel = sampling[:, None]
-    width = torch.where(height == 0, torch.ones_like(width), width / pixel)
-    slow = slow + imaging.gaussians(y / pixel + MARGIN, x / pixel + MARGIN, height, width, canvas)
-    film = normal(canvas, generators, slow)
-    film = torch.fft.irfft2(torch.fft.rfft2(film) * transfer, s=canvas)
-    film = film / film.std(dim=(1, 2), keepdim=True)
-    speckle = _vector([s.background.speckle for s in scenes], device)[:, None, None]
-    background: Tensor = slow + speckle * (film + 2.0)
-    return background.clamp_min(0.0)
+    return image.clamp_min_(0.0)
 
 
-def _pad(rows: Sequence[np.ndarray], device: str) -> Tensor:
-    packed = np.zeros((len(rows), max(1, *(len(r) for r in rows)), 4), dtype=np.float32)
-    for i, row in enumerate(rows):
-        packed[i, : len(row)] = row
-    return torch.from_numpy(packed).to(device)
+def _scaled(image: Tensor, scene: Scene) -> Tensor:
+    """The image in units of what the scene shows as 1."""
+    scale = float(image.max()) if scene.scale is None else scene.scale
+    return image / scale if scale > 0 else image
 
 
-def _distort(
-    scenes: Sequence[Scene], ideal: Tensor, sampling: Tensor, generators: Sequence[Generator]
-) -> Tensor:
-    def each(name: str) -> Tensor:
-        return _vector([getattr(s.noise, name) for s in scenes], str(ideal.device))
+def _levelled(
+    clean: Tensor, scenes: Sequence[Scene], generators: Sequence[Generator]
+) -> tuple[Tensor, Tensor]:
+    """The structures' images, and the same with all that lies under them."""
+    ideal = clean
+    contrasts = [scene.contrast for scene in scenes if scene.contrast is not None]
+    if contrasts:
+        clean = imaging.structure_contrast(clean, contrasts)
+        ideal = clean + imaging.contrast_background(clean, contrasts)
+    under = [
+        background_image(s.background, s.specimen, s.view, s.optics.width, generator)
+        for s, generator in zip(scenes, generators, strict=True)
+        if s.background is not None
+    ]
+    if under:
+        ideal = ideal + torch.stack(under)
+    if contrasts:
+        scale, offset = (number[:, None, None] for number in imaging.level(ideal, contrasts))
+        clean, ideal = clean * scale, ideal * scale + offset
+    return clean, ideal
 
-    hum = torch.tensor([s.noise.hum for s in scenes], dtype=torch.float32, device=ideal.device)
-    hum = hum / torch.stack([sampling, torch.ones_like(sampling)], dim=1)
-    shifts = distortion.line_shifts(
-        ideal.shape[1], each("jitter") / sampling, each("jitter_correlation"), hum, generators
-    )
-    image = distortion.shift_lines(ideal, shifts)
-    image = distortion.shot_noise(image, each("peak_counts"), generators)
-    image = distortion.scan_blur(image, each("decay"))
-    image = distortion.line_noise(image, each("line_offset"), each("line_gain"), generators)
-    image = distortion.readout_noise(image, each("readout"), generators)
-    return distortion.hot_pixels(image, each("hot_fraction"), each("hot_height"), generators)
+
+def _distorted(
+    image: Tensor,
+    truth: dict[str, Tensor],
+    masks: dict[str, Tensor],
+    scenes: Sequence[Scene],
+    generators: Sequence[Generator],
+) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    """The image with the scenes' distortions; true images and masks with those that they share.
+
+    Scenes of one recipe list the same distortions in the same order, each its own selection.
+    """
+    stack, labels = torch.stack([image, *truth.values()], dim=1), None
+    if masks:
+        labels = torch.stack(list(masks.values()), dim=1)
+    listed = {d.place: d.distortion for scene in scenes for d in scene.distortions}
+    for place, distortion in sorted(listed.items()):
+        drawn = {
+            i: d.values for i, s in enumerate(scenes) for d in s.distortions if d.place == place
+        }
+        rows = list(drawn)
+        values = {
+            name: torch.from_numpy(
+                np.stack([np.asarray(v[name], dtype=np.float32) for v in drawn.values()])
+            ).to(stack.device)
+            for name in drawn[rows[0]]
+        }
+        some = [generators[i] for i in rows]
+        if not distortion.shared:
+            stack[rows, 0] = distortion.apply(stack[rows, 0], values, some)
+            continue
+        stack[rows] = distortion.apply(stack[rows], values, some)
+        if labels is not None:
+            labels[rows] = distortion.apply_labels(labels[rows], values)
+    image, *changed = stack.unbind(1)
+    truth = dict(zip(truth, changed, strict=True))
+    if labels is not None:
+        masks = dict(zip(masks, labels.unbind(1), strict=True))
+    return image, truth, masks

@@ -3,55 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_atomseg.imaging import Probe
-from napari_atomseg.specimen import Columns, Thickness
-
-Array = NDArray[np.float64]
-
-
-def _no_waves() -> Array:
-    return np.zeros((0, 4))
+from napari_atomseg.distortion import Distortion
+from napari_atomseg.imaging import Contrast, Optics
+from napari_atomseg.simulation.background import Background
+from napari_atomseg.simulation.recipe import TargetsRecipe
+from napari_atomseg.specimen import Columns, Field, Specimen
+from napari_atomseg.specimen.columns import Array
 
 
 @dataclass(frozen=True)
-class Background:
-    """What lies under the columns, in units of the brightest column's peak.
+class Drawn:
+    """A distortion that happens, its place among all of the recipe, and its numbers."""
 
-    `matrix` follows the thickness (the signal between the columns of a thick crystal); `speckle`
-    is the contrast of an amorphous film at the resolution of the probe; `waves` and `blobs`
-    (rows y, x, height, sigma in Å) are slow, `ramp` is (dy, dx) across the field.
-    """
-
-    constant: float = 0.0
-    ramp: tuple[float, float] = (0.0, 0.0)
-    matrix: float = 0.0
-    speckle: float = 0.0
-    waves: Array = field(default_factory=_no_waves)
-    blobs: Array = field(default_factory=_no_waves)
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Distortions. Lengths are in Å, intensities in units of the brightest column's peak.
-
-    `peak_counts` are the electrons in the brightest pixel of a lone brightest column (infinite:
-    no shot noise); `hum` is amplitude (Å) and cycles a line; `decay` the bleeding between pixels.
-    """
-
-    peak_counts: float = np.inf
-    jitter: float = 0.0
-    jitter_correlation: float = 0.0
-    hum: tuple[float, float] = (0.0, 0.0)
-    decay: float = 0.0
-    line_offset: float = 0.0
-    line_gain: float = 0.0
-    readout: float = 0.0
-    hot_fraction: float = 0.0
-    hot_height: float = 0.0
+    place: int
+    distortion: Distortion
+    values: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -60,18 +31,51 @@ class Scene:
 
     Attributes
     ----------
-    columns : all columns that scatter, in Å from the centre of the image's first pixel.
-    labels : the columns that can be told apart (`resolve_columns`).
-    sampling : Å a pixel.
-    scale : weight of a column whose peak has intensity 1.
+    view : the field of view.
+    labels : the columns that can be told apart (`resolve_columns`), weighted by their intensity.
+    scale : intensity of a peak that the image shows as 1; None for the brightest pixel's.
+    contrast : what is done to the ideal image (`napari_atomseg.imaging.Contrast`), or None.
+    distortions : those that happen, in their order.
+    seed : of the noise.
+    settings : the arguments that repeat the scene.
     """
 
-    columns: Columns
+    view: Field
+    specimen: Specimen
     labels: Columns
-    sampling: float
-    probe: Probe
-    thickness: Thickness
-    background: Background
-    noise: Noise
-    scale: float
+    optics: Optics
+    scale: float | None
+    background: Background | None
+    contrast: Contrast | None
+    distortions: tuple[Drawn, ...]
+    targets: TargetsRecipe
     seed: tuple[int, int]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def sampling(self) -> float:
+        """Å a pixel."""
+        return self.view.sampling
+
+    @property
+    def sigma(self) -> float:
+        """Width of a lone peak, in pixels."""
+        return self.optics.width / self.view.sampling
+
+    @property
+    def peak(self) -> float:
+        """Weight of a label whose peak is 1."""
+        return 1.0 if self.scale is None else self.scale
+
+    def placed(self) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """(N,) rows and columns of the labels in pixels, and which of them the image shows, after
+        distortions that befall the truth too.
+        """
+        y, x = self.labels.y / self.sampling, self.labels.x / self.sampling
+        seen = np.ones(len(y), dtype=bool)
+        for drawn in self.distortions:
+            y, x = drawn.distortion.move(drawn.values, y, x)
+            seen &= drawn.distortion.keeps(drawn.values, y, x)
+        rows, cols = self.view.shape
+        seen &= (y >= -0.5) & (y < rows - 0.5) & (x >= -0.5) & (x < cols - 0.5)
+        return y, x, seen

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,8 @@ from napari_atomseg.networks.device import choose_device, half_is_fast
 from napari_atomseg.networks.files import ModelCard, save_weights
 from napari_atomseg.networks.tasks import TASKS, compose
 from napari_atomseg.progress import CancelToken, Progress, report
+from napari_atomseg.simulation import SimulationRecipe, draw_scene
+from napari_atomseg.specimen.recipes_columns import ColumnsSpecimen
 from napari_atomseg.training.checkpoint import State, load_checkpoint, save_checkpoint
 from napari_atomseg.training.losses import multi_task_loss
 from napari_atomseg.training.pairs import simulated_pairs
@@ -79,6 +82,15 @@ def train(
     return output
 
 
+def spacing_range(recipe: SimulationRecipe, scenes: int = 64) -> tuple[float, float]:
+    """Pixels between closest columns that a recipe shows, but for its rare extremes."""
+    if isinstance(recipe.specimen, ColumnsSpecimen):
+        return recipe.specimen.spacing_px
+    drawn = [draw_scene(recipe, 0, index) for index in range(scenes)]
+    low, high = np.quantile([s.specimen.spacing / s.sampling for s in drawn], (0.02, 0.98))
+    return float(low), float(high)
+
+
 def model_card(recipe: TrainingRecipe, state: State) -> ModelCard:
     """What the weights file says of itself."""
     return ModelCard(
@@ -88,7 +100,7 @@ def model_card(recipe: TrainingRecipe, state: State) -> ModelCard:
         tasks=TASKS,
         normalisation="zero mean and unit standard deviation of the image",
         modality=recipe.modality,
-        spacing_range=recipe.simulation.specimen.spacing_px,
+        spacing_range=spacing_range(recipe.simulation),
         recipe=recipe.model_dump(mode="json"),
         seed=recipe.seed,
         steps=state.step,

@@ -30,10 +30,12 @@ def simulated_pairs(
     image (B, 1, crop, crop), targets (B, 5, crop, crop) in the order of `TASKS`, in units of the
     image's deviation.
     """
+    wanted = recipe.targets.model_copy(update={"names": tuple(TARGETS.values())})
+    recipe = recipe.model_copy(update={"targets": wanted})
     scenes = [
         draw_scene(recipe, seed, index, (crop, crop)) for index in range(first, first + count)
     ]
-    batch = render(scenes, (crop, crop), device)
+    batch = render(scenes, device)
     image, mean, deviation = normalise(batch.image[:, None])
     rngs = [np.random.default_rng((seed, index, 2)) for index in range(first, first + count)]
     draws = torch.tensor(np.array([r.normal(size=2) for r in rngs]), dtype=torch.float32)

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
+from napari_atomseg.ranges import Part
 from napari_atomseg.simulation import SimulationRecipe
+from napari_atomseg.simulation import load_recipe as load_simulation
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class NetworkRecipe(_Part):
+class NetworkRecipe(Part):
     """Architecture and its arguments; the channels follow from the tasks."""
 
     name: str = "unet"
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default_factory=dict)
 
 
-class OptimizerRecipe(_Part):
+class OptimizerRecipe(Part):
     """AdamW with a linear warm-up and a cosine decay to `final_rate`."""
 
     rate: float = Field(1e-3, gt=0)
@@ -33,7 +31,7 @@ class OptimizerRecipe(_Part):
     average: float = Field(0.998, ge=0, lt=1)
 
 
-class LossRecipe(_Part):
+class LossRecipe(Part):
     """Weights of the five tasks' losses."""
 
     denoise: float = 1.0
@@ -43,12 +41,13 @@ class LossRecipe(_Part):
     column_mask: float = 0.4
 
 
-class TrainingRecipe(_Part):
+class TrainingRecipe(Part):
     """A training run.
 
     `steps` of `batch` crops of `crop`² pixels are simulated on the fly; every `validate_every`
     steps, `validation` fixed images that training never draws are scored and a checkpoint is
-    written. `half` trains in bfloat16 where the processor computes faster so.
+    written. `half` trains in bfloat16 where the processor computes faster so. `simulation` is the
+    name or file of a simulation recipe, or the recipe itself, which may extend another.
     """
 
     name: str = "model"
@@ -64,7 +63,7 @@ class TrainingRecipe(_Part):
     network: NetworkRecipe = NetworkRecipe()
     optimizer: OptimizerRecipe = OptimizerRecipe()
     losses: LossRecipe = LossRecipe()
-    simulation: SimulationRecipe = SimulationRecipe()
+    simulation: Annotated[SimulationRecipe, BeforeValidator(load_simulation)] = SimulationRecipe()
 
 
 def load_recipe(recipe: str | Path | dict[str, Any] | TrainingRecipe) -> TrainingRecipe:

@@ -1,0 +1,73 @@
+"""Simulated images beside real ones of matched sampling, and their radial power spectra.
+
+    python benchmarks/gallery.py FOLDER [--output docs/images/gallery.png]
+
+FOLDER holds the test images of AtomSegNet (MIT licence): si110_adf_512.png, dysco3_adf_1024.png and
+nanoparticle_adf_1182.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_atomseg import simulate
+from napari_atomseg.io import read_image
+
+Image = NDArray[np.floating]
+SCENES: dict[str, tuple[str, float, tuple[int, int], dict[str, Any]]] = {}
+"""Title: file, Å a pixel, size of the crop, arguments of `simulate`."""
+
+
+def crop(image: Image, size: tuple[int, int]) -> Image:
+    """The middle of an image, in units of its deviation about its mean."""
+    rows, cols = ((n - m) // 2 for n, m in zip(image.shape, size, strict=True))
+    piece = image[rows : rows + size[0], cols : cols + size[1]].astype(float)
+    return (piece - piece.mean()) / piece.std()
+
+
+def radial_spectrum(image: Image, sampling: float) -> tuple[Image, Image]:
+    """Mean power on rings of spatial frequency (1/Å), of a windowed image of unit variance."""
+    window = np.outer(*(np.hanning(n) for n in image.shape))
+    power = np.abs(np.fft.fft2(image * window)) ** 2 / (window**2).sum()
+    ky, kx = (np.fft.fftfreq(n, sampling) for n in image.shape)
+    radius = np.hypot(ky[:, None], kx)
+    step = 1.0 / (sampling * min(image.shape))
+    ring = (radius / step).astype(int)
+    mean = np.bincount(ring.ravel(), power.ravel()) / np.bincount(ring.ravel())
+    rings = int(0.5 / sampling / step)
+    return (np.arange(rings) + 0.5) * step, mean[:rings]
+
+
+def main() -> None:
+    """Write the figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--output", type=Path, default=Path("docs/images/gallery.png"))
+    arguments = parser.parse_args()
+    mpl.use("Agg")
+    figure, axes = plt.subplots(
+        len(SCENES), 3, figsize=(11, 3.7 * len(SCENES)), layout="constrained"
+    )
+    for row, (title, (name, sampling, size, settings)) in zip(axes, SCENES.items(), strict=True):
+        real = crop(np.asarray(read_image(arguments.folder / name).data), size)
+        made = crop(simulate(shape=size, sampling=sampling, **settings).image, size)
+        for axis, image, what in zip(row, (real, made), ("measured", "simulated"), strict=False):
+            low, high = np.percentile(image, (0.5, 99.7))
+            axis.imshow(image, cmap="gray", vmin=low, vmax=high)
+            axis.set_title(f"{title}, {what}", fontsize=10)
+            axis.set_axis_off()
+            row[2].semilogy(*radial_spectrum(image, sampling), label=what)
+        row[2].set(xlabel="spatial frequency (1/Å)", ylabel="power, unit variance")
+        row[2].legend()
+    figure.savefig(arguments.output, dpi=90)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""How fast a recipe is simulated: images a second, milliseconds by stage, growth with size.
+
+    python benchmarks/throughput.py [--recipe temimagenet] [--workers 2] [--seconds 20]
+
+The peer's figure is the paper's own: some 14,000 images of 256² in ten minutes on a laptop, 24 a
+second (Lin et al. 2021).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+
+import torch
+
+from napari_atomseg import simulate
+from napari_atomseg.imaging import form_image
+from napari_atomseg.simulation import SimulationRecipe, draw_scene, load_recipe, render
+from napari_atomseg.simulation.background import background_image
+from napari_atomseg.simulation.scene import Scene
+from napari_atomseg.simulation.targets import label_targets, upsampled
+
+PAPER = 24.0
+"""Images a second, Lin et al. 2021."""
+
+
+def work(recipe: SimulationRecipe, device: str, seconds: float, first: int) -> tuple[int, float]:
+    """Simulate for some seconds; return how many images were made and the seconds it took."""
+    torch.set_num_threads(1)
+    batch = 8 if device == "cpu" else 256
+    render([draw_scene(recipe, 1, first + i) for i in range(batch)], device)
+    start, made = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        render([draw_scene(recipe, 0, first + made + i) for i in range(batch)], device)
+        if device != "cpu":
+            torch.cuda.synchronize()
+        made += batch
+    return made, time.perf_counter() - start
+
+
+def throughput(recipe: SimulationRecipe, workers: int, device: str, seconds: float) -> float:
+    """Images a second of all workers together."""
+    with ProcessPoolExecutor(workers) as pool:
+        runs = pool.map(partial(work, recipe, device, seconds), range(0, workers << 20, 1 << 20))
+        return sum(made / taken for made, taken in runs)
+
+
+def milliseconds(job: Callable[[Scene], object], scenes: list[Scene]) -> float:
+    """Mean time of a job over scenes."""
+    job(scenes[0])
+    start = time.perf_counter()
+    for scene in scenes:
+        job(scene)
+    return 1e3 * (time.perf_counter() - start) / len(scenes)
+
+
+def stages(recipe: SimulationRecipe, count: int = 64) -> dict[str, float]:
+    """Milliseconds an image by stage, one thread."""
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    scenes = [draw_scene(recipe, 0, i) for i in range(count)]
+    drawing = 1e3 * (time.perf_counter() - start) / count
+    canvas = torch.rand(1, *scenes[0].view.canvas)
+
+    def background(scene: Scene) -> object:
+        if scene.background is None:
+            return None
+        generator = torch.Generator().manual_seed(0)
+        width = scene.optics.width
+        return background_image(scene.background, scene.specimen, scene.view, width, generator)
+
+    def distort(scene: Scene) -> None:
+        image, generators = canvas, [torch.Generator().manual_seed(0)]
+        for drawn in scene.distortions:
+            if not drawn.distortion.shared:
+                values = {k: torch.tensor([v]).float() for k, v in drawn.values.items()}
+                image = drawn.distortion.apply(image, values, generators)
+
+    return {
+        "draw the scene": drawing,
+        "form the image": milliseconds(
+            lambda s: form_image([s.optics], [s.specimen.scatterers], [s.view]), scenes
+        ),
+        "background": milliseconds(background, scenes),
+        "distortions": milliseconds(distort, scenes),
+        "masks, maps, super-resolution": milliseconds(lambda s: label_targets([s], "cpu"), scenes),
+        "two up-interpolations": 2
+        * milliseconds(lambda s: upsampled(canvas, s.view.margin), scenes),
+        "all of it": drawing + milliseconds(lambda s: render([s]), scenes),
+    }
+
+
+def growth() -> None:
+    """Seconds of `simulate` against pixels and columns."""
+    print("\npixels   sampling  columns  milliseconds")
+    for shape, sampling in (
+        (256, 0.1),
+        (512, 0.1),
+        (1024, 0.1),
+        (2048, 0.1),
+        (1024, 0.2),
+        (1024, 0.4),
+    ):
+        arguments = {"shape": (shape, shape), "sampling": sampling, "imaging": "linear"}
+        simulate("SrTiO3", **arguments)
+        start = time.perf_counter()
+        columns = simulate("SrTiO3", **arguments).columns
+        taken = 1e3 * (time.perf_counter() - start)
+        print(f"{shape:>5}²  {sampling:>6} Å  {len(columns):>7}  {taken:>12.0f}")
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipe", default="temimagenet")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    arguments = parser.parse_args()
+    recipe = load_recipe(arguments.recipe)
+    rate = throughput(recipe, arguments.workers, arguments.device, arguments.seconds)
+    height, width = recipe.shape
+    print(
+        f"{recipe.name}, {height} × {width}, {len(recipe.targets.names)} image targets, "
+        f"{arguments.workers} workers on {arguments.device}: {rate:.0f} images a second "
+        f"(Lin et al. 2021: {PAPER:.0f})"
+    )
+    print("\nstage                            milliseconds an image, one thread")
+    for stage, taken in stages(recipe).items():
+        print(f"{stage:<32} {taken:>6.2f}")
+    growth()
+
+
+if __name__ == "__main__":
+    main()

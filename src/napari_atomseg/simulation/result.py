@@ -1,0 +1,168 @@
+"""What a simulation gives: the image, what it should have been, and all that is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+from skimage.metrics import peak_signal_noise_ratio
+
+from napari_atomseg.distortion import Photomultiplier, Shot
+from napari_atomseg.imaging import HRTEMOptics, LinearOptics, Optics
+from napari_atomseg.simulation.render import Batch
+from napari_atomseg.simulation.scene import Scene
+from napari_atomseg.simulation.targets import (
+    SMALL,
+    element_maps,
+    mask_radius,
+    species_name,
+)
+from napari_atomseg.specimen import Structure
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A simulated image.
+
+    Attributes
+    ----------
+    image : (H, W) float32, distorted, in units of the brightest column's peak (HRTEM: of the beam).
+    ideal : (H, W) float32, undistorted.
+    targets : ground truth by name: (H, W) float32 arrays (twice as many pixels each way where the
+        name ends with 2x), `element_maps` (E, H, W) with a channel a species, the tables `position`
+        (y, x) and `position_radius` (y, x, radius) in pixels, and the numbers `radius` and
+        `small_radius` of the two circular masks in pixels.
+    columns : table of the columns that can be told apart: y, x and radius in pixels, elements,
+        intensity (of its peak), snr (its signal over its counting noise), y_angstrom, x_angstrom,
+        cross_section (integrated intensity, Å² times the unit of the image), and where the atoms
+        are known atoms, their number, and composition, as "Sr25O25".
+    sampling : Å a pixel.
+    settings : the arguments of `simulate`, or of `sample`, that repeat it.
+    facts : to search it by: material, zone_axis, field_of_view (Å), counts (electrons in a pixel
+        where the signal is 1), elements (the channels of `element_maps`) and energy (eV).
+    psnr : of the image against its ideal, dB, the peak being the ideal's brightest pixel.
+    snr : variance of the ideal over the mean squared error of the image, dB.
+    structure : the single atoms, where they are known, or None.
+    """
+
+    image: NDArray[np.float32]
+    ideal: NDArray[np.float32]
+    targets: dict[str, Any]
+    columns: pd.DataFrame
+    sampling: float
+    settings: dict[str, Any]
+    facts: dict[str, Any] = field(default_factory=dict)
+    psnr: float = field(default=float("nan"))
+    snr: float = field(default=float("nan"))
+    structure: Structure | None = None
+
+
+def collect(scene: Scene, batch: Batch, row: int = 0) -> Simulation:
+    """The simulation of a scene from the batch that it was rendered in."""
+    image, ideal = batch.image[row].cpu().numpy(), batch.ideal[row].cpu().numpy()
+    table = column_table(scene, ideal)
+    targets: dict[str, Any] = {k: v[row].cpu().numpy() for k, v in batch.targets.items()}
+    groups, maps = element_maps(scene)
+    targets["element_maps"] = maps.numpy()
+    targets["position"] = table[["y", "x"]]
+    targets["position_radius"] = table[["y", "x", "radius"]]
+    targets["radius"] = mask_radius(scene)
+    targets["small_radius"] = SMALL * targets["radius"]
+    facts = {
+        "material": scene.specimen.material,
+        "zone_axis": list(scene.specimen.zone_axis),
+        "field_of_view": float(scene.view.size[1]),
+        "counts": peak_counts(scene, ideal),
+        "elements": list(groups),
+        "energy": energy_of(scene.optics),
+    }
+    return Simulation(
+        image,
+        ideal,
+        targets,
+        table,
+        scene.sampling,
+        scene.settings,
+        facts,
+        psnr=_psnr(image, ideal),
+        snr=_snr(image, ideal),
+        structure=scene.specimen.structure,
+    )
+
+
+def column_table(scene: Scene, ideal: NDArray[np.float32]) -> pd.DataFrame:
+    """The columns that can be told apart and whose centres lie in the image.
+
+    Parameters
+    ----------
+    ideal : (H, W) undistorted image of the scene.
+
+    Returns
+    -------
+    Table as `Simulation.columns`. `snr` is the electrons of a column over the deviation of a
+    matched filter's count of them, given what lies under the column.
+    """
+    y, x, seen = scene.placed()
+    labels, y, x = scene.labels.select(seen), y[seen], x[seen]
+    rows, cols = ideal.shape
+    peak = labels.weight / scene.peak
+    here = ideal[np.rint(y).astype(int).clip(0, rows - 1), np.rint(x).astype(int).clip(0, cols - 1)]
+    under = peak + 2.0 * np.maximum(here - peak, 0.0)
+    area = 2 * np.pi * scene.sigma**2
+    table = pd.DataFrame(
+        {
+            "y": y,
+            "x": x,
+            "radius": mask_radius(scene),
+            "elements": [species_name(scene, int(s)) for s in labels.species],
+            "intensity": peak,
+            "snr": peak * np.sqrt(area * peak_counts(scene, ideal) / under),
+            "y_angstrom": y * scene.sampling,
+            "x_angstrom": x * scene.sampling,
+            "cross_section": peak * area * scene.sampling**2,
+        }
+    )
+    if labels.numbers:
+        table["atoms"] = labels.counts.sum(axis=1)
+        symbols = [chemical_symbols[n] for n in labels.numbers]
+        table["composition"] = [_formula(symbols, counts) for counts in labels.counts]
+    return table
+
+
+def energy_of(optics: Optics) -> float | None:
+    """eV of the electrons, where the optics know it."""
+    if isinstance(optics, LinearOptics):
+        return optics.probe.energy
+    return optics.energy if isinstance(optics, HRTEMOptics) else None
+
+
+def peak_counts(scene: Scene, ideal: NDArray[np.float32]) -> float:
+    """Electrons in a pixel where the signal is 1; infinite without shot noise."""
+    image = torch.from_numpy(ideal)[None]
+    counts = [float("inf")]
+    for drawn in scene.distortions:
+        if isinstance(drawn.distortion, Shot | Photomultiplier):
+            values = {k: torch.tensor([v]).float() for k, v in drawn.values.items()}
+            counts.append(float(drawn.distortion.counts_at_one(image, values)))
+    return min(counts)
+
+
+def _formula(symbols: list[str], counts: NDArray[np.float64]) -> str:
+    return "".join(f"{s}{c:g}" for s, c in zip(symbols, counts.round(2), strict=True) if c > 0)
+
+
+def _psnr(image: NDArray[np.float32], ideal: NDArray[np.float32]) -> float:
+    peak = float(ideal.max())
+    if peak <= 0 or np.array_equal(image, ideal):
+        return float("inf") if peak > 0 else float("nan")
+    return float(peak_signal_noise_ratio(ideal, image, data_range=peak))
+
+
+def _snr(image: NDArray[np.float32], ideal: NDArray[np.float32]) -> float:
+    error = float(np.mean((image.astype(np.float64) - ideal) ** 2))
+    return float(10.0 * np.log10(ideal.var() / error)) if error > 0 else float("inf")

@@ -1,0 +1,142 @@
+"""Ground truth: the targets of the TEM ImageNet library (Lin et al. 2021, Table 2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_atomseg import imaging
+from napari_atomseg.imaging import FWHM_PER_SIGMA, LinearOptics, Optics
+from napari_atomseg.simulation.scene import Scene
+from napari_atomseg.specimen import Columns
+from napari_atomseg.specimen.neighbours import nearest_distances
+
+SHARPER = 0.5
+"""Width of the super-resolved column relative to the probe's."""
+SPOT_WIDTH = 0.45
+"""Width of the Gaussian mask's spots relative to the probe's; never below one pixel."""
+SMALL = 0.7
+"""Radius of the small circular mask relative to that of the circular mask."""
+
+
+def mask_radius(scene: Scene) -> float:
+    """Radius in pixels of the circular mask; never below one."""
+    if scene.targets.radius == "aperture":
+        radius = aperture_radius(scene.optics)
+    else:
+        radius = 0.5 * FWHM_PER_SIGMA * scene.optics.width
+        if len(scene.labels) > 1:
+            radius = min(radius, 0.45 * float(nearest_distances(scene.labels.points).min()))
+    return max(float(radius) / scene.sampling, 1.0)
+
+
+def aperture_radius(optics: Optics) -> float:
+    """√((λ / 2α)² + (d / 2)²) of a probe in Å (Lin et al. 2021, Table 2); otherwise half the FWHM
+    of the peak.
+    """
+    if not isinstance(optics, LinearOptics):
+        return 0.5 * float(FWHM_PER_SIGMA) * optics.width
+    return math.hypot(0.5 / optics.probe.cutoff, 0.5 * optics.probe.source_size)
+
+
+def label_targets(scenes: Sequence[Scene], device: str) -> dict[str, Tensor]:
+    """The targets that follow from the columns alone, each (B, H, W) float32 of the canvas."""
+    wanted = scenes[0].targets.names
+    radius = _vector([mask_radius(scene) for scene in scenes], device)
+    y, x, weight = placed_columns(scenes, device)
+    visible = (weight > 0).float()
+    canvas = scenes[0].view.canvas
+
+    def discs(scale: float) -> Tensor:
+        return imaging.circular_masks(y, x, visible, scale * radius, canvas)
+
+    targets: dict[str, Tensor] = {}
+    if "circular_mask" in wanted:
+        targets["circular_mask"] = discs(1.0)
+    if "small_circular_mask" in wanted:
+        targets["small_circular_mask"] = discs(SMALL)
+    if "gaussian_mask" in wanted:
+        width = _vector([_spot_width(scene) for scene in scenes], device)[:, None].expand_as(y)
+        spots = imaging.gaussians(y, x, visible, width, canvas)
+        targets["gaussian_mask"] = spots.clamp_max(1.0)
+    if "no_noise_no_background_superresolution" in wanted:
+        width = _vector([SHARPER * s.sigma for s in scenes], device)[:, None].expand_as(y)
+        height = weight / SHARPER**2
+        sharp = imaging.gaussians(y, x, height, width, canvas)
+        targets["no_noise_no_background_superresolution"] = sharp
+    return targets
+
+
+def element_maps(scene: Scene) -> tuple[dict[str, Columns], Tensor]:
+    """Element-discerning maps: solid discs about the columns of each species, a channel each.
+
+    Returns
+    -------
+    The columns of each species, brightest species first, and the (E, H, W) float32 maps.
+    """
+    y, x, seen = scene.placed()
+    labels, y, x = scene.labels.select(seen), y[seen], x[seen]
+    found = np.unique(labels.species)
+    order = sorted(found, key=lambda s: -float(labels.weight[labels.species == s].mean()))
+    radius = torch.tensor([mask_radius(scene)])
+    groups, maps = {}, [torch.zeros((0, *scene.view.shape))]
+    for species in order:
+        of_kind = labels.species == species
+        rows, cols = (torch.from_numpy(v[of_kind])[None].float() for v in (y, x))
+        visible = torch.ones_like(rows)
+        maps.append(imaging.circular_masks(rows, cols, visible, radius, scene.view.shape))
+        groups[species_name(scene, int(species))] = labels.select(of_kind)
+    return groups, torch.cat(maps)
+
+
+def species_name(scene: Scene, species: int) -> str:
+    """Name of a species of columns, as "SrO"."""
+    names = scene.specimen.species
+    return names[species] if 0 <= species < len(names) else f"species {species + 1}"
+
+
+def placed_columns(scenes: Sequence[Scene], device: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Labels on the canvas: rows, columns and peaks, (B, N), padded to one length with zeros."""
+    packed = np.zeros((3, len(scenes), max(1, *(len(s.labels) for s in scenes))))
+    for i, scene in enumerate(scenes):
+        labels, margin = scene.labels, scene.view.margin
+        packed[0, i, : len(labels)] = labels.y / scene.sampling + margin
+        packed[1, i, : len(labels)] = labels.x / scene.sampling + margin
+        packed[2, i, : len(labels)] = labels.weight / scene.peak
+    y, x, weight = torch.from_numpy(packed.astype(np.float32)).to(device)
+    return y, x, weight
+
+
+def upsampled(image: Tensor, margin: int) -> Tensor:
+    """(B, 2H, 2W) of (B, H, W) with `margin` pixels cut off: four pixels in the place of each.
+
+    Exact for a periodic image without frequencies beyond Nyquist's, as a rendered canvas is.
+    """
+    height, width = image.shape[1:]
+    spectrum = torch.fft.rfft2(image)
+    rows = torch.fft.fftfreq(height, device=image.device)
+    cols = torch.fft.rfftfreq(width, device=image.device)
+    # The centres of the finer pixels lie a quarter of a pixel before and behind the coarse one's.
+    shift = torch.exp(-0.5j * math.pi * rows)[:, None] * torch.exp(-0.5j * math.pi * cols)
+    spectrum = 4.0 * spectrum * shift
+    wide = spectrum.new_zeros(len(image), 2 * height, width + 1)
+    half = (height + 1) // 2
+    wide[:, :half, : width // 2 + 1] = spectrum[:, :half]
+    wide[:, half - height :, : width // 2 + 1] = spectrum[:, half:]
+    inner = slice(2 * margin, -2 * margin or None)
+    fine: Tensor = torch.fft.irfft2(wide, s=(2 * height, 2 * width))[:, inner, inner]
+    return fine.contiguous()
+
+
+def _spot_width(scene: Scene) -> float:
+    if scene.targets.spot_fwhm is not None:
+        return scene.targets.spot_fwhm / float(FWHM_PER_SIGMA) / scene.sampling
+    return max(SPOT_WIDTH * scene.sigma, 1.0)
+
+
+def _vector(values: Sequence[float], device: str) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=device)

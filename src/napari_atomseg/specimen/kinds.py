@@ -1,0 +1,18 @@
+"""Every kind of specimen that a recipe may name."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from napari_atomseg.specimen.recipes_columns import ColumnsSpecimen
+from napari_atomseg.specimen.recipes_crystal import CrystalSpecimen
+from napari_atomseg.specimen.recipes_low_resolution import LowResolutionSpecimen
+from napari_atomseg.specimen.recipes_random import RandomSpecimen
+
+AnySpecimen = Annotated[
+    ColumnsSpecimen | CrystalSpecimen | RandomSpecimen | LowResolutionSpecimen,
+    Field(discriminator="kind"),
+]
+"""A specimen of a recipe, told by its `kind`."""
