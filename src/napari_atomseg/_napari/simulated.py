@@ -59,8 +59,20 @@ def title(settings: Mapping[str, Any]) -> str:
     return f"{name} [{direction(settings['zone_axis'])}]"
 
 
+def specimen_name(facts: Mapping[str, Any]) -> str:
+    """Return what a recipe has drawn: the material, and the zone axis where there is one."""
+    axis = facts["zone_axis"]
+    return f"{facts['material']} [{direction(axis)}]" if any(axis) else str(facts["material"])
+
+
+def area(height: float, width: float) -> str:
+    """Return a field of view in Å, to three digits or to whole ones."""
+    sides = [f"{side:.3g}" if side < 100 else f"{side:.0f}" for side in (height, width)]
+    return " × ".join(sides) + " Å"
+
+
 def direction(zone_axis: Any) -> str:
-    """Return indices as crystallographers write them, apart where one has two digits."""
+    """Return indices as crystallographers write them, apart where one has two digits or a sign."""
     indices = [str(index) for index in zone_axis]
     return ("" if all(len(index) == 1 for index in indices) else " ").join(indices)
 

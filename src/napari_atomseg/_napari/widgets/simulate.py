@@ -16,7 +16,7 @@ from napari_atomseg._napari.form import Inputs
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preview import SIDE, Preview
-from napari_atomseg._napari.simulated import direction, simulation_layers, title
+from napari_atomseg._napari.simulated import area, simulation_layers, specimen_name, title
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.simulation.arguments import argument
 from napari_atomseg.simulation.settings import SimulationSettings
@@ -173,7 +173,7 @@ class Simulate(Panel):
         self.form.rows.labelForField(self._field_of_view).setVisible(not recipe)
         self._field_of_view.setVisible(not recipe)
         height, width = (side * self.form["sampling"] for side in self.form["shape"])
-        self._field_of_view.setText(f"{height:.4g} × {width:.4g} Å")
+        self._field_of_view.setText(area(height, width))
 
     def _refresh(self) -> None:
         """Ask for a preview of the settings as they are."""
@@ -224,13 +224,12 @@ def _preview(settings: SimulateSettings, cancel: CancelToken) -> tuple[Any, str]
 
 def _caption(simulated: Any, settings: SimulateSettings) -> str:
     height, width = (length * simulated.sampling for length in simulated.image.shape)
-    words = [f"{height:.3g} × {width:.3g} Å", f"SNR {simulated.snr:.1f} dB"]
+    words = [area(height, width), f"SNR {simulated.snr:.1f} dB"]
     if settings.recipe:
-        about = simulated.settings
-        words.insert(0, f"{about['material']} [{direction(about['zone_axis'])}]")
+        words.insert(0, specimen_name(simulated.facts))
     if settings.imaging in _FAST:
         words.append("without multislice")
-    return " · ".join(words)
+    return " · ".join(filter(None, words))
 
 
 def _crystals() -> list[str]:
