@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import numpy as np
 
 from napari_atomseg.specimen.columns import Array, Indices
 from napari_atomseg.specimen.fill import fill_box, random_turn
+from napari_atomseg.specimen.hard_spheres import healed, scatter
 from napari_atomseg.specimen.network import dual_network, relaxed_network
 from napari_atomseg.specimen.specimen import Field
 from napari_atomseg.specimen.structure import Structure
@@ -69,26 +69,13 @@ class AmorphousCell:
                 for s in (0, 1)
             )
             blocks.append(self._block(rng, first, last))
-        points = _without_crowding(np.concatenate(blocks), edges, self.distance)
+        points = healed(rng, np.concatenate(blocks), edges, self.distance)
         return _of_one_element(points, self.number)
 
     def _block(self, rng: np.random.Generator, lower: Array, upper: Array) -> Array:
         turn = random_turn(rng)
         points = (self.points + rng.uniform(0.0, self.side, 3)) @ turn
         return fill_box(self.side * turn, points, lower, upper)[0]
-
-
-def _without_crowding(points: Array, edges: Sequence[Array], distance: float) -> Array:
-    """The points without those that crowd another one across a face between blocks."""
-    from scipy.spatial import cKDTree
-
-    near = np.zeros(len(points), dtype=bool)
-    for coordinate, axis in zip(points.T, edges, strict=True):
-        for face in axis[1:-1]:
-            near |= np.abs(coordinate - face) < distance
-    rim = np.flatnonzero(near)
-    pairs = cKDTree(points[rim]).query_pairs(distance, output_type="ndarray")
-    return np.delete(points, rim[pairs[:, 1]], axis=0)
 
 
 def number_density(number: int, density: float, distance: float) -> float:
@@ -117,29 +104,6 @@ def amorphous_cell(
     side = float(np.cbrt(atoms / number_density(number, density, distance)))
     points = scatter(rng, np.full(3, side), atoms, distance)
     return AmorphousCell(side, points, number, distance)
-
-
-def scatter(rng: np.random.Generator, box: Array, count: int, distance: float) -> Array:
-    """(count, D) random points of a periodic box, none closer than `distance` to another.
-
-    Fewer points where the box is too full for all of them.
-    """
-    from scipy.spatial import cKDTree
-
-    points = np.zeros((0, len(box)))
-    for _ in range(100):
-        missing = count - len(points)
-        if missing <= 0:
-            break
-        fresh = rng.random((missing + 8, len(box))) * box
-        if len(points):
-            nearest, _ = cKDTree(points, boxsize=box).query(fresh, distance_upper_bound=distance)
-            fresh = fresh[nearest >= distance]
-        pairs = cKDTree(fresh, boxsize=box).query_pairs(distance, output_type="ndarray")
-        keep = np.ones(len(fresh), dtype=bool)
-        keep[pairs[:, 1]] = False
-        points = np.concatenate([points, fresh[keep]])
-    return points[:count]
 
 
 @lru_cache(maxsize=8)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_atomseg.specimen.amorphous import scatter
 from napari_atomseg.specimen.columns import Array
+from napari_atomseg.specimen.hard_spheres import scatter
 
 Rng = np.random.Generator
 Shape = tuple[int, int]

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from napari_atomseg.specimen.amorphous import AmorphousCell, scatter
+from napari_atomseg.specimen.amorphous import AmorphousCell
 from napari_atomseg.specimen.columns import Array, Indices
 from napari_atomseg.specimen.fill import fill_box, random_turn
+from napari_atomseg.specimen.hard_spheres import scatter
 from napari_atomseg.specimen.random_crystal import HEAVIEST
 from napari_atomseg.specimen.structure import Structure
 from napari_atomseg.specimen.zone import OrientedCell

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import AfterValidator
+from pydantic import Field as Option
 
 from napari_atomseg.ranges import Part, PositiveRange
 from napari_atomseg.specimen.columns import Array, Columns
@@ -18,7 +20,16 @@ from napari_atomseg.specimen.low_resolution import (
 )
 from napari_atomseg.specimen.specimen import Field, Specimen
 
-Counts = tuple[int, int]
+
+def _counts(value: tuple[int, int]) -> tuple[int, int]:
+    if not 0 < value[0] <= value[1]:
+        raise ValueError(f"counts {value} must be at least 1 and run from low to high")
+    return value
+
+
+Counts = Annotated[tuple[int, int], AfterValidator(_counts)]
+"""Fewest and most of something."""
+Probability = Annotated[float, Option(ge=0.0, le=1.0)]
 SPACING = 8.0
 """Pixels taken as the natural length of scenes that have no lattice."""
 Scene = Literal["soft-particles", "sharp-particles", "grains", "bands", "boxes", "cracks"]
@@ -39,7 +50,7 @@ class LowResolutionSpecimen(Part):
     """
 
     kind: Literal["low-resolution"] = "low-resolution"
-    kinds: tuple[Scene, ...] = (
+    kinds: Annotated[tuple[Scene, ...], Option(min_length=1)] = (
         "soft-particles",
         "sharp-particles",
         "grains",
@@ -47,7 +58,7 @@ class LowResolutionSpecimen(Part):
         "boxes",
         "cracks",
     )
-    share: float = 0.35
+    share: Probability = 0.35
     soft: Counts = (15, 85)
     sharp: Counts = (15, 40)
     grains: Counts = (15, 175)
@@ -55,7 +66,7 @@ class LowResolutionSpecimen(Part):
     boxes: Counts = (3, 20)
     cracks: Counts = (1, 5)
     radius: PositiveRange = (0.02, 0.12)
-    borders: float = 0.5
+    borders: Probability = 0.5
 
     def draw(self, rng: np.random.Generator, field: Field) -> Specimen:
         """Paint a scene over the canvas: a picture of positive values up to 1, and no columns."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from pydantic import Field as Option
+from pydantic import NonNegativeFloat, PositiveInt
 
 from napari_atomseg.ranges import Part, PositiveRange, Range, log_uniform, uniform
 from napari_atomseg.specimen.amorphous import amorphous_cell
@@ -21,6 +23,7 @@ from napari_atomseg.specimen.random_matter import (
     single_atoms,
     with_defects,
 )
+from napari_atomseg.specimen.recipes_low_resolution import Counts, Probability
 from napari_atomseg.specimen.shapes import ConvexShape, Side, half_space, polyhedron, rod, wedge
 from napari_atomseg.specimen.specimen import Field, Specimen
 from napari_atomseg.specimen.structure import Structure
@@ -64,29 +67,29 @@ class RandomSpecimen(Part):
     """
 
     kind: Literal["random"] = "random"
-    kinds: tuple[Kind, ...] = ("crystal", "amorphous", "points")
-    atoms: int = 60_000
-    elements: tuple[int, int] = (1, 16)
+    kinds: Annotated[tuple[Kind, ...], Option(min_length=1)] = ("crystal", "amorphous", "points")
+    atoms: PositiveInt = 60_000
+    elements: Counts = (1, 16)
     cell_length: PositiveRange = (3.1, 25.0)
     cell_angle: PositiveRange = (45.0, 120.0)
     distance: PositiveRange = (0.95, 7.0)
-    on_axis: float = 0.75
-    mistilt: float = 5.0
+    on_axis: Probability = 0.75
+    mistilt: NonNegativeFloat = 5.0
     density: PositiveRange = (2.0, 7.0)
     amorphous_distance: PositiveRange = (0.95, 1.6)
     points: PositiveRange = (10, 2000)
     point_distance: Range = (1.0, 20.0)
-    wedge: float = 0.75
+    wedge: Probability = 0.75
     wedge_angle: PositiveRange = (5.0, 45.0)
-    shape: float = 0.5
+    shape: Probability = 0.5
     shape_radius: PositiveRange = (0.01, 0.5)
-    keep: float = 0.5
-    defects: float = 0.8
+    keep: Probability = 0.5
+    defects: Probability = 0.8
     defect_share: Range = (0.0, 0.25)
-    displaced: float = 0.5
-    support: float = 0.95
+    displaced: Probability = 0.5
+    support: Probability = 0.95
     support_thickness: PositiveRange = (10.0, 300.0)
-    crystalline_support: float = 0.5
+    crystalline_support: Probability = 0.5
 
     def draw(self, rng: Rng, field: Field) -> Specimen:
         """Draw a specimen that fills the field with its margin; `structure` is always given."""

@@ -125,6 +125,19 @@ def test_large_supports_do_not_repeat():
     assert correlation[(shift > 4.0) & (shift < 60.0)].max() < 0.06
 
 
+def test_blocks_of_dense_amorphous_matter_meet_without_a_seam():
+    rng = np.random.default_rng(2)
+    cell = amorphous_cell(rng, 14, 7.0, 1.6)
+    side = 4.0 * cell.side
+    atoms = cell.cut(rng, np.zeros(3), np.full(3, side))
+    assert len(atoms) == pytest.approx(cell.density * side**3, rel=0.01)
+    # Faces lie at each quarter. Bins of 1.4 Å hold some thousand atoms.
+    for along in (atoms.y, atoms.x, atoms.z):
+        profile = np.histogram(along, bins=64, range=(0.0, side))[0]
+        assert profile.min() > 0.9 * profile.mean()
+        assert profile.max() < 1.1 * profile.mean()
+
+
 def test_atoms_of_a_support_keep_their_distance():
     support = amorphous_support(np.random.default_rng(1), Field((100, 100), 0.5), 60.0)
     points = np.stack([support.y, support.x, support.z], axis=1)

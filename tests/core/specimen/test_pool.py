@@ -148,3 +148,20 @@ def test_recipes_of_pools_are_read_from_their_kind():
         {"kind": "pooled", "specimen": {"kind": "low-resolution", "kinds": ["bands"]}}
     )
     assert recipe.specimen == LowResolutionSpecimen(kinds=("bands",))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "wrong"),
+    [
+        (RandomSpecimen, {"kinds": ()}),
+        (RandomSpecimen, {"wedge": 1.5}),
+        (RandomSpecimen, {"elements": (4, 2)}),
+        (RandomSpecimen, {"cell_length": (0.0, 3.0)}),
+        (LowResolutionSpecimen, {"kinds": ("clouds",)}),
+        (LowResolutionSpecimen, {"soft": (0, 3)}),
+        (PooledSpecimen, {"specimen": RandomSpecimen(), "count": 0}),
+    ],
+)
+def test_impossible_recipes_are_refused_by_the_name_of_what_is_wrong(recipe, wrong):
+    with pytest.raises(ValueError, match=list(wrong)[-1]):
+        recipe(**wrong)
