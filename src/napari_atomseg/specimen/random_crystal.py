@@ -22,6 +22,8 @@ HEAVIEST = 103
 """Largest atomic number drawn."""
 COINCIDE = 1e-4
 """Å below which two images of an atom are one."""
+CRYSTALS = 1000
+"""Crystals tried before the ranges are taken to hold none."""
 TRIES = 8
 """Positions tried for an element before it is left out."""
 _NEIGHBOURS = np.array(list(product((-1, 0, 1), repeat=3)), dtype=np.float64)
@@ -53,10 +55,15 @@ def random_crystal(
     Returns
     -------
     Unit cell; `info["spacegroup"]` is the number of its space group, 1 to 230.
+
+    Raises
+    ------
+    ValueError
+        The ranges are so narrow that no crystal was found in them.
     """
     from ase import Atoms
 
-    while True:
+    for _ in range(CRYSTALS):
         number = int(rng.integers(1, 231))
         cell = _random_cell(rng, number, lengths, angles)
         metric = _Metric(cell)
@@ -75,6 +82,10 @@ def random_crystal(
                 pbc=True,
                 info={"spacegroup": number},
             )
+    raise ValueError(
+        f"no crystal found with lengths={lengths} Å, angles={angles}° and distance={distance} Å; "
+        "choose wider ranges"
+    )
 
 
 class _Metric:
@@ -138,12 +149,19 @@ def _random_cell(rng: Rng, number: int, lengths: PositiveRange, angles: Positive
 
 
 def _triclinic_angles(rng: Rng, bounds: PositiveRange) -> tuple[float, float, float]:
-    """Three angles between which a cell can stand without being flat."""
-    while True:
+    """Three angles between which a cell can stand without being flat.
+
+    Raises
+    ------
+    ValueError
+        Cells within the bounds are flat.
+    """
+    for _ in range(CRYSTALS):
         angles = rng.uniform(*bounds, 3)
         cosines = np.cos(np.deg2rad(angles))
         if 1.0 - (cosines**2).sum() + 2.0 * cosines.prod() > 0.1:
             return float(angles[0]), float(angles[1]), float(angles[2])
+    raise ValueError(f"angles={bounds}° leave a triclinic cell no volume; choose wider ones")
 
 
 def _place(

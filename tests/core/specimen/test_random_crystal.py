@@ -96,3 +96,16 @@ def test_the_same_random_numbers_make_the_same_crystal():
     first, again = (random_crystal(np.random.default_rng(12)) for _ in range(2))
     assert np.array_equal(first.positions, again.positions)
     assert np.array_equal(first.numbers, again.numbers)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "name"),
+    [
+        ({"lengths": (3.1, 4.0), "distance": (6.0, 7.0)}, "distance"),
+        ({"angles": (119.9, 120.0)}, "angles"),
+    ],
+)
+def test_ranges_that_hold_no_crystal_are_named(ranges, name):
+    with pytest.raises(ValueError, match=name):
+        for seed in range(400):
+            random_crystal(np.random.default_rng(seed), **ranges)
