@@ -20,7 +20,9 @@ def library(
     layout: Annotated[
         str, typer.Option(help="folders (as TEM ImageNet v1.3) or zarr (one store, exact).")
     ] = "folders",
-    shape: Annotated[tuple[int, int], typer.Option(help="Rows and columns, px.")] = (256, 256),
+    shape: Annotated[
+        tuple[int, int] | None, typer.Option(help="Rows and columns, px [the recipe's own].")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed draws other samples.")] = 0,
     start: Annotated[int, typer.Option(help="Number of the first sample.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes at work at the same time.")] = 1,

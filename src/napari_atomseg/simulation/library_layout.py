@@ -93,8 +93,8 @@ class LibrarySample:
     targets : ground truth by name as `simulate` gives it; what a library lacks is not there.
     columns : table with y and x in pixels and whatever else the library knows.
     sampling : Å a pixel, None where the library does not say.
-    settings : how it was made. Of the public library these are field_of_view (Å), energy (eV),
-        semiangle (mrad), source_size (Å) and the numbers of its file as `params`.
+    settings : settings and facts of the simulation. Of the public library: field_of_view (Å),
+        energy (eV), semiangle (mrad), source_size (Å) and all numbers of its file as `params`.
     """
 
     name: str
@@ -177,18 +177,18 @@ def put_together(parts: Parts) -> LibrarySample:
 
 def index_row(simulation: Simulation, index: int, seed: int) -> dict[str, Any]:
     """The line of the index that finds a simulation."""
-    settings = {**simulation.settings, **simulation.facts}
-    axis = settings.get("zone_axis")
+    facts = simulation.facts
+    axis = facts["zone_axis"]
     return {
         "name": sample_name(index),
         "index": index,
         "seed": seed,
-        "material": settings.get("material") or "",
-        "zone_axis": "" if axis is None else " ".join(f"{float(each):g}" for each in axis),
+        "material": facts["material"],
+        "zone_axis": " ".join(f"{each:g}" for each in axis) if any(axis) else "",
         "field_of_view": simulation.sampling * simulation.image.shape[1],
         "sampling": simulation.sampling,
-        "energy": settings.get("energy"),
-        "dose": settings.get("counts"),
+        "energy": facts["energy"],
+        "dose": facts["counts"],
         "psnr": simulation.psnr,
         "snr": simulation.snr,
         "columns": len(simulation.columns),

@@ -37,7 +37,7 @@ class GenerateSettings:
         100, "Samples", "How many the library shall hold in the end", min=1, max=10**7
     )
     shape: tuple[int, int] = option(
-        (256, 256), "Size (y, x)", "Rows and columns of the images", min=8, max=4096
+        (256, 256), "Size (y, x)", "Rows and columns of the images", min=16, max=4096
     )
     layout: str = option(
         "folders",
