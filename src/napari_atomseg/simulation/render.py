@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from napari_atomseg import imaging
+from napari_atomseg.distortion import LineMotion, shift_lines
 from napari_atomseg.simulation.background import background_image
 from napari_atomseg.simulation.scene import Scene
 from napari_atomseg.simulation.targets import label_targets, mask_radius, upsampled
@@ -58,12 +59,11 @@ def render(
         group = scenes[first : first + size]
         given = None if clean is None else torch.stack(list(clean[first : first + size]))
         parts.append(_render_group(group, device, given))
-    if len(parts) == 1:
-        return parts[0]
+    names = parts[0].targets
     return Batch(
         torch.cat([part.image for part in parts]),
         torch.cat([part.ideal for part in parts]),
-        {name: torch.cat([part.targets[name] for part in parts]) for name in parts[0].targets},
+        {name: torch.cat([part.targets[name] for part in parts]) for name in names},
         torch.cat([part.sigma for part in parts]),
         torch.cat([part.radius for part in parts]),
     )
@@ -81,10 +81,10 @@ def _render_group(scenes: Sequence[Scene], device: str, clean: Tensor | None) ->
     ideal, clean = truth.pop("ideal"), truth.pop("clean")
     wanted, margin = scenes[0].targets.names, scenes[0].view.margin
     inner = (slice(None), slice(margin, -margin or None), slice(margin, -margin or None))
-    targets = {name: target[inner].contiguous() for name, target in {**truth, **masks}.items()}
+    targets = {name: target[inner] for name, target in {**truth, **masks}.items()}
     for name, source in (("no_noise", ideal), ("no_background_no_noise", clean)):
         if name in wanted:
-            targets[name] = source[inner].contiguous()
+            targets[name] = source[inner]
     for name, source in (
         ("no_noise_upinterpolation_2x", ideal),
         ("no_noise_no_background_upinterpolation_2x", clean),
@@ -92,8 +92,8 @@ def _render_group(scenes: Sequence[Scene], device: str, clean: Tensor | None) ->
         if name in wanted:
             targets[name] = upsampled(source, margin)
     return Batch(
-        image[inner].contiguous(),
-        ideal[inner].contiguous(),
+        image[inner],
+        ideal[inner],
         targets,
         torch.tensor([s.sigma for s in scenes], device=device),
         torch.tensor([mask_radius(s) for s in scenes], device=device),
@@ -163,10 +163,8 @@ def _distorted(
 
     Scenes of one recipe list the same distortions in the same order, each its own selection.
     """
-    stack, labels = torch.stack([image, *truth.values()], dim=1), None
-    if masks:
-        labels = torch.stack(list(masks.values()), dim=1)
     listed = {d.place: d.distortion for scene in scenes for d in scene.distortions}
+    motion = None
     for place, distortion in sorted(listed.items()):
         drawn = {
             i: d.values for i, s in enumerate(scenes) for d in s.distortions if d.place == place
@@ -175,18 +173,47 @@ def _distorted(
         values = {
             name: torch.from_numpy(
                 np.stack([np.asarray(v[name], dtype=np.float32) for v in drawn.values()])
-            ).to(stack.device)
+            ).to(image.device)
             for name in drawn[rows[0]]
         }
         some = [generators[i] for i in rows]
-        if not distortion.shared:
-            stack[rows, 0] = distortion.apply(stack[rows, 0], values, some)
+        if isinstance(distortion, LineMotion):
+            # Motions that follow each other add up, so that lines are interpolated only once.
+            motion = image.new_zeros(*image.shape[:2], 2) if motion is None else motion
+            motion[rows] += distortion.shifts(image.shape[1], values, some)
             continue
-        stack[rows] = distortion.apply(stack[rows], values, some)
-        if labels is not None:
-            labels[rows] = distortion.apply_labels(labels[rows], values)
-    image, *changed = stack.unbind(1)
-    truth = dict(zip(truth, changed, strict=True))
-    if labels is not None:
-        masks = dict(zip(masks, labels.unbind(1), strict=True))
-    return image, truth, masks
+        image, motion = _moved(image, motion), None
+        if not distortion.shared:
+            image = _replaced(image, rows, distortion.apply(image[rows], values, some))
+            continue
+        stack = torch.stack([image, *truth.values()], dim=1)[rows]
+        image, *changed = (
+            _replaced(old, rows, new)
+            for old, new in zip(
+                (image, *truth.values()),
+                distortion.apply(stack, values, some).unbind(1),
+                strict=True,
+            )
+        )
+        truth = dict(zip(truth, changed, strict=True))
+        if masks:
+            labels = torch.stack(list(masks.values()), dim=1)[rows]
+            new = distortion.apply_labels(labels, values).unbind(1)
+            masks = {
+                name: _replaced(old, rows, one)
+                for (name, old), one in zip(masks.items(), new, strict=True)
+            }
+    return _moved(image, motion), truth, masks
+
+
+def _moved(image: Tensor, motion: Tensor | None) -> Tensor:
+    return image if motion is None else shift_lines(image, motion)
+
+
+def _replaced(image: Tensor, rows: list[int], new: Tensor) -> Tensor:
+    """The batch with some of its rows replaced."""
+    if len(rows) == len(image):
+        return new
+    image = image.clone()
+    image[rows] = new
+    return image

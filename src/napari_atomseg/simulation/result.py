@@ -135,7 +135,7 @@ def column_table(scene: Scene, ideal: NDArray[np.float32]) -> pd.DataFrame:
 
 
 def energy_of(optics: Optics) -> float | None:
-    """eV of the electrons, where the optics know it."""
+    """Energy of the electrons in eV, where the optics know it."""
     if isinstance(optics, LinearOptics):
         return optics.probe.energy
     return optics.energy if isinstance(optics, HRTEMOptics) else None

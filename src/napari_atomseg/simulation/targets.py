@@ -117,19 +117,19 @@ def upsampled(image: Tensor, margin: int) -> Tensor:
     Exact for a periodic image without frequencies beyond Nyquist's, as a rendered canvas is.
     """
     height, width = image.shape[1:]
-    spectrum = torch.fft.rfft2(image)
     rows = torch.fft.fftfreq(height, device=image.device)
     cols = torch.fft.rfftfreq(width, device=image.device)
     # The centres of the finer pixels lie a quarter of a pixel before and behind the coarse one's.
-    shift = torch.exp(-0.5j * math.pi * rows)[:, None] * torch.exp(-0.5j * math.pi * cols)
-    spectrum = 4.0 * spectrum * shift
-    wide = spectrum.new_zeros(len(image), 2 * height, width + 1)
+    shift = torch.exp(-0.5j * math.pi * rows)[:, None] * (4.0 * torch.exp(-0.5j * math.pi * cols))
+    spectrum = torch.fft.rfft2(image) * shift
     half = (height + 1) // 2
-    wide[:, :half, : width // 2 + 1] = spectrum[:, :half]
-    wide[:, half - height :, : width // 2 + 1] = spectrum[:, half:]
+    tall = spectrum.new_zeros(len(image), 2 * height, width // 2 + 1)
+    tall[:, :half] = spectrum[:, :half]
+    tall[:, half - height :] = spectrum[:, half:]
+    # One axis after the other: no columns of zeros are transformed, no rows that are cut off.
     inner = slice(2 * margin, -2 * margin or None)
-    fine: Tensor = torch.fft.irfft2(wide, s=(2 * height, 2 * width))[:, inner, inner]
-    return fine.contiguous()
+    fine: Tensor = torch.fft.irfft(torch.fft.ifft(tall, dim=1)[:, inner], n=2 * width)
+    return fine[..., inner]
 
 
 def _spot_width(scene: Scene) -> float:

@@ -38,15 +38,17 @@ def resolve_columns(columns: Columns, sigma: float, faintest: float = 0.04) -> C
     counts = columns.counts[order]
     alive = np.ones(len(points), dtype=bool)
     reach = SPARROW * sigma * (1.0 + 0.35 * np.log(1.0 / faintest))
+    pairs = cKDTree(points).query_pairs(reach, output_type="ndarray")
+    i, j = pairs.T
+    distance = np.linalg.norm(points[i] - points[j], axis=1)
+    merged = pairs[distance < SPARROW * sigma * (1.0 + 0.35 * np.log(weight[i] / weight[j]))]
     # Strongest first, so that each weak column joins the strongest it cannot be told from.
-    for i, j in sorted(cKDTree(points).query_pairs(reach)):
+    for i, j in merged[np.lexsort(merged.T[::-1])].tolist():
         if alive[i] and alive[j]:
-            ratio = np.log(weight[i] / weight[j])
-            if np.linalg.norm(points[i] - points[j]) < SPARROW * sigma * (1.0 + 0.35 * ratio):
-                alive[j] = False
-                moment[i] += moment[j]
-                total[i] += total[j]
-                counts[i] += counts[j]
+            alive[j] = False
+            moment[i] += moment[j]
+            total[i] += total[j]
+            counts[i] += counts[j]
     centre = moment[alive] / total[alive, None]
     return replace(
         columns.select(order[alive]),
