@@ -99,7 +99,7 @@ def _triangulated(seeds: Array, side: float) -> tuple[Indices, Array]:
 
     shifts = [side * np.array([i, j]) for i in (0, -1, 1) for j in (0, -1, 1)]
     copies = np.concatenate([seeds + shift for shift in shifts])
-    triangles = Delaunay(copies).simplices
+    triangles = Delaunay(copies).simplices.astype(np.int64)
     centres = copies[triangles].mean(axis=1)
     home = np.all((centres >= 0) & (centres < side), axis=1)
     return triangles[home] % len(seeds), centres[home]
@@ -110,7 +110,7 @@ def _pushed_apart(seeds: Array, side: float) -> Array:
     from scipy.spatial import cKDTree
 
     reach = 1.35 * side / np.sqrt(len(seeds))
-    pairs = cKDTree(seeds, boxsize=side).query_pairs(reach, output_type="ndarray")
+    pairs = cKDTree(seeds, boxsize=np.full(2, side)).query_pairs(reach, output_type="ndarray")
     offset = seeds[pairs[:, 0]] - seeds[pairs[:, 1]]
     offset -= side * np.rint(offset / side)
     length = np.maximum(np.linalg.norm(offset, axis=1), 1e-3)
