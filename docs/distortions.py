@@ -32,6 +32,7 @@ PARTS: tuple[Distortion, ...] = (
     distortion.FixedPattern(sigma=(0.15, 0.15)),
     distortion.DarkCurrent(mean=(20, 20), hot=(0.01, 0.01), counts=(100, 100)),
     distortion.Readout(sigma=(0.1, 0.1)),
+    distortion.WhiteNoise(ratio=(2, 2)),
     distortion.Flicker(sigma=(0.2, 0.2)),
     distortion.Reset(sigma=(0.1, 0.1)),
     distortion.BlackPixels(fraction=(0.003, 0.003), steps=(6, 6)),

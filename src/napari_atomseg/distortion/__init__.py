@@ -10,7 +10,13 @@ from napari_atomseg.distortion.camera import (
     Reset,
 )
 from napari_atomseg.distortion.counting import Photomultiplier, Shot, shot_noise
-from napari_atomseg.distortion.detector import HotPixels, Readout, hot_pixels, readout_noise
+from napari_atomseg.distortion.detector import (
+    HotPixels,
+    Readout,
+    WhiteNoise,
+    hot_pixels,
+    readout_noise,
+)
 from napari_atomseg.distortion.kinds import AnyDistortion
 from napari_atomseg.distortion.lines import (
     FastScan,
@@ -67,6 +73,7 @@ __all__ = [
     "Shot",
     "UpperClip",
     "View",
+    "WhiteNoise",
     "Zingers",
     "hot_pixels",
     "line_noise",

@@ -16,9 +16,11 @@ from napari_atomseg.distortion.base import (
     Values,
     View,
     normal,
+    over_image,
     per_pixel,
     uniform,
 )
+from napari_atomseg.ranges import PositiveRange, log_uniform
 from napari_atomseg.ranges import uniform as one_uniform
 
 
@@ -55,6 +57,27 @@ class Readout(Distortion):
     def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
         """Add white noise."""
         return readout_noise(image, values["sigma"], generators)
+
+
+class WhiteNoise(Distortion):
+    """White noise of a given signal-to-noise ratio, for images known by that number alone.
+
+    Attributes
+    ----------
+    ratio : variance of the undistorted image over that of the noise (AP-GAN 2023: 2.35).
+    """
+
+    kind: Literal["white_noise"] = "white_noise"
+    ratio: PositiveRange = (2.35, 2.35)
+
+    def draw(self, rng: np.random.Generator, view: View) -> Drawn:
+        """`ratio`."""
+        return {"ratio": log_uniform(rng, self.ratio)}
+
+    def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """Add noise in proportion to the contrast of each image."""
+        sigma = over_image("std", image) / values["ratio"].sqrt()
+        return readout_noise(image, sigma, generators)
 
 
 class HotPixels(Distortion):

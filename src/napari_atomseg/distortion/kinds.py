@@ -15,7 +15,7 @@ from napari_atomseg.distortion.camera import (
     Reset,
 )
 from napari_atomseg.distortion.counting import Photomultiplier, Shot
-from napari_atomseg.distortion.detector import HotPixels, Readout
+from napari_atomseg.distortion.detector import HotPixels, Readout, WhiteNoise
 from napari_atomseg.distortion.lines import FastScan, LineNoise, RowLines, ScanBlur
 from napari_atomseg.distortion.pixels import (
     BlackPixels,
@@ -33,6 +33,7 @@ AnyDistortion = Annotated[
     | FixedPattern
     | DarkCurrent
     | Readout
+    | WhiteNoise
     | Flicker
     | Reset
     | BlackPixels

@@ -6,13 +6,21 @@ from typing import Annotated
 
 from pydantic import Field
 
+from napari_atomseg.specimen.pool import PooledSpecimen
 from napari_atomseg.specimen.recipes_columns import ColumnsSpecimen
 from napari_atomseg.specimen.recipes_crystal import CrystalSpecimen
+from napari_atomseg.specimen.recipes_layers import GrapheneSpecimen, MultilayerSpecimen
 from napari_atomseg.specimen.recipes_low_resolution import LowResolutionSpecimen
 from napari_atomseg.specimen.recipes_random import RandomSpecimen
 
 AnySpecimen = Annotated[
-    ColumnsSpecimen | CrystalSpecimen | RandomSpecimen | LowResolutionSpecimen,
+    ColumnsSpecimen
+    | CrystalSpecimen
+    | GrapheneSpecimen
+    | MultilayerSpecimen
+    | RandomSpecimen
+    | LowResolutionSpecimen
+    | PooledSpecimen,
     Field(discriminator="kind"),
 ]
 """A specimen of a recipe, told by its `kind`."""

@@ -110,3 +110,11 @@ def test_readout_noise_and_hot_pixels_have_their_rates(generators):
     struck = distortion.hot_pixels(image, number(0.01), number(3.0), generators(1))
     assert float((struck > 0).float().mean()) == pytest.approx(0.01, rel=0.15)
     assert float(struck.max()) <= 3.0
+
+
+def test_white_noise_has_the_ratio_of_variances_that_was_asked_for(generators):
+    image = torch.rand(1, 256, 256) * 3 + 7
+    values = {"ratio": torch.tensor([2.35])}
+    noise = distortion.WhiteNoise().apply(image, values, generators(1)) - image
+    assert float(image.var() / noise.var()) == pytest.approx(2.35, rel=0.03)
+    assert abs(float(noise.mean())) < 0.01
