@@ -15,8 +15,8 @@ from napari_atomseg.distortion.base import (
     NonNegativeRange,
     Values,
     View,
+    deviation,
     normal,
-    over_image,
     per_pixel,
     uniform,
 )
@@ -76,7 +76,7 @@ class WhiteNoise(Distortion):
 
     def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
         """Add noise in proportion to the contrast of each image."""
-        sigma = over_image("std", image) / values["ratio"].sqrt()
+        sigma = deviation(image) / values["ratio"].sqrt()
         return readout_noise(image, sigma, generators)
 
 
