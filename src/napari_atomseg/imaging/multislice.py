@@ -76,7 +76,8 @@ def multislice_adf(
     canvas = _size(field)
     scan = [math.ceil(4.0 * probe.cutoff * length) + 1 for length in canvas]
     interpolation = max(1, int(min(canvas) / WINDOW))
-    sampling = wavelength(probe.energy) / (3e-3 * max(detector[1], 2.0 * probe.semiangle))
+    # A third of the mesh's frequencies is kept free of aliases, and whole pixels take some more.
+    sampling = wavelength(probe.energy) / (3.2e-3 * max(detector[1], 2.0 * probe.semiangle))
     gpts = [interpolation * next_fast_len(math.ceil(n / sampling / interpolation)) for n in canvas]
     moments = _moments(structure, frozen_phonons, temperature, seed)
     blocks = np.array_split(np.arange(scan[0]), min(BLOCKS, scan[0]))

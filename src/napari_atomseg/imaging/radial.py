@@ -17,7 +17,7 @@ from napari_atomseg.specimen.columns import Indices
 FAR = 8.0
 """Frequency times radius up to which the transform of an atom is tabulated."""
 STEPS = 1024
-FAINTEST = 3e-3
+FAINTEST = 1e-3
 """Part of the forward intensity below which an atom's frequencies are left out."""
 
 
