@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,16 @@ def test_every_setting_is_an_option() -> None:
     for field in dataclasses.fields(SimulationSettings):
         other = {"crystal": "crystal", "distortions": "--distortion"}
         assert other.get(field.name, f"--{field.name.replace('_', '-')}") in shown
+
+
+def test_the_list_of_commands_needs_no_torch() -> None:
+    code = (
+        "import sys; from napari_atomseg.cli import app; from typer.testing import CliRunner; "
+        "done = CliRunner().invoke(app, ['--help']); "
+        "print('simulate' in done.stdout, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "False"]
 
 
 def test_options_reach_the_simulation(tmp_path: Path) -> None:

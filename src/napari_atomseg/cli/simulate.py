@@ -4,23 +4,47 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from napari_atomseg.cli.batch import print_line
 from napari_atomseg.cli.commands import app
 from napari_atomseg.cli.session import Session, session
-from napari_atomseg.simulation.arguments import Argument, about
-from napari_atomseg.simulation.settings import SimulationSettings
+
+if TYPE_CHECKING:
+    from napari_atomseg.simulation.arguments import Argument
 
 _OF_RECIPES = ("shape", "seed")
 """Settings that a sample of a recipe has too."""
 _NONE = "none"
 
 
-def simulate(
+class _WithSettings(TyperCommand):
+    """A command whose options are made when they are needed: to know them takes seconds."""
+
+    _made = False
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the options of the command, and of no other one's help."""
+        if not self._made:
+            one = typer.Typer(add_completion=False)
+            one.command()(_with_options(_simulate))
+            whole: Any = typer.main.get_command(one)
+            self.params, self.callback = whole.params, whole.callback
+            self._made = True
+        return super().get_params(ctx)
+
+
+@app.command(cls=_WithSettings)
+def simulate() -> None:
+    """Simulate an image of a crystal, or a sample of a recipe, with its truth."""
+
+
+def _simulate(
     context: typer.Context,
     output: Annotated[Path, typer.Option("--output", "-o", help="TIFF file of the image.")],
     crystal: Annotated[
@@ -51,7 +75,6 @@ def simulate(
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
     **settings: Any,
 ) -> None:
-    """Simulate an image of a crystal, or a sample of a recipe, with its truth."""
     with session() as current:
         if recipe is not None:
             source = context.get_parameter_source
@@ -138,6 +161,8 @@ def _number_or_none(text: str) -> float | None:
 
 def _option(field: dataclasses.Field[Any]) -> inspect.Parameter:
     """Return a command's option for a setting."""
+    from napari_atomseg.simulation.arguments import about
+
     known, default = about(field), field.default
     kind: Any = type(default)
     more: dict[str, Any] = {}
@@ -174,16 +199,19 @@ def _help(known: Argument) -> str:
     return " ".join(words)
 
 
-def _with_options(command: Any) -> Any:
-    """Give a function the settings as its parameters, where it has `**settings`."""
+def _with_options(command: Callable[..., None]) -> Any:
+    """Return a function that has the settings as parameters where `command` has `**settings`."""
+    from napari_atomseg.simulation.settings import SimulationSettings
+
     own = inspect.signature(command, eval_str=True)
     parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
     fields = [f for f in dataclasses.fields(SimulationSettings) if f.name != "crystal"]
     parameters += [_option(field) for field in fields]
     every = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
-    command.__signature__ = own.replace(parameters=every)
-    command.__annotations__ = {p.name: p.annotation for p in every} | {"return": None}
-    return command
 
+    def whole(**arguments: Any) -> None:
+        command(**arguments)
 
-app.command()(_with_options(simulate))
+    whole.__signature__ = own.replace(parameters=every)  # type: ignore[attr-defined]
+    whole.__annotations__ = {p.name: p.annotation for p in every} | {"return": None}
+    return whole
