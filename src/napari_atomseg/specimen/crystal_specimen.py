@@ -2,92 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_atomseg.specimen.build import Box, fill_cell, place_object
-from napari_atomseg.specimen.columns import Array, Columns, Scatterers
-from napari_atomseg.specimen.crystals import COLUMNLESS, crystals, get_crystal
-from napari_atomseg.specimen.defects import counted, with_displaced_columns, with_vacancies
-from napari_atomseg.specimen.lattice import (
-    ColumnLattice,
-    project_cell,
-    rank_species,
+from napari_atomseg.specimen.book import (
+    Axis,
+    Crystal,
+    book_crystal,
+    material_name,
+    stacked,
+    towards_beam,
 )
+from napari_atomseg.specimen.build import Box, fill_cell, place_object
+from napari_atomseg.specimen.columns import Columns, Scatterers
+from napari_atomseg.specimen.crystals import COLUMNLESS, crystals, get_crystal
+from napari_atomseg.specimen.defects import Matter, with_displaced_columns, with_vacancies
+from napari_atomseg.specimen.lattice import rank_species
 from napari_atomseg.specimen.neighbours import nearest_distances
 from napari_atomseg.specimen.particles import Particle, Shape, carve, draw_shape
 from napari_atomseg.specimen.specimen import Field, Specimen
 from napari_atomseg.specimen.structure import Structure
 from napari_atomseg.specimen.thermal import with_thermal_displacements
 from napari_atomseg.specimen.thickness import Thickness
-from napari_atomseg.specimen.zone import OrientedCell, in_plane_turn, orient
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-Axis = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Crystal:
-    """A crystal seen along a zone axis, as atoms and as columns.
-
-    Attributes
-    ----------
-    cell, lattice : turned about the beam.
-    upright : the lattice as it was before, which knows what a turn does not change.
-    rotation : degrees.
-    """
-
-    cell: OrientedCell
-    lattice: ColumnLattice
-    upright: ColumnLattice
-    rotation: float = 0.0
-
-    def rotated(self, degrees: float) -> Crystal:
-        """The crystal turned about the beam."""
-        return replace(
-            self,
-            cell=self.cell.rotated(degrees),
-            lattice=self.lattice.rotated(degrees),
-            rotation=self.rotation + degrees,
-        )
-
-    def columns(self, lower: Array, upper: Array, origin: Array) -> Columns:
-        """Columns of one period in a box, their species those of `ColumnLattice.species`."""
-        columns = self.lattice.fill(lower, upper, origin)
-        return replace(columns, species=self.upright.species[0][columns.species])
-
-    @property
-    def species(self) -> tuple[str, ...]:
-        """Names of the columns' species."""
-        return self.upright.species[1]
-
-    @property
-    def spacing(self) -> float:
-        """Å between the closest bright columns."""
-        return self.upright.typical_spacing
-
-    @property
-    def translations(self) -> Array:
-        """(T, 2) shifts (y, x) in Å that do not change the projection, by rising length."""
-        return self.upright.translations @ in_plane_turn(self.rotation)
-
-
-@lru_cache(maxsize=256)
-def book_crystal(name: str, zone_axis: Axis) -> Crystal:
-    """A crystal of the book, turned towards the beam once and kept."""
-    return _towards_beam(get_crystal(name), zone_axis)
-
-
-def _towards_beam(atoms: Atoms, zone_axis: Axis) -> Crystal:
-    cell = orient(atoms, zone_axis)
-    lattice = project_cell(cell)
-    return Crystal(cell, lattice, lattice)
+CONTACT = 2.0
+"""Å between a crystal's last atoms and its support's first."""
 
 
 def crystal_specimen(
@@ -118,7 +63,8 @@ def crystal_specimen(
     offset : of the cell's origin from the image's centre, Å (y, x).
     thickness : Å. Single layers, objects and particles are as thick as they are.
     tilt : of the zone axis off the beam towards y and x, mrad.
-    shape_kind : "bulk", "wedge", "edge", "particle" or "rounded", as `draw_shape` has them.
+    shape_kind : "bulk", "wedge", "edge", "particle" or "rounded", as `draw_shape` has them;
+        objects keep their own.
     vacancies : share of atoms missing.
     displacement : deviation of each column's shift along y and along x, Å.
     temperature : K, of the atoms' thermal displacements at one moment; 0 leaves them at rest.
@@ -137,59 +83,48 @@ def crystal_specimen(
     """
     _check(thickness, vacancies, displacement, temperature, support)
     material = material_name(crystal)
+    if isinstance(crystal, str) and crystal in COLUMNLESS:
+        film = _film(rng, field, thickness)
+        return Specimen(film.scatterers(), Columns.empty(), material=material, structure=film)
     origin = 0.5 * field.size + np.asarray(offset)
-    box = Box(field.lower, field.upper, thickness)
-    if material in COLUMNLESS:
-        return _disordered(rng, field, thickness, material)
-    atoms = get_crystal(crystal)
-    lone = not atoms.pbc.any()
-    outline = Thickness()
-    if lone:
+    outline, spacing = Thickness(), None
+    atoms = None if isinstance(crystal, str) and crystal in crystals() else get_crystal(crystal)
+    if atoms is not None and not atoms.pbc.any():
+        box = Box(field.lower, field.upper, thickness)
         structure = place_object(atoms, zone_axis, box, origin, rotation, tilt)
     else:
-        known = material in crystals()
-        turned = book_crystal(material, zone_axis) if known else _towards_beam(atoms, zone_axis)
-        turned = turned.rotated(rotation)
+        turned = (
+            book_crystal(material, zone_axis) if atoms is None else towards_beam(atoms, zone_axis)
+        )
+        turned, spacing = turned.rotated(rotation), turned.spacing
         outline = draw_shape(shape_kind, rng, field.size, turned.cell)
         if not (atoms_needed or any(tilt) or temperature > 0):
-            columns = turned.columns(box.lower, box.upper, origin)
+            columns = turned.columns(field.lower, field.upper, origin)
             columns = stacked(columns, turned, outline, thickness)
-            if vacancies > 0:
-                columns = with_vacancies(columns, vacancies, rng)
-            if displacement > 0:
-                columns = with_displaced_columns(columns, displacement, rng)
+            columns = _point_defects(columns, rng, vacancies, displacement)
             return column_specimen(
                 columns, turned, field, rng, outline, support, material, zone_axis
             )
-        box = Box(box.lower, box.upper, _depth(outline, thickness))
+        box = Box(field.lower, field.upper, _depth(outline, thickness))
         structure = fill_cell(turned.cell, box, origin, tilt)
         if turned.cell.layer:
             structure = structure.select(outline(structure.y, structure.x) > 0)
         else:
             structure = carve(structure, outline, box.thickness)
-    structure = with_vacancies(structure, vacancies, rng) if vacancies > 0 else structure
-    if displacement > 0:
-        structure = with_displaced_columns(structure, displacement, rng)
+    structure = _point_defects(structure, rng, vacancies, displacement)
     if temperature > 0:
         structure = with_thermal_displacements(structure, temperature, rng)
-    spacing = None if lone else turned.spacing
     return atom_specimen(structure, field, rng, outline, support, material, zone_axis, spacing)
 
 
-def stacked(columns: Columns, crystal: Crystal, outline: Thickness, thickness: float) -> Columns:
-    """Columns of one period made as high as the specimen, in whole atoms; empty ones left out.
-
-    Parameters
-    ----------
-    thickness : Å, where the outline is 1; particles and single layers have their own.
-    """
-    relative = outline(columns.y, columns.x)
-    if crystal.cell.layer:
-        repeats = (relative > 0).astype(np.float64)
-    else:
-        depth = outline.depth if isinstance(outline, Particle) else thickness
-        repeats = relative * (depth / crystal.cell.period)
-    return counted(columns, np.rint(columns.counts * repeats[:, None]))
+def _point_defects(
+    matter: Matter, rng: np.random.Generator, vacancies: float, displacement: float
+) -> Matter:
+    if vacancies > 0:
+        matter = with_vacancies(matter, vacancies, rng)
+    if displacement > 0:
+        matter = with_displaced_columns(matter, displacement, rng)
+    return matter
 
 
 def column_specimen(
@@ -254,30 +189,10 @@ def atom_specimen(
     )
 
 
-CONTACT = 2.0
-"""Å between a crystal's last atoms and its support's first."""
-
-
-def material_name(crystal: str | Path | Atoms) -> str:
-    """What tables call a crystal: its name, its file's name, or its formula."""
-    if isinstance(crystal, Path):
-        return crystal.name
-    if isinstance(crystal, str):
-        return crystal if crystal in crystals() else Path(crystal).name
-    return str(get_crystal(crystal).get_chemical_formula("metal"))
-
-
 def _film(rng: np.random.Generator, field: Field, thickness: float) -> Structure:
     from napari_atomseg.specimen.amorphous import amorphous_support
 
     return amorphous_support(rng, field, thickness)
-
-
-def _disordered(
-    rng: np.random.Generator, field: Field, thickness: float, material: str
-) -> Specimen:
-    film = _film(rng, field, thickness)
-    return Specimen(film.scatterers(), Columns.empty(), material=material, structure=film)
 
 
 def _depth(outline: Thickness, thickness: float) -> float:

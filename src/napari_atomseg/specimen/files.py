@@ -72,7 +72,7 @@ def check_crystal(atoms: Atoms, name: str) -> Atoms:
     if np.any((lengths < 1e-6) & atoms.pbc):
         raise ValueError(f"{name} repeats along an axis without a cell vector")
     for axis in np.flatnonzero(lengths < 1e-6):
-        atoms.center(vacuum=VACUUM, axis=axis)
+        atoms.center(vacuum=VACUUM, axis=int(axis))
     if atoms.get_volume() < 1e-3:
         raise ValueError(f"{name} has a cell of no volume: {atoms.cell.array.tolist()}")
     first, second, distance = neighbor_list("ijd", atoms, OVERLAP)

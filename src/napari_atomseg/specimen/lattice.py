@@ -21,9 +21,6 @@ RESOLVED = 0.36
 """Columns are spread so unevenly in some projections that their closest distance says little: a
 lattice's typical spacing is at least this share of the root of the area a bright column has."""
 
-SAME_PLACE = 0.02
-"""Å; columns that a shift brings this close stand on each other."""
-
 BRIGHT = 0.2
 """Columns above this share of the brightest one set a lattice's typical spacing."""
 
@@ -110,34 +107,6 @@ class ColumnLattice:
         area = abs(np.linalg.det(self.vectors)) / bright.sum()
         closest = ColumnLattice(self.vectors, self.positions[bright], self.weights[bright])
         return max(closest.nearest_spacing(), RESOLVED * float(np.sqrt(area)))
-
-    @cached_property
-    def translations(self) -> Array:
-        """(T, 2) shifts (y, x) in Å, by rising length, that bring every column onto one of equal
-        composition: the primitive translations and their sums, T ≥ 8.
-        """
-        shifts = [np.zeros(2)]
-        for j in range(1, len(self.positions)):
-            shift = self.positions[j] - self.positions[0]
-            if self._is_symmetry(shift):
-                shifts.append(shift)
-        cells = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 2), axis=-1).reshape(-1, 1, 2)
-        vectors = ((cells + np.array(shifts)) @ self.vectors).reshape(-1, 2)
-        length = np.linalg.norm(vectors, axis=1)
-        order = np.argsort(length, kind="stable")
-        return np.asarray(vectors[order][length[order] > 1e-6])
-
-    def _is_symmetry(self, shift: Array) -> bool:
-        # A few columns tell most shifts apart from symmetries.
-        for some in (slice(0, 8), slice(None)):
-            offsets = self.positions[some] + shift - self.positions[:, None]
-            offsets -= np.round(offsets)
-            close = np.linalg.norm(offsets @ self.vectors, axis=-1) < SAME_PLACE
-            match = close.argmax(axis=0)
-            same = all(self.elements[i] == self.elements[j] for j, i in enumerate(match))
-            if not (same and close.any(axis=0).all()):
-                return False
-        return True
 
 
 def covering_cells(vectors: Array, lower: Array, upper: Array, positions: Array) -> Array:

@@ -9,14 +9,9 @@ from pydantic import AfterValidator, PositiveFloat
 from pydantic import Field as Setting
 
 from napari_atomseg.ranges import Part, PositiveRange, Range, uniform
+from napari_atomseg.specimen.book import Crystal, book_crystal, stacked
 from napari_atomseg.specimen.columns import Array, Columns
-from napari_atomseg.specimen.crystal_specimen import (
-    Crystal,
-    book_crystal,
-    column_specimen,
-    crystal_specimen,
-    stacked,
-)
+from napari_atomseg.specimen.crystal_specimen import column_specimen, crystal_specimen
 from napari_atomseg.specimen.crystals import COLUMNLESS, crystals
 from napari_atomseg.specimen.defects import (
     moved,
@@ -177,7 +172,7 @@ class CrystalSpecimen(Part):
                 EdgeDislocation(tuple(core), (sign * float(burgers[0]), sign * float(burgers[1])))
             )
         if rng.random() < self.stacking_fault:
-            along = crystal.translations[int(rng.choice([0, 2]))]
+            along = crystal.translations[int(rng.integers(6))]
             length = np.linalg.norm(along)
             share = rng.choice([-1 / 3, 1 / 3, 1 / 2])
             shifts.append(

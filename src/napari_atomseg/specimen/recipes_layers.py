@@ -11,8 +11,9 @@ from pydantic import Field as Setting
 from pydantic import PositiveFloat
 
 from napari_atomseg.ranges import Part, PositiveRange, Range, uniform
+from napari_atomseg.specimen.book import book_crystal
 from napari_atomseg.specimen.columns import Array
-from napari_atomseg.specimen.crystal_specimen import atom_specimen, book_crystal
+from napari_atomseg.specimen.crystal_specimen import atom_specimen
 from napari_atomseg.specimen.crystals import STRONTIUM_TITANATE_CELL
 from napari_atomseg.specimen.defects import with_displaced_columns
 from napari_atomseg.specimen.graphene import (

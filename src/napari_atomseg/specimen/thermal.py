@@ -11,13 +11,14 @@ from napari_atomseg.specimen.defects import moved
 from napari_atomseg.specimen.structure import Structure
 
 DEBYE_TEMPERATURES = {
-    5: 1350, 6: 1000, 7: 1350, 13: 428, 14: 645, 22: 420, 24: 630, 25: 410, 26: 470, 27: 445,
-    28: 450, 29: 343, 30: 327, 31: 320, 32: 374, 33: 282, 40: 291, 41: 275, 42: 450, 44: 600,
+    5: 1000, 6: 1000, 7: 1000, 13: 428, 14: 543, 22: 420, 24: 630, 25: 410, 26: 470, 27: 445,
+    28: 450, 29: 343, 30: 327, 31: 320, 32: 290, 33: 282, 40: 291, 41: 275, 42: 450, 44: 600,
     45: 480, 46: 274, 47: 225, 48: 209, 49: 108, 50: 200, 72: 252, 73: 240, 74: 400, 75: 430,
     76: 500, 77: 420, 78: 240, 79: 165, 82: 105, 83: 119,
 }  # fmt: skip
 """K, of the elements as solids (Kittel, Introduction to Solid State Physics, chapter 5, table 1);
-of carbon and its neighbours in layers, the in-plane value of graphite."""
+of Si and Ge as X-ray diffraction sees them (Batterman and Chipman, Phys. Rev. 127, 690, 1962); of
+B, C and N about that of motion within the layers of graphite."""
 
 TYPICAL = 400.0
 """K, of elements that are not in the table, and of light ions in oxides and sulphides."""

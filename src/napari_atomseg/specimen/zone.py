@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from math import gcd
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 SAME_COLUMN = 0.3
 """Atoms whose projections lie closer than this (Å) belong to one column."""
+SAME_PLACE = 0.02
+"""Å; atoms that a shift brings this close stand on each other."""
 
 
 def in_plane_turn(degrees: float) -> Array:
@@ -70,6 +73,33 @@ class OrientedCell:
         """(P, 3) unit normals (y, x, z) of lattice planes (hkl) of the crystal's own cell."""
         normals = np.asarray(planes, dtype=np.float64) @ self.reciprocal
         return np.asarray(normals / np.linalg.norm(normals, axis=1, keepdims=True))
+
+    @cached_property
+    def translations(self) -> Array:
+        """(T, 2) translations of the crystal across the beam, (y, x) in Å, by rising length."""
+        shifts = [np.zeros(3)]
+        for j in range(1, len(self.positions)):
+            shift = self.positions[j] - self.positions[0]
+            if self._is_symmetry(shift):
+                shifts.append(shift)
+        steps = np.stack(np.meshgrid(*[np.arange(-3, 4)] * 2, [0]), axis=-1).reshape(-1, 1, 3)
+        vectors = ((steps + np.array(shifts)) @ self.vectors).reshape(-1, 3)
+        height = vectors[:, 2] / self.period
+        vectors = vectors[np.abs(height - np.round(height)) * self.period < SAME_PLACE, :2]
+        length = np.linalg.norm(vectors, axis=1)
+        order = np.argsort(length, kind="stable")
+        return np.asarray(vectors[order][length[order] > SAME_PLACE])
+
+    def _is_symmetry(self, shift: Array) -> bool:
+        # A few atoms tell most shifts apart from symmetries.
+        for some in (slice(0, 8), slice(None)):
+            offsets = self.positions[some] + shift - self.positions[:, None]
+            offsets -= np.round(offsets)
+            close = np.linalg.norm(offsets @ self.vectors, axis=-1) < SAME_PLACE
+            same = self.numbers[close.argmax(axis=0)] == self.numbers[some]
+            if not np.all(same & close.any(axis=0)):
+                return False
+        return True
 
 
 def orient(atoms: Atoms, zone_axis: tuple[int, int, int] = (0, 0, 1)) -> OrientedCell:
