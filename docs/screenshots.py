@@ -1,4 +1,4 @@
-"""Take the pictures of the four panels.
+"""Take the pictures of the panels.
 
     python docs/screenshots.py IMAGE SAMPLING [FOLDER]
 
@@ -11,6 +11,7 @@ The pictures in the documentation show the Si [110] test image of AtomSegNet
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -66,13 +67,32 @@ def apply(viewer: Viewer, folder: Path, name: str, **settings: Any) -> None:
     viewer.window.remove_dock_widget(dock)
 
 
+def library(viewer: Viewer, folder: Path) -> None:
+    """Generate a small library, search it and show a sample."""
+    dock, panel = viewer.window.add_plugin_dock_widget("napari-atomseg", "Library")
+    with tempfile.TemporaryDirectory() as home:
+        generate = panel.generate
+        generate.folder, generate.count = str(Path(home) / "temimagenet"), 60
+        generate.run().result()
+        panel.browse.job.result()
+        panel.browse.field_of_view = (10.0, 30.0)
+        panel.browse.form.sections["Search"].button.setChecked(True)
+        panel.browse.gallery.job.result()
+        panel.browse.gallery.list.setCurrentRow(4)
+        panel.browse.show_button.click()
+        take(viewer, folder / "library.png")
+    viewer.window.remove_dock_widget(dock)
+    viewer.layers.clear()
+
+
 def main(image: str, sampling: float, folder: Path) -> None:
-    """Take all four pictures."""
+    """Take all pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     viewer = Viewer(title="napari AtomSeg")
     viewer.window.resize(WIDTH, HEIGHT)
     viewer.canvas.overlays.scale_bar.visible = True
     simulate(viewer, folder)
+    library(viewer, folder)
     data = read_image(image).data
     made = {"action": "read", "source": Path(image).name}
     viewer.add_layer(image_layer(data, "Si [110]", sampled(sampling), made))

@@ -102,7 +102,7 @@ def test_a_sample_opens_as_layers_in_one_place(opened: Any, viewer: Any) -> None
     assert (masks.data[6, 6], masks.data[22, 32], masks.data[0, 0]) == (1, 2, 0)
     assert isinstance(points, Points)
     assert points.data.tolist() == [[6, 6], [22, 32]]
-    double = layers["00003 no noise upinterpolation 2x"]
+    double = layers["00003 no noise 2x"]
     assert double.data.shape == (64, 80)
     # Each pixel of the image covers exactly its four of the finer one.
     for corner in ((-0.5, -0.5), (31.5, 39.5)):

@@ -134,6 +134,8 @@ class Browse(Panel):
             layer.visible = layer in (layers[0], layers[-1])
             self.viewer.add_layer(layer)
         self._layers = layers
+        if len(self.viewer.layers) == len(layers):  # fields of view differ
+            self.viewer.reset_view()
         self.message.setText(f"Added {sample.name} with {len(layers) - 1} layers of truth")
         return layers
 

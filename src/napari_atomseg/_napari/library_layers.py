@@ -50,7 +50,8 @@ def _target_layers(
 
     positions = sample.columns[["y", "x"]].to_numpy(dtype=float)
     for target, data in sample.targets.items():
-        name = f"{sample.name} {target.replace('_', ' ')}"
+        short = target.removesuffix("upinterpolation_2x") + "2x" * target.endswith("2x")
+        name = f"{sample.name} {short.replace('_', ' ')}"
         if target in _MASKS and len(positions):
             yield labels_layer(label_columns(data, positions), name, place, made)
         elif target == _MAPS:

@@ -71,7 +71,7 @@ class LibraryError(OSError):
 class Header(Part):
     """How a library was made; the same header gives the same bytes."""
 
-    schema_version: int = 1
+    schema_version: Literal[1] = 1
     version: str
     """Of this package: another one may draw other numbers."""
     layout: Layout

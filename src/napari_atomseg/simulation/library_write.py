@@ -166,7 +166,8 @@ def _require_same(folder: Path, known: Header, header: Header) -> None:
         )
     if known.count > header.count:
         raise ValueError(
-            f"count={header.count}: {str(folder)!r} holds {known.count} samples already"
+            f"count={header.count}: {str(folder)!r} is a library of {known.count} samples, "
+            "and libraries only grow"
         )
 
 

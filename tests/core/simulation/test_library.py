@@ -288,7 +288,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing(
         ({"recipe": {"name": "test", "noise": 0.3}}, "another recipe"),
         ({"shape": (32, 32)}, "another shape"),
         ({"layout": "zarr"}, "another layout"),
-        ({"count": 2}, "holds 6 samples"),
+        ({"count": 2}, "a library of 6 samples"),
     ],
 )
 def test_a_folder_keeps_one_library(options: Any, message: str, tmp_path: Path) -> None:
