@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
 from napari_atomseg.imaging.hrtem import HRTEMOptics, seen_through
+from napari_atomseg.imaging.optics import DETECTOR
 from napari_atomseg.imaging.probe import Array, Probe, coma_shift, wavelength
 from napari_atomseg.imaging.structure_factor import resampled
 from napari_atomseg.imaging.transfer import blur
@@ -37,7 +38,7 @@ def multislice_adf(
     field: Field,
     probe: Probe,
     *,
-    detector: tuple[float, float] = (60.0, 180.0),
+    detector: tuple[float, float] = DETECTOR,
     slice_thickness: float = 2.0,
     frozen_phonons: int = 4,
     temperature: float = 300.0,

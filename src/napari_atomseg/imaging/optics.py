@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_atomseg.imaging.probe import Array, Frequencies, Probe
-from napari_atomseg.imaging.scattering import form_factor
+from napari_atomseg.imaging.scattering import cross_section
 from napari_atomseg.imaging.transfer import peak_width, transfer_at, transfer_end
 from napari_atomseg.specimen.columns import Indices
+
+DETECTOR = (60.0, 180.0)
+"""Inner and outer angle in mrad of a usual annular detector."""
 
 
 class Optics(Protocol):
@@ -53,13 +56,21 @@ class LinearOptics:
     Attributes
     ----------
     probe : the lens.
-    gamma : an atom is a point that scatters as Z to this power. None: it is its projected
-        potential, from the electron form factors of the International Tables.
+    gamma : atoms scatter as Z to this power; None: with their cross-section for the detector, from
+        the form factors of the International Tables.
+    detector : inner and outer angle in mrad, for cross-sections.
     """
 
     probe: Probe
     gamma: float | None = 1.7
+    detector: tuple[float, float] = DETECTOR
     coherent: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.detector[0] < self.detector[1]:
+            raise ValueError(
+                f"detector={self.detector!r} must be (inner, outer) angles in mrad that grow"
+            )
 
     @property
     def width(self) -> float:
@@ -72,21 +83,20 @@ class LinearOptics:
         return transfer_end(self.probe)
 
     def amplitude(self, numbers: Indices) -> Array:
-        """Z^gamma, or the form factor in the forward direction in Å; 1 for number 0."""
+        """Z^gamma, or the cross-section in 0.001 Å²; 1 for number 0."""
         if self.gamma is not None:
             return np.maximum(numbers, 1).astype(np.float64) ** self.gamma
-        zero = np.zeros(1)
         kinds, place = np.unique(numbers, return_inverse=True)
-        return np.array([form_factor(int(n), zero)[0] if n else 1.0 for n in kinds])[place]
+        sections = [
+            1e3 * cross_section(int(n), self.probe.energy, self.detector) if n else 1.0
+            for n in kinds
+        ]
+        return np.array(sections)[place]
 
     def shapes(self, numbers: Indices) -> Indices:
-        """0 for all where atoms are points."""
-        return numbers if self.gamma is None else np.zeros_like(numbers)
+        """One for all: atoms scatter to high angles from points."""
+        return np.zeros_like(numbers)
 
     def transfer(self, number: int, ky: Frequencies, kx: Frequencies) -> NDArray[Any]:
-        """The probe's transfer, times the atom's form factor relative to the forward direction."""
-        lens = transfer_at(self.probe, ky, kx)
-        if not number:
-            return lens
-        forward = form_factor(number, np.zeros(1))[0]
-        return np.asarray(lens * (form_factor(number, np.hypot(ky, kx)) / forward))
+        """The probe's transfer."""
+        return transfer_at(self.probe, ky, kx)

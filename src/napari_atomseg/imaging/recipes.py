@@ -10,7 +10,7 @@ from pydantic import Field as Option
 from pydantic import PositiveFloat
 
 from napari_atomseg.imaging.hrtem import HRTEMOptics
-from napari_atomseg.imaging.optics import LinearOptics
+from napari_atomseg.imaging.optics import DETECTOR, LinearOptics
 from napari_atomseg.imaging.probe import Probe, wavelength
 from napari_atomseg.imaging.radial import RadialOptics, RadialShape, radius
 from napari_atomseg.imaging.transfer import peak_width
@@ -160,17 +160,19 @@ def _magnified(probe: Probe, zoom: float) -> Probe:
 class LinearImaging(Part):
     """Linear incoherent imaging under a random probe.
 
-    `gamma` is the exponent of Z, None for projected potentials.
+    `gamma` is the exponent of Z, None for the cross-sections of elements for `detector` (mrad).
     """
 
     kind: Literal["linear"] = "linear"
     lens: Annotated[AbsoluteLens | RelativeLens, Option(discriminator="kind")] = RelativeLens()
     gamma: PositiveRange | None = (1.7, 1.7)
+    detector: tuple[float, float] = DETECTOR
 
     def draw(self, rng: Rng, field: Field, specimen: Specimen) -> LinearOptics:
         """The optics of one image."""
         probe = self.lens.draw(rng, specimen.spacing)
-        return LinearOptics(probe, None if self.gamma is None else uniform(rng, self.gamma))
+        gamma = None if self.gamma is None else uniform(rng, self.gamma)
+        return LinearOptics(probe, gamma, self.detector)
 
 
 class RadialImaging(Part):

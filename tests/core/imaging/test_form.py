@@ -13,8 +13,13 @@ from napari_atomseg.imaging import (
     RadialShape,
     form_image,
     structure_factor,
+    wavelength,
 )
-from napari_atomseg.imaging.scattering import form_factor
+from napari_atomseg.imaging.scattering import (
+    cross_section,
+    form_factor,
+    high_angle_form_factor,
+)
 from napari_atomseg.specimen import Field, Scatterers
 
 FIELD = Field((48, 64), 0.12, 12)
@@ -134,25 +139,40 @@ def test_no_points_make_an_empty_image():
     assert not image_of(nothing, LinearOptics(Probe())).any()
 
 
-def test_form_factors_widen_atoms_and_say_how_bright_they_are():
-    optics = LinearOptics(Probe(200e3, 25.0, source_size=0.4), gamma=None)
-    ratio = optics.amplitude(np.array([79, 8, 0]))
-    assert ratio[2] == 1.0
-    assert ratio[:2] == pytest.approx([form_factor(n, np.zeros(1))[0] for n in (79, 8)])
-    bare = image_of(points((2.4, 3.6, 1.0, 0)), optics)
-    gold = image_of(points((2.4, 3.6, 1.0, 79)), optics)
-    assert gold.sum() / bare.sum() == pytest.approx(ratio[0], rel=1e-4)
-    assert gold.max() / bare.max() < 0.6 * ratio[0]
+@pytest.mark.parametrize(("light", "heavy"), [(6, 14), (14, 32), (22, 38), (38, 79)])
+def test_cross_sections_grow_with_a_power_of_z_between_1_and_2(light, heavy):
+    optics = LinearOptics(Probe(200e3, 25.0), gamma=None, detector=(70.0, 180.0))
+    ratio = np.divide(*optics.amplitude(np.array([heavy, light])))
+    assert 1.3 < np.log(ratio) / np.log(heavy / light) < 2.0
+    image = image_of(points((2.4, 3.6, 1.0, heavy)), optics)
+    other = image_of(points((2.4, 3.6, 1.0, light)), optics)
+    assert image.sum() / other.sum() == pytest.approx(ratio, rel=1e-4)
 
 
-def test_forward_scattering_is_that_of_mott_and_bethe():
-    # f(k) k² -> (m e² / 2π ħ² ε0) Z for large k: 2 Z / a0 / (2π)² / k².
-    k = np.array([3.5])
-    screened = 2 * 14 / 0.529177 / (2 * np.pi * k) ** 2
-    assert form_factor(14, k) < screened
-    assert form_factor(14, k) == pytest.approx(screened, rel=0.35)
+def test_cross_sections_end_in_rutherford_scattering():
+    """dσ/dΩ = (2 γ Z / a0 q²)², q = 2π k, integrated over solid angles of small angles."""
+    energy, (inner, outer) = 100e3, (400.0, 1200.0)
+    lam, gamma = wavelength(energy), 1 + energy / 510_998.95
+    k1, k2 = inner * 1e-3 / lam, outer * 1e-3 / lam
+    factor = 2 * gamma * 8 / (0.529177 * 4 * np.pi**2)
+    rutherford = lam**2 * factor**2 * np.pi * (1 / k1**2 - 1 / k2**2)
+    assert cross_section(8, energy, (inner, outer)) == pytest.approx(rutherford, rel=0.08)
+
+
+@pytest.mark.parametrize("number", [6, 14, 38, 79])
+def test_the_two_tables_of_form_factors_agree_where_both_hold(number):
+    k = np.linspace(0.6, 3.0, 20)
+    assert high_angle_form_factor(number, k) == pytest.approx(form_factor(number, k), rel=0.06)
+
+
+def test_impossible_detectors_are_named():
+    with pytest.raises(ValueError, match="detector"):
+        LinearOptics(Probe(), None, (100.0, 50.0))
+
+
+def test_there_is_no_element_0():
     with pytest.raises(ValueError, match="atomic number 0"):
-        form_factor(0, k)
+        form_factor(0, np.zeros(1))
 
 
 def test_differing_canvases_are_refused():
