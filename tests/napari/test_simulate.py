@@ -174,6 +174,19 @@ def test_newest_request_wins_and_nothing_blocks() -> None:
     assert results == [("three", None)]
 
 
+def test_pictures_follow_while_requests_keep_coming() -> None:
+    newest, shown = Newest(), []
+    newest.settled.connect(lambda result, error: shown.append(result))
+    for request in range(40):
+        newest.ask(lambda token, request=request: time.sleep(0.02) or request)
+        QApplication.processEvents()
+        time.sleep(0.005)
+    wait_until(lambda: not newest.busy)
+    assert len(shown) > 4
+    assert shown == sorted(shown)
+    assert shown[-1] == 39
+
+
 def test_work_that_fails_is_told() -> None:
     newest, results = Newest(), []
     newest.settled.connect(lambda result, error: results.append((result, error)))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, QRect, QSize, Qt, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QObject, QRect, QSize, Qt, QTimer, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QImage, QPainter, QPaintEvent
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
@@ -21,6 +21,8 @@ from napari_atomseg.progress import Cancelled, CancelToken
 SIDE = 256
 """Pixels a side of a preview, at most."""
 _SMALLEST = 96
+_PATIENCE = 150
+"""Milliseconds that something newer waits before the work under way is cancelled for it."""
 
 Draw = Callable[[CancelToken], tuple[NDArray[Any], str]]
 """Takes the cancel token; gives an image and a line about it. Runs in another thread."""
@@ -29,8 +31,11 @@ Draw = Callable[[CancelToken], tuple[NDArray[Any], str]]
 class Newest(QObject):
     """Does one piece of work at a time; of those that wait only the newest is done.
 
-    `settled` tells the result of work that nothing newer has overtaken, and the exception that
-    ended it or None.
+    Work that is quick is finished though something newer waits: a picture that follows a slider
+    must not stand still while it moves. Work that keeps something waiting too long is cancelled.
+
+    `settled` tells the result of work that was not cancelled, and the exception that ended it or
+    None.
     """
 
     settled = Signal(object, object)
@@ -43,6 +48,10 @@ class Newest(QObject):
         # Always the same thread: torch keeps threads of its own for every thread that calls it.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="preview")
         self._ended.connect(self._settle)
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(_PATIENCE)
+        self._patience.timeout.connect(self._overtake)
 
     @property
     def busy(self) -> bool:
@@ -50,12 +59,12 @@ class Newest(QObject):
         return self._token is not None
 
     def ask(self, work: Callable[[CancelToken], Any]) -> None:
-        """Do this work as soon as possible; what is under way is cancelled."""
+        """Do this work as soon as possible."""
         self._waiting = work
         if self._token is None:
             self._start()
-        else:
-            self._token.cancel()
+        elif not self._patience.isActive():
+            self._patience.start()
 
     def stop(self) -> None:
         """Cancel what is under way and forget what waits."""
@@ -63,7 +72,12 @@ class Newest(QObject):
         if self._token is not None:
             self._token.cancel()
 
+    def _overtake(self) -> None:
+        if self._token is not None and self._waiting is not None:
+            self._token.cancel()
+
     def _start(self) -> None:
+        self._patience.stop()
         work, self._waiting = self._waiting, None
         if work is None:
             return
@@ -80,9 +94,9 @@ class Newest(QObject):
             self._ended.emit(result, reason)
 
     def _settle(self, result: Any, reason: Exception | None) -> None:
-        overtaken = self._token is not None and self._token.cancelled
+        cancelled = self._token is not None and self._token.cancelled
         self._token = None
-        if not overtaken and not isinstance(reason, Cancelled):
+        if not cancelled and not isinstance(reason, Cancelled):
             self.settled.emit(result, reason)
         self._start()
 
@@ -92,14 +106,13 @@ class Preview(QWidget):
 
     Attributes
     ----------
-    latency : seconds from the last request to its picture; None before the first picture.
+    latency : seconds from the request of the picture to when it was shown; None before the first.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.latency: float | None = None
         self.image: NDArray[np.uint8] | None = None
-        self._asked = 0.0
         self._newest = Newest()
         self._newest.settled.connect(self._show)
         self._picture = _Picture()
@@ -124,8 +137,8 @@ class Preview(QWidget):
 
     def ask(self, draw: Draw) -> None:
         """Show what `draw` gives, unless something newer is asked for meanwhile."""
-        self._asked = time.perf_counter()
-        self._newest.ask(lambda token: _drawn(draw, token))
+        asked = time.perf_counter()
+        self._newest.ask(lambda token: (*_drawn(draw, token), asked))
 
     def complain(self, error: Exception) -> None:
         """Say why there is no picture."""
@@ -141,10 +154,10 @@ class Preview(QWidget):
             self._caption.setText(describe(error))
             self._picture.dim()
             return
-        self.image, line = drawn
+        self.image, line, asked = drawn
         self._picture.show_image(self.image)
         self._caption.setText(line)
-        self.latency = time.perf_counter() - self._asked
+        self.latency = time.perf_counter() - asked
 
 
 def _drawn(draw: Draw, token: CancelToken) -> tuple[NDArray[np.uint8], str]:
