@@ -245,6 +245,7 @@ def _recipes() -> list[str]:
 
 
 def _microscopes() -> dict[str, dict[str, Any]]:
-    from napari_atomseg.imaging import microscopes
+    from napari_atomseg import imaging
 
-    return microscopes()
+    presets: Any = getattr(imaging, "microscopes", dict)
+    return presets()
