@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 from napari_atomseg.specimen.columns import Array, Columns
+from napari_atomseg.specimen.defects import Matter
+from napari_atomseg.specimen.structure import Structure
 from napari_atomseg.specimen.thickness import random_waves
 
 
@@ -121,24 +124,31 @@ def random_strain(
 
 
 def grain_boundary(
-    first: Columns, second: Columns, point: ArrayLike, normal: ArrayLike, distance: float
-) -> Columns:
-    """Two grains that meet at a plane which stands on edge.
+    first: Matter, second: Matter, point: ArrayLike, normal: ArrayLike, distance: float
+) -> Matter:
+    """Two grains, or two crystals, that meet at a plane which stands on edge.
 
     Parameters
     ----------
-    first, second : columns of either grain over the whole field; `second` stays where the normal
-        points to.
+    first, second : columns or atoms of either grain over the whole field; `second` stays where the
+        normal points to.
     point, normal : (y, x) of a point of the plane in Å and its unit normal.
-    distance : Å; of two columns of different grains closer than this, the first grain's stays.
+    distance : Å; of columns or atoms of different grains whose projections are closer than this,
+        those of the first grain stay.
     """
-    from scipy.spatial import cKDTree
+    border = np.asarray(point, dtype=np.float64)
+    across = np.asarray(normal, dtype=np.float64)
 
-    normal = np.asarray(normal, dtype=np.float64)
-    border = float(normal @ np.asarray(point))
-    near = first.select(np.asarray(first.points @ normal <= border))
-    far = second.select(np.asarray(second.points @ normal > border))
+    def beyond(grain: Matter) -> NDArray[np.bool_]:
+        away = (grain.y - border[0]) * across[0] + (grain.x - border[1]) * across[1]
+        return np.asarray(away > 0)
+
+    near, far = first.select(~beyond(first)), second.select(beyond(second))
     if len(near) and len(far):
-        gap, _ = cKDTree(near.points).query(far.points, distance_upper_bound=distance)
+        tree = cKDTree(np.stack([near.y, near.x], axis=1))
+        places = np.stack([far.y, far.x], axis=1)
+        gap, _ = tree.query(places, distance_upper_bound=distance)
         far = far.select(np.asarray(gap >= distance))
+    if isinstance(near, Structure) and isinstance(far, Structure):
+        return Structure.join([near, far])
     return Columns.join([near, far])

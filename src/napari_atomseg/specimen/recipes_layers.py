@@ -70,9 +70,9 @@ class GrapheneSpecimen(Part):
     def draw(self, rng: Rng, field: Field) -> Specimen:
         """A sheet that fills the field with its margin, or ends in an irregular edge."""
         points, moving = self._sheet(rng, field)
-        for defect, share in ((divacancy, self.divacancies), (stone_wales, self.stone_wales)):
-            for _ in range(round(uniform(rng, share) * 1e-3 * len(points))):
-                points, moving = _reconstructed(defect, rng, points, moving)
+        for defect, share in ((stone_wales, self.stone_wales), (divacancy, self.divacancies)):
+            count = round(uniform(rng, share) * 1e-3 * len(points))
+            points, moving = _reconstructed(defect, count, rng, points, moving)
         if moving.any():
             points = relax(points, moving)
         if rng.random() < self.edge:
@@ -111,20 +111,28 @@ class GrapheneSpecimen(Part):
 
 
 def _reconstructed(
-    defect: Callable[[Array, int, int], Array], rng: Rng, points: Array, moving: Mask
+    defect: Callable[[Array, int, int], Array],
+    count: int,
+    rng: Rng,
+    points: Array,
+    moving: Mask,
 ) -> tuple[Array, Mask]:
-    """The atoms with a defect at a random bond, unless it meets another one or the field's end."""
-    bonds = find_bonds(points)
-    first, second = bonds[rng.integers(len(bonds))]
-    whole = np.bincount(bonds.reshape(-1), minlength=len(points)) == 3
-    distance = np.linalg.norm(points - 0.5 * (points[first] + points[second]), axis=1)
-    near = distance < RELAXED
-    if moving[near].any() or not whole[distance < CORE].all():
-        return points, moving
-    moving = moving | near
-    if defect is divacancy:
-        moving = np.delete(moving, (first, second))
-    return defect(points, first, second), moving
+    """The atoms with up to `count` defects at random bonds, and which of them are to relax.
+
+    A defect that would meet another one or the field's end is left out.
+    """
+    for _ in range(count):
+        bonds = find_bonds(points)
+        first, second = bonds[rng.integers(len(bonds))]
+        whole = np.bincount(bonds.reshape(-1), minlength=len(points)) == 3
+        distance = np.linalg.norm(points - 0.5 * (points[first] + points[second]), axis=1)
+        near = distance < RELAXED
+        if not moving[near].any() and whole[distance < CORE].all():
+            moving = moving | near
+            if defect is divacancy:
+                moving = np.delete(moving, (first, second))
+            points = defect(points, first, second)
+    return points, moving
 
 
 class MultilayerSpecimen(Part):

@@ -179,6 +179,20 @@ def test_a_grain_boundary_keeps_each_grain_on_its_side_and_columns_apart():
     assert len(both) == pytest.approx(len(grains[0]), rel=0.05)
 
 
+def test_a_bicrystal_of_atoms_has_the_columns_of_a_bicrystal_of_columns():
+    grains = [
+        build_structure(get_crystal("Au"), (1, 1, 0), FIELD, 40.0, rotation=turn)
+        for turn in (0.0, 31.0)
+    ]
+    plane = (np.full(2, 24.0), np.array([0.6, -0.8]), 1.6)
+    atoms = grain_boundary(*grains, *plane).columns()
+    columns = grain_boundary(*(grain.columns() for grain in grains), *plane)
+    distance, match = cKDTree(atoms.points).query(columns.points)
+    assert distance.max() < 1e-9
+    assert len(atoms) == len(columns)
+    assert np.all(atoms.counts[match] == columns.counts)
+
+
 def test_strain_has_the_deviation_asked_for():
     h, gradients = 1e-4, []
     generator = rng()
