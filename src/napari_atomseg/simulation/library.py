@@ -234,6 +234,7 @@ def _open_own(folder: Path) -> Library:
     table = pd.read_csv(
         folder / INDEX, dtype={"name": str, "material": str, "zone_axis": str}, na_values=[""]
     )
+    table = table.fillna({"material": "", "zone_axis": ""})
     store = ZarrStore(folder) if header.layout == "zarr" else FolderStore(folder, sums)
     return Library(folder, header, table, store)
 

@@ -22,6 +22,7 @@ from napari_atomseg.simulation.library_layout import (
     LibraryError,
     Parts,
     levels_of,
+    read_params,
     with_levels,
 )
 
@@ -131,7 +132,10 @@ class FolderStore:
         maps: list[Array] = []
         while (each := self._read_picture(MAPS, f"{name}-{len(maps)}", levels)) is not None:
             maps.append(each)
-        return Parts(name, pictures, np.stack(maps) if maps else None, texts)
+        if not maps and "elements" not in read_params(texts.get("params", "")):
+            return Parts(name, pictures, None, texts)
+        none = np.zeros((0, *pictures["image"].shape), np.float32)
+        return Parts(name, pictures, np.stack(maps) if maps else none, texts)
 
     def _read_text(self, table: str, name: str) -> str | None:
         folder = self._folders.get(table)

@@ -78,3 +78,15 @@ def test_an_unknown_recipe_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unobtainium"):
         write_library(tmp_path / "library", "unobtainium", 1)
     assert not (tmp_path / "library").exists()
+
+
+@pytest.mark.parametrize("layout", ["folders", "zarr"])
+def test_scenes_without_columns_are_stored_too(layout: Any, tmp_path: Path) -> None:
+    library = open_library(
+        write_library(tmp_path / "library", "lr-stem", 1, shape=SHAPE, layout=layout)
+    )
+    stored, made = library[0], sample("lr-stem", 0, 0, SHAPE)
+    assert stored.targets["element_maps"].shape == made.targets["element_maps"].shape == (0, *SHAPE)
+    assert list(stored.columns) == list(made.columns)
+    assert len(stored.columns) == len(stored.targets["position"]) == 0
+    assert library.table["zone_axis"].tolist() == [""]
