@@ -167,7 +167,12 @@ def build_multilayer(
     by_site[1, :, 1] = full
     by_site[1:, :, 0] = full
     counts = by_site.reshape(-1, len(NUMBERS))
-    species, names = rank_species(counts, NUMBERS)
+    # A column in which Pb and Sr mix is labelled as the one it holds more of.
+    major = counts.copy()
+    rich_in_lead = counts[:, 3] >= counts[:, 2]
+    major[rich_in_lead, 2] = 0.0
+    major[~rich_in_lead, 3] = 0.0
+    species, names = rank_species(major, NUMBERS)
     weight = counts @ np.array(NUMBERS, dtype=np.float64) ** GAMMA
     columns = Columns(centres[:, 0], centres[:, 1], weight, species, counts, NUMBERS)
     scatterers = within(scatterers.select(scatterers.amount > 0), lower, upper)

@@ -203,11 +203,15 @@ def test_vortices_circulate_around_their_cores():
 
 def test_mixing_shares_the_sites_at_the_interface_between_both_elements():
     scatterers, columns, names = multilayer(Multilayer(cells=(8, 8), mixing=4.0))
-    assert "PbSr" in names
+    assert names == ("Pb", "Sr", "TiO", "O")
     lead, strontium = (columns.numbers.index(n) for n in (82, 38))
     cages = columns.select(columns.counts[:, lead] + columns.counts[:, strontium] > 0)
     total = cages.counts[:, lead] + cages.counts[:, strontium]
     assert np.all(total == total[0])
+    share = cages.counts[:, lead] / total
+    assert np.sum((share > 0.1) & (share < 0.9)) > 20
+    assert np.all((share > 0.5) <= (cages.species == 0))
+    assert np.all((share < 0.5) <= (cages.species == 1))
     inside = (scatterers.number == 82) | (scatterers.number == 38)
     assert scatterers.amount[inside].sum() == pytest.approx(total.sum(), rel=1e-6)
 
