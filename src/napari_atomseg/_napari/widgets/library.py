@@ -43,7 +43,7 @@ class GenerateSettings:
         "folders",
         "Format",
         "Folders of 8-bit pictures and text, as TEM ImageNet has them,\n"
-        "or one Zarr store of exact numbers, some ten times larger",
+        "or one Zarr store of exact numbers, some seven times larger",
         choices=[("TEM ImageNet folders", "folders"), ("Zarr store", "zarr")],
     )
     seed: int = option(0, "Seed", "Another seed draws other samples", min=0, max=2**31 - 1)
