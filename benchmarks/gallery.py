@@ -21,7 +21,54 @@ from napari_atomseg import simulate
 from napari_atomseg.io import read_image
 
 Image = NDArray[np.floating]
-SCENES: dict[str, tuple[str, float, tuple[int, int], dict[str, Any]]] = {}
+SCENES: dict[str, tuple[str, float, tuple[int, int], dict[str, Any]]] = {
+    "Si [110]": (
+        "si110_adf_512.png",
+        0.0891,
+        (512, 512),
+        {
+            "crystal": "Si",
+            "zone_axis": (1, 1, 0),
+            "rotation": 75.3,
+            "source_size": 1.0,
+            "dose": 1e5,
+            "background": 0.3,
+            "background_kind": "nonlinear",
+            "jitter": 0.1,
+        },
+    ),
+    "DyScO₃ [110]": (
+        "dysco3_adf_1024.png",
+        0.0781,
+        (512, 512),
+        {
+            "crystal": "DyScO3",
+            "zone_axis": (1, 1, 0),
+            "rotation": 90.3,
+            "gamma": 1.5,
+            "source_size": 1.4,
+            "dose": 2e5,
+            "background": 0.2,
+            "jitter": 0.1,
+        },
+    ),
+    "Pt [110] particle": (
+        "nanoparticle_adf_1182.png",
+        0.0726,
+        (1180, 1180),
+        {
+            "crystal": "Pt",
+            "zone_axis": (1, 1, 0),
+            "rotation": 170.7,
+            "shape_kind": "rounded",
+            "source_size": 1.5,
+            "dose": 2e6,
+            "support": 20.0,
+            "jitter": 0.1,
+            "seed": 2,
+        },
+    ),
+}
 """Title: file, Å a pixel, size of the crop, arguments of `simulate`."""
 
 
