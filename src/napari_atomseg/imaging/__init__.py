@@ -9,8 +9,8 @@ from napari_atomseg.imaging.contrast import (
 )
 from napari_atomseg.imaging.form import form_image
 from napari_atomseg.imaging.hrtem import HRTEMOptics
-from napari_atomseg.imaging.linear import linear_image, sum_of_waves
 from napari_atomseg.imaging.optics import LinearOptics, Optics
+from napari_atomseg.imaging.presets import microscopes
 from napari_atomseg.imaging.probe import FWHM_PER_SIGMA, Probe, wavelength
 from napari_atomseg.imaging.radial import RadialOptics, RadialShape
 from napari_atomseg.imaging.recipes import (
@@ -23,7 +23,8 @@ from napari_atomseg.imaging.recipes import (
     RelativeLens,
 )
 from napari_atomseg.imaging.spots import circular_masks, gaussians
-from napari_atomseg.imaging.transfer import otf, peak_width
+from napari_atomseg.imaging.transfer import peak_width
+from napari_atomseg.imaging.waves import sum_of_waves
 
 __all__ = [
     "FWHM_PER_SIGMA",
@@ -47,8 +48,7 @@ __all__ = [
     "form_image",
     "gaussians",
     "level",
-    "linear_image",
-    "otf",
+    "microscopes",
     "peak_width",
     "structure_contrast",
     "sum_of_waves",

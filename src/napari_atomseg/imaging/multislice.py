@@ -62,7 +62,7 @@ def multislice_adf(
 
     Returns
     -------
-    (H, W) fraction of the beam on the detector.
+    (H, W) float32 fraction of the beam on the detector, on the canvas.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def multislice_hrtem(
 
     Returns
     -------
-    (H, W) intensity relative to the incident beam.
+    (H, W) float32 intensity relative to the incident beam, on the canvas.
     """
     abtem = _abtem()
     canvas = _size(field)
@@ -153,7 +153,7 @@ def multislice_hrtem(
             image = seen_through(optics, exit_wave, canvas)
             total += resampled(image, field.canvas).numpy()
     report(progress, cancel, len(moments), len(moments), "multislice")
-    return _inner(total / len(moments), field)
+    return np.asarray(total / len(moments), dtype=np.float32)
 
 
 def _abtem() -> ModuleType:
@@ -233,11 +233,4 @@ def _pixels(signal: Array, field: Field) -> NDArray[np.float32]:
     finer = max(math.ceil(n / m) for n, m in zip(signal.shape, field.canvas, strict=True))
     shape = (field.canvas[0] * finer, field.canvas[1] * finer)
     image = resampled(torch.from_numpy(signal), shape).numpy()
-    return _inner(image[::finer, ::finer], field)
-
-
-def _inner(image: Array, field: Field) -> NDArray[np.float32]:
-    height, width = field.shape
-    start = field.margin
-    inner = image[start : start + height, start : start + width]
-    return np.ascontiguousarray(inner, dtype=np.float32)
+    return np.ascontiguousarray(image[::finer, ::finer], dtype=np.float32)

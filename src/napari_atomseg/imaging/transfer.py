@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.fft import fft2, ifft2, next_fast_len
-from torch import Tensor
 
 from napari_atomseg.imaging.probe import FWHM_PER_SIGMA, Array, Frequencies, Probe, aberration_phase
 
@@ -171,27 +168,3 @@ def peak_width(probe: Probe) -> float:
         transfer = autocorrelation(probe, axis, axis) * blur(probe, np.hypot(axis[:, None], axis))
         height = float(fft2(transfer).real.max() * step**2)
     return float(1.0 / np.sqrt(2.0 * np.pi * height))
-
-
-def otf(
-    probes: Sequence[Probe], samplings: Sequence[float], shape: tuple[int, int], device: str = "cpu"
-) -> Tensor:
-    """Transfer functions of unit-current probes on the half-plane of a real FFT.
-
-    Parameters
-    ----------
-    probes, samplings : one probe and one pixel size (Å) a sample, B of each.
-    shape : (H, W) of the image.
-
-    Returns
-    -------
-    (B, H, W // 2 + 1), 1 at zero frequency; float32, or complex64 where a probe is not round.
-    """
-    planes = []
-    for probe, sampling in zip(probes, samplings, strict=True):
-        ky = np.fft.fftfreq(shape[0], sampling)[:, None]
-        kx = np.fft.rfftfreq(shape[1], sampling)[None]
-        planes.append(transfer_at(probe, ky, kx))
-    stack = np.stack(planes)
-    kind = np.complex64 if np.iscomplexobj(stack) else np.float32
-    return torch.from_numpy(stack.astype(kind)).to(device)

@@ -29,8 +29,8 @@ def test_one_atom_draws_the_probe(lens):
     probe = Probe(200e3, 22.0, source_size=0.5, **lens)
     one = atoms([2.53], [2.88], 38)
     slow = multislice_adf(one, FIELD, probe, detector=(60, 120), frozen_phonons=0)
-    fast = form_image([LinearOptics(probe)], [one.scatterers()], [FIELD])[0].numpy()[4:-4, 4:-4]
-    assert slow.shape == FIELD.shape
+    fast = form_image([LinearOptics(probe)], [one.scatterers()], [FIELD])[0].numpy()
+    assert slow.shape == FIELD.canvas
     assert np.corrcoef(slow.ravel(), fast.ravel())[0, 1] > 0.998
     assert 0 < slow.max() < 0.05
     assert slow.argmax() == fast.argmax()
@@ -40,7 +40,7 @@ def test_one_layer_is_a_phase_object():
     layer = atoms([1.4, 3.1], [2.2, 4.4], 14)
     optics = HRTEMOptics(80e3, defocus=-60, C3=-1e5, focal_spread=20.0, vibration=0.0)
     slow = multislice_hrtem(layer, FIELD, optics, frozen_phonons=0)
-    fast = form_image([optics], [layer.scatterers()], [FIELD])[0].numpy()[4:-4, 4:-4]
+    fast = form_image([optics], [layer.scatterers()], [FIELD])[0].numpy()
     assert np.corrcoef(slow.ravel(), fast.ravel())[0, 1] > 0.995
     assert slow.std() == pytest.approx(fast.std(), rel=0.08)
 
