@@ -245,7 +245,6 @@ def _recipes() -> list[str]:
 
 
 def _microscopes() -> dict[str, dict[str, Any]]:
-    from napari_atomseg import imaging
+    from napari_atomseg.imaging import microscopes
 
-    presets: Any = getattr(imaging, "microscopes", dict)
-    return presets()
+    return microscopes()
