@@ -7,17 +7,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import Field as Option
 from torch import Tensor
 
-from napari_atomseg.ranges import Part, PositiveRange, Range, uniform
+from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, uniform
 from napari_atomseg.specimen.columns import Array
 
-Probability = Annotated[float, Option(ge=0.0, le=1.0)]
 Kind = Literal["none", "plane", "gaussian", "nonlinear"]
 WAVES = 4
 """Waves that make up a non-linear background."""

@@ -17,8 +17,8 @@ def microscopes() -> dict[str, dict[str, Any]]:
 
     Corrected probes have the angles and sources usual in atomic-resolution work; the 200 kV one is
     the first condition of Lin et al. 2021. Uncorrected ones stand at Scherzer's conditions
-    (Kirkland, sections 3.4 and 3.5). Corrected HRTEM has a negative spherical aberration and overfocus, so
-    that atoms are bright (Jia, Lentzen and Urban 2004).
+    (Kirkland, sections 3.4 and 3.5). Corrected HRTEM has a negative spherical aberration and
+    overfocus, so that atoms are bright (Jia, Lentzen and Urban 2004).
     """
     return {
         "probe-corrected 300 kV STEM": _stem(300e3, 25.0, source_size=0.7),

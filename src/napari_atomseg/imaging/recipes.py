@@ -14,11 +14,10 @@ from napari_atomseg.imaging.optics import DETECTOR, LinearOptics
 from napari_atomseg.imaging.probe import Probe, wavelength
 from napari_atomseg.imaging.radial import RadialOptics, RadialShape, radius
 from napari_atomseg.imaging.transfer import peak_width
-from napari_atomseg.ranges import Part, PositiveRange, Range, uniform
+from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, uniform
 from napari_atomseg.specimen.specimen import Field, Specimen
 
 Rng = np.random.Generator
-Probability = Annotated[float, Option(ge=0.0, le=1.0)]
 RAISED = 1.02
 """Least ratio of line integrals from one element to the next heavier one."""
 
