@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 def _ordered(value: tuple[float, float]) -> tuple[float, float]:
@@ -23,6 +23,7 @@ def _positive(value: tuple[float, float]) -> tuple[float, float]:
 Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
 """Lowest and highest value; equal for a fixed one."""
 PositiveRange = Annotated[Range, AfterValidator(_positive)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Part(BaseModel):

@@ -15,10 +15,10 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 from torch import Generator, Tensor
 
-from napari_atomseg.ranges import Part, Range
+from napari_atomseg.ranges import Part, Probability, Range
 
 Array = NDArray[np.float64]
 Drawn = dict[str, float | Array]
@@ -48,7 +48,6 @@ def _counted(value: tuple[int, int]) -> tuple[int, int]:
 
 CountRange = Annotated[tuple[int, int], AfterValidator(_counted)]
 """Lowest and highest whole number, both included."""
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 NonNegativeRange = Annotated[Range, within(0.0, float("inf"))]
 Fraction = Annotated[Range, within(0.0, 1.0)]
 Correlation = Annotated[Range, within(0.0, 0.999)]

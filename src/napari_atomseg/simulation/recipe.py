@@ -78,7 +78,7 @@ class TargetsRecipe(Part):
     """Which ground truth is rendered, and how wide its discs and spots are.
 
     The radius of `circular_mask` is half the width of a lone peak, limited so that no discs touch,
-    or that of the aperture and the source (Lin et al. 2021, Table 2). The spots of `gaussian_mask`
+    or that of the aperture and the source (`targets.aperture_radius`). The spots of `gaussian_mask`
     have `spot_fwhm` Å, or a fixed share of the peak's width where that is None.
     """
 

@@ -147,7 +147,7 @@ def peak_counts(scene: Scene, ideal: NDArray[np.float32]) -> float:
     counts = [float("inf")]
     for drawn in scene.distortions:
         if isinstance(drawn.distortion, Shot | Photomultiplier):
-            values = {k: torch.tensor([v]).float() for k, v in drawn.values.items()}
+            values = {k: torch.as_tensor(v).float()[None] for k, v in drawn.values.items()}
             counts.append(float(drawn.distortion.counts_at_one(image, values)))
     return min(counts)
 

@@ -35,12 +35,14 @@ def mask_radius(scene: Scene) -> float:
 
 
 def aperture_radius(optics: Optics) -> float:
-    """√((λ / 2α)² + (d / 2)²) of a probe in Å (Lin et al. 2021, Table 2); otherwise half the FWHM
-    of the peak.
+    """√((λ / 4α)² + (d / 2)²) of a probe in Å; otherwise half the FWHM of the peak.
+
+    It is half the width of the probe, and the radius that the published TEM ImageNet v1.3 holds;
+    Lin et al. 2021, Table 2, print twice the first term.
     """
     if not isinstance(optics, LinearOptics):
         return 0.5 * float(FWHM_PER_SIGMA) * optics.width
-    return math.hypot(0.5 / optics.probe.cutoff, 0.5 * optics.probe.source_size)
+    return math.hypot(0.25 / optics.probe.cutoff, 0.5 * optics.probe.source_size)
 
 
 def label_targets(scenes: Sequence[Scene], device: str) -> dict[str, Tensor]:

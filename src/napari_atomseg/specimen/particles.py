@@ -78,25 +78,6 @@ class Particle(Thickness):
         z = HalfspaceIntersection(planes, np.zeros(3)).intersections[:, 2]
         return max(float(z.min()), -self.radius), min(float(z.max()), self.radius)
 
-    def mapped(self, matrix: Array, source: Array, target: Array) -> Particle:
-        """The particle turned, mirrored and scaled with its depth: p → (p - source) @ matrix +
-        target.
-
-        Parameters
-        ----------
-        matrix : (2, 2), a turn or mirroring times a factor.
-        source, target : (y, x) in Å.
-        """
-        scale = float(np.sqrt(abs(np.linalg.det(matrix))))
-        faces = self.faces * [1.0, 1.0, 1.0, scale]
-        faces[:, :2] = self.faces[:, :2] @ matrix / scale
-        centre = (np.array(self.centre) - source) @ matrix + target
-        return Particle(
-            faces=faces,
-            centre=(float(centre[0]), float(centre[1])),
-            radius=self.radius * scale,
-        )
-
 
 def wulff_particle(
     cell: OrientedCell,

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import AfterValidator, PositiveFloat
 from pydantic import Field as Setting
 
-from napari_atomseg.ranges import Part, PositiveRange, Range, uniform
+from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, uniform
 from napari_atomseg.specimen.book import Crystal, book_crystal, stacked
 from napari_atomseg.specimen.columns import Array, Columns
 from napari_atomseg.specimen.crystal_specimen import column_specimen, crystal_specimen
@@ -32,7 +32,6 @@ from napari_atomseg.specimen.particles import Shape, draw_shape
 from napari_atomseg.specimen.specimen import Field, Specimen
 
 Rng = np.random.Generator
-Probability = Annotated[float, Setting(ge=0.0, le=1.0)]
 
 
 def _known(name: str) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field as Setting
 from pydantic import PositiveFloat
 
-from napari_atomseg.ranges import Part, PositiveRange, Range, uniform
+from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, uniform
 from napari_atomseg.specimen.book import book_crystal
 from napari_atomseg.specimen.columns import Array
 from napari_atomseg.specimen.crystal_specimen import atom_specimen
@@ -32,7 +32,6 @@ from napari_atomseg.specimen.thickness import Thickness
 
 Rng = np.random.Generator
 Mask = NDArray[np.bool_]
-Probability = Annotated[float, Setting(ge=0.0, le=1.0)]
 
 MEAN_OF_RAYLEIGH = float(np.sqrt(np.pi / 2.0))
 """Mean length of a plane vector whose components deviate by 1."""

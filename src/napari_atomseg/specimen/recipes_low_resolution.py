@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import AfterValidator
 from pydantic import Field as Option
 
-from napari_atomseg.ranges import Part, PositiveRange
+from napari_atomseg.ranges import Part, PositiveRange, Probability
 from napari_atomseg.specimen.columns import Array, Columns
 from napari_atomseg.specimen.low_resolution import (
     bands,
@@ -29,7 +29,6 @@ def _counts(value: tuple[int, int]) -> tuple[int, int]:
 
 Counts = Annotated[tuple[int, int], AfterValidator(_counts)]
 """Fewest and most of something."""
-Probability = Annotated[float, Option(ge=0.0, le=1.0)]
 SPACING = 8.0
 """Pixels taken as the natural length of scenes that have no lattice."""
 Scene = Literal["soft-particles", "sharp-particles", "grains", "bands", "boxes", "cracks"]

@@ -81,17 +81,3 @@ def test_an_edge_is_a_cliff_and_a_wedge_is_not():
     wedge = draw_shape("wedge", rng(), FIELD.size, cell)(y, x)
     assert set(np.unique(edge)) == {0.0, 1.0}
     assert np.sum((wedge > 0.1) & (wedge < 0.9)) > 0.3 * wedge.size
-
-
-@given(turn=st.floats(-3.2, 3.2), scale=st.floats(0.3, 3.0), mirror=st.sampled_from([-1.0, 1.0]))
-def test_a_mapped_particle_is_the_old_one_at_the_old_place(turn, scale, mirror):
-    cell = orient(get_crystal("Pt"), (1, 1, 0)).rotated(20.0)
-    shape = draw_shape("rounded", rng(), FIELD.size, cell)
-    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    matrix = scale * np.diag([1.0, mirror]) @ matrix
-    source, target = np.array([3.0, 8.0]), np.array([-2.0, 5.0])
-    mapped = shape.mapped(matrix, source, target)
-    points = np.random.default_rng(1).uniform(0, 38, (200, 2))
-    moved = (points - source) @ matrix + target
-    assert mapped(*moved.T) == pytest.approx(shape(*points.T), abs=1e-9)
-    assert mapped.depth == pytest.approx(scale * shape.depth)
