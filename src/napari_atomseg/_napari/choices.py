@@ -79,6 +79,12 @@ class NameOrFile(QComboBox):
         if name:
             self.value = name
 
+    def showPopup(self) -> None:
+        """Open the list wide enough for its longest text."""
+        view = self.view()
+        view.setMinimumWidth(view.sizeHintForColumn(0) + view.verticalScrollBar().width())
+        super().showPopup()
+
     def wheelEvent(self, event: Any) -> None:
         """Leave the wheel to the form, which scrolls."""
         event.ignore()

@@ -18,13 +18,12 @@ from napari_atomseg.distortion.base import (
     Drawn,
     LengthUnit,
     NonNegativeRange,
-    Probability,
     Values,
     View,
     filtered,
     normal,
 )
-from napari_atomseg.ranges import Range, uniform
+from napari_atomseg.ranges import Probability, Range, uniform
 
 
 def autoregressive(noise: Tensor, phi: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field as Option
 from pydantic import NonNegativeFloat, PositiveInt
 
-from napari_atomseg.ranges import Part, PositiveRange, Range, log_uniform, uniform
+from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, log_uniform, uniform
 from napari_atomseg.specimen.amorphous import amorphous_cell
 from napari_atomseg.specimen.columns import Array, Scatterers
 from napari_atomseg.specimen.lattice import rank_species
@@ -23,7 +23,7 @@ from napari_atomseg.specimen.random_matter import (
     single_atoms,
     with_defects,
 )
-from napari_atomseg.specimen.recipes_low_resolution import Counts, Probability
+from napari_atomseg.specimen.recipes_low_resolution import Counts
 from napari_atomseg.specimen.shapes import ConvexShape, Side, half_space, polyhedron, rod, wedge
 from napari_atomseg.specimen.specimen import Field, Specimen
 from napari_atomseg.specimen.structure import Structure

@@ -78,7 +78,7 @@ class Simulate(Panel):
 
     Settings = SimulateSettings
     title = "Simulate"
-    width_of_form = 330
+    width_of_form = 350
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
@@ -102,7 +102,7 @@ class Simulate(Panel):
                 {name: name for name in _crystals()}, "Crystals (*.cif *.xyz *.vasp *.pdb);;All (*)"
             ),
             "microscope": lambda: NameOrFile(
-                {"": "own numbers", **{name: name for name in _microscopes()}}
+                {"": "own numbers", **{name: _short(name) for name in _microscopes()}}
             ),
             "distortions": DistortionList,
         }
@@ -242,6 +242,11 @@ def _recipes() -> list[str]:
     from napari_atomseg.simulation import recipes
 
     return recipes()
+
+
+def _short(microscope: str) -> str:
+    """Return a name without what is corrected: STEM or HRTEM at its end tells."""
+    return microscope.removeprefix("probe-").removeprefix("image-")
 
 
 def _microscopes() -> dict[str, dict[str, Any]]:
