@@ -22,11 +22,14 @@ from napari_atomseg.imaging.probe import (
 )
 from napari_atomseg.imaging.scattering import form_factor
 from napari_atomseg.imaging.structure_factor import Band, resampled, structure_factors
+from napari_atomseg.imaging.transfer import look_up
 from napari_atomseg.specimen.columns import Indices, Scatterers
 from napari_atomseg.specimen.specimen import Field
 
 GENERIC = 6
 """Points of no element are imaged as carbon."""
+RADIAL_STEPS = 1024
+"""Intervals of the table of an atom's form factor."""
 FAINTEST = 1e-3
 """Temporal envelope below which a frequency is left out."""
 
@@ -130,7 +133,8 @@ def phase_contrast(
     shape = (_even(4.0 * optics.limit * size[0]), _even(4.0 * optics.limit * size[1]))
     band = Band(shape, int(highest * size[0]), int(highest * size[1]))
     phase = _phase(optics, scatterers, field, band, device)
-    image = seen_through(optics, torch.exp(1j * phase), (size[0], size[1]))
+    wave = torch.complex(torch.cos(phase), torch.sin(phase))
+    image = seen_through(optics, wave, (size[0], size[1]))
     return resampled(image, field.canvas)
 
 
@@ -156,8 +160,8 @@ def seen_through(optics: HRTEMOptics, wave: Tensor, size: tuple[float, float]) -
     transfer = contrast_transfer(optics, ky[rows, None], kx[None, cols])
     passed = torch.zeros_like(wave)
     passed[inside] = torch.fft.fft2(wave)[inside] * torch.from_numpy(transfer).to(wave)
-    image: Tensor = torch.fft.ifft2(passed).abs() ** 2
-    return image
+    parts = torch.view_as_real(torch.fft.ifft2(passed))
+    return parts.square().sum(dim=-1)
 
 
 def contrast_transfer(
@@ -201,14 +205,15 @@ def _phase(
     kinds = np.unique(number)
     factors = structure_factors([packed[:, number == n] for n in kinds], band, device)
     k = np.hypot(*band.frequencies(size[0], size[1]))
+    tabulated = np.linspace(0.0, float(k.max()), RADIAL_STEPS + 1)
     strength = (1.0 + optics.energy / REST_ENERGY) * wavelength(optics.energy)
     # The transform back is a mean over the pixels; the form factors are integrals over Å².
     strength *= band.shape[0] * band.shape[1] / (size[0] * size[1])
-    damping = strength * np.exp(-2.0 * (np.pi * optics.vibration * k) ** 2)
-    spectrum = torch.zeros_like(factors[:1]) if len(kinds) else factors.new_zeros((1, *k.shape))
+    damping = strength * np.exp(-2.0 * (np.pi * optics.vibration * tabulated) ** 2)
+    spectrum = torch.zeros((1, *k.shape), dtype=torch.complex64, device=device)
     for factor, n in zip(factors, kinds, strict=True):
-        atom = (form_factor(int(n), k) * damping).astype(np.float32)
-        spectrum += factor * torch.from_numpy(atom).to(device)
+        atom = look_up(form_factor(int(n), tabulated) * damping, tabulated[-1], k)
+        spectrum += factor * torch.from_numpy(atom).to(spectrum.real)
     return band.image(spectrum)[0]
 
 

@@ -15,6 +15,7 @@ from napari_atomseg.imaging import (
     structure_factor,
     wavelength,
 )
+from napari_atomseg.imaging.form import _incoherent
 from napari_atomseg.imaging.scattering import (
     cross_section,
     form_factor,
@@ -115,6 +116,18 @@ def test_coarse_pixels_sample_the_fine_image_at_points(gamma):
     optics = LinearOptics(Probe(200e3, 25.0, source_size=0.7), gamma)
     sharp, sampled = image_of(atoms, optics, fine), image_of(atoms, optics, coarse)
     assert sampled == pytest.approx(sharp[::4, ::4], abs=1e-3 * sharp.max())
+
+
+def test_samples_formed_together_agree_with_each_alone():
+    """As on devices other than a CPU, on which a whole batch is one product."""
+    rng = np.random.default_rng(5)
+    fields = [Field((40, 40), s, 8) for s in (0.1, 0.15, 0.12)]
+    optics = [LinearOptics(lens) for lens in LENSES[:3]]
+    sets = [random_points(rng, f, n, (6, 79)) for f, n in zip(fields, (5, 400, 0), strict=True)]
+    together = _incoherent(list(zip(optics, sets, fields, strict=True)), "cpu")
+    for i in range(3):
+        alone = image_of(sets[i], optics[i], fields[i])
+        assert together[i].numpy() == pytest.approx(alone, abs=2e-4 * max(1.0, alone.max()))
 
 
 def test_images_add_up():
