@@ -200,6 +200,10 @@ def points_layer(
     return layer
 
 
+_KINDS = ["#ff00ff", "#00ff00", "#ffa500", "#00ffff", "#ff4040", "#ffff00", "#8080ff"]
+"""Colours of words, bright on any image and far from each other."""
+
+
 def colour_points(layer: Points, feature: str | None) -> None:
     """Colour points by a feature.
 
@@ -212,6 +216,7 @@ def colour_points(layer: Points, feature: str | None) -> None:
     values = pd.to_numeric(layer.features[feature], errors="coerce").to_numpy(dtype=float)
     known = np.isfinite(values)
     if not known.any():
+        layer.border_color_cycle = _KINDS
         layer.border_color = feature
         return
     low, high = np.percentile(values[known], _COLOURED)

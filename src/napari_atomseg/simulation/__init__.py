@@ -2,6 +2,7 @@
 
 from napari_atomseg.simulation.api import simulate
 from napari_atomseg.simulation.draw import draw_scene
+from napari_atomseg.simulation.library import download_library, open_library, write_library
 from napari_atomseg.simulation.recipe import SimulationRecipe, load_recipe, recipes
 from napari_atomseg.simulation.render import Batch, render
 from napari_atomseg.simulation.result import Simulation, column_table
@@ -14,10 +15,13 @@ __all__ = [
     "Simulation",
     "SimulationRecipe",
     "column_table",
+    "download_library",
     "draw_scene",
     "load_recipe",
+    "open_library",
     "recipes",
     "render",
     "sample",
     "simulate",
+    "write_library",
 ]
