@@ -13,6 +13,8 @@ def test_all_recipes_of_the_papers_are_shipped():
     assert set(recipes()) >= {*R_EM, "temimagenet", "apgan-graphene", "apgan-pto-sto"}
     for name in recipes():
         assert load_recipe(name).name == name
+    columns = load_recipe("columns").model_dump(exclude={"description"})
+    assert columns == SimulationRecipe().model_dump(exclude={"description"})
 
 
 @pytest.mark.parametrize("name", recipes())
