@@ -16,7 +16,7 @@ from napari_atomseg.imaging.hrtem import HRTEMOptics, seen_through
 from napari_atomseg.imaging.optics import DETECTOR
 from napari_atomseg.imaging.probe import Array, Probe, coma_shift, wavelength
 from napari_atomseg.imaging.structure_factor import resampled
-from napari_atomseg.imaging.transfer import blur
+from napari_atomseg.imaging.transfer import blur, peak_width
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.specimen.specimen import Field
 from napari_atomseg.specimen.structure import Structure
@@ -25,8 +25,10 @@ from napari_atomseg.specimen.thermal import with_thermal_displacements
 if TYPE_CHECKING:
     from ase import Atoms
 
-WINDOW = 12.0
-"""Å that a probe has for itself when PRISM interpolates between plane waves."""
+WINDOW, WIDTHS = 7.5, 18.0
+"""Least side in Å, and in sigmas of the probe, that a probe has for itself when PRISM interpolates
+between plane waves. SrTiO3 [001] then differs by 3 % of its height and 1e-6 in correlation.
+"""
 BLOCKS = 16
 """Parts of the scan, between which the work can be cancelled."""
 VACUUM = 1.0
@@ -76,7 +78,8 @@ def multislice_adf(
     abtem = _abtem()
     canvas = _size(field)
     scan = [math.ceil(4.0 * probe.cutoff * length) + 1 for length in canvas]
-    interpolation = max(1, int(min(canvas) / WINDOW))
+    wave_width = peak_width(replace(probe, source_size=0.0, tail=0.0))
+    interpolation = max(1, int(min(canvas) / max(WINDOW, WIDTHS * wave_width)))
     # A third of the mesh's frequencies is kept free of aliases, and whole pixels take some more.
     sampling = wavelength(probe.energy) / (3.2e-3 * max(detector[1], 2.0 * probe.semiangle))
     gpts = [interpolation * next_fast_len(math.ceil(n / sampling / interpolation)) for n in canvas]
