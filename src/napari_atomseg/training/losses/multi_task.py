@@ -7,6 +7,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from napari_atomseg.networks.tasks import RESTORATION, TASKS
+from napari_atomseg.training.losses.pixelwise import cross_entropy
 
 
 def restoration_loss(prediction: Tensor, target: Tensor, image: Tensor) -> Tensor:
@@ -31,8 +32,7 @@ def restoration_loss(prediction: Tensor, target: Tensor, image: Tensor) -> Tenso
 
 def map_loss(logits: Tensor, target: Tensor, emphasis: float = 4.0) -> Tensor:
     """Cross-entropy with a soft target, columns weighted against the larger background."""
-    weight = 1.0 + emphasis * target
-    return functional.binary_cross_entropy_with_logits(logits, target, weight=weight)
+    return cross_entropy(logits, target, emphasis)
 
 
 def multi_task_loss(

@@ -1,0 +1,49 @@
+"""Adversarial losses: what generator and discriminator want of the discriminator's answers.
+
+`real` are the answers to true images and `fake` those to generated ones, of one shape: a number
+an image, or a map of patches (B, 1, h, w). In the discriminator's turn the generated images must
+be detached from the generator. Every loss is a scalar in float32.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as functional
+from torch import Tensor
+
+
+def _relative(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits of the relativistic average discriminator (r_em Eq. 2, 3): D(y, y_g), D(y_g, y)."""
+    real, fake = real.float(), fake.float()
+    return real - fake.mean(), fake - real.mean()
+
+
+def relativistic_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """-E log(1 - D(y, y_g)) - E log D(y_g, y) of the relativistic average (r_em Eq. 12).
+
+    `real` and `fake` are the discriminator's logits C(y) and C(y_g); averages run over the batch
+    and all patches. 2 log 2 where the discriminator cannot tell them apart.
+    """
+    true, generated = _relative(real, fake)
+    return functional.softplus(true).mean() + functional.softplus(-generated).mean()
+
+
+def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """-E log D(y, y_g) - E log(1 - D(y_g, y)) of the relativistic average (r_em Eq. 15).
+
+    The generator's loss with `real` and `fake` exchanged.
+    """
+    return relativistic_generator(fake, real)
+
+
+def least_squares_generator(real: Tensor, fake: Tensor) -> Tensor:
+    """½ E (D(y_g) - 1)²: the answer to generated images should be 1 (Mao et al. 2017, Eq. 9).
+
+    The AP-GAN paper states squared errors for its discriminator and leaves the equations to its
+    supplement; this is the usual form of such a loss. `real` is not used.
+    """
+    return 0.5 * (fake.float() - 1.0).square().mean()
+
+
+def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """½ E (D(y) - 1)² + ½ E D(y_g)²: 1 for true and 0 for generated images (Mao et al. 2017)."""
+    return 0.5 * ((real.float() - 1.0).square().mean() + fake.float().square().mean())
