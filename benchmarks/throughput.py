@@ -74,8 +74,10 @@ def stages(recipe: SimulationRecipe, count: int = 64) -> dict[str, float]:
         width = scene.optics.width
         return background_image(scene.background, scene.specimen, scene.view, width, generator)
 
+    ideals = {scene.seed: render([scene]).ideal for scene in scenes}
+
     def distort(scene: Scene) -> None:
-        image, generators = canvas, [torch.Generator().manual_seed(0)]
+        image, generators = ideals[scene.seed], [torch.Generator().manual_seed(0)]
         for drawn in scene.distortions:
             if not drawn.distortion.shared:
                 values = {k: torch.as_tensor(v).float()[None] for k, v in drawn.values.items()}

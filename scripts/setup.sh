@@ -169,7 +169,7 @@ install_packages() {
   if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted $PWD" ]; then return 0; fi
   say "installing napari-atomseg with napari and the $group tools (a few minutes the first time)"
   pip install -qq --upgrade 'pip>=25.1'
-  pip install -qq --editable '.[all,em]' --group "$group"
+  pip install -qq --editable '.[all,em,multislice]' --group "$group"
   echo "$wanted $PWD" >"$stamp"
 }
 

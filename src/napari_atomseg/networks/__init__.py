@@ -1,4 +1,9 @@
-"""Networks by name. Each maps (B, C_in, H, W) to (B, C_out, H, W) for any H and W."""
+"""Networks by name. Each maps (B, C_in, H, W) to (B, C_out, H, W) for any H and W.
+
+All take `channels_in` (1), `channels_out` (1) and `activation`: what follows the last layer, "none",
+"sigmoid", "tanh" or "softmax"; by default what the source has. Discriminators take `channels_in` and
+map images to one value a patch.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +13,38 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-_NETWORKS = {"unet": ("unet", "UNet")}
-"""Module and class of each architecture, loaded when one is made: model cards need no PyTorch."""
+_NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "unet": ("unet", "UNet", {}),
+    "atomsegnet_unet": ("atomsegnet_unet", "AtomSegNetUNet", {}),
+    "atomsegnet_nested": ("atomsegnet_nested", "AtomSegNetNested", {}),
+    "cgrdn": ("cgrdn", "CGRDN", {}),
+    "cgrdn_small": (
+        "cgrdn",
+        "CGRDN",
+        {"growth": 16, "layers": 4, "blocks": 3, "groups": 3, "stem": 2},
+    ),
+    "grdn": ("cgrdn", "CGRDN", {"concatenate": False}),
+    "apgan_generator": ("apgan", "Generator", {}),
+    "fcn1": ("fcn", "EncoderDecoder", {}),
+    "fcn2": ("fcn", "LeakyUNet", {}),
+    "nafnet": ("nafnet", "NAFNet", {}),
+}
+"""Module, class and preset arguments of each, loaded when one is made: cards need no PyTorch."""
+
+_DISCRIMINATORS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "patch_discriminator": ("patch_discriminator", "PatchDiscriminator", {}),
+    "apgan_discriminator": ("apgan", "Discriminator", {}),
+}
 
 
 def names() -> list[str]:
-    """Names that `create` knows."""
+    """Names of the networks that map images to images."""
     return list(_NETWORKS)
+
+
+def discriminators() -> list[str]:
+    """Names of the networks that judge images, for adversarial training."""
+    return list(_DISCRIMINATORS)
 
 
 def create(name: str, **kwargs: Any) -> nn.Module:
@@ -23,10 +53,11 @@ def create(name: str, **kwargs: Any) -> nn.Module:
     Raises
     ------
     ValueError
-        The name is not in `names()`.
+        The name is neither in `names()` nor in `discriminators()`, or an argument is out of range.
     """
-    if name not in _NETWORKS:
-        raise ValueError(f"network {name!r} is not known; choose one of {', '.join(_NETWORKS)}")
-    module, kind = _NETWORKS[name]
-    network: nn.Module = getattr(import_module(f"{__name__}.{module}"), kind)(**kwargs)
+    known = _NETWORKS | _DISCRIMINATORS
+    if name not in known:
+        raise ValueError(f"network {name!r} is not known; choose one of {', '.join(known)}")
+    module, kind, preset = known[name]
+    network: nn.Module = getattr(import_module(f"{__name__}.{module}"), kind)(**preset | kwargs)
     return network

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from napari_atomseg.networks.layers import finish, make_activation, pad_to_multiple
+
 
 class Block(nn.Module):
     """Two 3×3 convolutions with a residual connection."""
@@ -38,6 +40,7 @@ class UNet(nn.Module):
     channels_in, channels_out : image channels in, maps out.
     widths : channels of each level; each level halves the resolution.
     stem : side of the space-to-depth fold.
+    activation : what follows the last layer, one of `layers.ACTIVATIONS`.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class UNet(nn.Module):
         channels_out: int = 1,
         widths: Sequence[int] = (32, 64, 128, 192),
         stem: int = 2,
+        activation: str = "none",
     ) -> None:
         super().__init__()
         self.stem = stem
@@ -58,13 +62,14 @@ class UNet(nn.Module):
             Block(shallow + deep, shallow) for shallow, deep in pairwise(widths)
         )
         self.exit = nn.Conv2d(widths[0], channels_out * fold, 3, padding=1)
+        self.activation = make_activation(activation)
         nn.init.zeros_(self.exit.weight)
         nn.init.zeros_(self.exit.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps of a batch of images, see the class."""
         height, width = x.shape[-2:]
-        x = self._pad(x)
+        x = pad_to_multiple(x, self.stride)
         x = self.entry(functional.pixel_unshuffle(x, self.stem))
         shallow: list[Tensor] = []
         for level, block in enumerate(self.encoder):
@@ -73,13 +78,6 @@ class UNet(nn.Module):
         for level in reversed(range(len(self.decoder))):
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
             x = self.decoder[level](torch.cat([x, shallow[level]], dim=1))
-        with torch.autocast(x.device.type, enabled=False):
-            x = functional.pixel_shuffle(self.exit(x.float()), self.stem)
-        return x[..., :height, :width]
-
-    def _pad(self, x: Tensor) -> Tensor:
-        """Pad bottom and right to a multiple of the stride, by reflection where it fits."""
-        height, width = x.shape[-2:]
-        bottom, right = -height % self.stride, -width % self.stride
-        mode = "reflect" if bottom < height and right < width else "replicate"
-        return functional.pad(x, (0, right, 0, bottom), mode=mode)
+        x = functional.pixel_shuffle(finish(self.exit, x), self.stem)
+        maps: Tensor = self.activation(x[..., :height, :width])
+        return maps
