@@ -71,9 +71,9 @@ class Crystal:
 
 
 @lru_cache(maxsize=256)
-def book_crystal(name: str, zone_axis: Axis) -> Crystal:
-    """A crystal of the book, turned towards the beam once and kept."""
-    return towards_beam(get_crystal(name), zone_axis)
+def book_crystal(crystal: str, zone_axis: Axis) -> Crystal:
+    """A crystal of the book or of a file, turned towards the beam once and kept."""
+    return towards_beam(get_crystal(crystal), zone_axis)
 
 
 def towards_beam(atoms: Atoms, zone_axis: Axis) -> Crystal:

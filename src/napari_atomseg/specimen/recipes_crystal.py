@@ -9,10 +9,10 @@ from pydantic import AfterValidator, PositiveFloat
 from pydantic import Field as Setting
 
 from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, uniform
-from napari_atomseg.specimen.book import Crystal, book_crystal, stacked
+from napari_atomseg.specimen.book import Crystal, book_crystal, material_name, stacked
 from napari_atomseg.specimen.columns import Array, Columns
 from napari_atomseg.specimen.crystal_specimen import column_specimen, crystal_specimen
-from napari_atomseg.specimen.crystals import COLUMNLESS, crystals
+from napari_atomseg.specimen.crystals import COLUMNLESS, crystals, get_crystal
 from napari_atomseg.specimen.defects import (
     moved,
     with_displaced_columns,
@@ -34,16 +34,25 @@ from napari_atomseg.specimen.specimen import Field, Specimen
 Rng = np.random.Generator
 
 
-def _known(name: str) -> str:
-    if name not in crystals():
-        raise ValueError(f"unknown crystal {name!r}; choose from {', '.join(crystals())}")
-    return name
+def _usable(crystal: str) -> str:
+    if crystal in crystals():
+        return crystal
+    try:
+        repeats = get_crystal(crystal).pbc.any()
+    except OSError as error:
+        raise ValueError(str(error)) from error
+    if not repeats:
+        raise ValueError(f"{crystal} holds an object that does not repeat, and no crystal")
+    return crystal
 
 
 class Material(Part):
-    """A crystal of the book in one orientation, and how often it is drawn."""
+    """A crystal in one orientation, and how often it is drawn.
 
-    crystal: Annotated[str, AfterValidator(_known)]
+    `crystal` is a name of the book, or the path of a CIF file or another that ASE reads.
+    """
+
+    crystal: Annotated[str, AfterValidator(_usable)]
     zone_axis: tuple[int, int, int] = (0, 0, 1)
     weight: PositiveFloat = 1.0
 
@@ -68,7 +77,7 @@ TEM_IMAGENET = (
 
 
 class CrystalSpecimen(Part):
-    """Crystals of the book along their zone axes.
+    """Crystals along their zone axes.
 
     Attributes
     ----------
@@ -134,7 +143,7 @@ class CrystalSpecimen(Part):
             rng,
             outline,
             support,
-            material.crystal,
+            material_name(material.crystal),
             material.zone_axis,
         )
 

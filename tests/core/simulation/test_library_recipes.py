@@ -42,7 +42,7 @@ def test_any_number_of_processes_writes_the_same_bytes(tmp_path: Path) -> None:
         shared,
         "temimagenet",
         COUNT,
-        workers=2,
+        workers=4,
         progress=lambda done, *_: seen.append(done),
         **options,
     )

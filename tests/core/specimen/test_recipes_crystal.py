@@ -14,6 +14,7 @@ from napari_atomseg.specimen import (
     GrapheneSpecimen,
     MultilayerSpecimen,
     crystal_specimen,
+    get_crystal,
 )
 from napari_atomseg.specimen.book import book_crystal
 from napari_atomseg.specimen.recipes_crystal import Material
@@ -155,3 +156,30 @@ def test_drawing_keeps_up_with_training():
         taken.append(time.perf_counter() - start)
     # Half a millisecond on a free core; the bound leaves room for a busy one.
     assert np.median(taken) < 5e-3
+
+
+def test_a_crystal_of_a_file_is_drawn_as_one_of_the_book(tmp_path):
+    path = tmp_path / "gold.cif"
+    get_crystal("Au").write(path)
+    recipe = CrystalSpecimen(
+        materials=[{"crystal": str(path), "zone_axis": (0, 0, 1)}], shapes={"bulk": 1}
+    )
+    book = CrystalSpecimen(
+        materials=[{"crystal": "Au", "zone_axis": (0, 0, 1)}], shapes={"bulk": 1}
+    )
+    mine, known = (r.draw(np.random.default_rng(3), FIELD) for r in (recipe, book))
+    assert mine.material == "gold.cif"
+    assert np.allclose(mine.columns.points, known.columns.points, atol=1e-3)
+    assert np.array_equal(mine.columns.counts, known.columns.counts)
+
+
+def test_crystals_that_are_none_are_refused_by_recipes(tmp_path):
+    with pytest.raises(ValidationError, match="Kryptonite"):
+        CrystalSpecimen(materials=[{"crystal": "Kryptonite"}])
+    path = tmp_path / "absent.cif"
+    with pytest.raises(ValidationError, match=r"absent\.cif"):
+        CrystalSpecimen(materials=[{"crystal": str(path)}])
+    lone = tmp_path / "lone.xyz"
+    lone.write_text("1\n\nAu 0 0 0\n")
+    with pytest.raises(ValidationError, match="does not repeat"):
+        CrystalSpecimen(materials=[{"crystal": str(lone)}])
