@@ -1,8 +1,8 @@
 """Networks by name. Each maps (B, C_in, H, W) to (B, C_out, H, W) for any H and W.
 
-All take `channels_in` (1), `channels_out` (1) and `activation`: what follows the last layer, "none",
-"sigmoid", "tanh" or "softmax"; by default what the source has. Discriminators take `channels_in` and
-map images to one value a patch.
+All take `channels_in` (1), `channels_out` (1) and `activation`: what follows the last layer,
+"none", "sigmoid", "tanh" or "softmax"; by default what the source has. Discriminators take
+`channels_in` and map images to one value a patch.
 """
 
 from __future__ import annotations

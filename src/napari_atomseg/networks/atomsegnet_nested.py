@@ -1,0 +1,65 @@
+"""The nested U-Net (U-Net++) that AtomSegNet's authors ship since."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from napari_atomseg.networks.layers import convolutions, finish, make_activation, pad_to_multiple
+
+
+class AtomSegNetNested(nn.Module):
+    """(B, channels_in, H, W) → (B, channels_out, H, W) for any H and W; 9,162,753 parameters.
+
+    U-Net++ (Zhou et al., DLMIA 2018) without deep supervision: every level is computed anew from
+    all its earlier results and the level below, enlarged by repeating pixels; tanh at the end.
+
+    Parameters
+    ----------
+    channels_in, channels_out : image channels in, maps out.
+    widths : channels of each level; each level halves the resolution.
+    activation : what follows the last layer, one of `layers.ACTIVATIONS`.
+    """
+
+    def __init__(
+        self,
+        channels_in: int = 1,
+        channels_out: int = 1,
+        widths: Sequence[int] = (32, 64, 128, 256, 512),
+        activation: str = "tanh",
+    ) -> None:
+        super().__init__()
+        self.stride = 2 ** (len(widths) - 1)
+        before = [channels_in, *widths[:-1]]
+        self.encoder = nn.ModuleList(
+            convolutions(a, b) for a, b in zip(before, widths, strict=True)
+        )
+        self.nested = nn.ModuleDict(
+            {
+                f"{level}-{column}": convolutions(
+                    column * widths[level] + widths[level + 1], widths[level]
+                )
+                for column in range(1, len(widths))
+                for level in range(len(widths) - column)
+            }
+        )
+        self.exit = nn.Conv2d(widths[0], channels_out, 1)
+        self.activation = make_activation(activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps of a batch of images, see the class."""
+        height, width = x.shape[-2:]
+        x = pad_to_multiple(x, self.stride, 2 * self.stride)
+        found: list[list[Tensor]] = []
+        for level, block in enumerate(self.encoder):
+            x = block(functional.max_pool2d(x, 2) if level else x)
+            found.append([x])
+        for place, block in self.nested.items():
+            level = int(place.split("-")[0])
+            deep = functional.interpolate(found[level + 1][-1], scale_factor=2.0, mode="nearest")
+            found[level].append(block(torch.cat([*found[level], deep], dim=1)))
+        maps: Tensor = self.activation(finish(self.exit, found[0][-1])[..., :height, :width])
+        return maps
