@@ -2,9 +2,9 @@
 
 Default weights: 10 for `l1` and 5e-4 for `relativistic` are those of r_em's published training
 code, which leaves its other terms at 0; the paper found weights by a grid search and prints none.
-AP-GAN's are in a supplement of its paper. All others are chosen here, so that the gradients of
-r_em's other terms are alike and a tenth of that of `l1`, for images of unit deviation, and those
-of AP-GAN's are alike for probability maps with a PSNR of some 30 dB.
+AP-GAN's are in a supplement of its paper. All others are chosen here by the gradients: those of
+r_em's other terms are about a tenth of that of `l1`, for images of unit deviation, and those of
+`ssim` and `psnr` are equal for noisy probability maps.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class PeakSignalToNoise(Loss):
     """Peak signal-to-noise ratio in dB (AP-GAN)."""
 
     kind: Literal["psnr"] = "psnr"
-    weight: Weight = 0.01
+    weight: Weight = 0.05
     data_range: Positive = 1.0
     ceiling: Positive = 60.0
 
