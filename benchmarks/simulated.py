@@ -94,7 +94,7 @@ def scene_test(number: int, turn: int, level: int, jitter: float) -> Test:
 
 def scene_columns(scene: Scene, ideal: Image, counts: float) -> pd.DataFrame:
     """The resolved columns of a scene, inside the image."""
-    peak = scene.labels.weight / scene.scale
+    peak = scene.labels.weight / scene.unit
     y, x = scene.labels.y / scene.sampling, scene.labels.x / scene.sampling
     return measured(y, x, peak, ideal, scene.sigma, counts)
 

@@ -40,7 +40,8 @@ def draw_scene(
         specimen=specimen,
         labels=resolve_columns(columns, optics.width),
         optics=optics,
-        scale=brightest(columns, optics),
+        unit=brightest(columns),
+        scale=scale_of(columns, optics),
         background=None if background is None else background.draw(streams[3], view, specimen),
         contrast=None if contrast is None else contrast.draw(streams[4]),
         distortions=draw_distortions(recipe.distortions, streams[5], view, optics),
@@ -68,11 +69,16 @@ def brightness(columns: Columns, optics: Optics) -> Columns:
     return replace(columns, weight=columns.counts @ optics.amplitude(np.array(columns.numbers)))
 
 
-def brightest(columns: Columns, optics: Optics) -> float | None:
-    """Intensity that the image shows as 1: the brightest column's, or the beam's itself."""
+def brightest(columns: Columns) -> float:
+    """Weight of the brightest column; 1 where there is none."""
+    return float(columns.weight.max()) if len(columns) else 1.0
+
+
+def scale_of(columns: Columns, optics: Optics) -> float | None:
+    """Intensity that an image shows as 1: the brightest column's, or the beam's itself."""
     if optics.coherent:
         return 1.0
-    return float(columns.weight.max()) if len(columns) else None
+    return brightest(columns) if len(columns) else None
 
 
 def draw_distortions(

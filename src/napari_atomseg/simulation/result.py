@@ -38,7 +38,8 @@ class Simulation:
         (y, x) and `position_radius` (y, x, radius) in pixels, and the numbers `radius` and
         `small_radius` of the two circular masks in pixels.
     columns : table of the columns that can be told apart: y, x and radius in pixels, elements,
-        intensity (of its peak), snr (its signal over its counting noise), y_angstrom, x_angstrom,
+        intensity (of its peak, in phase contrast relative to the strongest scatterer), snr (its
+        signal over its counting noise), y_angstrom, x_angstrom,
         cross_section (integrated intensity, Å² times the unit of the image), and where the atoms
         are known atoms, their number, and composition, as "Sr25O25".
     sampling : Å a pixel.
@@ -105,15 +106,16 @@ def column_table(scene: Scene, ideal: NDArray[np.float32]) -> pd.DataFrame:
     Returns
     -------
     Table as `Simulation.columns`. `snr` is the electrons of a column over the deviation of a
-    matched filter's count of them, given what lies under the column.
+    matched filter's count of them, given what lies under the column; phase contrast has none.
     """
     y, x, seen = scene.placed()
     labels, y, x = scene.labels.select(seen), y[seen], x[seen]
     rows, cols = ideal.shape
-    peak = labels.weight / scene.peak
+    peak = labels.weight / scene.unit
     here = ideal[np.rint(y).astype(int).clip(0, rows - 1), np.rint(x).astype(int).clip(0, cols - 1)]
     under = peak + 2.0 * np.maximum(here - peak, 0.0)
     area = 2 * np.pi * scene.sigma**2
+    signal = peak * np.sqrt(area * peak_counts(scene, ideal) / under)
     table = pd.DataFrame(
         {
             "y": y,
@@ -121,7 +123,7 @@ def column_table(scene: Scene, ideal: NDArray[np.float32]) -> pd.DataFrame:
             "radius": mask_radius(scene),
             "elements": [species_name(scene, int(s)) for s in labels.species],
             "intensity": peak,
-            "snr": peak * np.sqrt(area * peak_counts(scene, ideal) / under),
+            "snr": np.nan if scene.optics.coherent else signal,
             "y_angstrom": y * scene.sampling,
             "x_angstrom": x * scene.sampling,
             "cross_section": peak * area * scene.sampling**2,

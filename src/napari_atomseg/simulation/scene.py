@@ -33,7 +33,8 @@ class Scene:
     ----------
     view : the field of view.
     labels : the columns that can be told apart (`resolve_columns`), weighted by their intensity.
-    scale : intensity of a peak that the image shows as 1; None for the brightest pixel's.
+    unit : weight of a lone column whose peak counts as 1, that of the brightest.
+    scale : intensity that the image shows as 1; None for the brightest pixel's.
     contrast : what is done to the ideal image (`napari_atomseg.imaging.Contrast`), or None.
     distortions : those that happen, in their order.
     seed : of the noise.
@@ -44,6 +45,7 @@ class Scene:
     specimen: Specimen
     labels: Columns
     optics: Optics
+    unit: float
     scale: float | None
     background: Background | None
     contrast: Contrast | None
@@ -61,11 +63,6 @@ class Scene:
     def sigma(self) -> float:
         """Width of a lone peak, in pixels."""
         return self.optics.width / self.view.sampling
-
-    @property
-    def peak(self) -> float:
-        """Weight of a label whose peak is 1."""
-        return 1.0 if self.scale is None else self.scale
 
     def placed(self) -> tuple[Array, Array, NDArray[np.bool_]]:
         """(N,) rows and columns of the labels in pixels, and which of them the image shows, after

@@ -32,7 +32,13 @@ from napari_atomseg.imaging import (
     RadialImaging,
 )
 from napari_atomseg.simulation.background import Background
-from napari_atomseg.simulation.draw import brightest, brightness, draw_distortions, margin
+from napari_atomseg.simulation.draw import (
+    brightest,
+    brightness,
+    draw_distortions,
+    margin,
+    scale_of,
+)
 from napari_atomseg.simulation.recipe import TargetsRecipe
 from napari_atomseg.simulation.scene import Scene
 from napari_atomseg.simulation.settings import SimulationSettings
@@ -47,6 +53,8 @@ COLLECTED = 0.05
 heavy columns 10–20 nm thick."""
 HUM_CYCLES = (0.02, 0.5)
 """Mains periods a scan line."""
+SLOW_MARGIN = 1.0
+"""Å beyond each border of images that are slow to form."""
 DRIFT_DIRECTION = 45.0
 """Degrees; of a positive drift, which so moves along both axes."""
 DARK = ContrastRecipe(
@@ -97,6 +105,9 @@ def optics_of(settings: SimulationSettings, view: Field, specimen: Specimen) -> 
 
 def field_of(settings: SimulationSettings) -> Field:
     """The field of view that the settings describe."""
+    if settings.imaging.startswith("multislice"):
+        # Each pixel of a margin costs as much as one of the image.
+        return Field(settings.shape, settings.sampling, math.ceil(SLOW_MARGIN / settings.sampling))
     return Field(settings.shape, settings.sampling, margin(settings.shape))
 
 
@@ -121,7 +132,8 @@ def scene_of(
         specimen=specimen,
         labels=resolve_columns(columns, optics.width),
         optics=optics,
-        scale=brightest(columns, optics) if peak is None else (1.0 if optics.coherent else peak),
+        unit=brightest(columns),
+        scale=scale_of(columns, optics) if peak is None or optics.coherent else peak,
         background=_background(settings, view),
         contrast=DARK.draw(rng) if settings.invert else None,
         distortions=draw_distortions(_distortions(settings, share), rng, view, optics),

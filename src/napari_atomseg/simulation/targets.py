@@ -108,7 +108,7 @@ def placed_columns(scenes: Sequence[Scene], device: str) -> tuple[Tensor, Tensor
         labels, margin = scene.labels, scene.view.margin
         packed[0, i, : len(labels)] = labels.y / scene.sampling + margin
         packed[1, i, : len(labels)] = labels.x / scene.sampling + margin
-        packed[2, i, : len(labels)] = labels.weight / scene.peak
+        packed[2, i, : len(labels)] = labels.weight / scene.unit
     y, x, weight = torch.from_numpy(packed.astype(np.float32)).to(device)
     return y, x, weight
 

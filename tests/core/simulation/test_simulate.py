@@ -94,3 +94,23 @@ def test_cancelling_stops_the_simulation():
     token.cancel()
     with pytest.raises(Cancelled):
         atomseg.simulate(cancel=token, **SMALL)
+
+
+def test_phase_contrast_and_dark_field_agree_where_the_columns_are():
+    at = {"shape": (96, 96), "sampling": 0.15, "dose": np.inf, "jitter": 0.0}
+    dark = atomseg.simulate("graphene", semiangle=30.0, source_size=0.3, **at)
+    phase = atomseg.simulate("graphene", imaging="hrtem", defocus=-60.0, C3=-1e5, energy=80e3, **at)
+    assert np.allclose(dark.columns[["y", "x"]], phase.columns[["y", "x"]], atol=1e-6)
+    assert phase.columns["intensity"].max() == pytest.approx(1.0)
+    assert phase.columns["snr"].isna().all()
+    assert phase.ideal.mean() == pytest.approx(1.0, abs=0.05)
+    assert phase.ideal.std() > 0.01
+
+
+def test_multislice_gives_the_same_truth_and_nearly_the_same_image():
+    at = {"shape": (20, 20), "sampling": 0.25, "thickness": 3.9, "dose": np.inf, "jitter": 0.0}
+    fast = atomseg.simulate("SrTiO3", **at)
+    slow = atomseg.simulate("SrTiO3", imaging="multislice-adf", **at)
+    assert slow.columns["intensity"].max() == pytest.approx(1.0)
+    assert np.allclose(fast.columns[["y", "x", "atoms"]], slow.columns[["y", "x", "atoms"]])
+    assert np.corrcoef(fast.ideal.ravel(), slow.ideal.ravel())[0, 1] > 0.95
