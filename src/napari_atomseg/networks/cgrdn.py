@@ -58,10 +58,10 @@ class CGRDN(nn.Module):
     each block, each group, all groups and the whole. 7,035,521 parameters as published.
 
     Without the concatenation it is the grouped residual dense network (Kim et al., CVPR Workshops
-    2019): groups in cascade, here without the attention before its last layer. 7,019,073 parameters,
-    the 7.02 M of r_em's Table 1. The small form of the registry folds 2×2 pixels into channels
-    first and has three groups of three blocks of four layers of growth 16: 716,356 parameters, for
-    CPUs.
+    2019): groups in cascade, here without the attention before its last layer; 7,019,073
+    parameters, the 7.02 M of r_em's Table 1. The small form of the registry folds 2×2 pixels into
+    channels first and has three groups of three blocks of four layers of growth 16: 716,356
+    parameters, for CPUs.
 
     Parameters
     ----------
