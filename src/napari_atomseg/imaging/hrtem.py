@@ -106,6 +106,16 @@ class HRTEMOptics:
         """Sigma (Å) of the Gaussian as wide at half height as the core of a lone carbon atom."""
         return _core(self)
 
+    @property
+    def delocalization(self) -> float:
+        """How far in Å the lens carries what an atom scatters: |∇χ| / 2π at most (Lichte,
+        Ultramicroscopy 38, 13, 1991).
+        """
+        k = np.linspace(-self.limit, self.limit, 65)
+        slope = np.abs(aberration_slope(self.lens, k[:, None], k[None]))
+        passes = np.hypot(k[:, None], k) <= self.limit
+        return float(slope[passes].max() * wavelength(self.energy) / (2.0 * np.pi))
+
     def amplitude(self, numbers: Indices) -> Array:
         """Projected potential relative to carbon's, whose place points of number 0 take."""
         zero = np.zeros(1)

@@ -52,13 +52,13 @@ def draw_scene(
 
 
 @lru_cache(maxsize=64)
-def margin(shape: tuple[int, int]) -> int:
-    """Margin that makes the canvas quick to Fourier transform."""
-    wide = MARGIN
+def margin(shape: tuple[int, int], least: int = MARGIN) -> int:
+    """Margin of at least so many pixels that makes the canvas quick to Fourier transform."""
+    wide = least
     while any(next_fast_len(n + 2 * wide, real=True) != n + 2 * wide for n in shape):
         wide += 1
-        if wide > 2 * MARGIN:
-            return MARGIN
+        if wide > 2 * least:
+            return least
     return wide
 
 

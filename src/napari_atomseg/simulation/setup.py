@@ -33,6 +33,7 @@ from napari_atomseg.imaging import (
 )
 from napari_atomseg.simulation.background import Background
 from napari_atomseg.simulation.draw import (
+    MARGIN,
     brightest,
     brightness,
     draw_distortions,
@@ -53,6 +54,8 @@ COLLECTED = 0.05
 heavy columns 10–20 nm thick."""
 HUM_CYCLES = (0.02, 0.5)
 """Mains periods a scan line."""
+WIDEST_MARGIN = 384
+"""Pixels beyond each border at most, however far a lens carries what it images."""
 SLOW_MARGIN = 1.0
 """Å beyond each border of images that are slow to form."""
 DRIFT_DIRECTION = 45.0
@@ -86,19 +89,30 @@ def specimen_of(settings: SimulationSettings, view: Field) -> Specimen:
     )
 
 
+def phase_optics(settings: SimulationSettings) -> HRTEMOptics:
+    """The transmission microscope that the settings describe."""
+    return HRTEMOptics(
+        settings.energy, focal_spread=settings.focal_spread, **_aberrations(settings)
+    )
+
+
+def _aberrations(settings: SimulationSettings) -> dict[str, Any]:
+    names = ("defocus", "A1", "A1_angle", "B2", "B2_angle", "A2", "A2_angle", "C3", "C5")
+    return {name: getattr(settings, name) for name in names}
+
+
 def optics_of(settings: SimulationSettings, view: Field, specimen: Specimen) -> Optics:
     """The microscope that the settings describe."""
-    aberrations = {
-        name: getattr(settings, name)
-        for name in ("defocus", "A1", "A1_angle", "B2", "B2_angle", "A2", "A2_angle", "C3", "C5")
-    }
     if settings.imaging.endswith("hrtem"):
-        return HRTEMOptics(settings.energy, focal_spread=settings.focal_spread, **aberrations)
+        return phase_optics(settings)
     if settings.imaging == "radial":
         rng = np.random.default_rng((settings.seed, 4))
         return RadialImaging().draw(rng, view, specimen)
     probe = Probe(
-        settings.energy, settings.semiangle, source_size=settings.source_size, **aberrations
+        settings.energy,
+        settings.semiangle,
+        source_size=settings.source_size,
+        **_aberrations(settings),
     )
     return LinearOptics(probe, settings.gamma)
 
@@ -108,7 +122,11 @@ def field_of(settings: SimulationSettings) -> Field:
     if settings.imaging.startswith("multislice"):
         # Each pixel of a margin costs as much as one of the image.
         return Field(settings.shape, settings.sampling, math.ceil(SLOW_MARGIN / settings.sampling))
-    return Field(settings.shape, settings.sampling, margin(settings.shape))
+    least = MARGIN
+    if settings.imaging == "hrtem":
+        carried = phase_optics(settings).delocalization / settings.sampling
+        least = min(max(MARGIN, math.ceil(carried)), WIDEST_MARGIN)
+    return Field(settings.shape, settings.sampling, margin(settings.shape, least))
 
 
 def scene_of(

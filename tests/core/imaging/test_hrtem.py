@@ -123,3 +123,13 @@ def test_coherent_and_incoherent_samples_share_a_batch():
 def test_impossible_microscopes_are_named(name):
     with pytest.raises(ValueError, match=name):
         HRTEMOptics(**{name: -1.0})
+
+
+def test_delocalization_is_that_of_the_steepest_aberration():
+    """R = |C3 λ³ k³ - Δf λ k| for round lenses."""
+    optics = HRTEMOptics(200e3, defocus=600.0, C3=1.2e7, focal_spread=60.0, aperture=20.0)
+    lam = wavelength(200e3)
+    k = np.linspace(0.0, optics.limit, 2001)
+    steepest = np.abs(1.2e7 * (lam * k) ** 3 - 600.0 * lam * k).max()
+    assert optics.delocalization == pytest.approx(steepest, rel=0.02)
+    assert HRTEMOptics(80e3).delocalization == 0.0
