@@ -1,0 +1,150 @@
+"""What every source of training pairs gives: an endless stream of images with their truth."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from napari_atomseg.ranges import Part
+
+IMAGES = ("no_noise", "no_background_no_noise", "no_noise_no_background_superresolution")
+"""Targets that are intensities, in the units of the image."""
+MASKS = ("circular_mask", "small_circular_mask", "gaussian_mask")
+"""Targets between 0 and 1, one channel for all columns."""
+ELEMENTS = "elements"
+"""Target of discs with a channel a species."""
+TARGET_NAMES = (*IMAGES, *MASKS, ELEMENTS)
+
+VALIDATION = 1_000_003
+"""Validation draws from a stream of its own, its seed this far from the training's."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Images and what a network shall make of them.
+
+    Attributes
+    ----------
+    image : (B, 1, H, W) float32 in the image's own units.
+    targets : truth by name (`TARGET_NAMES`), each (B, 1, H, W) float32 but `elements`, which is
+        (B, E, H, W) with a channel a species. Intensities are in the units of `image`.
+    weight : (B, 1, H, W) in 0..1, how much the loss counts in a pixel; None for 1 everywhere.
+    """
+
+    image: Tensor
+    targets: dict[str, Tensor]
+    weight: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+
+class Source(Protocol):
+    """An endless stream of training pairs, and fixed ones for validation that it never shows.
+
+    Sample i is the same in whichever batch and process it is made.
+    """
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the targets that it gives, in the order of `TARGET_NAMES`."""
+        ...
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Names of the channels of `elements`."""
+        ...
+
+    def samples(self, indices: Sequence[int], crop: int, device: str) -> Pairs:
+        """Samples of the stream by their numbers, each `crop`² pixels."""
+        ...
+
+    def batch(self, first: int, count: int, crop: int, device: str) -> Pairs:
+        """Samples `first` to `first + count` of the stream."""
+        ...
+
+    def validation(self, count: int, crop: int, device: str) -> Pairs:
+        """So many fixed samples that are never in the stream."""
+        ...
+
+
+class Stream(ABC):
+    """A source whose batches are runs of its samples."""
+
+    def __init__(self, targets: tuple[str, ...], species: tuple[str, ...] = ()) -> None:
+        self.targets, self.species = targets, species
+
+    @abstractmethod
+    def samples(self, indices: Sequence[int], crop: int, device: str) -> Pairs:
+        """See `Source.samples`."""
+
+    @abstractmethod
+    def validation(self, count: int, crop: int, device: str) -> Pairs:
+        """See `Source.validation`."""
+
+    def batch(self, first: int, count: int, crop: int, device: str) -> Pairs:
+        """See `Source.batch`."""
+        return self.samples(range(first, first + count), crop, device)
+
+
+class SourcePart(Part, ABC):
+    """A source of a recipe.
+
+    Attributes
+    ----------
+    kind : the tag that names it in a recipe.
+    """
+
+    kind: str
+
+    @abstractmethod
+    def open(self, seed: int, targets: Sequence[str] | None = None) -> Source:
+        """The source's stream of a seed.
+
+        Parameters
+        ----------
+        seed : of everything random in the stream.
+        targets : those that are wanted; no others are made. All that it can give by default.
+
+        Raises
+        ------
+        OSError
+            A file is missing, or is not what it should be; the message names it.
+        ValueError
+            It cannot give the targets, or holds nothing to learn from; the message says why.
+        """
+
+
+def chosen(available: Sequence[str], wanted: Sequence[str] | None, source: str) -> tuple[str, ...]:
+    """The targets of a source that are wanted, in the order of `TARGET_NAMES`.
+
+    Raises
+    ------
+    ValueError
+        Some are not available; the message names the `source`, and what it gives.
+    """
+    lacking = [name for name in wanted or () if name not in available]
+    if lacking:
+        raise ValueError(
+            f"{source} gives no {', '.join(lacking)}; it gives {', '.join(available) or 'nothing'}"
+        )
+    return tuple(name for name in TARGET_NAMES if name in (available if wanted is None else wanted))
+
+
+def stacked(parts: Sequence[Pairs]) -> Pairs:
+    """Pairs of the same targets and sizes as one batch."""
+    weights = None
+    if any(part.weight is not None for part in parts):
+        weights = torch.cat(
+            [torch.ones_like(p.image) if p.weight is None else p.weight for p in parts]
+        )
+    return Pairs(
+        torch.cat([part.image for part in parts]),
+        {name: torch.cat([part.targets[name] for part in parts]) for name in parts[0].targets},
+        weights,
+    )

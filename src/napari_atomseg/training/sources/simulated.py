@@ -1,0 +1,91 @@
+"""Pairs that are simulated on the fly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, get_args
+
+import torch
+from pydantic import BeforeValidator
+from torch import Tensor
+
+from napari_atomseg.simulation import Scene, SimulationRecipe, draw_scene, render
+from napari_atomseg.simulation import load_recipe as load_simulation
+from napari_atomseg.simulation.recipe import TargetName
+from napari_atomseg.simulation.targets import element_maps
+from napari_atomseg.training.sources.base import (
+    ELEMENTS,
+    TARGET_NAMES,
+    VALIDATION,
+    Pairs,
+    SourcePart,
+    Stream,
+    chosen,
+)
+
+
+class Simulated(SourcePart):
+    """Pairs drawn from a simulation recipe.
+
+    Attributes
+    ----------
+    recipe : name or file of a simulation recipe, or the recipe itself, which may extend another.
+    species : names of the species that have a channel in `elements`, as "SrO"; columns of others
+        are in no channel. Without any, there are no `elements`.
+    """
+
+    kind: Literal["simulated"] = "simulated"
+    recipe: Annotated[SimulationRecipe, BeforeValidator(load_simulation)] = SimulationRecipe()
+    species: tuple[str, ...] = ()
+
+    def open(self, seed: int, targets: Sequence[str] | None = None) -> SimulatedSource:
+        """See `SourcePart.open`."""
+        return SimulatedSource(self.recipe, seed, targets, self.species)
+
+
+class SimulatedSource(Stream):
+    """The samples of a simulation recipe and a seed."""
+
+    def __init__(
+        self,
+        recipe: SimulationRecipe,
+        seed: int = 0,
+        targets: Sequence[str] | None = None,
+        species: tuple[str, ...] = (),
+    ) -> None:
+        available = [name for name in TARGET_NAMES if name != ELEMENTS or species]
+        super().__init__(chosen(available, targets, f"the simulation {recipe.name!r}"), species)
+        names = tuple(name for name in get_args(TargetName) if name in self.targets)
+        wanted = recipe.targets.model_copy(update={"names": names})
+        self._recipe, self._seed = recipe.model_copy(update={"targets": wanted}), seed
+
+    def samples(self, indices: Sequence[int], crop: int, device: str) -> Pairs:
+        """See `Source.samples`."""
+        return self._rendered(self._seed, indices, crop, device)
+
+    def validation(self, count: int, crop: int, device: str) -> Pairs:
+        """See `Source.validation`."""
+        return self._rendered(self._seed + VALIDATION, range(count), crop, device)
+
+    def _rendered(self, seed: int, indices: Sequence[int], crop: int, device: str) -> Pairs:
+        scenes = [draw_scene(self._recipe, seed, index, (crop, crop)) for index in indices]
+        batch = render(scenes, device)
+        truth = {name: batch.targets[name][:, None] for name in self.targets if name != ELEMENTS}
+        if ELEMENTS in self.targets:
+            maps = [species_maps(scene, self.species) for scene in scenes]
+            truth[ELEMENTS] = torch.stack(maps).to(device)
+        return Pairs(batch.image[:, None], truth)
+
+
+def species_maps(scene: Scene, species: Sequence[str]) -> Tensor:
+    """(E, H, W) discs about the columns of each of the named species, a channel each."""
+    groups, maps = element_maps(scene)
+    of_name = dict(zip(groups, maps, strict=True))
+    none = torch.zeros(scene.view.shape)
+    return torch.stack([of_name.get(name, none) for name in species])
+
+
+def simulated_species(recipe: SimulationRecipe, scenes: int = 16) -> tuple[str, ...]:
+    """Names of the species that the first scenes of a recipe show, brightest first."""
+    groups = [element_maps(draw_scene(recipe, 0, index))[0] for index in range(scenes)]
+    return tuple(dict.fromkeys(name for group in groups for name in group))
