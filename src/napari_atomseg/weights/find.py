@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.weights.folders import BUNDLED, models_folder
+from napari_atomseg.weights.own import own_models
 from napari_atomseg.weights.registry import Entry, describe, read_registry, sha256
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ def models() -> pd.DataFrame:
 
     registry = read_registry()
     entries = list(registry.values())
-    for path in _own_files(registry):
+    for name, path in own_models(registry).items():
         try:
-            entries.append(describe(path).model_copy(update={"name": path.stem}))
+            entries.append(describe(path).model_copy(update={"name": name}))
         except (OSError, ValueError) as error:
             warnings.warn(f"model file left out: {error}", stacklevel=2)
     return pd.DataFrame([_row(entry) for entry in entries], columns=list(_COLUMNS))
@@ -77,7 +78,7 @@ def resolve(
     registry = read_registry()
     if name in registry:
         return _published(registry[name], progress, cancel)
-    own = {path.stem: path for path in _own_files(registry)}
+    own = own_models(registry)
     if name in own:
         return own[name]
     raise ValueError(
@@ -93,11 +94,6 @@ def _row(entry: Entry) -> dict[str, Any]:
         "bundled": bundled,
         "downloaded": bundled or (models_folder() / entry.file).is_file(),
     }
-
-
-def _own_files(registry: dict[str, Entry]) -> list[Path]:
-    files = sorted(models_folder().glob("*.safetensors"))
-    return [path for path in files if path.stem not in registry]
 
 
 def _existing(path: Path) -> Path:

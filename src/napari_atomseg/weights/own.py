@@ -1,0 +1,143 @@
+"""The user's own models: files of the models folder, by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Container
+from pathlib import Path
+
+from napari_atomseg.weights.folders import models_folder
+from napari_atomseg.weights.registry import read_registry
+
+_SUFFIX = ".safetensors"
+_NAME = re.compile(r"[^\W_]([\w .+-]{0,98}[\w+-])?")
+_LENGTH = 8
+"""A safetensors file begins with the length of its JSON header in so many bytes, low ones first,
+and the header is padded to a multiple of it."""
+
+
+def own_models(published: Container[str] | None = None) -> dict[str, Path]:
+    """Files of the user's own models by name, sorted; those of published models are left out."""
+    published = read_registry() if published is None else published
+    files = sorted(models_folder().glob(f"*{_SUFFIX}"))
+    return {path.stem: path for path in files if path.stem not in published}
+
+
+def free_name(name: str) -> Path:
+    """The file that a new model of that name will have.
+
+    Raises
+    ------
+    ValueError
+        The name cannot be that of a file, or it is taken.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"name={name!r} must begin with a letter or digit, and have letters, digits, spaces, "
+            "'.', '_', '+' and '-' only"
+        )
+    if name in read_registry():
+        raise ValueError(f"name={name!r} is that of a published model: choose another")
+    if name in own_models():
+        raise ValueError(f"there is a model {name!r} already: choose another name, or remove it")
+    return models_folder() / f"{name}{_SUFFIX}"
+
+
+def add_model(path: str | Path, name: str | None = None) -> Path:
+    """Copy a weights file into the models folder, so that its name stands for it.
+
+    Parameters
+    ----------
+    name : of the model; by default that of the file.
+
+    Raises
+    ------
+    WeightsError
+        It is not a weights file of this package.
+    ValueError
+        The name is taken, or cannot be that of a file.
+    """
+    target = free_name(Path(path).stem if name is None else name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _write(target, *_named(Path(path), target.stem))
+    return target
+
+
+def rename_model(name: str, new: str) -> Path:
+    """Give one of the user's models another name, in its card too.
+
+    Raises
+    ------
+    ValueError
+        There is no such model, or the new name is taken or cannot be that of a file.
+    """
+    source, target = _own(name), free_name(new)
+    _write(target, *_named(source, new))
+    source.unlink()
+    return target
+
+
+def export_model(name: str, path: str | Path) -> Path:
+    """Copy one of the user's models to a file; an interrupted copy leaves nothing.
+
+    Raises
+    ------
+    ValueError
+        There is no such model.
+    """
+    target = Path(path).with_suffix(_SUFFIX)
+    partial = _partial(target)
+    try:
+        shutil.copyfile(_own(name), partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return target
+
+
+def remove_model(name: str) -> None:
+    """Delete one of the user's models.
+
+    Raises
+    ------
+    ValueError
+        There is no such model.
+    """
+    _own(name).unlink()
+
+
+def _own(name: str) -> Path:
+    models = own_models()
+    if name not in models:
+        known = ", ".join(models) or "there are none"
+        raise ValueError(f"{name!r} is not one of your models ({known})")
+    return models[name]
+
+
+def _named(path: Path, name: str) -> tuple[bytes, bytes]:
+    """Header and tensors of a weights file whose card has another name."""
+    from napari_atomseg.networks.card import HEADER, read_card
+
+    card = read_card(path).model_copy(update={"name": name})
+    content = path.read_bytes()
+    end = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
+    header = json.loads(content[_LENGTH:end])
+    header["__metadata__"][HEADER] = card.model_dump_json()
+    text = json.dumps(header).encode()
+    return text.ljust(-(-len(text) // _LENGTH) * _LENGTH), content[end:]
+
+
+def _write(path: Path, header: bytes, tensors: bytes) -> None:
+    partial = _partial(path)
+    try:
+        partial.write_bytes(len(header).to_bytes(_LENGTH, "little") + header + tensors)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
