@@ -1,5 +1,12 @@
 """Sources of training pairs: simulated, libraries, annotated images, and mixtures of them."""
 
+from napari_atomseg.training.sources.annotated import (
+    AnnotatedImage,
+    AnnotatedImages,
+    AnnotatedSource,
+)
+from napari_atomseg.training.sources.annotations import Annotated
+from napari_atomseg.training.sources.augmentation import Augmentation
 from napari_atomseg.training.sources.base import (
     ELEMENTS,
     TARGET_NAMES,
@@ -9,7 +16,12 @@ from napari_atomseg.training.sources.base import (
     SourcePart,
     stacked,
 )
-from napari_atomseg.training.sources.kinds import AnySource
+from napari_atomseg.training.sources.blind_spot import BlindSpot, BlindSpotSource
+from napari_atomseg.training.sources.folder import Folder
+from napari_atomseg.training.sources.kinds import AnySource, Mixture
+from napari_atomseg.training.sources.library import LibraryFolder, LibrarySource
+from napari_atomseg.training.sources.mixture import MixtureSource
+from napari_atomseg.training.sources.saved import save_annotated, save_blind_spot
 from napari_atomseg.training.sources.simulated import (
     Simulated,
     SimulatedSource,
@@ -20,12 +32,26 @@ __all__ = [
     "ELEMENTS",
     "TARGET_NAMES",
     "VALIDATION",
+    "Annotated",
+    "AnnotatedImage",
+    "AnnotatedImages",
+    "AnnotatedSource",
     "AnySource",
+    "Augmentation",
+    "BlindSpot",
+    "BlindSpotSource",
+    "Folder",
+    "LibraryFolder",
+    "LibrarySource",
+    "Mixture",
+    "MixtureSource",
     "Pairs",
     "Simulated",
     "SimulatedSource",
     "Source",
     "SourcePart",
+    "save_annotated",
+    "save_blind_spot",
     "simulated_species",
     "stacked",
 ]

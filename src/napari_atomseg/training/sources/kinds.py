@@ -2,7 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from napari_atomseg.training.sources.annotated import AnnotatedImages
+from napari_atomseg.training.sources.base import SourcePart
+from napari_atomseg.training.sources.blind_spot import BlindSpot
+from napari_atomseg.training.sources.folder import Folder
+from napari_atomseg.training.sources.library import LibraryFolder
+from napari_atomseg.training.sources.mixture import MixtureSource
 from napari_atomseg.training.sources.simulated import Simulated
 
-AnySource = Simulated
+
+class Mixture(SourcePart):
+    """A weighted mixture of sources, which gives the targets that all of them give.
+
+    Attributes
+    ----------
+    parts : the sources.
+    weights : how often each is drawn, relative to the others; evenly where there are none.
+    """
+
+    kind: Literal["mixture"] = "mixture"
+    parts: Annotated[tuple[AnySource, ...], Field(min_length=1)]
+    weights: tuple[Annotated[float, Field(gt=0.0, allow_inf_nan=False)], ...] = ()
+
+    @model_validator(mode="after")
+    def _one_weight_a_part(self) -> Mixture:
+        if self.weights and len(self.weights) != len(self.parts):
+            raise ValueError(f"weights {self.weights} must be {len(self.parts)}, one a part")
+        return self
+
+    def open(self, seed: int, targets: Sequence[str] | None = None) -> MixtureSource:
+        """See `SourcePart.open`. Each part has a seed of its own, so that none repeats another."""
+        parts = [part.open(seed + number, targets) for number, part in enumerate(self.parts)]
+        return MixtureSource(parts, self.weights or (1.0,) * len(parts))
+
+
+AnySource = Annotated[
+    Simulated | LibraryFolder | AnnotatedImages | Folder | BlindSpot | Mixture,
+    Field(discriminator="kind"),
+]
 """A source of a recipe, told by its `kind`."""
+
+Mixture.model_rebuild()

@@ -1,0 +1,153 @@
+"""Pairs from images that somebody annotated: a few are enough (Chen et al. 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated as Checked
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from napari_atomseg.io import read_columns, read_image
+from napari_atomseg.ranges import Part
+from napari_atomseg.training.sources.annotations import (
+    UNNAMED,
+    Annotated,
+    Marked,
+    centres,
+    column_radius,
+    frame_of,
+    marked_frames,
+)
+from napari_atomseg.training.sources.base import TARGET_NAMES, SourcePart, chosen
+from napari_atomseg.training.sources.frames import Frame, FrameStream, split_frames
+
+Split = Checked[float, Field(gt=0.0, lt=1.0)]
+"""Share of what there is that is trained on; the rest is for validation."""
+Radius = Checked[float, Field(gt=0.0, allow_inf_nan=False)]
+SPECIES = ("elements", "species")
+"""Columns of a table in which the species are looked for."""
+
+
+class AnnotatedImage(Part):
+    """Files of an image and of what is known of it.
+
+    Attributes
+    ----------
+    image : image or stack, of any kind that `read_image` reads.
+    points : table as `read_columns` reads it: y and x in pixels, `frame` for a stack.
+    species : column of the table that names the species; by default `elements` or `species`.
+    labels : label image.
+    target : the image without noise.
+    """
+
+    image: Path
+    points: Path | None = None
+    species: str | None = None
+    labels: Path | None = None
+    target: Path | None = None
+
+    def read(self) -> Annotated:
+        """The contents of the files."""
+        image = read_image(self.image).data
+        points, species = None, None
+        if self.points is not None:
+            points, species = _read_points(self.points, self.species, image.ndim)
+        return Annotated(
+            image,
+            points,
+            species,
+            None if self.labels is None else read_image(self.labels).data,
+            None if self.target is None else read_image(self.target).data,
+            str(self.image),
+        )
+
+
+class AnnotatedImages(SourcePart):
+    """Pairs from images with marked columns, labels, or a version without noise.
+
+    Of four images or frames and more, some are kept for validation; of fewer, a part of each.
+
+    Attributes
+    ----------
+    radius : of the discs and, in proportion, of the spots, in pixels; by default 0.3 of the
+        distance between nearest columns.
+    species : names of the channels of `elements`; by default all, sorted. Columns of others are in
+        no channel. A single one also names columns of which no species is given.
+    split : share of the images that is trained on.
+    """
+
+    kind: Literal["annotated"] = "annotated"
+    images: Checked[tuple[AnnotatedImage, ...], Field(min_length=1)]
+    radius: Radius | None = None
+    species: tuple[str, ...] = ()
+    split: Split = 0.75
+
+    def open(self, seed: int, targets: Sequence[str] | None = None) -> AnnotatedSource:
+        """See `SourcePart.open`."""
+        images = [each.read() for each in self.images]
+        return AnnotatedSource(
+            images, seed, targets, radius=self.radius, species=self.species, split=self.split
+        )
+
+
+class AnnotatedSource(FrameStream):
+    """Pairs from annotated images in memory; the parameters are those of `AnnotatedImages`.
+
+    Raises
+    ------
+    ValueError
+        There is nothing to learn from; the message names the image and says why.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[Annotated],
+        seed: int = 0,
+        targets: Sequence[str] | None = None,
+        *,
+        radius: float | None = None,
+        species: Sequence[str] = (),
+        split: float = 0.75,
+    ) -> None:
+        if not images:
+            raise ValueError("images: there are none to learn from")
+        marked = [frame for image in images for frame in marked_frames(image)]
+        names = tuple(species) or tuple(sorted({name for f in marked for name in f.species}))
+        if len(names) == 1:
+            marked = [_named(frame, names[0]) for frame in marked]
+        if radius is None and any(centres(frame) is not None for frame in marked):
+            radius = column_radius(marked)
+        frames = [frame_of(frame, radius or 1.0, names) for frame in marked]
+        available = [n for n in TARGET_NAMES if all(n in frame.targets for frame in frames)]
+        if not available:
+            raise ValueError("images: no kind of annotation is common to all of them")
+        wanted = chosen(available, targets, "the annotated images")
+        frames = [Frame(f.image, {n: f.targets[n] for n in wanted}) for f in frames]
+        super().__init__(*split_frames(frames, split), seed, wanted, names)
+
+
+def _named(frame: Marked, species: str) -> Marked:
+    """The frame with unnamed points being of a species."""
+    return replace(
+        frame, species=tuple(species if each == UNNAMED else each for each in frame.species)
+    )
+
+
+def _read_points(
+    path: Path, column: str | None, dimensions: int
+) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
+    """Points of a table, with the frame first if there are three dimensions, and their species."""
+    table = read_columns(path)
+    axes = ["y", "x"] if dimensions == 2 else ["frame", "y", "x"]
+    wanted = [*axes, *([] if column is None else [column])]
+    missing = [name for name in wanted if name not in table]
+    if missing:
+        raise OSError(f"{path}: lacks the column {' and '.join(map(repr, missing))}")
+    found = column or next((name for name in SPECIES if name in table), None)
+    species = None if found is None else tuple(table[found].fillna(UNNAMED).astype(str))
+    return table[axes].to_numpy(dtype=np.float64), species

@@ -1,0 +1,170 @@
+"""Changes that an image and its truth bear alike, and that make few images more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_atomseg.distortion.base import Fraction, NonNegativeRange
+from napari_atomseg.distortion.postprocess import transform
+from napari_atomseg.networks.tasks import SUPERRESOLUTION_UNIT
+from napari_atomseg.ranges import Part, PositiveRange, Range, log_uniform, uniform
+from napari_atomseg.training.sources.base import IMAGES, Pairs, stacked
+
+Rng = np.random.Generator
+NOISE_FREE, FLAT, SHARP = IMAGES
+SUPPORT = 4
+"""Pixels more that bicubic interpolation needs at the borders."""
+
+
+class Augmentation(Part):
+    """Random changes of training pairs.
+
+    Attributes
+    ----------
+    flips : mirror half of the images, and upside down half of them.
+    right_angles : turn by a multiple of 90°.
+    rotation : degrees, besides. As `scale`, it interpolates, which makes noise smoother.
+    scale : magnification of lengths, its logarithm drawn evenly.
+    gain : factor on intensities, its logarithm drawn evenly.
+    offset : added to intensities, in units of the image's deviation.
+    gamma : exponent of intensities between the image's darkest and brightest pixel, its logarithm
+        drawn evenly.
+    noise : deviation of Gaussian noise that is added to the image, relative to the image's.
+    kept : share of the image's pixels that are not set to 0 (Chen et al. 2023: 0.3 and 0.7).
+    """
+
+    flips: bool = True
+    right_angles: bool = True
+    rotation: Range = (0.0, 0.0)
+    scale: PositiveRange = (1.0, 1.0)
+    gain: PositiveRange = (1.0, 1.0)
+    offset: Range = (0.0, 0.0)
+    gamma: PositiveRange = (1.0, 1.0)
+    noise: NonNegativeRange = (0.0, 0.0)
+    kept: Fraction = (1.0, 1.0)
+
+    @property
+    def interpolates(self) -> bool:
+        """Whether pixels become mixtures of pixels; hidden ones (`BlindSpot`) must not."""
+        return self.rotation != (0.0, 0.0) or self.scale != (1.0, 1.0)
+
+    def size(self, crop: int) -> int:
+        """Pixels that an image must have each way, so that `crop`² of it are full after any turn
+        and scale.
+        """
+        if not self.interpolates:
+            return crop
+        low, high = self.rotation
+        angles = np.radians(np.linspace(low, high, 1 + math.ceil(min(high - low, 360.0))))
+        widest = float((np.abs(np.cos(angles)) + np.abs(np.sin(angles))).max())
+        return math.ceil(crop * widest / self.scale[0]) + SUPPORT
+
+    def apply(self, pairs: Pairs, rngs: Sequence[Rng], crop: int | None = None) -> Pairs:
+        """Change each sample by random numbers of its own.
+
+        Parameters
+        ----------
+        pairs : of square images, of `size(crop)` pixels each way if they shall be full.
+        rngs : a generator a sample.
+        crop : pixels that are kept each way about the middle; all by default.
+        """
+        parts = [
+            self._one(_sample(pairs, row), rng, crop or pairs.image.shape[-1])
+            for row, rng in enumerate(rngs)
+        ]
+        return stacked(parts)
+
+    def _one(self, pairs: Pairs, rng: Rng, crop: int) -> Pairs:
+        pairs = self._placed(pairs, rng, crop)
+        deviation = float(pairs.image.std(correction=0))
+        gamma, gain = log_uniform(rng, self.gamma), log_uniform(rng, self.gain)
+        pairs = bent(pairs, gamma)
+        pairs = levelled(pairs, gain, uniform(rng, self.offset) * deviation)
+        image = pairs.image
+        noise, kept = uniform(rng, self.noise), uniform(rng, self.kept)
+        if noise > 0:
+            scale = noise * float(image.std(correction=0))
+            image = image + scale * _random(rng.standard_normal, image)
+        if kept < 1:
+            image = torch.where(_random(rng.random, image) < kept, image, 0.0)
+        return Pairs(image, pairs.targets, pairs.weight)
+
+    def _placed(self, pairs: Pairs, rng: Rng, crop: int) -> Pairs:
+        """Turned, mirrored and scaled, about the middle."""
+        axes = [axis for axis in (-2, -1) if rng.random() < 0.5 and self.flips]
+        turns = int(rng.integers(4)) * self.right_angles
+        angle, scale = math.radians(uniform(rng, self.rotation)), log_uniform(rng, self.scale)
+        matrix = scale * torch.tensor(
+            [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
+        )
+
+        def placed(image: Tensor, name: str) -> Tensor:
+            image = torch.rot90(image.flip(axes), turns, (-2, -1))
+            if self.interpolates:
+                onto = matrix[None].to(image.device)
+                # Bicubic interpolation overshoots, which masks must not.
+                image = transform(image, onto, "bicubic" if name in IMAGES else "bilinear")
+            start = (image.shape[-1] - crop) // 2
+            return image[..., start : start + crop, start : start + crop]
+
+        return Pairs(
+            placed(pairs.image, NOISE_FREE),
+            {name: placed(target, name) for name, target in pairs.targets.items()},
+            None if pairs.weight is None else placed(pairs.weight, "weight"),
+        )
+
+
+def levelled(pairs: Pairs, gain: float, offset: float) -> Pairs:
+    """Intensities times `gain` plus `offset`, which belongs to the background."""
+    targets = {n: t * gain if n in IMAGES else t for n, t in pairs.targets.items()}
+    if NOISE_FREE in targets:
+        targets[NOISE_FREE] = targets[NOISE_FREE] + offset
+    return Pairs(pairs.image * gain + offset, targets, pairs.weight)
+
+
+def bent(pairs: Pairs, gamma: float) -> Pairs:
+    """Intensities to the power of `gamma`, between the image's darkest and brightest pixel.
+
+    What stands on a background is bent with it: its intensity is what it adds to the bent
+    background.
+    """
+    if gamma == 1:
+        return pairs
+    low, high = pairs.image.aminmax()
+    span = (high - low).clamp_min(1e-12)
+
+    def curve(image: Tensor) -> Tensor:
+        return low + span * ((image - low) / span).clamp(0.0, 1.0) ** gamma
+
+    targets = dict(pairs.targets)
+    flat, sharp = targets.get(FLAT), targets.get(SHARP)
+    under = low.expand_as(pairs.image)
+    if NOISE_FREE in targets:
+        if flat is not None:
+            under = targets[NOISE_FREE] - flat
+        targets[NOISE_FREE] = curve(targets[NOISE_FREE])
+    if flat is not None:
+        targets[FLAT] = curve(under + flat) - curve(under)
+    if sharp is not None:
+        peak = curve(under + sharp / SUPERRESOLUTION_UNIT) - curve(under)
+        targets[SHARP] = SUPERRESOLUTION_UNIT * peak
+    return Pairs(curve(pairs.image), targets, pairs.weight)
+
+
+def _sample(pairs: Pairs, row: int) -> Pairs:
+    one = slice(row, row + 1)
+    return Pairs(
+        pairs.image[one],
+        {name: target[one] for name, target in pairs.targets.items()},
+        None if pairs.weight is None else pairs.weight[one],
+    )
+
+
+def _random(draw: Callable[[tuple[int, ...]], NDArray[np.float64]], like: Tensor) -> Tensor:
+    return torch.from_numpy(draw(tuple(like.shape))).to(like)

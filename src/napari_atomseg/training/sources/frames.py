@@ -1,0 +1,175 @@
+"""Crops of images that are there already: from a library, from files, or from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_atomseg.training.sources.base import VALIDATION, Pairs, Stream, stacked
+
+FEWEST = 4
+"""Images from which on some are kept for validation whole; of fewer, a part of each."""
+SMALLEST = 16
+"""Pixels that an image must have each way."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image (H, W) float32 and its targets by name, each (C, H, W) float32."""
+
+    image: Tensor
+    targets: dict[str, Tensor]
+
+    def part(self, rows: slice, cols: slice) -> Frame:
+        """A rectangle of it."""
+        targets = {name: target[:, rows, cols] for name, target in self.targets.items()}
+        return Frame(self.image[rows, cols], targets)
+
+
+class Frames(Protocol):
+    """A sequence of frames, which may be read when asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> Frame: ...
+
+
+class FrameStream(Stream):
+    """Random crops of frames, every frame once before any comes again.
+
+    Parameters
+    ----------
+    training, validation : frames of the stream, and those that it never shows.
+    seed : of the order of the frames and the places of the crops.
+    """
+
+    def __init__(
+        self,
+        training: Frames,
+        validation: Frames,
+        seed: int,
+        targets: tuple[str, ...],
+        species: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(targets, species)
+        self._training, self._validation, self._seed = training, validation, seed
+
+    def samples(self, indices: Sequence[int], crop: int, device: str) -> Pairs:
+        """See `Source.samples`. Beyond the borders of a small image lies its mirror image, where
+        nothing is to be learnt: its weight is 0.
+        """
+        return self._cut(self._training, self._seed, indices, crop, device)
+
+    def validation(self, count: int, crop: int, device: str) -> Pairs:
+        """See `Source.validation`."""
+        return self._cut(self._validation, self._seed + VALIDATION, range(count), crop, device)
+
+    def _cut(
+        self, frames: Frames, seed: int, indices: Sequence[int], crop: int, device: str
+    ) -> Pairs:
+        crops = []
+        for index in indices:
+            epoch, place = divmod(index, len(frames))
+            order = np.random.default_rng((seed, epoch)).permutation(len(frames))
+            frame = frames[int(order[place])]
+            crops.append(cut(frame, crop, np.random.default_rng((seed, index, 3))))
+        pairs = stacked(crops)
+        return Pairs(
+            pairs.image.to(device),
+            {name: pairs.targets[name].to(device) for name in self.targets},
+            None if pairs.weight is None else pairs.weight.to(device),
+        )
+
+
+def cut(frame: Frame, crop: int, rng: np.random.Generator) -> Pairs:
+    """A square of `crop`² pixels at random in a frame, or with all of the frame in it."""
+    rows, cols = (_pixels(length, crop, rng) for length in frame.image.shape)
+    weight = None
+    if min(frame.image.shape) < crop:
+        seen = [(at >= 0) & (at < n) for at, n in zip((rows, cols), frame.image.shape, strict=True)]
+        weight = torch.from_numpy(np.outer(*seen).astype(np.float32))[None, None]
+    y, x = (
+        torch.from_numpy(mirrored(at, n))
+        for at, n in zip((rows, cols), frame.image.shape, strict=True)
+    )
+    return Pairs(
+        frame.image[y][:, x][None, None],
+        {name: target[:, y][:, :, x][None] for name, target in frame.targets.items()},
+        weight,
+    )
+
+
+def mirrored(at: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """Places on a line of pixels, mirrored at its first and its last pixel."""
+    if length == 1:
+        return np.zeros_like(at)
+    at = at % (2 * length - 2)
+    return np.minimum(at, 2 * length - 2 - at)
+
+
+def _pixels(length: int, crop: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    low, high = sorted((0, length - crop))
+    return int(rng.integers(low, high + 1)) + np.arange(crop)
+
+
+def halves(count: int, share: float) -> tuple[list[int], list[int]]:
+    """Numbers below `count` in two parts: a `share` of them, and the others, at least one each.
+
+    The parts depend on the count alone, so that a training that goes on from another's weights
+    never learns what the first kept for validation.
+    """
+    order = np.random.default_rng(count).permutation(count).tolist()
+    first = min(max(round(share * count), 1), count - 1)
+    return sorted(order[:first]), sorted(order[first:])
+
+
+def split_frames(frames: list[Frame], share: float) -> tuple[list[Frame], list[Frame]]:
+    """Frames for training and for validation, which share no pixel.
+
+    Of few frames each is divided, across its longer side.
+    """
+    if len(frames) >= FEWEST:
+        first, second = halves(len(frames), share)
+        return [frames[i] for i in first], [frames[i] for i in second]
+    pieces = [_divided(frame, share) for frame in frames]
+    return [piece[0] for piece in pieces], [piece[1] for piece in pieces]
+
+
+def _divided(frame: Frame, share: float) -> tuple[Frame, Frame]:
+    rows, cols = frame.image.shape
+    everything = slice(None)
+    at = min(max(round(share * max(rows, cols)), 1), max(rows, cols) - 1)
+    before, after = slice(0, at), slice(at, None)
+    if rows >= cols:
+        return frame.part(before, everything), frame.part(after, everything)
+    return frame.part(everything, before), frame.part(everything, after)
+
+
+def as_image(image: NDArray[np.generic], name: str) -> NDArray[np.float32]:
+    """(N, H, W) float32 of an image or a stack.
+
+    Raises
+    ------
+    ValueError
+        It is no image, too small, not finite, or constant; the message names it.
+    """
+    data = np.asarray(image)
+    if data.dtype.kind not in "buif" or data.ndim not in (2, 3) or not data.size:
+        raise ValueError(
+            f"{name}: must be an image (H, W) or a stack (N, H, W) of real numbers, "
+            f"not {data.dtype} of shape {data.shape}"
+        )
+    if min(data.shape[-2:]) < SMALLEST:
+        raise ValueError(f"{name}: must have {SMALLEST} pixels each way, not {data.shape[-2:]}")
+    data = data.reshape(-1, *data.shape[-2:]).astype(np.float32)
+    if not np.isfinite(data).all():
+        raise ValueError(f"{name}: {int((~np.isfinite(data)).sum())} pixels are not finite")
+    if data.min() == data.max():
+        raise ValueError(f"{name}: shows nothing, all pixels are {data.flat[0]:g}")
+    return data

@@ -1,0 +1,174 @@
+"""Pairs from a library of samples on disk, ours or TEM ImageNet v1.3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+
+from napari_atomseg.simulation.library import Library, LibraryError, LibrarySample, open_library
+from napari_atomseg.training.sources.base import (
+    ELEMENTS,
+    IMAGES,
+    TARGET_NAMES,
+    SourcePart,
+    chosen,
+)
+from napari_atomseg.training.sources.frames import Frame, FrameStream, halves
+
+MAPS = "element_maps"
+MEMORY = 2**30
+"""Bytes of samples that are kept in memory; others are read again."""
+Array = NDArray[np.float32]
+
+
+class LibraryFolder(SourcePart):
+    """Pairs from a library folder.
+
+    Attributes
+    ----------
+    folder : of a library written here, or of TEM ImageNet v1.3.
+    species : names of the species that have a channel in `elements`, which public libraries do
+        not have. Without any, there are no `elements`.
+    split : share of the samples that is trained on (Lin et al. 2021: 0.75); the rest is for
+        validation.
+    """
+
+    kind: Literal["library"] = "library"
+    folder: Path
+    species: tuple[str, ...] = ()
+    split: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.75
+
+    def open(self, seed: int, targets: Sequence[str] | None = None) -> LibrarySource:
+        """See `SourcePart.open`."""
+        library = open_library(self.folder)
+        return LibrarySource(library, seed, targets, species=self.species, split=self.split)
+
+
+class LibrarySource(FrameStream):
+    """Pairs from an open library; the parameters are those of `LibraryFolder`.
+
+    Raises
+    ------
+    LibraryError
+        The library has a single sample, or a file is missing or damaged.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        seed: int = 0,
+        targets: Sequence[str] | None = None,
+        *,
+        species: tuple[str, ...] = (),
+        split: float = 0.75,
+    ) -> None:
+        if len(library) < 2:
+            raise LibraryError(f"{library.folder}: one sample cannot be split for validation")
+        first = library.sample(0).targets
+        available = [n for n in TARGET_NAMES if n in first or (n == ELEMENTS and species)]
+        wanted = chosen(available, targets, f"the library {library.folder}")
+        training, validation = (
+            LibraryFrames(library, rows, wanted, species) for rows in halves(len(library), split)
+        )
+        super().__init__(training, validation, seed, wanted, species)
+
+
+class LibraryFrames:
+    """Samples of a library as frames, read when first asked for."""
+
+    def __init__(
+        self,
+        library: Library,
+        rows: Sequence[int],
+        targets: Sequence[str],
+        species: Sequence[str],
+    ) -> None:
+        self._library, self._rows = library, rows
+        self._targets, self._species = targets, species
+        self._kept: dict[int, Frame] = {}
+        self._room = MEMORY
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, number: int, /) -> Frame:
+        if number in self._kept:
+            return self._kept[number]
+        frame = self._read(self._library.sample(self._rows[number]))
+        size = sum(t.nbytes for t in (frame.image, *frame.targets.values()))
+        if size <= self._room:
+            self._kept[number] = frame
+            self._room -= size
+        return frame
+
+    def _read(self, sample: LibrarySample) -> Frame:
+        images = {name: sample.targets[name] for name in TARGET_NAMES if name in sample.targets}
+        if self._library.header is None:
+            images |= rescaled(sample.image, images)
+        targets = {}
+        for name in self._targets:
+            if name == ELEMENTS:
+                targets[name] = self._elements(sample)
+            elif name in images:
+                targets[name] = torch.from_numpy(images[name])[None]
+            else:
+                raise LibraryError(f"{self._library.folder}: sample {sample.name} has no {name}")
+        return Frame(torch.from_numpy(sample.image), targets)
+
+    def _elements(self, sample: LibrarySample) -> torch.Tensor:
+        if MAPS not in sample.targets:
+            raise LibraryError(
+                f"{self._library.folder}: sample {sample.name} does not say the elements of columns"
+            )
+        of_name = dict(zip(sample.settings["elements"], sample.targets[MAPS], strict=True))
+        none = np.zeros(sample.image.shape, np.float32)
+        maps = [of_name.get(name, none) for name in self._species]
+        return torch.from_numpy(np.stack(maps).astype(np.float32))
+
+
+def rescaled(image: Array, targets: dict[str, Array]) -> dict[str, Array]:
+    """Intensities of a public library in the units of its image.
+
+    There each picture is stretched to black and white by itself, and nothing says by how much. So
+    the picture without noise is fitted to the image by least squares, and the ones without
+    background to that (or to the image), with a ramp of background; their darkest pixel is 0. A
+    super-resolved column has the integral of the column.
+
+    Parameters
+    ----------
+    image : (H, W).
+    targets : (H, W) by name; others than intensities are left out.
+    """
+    found = {name: targets[name] for name in IMAGES if name in targets}
+    level = image
+    if "no_noise" in found:
+        slope, rest = _fitted(found["no_noise"], image, ramp=False)
+        level = found["no_noise"] = slope * found["no_noise"] + rest
+    if "no_background_no_noise" in found:
+        slope, _ = _fitted(found["no_background_no_noise"], level, ramp=True)
+        flat = slope * found["no_background_no_noise"]
+        found["no_background_no_noise"] = flat - flat.min()
+    sharp = found.get("no_noise_no_background_superresolution")
+    if sharp is not None:
+        sharp = sharp - sharp.min()
+        flat = found.get("no_background_no_noise", level - level.min())
+        total = float(sharp.sum())
+        found["no_noise_no_background_superresolution"] = sharp * (
+            float(flat.sum()) / total if total > 0 else 1.0
+        )
+    return {name: picture.astype(np.float32) for name, picture in found.items()}
+
+
+def _fitted(picture: Array, image: Array, *, ramp: bool) -> tuple[float, float]:
+    """Slope and offset that bring a picture closest to an image, besides a ramp if there is one."""
+    columns = [picture.ravel().astype(np.float64), np.ones(picture.size)]
+    if ramp:
+        columns += [axis.ravel() for axis in np.indices(picture.shape).astype(np.float64)]
+    found, *_ = np.linalg.lstsq(np.stack(columns, axis=1), image.ravel().astype(np.float64))
+    return float(found[0]), float(found[1])

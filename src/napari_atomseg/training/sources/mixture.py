@@ -1,0 +1,96 @@
+"""Pairs from several sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import numpy as np
+import torch
+
+from napari_atomseg.training.sources.base import (
+    ELEMENTS,
+    TARGET_NAMES,
+    Pairs,
+    Source,
+    Stream,
+    stacked,
+)
+
+GOLDEN = (5**0.5 - 1) / 2
+"""Multiples of the golden ratio fill the interval 0..1 evenly, whichever many are taken."""
+
+
+class MixtureSource(Stream):
+    """A weighted mixture of sources.
+
+    Every batch has close to the same share of each part. Its targets are those that all parts give;
+    its species are those of all parts by name, with empty channels where a part knows none of them.
+
+    Parameters
+    ----------
+    parts : sources, of which some targets are common to all.
+    weights : how often each is drawn, relative to the others.
+
+    Raises
+    ------
+    ValueError
+        The sources have no target in common.
+    """
+
+    def __init__(self, parts: Sequence[Source], weights: Sequence[float]) -> None:
+        names = dict.fromkeys(name for part in parts for name in part.species)
+        common = tuple(n for n in TARGET_NAMES if all(n in part.targets for part in parts))
+        if not common:
+            raise ValueError("parts: no target is common to all sources of the mixture")
+        super().__init__(common, tuple(names))
+        self._parts = parts
+        self._bounds = np.array(list(accumulate(weights))) / sum(weights)
+
+    def samples(self, indices: Sequence[int], crop: int, device: str) -> Pairs:
+        """See `Source.samples`."""
+        places = self.choices(indices)
+        pieces, order = [], []
+        for number, part in enumerate(self._parts):
+            rows = [row for row, place in enumerate(places) if place == number]
+            if rows:
+                pairs = part.samples([indices[row] for row in rows], crop, device)
+                pieces.append(self._common(pairs, part))
+                order += rows
+        return _reordered(stacked(pieces), order)
+
+    def validation(self, count: int, crop: int, device: str) -> Pairs:
+        """See `Source.validation`."""
+        places = self.choices(range(count))
+        pieces = []
+        for number, part in enumerate(self._parts):
+            if number in places:
+                pairs = part.validation(places.count(number), crop, device)
+                pieces.append(self._common(pairs, part))
+        return stacked(pieces)
+
+    def choices(self, indices: Sequence[int]) -> list[int]:
+        """Number of the part that each sample comes from."""
+        even = (np.asarray(indices, dtype=np.float64) * GOLDEN) % 1.0
+        found: list[int] = np.searchsorted(self._bounds, even, side="right").tolist()
+        return [min(place, len(self._parts) - 1) for place in found]
+
+    def _common(self, pairs: Pairs, part: Source) -> Pairs:
+        """Pairs with the mixture's targets and species."""
+        targets = {name: pairs.targets[name] for name in self.targets}
+        if ELEMENTS in targets:
+            own = targets[ELEMENTS]
+            maps = own.new_zeros(len(own), len(self.species), *own.shape[2:])
+            maps[:, [self.species.index(name) for name in part.species]] = own
+            targets[ELEMENTS] = maps
+        return Pairs(pairs.image, targets, pairs.weight)
+
+
+def _reordered(pairs: Pairs, order: list[int]) -> Pairs:
+    """Pairs whose sample i goes to place `order[i]`."""
+    back = torch.from_numpy(np.argsort(order)).to(pairs.image.device)
+    return Pairs(
+        pairs.image[back],
+        {name: target[back] for name, target in pairs.targets.items()},
+        None if pairs.weight is None else pairs.weight[back],
+    )
