@@ -34,6 +34,39 @@ class CancelToken:
             raise Cancelled("cancelled")
 
 
+class PauseToken(CancelToken):
+    """A flag that can also hold the work between two of its steps, until it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._running = threading.Event()
+        self._running.set()
+
+    def pause(self) -> None:
+        """Ask the work to wait at its next step."""
+        self._running.clear()
+
+    def resume(self) -> None:
+        """Let the work go on."""
+        self._running.set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the work waits, or will at its next step."""
+        return not self._running.is_set()
+
+    def cancel(self) -> None:
+        """Ask the work to stop at its next step, also when it waits."""
+        super().cancel()
+        self.resume()
+
+    def raise_if_cancelled(self) -> None:
+        """Wait while the work is paused; raise `Cancelled` if `cancel` was called."""
+        if not self.cancelled:
+            self._running.wait()
+        super().raise_if_cancelled()
+
+
 def report(
     progress: Progress | None, cancel: CancelToken | None, done: int, total: int, message: str = ""
 ) -> None:

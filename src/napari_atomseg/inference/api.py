@@ -26,11 +26,13 @@ class Prediction:
 
     Attributes
     ----------
-    maps : float32 array of the image's shape for each task.
+    maps : float32 array of the image's shape (..., H, W) for each task; `elements` is
+        (..., E, H, W), a map a species.
     spacing : column spacing in pixels by which the scale was chosen.
     contrast : "bright" or "dark" columns.
     model, sha256 : name of the model and hash of its file.
     settings : the arguments, for provenance.
+    species : names of the maps of `elements`.
     """
 
     maps: dict[str, Image]
@@ -39,6 +41,7 @@ class Prediction:
     model: str
     sha256: str
     settings: dict[str, Any]
+    species: tuple[str, ...] = ()
 
 
 def predict(
@@ -59,7 +62,7 @@ def predict(
     Parameters
     ----------
     image : (..., H, W) real numbers; the frames of a stack are treated alike.
-    tasks : names among the model's tasks.
+    tasks : names among the model's tasks; `column_map` and `column_mask` follow from `elements`.
     model : name, path of a weights file, or None for the default.
     sampling : Å a pixel; guides the estimate of the columns' scale, and may be unknown.
     contrast : "bright" or "dark" columns; "auto" looks.
@@ -85,16 +88,16 @@ def predict(
     pixel = _mean_sampling(sampling)
     path = weights.resolve(model)
     predictor = _predictor(str(path), path.stat().st_mtime_ns, device, precision, tile_size)
-    unknown = [task for task in tasks if task not in predictor.card.tasks]
+    unknown = [task for task in tasks if task not in predictor.tasks]
     if unknown:
-        known = ", ".join(predictor.card.tasks)
+        known = ", ".join(predictor.tasks)
         raise ValueError(f"task {unknown[0]!r} is not one of model {predictor.card.name}: {known}")
     middle = frames[len(frames) // 2]
     if contrast == "auto":
         contrast = guess_contrast(middle, estimate_spacing(middle, pixel))
     sign = -1.0 if contrast == "dark" else 1.0
     zoom = predictor.zoom(sign * middle, pixel)
-    maps = {task: np.empty(frames.shape, np.float32) for task in tasks}
+    maps: dict[str, Image] = {}
     for index, frame in enumerate(frames):
 
         def of_frame(done: int, total: int, message: str, index: int = index) -> None:
@@ -102,6 +105,8 @@ def predict(
 
         planes = predictor.maps(sign * frame, tuple(tasks), zoom.factor, of_frame, cancel)
         for task, plane in planes.items():
+            if task not in maps:
+                maps[task] = np.empty((len(frames), *plane.shape), np.float32)
             maps[task][index] = sign * plane if task in RESTORATION else plane
     settings = {
         "tasks": list(tasks),
@@ -113,12 +118,13 @@ def predict(
         "zoom": zoom.factor,
     }
     return Prediction(
-        {task: stack.reshape(shape) for task, stack in maps.items()},
+        {task: stack.reshape(*shape[:-2], *stack.shape[1:]) for task, stack in maps.items()},
         zoom.spacing,
         contrast,
         predictor.card.name,
         weights.sha256(path),
         settings,
+        predictor.card.species,
     )
 
 

@@ -12,10 +12,18 @@ from torch import Tensor
 from napari_atomseg.inference.arrays import Image
 from napari_atomseg.inference.scale import estimate_spacing
 from napari_atomseg.inference.tiles import Blender, tiles
-from napari_atomseg.inference.zoom import Zoom, choose_zoom, resize
+from napari_atomseg.inference.zoom import Zoom, choose_zoom, nearest_zoom, resize
 from napari_atomseg.networks.device import choose_device, half_is_fast
 from napari_atomseg.networks.files import load_weights
-from napari_atomseg.networks.tasks import RESTORATION, compose, denormalise, normalise
+from napari_atomseg.networks.tasks import (
+    ELEMENTS,
+    RESTORATION,
+    compose,
+    denormalise,
+    normalise,
+    predictable,
+    selected,
+)
 from napari_atomseg.progress import CancelToken, Progress, report
 
 PRECISIONS = ("auto", "full", "half")
@@ -34,6 +42,12 @@ class Predictor:
     precision : "full" computes in float32, "half" in bfloat16; "auto" takes half precision on
         GPUs, and on CPUs that have it in hardware where only column maps are asked for.
     tile_size : side of the largest window computed at once, in pixels.
+
+    Attributes
+    ----------
+    card : what the weights file says of itself.
+    tasks : names of the maps that it can give.
+    channels, species : maps that the network gives, and how many of them `elements` has.
 
     Raises
     ------
@@ -55,16 +69,24 @@ class Predictor:
         if tile_size < SMALLEST_TILE:
             raise ValueError(f"tile_size={tile_size!r} must be at least {SMALLEST_TILE} pixels")
         network, self.card = load_weights(path)
+        self.tasks = predictable(self.card.tasks)
+        self.channels = int(self.card.arguments.get("channels_out", len(self.card.tasks)))
+        self.species = self.channels - len(self.card.tasks) + 1
         self.device = choose_device(device)
         self.precision = precision
         self.tile_size = tile_size
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def zoom(self, frame: Image, sampling: float | None = None) -> Zoom:
-        """The magnification at which the network sees the frame's columns best."""
+        """The magnification at which the network sees the frame's columns best.
+
+        A network that does not see columns gets those of the distance that it was trained on.
+        """
         offset, scale = _moments(frame)
         if not scale > FLAT * abs(offset):
             return Zoom(1.0, estimate_spacing(frame, sampling))
+        if "column_map" not in self.tasks:
+            return nearest_zoom(estimate_spacing(frame, sampling), self.card.spacing_range)
         return choose_zoom(self._column_map, _unit(frame, offset, scale), sampling)
 
     @torch.inference_mode()
@@ -74,7 +96,7 @@ class Predictor:
             return torch.zeros(image.shape[-2:])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half(())):
             output = self.network(normal.contiguous(memory_format=torch.channels_last))
-        return torch.sigmoid(output[0, self.card.tasks.index("column_map")].float())
+        return torch.sigmoid(selected(output, "column_map", self.card.tasks)[0, 0].float())
 
     def maps(
         self,
@@ -86,32 +108,39 @@ class Predictor:
     ) -> dict[str, Image]:
         """Maps of one frame (H, W) with bright columns; intensities on the scale of the frame.
 
-        The network sees the frame magnified by `zoom`.
+        The network sees the frame magnified by `zoom`. All maps are (H, W), but those of the
+        species, `elements`, are (E, H, W).
         """
         offset, scale = _moments(frame)
         if not scale > FLAT * abs(offset):
             return self._flat(frame, tasks)
+        known = self.card.tasks
         image = torch.from_numpy(_unit(frame, offset, scale))
         small, mean, deviation = normalise(resize(image[None, None], zoom))
         composed = self._tiled(small, tasks, progress, cancel)
-        channels = [self.card.tasks.index(task) for task in tasks]
-        maps = denormalise(composed[None], mean, deviation)[:, channels]
-        if small.shape[-2:] != frame.shape:
-            maps = functional.interpolate(
-                maps, size=frame.shape, mode="bicubic", align_corners=False
-            )
+        finished = denormalise(composed[None], mean, deviation, known)
         result = {}
-        for task, plane in zip(tasks, maps[0].numpy(), strict=True):
+        for task in tasks:
+            maps = selected(finished, task, known)
+            if small.shape[-2:] != frame.shape:
+                maps = functional.interpolate(
+                    maps, size=frame.shape, mode="bicubic", align_corners=False
+                )
+            planes = maps[0].numpy()
             if task in RESTORATION:
-                result[task] = plane * scale + (offset if task == "denoise" else 0.0)
+                planes = planes * scale + (offset if task == "denoise" else 0.0)
             else:
-                result[task] = plane.clip(0.0, 1.0)
-        return {task: plane.astype(np.float32) for task, plane in result.items()}
+                planes = planes.clip(0.0, 1.0)
+            result[task] = (planes if task == ELEMENTS else planes[0]).astype(np.float32)
+        return result
 
     def _flat(self, frame: Image, tasks: tuple[str, ...]) -> dict[str, Image]:
         """A constant image has no columns, and is its own restoration."""
-        empty = np.zeros_like(frame)
-        return {task: frame.copy() if task == "denoise" else empty.copy() for task in tasks}
+        empty = {
+            task: np.zeros((self.species, *frame.shape) if task == ELEMENTS else frame.shape, "f4")
+            for task in tasks
+        }
+        return {task: frame.copy() if task == "denoise" else empty[task] for task in tasks}
 
     def _tiled(
         self,
@@ -149,13 +178,13 @@ class Predictor:
     ) -> Tensor:
         shape = (image.shape[-2], image.shape[-1])
         windows = list(tiles(shape, size))
-        blender = Blender(len(self.card.tasks), shape)
+        blender = Blender(self.channels, shape)
         for done, tile in enumerate(windows):
             report(progress, cancel, done, len(windows), "tiles")
             part = image[..., tile.top : tile.bottom, tile.left : tile.right].to(self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
                 output = self.network(part.contiguous(memory_format=torch.channels_last))
-            blender.add(tile, compose(output.float(), part)[0].cpu())
+            blender.add(tile, compose(output.float(), part, self.card.tasks)[0].cpu())
         report(progress, cancel, len(windows), len(windows), "tiles")
         return blender.result()
 

@@ -69,6 +69,15 @@ def choose_zoom(
     return best or Zoom(1.0, estimate_spacing(image, sampling))
 
 
+def nearest_zoom(spacing: float, trained: tuple[float, float]) -> Zoom:
+    """The least magnification that brings a spacing (pixels) into the range of the training.
+
+    For networks that do not see columns and so cannot be asked; 1 where no zoom does it.
+    """
+    fitting = [factor for factor in ZOOMS if trained[0] <= spacing * factor <= trained[1]]
+    return Zoom(fitting[0] if fitting else 1.0, spacing)
+
+
 def resize(image: Tensor, factor: float) -> Tensor:
     """(1, 1, H, W) resampled by a factor, bicubic, without aliasing."""
     if factor == 1.0:

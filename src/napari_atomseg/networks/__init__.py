@@ -47,6 +47,12 @@ def discriminators() -> list[str]:
     return list(_DISCRIMINATORS)
 
 
+def linear(name: str) -> dict[str, Any]:
+    """Arguments that leave a network's last layer as it is: tasks say what its channels mean."""
+    residual = {"residual": False} if _NETWORKS[name][1] == "CGRDN" else {}
+    return {"activation": "none", **residual}
+
+
 def create(name: str, **kwargs: Any) -> nn.Module:
     """A new network of the named architecture.
 

@@ -25,7 +25,8 @@ class WeightsError(OSError):
 class ModelCard(BaseModel):
     """What a weights file says of itself.
 
-    `tasks` names the output channels in order; `sampling_range` (Å per pixel) and `spacing_range`
+    `tasks` names the output channels in order, `species` those of the task `elements`;
+    `sampling_range` (Å per pixel) and `spacing_range`
     (pixels a column spacing) are what training covered; `recipe` is the whole training recipe.
     """
 
@@ -36,6 +37,7 @@ class ModelCard(BaseModel):
     architecture: str
     arguments: dict[str, Any] = {}
     tasks: tuple[str, ...] = Field(min_length=1)
+    species: tuple[str, ...] = ()
     normalisation: str
     modality: str = "STEM"
     sampling_range: tuple[float, float] | None = None

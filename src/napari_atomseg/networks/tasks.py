@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 
 TASKS = ("denoise", "denoise_background", "superresolution", "column_map", "column_mask")
 """Tasks of the column networks, in the order of their channels."""
+
+ELEMENTS = "elements"
+"""The task with a channel a species, each the probability of a disc about its columns."""
 
 TARGETS = {
     "denoise": "no_noise",
@@ -14,11 +19,15 @@ TARGETS = {
     "superresolution": "no_noise_no_background_superresolution",
     "column_map": "gaussian_mask",
     "column_mask": "circular_mask",
+    ELEMENTS: "elements",
 }
-"""The simulator's target that each task is trained on."""
+"""The target that each task is trained on."""
 
 RESTORATION = ("denoise", "denoise_background", "superresolution")
 """Tasks whose output is an intensity, equivariant to scale and offset of the image."""
+
+COLUMNS = ("column_map", "column_mask")
+"""Tasks about all columns, which follow from the discs of the species, too."""
 
 SUPERRESOLUTION_UNIT = 4.0
 """A super-resolved column is half as wide and so four times as high; the channel works at 1."""
@@ -31,25 +40,106 @@ def normalise(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return (image - mean) / deviation, mean, deviation
 
 
-def compose(output: Tensor, image: Tensor) -> Tensor:
-    """Raw channels (B, 5, H, W) to maps: denoising is a correction of the image, background
-    removal one of the denoised image; the column channels stay logits.
+def channels(tasks: Sequence[str], species: Sequence[str] = ()) -> int:
+    """Channels of a network for the tasks: one each, and one a species for `elements`."""
+    return sum(len(species) if task == ELEMENTS else 1 for task in tasks)
+
+
+def spans(tasks: Sequence[str], count: int) -> dict[str, slice]:
+    """Where the channels of each task lie among `count` of them; `elements` takes what is left.
+
+    Raises
+    ------
+    ValueError
+        There are too few channels, or more than the tasks take.
+    """
+    rest = count - len(tasks) + 1 if ELEMENTS in tasks else 1
+    places, start = {}, 0
+    for task in tasks:
+        stop = start + (rest if task == ELEMENTS else 1)
+        places[task] = slice(start, stop)
+        start = stop
+    if rest < 1 or start != count:
+        raise ValueError(f"{count} channels do not fit the tasks {', '.join(tasks)}")
+    return places
+
+
+def compose(output: Tensor, image: Tensor, tasks: Sequence[str] = TASKS) -> Tensor:
+    """Raw channels (B, C, H, W) to maps (B, C, H, W).
+
+    Denoising is a correction of the image, and background removal one of the denoised image, or of
+    the image where the network does not denoise; the column channels stay logits.
 
     `image` is the normalised input (B, 1, H, W).
     """
-    denoised = image + output[:, :1]
-    flat = denoised + output[:, 1:2]
-    return torch.cat([denoised, flat, output[:, 2:]], dim=1)
+    places = spans(tasks, output.shape[1])
+    denoised = image + output[:, places["denoise"]] if "denoise" in tasks else image
+    maps = []
+    for task, place in places.items():
+        if task == "denoise":
+            maps.append(denoised)
+        elif task == "denoise_background":
+            maps.append(denoised + output[:, place])
+        else:
+            maps.append(output[:, place])
+    return torch.cat(maps, dim=1)
 
 
-def denormalise(maps: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+def denormalise(
+    maps: Tensor, mean: Tensor, deviation: Tensor, tasks: Sequence[str] = TASKS
+) -> Tensor:
     """Composed maps to the intensities of the image, and column logits to probabilities."""
-    return torch.cat(
-        [
-            maps[:, :1] * deviation + mean,
-            maps[:, 1:2] * deviation,
-            maps[:, 2:3] * deviation * SUPERRESOLUTION_UNIT,
-            torch.sigmoid(maps[:, 3:]),
-        ],
-        dim=1,
-    )
+    parts = []
+    for task, place in spans(tasks, maps.shape[1]).items():
+        part = maps[:, place]
+        if task == "denoise":
+            parts.append(part * deviation + mean)
+        elif task == "denoise_background":
+            parts.append(part * deviation)
+        elif task == "superresolution":
+            parts.append(part * deviation * SUPERRESOLUTION_UNIT)
+        else:
+            parts.append(torch.sigmoid(part))
+    return torch.cat(parts, dim=1)
+
+
+def normalised_targets(
+    truth: Mapping[str, Tensor],
+    mean: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    tasks: Sequence[str] = TASKS,
+) -> Tensor:
+    """(B, C, H, W) truth of the tasks for images of which `mean` was taken, that then were
+    multiplied by `scale` and to which `shift` was added.
+
+    `truth` holds the simulator's targets by name, each (B, 1, H, W), `elements` (B, E, H, W).
+    """
+    parts = []
+    for task in tasks:
+        target = truth[TARGETS[task]]
+        if task == "denoise":
+            target = (target - mean) * scale + shift
+        elif task == "denoise_background":
+            target = target * scale
+        elif task == "superresolution":
+            target = target * scale / SUPERRESOLUTION_UNIT
+        parts.append(target)
+    return torch.cat(parts, dim=1)
+
+
+def predictable(tasks: Sequence[str]) -> tuple[str, ...]:
+    """The tasks that a network of `tasks` can do: its own, and what follows from `elements`."""
+    derived = COLUMNS if ELEMENTS in tasks else ()
+    return (*tasks, *(task for task in derived if task not in tasks))
+
+
+def selected(maps: Tensor, task: str, tasks: Sequence[str]) -> Tensor:
+    """(B, c, H, W) of one of the `predictable` tasks, of the finished maps of all `tasks`.
+
+    A column is where a column of any species is: their largest probability.
+    """
+    places = spans(tasks, maps.shape[1])
+    if task in places:
+        return maps[:, places[task]]
+    return maps[:, places[ELEMENTS]].amax(dim=1, keepdim=True)

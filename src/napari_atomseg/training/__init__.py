@@ -1,6 +1,8 @@
-"""Training: losses, simulated pairs, the loop and its checkpoints."""
+"""Training: losses, sources of pairs, the loop and its checkpoints."""
 
 from napari_atomseg.training.loop import train
+from napari_atomseg.training.news import News
 from napari_atomseg.training.recipe import TrainingRecipe, load_recipe
+from napari_atomseg.training.step import Diverged
 
-__all__ = ["TrainingRecipe", "load_recipe", "train"]
+__all__ = ["Diverged", "News", "TrainingRecipe", "load_recipe", "train"]

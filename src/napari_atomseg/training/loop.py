@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import copy
-import csv
 import math
-from importlib import metadata
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from napari_atomseg import networks
-from napari_atomseg.networks.device import choose_device, half_is_fast
-from napari_atomseg.networks.files import ModelCard, save_weights
-from napari_atomseg.networks.tasks import TASKS, compose
-from napari_atomseg.progress import CancelToken, Progress, report
-from napari_atomseg.simulation import SimulationRecipe, draw_scene
-from napari_atomseg.specimen.recipes_columns import ColumnsSpecimen
+from napari_atomseg.networks.files import save_weights
+from napari_atomseg.progress import Cancelled, CancelToken, Progress, report
+from napari_atomseg.training.adversary import new_judge, new_judge_optimizer
+from napari_atomseg.training.cards import model_card, network_arguments
 from napari_atomseg.training.checkpoint import State, load_checkpoint, save_checkpoint
-from napari_atomseg.training.losses import multi_task_loss
-from napari_atomseg.training.pairs import simulated_pairs
-from napari_atomseg.training.recipe import OptimizerRecipe, TrainingRecipe, load_recipe
+from napari_atomseg.training.engine import Engine, start_engine
+from napari_atomseg.training.feed import Feed, Maker
+from napari_atomseg.training.initial import outputs_of, start_from, with_hash
+from napari_atomseg.training.logs import Curves, write_log
+from napari_atomseg.training.news import News
+from napari_atomseg.training.recipe import TrainingRecipe, load_recipe
+from napari_atomseg.training.sources import Source
+from napari_atomseg.training.step import Diverged, Stepper
 from napari_atomseg.training.validation import Validation
+
+Watch = Callable[[News], None]
 
 
 def train(
@@ -33,10 +36,15 @@ def train(
     *,
     resume: bool = True,
     device: str = "auto",
+    source: Source | None = None,
+    tensorboard: bool = False,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
+    watch: Watch | None = None,
 ) -> Path:
-    """Train a network on images simulated on the fly.
+    """Train a network.
+
+    Under torchrun, several processes train it together (see `engine`).
 
     Parameters
     ----------
@@ -45,6 +53,10 @@ def train(
         lie a checkpoint, from which an interrupted run goes on, and the losses as CSV.
     resume : go on from the checkpoint where there is one.
     device : "auto", "cpu", "cuda" or "mps".
+    source : images and truth that lie in memory, instead of the recipe's source.
+    tensorboard : write curves for TensorBoard, too, into a folder beside the weights.
+    cancel : stops the run between two steps; a `PauseToken` can make it wait there.
+    watch : is told the `News` after each step and each validation, in the thread that trains.
 
     Returns
     -------
@@ -53,124 +65,174 @@ def train(
     Raises
     ------
     ValueError
-        The recipe is wrong, or the checkpoint belongs to another.
+        The recipe is wrong, the source cannot give what it asks for, or the checkpoint belongs to
+        another recipe.
+    OSError
+        A file cannot be read or written; the last checkpoint is intact.
+    Diverged
+        The loss is not finite any more; the last checkpoint is intact.
+    ImportError
+        TensorBoard or Lightning Fabric is asked for and not installed.
     Cancelled
-        `cancel` was raised; the last checkpoint stays and no weights are written.
+        `cancel` was raised; a checkpoint stays and no weights are written.
     """
-    recipe = load_recipe(recipe)
+    recipe = with_hash(load_recipe(recipe))
     output = Path(output or f"{recipe.name}.safetensors")
     output.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint = output.with_suffix(".checkpoint")
-    settings = recipe.model_dump(mode="json")
-    target = choose_device(device)
-    state = _begin(recipe, target)
-    if resume and checkpoint.exists():
-        load_checkpoint(checkpoint, state, settings)
-    validation = Validation(recipe, str(target))
-    while state.step < recipe.steps:
-        loss = _step(state, recipe, target)
-        state.step += 1
-        report(progress, cancel, state.step, recipe.steps, f"loss {loss:.4f}")
-        if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
-            entry = {"step": float(state.step), "loss": loss, **validation.score(state.average)}
-            state.log.append(entry)
-            save_checkpoint(checkpoint, state, settings)
-            write_log(output.with_suffix(".csv"), state.log)
-            message = ", ".join(f"{key} {value:.4g}" for key, value in entry.items())
-            report(progress, cancel, state.step, recipe.steps, message)
-    save_weights(output, state.average, model_card(recipe, state))
+    engine = start_engine(device, recipe.batch)
+    if source is None:
+        source = recipe.pairs.open(recipe.seed, recipe.targets)
+    lacking = [name for name in recipe.targets if name not in source.targets]
+    if lacking:
+        raise ValueError(f"the source gives no {', '.join(lacking)}, which the tasks need")
+    run = _Run(recipe, source, output, engine, progress, cancel, watch)
+    run.begin(resume)
+    if tensorboard and engine.rank == 0:
+        run.curves = Curves(output.with_suffix(".tensorboard"), run.state.step)
+    try:
+        run.go()
+    finally:
+        if run.curves is not None:
+            run.curves.close()
     return output
 
 
-def spacing_range(recipe: SimulationRecipe, scenes: int = 64) -> tuple[float, float]:
-    """Pixels between closest columns that a recipe shows, but for its rare extremes."""
-    if isinstance(recipe.specimen, ColumnsSpecimen):
-        return recipe.specimen.spacing_px
-    drawn = [draw_scene(recipe, 0, index) for index in range(scenes)]
-    low, high = np.quantile([s.specimen.spacing / s.sampling for s in drawn], (0.02, 0.98))
-    return float(low), float(high)
+class _Run:
+    """One training, from its recipe to its weights."""
+
+    def __init__(
+        self,
+        recipe: TrainingRecipe,
+        source: Source,
+        output: Path,
+        engine: Engine,
+        progress: Progress | None,
+        cancel: CancelToken | None,
+        watch: Watch | None,
+    ) -> None:
+        self.recipe, self.source, self.output, self.engine = recipe, source, output, engine
+        self.progress, self.cancel, self.watch = progress, cancel, watch
+        self.settings = recipe.model_dump(mode="json")
+        self.checkpoint = output.with_suffix(".checkpoint")
+        self.curves: Curves | None = None
+        self.maker = Maker(recipe, source)
+        self.state = _new_state(recipe, source, engine.device)
+        self.loss = math.nan
+        self.seconds, self.taken = 0.0, 0
+
+    def begin(self, resume: bool) -> None:
+        """Go on from the checkpoint, where there is one, and make the validation images."""
+        if resume and self.checkpoint.exists():
+            load_checkpoint(self.checkpoint, self.state, self.settings)
+        self.engine.wait()
+        self.validation = Validation(self.recipe, self.maker.validation(str(self.engine.device)))
+
+    def go(self) -> None:
+        """Train to the end and write the weights."""
+        stepper = Stepper(self.state, self.recipe, self.engine)
+        share = (self.engine.rank, self.engine.size)
+        with Feed(self.maker, share, self.engine.device) as feed:
+            while not self._finished():
+                try:
+                    self._step(stepper, feed)
+                except Cancelled:
+                    self._save()
+                    raise
+                if self._due():
+                    self._validate()
+        if not self.state.log:
+            self._validate()
+        self._finish()
+
+    def _step(self, stepper: Stepper, feed: Feed) -> None:
+        state, steps = self.state, self.recipe.steps
+        report(None, self.cancel, state.step, steps)
+        start = time.monotonic()
+        batch = feed.batch(state.step, self.cancel)
+        self.loss = stepper.step(batch)
+        state.step += 1
+        self.seconds, self.taken = self.seconds + time.monotonic() - start, self.taken + 1
+        skipped = f", {state.skipped} steps skipped" if state.skipped else ""
+        report(self.progress, None, state.step, steps, f"loss {self.loss:.4f}{skipped}")
+        self._tell()
+
+    def _due(self) -> bool:
+        state, recipe = self.state, self.recipe
+        return state.step % recipe.validate_every == 0 or state.step == recipe.steps
+
+    def _validate(self) -> None:
+        state = self.state
+        start = time.monotonic()
+        scores, preview = self.validation.score(state.average)
+        if not math.isfinite(scores["validation_loss"]):
+            raise Diverged(
+                f"the validation loss at step {state.step} is not finite; the checkpoint "
+                f"{self.checkpoint} is of an earlier step"
+            )
+        entry = {"step": float(state.step), "loss": self.loss, **scores}
+        state.log.append(entry)
+        if self.recipe.patience and _best(state.log) is entry:
+            state.best = {n: t.clone() for n, t in state.average.state_dict().items()}
+        self._save()
+        if self.engine.rank == 0:
+            write_log(self.output.with_suffix(".csv"), state.log)
+        if self.curves is not None:
+            self.curves.add(entry)
+        self.seconds += time.monotonic() - start
+        message = ", ".join(f"{key} {value:.4g}" for key, value in entry.items())
+        report(self.progress, None, state.step, self.recipe.steps, message)
+        self._tell(entry, preview)
+
+    def _tell(
+        self, entry: dict[str, float] | None = None, preview: dict[str, Any] | None = None
+    ) -> None:
+        if self.watch is not None:
+            state, steps = self.state, self.recipe.steps
+            left = self.seconds / self.taken * (steps - state.step) if self.taken else math.nan
+            self.watch(News(state.step, steps, self.loss, left, entry, preview))
+
+    def _save(self) -> None:
+        if self.engine.rank == 0:
+            save_checkpoint(self.checkpoint, self.state, self.settings)
+
+    def _finished(self) -> bool:
+        """Whether the steps are done, or the loss has not fallen for too long."""
+        log, patience = self.state.log, self.recipe.patience
+        if self.state.step >= self.recipe.steps:
+            return True
+        return bool(patience and log and len(log) - 1 - log.index(_best(log)) >= patience)
+
+    def _finish(self) -> None:
+        state = self.state
+        entry = _best(state.log) if state.best else state.log[-1]
+        if state.best:
+            state.average.load_state_dict(state.best)
+        if self.engine.rank == 0:
+            species, steps = self.source.species, int(entry["step"])
+            card = model_card(self.recipe, species, self.validation, steps, entry)
+            save_weights(self.output, state.average, card)
+        self.engine.wait()
 
 
-def model_card(recipe: TrainingRecipe, state: State) -> ModelCard:
-    """What the weights file says of itself."""
-    return ModelCard(
-        name=recipe.name,
-        architecture=recipe.network.name,
-        arguments=_arguments(recipe),
-        tasks=TASKS,
-        normalisation="zero mean and unit standard deviation of the image",
-        modality=recipe.modality,
-        spacing_range=spacing_range(recipe.simulation),
-        recipe=recipe.model_dump(mode="json"),
-        seed=recipe.seed,
-        steps=state.step,
-        code_version=metadata.version("napari-atomseg"),
-        scores=state.log[-1] if state.log else {},
-        licence="BSD-3-Clause",
-        description=recipe.description,
-    )
+def _best(log: list[dict[str, float]]) -> dict[str, float]:
+    return min(log, key=lambda entry: entry["validation_loss"])
 
 
-def write_log(path: Path, log: list[dict[str, float]]) -> None:
-    """Losses and scores of each validation, a row each."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(log[0]))
-        writer.writeheader()
-        writer.writerows(log)
-    partial.replace(path)
-
-
-def _arguments(recipe: TrainingRecipe) -> dict[str, Any]:
-    return {"channels_in": 1, "channels_out": len(TASKS), **recipe.network.arguments}
-
-
-def _begin(recipe: TrainingRecipe, device: torch.device) -> State:
+def _new_state(recipe: TrainingRecipe, source: Source, device: torch.device) -> State:
     torch.manual_seed(recipe.seed)
-    network = networks.create(recipe.network.name, **_arguments(recipe))
+    arguments = network_arguments(recipe, source.species)
+    network = networks.create(recipe.network.name, **arguments)
+    if recipe.initial is not None:
+        outputs = outputs_of(recipe.tasks, source.species, arguments["channels_out"])
+        start_from(recipe.initial, network, recipe, outputs)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
         network.parameters(), recipe.optimizer.rate, weight_decay=recipe.optimizer.weight_decay
     )
     average = copy.deepcopy(network).eval().requires_grad_(False)
-    return State(network, average, optimizer, 0, [])
-
-
-def _rate(recipe: OptimizerRecipe, step: int, steps: int) -> float:
-    if step < recipe.warm_up:
-        return recipe.rate * (step + 1) / recipe.warm_up
-    fraction = (step - recipe.warm_up) / max(1, steps - recipe.warm_up)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))
-    return recipe.final_rate + (recipe.rate - recipe.final_rate) * cosine
-
-
-def _step(state: State, recipe: TrainingRecipe, device: torch.device) -> float:
-    image, targets = simulated_pairs(
-        recipe.simulation,
-        recipe.seed,
-        state.step * recipe.batch,
-        recipe.batch,
-        recipe.crop,
-        str(device),
-    )
-    for group in state.optimizer.param_groups:
-        group["lr"] = _rate(recipe.optimizer, state.step, recipe.steps)
-    half = recipe.half and half_is_fast(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=half):
-        output = state.network(image.contiguous(memory_format=torch.channels_last))
-    maps = compose(output.float(), image)
-    loss, _ = multi_task_loss(maps, targets, image, recipe.losses.model_dump())
-    state.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(state.network.parameters(), recipe.optimizer.clip)
-    state.optimizer.step()
-    _average(state, recipe.optimizer.average)
-    return float(loss.detach())
-
-
-@torch.no_grad()
-def _average(state: State, decay: float) -> None:
-    """Moving average of the weights, quicker at the start so that it forgets the first guess."""
-    decay = min(decay, (1 + state.step) / (10 + state.step))
-    mean: list[Tensor] = list(state.average.parameters())
-    torch._foreach_lerp_(mean, list(state.network.parameters()), 1.0 - decay)
+    state = State(network, average, optimizer)
+    judge = new_judge(recipe, source.species)
+    if judge is not None and recipe.adversarial is not None:
+        state.judge = judge.to(device)
+        state.judge_optimizer = new_judge_optimizer(state.judge, recipe.adversarial)
+    return state

@@ -1,55 +1,61 @@
-"""Simulated training pairs: normalised images and the tasks' targets."""
+"""Training examples: normalised images and the tasks' truth, of a source's pairs."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from napari_atomseg.networks.tasks import SUPERRESOLUTION_UNIT, TARGETS, TASKS, normalise
-from napari_atomseg.simulation import SimulationRecipe, draw_scene, render
+from napari_atomseg.networks.tasks import normalise, normalised_targets
+from napari_atomseg.training.sources import Pairs
 
 JITTER = 0.35
 """Deviation (log) of a random gain on top of the normalisation: a crop's mean and deviation are not
 those of the whole image that the network will meet."""
 
 
-def simulated_pairs(
-    recipe: SimulationRecipe,
-    seed: int,
-    first: int,
-    count: int,
-    crop: int,
-    device: str = "cpu",
-    jitter: float = JITTER,
-) -> tuple[Tensor, Tensor]:
-    """Samples `first` to `first + count` of a recipe.
+@dataclass(frozen=True)
+class Examples:
+    """A batch for the network.
 
-    Returns
-    -------
-    image (B, 1, crop, crop), targets (B, 5, crop, crop) in the order of `TASKS`, in units of the
-    image's deviation.
+    Attributes
+    ----------
+    image : (B, 1, H, W) normalised.
+    targets : (B, C, H, W) truth of the tasks in the order of the channels, intensities in units of
+        the image's deviation.
+    weight : (B, 1, H, W) in 0..1, how much each pixel counts; None for all alike.
     """
-    wanted = recipe.targets.model_copy(update={"names": tuple(TARGETS.values())})
-    recipe = recipe.model_copy(update={"targets": wanted})
-    scenes = [
-        draw_scene(recipe, seed, index, (crop, crop)) for index in range(first, first + count)
-    ]
-    batch = render(scenes, device)
-    image, mean, deviation = normalise(batch.image[:, None])
-    rngs = [np.random.default_rng((seed, index, 2)) for index in range(first, first + count)]
-    draws = torch.tensor(np.array([r.normal(size=2) for r in rngs]), dtype=torch.float32)
-    gain = torch.exp(jitter * draws[:, 0]).to(device)[:, None, None, None]
-    shift = (jitter * draws[:, 1]).to(device)[:, None, None, None]
-    stack = torch.stack([batch.targets[TARGETS[task]] for task in TASKS], dim=1)
-    scale = gain / deviation
-    targets = torch.cat(
-        [
-            (stack[:, :1] - mean) * scale + shift,
-            stack[:, 1:2] * scale,
-            stack[:, 2:3] * scale / SUPERRESOLUTION_UNIT,
-            stack[:, 3:],
-        ],
-        dim=1,
-    )
-    return image * gain + shift, targets
+
+    image: Tensor
+    targets: Tensor
+    weight: Tensor | None = None
+
+    def to(self, device: torch.device) -> Examples:
+        """The same on another device."""
+        weight = None if self.weight is None else self.weight.to(device)
+        return Examples(self.image.to(device), self.targets.to(device), weight)
+
+
+def examples(
+    pairs: Pairs, tasks: Sequence[str], numbers: Sequence[int] = (), seed: int = 0
+) -> Examples:
+    """Examples of pairs.
+
+    Parameters
+    ----------
+    pairs : B of them.
+    tasks : in the order of the channels.
+    numbers : those of the B samples in their stream; with the `seed` they give each sample its
+        random gain and offset. Without numbers there are none.
+    """
+    image, mean, deviation = normalise(pairs.image)
+    draws = np.zeros((len(pairs), 2))
+    for row, number in enumerate(numbers):
+        draws[row] = np.random.default_rng((seed, number, 2)).normal(size=2)
+    gain, shift = (JITTER * torch.tensor(draws, dtype=torch.float32)).to(image.device).unbind(1)
+    gain, shift = gain.exp()[:, None, None, None], shift[:, None, None, None]
+    targets = normalised_targets(pairs.targets, mean, gain / deviation, shift, tasks)
+    return Examples(image * gain + shift, targets, pairs.weight)

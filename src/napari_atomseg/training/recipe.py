@@ -3,25 +3,77 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
+from napari_atomseg import networks
+from napari_atomseg.networks.tasks import TARGETS, TASKS
 from napari_atomseg.ranges import Part
 from napari_atomseg.simulation import SimulationRecipe
 from napari_atomseg.simulation import load_recipe as load_simulation
+from napari_atomseg.training.losses import (
+    AnyAdversarial,
+    TaskLosses,
+    require_fit,
+    usual_losses,
+)
+from napari_atomseg.training.losses.recipe import Relativistic
+from napari_atomseg.training.sources import AnySource, Augmentation, Simulated
+
+
+def _known(task: str) -> str:
+    if task not in TARGETS:
+        raise ValueError(f"{task!r} is not a task; choose of {', '.join(TARGETS)}")
+    return task
+
+
+Task = Annotated[str, AfterValidator(_known)]
+"""Name of a task, see `networks.tasks`."""
+
+
+def _distinct(tasks: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(tasks)) < len(tasks):
+        raise ValueError(f"tasks {', '.join(tasks)} must be different")
+    return tasks
 
 
 class NetworkRecipe(Part):
-    """Architecture and its arguments; the channels follow from the tasks."""
+    """Architecture and its arguments; the channels and the last layer follow from the tasks."""
 
     name: str = "unet"
     arguments: dict[str, Any] = Field(default_factory=dict)
 
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in networks.names():
+            raise ValueError(f"{name!r} is not known; choose one of {', '.join(networks.names())}")
+        return name
+
+    @field_validator("arguments")
+    @classmethod
+    def _not_the_tasks(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        taken = {"channels_in", "channels_out", "activation", "residual"} & arguments.keys()
+        if taken:
+            raise ValueError(f"{', '.join(sorted(taken))} follow from the tasks; leave them out")
+        return arguments
+
 
 class OptimizerRecipe(Part):
-    """AdamW with a linear warm-up and a cosine decay to `final_rate`."""
+    """AdamW with a linear warm-up and a cosine decay to `final_rate`.
+
+    `clip` is the largest norm of the gradient, `average` the decay a step of the moving average of
+    the weights, which is what a training gives.
+    """
 
     rate: float = Field(1e-3, gt=0)
     final_rate: float = Field(1e-5, gt=0)
@@ -31,39 +83,112 @@ class OptimizerRecipe(Part):
     average: float = Field(0.998, ge=0, lt=1)
 
 
-class LossRecipe(Part):
-    """Weights of the five tasks' losses."""
+class DiscriminatorOptimizer(Part):
+    """AdamW of the discriminator; warm-up and decay are those of the network's optimizer."""
 
-    denoise: float = 1.0
-    denoise_background: float = 0.7
-    superresolution: float = 0.5
-    column_map: float = 1.0
-    column_mask: float = 0.4
+    rate: float = Field(1e-4, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    clip: float = Field(1.0, gt=0)
+
+
+class AdversarialRecipe(Part):
+    """A discriminator that learns to tell the network's maps from true ones, and is to be deceived.
+
+    It judges the maps of all tasks together, beside the image where `conditional`, and joins the
+    training after `start` steps.
+    """
+
+    loss: AnyAdversarial = Relativistic()
+    discriminator: Literal["patch_discriminator", "apgan_discriminator"] = "patch_discriminator"
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    conditional: bool = True
+    start: int = Field(0, ge=0)
+    optimizer: DiscriminatorOptimizer = DiscriminatorOptimizer()
 
 
 class TrainingRecipe(Part):
     """A training run.
 
-    `steps` of `batch` crops of `crop`² pixels are simulated on the fly; every `validate_every`
-    steps, `validation` fixed images that training never draws are scored and a checkpoint is
-    written. `half` trains in bfloat16 where the processor computes faster so. `simulation` is the
-    name or file of a simulation recipe, or the recipe itself, which may extend another.
+    `steps` of `batch` crops of `crop`² pixels are taken from the source; every `validate_every`
+    steps, up to `validation` fixed images that training never sees are scored and a checkpoint is
+    written. `half` trains in bfloat16 where the processor computes faster so.
+
+    Attributes
+    ----------
+    tasks : what the network shall do, in the order of its channels.
+    source : where images and truth come from; None simulates them by `simulation`.
+    simulation : name or file of a simulation recipe, or the recipe itself, which may extend
+        another.
+    augmentation : random changes of the training images and their truth; none by default.
+    losses : a list of losses for a task, or one number, the weight of the usual one; tasks that are
+        not named have their usual losses.
+    adversarial : a discriminator against which the network is trained, too.
+    initial : weights file from which the training starts (fine-tuning); its SHA-256 is checked
+        where `initial_sha256` is given, and recorded.
+    patience : validations without a lower loss after which the training stops; the weights are
+        then those of the lowest loss.
+    workers : processes that prepare images on the CPU ahead of the steps; without any, they are
+        prepared between the steps, on the device that trains.
     """
 
     name: str = "model"
     description: str = ""
     modality: str = "STEM"
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     steps: int = Field(10_000, gt=0)
     batch: int = Field(16, gt=0)
     crop: int = Field(128, ge=32)
     half: bool = True
     validate_every: int = Field(500, gt=0)
     validation: int = Field(48, gt=0)
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1), AfterValidator(_distinct)] = TASKS
     network: NetworkRecipe = NetworkRecipe()
     optimizer: OptimizerRecipe = OptimizerRecipe()
-    losses: LossRecipe = LossRecipe()
+    losses: dict[Task, TaskLosses] = Field(default_factory=dict, validate_default=True)
+    adversarial: AdversarialRecipe | None = None
     simulation: Annotated[SimulationRecipe, BeforeValidator(load_simulation)] = SimulationRecipe()
+    source: AnySource | None = None
+    augmentation: Augmentation | None = None
+    initial: Path | None = None
+    initial_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    patience: Annotated[int, Field(gt=0)] | None = None
+    workers: int = Field(0, ge=0)
+
+    @field_validator("losses", mode="before")
+    @classmethod
+    def _with_usual(cls, given: Any, info: ValidationInfo) -> Any:
+        """Losses of all tasks, in their order."""
+        tasks = info.data.get("tasks")
+        if tasks is None or not isinstance(given, dict):
+            return given
+        strange = [str(task) for task in given if task not in tasks and task not in TARGETS]
+        if strange:
+            raise ValueError(f"{strange[0]!r} is not a task; the tasks are {', '.join(tasks)}")
+        losses = {}
+        for task in tasks:
+            some = given.get(task)
+            usual = some is None or isinstance(some, int | float)
+            losses[task] = usual_losses(task, some) if usual else some
+        return losses
+
+    @field_validator("losses")
+    @classmethod
+    def _of_intensities_or_probabilities(
+        cls, losses: dict[str, TaskLosses]
+    ) -> dict[str, TaskLosses]:
+        for task, some in losses.items():
+            require_fit(task, some)
+        return losses
+
+    @property
+    def pairs(self) -> AnySource:
+        """The source of images and truth."""
+        return Simulated(recipe=self.simulation) if self.source is None else self.source
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the source's targets that the tasks are trained on."""
+        return tuple(TARGETS[task] for task in self.tasks)
 
 
 def load_recipe(recipe: str | Path | dict[str, Any] | TrainingRecipe) -> TrainingRecipe:

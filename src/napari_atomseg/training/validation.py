@@ -1,6 +1,8 @@
-"""Scores of a network on simulated images that training never draws."""
+"""Scores of a network on images that training never sees."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,43 +10,68 @@ from scipy.spatial import cKDTree
 from skimage.feature import peak_local_max
 from torch import Tensor, nn
 
-from napari_atomseg.networks.tasks import TASKS, compose
+from napari_atomseg.networks.tasks import ELEMENTS, RESTORATION, compose, spans
 from napari_atomseg.training.losses import multi_task_loss
-from napari_atomseg.training.pairs import simulated_pairs
+from napari_atomseg.training.pairs import Examples
 from napari_atomseg.training.recipe import TrainingRecipe
-
-SEED_SHIFT = 1_000_003
-"""Validation draws from its own seed, this far from the training's."""
 
 
 class Validation:
-    """Fixed validation images of a recipe and the scores on them."""
+    """Fixed images with their truth, and the scores on them."""
 
-    def __init__(self, recipe: TrainingRecipe, device: str) -> None:
-        self.weights = recipe.losses.model_dump()
-        seed = recipe.seed + SEED_SHIFT
-        self.image, self.targets = simulated_pairs(
-            recipe.simulation, seed, 0, recipe.validation, recipe.crop, device, jitter=0.0
-        )
+    def __init__(self, recipe: TrainingRecipe, examples: Examples) -> None:
+        self.recipe = recipe
+        self.image, self.targets, self.weight = examples.image, examples.targets, examples.weight
+        self.places = spans(recipe.tasks, self.targets.shape[1])
 
     @torch.inference_mode()
     def maps(self, network: nn.Module) -> Tensor:
-        """(N, 5, H, W) composed outputs, eight images at a time."""
-        pieces = [compose(network(x), x) for x in torch.split(self.image, 8)]
-        return torch.cat(pieces)
+        """(N, C, H, W) composed outputs, eight images at a time."""
+        tasks = self.recipe.tasks
+        return torch.cat([compose(network(x), x, tasks) for x in torch.split(self.image, 8)])
 
-    def score(self, network: nn.Module) -> dict[str, float]:
-        """Total loss, each task's loss, PSNR (dB) in and out, and the F1 of the column map."""
+    def score(self, network: nn.Module) -> tuple[dict[str, float], dict[str, Any]]:
+        """The scores of a network, and how it does on the first image.
+
+        Returns
+        -------
+        Scores: "validation_loss" and "validation_TASK"; PSNR in dB, "psnr_in" and "psnr_out" of
+        denoising and "psnr_TASK" of other intensities; "f1" of the maxima of the column map;
+        "dice_TASK" of the overlap of discs. Quality is not told where only some pixels count.
+        And the preview, see `News`.
+        """
         maps = self.maps(network)
-        total, parts = multi_task_loss(maps, self.targets, self.image, self.weights)
-        truth = self.targets[:, 0]
-        return {
+        total, parts = multi_task_loss(
+            maps, self.targets, self.image, self.recipe.losses, self.weight
+        )
+        scores = {
             "validation_loss": float(total),
             **{f"validation_{task}": value for task, value in parts.items()},
-            "psnr_in": _psnr(self.image[:, 0], truth),
-            "psnr_out": _psnr(maps[:, 0], truth),
-            "f1": _detection(maps[:, TASKS.index("column_map")].sigmoid(), self.targets[:, 3]),
         }
+        if self.weight is None:
+            for task, place in self.places.items():
+                scores |= self._quality(task, maps[:, place], self.targets[:, place])
+        return scores, self._preview(maps)
+
+    def _quality(self, task: str, maps: Tensor, truth: Tensor) -> dict[str, float]:
+        if task == "denoise":
+            noisy = _psnr(self.image[:, 0], truth[:, 0])
+            return {"psnr_in": noisy, "psnr_out": _psnr(maps[:, 0], truth[:, 0])}
+        if task in RESTORATION:
+            return {f"psnr_{task}": _psnr(maps[:, 0], truth[:, 0])}
+        if task == "column_map":
+            return {"f1": _detection(maps[:, 0].sigmoid(), truth[:, 0])}
+        return {f"dice_{task}": _overlap(maps > 0, truth > 0.5)}
+
+    def _preview(self, maps: Tensor) -> dict[str, Any]:
+        preview: dict[str, Any] = {"input": self.image[0, 0].cpu().numpy()}
+        for task, place in self.places.items():
+            made, true = maps[0, place], self.targets[0, place]
+            if task not in RESTORATION:
+                made = made.sigmoid()
+            pair = (made, true) if task == ELEMENTS else (made[0], true[0])
+            preview[task] = tuple(plane.cpu().numpy() for plane in pair)
+        return preview
 
 
 def _psnr(image: Tensor, truth: Tensor) -> float:
@@ -52,6 +79,13 @@ def _psnr(image: Tensor, truth: Tensor) -> float:
     peak = truth.amax(dim=(1, 2)) - truth.amin(dim=(1, 2))
     error = (image - truth).square().mean(dim=(1, 2))
     return float((10 * torch.log10(peak.square() / error))[peak > 1e-3].mean())
+
+
+def _overlap(made: Tensor, true: Tensor) -> float:
+    """Dice coefficient 2 |A ∩ B| / (|A| + |B|) of two sets of pixels, 1 where both are empty."""
+    both = int((made & true).sum())
+    sizes = int(made.sum()) + int(true.sum())
+    return 2 * both / sizes if sizes else 1.0
 
 
 def _detection(maps: Tensor, truths: Tensor, radius: float = 2.5) -> float:

@@ -10,7 +10,7 @@ from napari_atomseg.networks.tasks import TASKS
 from napari_atomseg.progress import Cancelled, CancelToken
 from napari_atomseg.training import TrainingRecipe, load_recipe, train
 from napari_atomseg.training.losses import map_loss, restoration_loss
-from napari_atomseg.training.pairs import simulated_pairs
+from napari_atomseg.training.feed import Maker
 
 TINY = {
     "name": "tiny",
@@ -36,13 +36,13 @@ def test_losses_match_their_closed_forms():
     assert float(map_loss(zero, zero + 1)) == pytest.approx(5 * 0.693147, rel=1e-5)
 
 
-def test_pairs_depend_only_on_recipe_seed_and_index():
-    recipe = TrainingRecipe.model_validate(TINY).simulation
-    image, targets = simulated_pairs(recipe, 5, 0, 6, 32)
-    part, part_targets = simulated_pairs(recipe, 5, 4, 2, 32)
-    assert torch.allclose(image[4:], part, atol=1e-4)
-    assert torch.allclose(targets[4:], part_targets, atol=1e-4)
-    assert targets.shape == (6, len(TASKS), 32, 32)
+def test_examples_depend_only_on_recipe_seed_and_number():
+    recipe = TrainingRecipe.model_validate({**TINY, "augmentation": {"rotation": [-20, 20]}})
+    maker = Maker(recipe, recipe.pairs.open(recipe.seed, recipe.targets))
+    whole, part = maker.training(0, 6, "cpu"), maker.training(4, 2, "cpu")
+    assert torch.equal(whole.image[4:], part.image)
+    assert torch.equal(whole.targets[4:], part.targets)
+    assert whole.targets.shape == (6, len(TASKS), 32, 32)
 
 
 def test_training_lowers_the_loss_and_writes_weights_that_load(tmp_path):

@@ -6,7 +6,16 @@ from napari_atomseg.training.losses.adversarial import (
     relativistic_discriminator,
     relativistic_generator,
 )
-from napari_atomseg.training.losses.multi_task import map_loss, multi_task_loss, restoration_loss
+from napari_atomseg.training.losses.multi_task import (
+    AnyTaskLoss,
+    Restoration,
+    TaskLosses,
+    map_loss,
+    multi_task_loss,
+    require_fit,
+    restoration_loss,
+    usual_losses,
+)
 from napari_atomseg.training.losses.pixelwise import (
     chi_square,
     cross_entropy,
@@ -36,8 +45,11 @@ __all__ = [
     "Adversarial",
     "AnyAdversarial",
     "AnyLoss",
+    "AnyTaskLoss",
     "Loss",
     "Losses",
+    "Restoration",
+    "TaskLosses",
     "chi_square",
     "combined",
     "cross_entropy",
@@ -52,8 +64,10 @@ __all__ = [
     "psnr_loss",
     "relativistic_discriminator",
     "relativistic_generator",
+    "require_fit",
     "restoration_loss",
     "ssim_loss",
+    "usual_losses",
     "weighted_l1",
     "weighted_l2",
     "whiten",

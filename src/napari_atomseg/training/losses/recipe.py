@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol, TypeVar
 
 import torch
 from pydantic import AfterValidator, Field
@@ -235,14 +235,29 @@ AnyAdversarial = Annotated[Relativistic | LeastSquares, Field(discriminator="kin
 """An adversarial loss of a recipe, told by its `kind`."""
 
 
-def _distinct(losses: tuple[Loss, ...]) -> tuple[Loss, ...]:
+class _Kind(Protocol):
+    @property
+    def kind(self) -> str: ...
+
+
+Some = TypeVar("Some", bound=_Kind)
+
+
+def distinct(losses: tuple[Some, ...]) -> tuple[Some, ...]:
+    """The losses, no two of one kind.
+
+    Raises
+    ------
+    ValueError
+        Two are of one kind.
+    """
     kinds = [loss.kind for loss in losses]
     if len(set(kinds)) < len(kinds):
         raise ValueError(f"losses {kinds} must be of different kinds")
     return losses
 
 
-Losses = Annotated[tuple[AnyLoss, ...], Field(min_length=1), AfterValidator(_distinct)]
+Losses = Annotated[tuple[AnyLoss, ...], Field(min_length=1), AfterValidator(distinct)]
 """The losses of a sum: at least one, and no kind twice."""
 
 

@@ -1,0 +1,91 @@
+"""The model card of a trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from skimage.measure import label, regionprops
+
+from napari_atomseg import networks
+from napari_atomseg.networks.card import ModelCard
+from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS, channels
+from napari_atomseg.simulation import SimulationRecipe, draw_scene
+from napari_atomseg.specimen.neighbours import nearest_distances
+from napari_atomseg.specimen.recipes_columns import ColumnsSpecimen
+from napari_atomseg.training.recipe import TrainingRecipe
+from napari_atomseg.training.sources import Simulated
+from napari_atomseg.training.validation import Validation
+
+FEWEST = 3
+"""Columns below which an image tells nothing of their distance."""
+ANY = (5.0, 34.0)
+"""Pixels between columns that are said to be covered where the source does not tell."""
+
+
+def network_arguments(recipe: TrainingRecipe, species: Sequence[str]) -> dict[str, Any]:
+    """Arguments of the recipe's network, those that follow from the tasks among them."""
+    return {
+        "channels_in": 1,
+        "channels_out": channels(recipe.tasks, species),
+        **networks.linear(recipe.network.name),
+        **recipe.network.arguments,
+    }
+
+
+def model_card(
+    recipe: TrainingRecipe,
+    species: Sequence[str],
+    validation: Validation,
+    steps: int,
+    scores: dict[str, float],
+) -> ModelCard:
+    """What the weights file says of itself."""
+    return ModelCard(
+        name=recipe.name,
+        architecture=recipe.network.name,
+        arguments=network_arguments(recipe, species),
+        tasks=recipe.tasks,
+        species=tuple(species) if ELEMENTS in recipe.tasks else (),
+        normalisation="zero mean and unit standard deviation of the image",
+        modality=recipe.modality,
+        spacing_range=_spacings(recipe, validation),
+        recipe=recipe.model_dump(mode="json"),
+        seed=recipe.seed,
+        steps=steps,
+        code_version=metadata.version("napari-atomseg"),
+        scores=scores,
+        licence="BSD-3-Clause",
+        description=recipe.description,
+    )
+
+
+def spacing_range(recipe: SimulationRecipe, scenes: int = 64) -> tuple[float, float]:
+    """Pixels between closest columns that a recipe shows, but for its rare extremes."""
+    if isinstance(recipe.specimen, ColumnsSpecimen):
+        return recipe.specimen.spacing_px
+    drawn = [draw_scene(recipe, 0, index) for index in range(scenes)]
+    return _usual([s.specimen.spacing / s.sampling for s in drawn])
+
+
+def _spacings(recipe: TrainingRecipe, validation: Validation) -> tuple[float, float]:
+    """Pixels between closest columns that the recipe's source shows."""
+    if isinstance(recipe.pairs, Simulated):
+        return spacing_range(recipe.pairs.recipe)
+    task = next((task for task in (*COLUMNS, ELEMENTS) if task in validation.places), None)
+    if task is None:
+        return ANY
+    truth = validation.targets[:, validation.places[task]].amax(dim=1).cpu().numpy()
+    found = []
+    for mask in truth > 0.5:
+        points = np.array([region.centroid for region in regionprops(label(mask))])
+        if len(points) >= FEWEST:
+            found.append(float(np.median(nearest_distances(points))))
+    return _usual(found) if found else ANY
+
+
+def _usual(spacings: Sequence[float]) -> tuple[float, float]:
+    low, high = np.quantile(spacings, (0.02, 0.98))
+    return float(low), float(high)

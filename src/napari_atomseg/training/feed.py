@@ -1,0 +1,141 @@
+"""The examples of each step, prepared between the steps or ahead of them by other processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from concurrent.futures import Future, ProcessPoolExecutor, TimeoutError
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_atomseg.progress import CancelToken
+from napari_atomseg.training.pairs import Examples, examples
+from napari_atomseg.training.recipe import TrainingRecipe
+from napari_atomseg.training.sources import Source
+
+AHEAD = 2
+"""Batches that each process has in hand."""
+Arrays = list[NDArray[np.float32] | None]
+"""What is sent between processes: tensors would take their files and shared memory."""
+POLL = 0.1
+"""Seconds between two looks at whether the user cancelled."""
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes the examples of a stream; it can be sent to another process."""
+
+    recipe: TrainingRecipe
+    source: Source
+
+    def training(self, first: int, count: int, device: str) -> Examples:
+        """Samples `first` to `first + count` of the stream, augmented."""
+        recipe, numbers = self.recipe, range(first, first + count)
+        change = recipe.augmentation
+        size = recipe.crop if change is None else change.size(recipe.crop)
+        pairs = self.source.batch(first, count, size, device)
+        if change is not None:
+            rngs = [np.random.default_rng((recipe.seed, number, 3)) for number in numbers]
+            pairs = change.apply(pairs, rngs, recipe.crop)
+        return examples(pairs, recipe.tasks, numbers, recipe.seed)
+
+    def validation(self, device: str) -> Examples:
+        """The samples that training never sees, as they are."""
+        recipe = self.recipe
+        pairs = self.source.validation(recipe.validation, recipe.crop, device)
+        return examples(pairs, recipe.tasks)
+
+
+class Feed:
+    """The batches of a training's steps, in order.
+
+    Parameters
+    ----------
+    maker : of the examples.
+    share : (part, parts), which part of each batch this process trains on.
+    device : where the examples are needed.
+    """
+
+    def __init__(self, maker: Maker, share: tuple[int, int], device: torch.device) -> None:
+        self.maker, self.device = maker, device
+        part, parts = share
+        self._count = maker.recipe.batch // parts
+        self._offset = part * self._count
+        self._waiting: deque[tuple[int, Future[Arrays]]] = deque()
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Feed:
+        if workers := self.maker.recipe.workers:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(workers, context, _begin, (self.maker,))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def batch(self, step: int, cancel: CancelToken | None = None) -> Examples:
+        """The examples of a step.
+
+        Raises
+        ------
+        Cancelled
+            `cancel` was raised while other processes were waited for.
+        """
+        if self._pool is None:
+            return self.maker.training(self._first(step), self._count, str(self.device))
+        self._ask(step)
+        _, future = self._waiting.popleft()
+        while True:
+            if cancel is not None:
+                cancel.raise_if_cancelled()
+            try:
+                return _received(future.result(POLL)).to(self.device)
+            except TimeoutError:
+                continue
+
+    def _first(self, step: int) -> int:
+        return step * self.maker.recipe.batch + self._offset
+
+    def _ask(self, step: int) -> None:
+        """Have the batches from `step` on prepared, and no others."""
+        if self._pool is None:
+            return
+        while self._waiting and self._waiting[0][0] != step:
+            self._waiting.popleft()
+        start = self._waiting[-1][0] + 1 if self._waiting else step
+        for each in range(start, step + AHEAD * self.maker.recipe.workers):
+            self._waiting.append((each, self._pool.submit(_make, self._first(each), self._count)))
+
+
+_MAKER: Maker | None = None
+"""In a process of a `Feed`'s pool: what it makes examples with."""
+
+
+def _begin(maker: Maker) -> None:
+    global _MAKER
+    torch.set_num_threads(1)
+    _MAKER = maker
+
+
+def _make(first: int, count: int) -> Arrays:
+    if _MAKER is None:
+        raise RuntimeError("a process prepares examples before it knows of what")
+    made = _MAKER.training(first, count, "cpu")
+    return [None if t is None else t.numpy() for t in (made.image, made.targets, made.weight)]
+
+
+def _received(arrays: Arrays) -> Examples:
+    image, targets, weight = (None if a is None else torch.from_numpy(a) for a in arrays)
+    if image is None or targets is None:
+        raise RuntimeError("a process sent no images")
+    return Examples(image, targets, weight)

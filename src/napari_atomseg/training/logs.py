@@ -1,0 +1,49 @@
+"""What a training writes of its course: a table, and curves for TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+
+def write_log(path: Path, log: list[dict[str, float]]) -> None:
+    """Losses and scores of each validation, a row each."""
+    partial = path.with_suffix(".partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(log[0]))
+        writer.writeheader()
+        writer.writerows(log)
+    partial.replace(path)
+
+
+class Curves:
+    """Curves for TensorBoard, in a folder of their own.
+
+    Raises
+    ------
+    ImportError
+        TensorBoard is not installed; the message names the extra.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ImportError(
+                "curves for TensorBoard need it: pip install 'napari-atomseg[tensorboard]'"
+            ) from error
+        # Points of a run that was interrupted after its checkpoint are forgotten.
+        self._writer: Any = SummaryWriter(str(folder), purge_step=step + 1)
+
+    def add(self, entry: dict[str, float]) -> None:
+        """Add a row of the log."""
+        step = int(entry["step"])
+        for name, value in entry.items():
+            if name != "step":
+                self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._writer.close()
