@@ -9,8 +9,8 @@ from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.tasks import TASKS
 from napari_atomseg.progress import Cancelled, CancelToken
 from napari_atomseg.training import TrainingRecipe, load_recipe, train
-from napari_atomseg.training.losses import map_loss, restoration_loss
 from napari_atomseg.training.feed import Maker
+from napari_atomseg.training.losses import map_loss, restoration_loss
 
 TINY = {
     "name": "tiny",

@@ -32,8 +32,9 @@ class Annotated:
 
     Attributes
     ----------
-    image : (H, W) or (N, H, W) real numbers.
-    points : (P, 2) positions (y, x) of columns in pixels; of a stack (P, 3) with the frame first.
+    image : (H, W), or of a stack (..., H, W), real numbers.
+    points : (P, 2) positions (y, x) of columns in pixels; of a stack (P, 3) with the number of the
+        frame first, which counts over all leading axes.
     species : a name a point.
     labels : whole numbers of the image's shape: 0, or the number of a pixel's column. A mask, which
         has one number for all columns, is divided into its connected parts.
@@ -166,14 +167,14 @@ def _spots(points: NDArray[np.float64], width: float, shape: tuple[int, ...]) ->
 
 def _checked_points(annotated: Annotated, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """(P, 3) frame, y and x."""
-    name, dimensions = annotated.name, np.ndim(annotated.image)
+    name, dimensions = annotated.name, min(np.ndim(annotated.image), 3)
     points = np.asarray(annotated.points, dtype=np.float64)
     if not points.size:
         raise ValueError(f"{name}: its points are empty; mark its columns, or leave it out")
     if points.ndim != 2 or points.shape[1] != dimensions:
         raise ValueError(
-            f"{name}: points must be (P, {dimensions}) as the image has {dimensions} axes, "
-            f"not {points.shape}"
+            f"{name}: points must be (P, {dimensions}) for an image of shape "
+            f"{np.shape(annotated.image)}, not {points.shape}"
         )
     if not np.isfinite(points).all():
         raise ValueError(f"{name}: some of its points are not finite")

@@ -18,8 +18,8 @@ from napari_atomseg.training.sources.base import IMAGES, Pairs, stacked
 
 Rng = np.random.Generator
 NOISE_FREE, FLAT, SHARP = IMAGES
-SUPPORT = 4
-"""Pixels more that bicubic interpolation needs at the borders."""
+SUPPORT = 6
+"""Pixels more that bicubic interpolation needs, for both borders together."""
 
 
 class Augmentation(Part):

@@ -18,7 +18,6 @@ from napari_atomseg.training.sources.frames import (
     Frame,
     FrameStream,
     as_image,
-    mirrored,
     split_frames,
 )
 
@@ -102,9 +101,13 @@ class BlindSpotSource(Stream):
             shown.append(one)
             weights.append(mask)
         weight = torch.stack(weights)[:, None]
+        image = torch.stack(shown)[:, None]
         if pairs.weight is not None:
+            # The mirror images beyond the borders would show what is hidden.
+            mean = pairs.image.mean(dim=(1, 2, 3), keepdim=True)
+            image = torch.where(pairs.weight > 0, image, mean)
             weight = weight * pairs.weight
-        return Pairs(torch.stack(shown)[:, None], dict.fromkeys(self.targets, pairs.image), weight)
+        return Pairs(image, dict.fromkeys(self.targets, pairs.image), weight)
 
 
 def hide_pixels(
@@ -114,7 +117,7 @@ def hide_pixels(
 
     Parameters
     ----------
-    image : (H, W), at least `radius` + 1 pixels each way.
+    image : (H, W), of at least two pixels.
     radius : half the width of the square around a pixel from which another one is taken.
 
     Returns
@@ -127,12 +130,13 @@ def hide_pixels(
     y, x = corners + rng.integers(0, side, corners.shape)
     inside = (y < height) & (x < width)
     y, x = y[inside], x[inside]
-    # Numbers of the other pixels of the square, the middle one left out.
-    wide = 2 * radius + 1
-    other = rng.integers(0, wide**2 - 1, len(y))
-    other += other >= wide**2 // 2
-    from_y = mirrored(y + other // wide - radius, height)
-    from_x = mirrored(x + other % wide - radius, width)
+    top, left = np.maximum(y - radius, 0), np.maximum(x - radius, 0)
+    rows = np.minimum(y + radius, height - 1) - top + 1
+    cols = np.minimum(x + radius, width - 1) - left + 1
+    # Numbers of the pixels of the square, the one in its middle left out.
+    other = rng.integers(0, rows * cols - 1)
+    other += other >= (y - top) * cols + x - left
+    from_y, from_x = top + other // cols, left + other % cols
     shown, mask = image.clone(), torch.zeros_like(image)
     shown[y, x] = image[from_y, from_x]
     mask[y, x] = 1.0

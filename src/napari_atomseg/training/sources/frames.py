@@ -160,9 +160,9 @@ def as_image(image: NDArray[np.generic], name: str) -> NDArray[np.float32]:
         It is no image, too small, not finite, or constant; the message names it.
     """
     data = np.asarray(image)
-    if data.dtype.kind not in "buif" or data.ndim not in (2, 3) or not data.size:
+    if data.dtype.kind not in "buif" or data.ndim < 2 or not data.size:
         raise ValueError(
-            f"{name}: must be an image (H, W) or a stack (N, H, W) of real numbers, "
+            f"{name}: must be an image (H, W) or a stack (..., H, W) of real numbers, "
             f"not {data.dtype} of shape {data.shape}"
         )
     if min(data.shape[-2:]) < SMALLEST:

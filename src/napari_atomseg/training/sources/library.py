@@ -22,7 +22,7 @@ from napari_atomseg.training.sources.base import (
 from napari_atomseg.training.sources.frames import Frame, FrameStream, halves
 
 MAPS = "element_maps"
-MEMORY = 2**30
+MEMORY = 2**29
 """Bytes of samples that are kept in memory; others are read again."""
 Array = NDArray[np.float32]
 
