@@ -21,7 +21,8 @@ def test_every_command_leads_to_code(manifest: PluginManifest) -> None:
 
 def test_panels_have_their_names_and_menus(manifest: PluginManifest) -> None:
     widgets = {w.command: w.display_name for w in manifest.contributions.widgets}
-    assert sorted(widgets.values()) == ["Library", "Localize", "Restore", "Segment", "Simulate"]
+    names = ["Library", "Localize", "Restore", "Segment", "Simulate", "Train"]
+    assert sorted(widgets.values()) == names
     menus = {
         menu.removeprefix("napari/"): [widgets[item.command] for item in items]
         for menu, items in manifest.contributions.menus.items()
@@ -31,6 +32,7 @@ def test_panels_have_their_names_and_menus(manifest: PluginManifest) -> None:
         "layers/filter": ["Restore"],
         "layers/segment": ["Segment"],
         "layers/measure": ["Localize"],
+        "layers/annotate": ["Train"],
     }
 
 

@@ -28,6 +28,7 @@ class NameOrFile(QComboBox):
         super().__init__()
         self.native = self
         self._files = files
+        self._names = tuple(names)
         for value, text in names.items():
             self.addItem(text, value)
         if files:
@@ -55,6 +56,24 @@ class NameOrFile(QComboBox):
                 self.insertItem(place, _text(known), known)
                 self.setCurrentIndex(self._last)
         self.setCurrentIndex(place)
+
+    def offer(self, names: Mapping[str, str]) -> None:
+        """Offer other names; files that were chosen stay, and the first name stands for one that
+        is gone.
+        """
+        chosen = self.value
+        gone = [n for n in self._names if n not in names]
+        with QSignalBlocker(self):
+            for value in gone:
+                self.removeItem(self._values().index(value))
+            for place, (value, text) in enumerate(names.items()):
+                if value not in self._values():
+                    self.insertItem(place, text, value)
+            self._names = tuple(names)
+            self._last = self._place(chosen) or 0
+            self.setCurrentIndex(self._last)
+        if self.value != chosen:
+            self.changed.emit(self.value)
 
     def _values(self) -> list[Any]:
         every = (self.itemData(place) for place in range(self.count()))

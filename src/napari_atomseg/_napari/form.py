@@ -173,7 +173,9 @@ class Form(QWidget):
         """Show or hide an input outside the sections and its label."""
         native = self.inputs[name].native
         native.setVisible(shown)
-        self.rows.labelForField(native).setVisible(shown)
+        label = self.rows.labelForField(native)
+        if label is not None:
+            label.setVisible(shown)
 
     def _add(self, field: dataclasses.Field[Any], make: Callable[[], Any]) -> None:
         label, tooltip, name = _texts(field)

@@ -12,7 +12,7 @@ from napari.layers import Image, Layer
 
 from napari_atomseg._napari.form import make_narrow, option
 from napari_atomseg._napari.layers import Sampling, Source, layer_sampling, unwrapped
-from napari_atomseg._napari.models import ModelChooser, model_choices
+from napari_atomseg._napari.models import ModelChooser, model_changes, model_choices
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preferences import preferences
 
@@ -73,6 +73,7 @@ class ImagePanel(Panel):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
         self._models = ModelChooser(cast("ComboBox", self.form.inputs["model"]), self)
+        model_changes.happened.connect(self._offer_models)
         self._followed: Layer | None = None
         self._image = ComboBox(
             name="image", choices=lambda _widget: [(layer.name, layer) for layer in self.images()]
@@ -117,6 +118,9 @@ class ImagePanel(Panel):
         """Offer the layers that the viewer holds now; napari calls this when they change."""
         self._image.reset_choices()
         self._follow_image()
+
+    def _offer_models(self) -> None:
+        self._models.refresh()
 
     def source(self) -> Source:
         """Take what is needed from the chosen layer, or raise a ValueError for the user."""

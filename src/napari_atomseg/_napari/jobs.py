@@ -23,7 +23,7 @@ from qtpy.QtCore import (  # type: ignore[attr-defined]
 )
 from superqt.utils import FunctionWorker
 
-from napari_atomseg.progress import Cancelled, CancelToken, Progress
+from napari_atomseg.progress import Cancelled, CancelToken, PauseToken, Progress
 
 Work = Callable[[Progress, CancelToken], Any]
 """Runs in another thread; touches no widget, viewer or layer."""
@@ -49,7 +49,7 @@ class _Task:
 
     def __init__(self, name: str, work: Work, progress: Progress) -> None:
         self.name, self._work, self._progress = name, work, progress
-        self.token = CancelToken()
+        self.token = PauseToken()
         self.value: Any = None
         self.error: BaseException | None = None
         self._reported = 0.0
@@ -109,6 +109,19 @@ class Job(QObject):
     def cancel(self) -> None:
         """Ask the work to stop at its next step; whatever it finds is thrown away."""
         self._task.token.cancel()
+
+    def pause(self) -> None:
+        """Ask the work to wait at its next step."""
+        self._task.token.pause()
+
+    def resume(self) -> None:
+        """Let work that was paused go on."""
+        self._task.token.resume()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the work waits, or will at its next step."""
+        return self._task.token.paused
 
     @property
     def done(self) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import ComboBox
+from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_atomseg import weights
@@ -14,6 +15,15 @@ from napari_atomseg.progress import CancelToken, Progress
 
 BROWSE = "browse"
 """Value of the last choice, which asks for a file."""
+
+
+class _Changes(QObject):
+    """Tells all panels that models came, went or got other names."""
+
+    happened = Signal()
+
+
+model_changes = _Changes()
 
 
 def model_choices() -> list[tuple[str, str]]:
@@ -59,6 +69,12 @@ class ModelChooser:
             self._files.append(name)
             self._box.reset_choices()
         self._box.value = name
+
+    def refresh(self) -> None:
+        """Offer the models that are here now; the default stands for one that is gone."""
+        chosen, known = self._box.value, [value for _, value in self._choices()]
+        self._box.reset_choices()
+        self._box.value = self._last = chosen if chosen in known else weights.DEFAULT
 
     def _choices(self) -> list[tuple[str, str]]:
         *names, browse = model_choices()

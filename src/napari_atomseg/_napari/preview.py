@@ -115,7 +115,7 @@ class Preview(QWidget):
         self.image: NDArray[np.uint8] | None = None
         self._newest = Newest()
         self._newest.settled.connect(self._show)
-        self._picture = _Picture()
+        self._picture = Picture()
         self._caption = QLabel()
         self._caption.setWordWrap(True)
         self._caption.setAlignment(Qt.AlignmentFlag.AlignHCenter)
@@ -167,12 +167,12 @@ def _drawn(draw: Draw, token: CancelToken) -> tuple[NDArray[np.uint8], str]:
     return (255 * grey).astype(np.uint8), line
 
 
-class _Picture(QWidget):
-    """A grey image, as large as fits."""
+class Picture(QWidget):
+    """An image, as large as fits."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._image = QImage()
+        self.image = QImage()
         self._dim = False
         self.setMinimumSize(_SMALLEST, _SMALLEST)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -181,11 +181,13 @@ class _Picture(QWidget):
         """Return room for the whole preview, a pixel for a pixel."""
         return QSize(SIDE, SIDE)
 
-    def show_image(self, grey: NDArray[np.uint8]) -> None:
-        """Show an image (H, W) of 8 bits."""
-        rows, columns = grey.shape
-        kind = QImage.Format.Format_Grayscale8
-        self._image = QImage(grey.tobytes(), columns, rows, columns, kind).copy()
+    def show_image(self, image: NDArray[np.uint8]) -> None:
+        """Show an image of 8 bits, grey (H, W) or coloured (H, W, 3)."""
+        rows, columns = image.shape[:2]
+        grey = image.ndim == 2
+        kind = QImage.Format.Format_Grayscale8 if grey else QImage.Format.Format_RGB888
+        line = columns if grey else 3 * columns
+        self.image = QImage(image.tobytes(), columns, rows, line, kind).copy()
         self._dim = False
         self.update()
 
@@ -196,13 +198,13 @@ class _Picture(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the image into the middle."""
-        if self._image.isNull():
+        if self.image.isNull():
             return
-        size = self._image.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
+        size = self.image.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
         place = QRect(0, 0, size.width(), size.height())
         place.moveCenter(self.rect().center())
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         painter.setOpacity(0.3 if self._dim else 1.0)
-        painter.drawImage(place, self._image)
+        painter.drawImage(place, self.image)
         painter.end()

@@ -26,8 +26,12 @@ def own_models(published: Container[str] | None = None) -> dict[str, Path]:
     return {path.stem: path for path in files if path.stem not in published}
 
 
-def free_name(name: str) -> Path:
+def free_name(name: str, *, replace: bool = False) -> Path:
     """The file that a new model of that name will have.
+
+    Parameters
+    ----------
+    replace : whether it may be that of one of the user's models, which it then replaces.
 
     Raises
     ------
@@ -41,17 +45,18 @@ def free_name(name: str) -> Path:
         )
     if name in read_registry():
         raise ValueError(f"name={name!r} is that of a published model: choose another")
-    if name in own_models():
+    if name in own_models() and not replace:
         raise ValueError(f"there is a model {name!r} already: choose another name, or remove it")
     return models_folder() / f"{name}{_SUFFIX}"
 
 
-def add_model(path: str | Path, name: str | None = None) -> Path:
+def add_model(path: str | Path, name: str | None = None, *, replace: bool = False) -> Path:
     """Copy a weights file into the models folder, so that its name stands for it.
 
     Parameters
     ----------
     name : of the model; by default that of the file.
+    replace : whether a model of that name is replaced.
 
     Raises
     ------
@@ -60,7 +65,7 @@ def add_model(path: str | Path, name: str | None = None) -> Path:
     ValueError
         The name is taken, or cannot be that of a file.
     """
-    target = free_name(Path(path).stem if name is None else name)
+    target = free_name(Path(path).stem if name is None else name, replace=replace)
     target.parent.mkdir(parents=True, exist_ok=True)
     _write(target, *_named(Path(path), target.stem))
     return target

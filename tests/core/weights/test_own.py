@@ -49,6 +49,17 @@ def test_a_name_that_cannot_be_is_refused(name: str, cache: Path, weights_file: 
     assert set(own_models()) == {"here", "other"}
 
 
+def test_a_model_is_replaced_only_on_demand(cache: Path, weights_file: Path) -> None:
+    first = add_model(weights_file, "mine")
+    before = first.read_bytes()
+    with pytest.raises(ValueError, match="already"):
+        add_model(weights_file, "mine")
+    first.write_bytes(b"")
+    assert add_model(weights_file, "mine", replace=True).read_bytes() == before
+    with pytest.raises(ValueError, match="published"):
+        add_model(weights_file, DEFAULT, replace=True)
+
+
 def test_published_and_unknown_models_are_left_alone(cache: Path) -> None:
     for name in (DEFAULT, "nothing"):
         with pytest.raises(ValueError, match="not one of your models"):
