@@ -18,7 +18,8 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from napari_atomseg.networks.files import load_weights
-from napari_atomseg.networks.tasks import TASKS
+from napari_atomseg.networks.tasks import RESTORATION
+from napari_atomseg.training.feed import Maker
 from napari_atomseg.training.recipe import load_recipe
 from napari_atomseg.training.validation import Validation
 
@@ -44,13 +45,13 @@ def plot_losses(log: pd.DataFrame, path: Path) -> None:
 def plot_validation(weights: Path, path: Path) -> None:
     """Validation images, what the network makes of them, and the truth."""
     network, card = load_weights(weights)
-    validation = Validation(load_recipe(card.recipe), "cpu")
+    recipe = load_recipe(card.recipe)
+    source = recipe.pairs.open(recipe.seed, recipe.targets)
+    validation = Validation(recipe, Maker(recipe, source).validation("cpu"))
     maps, truth = validation.maps(network)[:SHOWN], validation.targets[:SHOWN]
-    columns = TASKS.index("column_map")
-    mask = TASKS.index("column_mask")
     rows = [("recorded", validation.image[:SHOWN, 0])]
-    for channel, task in enumerate(TASKS):
-        made = torch.sigmoid(maps[:, channel]) if channel in (columns, mask) else maps[:, channel]
+    for channel, task in enumerate(card.tasks):
+        made = maps[:, channel] if task in RESTORATION else torch.sigmoid(maps[:, channel])
         rows += [(task.replace("_", "\n"), made), ("truth", truth[:, channel])]
     figure, axes = plt.subplots(len(rows), SHOWN, figsize=(SHOWN * 1.5, len(rows) * 1.5))
     for line, (name, images) in zip(axes, rows, strict=True):

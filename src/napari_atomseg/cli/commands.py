@@ -152,8 +152,11 @@ def train(
         bool, typer.Option("--resume/--no-resume", help="Go on from the last checkpoint.")
     ] = True,
     device: Device = "auto",
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write curves for TensorBoard, too.")
+    ] = False,
 ) -> None:
-    """Train a network on images simulated by a recipe."""
+    """Train a network by a recipe; torchrun trains one in several processes."""
     with session() as current:
         from napari_atomseg import train as compute
 
@@ -167,6 +170,7 @@ def train(
             output,
             resume=resume,
             device=device,
+            tensorboard=tensorboard,
             progress=progress,
             cancel=current.cancel,
         )

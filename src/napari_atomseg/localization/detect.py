@@ -85,7 +85,8 @@ def _confident(labels: Labels, column_map: Image) -> Labels:
 
 
 def _threshold(column_map: Image) -> float:
-    if np.ptp(column_map) == 0.0:
+    # Equal but for rounding, as of a network that has hardly been trained.
+    if np.ptp(column_map) < 1e-4:
         return HIGHEST_THRESHOLD
     otsu = float(threshold_otsu(column_map))
     return float(np.clip(otsu, LOWEST_THRESHOLD, HIGHEST_THRESHOLD))

@@ -111,7 +111,9 @@ class _Run:
         watch: Watch | None,
     ) -> None:
         self.recipe, self.source, self.output, self.engine = recipe, source, output, engine
-        self.progress, self.cancel, self.watch = progress, cancel, watch
+        self.cancel = cancel
+        # One process speaks for all.
+        self.progress, self.watch = (progress, watch) if engine.rank == 0 else (None, None)
         self.settings = recipe.model_dump(mode="json")
         self.checkpoint = output.with_suffix(".checkpoint")
         self.curves: Curves | None = None
@@ -152,7 +154,7 @@ class _Run:
         self.loss = stepper.step(batch)
         state.step += 1
         self.seconds, self.taken = self.seconds + time.monotonic() - start, self.taken + 1
-        skipped = f", {state.skipped} steps skipped" if state.skipped else ""
+        skipped = f", skipped {state.skipped} in a row" if state.skipped else ""
         report(self.progress, None, state.step, steps, f"loss {self.loss:.4f}{skipped}")
         self._tell()
 

@@ -20,7 +20,7 @@ PATIENCE = 10
 """Steps in a row whose numbers are not finite, after which the training gives up."""
 
 
-class Diverged(ArithmeticError):
+class Diverged(ValueError):
     """The numbers of a training are not finite any more."""
 
 
