@@ -86,6 +86,11 @@ class Library:
         image: Array = self._store.image(*self._at(number))
         return image
 
+    def picture(self, number: int, name: str) -> Array | None:
+        """One picture of a sample by its target's name, without the rest; None if there is none."""
+        picture: Array | None = self._store.picture(*self._at(number), name)
+        return picture
+
     def verify(self, progress: Progress | None = None, cancel: CancelToken | None = None) -> None:
         """Compare every file with its checksum.
 

@@ -111,10 +111,14 @@ class FolderStore:
 
     def image(self, number: int, name: str) -> Array:
         """(H, W) float32 image of a sample."""
-        picture = self._read_picture("image", name, levels_of(self.params(name)))
+        picture = self.picture(number, name, "image")
         if picture is None:
             raise LibraryError(f"{self._folders['image']}: no image of sample {name}")
         return picture
+
+    def picture(self, number: int, name: str, target: str) -> Array | None:
+        """(H, W) float32 picture of a sample, None if there is none."""
+        return self._read_picture(target, name, levels_of(self.params(name)))
 
     def read(self, number: int, name: str) -> Parts:
         """Everything that the library has of a sample."""

@@ -117,6 +117,11 @@ class ZarrStore:
         picture: Array = self._read("image", number)
         return picture
 
+    def picture(self, number: int, name: str, target: str) -> Array | None:
+        """(H, W) float32 picture of a sample, None if there is none."""
+        picture: Array | None = self._read(target, number) if target in self._arrays else None
+        return picture
+
     def read(self, number: int, name: str) -> Parts:
         """Everything that the store has of a sample."""
         pictures: dict[str, Array] = {}

@@ -30,11 +30,20 @@ CROP = 32
 LAYERS = "apgan-pto-sto"
 
 
+def make_library(tmp_path_factory, layout):
+    folder = tmp_path_factory.mktemp("libraries") / "lib"
+    write_library(folder, LAYERS, 8, shape=(48, 40), layout=layout)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("libraries") / "lib"
-    write_library(folder, LAYERS, 8, shape=(48, 40))
-    return folder
+    return make_library(tmp_path_factory, "folders")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return make_library(tmp_path_factory, "zarr")
 
 
 def noise(*shape, seed=0):
@@ -46,18 +55,19 @@ def fingerprints(pairs):
 
 
 @pytest.fixture(scope="module")
-def sources(library):
+def sources(library, store):
     simulated = Simulated(recipe=LAYERS, species=("Pb", "Sr", "TiO"))
     stored = LibraryFolder(folder=library, species=("TiO", "Pb"))
     return {
         "simulated": simulated.open(3),
         "library": stored.open(3),
+        "store": LibraryFolder(folder=store, species=("TiO", "Pb")).open(3),
         "blind_spot": BlindSpotSource({"a": noise(70, 60)}, 3),
         "mixture": Mixture(parts=(simulated, stored), weights=(1, 3)).open(3),
     }
 
 
-KINDS = ("simulated", "library", "blind_spot", "mixture")
+KINDS = ("simulated", "library", "store", "blind_spot", "mixture")
 
 
 @pytest.mark.parametrize("kind", KINDS)

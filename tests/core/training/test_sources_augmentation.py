@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 from pydantic import ValidationError
 
 from napari_atomseg import imaging
-from napari_atomseg.training.sources import Augmentation, Pairs
+from napari_atomseg.training.sources import Augmentation, BlindSpotSource, Pairs
 from napari_atomseg.training.sources.augmentation import bent, levelled
 
 SIZE = 33
@@ -182,6 +182,18 @@ def test_noise_and_missing_pixels_befall_the_image_alone():
     for changed in (noisy, lost):
         for name, target in pairs.targets.items():
             assert torch.equal(changed.targets[name], target)
+
+
+def test_hidden_pixels_are_not_mixed_with_others():
+    image = torch.rand(64, 64).numpy()
+    pairs = BlindSpotSource({"a": image}).batch(0, 4, 32, "cpu")
+    for wrong in (Augmentation(rotation=(-5, 5)), Augmentation(scale=(0.9, 1))):
+        with pytest.raises(ValueError, match="blind_spot"):
+            wrong.apply(pairs, rngs(4))
+    turned = Augmentation().apply(pairs, rngs(4))
+    seen = turned.weight == 0
+    assert torch.equal(turned.image[seen], turned.targets["no_noise"][seen])
+    assert torch.equal(turned.weight.sum(), pairs.weight.sum())
 
 
 def test_impossible_ranges_are_refused():

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_atomseg.distortion.base import Fraction, NonNegativeRange
-from napari_atomseg.distortion.postprocess import transform
 from napari_atomseg.networks.tasks import SUPERRESOLUTION_UNIT
 from napari_atomseg.ranges import Part, PositiveRange, Range, log_uniform, uniform
 from napari_atomseg.training.sources.base import IMAGES, Pairs, stacked
@@ -73,6 +75,11 @@ class Augmentation(Part):
         pairs : of square images, of `size(crop)` pixels each way if they shall be full.
         rngs : a generator a sample.
         crop : pixels that are kept each way about the middle; all by default.
+
+        Raises
+        ------
+        ValueError
+            Hidden pixels would be mixed with others.
         """
         parts = [
             self._one(_sample(pairs, row), rng, crop or pairs.image.shape[-1])
@@ -81,6 +88,11 @@ class Augmentation(Part):
         return stacked(parts)
 
     def _one(self, pairs: Pairs, rng: Rng, crop: int) -> Pairs:
+        if pairs.blind and self.interpolates:
+            raise ValueError(
+                "augmentation: rotation and scale mix pixels, some of which a blind_spot source hides; "
+                "leave both out"
+            )
         pairs = self._placed(pairs, rng, crop)
         deviation = float(pairs.image.std(correction=0))
         gamma, gain = log_uniform(rng, self.gamma), log_uniform(rng, self.gain)
@@ -93,31 +105,54 @@ class Augmentation(Part):
             image = image + scale * _random(rng.standard_normal, image)
         if kept < 1:
             image = torch.where(_random(rng.random, image) < kept, image, 0.0)
-        return Pairs(image, pairs.targets, pairs.weight)
+        return replace(pairs, image=image)
 
     def _placed(self, pairs: Pairs, rng: Rng, crop: int) -> Pairs:
         """Turned, mirrored and scaled, about the middle."""
         axes = [axis for axis in (-2, -1) if rng.random() < 0.5 and self.flips]
         turns = int(rng.integers(4)) * self.right_angles
         angle, scale = math.radians(uniform(rng, self.rotation)), log_uniform(rng, self.scale)
-        matrix = scale * torch.tensor(
-            [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
-        )
 
-        def placed(image: Tensor, name: str) -> Tensor:
+        def placed(image: Tensor, mode: Literal["bicubic", "bilinear"]) -> Tensor:
             image = torch.rot90(image.flip(axes), turns, (-2, -1))
             if self.interpolates:
-                onto = matrix[None].to(image.device)
-                # Bicubic interpolation overshoots, which masks must not.
-                image = transform(image, onto, "bicubic" if name in IMAGES else "bilinear")
+                return _turned(image, angle, scale, crop, mode)
             start = (image.shape[-1] - crop) // 2
             return image[..., start : start + crop, start : start + crop]
 
-        return Pairs(
-            placed(pairs.image, NOISE_FREE),
-            {name: placed(target, name) for name, target in pairs.targets.items()},
-            None if pairs.weight is None else placed(pairs.weight, "weight"),
-        )
+        # Bicubic interpolation overshoots, which masks must not.
+        intensities = {"": pairs.image} | {n: t for n, t in pairs.targets.items() if n in IMAGES}
+        masks = {n: t for n, t in pairs.targets.items() if n not in IMAGES}
+        if pairs.weight is not None:
+            masks[""] = pairs.weight
+        seen = _each(intensities, lambda image: placed(image, "bicubic"))
+        drawn = _each(masks, lambda image: placed(image, "bilinear")) if masks else {}
+        image, weight = seen.pop(""), drawn.pop("", None)
+        found = seen | drawn
+        return Pairs(image, {name: found[name] for name in pairs.targets}, weight, pairs.blind)
+
+
+def _each(images: dict[str, Tensor], change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    """The same change of several images (1, C, H, W), at once."""
+    changed = change(torch.cat(list(images.values()), dim=1))
+    counts = [image.shape[1] for image in images.values()]
+    return dict(zip(images, torch.split(changed, counts, dim=1), strict=True))
+
+
+def _turned(
+    image: Tensor, angle: float, scale: float, crop: int, mode: Literal["bicubic", "bilinear"]
+) -> Tensor:
+    """`crop`² pixels about the middle of a square image (1, C, H, H), turned from x towards y and
+    magnified; mirrored beyond its borders.
+    """
+    # From the pixels of the result to those of the image, in halves of their sides.
+    reach = (crop - 1) / (image.shape[-1] - 1) / scale
+    cosine, sine = reach * math.cos(angle), reach * math.sin(angle)
+    theta = image.new_tensor([[cosine, sine, 0.0], [-sine, cosine, 0.0]])
+    grid = functional.affine_grid(theta[None], [1, 1, crop, crop], align_corners=True)
+    return functional.grid_sample(
+        image, grid, mode=mode, padding_mode="reflection", align_corners=True
+    )
 
 
 def levelled(pairs: Pairs, gain: float, offset: float) -> Pairs:
@@ -125,7 +160,7 @@ def levelled(pairs: Pairs, gain: float, offset: float) -> Pairs:
     targets = {n: t * gain if n in IMAGES else t for n, t in pairs.targets.items()}
     if NOISE_FREE in targets:
         targets[NOISE_FREE] = targets[NOISE_FREE] + offset
-    return Pairs(pairs.image * gain + offset, targets, pairs.weight)
+    return replace(pairs, image=pairs.image * gain + offset, targets=targets)
 
 
 def bent(pairs: Pairs, gamma: float) -> Pairs:
@@ -154,15 +189,16 @@ def bent(pairs: Pairs, gamma: float) -> Pairs:
     if sharp is not None:
         peak = curve(under + sharp / SUPERRESOLUTION_UNIT) - curve(under)
         targets[SHARP] = SUPERRESOLUTION_UNIT * peak
-    return Pairs(curve(pairs.image), targets, pairs.weight)
+    return replace(pairs, image=curve(pairs.image), targets=targets)
 
 
 def _sample(pairs: Pairs, row: int) -> Pairs:
     one = slice(row, row + 1)
-    return Pairs(
-        pairs.image[one],
-        {name: target[one] for name, target in pairs.targets.items()},
-        None if pairs.weight is None else pairs.weight[one],
+    return replace(
+        pairs,
+        image=pairs.image[one],
+        targets={name: target[one] for name, target in pairs.targets.items()},
+        weight=None if pairs.weight is None else pairs.weight[one],
     )
 
 

@@ -34,11 +34,13 @@ class Pairs:
     targets : truth by name (`TARGET_NAMES`), each (B, 1, H, W) float32 but `elements`, which is
         (B, E, H, W) with a channel a species. Intensities are in the units of `image`.
     weight : (B, 1, H, W) in 0..1, how much the loss counts in a pixel; None for 1 everywhere.
+    blind : whether the pixels that count are hidden in `image`, so that no change may mix pixels.
     """
 
     image: Tensor
     targets: dict[str, Tensor]
     weight: Tensor | None = None
+    blind: bool = False
 
     def __len__(self) -> int:
         return len(self.image)
@@ -147,4 +149,5 @@ def stacked(parts: Sequence[Pairs]) -> Pairs:
         torch.cat([part.image for part in parts]),
         {name: torch.cat([part.targets[name] for part in parts]) for name in parts[0].targets},
         weights,
+        any(part.blind for part in parts),
     )

@@ -107,7 +107,7 @@ class BlindSpotSource(Stream):
             mean = pairs.image.mean(dim=(1, 2, 3), keepdim=True)
             image = torch.where(pairs.weight > 0, image, mean)
             weight = weight * pairs.weight
-        return Pairs(image, dict.fromkeys(self.targets, pairs.image), weight)
+        return Pairs(image, dict.fromkeys(self.targets, pairs.image), weight, blind=True)
 
 
 def hide_pixels(

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from napari_atomseg.simulation.library import Library, LibraryError, LibrarySample, open_library
+from napari_atomseg.simulation.library import Library, LibraryError, open_library
 from napari_atomseg.training.sources.base import (
     ELEMENTS,
     IMAGES,
@@ -100,36 +100,44 @@ class LibraryFrames:
     def __getitem__(self, number: int, /) -> Frame:
         if number in self._kept:
             return self._kept[number]
-        frame = self._read(self._library.sample(self._rows[number]))
+        frame = self._read(self._rows[number])
         size = sum(t.nbytes for t in (frame.image, *frame.targets.values()))
         if size <= self._room:
             self._kept[number] = frame
             self._room -= size
         return frame
 
-    def _read(self, sample: LibrarySample) -> Frame:
-        images = {name: sample.targets[name] for name in TARGET_NAMES if name in sample.targets}
-        if self._library.header is None:
-            images |= rescaled(sample.image, images)
+    def _read(self, row: int) -> Frame:
+        image = self._library.image(row)
+        names = set(self._targets) - {ELEMENTS}
+        # Intensities of public libraries say something only beside each other.
+        apart = self._library.header is None and not names.isdisjoint(IMAGES)
+        found = {n: self._library.picture(row, n) for n in names | set(IMAGES if apart else ())}
+        pictures = {name: picture for name, picture in found.items() if picture is not None}
+        if apart:
+            pictures |= rescaled(image, pictures)
         targets = {}
         for name in self._targets:
             if name == ELEMENTS:
-                targets[name] = self._elements(sample)
-            elif name in images:
-                targets[name] = torch.from_numpy(images[name])[None]
+                targets[name] = self._elements(row)
+            elif name in pictures:
+                targets[name] = torch.from_numpy(pictures[name])[None]
             else:
-                raise LibraryError(f"{self._library.folder}: sample {sample.name} has no {name}")
-        return Frame(torch.from_numpy(sample.image), targets)
+                raise self._lacking(row, name)
+        return Frame(torch.from_numpy(image), targets)
 
-    def _elements(self, sample: LibrarySample) -> torch.Tensor:
+    def _elements(self, row: int) -> torch.Tensor:
+        sample = self._library.sample(row)
         if MAPS not in sample.targets:
-            raise LibraryError(
-                f"{self._library.folder}: sample {sample.name} does not say the elements of columns"
-            )
+            raise self._lacking(row, MAPS)
         of_name = dict(zip(sample.settings["elements"], sample.targets[MAPS], strict=True))
         none = np.zeros(sample.image.shape, np.float32)
         maps = [of_name.get(name, none) for name in self._species]
         return torch.from_numpy(np.stack(maps).astype(np.float32))
+
+    def _lacking(self, row: int, name: str) -> LibraryError:
+        sample = self._library.table["name"].iloc[row]
+        return LibraryError(f"{self._library.folder}: sample {sample} has no {name}")
 
 
 def rescaled(image: Array, targets: dict[str, Array]) -> dict[str, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
@@ -83,7 +84,7 @@ class MixtureSource(Stream):
             maps = own.new_zeros(len(own), len(self.species), *own.shape[2:])
             maps[:, [self.species.index(name) for name in part.species]] = own
             targets[ELEMENTS] = maps
-        return Pairs(pairs.image, targets, pairs.weight)
+        return replace(pairs, targets=targets)
 
 
 def _reordered(pairs: Pairs, order: list[int]) -> Pairs:
@@ -93,4 +94,5 @@ def _reordered(pairs: Pairs, order: list[int]) -> Pairs:
         pairs.image[back],
         {name: target[back] for name, target in pairs.targets.items()},
         None if pairs.weight is None else pairs.weight[back],
+        pairs.blind,
     )
