@@ -90,7 +90,7 @@ class Augmentation(Part):
     def _one(self, pairs: Pairs, rng: Rng, crop: int) -> Pairs:
         if pairs.blind and self.interpolates:
             raise ValueError(
-                "augmentation: rotation and scale mix pixels, some of which a blind_spot source hides; "
+                "augmentation: rotation and scale mix pixels, and a blind_spot source hides some; "
                 "leave both out"
             )
         pairs = self._placed(pairs, rng, crop)
