@@ -85,6 +85,22 @@ def library(viewer: Viewer, folder: Path) -> None:
     viewer.layers.clear()
 
 
+def train(viewer: Viewer, folder: Path) -> None:
+    """Train a network for a while."""
+    dock, panel = viewer.window.add_plugin_dock_widget("napari-atomseg", "Train")
+    training = panel.training
+    training.name, training.recipe, training.steps = "for-oxides", "columns", 600
+    training.batch, training.crop, training.validate_every = 8, 96, 20
+    job = training.run()
+    while len(training.watch.log) < 10 and not job.done:
+        settle()
+    training.watch.task_box.setCurrentIndex(training.watch.task_box.findData("column_map"))
+    take(viewer, folder / "train.png")
+    job.cancel()
+    job.wait()
+    viewer.window.remove_dock_widget(dock)
+
+
 def main(image: str, sampling: float, folder: Path) -> None:
     """Take all pictures."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +115,7 @@ def main(image: str, sampling: float, folder: Path) -> None:
     apply(viewer, folder, "Restore")
     apply(viewer, folder, "Segment", contour=2, opacity=0.9)
     apply(viewer, folder, "Localize")
+    train(viewer, folder)
     viewer.close()
 
 

@@ -266,6 +266,37 @@ def test_what_the_panel_has_no_setting_for_is_kept(panel: Any, tiny: Path, tmp_p
     assert saved == load_recipe(special | {"steps": 9})
 
 
+def test_augmentation_comes_back_from_its_file(panel: Any, tmp_path: Path) -> None:
+    panel.rotation, panel.gamma, panel.kept, panel.noise = 10.0, 1.25, (0.3, 0.7), 0.5
+    file = panel.save_recipe(tmp_path / "changed.yaml")
+    part = load_recipe(file).augmentation
+    assert (part.rotation, part.kept, part.noise) == ((-10.0, 10.0), (0.3, 0.7), (0.0, 0.5))
+    assert part.gamma == (0.8, 1.25)
+    assert not part.flips
+    panel.rotation, panel.kept = 0.0, (1.0, 1.0)
+    panel.open_recipe(file)
+    assert (panel.rotation, panel.gamma, panel.kept) == (10.0, 1.25, (0.3, 0.7))
+    lopsided = TINY | {"augmentation": {"offset": [0.0, 1.0], "rotation": [5.0, 10.0]}}
+    file.write_text(yaml.safe_dump(lopsided))
+    panel.open_recipe(file)
+    panel.steps = 9
+    saved = load_recipe(panel.save_recipe(tmp_path / "again.yaml"))
+    assert saved == load_recipe(lopsided | {"steps": 9})
+
+
+def test_simulated_species_have_maps(panel: Any, tmp_path: Path) -> None:
+    panel.tasks, panel.recipe = ("elements",), "apgan-pto-sto"
+    found = load_recipe(panel.save_recipe(tmp_path / "found.yaml")).source.species
+    assert len(found) > 1
+    panel.elements = f"{found[0]}, none"
+    assert load_recipe(panel.save_recipe(tmp_path / "named.yaml")).source.species == (
+        found[0],
+        "none",
+    )
+    card = read_card(panel.run().result(PATIENCE))
+    assert card.species == (found[0], "none")
+
+
 def test_a_file_that_is_no_recipe_is_refused(panel: Any, tiny: Path) -> None:
     before = panel.form.values()
     tiny.write_text("steps: many\n")
@@ -294,6 +325,8 @@ def test_layers_become_pairs(
 
 def test_a_network_learns_from_layers_with_points(panel: Any, marked: Any) -> None:
     panel.source, panel.pairs = "annotated", [("scene", ("Sr", "O"))]
+    assert panel.flips
+    panel.share = 30.0
     card = read_card(panel.run().result(PATIENCE))
     assert card.tasks == ("column_map", "column_mask", "elements")
     assert card.species == ("O", "Sr")

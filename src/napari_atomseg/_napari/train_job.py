@@ -13,13 +13,8 @@ import numpy as np
 from napari_atomseg import weights
 from napari_atomseg._napari.layer_pairs import Taken
 from napari_atomseg._napari.models import fetch_model
-from napari_atomseg._napari.train_settings import (
-    ANNOTATED,
-    BLIND_SPOT,
-    TrainSettings,
-    make_recipe,
-    recipe_text,
-)
+from napari_atomseg._napari.train_recipe import make_recipe, recipe_text
+from napari_atomseg._napari.train_settings import ANNOTATED, BLIND_SPOT, TrainSettings
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.weights.own import add_model, free_name
 
@@ -126,7 +121,8 @@ def _annotated(taken: Sequence[Taken], folder: Path) -> dict[str, Any]:
         )
         for each in taken
     ]
-    return save_annotated(folder, images).model_dump()
+    species = tuple(sorted({name for each in taken for name in each.species}))
+    return save_annotated(folder, images, species=species).model_dump()
 
 
 def _images(taken: Sequence[Taken], folder: Path) -> dict[str, Any]:
