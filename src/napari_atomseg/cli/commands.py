@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import Annotated, Any
@@ -175,7 +176,8 @@ def train(
             cancel=current.cancel,
         )
         current.clear()
-        print_line(f"{recipe} → {path}")
+        if os.environ.get("RANK", "0") == "0":  # The first process speaks for all of torchrun's.
+            print_line(f"{recipe} → {path}")
 
 
 @app.command()

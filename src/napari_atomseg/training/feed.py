@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_atomseg.progress import CancelToken
 from napari_atomseg.training.pairs import Examples, examples
 from napari_atomseg.training.recipe import TrainingRecipe
-from napari_atomseg.training.sources import Source
+from napari_atomseg.training.sources import VALIDATION, Pairs, Source
 
 AHEAD = 2
 """Batches that each process has in hand."""
@@ -33,21 +33,32 @@ class Maker:
     source: Source
 
     def training(self, first: int, count: int, device: str) -> Examples:
-        """Samples `first` to `first + count` of the stream, augmented."""
+        """Samples `first` to `first + count` of the stream."""
         recipe, numbers = self.recipe, range(first, first + count)
-        change = recipe.augmentation
-        size = recipe.crop if change is None else change.size(recipe.crop)
-        pairs = self.source.batch(first, count, size, device)
-        if change is not None:
-            rngs = [np.random.default_rng((recipe.seed, number, 3)) for number in numbers]
-            pairs = change.apply(pairs, rngs, recipe.crop)
-        return examples(pairs, recipe.tasks, numbers, recipe.seed)
+        pairs = self.source.batch(first, count, self._size, device)
+        return examples(
+            self._changed(pairs, recipe.seed, first), recipe.tasks, numbers, recipe.seed
+        )
 
     def validation(self, device: str) -> Examples:
-        """The samples that training never sees, as they are."""
+        """The samples that training never sees; their changes are always the same."""
         recipe = self.recipe
-        pairs = self.source.validation(recipe.validation, recipe.crop, device)
-        return examples(pairs, recipe.tasks)
+        pairs = self.source.validation(recipe.validation, self._size, device)
+        return examples(self._changed(pairs, recipe.seed + VALIDATION, 0), recipe.tasks)
+
+    @property
+    def _size(self) -> int:
+        """Pixels that a sample needs each way before it is changed."""
+        change, crop = self.recipe.augmentation, self.recipe.crop
+        return crop if change is None else change.size(crop)
+
+    def _changed(self, pairs: Pairs, seed: int, first: int) -> Pairs:
+        """The pairs with the recipe's augmentation, each by its own number's chance."""
+        change = self.recipe.augmentation
+        if change is None:
+            return pairs
+        rngs = [np.random.default_rng((seed, first + row, 3)) for row in range(len(pairs))]
+        return change.apply(pairs, rngs, self.recipe.crop)
 
 
 class Feed:

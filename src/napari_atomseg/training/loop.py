@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from napari_atomseg import networks
 from napari_atomseg.networks.files import save_weights
 from napari_atomseg.progress import Cancelled, CancelToken, Progress, report
-from napari_atomseg.training.adversary import new_judge, new_judge_optimizer
-from napari_atomseg.training.cards import model_card, network_arguments
-from napari_atomseg.training.checkpoint import State, load_checkpoint, save_checkpoint
+from napari_atomseg.training.cards import model_card
+from napari_atomseg.training.checkpoint import load_checkpoint, save_checkpoint
 from napari_atomseg.training.engine import Engine, start_engine
 from napari_atomseg.training.feed import Feed, Maker
-from napari_atomseg.training.initial import outputs_of, start_from, with_hash
+from napari_atomseg.training.initial import with_hash
 from napari_atomseg.training.logs import Curves, write_log
 from napari_atomseg.training.news import News
 from napari_atomseg.training.recipe import TrainingRecipe, load_recipe
 from napari_atomseg.training.sources import Source
+from napari_atomseg.training.start import new_state
 from napari_atomseg.training.step import Diverged, Stepper
 from napari_atomseg.training.validation import Validation
 
@@ -118,7 +114,7 @@ class _Run:
         self.checkpoint = output.with_suffix(".checkpoint")
         self.curves: Curves | None = None
         self.maker = Maker(recipe, source)
-        self.state = _new_state(recipe, source, engine.device)
+        self.state = new_state(recipe, source.species, engine.device)
         self.loss = math.nan
         self.seconds, self.taken = 0.0, 0
 
@@ -218,23 +214,3 @@ class _Run:
 
 def _best(log: list[dict[str, float]]) -> dict[str, float]:
     return min(log, key=lambda entry: entry["validation_loss"])
-
-
-def _new_state(recipe: TrainingRecipe, source: Source, device: torch.device) -> State:
-    torch.manual_seed(recipe.seed)
-    arguments = network_arguments(recipe, source.species)
-    network = networks.create(recipe.network.name, **arguments)
-    if recipe.initial is not None:
-        outputs = outputs_of(recipe.tasks, source.species, arguments["channels_out"])
-        start_from(recipe.initial, network, recipe, outputs)
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(
-        network.parameters(), recipe.optimizer.rate, weight_decay=recipe.optimizer.weight_decay
-    )
-    average = copy.deepcopy(network).eval().requires_grad_(False)
-    state = State(network, average, optimizer)
-    judge = new_judge(recipe, source.species)
-    if judge is not None and recipe.adversarial is not None:
-        state.judge = judge.to(device)
-        state.judge_optimizer = new_judge_optimizer(state.judge, recipe.adversarial)
-    return state

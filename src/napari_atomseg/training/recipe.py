@@ -119,7 +119,8 @@ class TrainingRecipe(Part):
     source : where images and truth come from; None simulates them by `simulation`.
     simulation : name or file of a simulation recipe, or the recipe itself, which may extend
         another.
-    augmentation : random changes of the training images and their truth; none by default.
+    augmentation : random changes of the images and their truth, for validation always the same
+        ones; none by default.
     losses : a list of losses for a task, or one number, the weight of the usual one; tasks that are
         not named have their usual losses.
     adversarial : a discriminator against which the network is trained, too.
