@@ -1,5 +1,6 @@
 """Sources of pairs: endless, repeatable, and never showing what validation keeps."""
 
+import shutil
 from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
@@ -213,6 +214,25 @@ def test_public_intensities_come_into_the_units_of_the_image():
     total = found["no_background_no_noise"].sum()
     assert found["no_noise_no_background_superresolution"].sum() == pytest.approx(total, rel=1e-4)
     assert "circular_mask" not in found
+
+
+@pytest.mark.parametrize("targets", [None, ("no_noise_no_background_superresolution",)])
+def test_a_public_library_is_brought_into_the_units_of_its_images(tmp_path, library, targets):
+    for pictures in (
+        "image",
+        "noNoise",
+        "noBackgroundnoNoise",
+        "noNoiseNoBackgroundSuperresolution",
+    ):
+        shutil.copytree(library / pictures, tmp_path / pictures)  # nothing says black and white
+    pairs = LibraryFolder(folder=tmp_path).open(0, targets).batch(0, 6, 40, "cpu")
+    sharp = pairs.targets["no_noise_no_background_superresolution"].sum(dim=(1, 2, 3))
+    every = LibraryFolder(folder=tmp_path).open(0).batch(0, 6, 40, "cpu").targets
+    assert torch.equal(sharp, every["no_noise_no_background_superresolution"].sum(dim=(1, 2, 3)))
+    for image, truth in zip(pairs.image, every["no_noise"], strict=True):
+        assert float(image.mean()) == pytest.approx(float(truth.mean()), abs=0.02)
+        slope = torch.cov(torch.stack([image.flatten(), truth.flatten()]))
+        assert float(slope[0, 1] / slope[1, 1]) == pytest.approx(1.0, abs=0.15)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -37,7 +37,7 @@ def random_pairs(count=4, size=SIZE, weight=True):
     return Pairs(draw() + 1, targets, draw() if weight else None)
 
 
-def spots(y, x, size, width=2.0):
+def spots(y, x, size, width=3.5):
     y, x = (torch.tensor([[value]], dtype=torch.float32) for value in (y, x))
     one = torch.ones_like(y)
     return imaging.gaussians(y, x, one, width * one, (size, size))[:, None]
@@ -105,7 +105,7 @@ def test_a_sample_is_changed_the_same_in_any_batch():
     assert not torch.equal(whole.image[0], whole.image[1])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     angle=some.floats(-180, 180),
     scale=some.floats(0.7, 1.5),

@@ -22,6 +22,8 @@ from napari_atomseg.training.sources.frames import (
 )
 
 TARGETS = ("no_noise",)
+HIDDEN = 102
+"""Stream of random numbers of a sample that hides its pixels; see `frames.CROPS`."""
 
 
 class BlindSpot(SourcePart):
@@ -96,7 +98,7 @@ class BlindSpotSource(Stream):
     def _blinded(self, pairs: Pairs, seed: int, indices: Sequence[int]) -> Pairs:
         shown, weights = [], []
         for image, index in zip(pairs.image, indices, strict=True):
-            rng = np.random.default_rng((seed, index, 4))
+            rng = np.random.default_rng((seed, index, HIDDEN))
             one, mask = hide_pixels(image[0], self._hidden, self._radius, rng)
             shown.append(one)
             weights.append(mask)

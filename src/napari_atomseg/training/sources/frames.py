@@ -15,6 +15,8 @@ from napari_atomseg.training.sources.base import VALIDATION, Pairs, Stream, stac
 
 FEWEST = 4
 """Images from which on some are kept for validation whole; of fewer, a part of each."""
+CROPS = 101
+"""Stream of random numbers of a sample that places its crop; the simulator has the first six."""
 SMALLEST = 16
 """Pixels that an image must have each way."""
 
@@ -78,7 +80,7 @@ class FrameStream(Stream):
             epoch, place = divmod(index, len(frames))
             order = np.random.default_rng((seed, epoch)).permutation(len(frames))
             frame = frames[int(order[place])]
-            crops.append(cut(frame, crop, np.random.default_rng((seed, index, 3))))
+            crops.append(cut(frame, crop, np.random.default_rng((seed, index, CROPS))))
         pairs = stacked(crops)
         return Pairs(
             pairs.image.to(device),
