@@ -1,5 +1,7 @@
 """Networks for any tasks: their channels, their losses, and images that they are applied to."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -33,6 +35,12 @@ TINY = {
     "validation": 2,
     "half": False,
     "network": {"name": "unet", "arguments": {"widths": [4, 8]}},
+}
+
+
+SMALLER = {
+    "cgrdn": {"name": "cgrdn_small", "arguments": {"width": 16}},
+    "apgan_generator": {"name": "apgan_generator", "arguments": {"blocks": 2, "width": 8}},
 }
 
 
@@ -168,6 +176,29 @@ def test_pixels_without_weight_have_no_say():
 def test_faults_in_a_recipe_are_named(given, message):
     with pytest.raises(ValueError, match=message):
         load_recipe(given)
+
+
+RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_recipes_train(path, tmp_path):
+    """A step of each, its network and its images made smaller."""
+    recipe = load_recipe(path)
+    small = {
+        "steps": 1,
+        "batch": 2,
+        "crop": 32,
+        "validate_every": 1,
+        "validation": 1,
+        "network": SMALLER.get(recipe.network.name, {"name": recipe.network.name}),
+    }
+    whole = recipe.model_dump(mode="json")
+    if whole["adversarial"]:
+        whole["adversarial"]["start"] = 0
+    made = train({**whole, **small}, tmp_path / "w.safetensors", device="cpu")
+    assert read_card(made).tasks == recipe.tasks
+    assert recipe.name == path.stem
 
 
 def test_a_recipe_survives_a_file(tmp_path):
