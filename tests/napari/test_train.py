@@ -226,10 +226,17 @@ def test_a_finished_model_is_not_overwritten_by_another_training(panel: Any) -> 
     panel.resume = False
     with pytest.raises(ValueError, match="already"):
         panel.run().result(PATIENCE)
-    panel.resume, panel.seed = True, 5
+    panel.resume = True
+    with pytest.raises(ValueError, match="6 steps already"):
+        panel.run().result(PATIENCE)
+    panel.seed, panel.steps = 5, 8
     with pytest.raises(ValueError, match="another recipe"):
         panel.run().result(PATIENCE)
     assert file.read_bytes() == before
+    panel.seed = 0
+    assert panel.run_button.text() == "Train further"
+    assert panel.run().result(PATIENCE) == file
+    assert read_card(file).steps == 8
 
 
 def test_settings_come_back_from_their_file(panel: Any, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ class Curves(QWidget):
         self.curves: tuple[Curve, ...] = ()
         self._steps = 1.0
         self._logarithmic = logarithmic
-        self.setMinimumSize(120, 70)
+        self.setMinimumSize(120, 56)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
 
     def sizeHint(self) -> QSize:

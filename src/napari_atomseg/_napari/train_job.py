@@ -72,10 +72,19 @@ def read_log(name: str) -> list[dict[str, float]]:
         return []
 
 
-def require_free(settings: TrainSettings) -> None:
-    """Raise ValueError if the training would overwrite a model that it does not continue."""
+def require_work(settings: TrainSettings) -> None:
+    """Raise ValueError if a training would overwrite a model that it does not continue, or if
+    there is nothing left to do.
+    """
+    from napari_atomseg.networks.card import read_card
+
     goes_on = settings.resume and checkpoint_file(settings.name).is_file()
-    free_name(settings.name, replace=goes_on)
+    finished = free_name(settings.name, replace=goes_on)
+    if finished.is_file() and read_card(finished).steps >= settings.steps:
+        raise ValueError(
+            f"{settings.name!r} has been trained for {read_card(finished).steps} steps already: "
+            "give more steps, or another name"
+        )
 
 
 def save_recipe(order: Order, path: Path) -> Path:

@@ -28,7 +28,7 @@ from napari_atomseg._napari.train_job import (
     checkpoint_file,
     read_log,
     recipe_file,
-    require_free,
+    require_work,
     run_training,
     save_recipe,
 )
@@ -43,6 +43,7 @@ from napari_atomseg._napari.train_settings import (
     TrainSettings,
 )
 from napari_atomseg._napari.train_watch import Listener, Watch
+from napari_atomseg.weights.own import own_models
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -139,7 +140,7 @@ class Training(Panel):
     def prepare(self) -> tuple[str, Work, Show]:
         order = self.order()
         settings = order.settings
-        require_free(settings)
+        require_work(settings)
         goes_on = settings.resume and checkpoint_file(settings.name).is_file()
         self._listener.take()
         self._left = math.nan
@@ -207,7 +208,8 @@ class Training(Panel):
                 self.form["flips"] = source != SIMULATED
         name = self.form["name"]
         goes_on = bool(name) and self.form["resume"] and checkpoint_file(name).is_file()
-        self.run_button.setText("Resume training" if goes_on else "Train")
+        further = "Train further" if name in own_models() else "Resume training"
+        self.run_button.setText(further if goes_on else "Train")
 
     def _offer_models(self) -> None:
         self.form.inputs["initial"].offer(beginnings())

@@ -86,7 +86,7 @@ class TrainSettings:
         128, "Crop", "Side of the images that are learned from.", BATCHES, "px", (32, 4096)
     )
     validate_every: int = argument(
-        250, "Validate after", "How many steps, each time.", BATCHES, "steps", (1, _LARGEST)
+        250, "Validate", "After so many steps each.", BATCHES, "steps", (1, _LARGEST)
     )
     validation: int = argument(
         32, "Validate on", "So many images that are not learned from.", BATCHES, accepted=(1, 65536)
@@ -104,7 +104,7 @@ class TrainSettings:
     )
     seed: int = argument(0, "Seed", "Another seed draws others.", BATCHES, accepted=(0, _LARGEST))
     flips: bool = argument(
-        False, "Flips and turns", "Mirror images, and turn them by right angles.", AUGMENTATION
+        False, "Flips, turns", "Mirror images, and turn them by right angles.", AUGMENTATION
     )
     rotation: float = argument(
         0.0,
@@ -116,7 +116,7 @@ class TrainSettings:
     )
     magnification: float = argument(
         1.0,
-        "Magnification",
+        "Scale",
         "Make images larger or smaller, by up to this factor.",
         AUGMENTATION,
         accepted=(1.0, 4.0),
@@ -170,7 +170,7 @@ class TrainSettings:
         logarithmic=True,
     )
     half: bool = argument(
-        True, "Half precision", "Where the processor computes faster so.", OPTIMIZER
+        True, "Half", "Half precision, where the processor computes faster so.", OPTIMIZER
     )
 
     @property

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 _EVERY = 0.1
 """Seconds between two looks at a training that goes on."""
 _PICTURES = ("input", "prediction", "truth")
-_SIDE = 96
+_SIDE = 64
 _COLOURS = np.array(
     [(1, 0.35, 0.35), (0.35, 1, 0.35), (0.45, 0.55, 1), (1, 0.9, 0.3), (1, 0.4, 1), (0.3, 1, 1)]
 )
 """Of the species, in the order of their channels; they come again after the last."""
 TASK_NAMES = {
     "denoise": "denoise",
-    "denoise_background": "remove background",
+    "denoise_background": "no background",
     "superresolution": "super-resolution",
     "column_map": "column map",
     "column_mask": "column mask",
