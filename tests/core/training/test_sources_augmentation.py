@@ -37,7 +37,7 @@ def random_pairs(count=4, size=SIZE, weight=True):
     return Pairs(draw() + 1, targets, draw() if weight else None)
 
 
-def spots(y, x, size, width=3.5):
+def spots(y, x, size, width=2.5):
     y, x = (torch.tensor([[value]], dtype=torch.float32) for value in (y, x))
     one = torch.ones_like(y)
     return imaging.gaussians(y, x, one, width * one, (size, size))[:, None]
@@ -109,24 +109,25 @@ def test_a_sample_is_changed_the_same_in_any_batch():
 @given(
     angle=some.floats(-180, 180),
     scale=some.floats(0.7, 1.5),
-    y=some.floats(-9, 9),
-    x=some.floats(-9, 9),
+    y=some.floats(-6, 6),
+    x=some.floats(-6, 6),
 )
 def test_turned_and_scaled_spots_stay_on_their_truth(angle, scale, y, x):
     one = Augmentation(
         flips=False, right_angles=False, rotation=(angle, angle), scale=(scale, scale)
     )
-    size = 81
-    image = spots(40 + y, 40 + x, size)
-    pairs = one.apply(Pairs(image, {"no_noise": image, "gaussian_mask": image}), rngs(1))
+    crop = 61
+    middle, size = crop // 2, one.size(crop)
+    image = spots((size - 1) / 2 + y, (size - 1) / 2 + x, size)
+    pairs = one.apply(Pairs(image, {"no_noise": image, "gaussian_mask": image}), rngs(1), crop)
     turn = math.radians(angle)
     expected = (
-        40 + scale * (math.cos(turn) * y + math.sin(turn) * x),
-        40 + scale * (-math.sin(turn) * y + math.cos(turn) * x),
+        middle + scale * (math.cos(turn) * y + math.sin(turn) * x),
+        middle + scale * (-math.sin(turn) * y + math.cos(turn) * x),
     )
     for picture in (pairs.image, *pairs.targets.values()):
         assert centroid(picture) == pytest.approx(expected, abs=0.05)
-    assert float(pairs.image.sum()) == pytest.approx(scale**2 * float(image.sum()), rel=0.02)
+    assert float(pairs.image.sum()) == pytest.approx(scale**2 * float(image.sum()), rel=0.05)
 
 
 @pytest.mark.parametrize(("rotation", "scale"), [((-180, 180), (0.5, 2)), ((0, 10), (1, 1))])
