@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 from qtpy.QtWidgets import QApplication
+from scipy.spatial import cKDTree
 
 from napari_atomseg import weights
 from napari_atomseg._napari import preferences
@@ -339,6 +340,51 @@ def test_a_network_learns_from_layers_with_points(panel: Any, marked: Any) -> No
     assert card.species == ("O", "Sr")
     panel.watch.task_box.setCurrentIndex(panel.watch.task_box.findData("elements"))
     assert not panel.watch.pictures["truth"].image.isGrayscale()
+
+
+def test_images_of_which_the_model_is_least_sure_are_annotated_next(
+    panel: Any, train_panel: Any, viewer: Any, marked: Any, scene: Simulation
+) -> None:
+    panel.source, panel.pairs = "annotated", [("scene", ("Sr", "O"))]
+    annotate = train_panel.annotate
+    with pytest.raises(ValueError, match="every image"):
+        annotate.run().result(PATIENCE)
+    noise = np.random.default_rng(0).normal(0.0, 3.0, scene.ideal.shape)
+    place = {"scale": (0.15, 0.15), "units": ("angstrom", "angstrom")}
+    viewer.add_image(scene.ideal, name="clear", **place)
+    viewer.add_image(scene.ideal + noise, name="noisy", **place)
+    ranked = annotate.run().result(PATIENCE)
+    assert [source.name for source, _ in ranked] == ["noisy", "clear"]
+    (points,) = annotate.mark(1)
+    assert points.name == "clear column"
+    assert points in viewer.layers
+    strontium = scene.columns[scene.columns["elements"] == "Sr"][["y", "x"]].to_numpy()
+    inside = ((strontium > 5) & (strontium < np.array(scene.ideal.shape) - 5)).all(axis=1)
+    distance, _ = cKDTree(points.data).query(strontium[inside])
+    assert np.median(distance) < 1.0
+    assert panel.pairs == (("scene", ("Sr", "O")), ("clear", ("clear column",)))
+    assert panel.order().taken[1].species == ("column",) * len(points.data)
+    assert panel.initial == ""
+    with pytest.raises(ValueError, match="choose an image"):
+        annotate.mark(1)
+
+
+def test_the_model_that_has_marked_columns_learns_from_them(
+    panel: Any, train_panel: Any, viewer: Any, marked: Any, scene: Simulation
+) -> None:
+    panel.source, panel.pairs = "annotated", [("scene", ("Sr", "O"))]
+    panel.steps, panel.validate_every, panel.rate = 60, 30, 1e-2
+    first = panel.run().result(PATIENCE)
+    viewer.add_image(scene.ideal, name="next", scale=(0.15, 0.15), units=("angstrom", "angstrom"))
+    annotate = train_panel.annotate
+    annotate.model = "tiny"
+    annotate.run().result(PATIENCE)
+    layers = annotate.mark()
+    assert {layer.name for layer in layers} <= {"next Sr", "next O"}
+    assert (panel.name, panel.initial) == ("tiny 2", "tiny")
+    card = read_card(panel.run().result(PATIENCE))
+    assert card.species == ("O", "Sr")
+    assert Path(card.recipe["initial"]) == first
 
 
 def test_a_network_learns_to_denoise_from_an_image_alone(panel: Any, image_layer: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -155,7 +156,7 @@ def _taken(
         source.name,
         source.data,
         np.concatenate(marks) if marks else None,
-        tuple(name for each in points for name in _species(each, feature)),
+        tuple(name for each in points for name in _species(each, image, feature)),
         labels[0] if labels else None,
         targets[0] if targets else None,
     )
@@ -196,10 +197,15 @@ def _marks(points: Points, image: Image) -> NDArray[np.float64]:
     return np.column_stack([frames, places[:, -2:]])
 
 
-def _species(points: Points, feature: str) -> list[str]:
-    """Return the name of each point's species: a feature of it, or the layer's name."""
+def _species(points: Points, image: str, feature: str) -> list[str]:
+    """Return the name of each point's species: a feature of it, or the layer's name.
+
+    Several images have points of the same species: what napari adds to make layers' names differ,
+    as " [1]", and the name of the image in front do not belong to the species.
+    """
     if not feature:
-        return [points.name] * len(points.data)
+        name = re.sub(r" \[\d+\]$", "", points.name).removeprefix(f"{image} ")
+        return [name] * len(points.data)
     if feature not in points.features:
         known = ", ".join(map(str, points.features)) or "none"
         raise ValueError(f"points layer {points.name!r} has no feature {feature!r}; it has {known}")

@@ -179,6 +179,11 @@ class Watch(QWidget):
         self.pictures["truth"].show_image(_seen(truth, truth))
 
 
+def species_colour(number: int) -> NDArray[np.float64]:
+    """Return the colour (red, green, blue in 0..1) of a species, by the number of its channel."""
+    return np.asarray(_COLOURS[number % len(_COLOURS)])
+
+
 def metric_name(name: str) -> str:
     """Return what panels call a score."""
     if name in _METRICS:

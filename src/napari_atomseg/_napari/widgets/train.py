@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
+from napari_atomseg._napari.annotate import Annotate
 from napari_atomseg._napari.own_models import OwnModels
 from napari_atomseg._napari.train_panel import Training
 
@@ -15,20 +16,23 @@ if TYPE_CHECKING:
 
 
 class Train(QWidget):
-    """Two panels: `training`, and `models`, the user's own."""
+    """Three panels: `training`, `annotate`, and `models`, the user's own."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self.training, self.models = Training(viewer), OwnModels()
+        self.annotate = Annotate(viewer, self.training)
         self.tabs = QTabWidget()
         self.tabs.addTab(self.training, "Train")
+        self.tabs.addTab(self.annotate, "Annotate")
         self.tabs.addTab(self.models, "My models")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tabs)
 
     def event(self, event: QEvent) -> bool:
-        """Stop training when the dock that holds the panel is closed."""
+        """Stop working when the dock that holds the panel is closed."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.training.cancel()
+            self.annotate.cancel()
         return bool(super().event(event))

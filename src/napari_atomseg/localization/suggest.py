@@ -1,0 +1,82 @@
+"""Columns that a network suggests, and how much it doubts them: where a human should look first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_atomseg import inference, weights
+from napari_atomseg.localization.detect import columns_from_map
+from napari_atomseg.networks.card import read_card
+
+_TASKS = ("elements", "column_map", "column_mask")
+"""Tasks whose maps show columns, the one that says most first."""
+UNNAMED = "column"
+"""Species of columns where the network knows none."""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What a network sees in an image.
+
+    Attributes
+    ----------
+    columns : table of `y`, `x` (px), `score` (the map's peak) and `species`.
+    doubt : mean entropy of the maps, see `doubt`.
+    """
+
+    columns: pd.DataFrame
+    doubt: float
+
+
+def suggest(image: Any, model: str | Path, **options: Any) -> Suggestion:
+    """Let a network annotate an image.
+
+    Parameters
+    ----------
+    image : (H, W) real numbers.
+    model : name or weights file of a network with `elements`, `column_map` or `column_mask`.
+    options : see `inference.predict`.
+
+    Raises
+    ------
+    ValueError
+        The network shows no columns, or the image is a stack.
+    """
+    if np.ndim(image) != 2:
+        raise ValueError(f"image of shape {np.shape(image)} must be of two axes")
+    card = read_card(weights.resolve(model))
+    task = next((task for task in _TASKS if task in card.tasks), None)
+    if task is None:
+        raise ValueError(
+            f"model {card.name!r} shows no columns: it has been trained for {', '.join(card.tasks)}"
+        )
+    prediction = inference.predict(image, (task,), model=model, **options)
+    maps = prediction.maps[task].reshape(-1, *np.shape(image))
+    species = prediction.species if task == "elements" else (UNNAMED,)
+    return Suggestion(_columns(maps, species), doubt(maps))
+
+
+def doubt(maps: NDArray[np.float32]) -> float:
+    """Mean entropy of probabilities p in bits: 0 where all is certain, 1 where nothing is.
+
+    -p log₂ p - (1 - p) log₂ (1 - p), the mean over all pixels and maps: an image with a large one
+    teaches the network most (uncertainty sampling, Lewis & Gale 1994).
+    """
+    p = np.clip(np.asarray(maps, dtype=np.float64), 1e-12, 1.0 - 1e-12)
+    return float(np.mean(-p * np.log2(p) - (1.0 - p) * np.log2(1.0 - p)))
+
+
+def _columns(maps: NDArray[np.float32], species: tuple[str, ...]) -> pd.DataFrame:
+    """Columns of all maps together, each of the species whose map is highest there."""
+    found = columns_from_map(maps.max(axis=0))
+    numbers = np.arange(1, len(found) + 1)
+    means = np.array([ndimage.mean(each, found.labels, numbers) for each in maps])
+    names = np.array(species)[means.argmax(axis=0)] if len(found) else np.empty(0, dtype=str)
+    return pd.DataFrame({"y": found.y, "x": found.x, "score": found.score, "species": names})
