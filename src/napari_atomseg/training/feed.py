@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor, TimeoutError
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -101,16 +102,28 @@ class Feed:
         ------
         Cancelled
             `cancel` was raised while other processes were waited for.
+        ChildProcessError
+            One of them died.
         """
         if self._pool is None:
             return self.maker.training(self._first(step), self._count, str(self.device))
-        self._ask(step)
+        try:
+            self._ask(step)
+            return _received(self._next(cancel)).to(self.device)
+        except BrokenProcessPool as error:
+            raise ChildProcessError(
+                "a process that prepares images died: train with fewer workers if memory is "
+                "short, and call train below `if __name__ == '__main__':` in a script"
+            ) from error
+
+    def _next(self, cancel: CancelToken | None) -> Arrays:
+        """The batch that was asked for first, when it is ready."""
         _, future = self._waiting.popleft()
         while True:
             if cancel is not None:
                 cancel.raise_if_cancelled()
             try:
-                return _received(future.result(POLL)).to(self.device)
+                return future.result(POLL)
             except TimeoutError:
                 continue
 

@@ -6,15 +6,15 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from napari_atomseg.io.atomic import whole_file
+
 
 def write_log(path: Path, log: list[dict[str, float]]) -> None:
     """Losses and scores of each validation, a row each."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(log[0]))
         writer.writeheader()
         writer.writerows(log)
-    partial.replace(path)
 
 
 class Curves:

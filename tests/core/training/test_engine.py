@@ -4,6 +4,7 @@ import csv
 import errno
 import hashlib
 import math
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -405,7 +406,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
             train(TINY, path, device="cpu", source=Waves())
 
 
-def test_processes_prepare_the_same_images_ahead(tmp_path):
+def test_processes_prepare_the_same_images_ahead():
     recipe = TrainingRecipe.model_validate({**TINY, "workers": 1, "batch": 3})
     maker = Maker(recipe, recipe.pairs.open(recipe.seed, recipe.targets))
     device = torch.device("cpu")
@@ -414,6 +415,14 @@ def test_processes_prepare_the_same_images_ahead(tmp_path):
             made, true = ahead.batch(step), maker.training(3 * step, 3, "cpu")
             torch.testing.assert_close(made.image, true.image, atol=1e-4, rtol=1e-4)
             torch.testing.assert_close(made.targets, true.targets, atol=1e-4, rtol=1e-4)
+        token = CancelToken()
+        token.cancel()
+        with pytest.raises(Cancelled):
+            ahead.batch(6, token)
+        for process in multiprocessing.active_children():
+            process.kill()
+        with pytest.raises(ChildProcessError, match="fewer workers"):
+            ahead.batch(50)
 
 
 def test_curves_for_tensorboard(tmp_path):
