@@ -15,7 +15,7 @@ from napari_atomseg import weights
 from napari_atomseg._napari.choices import NameOrFile
 from napari_atomseg._napari.form import Inputs
 from napari_atomseg._napari.jobs import Show, Work, describe
-from napari_atomseg._napari.layers import Source, points_layer
+from napari_atomseg._napari.layers import Source, point_size, points_layer
 from napari_atomseg._napari.models import fetch_model, identity, model_changes
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preferences import preferences
@@ -126,6 +126,7 @@ class Annotate(Panel):
                 rows, f"{source.name} {species}", source.placement.arguments(), made
             )
             layer.border_color = species_colour(number)
+            layer.size = point_size(suggestion.columns)
             layers.append(layer)
         if not layers:
             raise ValueError(f"{self.form['model']!r} finds no columns in {source.name!r}")
