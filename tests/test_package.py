@@ -100,6 +100,7 @@ def test_every_library_that_is_imported_is_declared(root: Path) -> None:
         "yaml": "pyyaml",
         "rsciio": "rosettasciio",
         "pint": "napari",
+        "lightning_fabric": "lightning-fabric",
     }
     imported = imported_libraries(root / "src")
     assert {"torch", "napari", "numpy"} <= imported
