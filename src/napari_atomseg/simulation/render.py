@@ -20,6 +20,11 @@ from napari_atomseg.simulation.scene import Scene
 from napari_atomseg.simulation.targets import label_targets, mask_radius, upsampled
 
 SHARP = "no_noise_no_background_superresolution"
+FINER = {
+    "no_noise_upinterpolation_2x": "no_noise",
+    "no_noise_no_background_upinterpolation_2x": "no_background_no_noise",
+}
+"""Targets with four pixels in the place of each, and what they are finer versions of."""
 GROUP = 32
 """Scenes rendered in one go on a graphics card."""
 
@@ -82,15 +87,12 @@ def _render_group(scenes: Sequence[Scene], device: str, clean: Tensor | None) ->
     wanted, margin = scenes[0].targets.names, scenes[0].view.margin
     inner = (slice(None), slice(margin, -margin or None), slice(margin, -margin or None))
     targets = {name: target[inner] for name, target in {**truth, **masks}.items()}
-    for name, source in (("no_noise", ideal), ("no_background_no_noise", clean)):
-        if name in wanted:
-            targets[name] = source[inner]
-    for name, source in (
-        ("no_noise_upinterpolation_2x", ideal),
-        ("no_noise_no_background_upinterpolation_2x", clean),
-    ):
-        if name in wanted:
-            targets[name] = upsampled(source, margin)
+    truths = {"no_noise": ideal, "no_background_no_noise": clean}
+    targets |= {name: truths[name][inner] for name in truths if name in wanted}
+    finer = {name: truths[coarse] for name, coarse in FINER.items() if name in wanted}
+    if finer:
+        fine = torch.split(upsampled(torch.cat(list(finer.values())), margin), len(scenes))
+        targets |= dict(zip(finer, fine, strict=True))
     return Batch(
         image[inner],
         ideal[inner],

@@ -138,7 +138,7 @@ class SimulationSettings:
     gamma: float | None = argument(
         1.7,
         "Z exponent",
-        "Scattering goes with the atomic number to this power, or follows electron form factors.",
+        "Scattering goes with the atomic number to this power, or as form factors tell.",
         OPTICS,
         "",
         (0.0, 3.0),
