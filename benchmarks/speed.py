@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import nn
 
     Image = NDArray[np.float32]
 
@@ -39,50 +38,6 @@ def lattice_image(size: int) -> Image:
     profile = np.exp(8.0 * (np.cos(2 * np.pi * np.arange(size) / SPACING) - 1.0))
     expected = 2.0 + 20.0 * np.outer(profile, profile)
     return np.random.default_rng(0).poisson(expected).astype(np.float32)
-
-
-def atomsegnet_sized_unet() -> nn.Module:
-    """A plain U-Net with 64, 128 and 256 channels at full, half and quarter resolution."""
-    import torch
-    from torch import Tensor, nn
-
-    def level(channels_in: int, channels_out: int) -> nn.Sequential:
-        layers: list[nn.Module] = []
-        for channels in (channels_in, channels_out):
-            layers += [
-                nn.Conv2d(channels, channels_out, 3, padding=1),
-                nn.BatchNorm2d(channels_out),
-                nn.ReLU(),
-            ]
-        return nn.Sequential(*layers)
-
-    def enlarge(channels: int) -> nn.Sequential:
-        half = channels // 2
-        up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
-        return nn.Sequential(up, nn.Conv2d(channels, half, 1), nn.BatchNorm2d(half))
-
-    class UNet(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.at_full, self.at_half, self.at_quarter = (
-                level(1, 64),
-                level(64, 128),
-                level(128, 256),
-            )
-            self.to_half, self.merge_half = enlarge(256), level(256, 128)
-            self.to_full, self.merge_full = enlarge(128), level(128, 64)
-            self.exit = nn.Conv2d(64, 1, 1)
-            self.pool = nn.MaxPool2d(2)
-
-        def forward(self, image: Tensor) -> Tensor:
-            full = self.at_full(image)
-            half = self.at_half(self.pool(full))
-            deep = self.to_half(self.at_quarter(self.pool(half)))
-            half = self.merge_half(torch.cat([half, deep], dim=1))
-            full = self.merge_full(torch.cat([full, self.to_full(half)], dim=1))
-            return self.exit(full)
-
-    return UNet().eval()
 
 
 def restore_task() -> tuple[Callable[[Image], object], int]:
@@ -103,9 +58,10 @@ def unet_task() -> tuple[Callable[[Image], object], int]:
     """The plain U-Net on the tiles of `restore`, and the number of its parameters."""
     import torch
 
+    from napari_atomseg import networks
     from napari_atomseg.inference.tiles import Blender, tiles
 
-    network = atomsegnet_sized_unet().to(memory_format=torch.channels_last)
+    network = networks.create("atomsegnet_unet").eval().to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def run(image: Image) -> object:
