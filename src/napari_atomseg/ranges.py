@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 
 def _ordered(value: tuple[float, float]) -> tuple[float, float]:
@@ -30,6 +30,14 @@ class Part(BaseModel):
     """A part of a recipe: frozen, and nothing in it that the code does not use."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def faults(error: ValidationError) -> str:
+    """What is wrong with a recipe, each fault with its place."""
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg']}"
+        for fault in error.errors()
+    )
 
 
 def uniform(rng: np.random.Generator, bounds: tuple[float, float]) -> float:

@@ -21,7 +21,7 @@ from napari_atomseg.distortion import (
     Shot,
 )
 from napari_atomseg.imaging import AnyImaging, ContrastRecipe, LinearImaging
-from napari_atomseg.ranges import Part, PositiveRange, log_uniform
+from napari_atomseg.ranges import Part, PositiveRange, faults, log_uniform
 from napari_atomseg.simulation.background import BackgroundRecipe
 from napari_atomseg.specimen import Field, Specimen
 from napari_atomseg.specimen.kinds import AnySpecimen
@@ -151,11 +151,7 @@ def load_recipe(recipe: str | Path | dict[str, Any] | SimulationRecipe) -> Simul
     try:
         return SimulationRecipe.model_validate(_extended(recipe, ()))
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise ValueError(f"{where}: {faults}") from error
+        raise ValueError(f"{where}: {faults(error)}") from error
 
 
 def _extended(recipe: str | Path | dict[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:

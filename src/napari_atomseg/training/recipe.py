@@ -17,7 +17,7 @@ from pydantic import (
 
 from napari_atomseg import networks
 from napari_atomseg.networks.tasks import TARGETS, TASKS
-from napari_atomseg.ranges import Part
+from napari_atomseg.ranges import Part, faults
 from napari_atomseg.simulation import SimulationRecipe
 from napari_atomseg.simulation import load_recipe as load_simulation
 from napari_atomseg.training.losses import (
@@ -214,8 +214,4 @@ def load_recipe(recipe: str | Path | dict[str, Any] | TrainingRecipe) -> Trainin
     try:
         return TrainingRecipe.model_validate(recipe)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise ValueError(f"{where}: {faults}") from error
+        raise ValueError(f"{where}: {faults(error)}") from error
