@@ -48,7 +48,7 @@ def draw_figure(result: DemoResult) -> None:
     _dots(axes[5], result, rows, columns)
     figure.suptitle(_title(result))
     with whole_file(result.figure) as partial:
-        figure.savefig(partial, dpi=110)
+        figure.savefig(partial, dpi=110, format=result.figure.suffix[1:])
 
 
 def _middle(length: int) -> slice:

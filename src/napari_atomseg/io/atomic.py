@@ -12,7 +12,7 @@ from pathlib import Path
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A path to write to, which becomes `path` if the block succeeds and vanishes if not."""
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
         partial.replace(path)

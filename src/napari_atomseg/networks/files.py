@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from napari_atomseg import networks
+from napari_atomseg.io.atomic import whole_file
 from napari_atomseg.networks.card import HEADER, ModelCard, WeightsError, read_card
 
 __all__ = ["ModelCard", "WeightsError", "load_weights", "read_card", "save_weights"]
@@ -34,14 +34,9 @@ def save_weights(
 
     `half` stores tensors in half precision, except those that it cannot hold.
     """
-    path = Path(path)
     tensors = {name: _stored(value, half) for name, value in network.state_dict().items()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(path) as partial:
         partial.write_bytes(save(tensors, metadata={HEADER: card.model_dump_json()}))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_weights(path: str | Path) -> tuple[nn.Module, ModelCard]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from napari_atomseg.io.atomic import whole_file
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.simulation.library_layout import LibraryError
 
@@ -18,12 +18,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 def write_whole(path: Path, data: bytes) -> str:
     """Write a file under another name, rename it, and return the SHA-256 of its bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(path) as partial:
         partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return hashlib.sha256(data).hexdigest()
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Container
 from pathlib import Path
 
+from napari_atomseg.io.atomic import whole_file
 from napari_atomseg.weights.folders import models_folder
 from napari_atomseg.weights.registry import read_registry
 
@@ -94,12 +94,8 @@ def export_model(name: str, path: str | Path) -> Path:
         There is no such model.
     """
     target = Path(path).with_suffix(_SUFFIX)
-    partial = _partial(target)
-    try:
+    with whole_file(target) as partial:
         shutil.copyfile(_own(name), partial)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
     return target
 
 
@@ -136,13 +132,5 @@ def _named(path: Path, name: str) -> tuple[bytes, bytes]:
 
 
 def _write(path: Path, header: bytes, tensors: bytes) -> None:
-    partial = _partial(path)
-    try:
+    with whole_file(path) as partial:
         partial.write_bytes(len(header).to_bytes(_LENGTH, "little") + header + tensors)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
