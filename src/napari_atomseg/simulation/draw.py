@@ -38,7 +38,7 @@ def draw_scene(
     return Scene(
         view=view,
         specimen=specimen,
-        labels=resolve_columns(columns, optics.width),
+        labels=resolve_columns(columns, optics.width, limit=recipe.targets.resolution),
         optics=optics,
         unit=brightest(columns),
         scale=scale_of(columns, optics),

@@ -26,6 +26,7 @@ from napari_atomseg.simulation.background import BackgroundRecipe
 from napari_atomseg.specimen import Field, Specimen
 from napari_atomseg.specimen.kinds import AnySpecimen
 from napari_atomseg.specimen.recipes_columns import ColumnsSpecimen
+from napari_atomseg.specimen.resolve import SPARROW
 
 TargetName = Literal[
     "circular_mask",
@@ -79,7 +80,8 @@ class TargetsRecipe(Part):
 
     The radius of `circular_mask` is half the width of a lone peak, limited so that no discs touch,
     or that of the aperture and the source (`targets.aperture_radius`). The spots of `gaussian_mask`
-    have `spot_fwhm` Å, or a fixed share of the peak's width where that is None.
+    have `spot_fwhm` Å, or a fixed share of the peak's width where that is None. Two equal columns
+    closer than `resolution` times the sigma of the peak are one in the truth; with 0, none are.
     """
 
     names: tuple[TargetName, ...] = (
@@ -94,6 +96,7 @@ class TargetsRecipe(Part):
     )
     radius: Literal["peak", "aperture"] = "peak"
     spot_fwhm: Annotated[float, Option(gt=0)] | None = None
+    resolution: Annotated[float, Option(ge=0)] = SPARROW
 
 
 class SimulationRecipe(Part):

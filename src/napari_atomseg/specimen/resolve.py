@@ -14,7 +14,9 @@ SPARROW = 1.7
 spot's shape separates them a little earlier."""
 
 
-def resolve_columns(columns: Columns, sigma: float, faintest: float = 0.04) -> Columns:
+def resolve_columns(
+    columns: Columns, sigma: float, faintest: float = 0.04, limit: float = SPARROW
+) -> Columns:
     """The columns an ideal observer at this resolution would mark.
 
     Columns closer than the resolution limit are one column at their common centre; a weak column
@@ -26,6 +28,7 @@ def resolve_columns(columns: Columns, sigma: float, faintest: float = 0.04) -> C
     columns : columns with positions in Å.
     sigma : width of the probe's central peak, in Å.
     faintest : smallest visible weight relative to the largest.
+    limit : least distance of two equal columns in `sigma`; with 0, none are joined.
     """
     if len(columns) == 0:
         return columns
@@ -37,11 +40,11 @@ def resolve_columns(columns: Columns, sigma: float, faintest: float = 0.04) -> C
     total = weight.copy()
     counts = columns.counts[order]
     alive = np.ones(len(points), dtype=bool)
-    reach = SPARROW * sigma * (1.0 + 0.35 * np.log(1.0 / faintest))
+    reach = limit * sigma * (1.0 + 0.35 * np.log(1.0 / faintest))
     pairs = cKDTree(points).query_pairs(reach, output_type="ndarray")
     i, j = pairs.T
     distance = np.linalg.norm(points[i] - points[j], axis=1)
-    merged = pairs[distance < SPARROW * sigma * (1.0 + 0.35 * np.log(weight[i] / weight[j]))]
+    merged = pairs[distance < limit * sigma * (1.0 + 0.35 * np.log(weight[i] / weight[j]))]
     # Strongest first, so that each weak column joins the strongest it cannot be told from.
     for i, j in merged[np.lexsort(merged.T[::-1])].tolist():
         if alive[i] and alive[j]:
