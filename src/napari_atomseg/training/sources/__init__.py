@@ -17,8 +17,9 @@ from napari_atomseg.training.sources.base import (
     stacked,
 )
 from napari_atomseg.training.sources.blind_spot import BlindSpot, BlindSpotSource
+from napari_atomseg.training.sources.crops import CroppedSource
 from napari_atomseg.training.sources.folder import Folder
-from napari_atomseg.training.sources.kinds import AnySource, Mixture
+from napari_atomseg.training.sources.kinds import AnySource, Crops, Mixture
 from napari_atomseg.training.sources.library import LibraryFolder, LibrarySource
 from napari_atomseg.training.sources.mixture import MixtureSource
 from napari_atomseg.training.sources.saved import save_annotated, save_blind_spot
@@ -40,6 +41,8 @@ __all__ = [
     "Augmentation",
     "BlindSpot",
     "BlindSpotSource",
+    "CroppedSource",
+    "Crops",
     "Folder",
     "LibraryFolder",
     "LibrarySource",

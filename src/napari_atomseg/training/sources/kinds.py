@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from napari_atomseg.training.sources.annotated import AnnotatedImages
 from napari_atomseg.training.sources.base import SourcePart
 from napari_atomseg.training.sources.blind_spot import BlindSpot
+from napari_atomseg.training.sources.crops import CroppedSource
 from napari_atomseg.training.sources.folder import Folder
 from napari_atomseg.training.sources.library import LibraryFolder
 from napari_atomseg.training.sources.mixture import MixtureSource
@@ -41,10 +42,33 @@ class Mixture(SourcePart):
         return MixtureSource(parts, self.weights or (1.0,) * len(parts))
 
 
+class Crops(SourcePart):
+    """Several crops of each image of another source, where making one takes longer than a step.
+
+    Attributes
+    ----------
+    of : the source; validation is its own.
+    size : pixels of its images each way.
+    each : crops taken of an image, on average.
+    latest : so many images are in memory, and each crop is of one of them.
+    """
+
+    kind: Literal["crops"] = "crops"
+    of: AnySource
+    size: int = Field(256, ge=32)
+    each: int = Field(8, gt=0)
+    latest: int = Field(128, gt=0)
+
+    def open(self, seed: int, targets: Sequence[str] | None = None) -> CroppedSource:
+        """See `SourcePart.open`."""
+        return CroppedSource(self.of.open(seed, targets), seed, self.size, self.each, self.latest)
+
+
 AnySource = Annotated[
-    Simulated | LibraryFolder | AnnotatedImages | Folder | BlindSpot | Mixture,
+    Simulated | LibraryFolder | AnnotatedImages | Folder | BlindSpot | Mixture | Crops,
     Field(discriminator="kind"),
 ]
 """A source of a recipe, told by its `kind`."""
 
 Mixture.model_rebuild()
+Crops.model_rebuild()
