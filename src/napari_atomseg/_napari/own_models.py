@@ -26,11 +26,11 @@ from napari_atomseg._napari.jobs import describe
 from napari_atomseg._napari.models import model_changes
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.train_watch import TASK_NAMES, metric_name
+from napari_atomseg.weights import remove_model
 from napari_atomseg.weights.own import (
     add_model,
     export_model,
     own_models,
-    remove_model,
     rename_model,
 )
 

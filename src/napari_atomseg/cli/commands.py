@@ -181,20 +181,6 @@ def train(
 
 
 @app.command()
-def models() -> None:
-    """List the models that can be used by name."""
-    with session():
-        from napari_atomseg import models as compute
-
-        for row in compute().to_dict("records"):
-            place = "bundled" if row["bundled"] else "here" if row["downloaded"] else "to download"
-            print_line(f"{row['name']}  {row['modality']}, {row['size'] / 1e6:.1f} MB, {place}")
-            print_line(f"    {', '.join(row['tasks'])}")
-            if row["description"]:
-                print_line(f"    {row['description']}")
-
-
-@app.command()
 def demo(
     image: Annotated[
         Path | None, typer.Argument(help="An image of yours.", show_default=False)

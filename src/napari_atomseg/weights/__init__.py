@@ -1,7 +1,20 @@
 """Pretrained and user-trained models by name: bundled, in the user's folder, or by download."""
 
-from napari_atomseg.weights.find import DEFAULT, models, resolve
-from napari_atomseg.weights.folders import cache_folder, models_folder
-from napari_atomseg.weights.registry import sha256
+from napari_atomseg.weights.find import find_file, model_entry, models, resolve
+from napari_atomseg.weights.folders import cache_folder, downloads_folder, models_folder
+from napari_atomseg.weights.registry import DEFAULT, sha256
+from napari_atomseg.weights.shelf import import_model, remove_model
 
-__all__ = ["DEFAULT", "cache_folder", "models", "models_folder", "resolve", "sha256"]
+__all__ = [
+    "DEFAULT",
+    "cache_folder",
+    "downloads_folder",
+    "find_file",
+    "import_model",
+    "model_entry",
+    "models",
+    "models_folder",
+    "remove_model",
+    "resolve",
+    "sha256",
+]

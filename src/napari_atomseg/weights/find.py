@@ -7,16 +7,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_atomseg.progress import CancelToken, Progress
-from napari_atomseg.weights.folders import BUNDLED, models_folder
+from napari_atomseg.weights.folders import downloads_folder, models_folder, shipped_folders
 from napari_atomseg.weights.own import own_models
-from napari_atomseg.weights.registry import Entry, describe, read_registry, sha256
+from napari_atomseg.weights.registry import (
+    DEFAULT,
+    SUFFIX,
+    Entry,
+    describe,
+    read_registry,
+    sha256,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DEFAULT = "stem-hr"
-"""The model that is used where none is named."""
-
+_CARD = {
+    "tasks",
+    "modality",
+    "sampling_range",
+    "spacing_range",
+    "scores",
+    "licence",
+    "description",
+}
 _COLUMNS = (
     "name",
     "tasks",
@@ -27,6 +40,9 @@ _COLUMNS = (
     "scores",
     "licence",
     "description",
+    "own",
+    "sampling_range",
+    "spacing_range",
 )
 
 
@@ -36,19 +52,51 @@ def models() -> pd.DataFrame:
     Returns
     -------
     A row each, with `name`, `tasks` (names, in the order of the channels), `modality`, `size`
-    (bytes), `bundled` and `downloaded` (whether its file is here), `scores` (dict), `licence` and
-    `description`. Files that you put into the models folder are listed under their file's name.
+    (bytes), `bundled` (came with the package or its repository), `downloaded` (its file is here),
+    `scores` (dict), `licence`, `description`, `own` (the user's), `sampling_range` (Å per pixel)
+    and `spacing_range` (pixels a column spacing) of the training. Files that you put into the
+    models folder are listed under their file's name.
     """
     import pandas as pd
 
     registry = read_registry()
-    entries = list(registry.values())
+    rows = [_published_row(entry) for entry in registry.values()]
     for name, path in own_models(registry).items():
         try:
-            entries.append(describe(path).model_copy(update={"name": name}))
+            rows.append(_own_row(name, path))
         except (OSError, ValueError) as error:
             warnings.warn(f"model file left out: {error}", stacklevel=2)
-    return pd.DataFrame([_row(entry) for entry in entries], columns=list(_COLUMNS))
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+
+def model_entry(name: str) -> Entry:
+    """What is known of a model: of a published one what the registry says, else what its card does.
+
+    Raises
+    ------
+    ValueError
+        The name is not known.
+    WeightsError
+        The file of a model of the user's own is damaged.
+    """
+    registry = read_registry()
+    if name in registry:
+        return registry[name]
+    return describe(_own(name, registry), name)
+
+
+def find_file(name: str) -> Path | None:
+    """The file of a model that is here, whole, without a network; None if it is to download.
+
+    Raises
+    ------
+    ValueError
+        The name is not known.
+    WeightsError
+        The file that came with the package is damaged.
+    """
+    registry = read_registry()
+    return _here(registry[name]) if name in registry else _own(name, registry)
 
 
 def resolve(
@@ -72,28 +120,40 @@ def resolve(
     Cancelled
         `cancel` was raised during a download.
     """
-    if isinstance(model, Path) or (model and model.endswith(".safetensors")):
+    if isinstance(model, Path) or (model and model.endswith(SUFFIX)):
         return _existing(Path(model).expanduser())
     name = DEFAULT if model is None else model
-    registry = read_registry()
-    if name in registry:
-        return _published(registry[name], progress, cancel)
-    own = own_models(registry)
-    if name in own:
-        return own[name]
-    raise ValueError(
-        f"model={name!r} is not known; choose one of {', '.join([*registry, *own])}, "
-        "or give the path of a .safetensors file"
-    )
+    here = find_file(name)
+    if here is not None:
+        return here
+    from napari_atomseg.weights.download import download
+
+    return download(read_registry()[name], downloads_folder(), progress, cancel)
 
 
-def _row(entry: Entry) -> dict[str, Any]:
-    bundled = (BUNDLED / entry.file).is_file()
-    return {
-        **entry.model_dump(include={*_COLUMNS}),
-        "bundled": bundled,
-        "downloaded": bundled or (models_folder() / entry.file).is_file(),
-    }
+def _published_row(entry: Entry) -> dict[str, Any]:
+    bundled = any((folder / entry.file).is_file() for folder in shipped_folders())
+    fetched = any((folder / entry.file).is_file() for folder in _filled_folders())
+    about = entry.model_dump(include={"name", "size", *_CARD})
+    return {**about, "bundled": bundled, "downloaded": bundled or fetched, "own": False}
+
+
+def _own_row(name: str, path: Path) -> dict[str, Any]:
+    from napari_atomseg.networks.card import read_card
+
+    about = read_card(path).model_dump(include=_CARD)
+    place = {"bundled": False, "downloaded": True, "own": True}
+    return {"name": name, "size": path.stat().st_size, **about, **place}
+
+
+def _own(name: str, published: dict[str, Entry]) -> Path:
+    own = own_models(published)
+    if name not in own:
+        raise ValueError(
+            f"model={name!r} is not known; choose one of {', '.join([*published, *own])}, "
+            f"or give the path of a {SUFFIX} file"
+        )
+    return own[name]
 
 
 def _existing(path: Path) -> Path:
@@ -104,14 +164,25 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _published(entry: Entry, progress: Progress | None, cancel: CancelToken | None) -> Path:
+def _here(entry: Entry) -> Path | None:
     from napari_atomseg.networks.card import WeightsError
 
-    bundled = BUNDLED / entry.file
-    if bundled.is_file():
-        if sha256(bundled) != entry.sha256:
-            raise WeightsError(f"{bundled}: damaged (wrong SHA-256); install the package anew")
-        return bundled
-    from napari_atomseg.weights.download import download
+    for folder in shipped_folders():
+        shipped = folder / entry.file
+        if shipped.is_file():
+            if sha256(shipped) != entry.sha256:
+                raise WeightsError(
+                    f"{shipped}: not the file of the registry (wrong SHA-256); install the package "
+                    "anew, or in a clone check the file out again"
+                )
+            return shipped
+    for folder in _filled_folders():
+        path = folder / entry.file
+        if path.is_file() and sha256(path) == entry.sha256:
+            return path
+    return None
 
-    return download(entry, models_folder(), progress, cancel)
+
+def _filled_folders() -> tuple[Path, Path]:
+    """Where downloads and files put there by hand may lie."""
+    return downloads_folder(), models_folder()

@@ -11,7 +11,22 @@ CACHE_VARIABLE = "NAPARI_ATOMSEG_CACHE"
 """Environment variable that moves the cache folder; read anew at each use."""
 
 BUNDLED = Path(__file__).parent / "files"
-"""Files that come with the package."""
+"""Models in an installed package."""
+
+_REPOSITORY = Path(__file__).parents[3]
+
+
+def clone_folder() -> Path | None:
+    """The folder `models` of the repository, if the package runs from a clone of it."""
+    folder = _REPOSITORY / "models"
+    is_clone = (_REPOSITORY / "pyproject.toml").is_file() and folder.is_dir()
+    return folder if is_clone else None
+
+
+def shipped_folders() -> list[Path]:
+    """Folders of models that came with the package or its repository, and are only read."""
+    clone = clone_folder()
+    return [BUNDLED] if clone is None else [BUNDLED, clone]
 
 
 def cache_folder() -> Path:
@@ -23,5 +38,10 @@ def cache_folder() -> Path:
 
 
 def models_folder() -> Path:
-    """The folder of downloaded models and of models that the user put there."""
+    """The folder of the user's own models, and of published ones that were put there by hand."""
     return cache_folder() / "models"
+
+
+def downloads_folder() -> Path:
+    """The folder of downloaded models: a download never meets a file of the user's own."""
+    return models_folder() / "published"

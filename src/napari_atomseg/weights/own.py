@@ -10,20 +10,23 @@ from pathlib import Path
 
 from napari_atomseg.io.atomic import whole_file
 from napari_atomseg.weights.folders import models_folder
-from napari_atomseg.weights.registry import read_registry
+from napari_atomseg.weights.registry import NAME, SUFFIX, read_registry
 
-_SUFFIX = ".safetensors"
-_NAME = re.compile(r"[^\W_]([\w .+-]{0,98}[\w+-])?")
 _LENGTH = 8
 """A safetensors file begins with the length of its JSON header in so many bytes, low ones first,
 and the header is padded to a multiple of it."""
 
 
 def own_models(published: Container[str] | None = None) -> dict[str, Path]:
-    """Files of the user's own models by name, sorted; those of published models are left out."""
+    """Files of the user's own models by name, sorted.
+
+    Those with the name of a published model are left out, and those whose name no model can have,
+    such as the hidden files that some systems put beside others.
+    """
     published = read_registry() if published is None else published
-    files = sorted(models_folder().glob(f"*{_SUFFIX}"))
-    return {path.stem: path for path in files if path.stem not in published}
+    files = sorted(models_folder().glob(f"*{SUFFIX}"))
+    names = {path.stem: path for path in files if re.fullmatch(NAME, path.stem)}
+    return {name: path for name, path in names.items() if name not in published}
 
 
 def free_name(name: str, *, replace: bool = False) -> Path:
@@ -38,7 +41,7 @@ def free_name(name: str, *, replace: bool = False) -> Path:
     ValueError
         The name cannot be that of a file, or it is taken.
     """
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise ValueError(
             f"name={name!r} must begin with a letter or digit, and have letters, digits, spaces, "
             "'.', '_', '+' and '-' only"
@@ -47,7 +50,7 @@ def free_name(name: str, *, replace: bool = False) -> Path:
         raise ValueError(f"name={name!r} is that of a published model: choose another")
     if name in own_models() and not replace:
         raise ValueError(f"there is a model {name!r} already: choose another name, or remove it")
-    return models_folder() / f"{name}{_SUFFIX}"
+    return models_folder() / f"{name}{SUFFIX}"
 
 
 def add_model(path: str | Path, name: str | None = None, *, replace: bool = False) -> Path:
@@ -93,21 +96,10 @@ def export_model(name: str, path: str | Path) -> Path:
     ValueError
         There is no such model.
     """
-    target = Path(path).with_suffix(_SUFFIX)
+    target = Path(path).with_suffix(SUFFIX)
     with whole_file(target) as partial:
         shutil.copyfile(_own(name), partial)
     return target
-
-
-def remove_model(name: str) -> None:
-    """Delete one of the user's models.
-
-    Raises
-    ------
-    ValueError
-        There is no such model.
-    """
-    _own(name).unlink()
 
 
 def _own(name: str) -> Path:

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+import math
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_atomseg.io.atomic import whole_file
+
 REGISTRY = Path(__file__).with_name("registry.json")
+
+DEFAULT = "stem-hr"
+"""The model that is used where none is named; the package contains it."""
+
+MIRRORS_VARIABLE = "NAPARI_ATOMSEG_MIRRORS"
+"""Environment variable with addresses of folders, separated by spaces, that are asked first."""
+
+LARGEST_PUBLISHED = 16 * 10**6
+"""Bytes that a published file may have."""
+
+SUFFIX = ".safetensors"
+NAME = r"[^\W_]([\w .+-]{0,98}[\w+-])?"
+"""What a model may be called: its name is that of a file, wherever it comes from."""
 
 
 class Entry(BaseModel):
@@ -18,29 +34,60 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: str = Field(pattern=f"^{NAME}$")
     description: str
     tasks: tuple[str, ...]
     modality: str
     sampling_range: tuple[float, float] | None
     spacing_range: tuple[float, float]
+    architecture: str
+    parameters: int = Field(ge=0)
     licence: str
     size: int = Field(gt=0)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     urls: tuple[str, ...] = ()
     scores: dict[str, float]
+    steps: int
     recipe: dict[str, Any]
 
     @property
     def file(self) -> str:
         """Name of the model's file."""
-        return f"{self.name}.safetensors"
+        return f"{self.name}{SUFFIX}"
+
+    @property
+    def partial(self) -> str:
+        """Name of the file in which an unfinished download waits for the rest."""
+        return f".{self.name}-{self.sha256[:12]}.partial"
+
+
+class Registry(BaseModel):
+    """The whole file.
+
+    `mirrors` are addresses of folders that hold every published file, in which ``{version}``
+    stands for the version of the package; an entry's own `urls` are asked before them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    mirrors: tuple[str, ...] = ()
+    models: tuple[Entry, ...] = ()
 
 
 def read_registry(path: Path = REGISTRY) -> dict[str, Entry]:
-    """The published models by name, in the order of the registry."""
-    entries = [Entry.model_validate(each) for each in json.loads(path.read_text(encoding="utf-8"))]
-    return {entry.name: entry for entry in entries}
+    """The published models by name, each with all the addresses of its file, the first first."""
+    from napari_atomseg import __version__
+
+    registry = load_registry(path)
+    first = _folders(os.environ.get(MIRRORS_VARIABLE, "").split())
+    last = _folders(mirror.format(version=__version__) for mirror in registry.mirrors)
+    return {entry.name: _addressed(entry, first, last) for entry in registry.models}
+
+
+def load_registry(path: Path = REGISTRY) -> Registry:
+    """The registry as it is written."""
+    return Registry.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 def sha256(path: str | Path) -> str:
@@ -49,30 +96,76 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def describe(path: str | Path, urls: Iterable[str] = ()) -> Entry:
-    """The registry's entry of a weights file, from its card and its bytes.
+def describe(path: str | Path, name: str | None = None) -> Entry:
+    """What the registry would say of a weights file, from its card and its bytes.
+
+    Parameters
+    ----------
+    name : by which it is known; that of its card if none is given.
 
     Raises
     ------
     WeightsError
         The file is not one of this package.
+    ValueError
+        The name cannot be that of a file.
     """
+    from safetensors import safe_open
+
     from napari_atomseg.networks.card import read_card
 
     card = read_card(path)
-    fields = card.model_dump(include=set(Entry.model_fields))
-    size = Path(path).stat().st_size
-    return Entry(**fields, size=size, sha256=sha256(path), urls=tuple(urls))
+    fields = card.model_dump(include=set(Entry.model_fields)) | {"name": name or card.name}
+    with safe_open(path, framework="numpy") as file:
+        shapes = [file.get_slice(key).get_shape() for key in list(file.keys())]
+    return Entry(
+        **fields,
+        parameters=sum(map(math.prod, shapes)),
+        size=Path(path).stat().st_size,
+        sha256=sha256(path),
+    )
 
 
-def register(path: str | Path, urls: Iterable[str] = (), registry: Path = REGISTRY) -> Entry:
-    """Add a weights file to the registry, or renew its entry; known addresses are kept."""
-    entries = read_registry(registry) if registry.exists() else {}
-    entry = describe(path, urls)
-    known = entries.get(entry.name)
-    if known and not entry.urls:
-        entry = entry.model_copy(update={"urls": known.urls})
-    entries[entry.name] = entry
-    content = [each.model_dump(mode="json") for each in entries.values()]
-    registry.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+def renewed(registry: Registry, folder: Path) -> Registry:
+    """The registry of the weights files in a folder; mirrors and known addresses are kept.
+
+    Raises
+    ------
+    WeightsError
+        A file is not one of this package, or its tensors do not fit its architecture.
+    ValueError
+        A file is too large to be published, or its card has another name than the file.
+    """
+    known = {entry.name: entry.urls for entry in registry.models}
+    entries = [_publishable(path) for path in folder.glob(f"*{SUFFIX}")]
+    entries.sort(key=lambda entry: (entry.name != DEFAULT, entry.name))
+    models = [e.model_copy(update={"urls": known.get(e.name, ())}) for e in entries]
+    return registry.model_copy(update={"models": tuple(models)})
+
+
+def write_registry(registry: Registry, path: Path = REGISTRY) -> None:
+    """Write the registry as a file that version control shows line by line."""
+    text = json.dumps(registry.model_dump(mode="json"), indent=1) + "\n"
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _publishable(path: Path) -> Entry:
+    from napari_atomseg.networks.files import load_weights
+
+    load_weights(path)
+    entry = describe(path)
+    if entry.name != path.stem:
+        raise ValueError(f"{path}: its card names it {entry.name!r}; give the file that name")
+    if entry.size > LARGEST_PUBLISHED:
+        raise ValueError(f"{path}: {entry.size} bytes, more than the {LARGEST_PUBLISHED} allowed")
     return entry
+
+
+def _folders(addresses: Any) -> list[str]:
+    return [address.rstrip("/") for address in addresses]
+
+
+def _addressed(entry: Entry, first: list[str], last: list[str]) -> Entry:
+    before, after = ([f"{folder}/{entry.file}" for folder in group] for group in (first, last))
+    return entry.model_copy(update={"urls": (*before, *entry.urls, *after)})

@@ -2,85 +2,134 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from napari_atomseg.networks.files import WeightsError, read_card
-from napari_atomseg.weights import DEFAULT, models, models_folder, resolve, sha256
-from napari_atomseg.weights.folders import BUNDLED
-from napari_atomseg.weights.registry import read_registry, register
+from napari_atomseg.weights import (
+    DEFAULT,
+    downloads_folder,
+    find_file,
+    model_entry,
+    models,
+    models_folder,
+    resolve,
+)
+from napari_atomseg.weights.about import about, place
+from napari_atomseg.weights.registry import Entry, describe
 
 
-def test_no_name_means_the_default_which_is_bundled(cache: Path) -> None:
+def put(file: Path, folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copy(file, folder / f"{name}.safetensors"))
+
+
+def row(name: str) -> Any:
+    return models().set_index("name").loc[name]
+
+
+def test_no_name_means_the_default_which_a_clone_finds_in_its_own_folder(
+    cache: Path, root: Path
+) -> None:
     path = resolve(None)
-    assert path == BUNDLED / f"{DEFAULT}.safetensors"
+    assert path == root / "models" / f"{DEFAULT}.safetensors"
     assert resolve(DEFAULT) == path
     assert not cache.exists()
 
 
-def test_registry_says_of_bundled_files_what_their_cards_and_bytes_say() -> None:
-    registry = read_registry()
-    files = {path.stem: path for path in BUNDLED.glob("*.safetensors")}
-    assert DEFAULT in files
-    for name, path in files.items():
-        assert registry[name].sha256 == sha256(path)
-        assert registry[name].size == path.stat().st_size
-        assert registry[name].tasks == read_card(path).tasks
-
-
-def test_bundled_files_are_small() -> None:
-    assert all(path.stat().st_size <= 6e6 for path in BUNDLED.glob("*.safetensors"))
+def test_an_installed_package_finds_what_it_bundles(
+    cache: Path, weights_file: Path, publish: Callable[..., Entry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_atomseg.weights.folders.BUNDLED", weights_file.parent)
+    monkeypatch.setattr("napari_atomseg.weights.folders._REPOSITORY", cache)
+    publish()
+    assert resolve("tiny") == weights_file
+    assert row("tiny")["bundled"]
+    assert not cache.exists()
 
 
 def test_damaged_bundled_file_is_refused(
-    tmp_path: Path, weights_file: Path, monkeypatch: pytest.MonkeyPatch
+    weights_file: Path, publish: Callable[..., Entry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = register(weights_file, registry=tmp_path / "registry.json")
+    publish()
     weights_file.write_bytes(weights_file.read_bytes()[:-2] + b"??")
-    monkeypatch.setattr("napari_atomseg.weights.find.BUNDLED", weights_file.parent)
-    monkeypatch.setattr("napari_atomseg.weights.find.read_registry", lambda: {entry.name: entry})
+    monkeypatch.setattr("napari_atomseg.weights.folders.BUNDLED", weights_file.parent)
     with pytest.raises(WeightsError, match=r"tiny\.safetensors.*SHA-256"):
         resolve("tiny")
 
 
+@pytest.mark.parametrize("folder", [models_folder, downloads_folder])
+def test_a_published_file_put_there_by_hand_needs_no_network(
+    cache: Path, weights_file: Path, publish: Callable[..., Entry], folder: Callable[[], Path]
+) -> None:
+    publish("http://127.0.0.1:9/")
+    assert find_file("tiny") is None
+    assert place(row("tiny")) == "to download"
+    path = put(weights_file, folder(), "tiny")
+    assert find_file("tiny") == resolve("tiny") == path
+    assert place(row("tiny")) == "downloaded"
+
+
+def test_a_download_leaves_an_own_file_of_that_name_alone(
+    cache: Path, weights_file: Path, serve: Any, publish: Callable[..., Entry]
+) -> None:
+    own = put(weights_file, models_folder(), "tiny")
+    own.write_bytes(own.read_bytes()[:-2] + b"\1\1")
+    before = own.read_bytes()
+    publish(serve("good"))
+    assert resolve("tiny").parent == downloads_folder()
+    assert own.read_bytes() == before
+
+
 def test_own_model_in_the_folder_is_listed_and_found(cache: Path, weights_file: Path) -> None:
-    models_folder().mkdir(parents=True)
-    own = Path(shutil.copy(weights_file, models_folder() / "My model.safetensors"))
+    own = put(weights_file, models_folder(), "My model")
     assert own.is_relative_to(cache)
-    table = models().set_index("name")
-    row = table.loc["My model"]
-    assert row["tasks"] == read_card(weights_file).tasks
-    assert row["size"] == own.stat().st_size
-    assert (row["bundled"], row["downloaded"]) == (False, True)
+    listed = row("My model")
+    assert listed["tasks"] == read_card(weights_file).tasks
+    assert listed["size"] == own.stat().st_size
+    assert (listed["bundled"], listed["downloaded"], listed["own"]) == (False, True, True)
+    assert place(listed) == "own"
     assert resolve("My model") == own
+    assert model_entry("My model") == describe(own, "My model")
 
 
 def test_listing_leaves_out_a_broken_file_and_says_so(cache: Path) -> None:
     models_folder().mkdir(parents=True)
     (models_folder() / "broken.safetensors").write_bytes(b"no weights")
-    with pytest.warns(UserWarning, match=r"broken\.safetensors"):
+    (models_folder() / "._tiny.safetensors").write_bytes(b"what macOS leaves beside a file")
+    with pytest.warns(UserWarning, match=r"broken\.safetensors") as caught:
         table = models()
+    assert len(caught) == 1
     assert "broken" not in set(table["name"])
 
 
 def test_listing_has_the_documented_columns(cache: Path) -> None:
     table = models()
-    assert list(table.columns[:7]) == [
-        "name",
-        "tasks",
-        "modality",
-        "size",
-        "bundled",
-        "downloaded",
-        "scores",
-    ]
+    documented = ["name", "tasks", "modality", "size", "bundled", "downloaded", "scores"]
+    assert list(table.columns[:7]) == documented
     default = table.set_index("name").loc[DEFAULT]
     assert default["bundled"]
     assert default["downloaded"]
+
+
+def test_a_card_is_told_in_words(weights_file: Path) -> None:
+    lines = about(describe(weights_file), weights_file)
+    assert lines["Description"] == "A small network."
+    assert lines["Scores"] == "f1 0.9"
+    assert lines["Spacing"] == "5 to 34 pixels from column to column"
+    assert lines["File"] == str(weights_file)
+    assert "Addresses" not in lines
+
+
+def test_a_network_has_as_many_parameters_as_its_tensors_have_numbers(weights_file: Path) -> None:
+    from napari_atomseg.networks.files import load_weights
+
+    network, _ = load_weights(weights_file)
+    assert describe(weights_file).parameters == sum(p.numel() for p in network.parameters())
 
 
 @pytest.mark.parametrize("as_type", [str, Path])
@@ -93,28 +142,10 @@ def test_missing_path_is_named(tmp_path: Path) -> None:
         resolve(tmp_path / "absent.safetensors")
 
 
-def test_unknown_name_lists_the_known_ones(cache: Path, weights_file: Path) -> None:
-    models_folder().mkdir(parents=True)
-    shutil.copy(weights_file, models_folder() / "own.safetensors")
-    with pytest.raises(ValueError, match=rf"'stem-xx'.*{DEFAULT}, own"):
-        resolve("stem-xx")
-
-
-def test_registering_again_renews_the_hash_and_keeps_the_addresses(
-    tmp_path: Path, weights_file: Path
+@pytest.mark.parametrize("ask", [resolve, model_entry, find_file])
+def test_unknown_name_lists_the_known_ones(
+    cache: Path, weights_file: Path, ask: Callable[[str], Any]
 ) -> None:
-    registry = tmp_path / "registry.json"
-    first = register(weights_file, ["https://example.org/tiny.safetensors"], registry)
-    weights_file.write_bytes(weights_file.read_bytes()[:-2] + b"\1\1")
-    second = register(weights_file, registry=registry)
-    assert second.sha256 == hashlib.sha256(weights_file.read_bytes()).hexdigest() != first.sha256
-    assert read_registry(registry) == {"tiny": second}
-    assert second.urls == first.urls
-    assert json.loads(registry.read_text())[0]["scores"] == {"f1": 0.9}
-
-
-def test_a_foreign_file_is_not_registered(tmp_path: Path) -> None:
-    (tmp_path / "foreign.safetensors").write_bytes(b"anything")
-    with pytest.raises(WeightsError):
-        register(tmp_path / "foreign.safetensors", registry=tmp_path / "registry.json")
-    assert not (tmp_path / "registry.json").exists()
+    put(weights_file, models_folder(), "own")
+    with pytest.raises(ValueError, match=rf"'stem-xx'.*{DEFAULT}.*, own"):
+        ask("stem-xx")

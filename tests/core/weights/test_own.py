@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from napari_atomseg.networks.files import WeightsError, load_weights, read_card
-from napari_atomseg.weights import DEFAULT, models, resolve
+from napari_atomseg.weights import DEFAULT, models, remove_model, resolve
 from napari_atomseg.weights.own import (
     add_model,
     export_model,
     own_models,
-    remove_model,
     rename_model,
 )
 
@@ -58,13 +57,6 @@ def test_a_model_is_replaced_only_on_demand(cache: Path, weights_file: Path) -> 
     assert add_model(weights_file, "mine", replace=True).read_bytes() == before
     with pytest.raises(ValueError, match="published"):
         add_model(weights_file, DEFAULT, replace=True)
-
-
-def test_published_and_unknown_models_are_left_alone(cache: Path) -> None:
-    for name in (DEFAULT, "nothing"):
-        with pytest.raises(ValueError, match="not one of your models"):
-            remove_model(name)
-    assert resolve(DEFAULT).is_file()
 
 
 def test_what_is_no_model_is_not_added(cache: Path, tmp_path: Path) -> None:
