@@ -1,0 +1,103 @@
+"""The command that compares models with baselines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from napari_atomseg.cli.batch import print_line
+from napari_atomseg.cli.commands import Device, app
+from napari_atomseg.cli.session import session
+
+
+class _Listing(TyperCommand):
+    """A command whose options, where they may be repeated, take several values at once, too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeat the option before each further value."""
+        several = {n for p in self.params if getattr(p, "multiple", False) for n in p.opts}
+        repeated: list[str] = []
+        option = None
+        for word in args:
+            if word.startswith("-"):
+                option = word if word in several else None
+            elif option is not None and repeated[-1] != option:
+                repeated.append(option)
+            repeated.append(word)
+        return super().parse_args(ctx, repeated)
+
+
+@app.command(cls=_Listing)
+def evaluate(
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name of a model, weights file, or folder of images that another program "
+            "restored; several may be given [stem-hr].",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A recipe, crystals, multislice, noise, vacuum, amorphous, a folder, or "
+            "IMAGE,COLUMNS.csv; several may be given [columns].",
+            show_default=False,
+        ),
+    ] = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="raw, gaussian, wiener, nlm, bm3d, blobs or otsu; several may be given.",
+            show_default=False,
+        ),
+    ] = None,
+    dose: Annotated[
+        list[float] | None,
+        typer.Option(help="e⁻/Å²; several may be given [the recipe's own].", show_default=False),
+    ] = None,
+    images: Annotated[int, typer.Option(help="Of each simulated data set and dose.")] = 20,
+    shape: Annotated[tuple[int, int], typer.Option(help="Of simulated images, px.")] = (256, 256),
+    seed: Annotated[int, typer.Option(help="Another seed draws other images.")] = 0,
+    sampling: Annotated[
+        float | None, typer.Option(help="Å per pixel of files that do not say.", show_default=False)
+    ] = None,
+    refine: Annotated[str, typer.Option(help="none, centroid, gaussian or joint.")] = "gaussian",
+    device: Device = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for tables and figures.", show_default=False),
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the images and their truth.", show_default=False),
+    ] = None,
+) -> None:
+    """Compare models with baselines on images whose truth is known."""
+    with session() as current:
+        from napari_atomseg.evaluation import evaluate as compute
+        from napari_atomseg.evaluation.report import markdown
+
+        table = compute(
+            model or ["stem-hr"],
+            data or ["columns"],
+            baseline or [],
+            doses=dose or (),
+            images=images,
+            shape=shape,
+            seed=seed,
+            sampling=sampling,
+            refine=refine,
+            device=device,
+            out=out,
+            export=export,
+            progress=current.progress,
+            cancel=current.cancel,
+        )
+        current.clear()
+        for line in table.attrs["errors"]:
+            current.say(f"failed: {line}")
+        print_line(markdown(table).rstrip())

@@ -1,0 +1,22 @@
+"""Evaluation: models × data sets × baselines → one table and figures."""
+
+from napari_atomseg.evaluation.calibration import (
+    coverage,
+    expected_calibration_error,
+    reliability,
+)
+from napari_atomseg.evaluation.case import Case, Dataset
+from napari_atomseg.evaluation.methods import BASELINES, Method, Outcome
+from napari_atomseg.evaluation.run import evaluate
+
+__all__ = [
+    "BASELINES",
+    "Case",
+    "Dataset",
+    "Method",
+    "Outcome",
+    "coverage",
+    "evaluate",
+    "expected_calibration_error",
+    "reliability",
+]

@@ -1,0 +1,132 @@
+"""What is evaluated: an image, and what is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_atomseg.localization import cramer_rao_bounds
+from napari_atomseg.specimen.neighbours import nearest_distances
+
+Image = NDArray[np.float32]
+
+NEAR = 0.2
+"""A column is found where something is found within this part of the columns' spacing."""
+NEAREST = 1.5
+"""Pixels within which it is found however close the columns are."""
+EDGE = 0.5
+"""Positions nearer to the border than this part of the spacing are not measured: it cuts them."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An image, and what is known of it.
+
+    Attributes
+    ----------
+    name : unlike that of any other case of the run, and fit for a file's name.
+    image : (H, W) float32, as recorded.
+    truth : (H, W) float32, as it should have been, or None.
+    columns : table of the true columns with ``y`` and ``x`` in pixels, or None where they are not
+        known. It may hold ``snr``, the signal of a column over its noise; ``bound``, the smallest
+        standard error of y and of x together, in pixels; and ``volume``, in units of the image
+        times px².
+    sampling : Å a pixel, or None.
+    """
+
+    name: str
+    image: Image
+    truth: Image | None = None
+    columns: pd.DataFrame | None = None
+    sampling: float | None = None
+
+    @property
+    def spacing(self) -> float:
+        """Median distance of nearest true columns in pixels; NaN where there are not two."""
+        if self.columns is None or len(self.columns) < 2:
+            return float("nan")
+        return float(np.median(nearest_distances(self.columns[["y", "x"]].to_numpy(float))))
+
+    @property
+    def radius(self) -> float:
+        """Pixels within which a column counts as found."""
+        return float(np.fmax(NEAREST, NEAR * self.spacing))
+
+    @property
+    def edge(self) -> float:
+        """Pixels from the border within which positions are not measured."""
+        return float(np.fmax(NEAREST, EDGE * self.spacing))
+
+
+class Dataset(Protocol):
+    """Cases of one kind at one dose, each made when it is asked for.
+
+    Attributes
+    ----------
+    name : of the kind.
+    dose : e⁻/Å², or None where there is no such number.
+    """
+
+    @property
+    def name(self) -> str:
+        """See the class."""
+        ...
+
+    @property
+    def dose(self) -> float | None:
+        """See the class."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of cases."""
+        ...
+
+    def case(self, index: int) -> Case:
+        """Case number `index`; the same whenever it is asked for."""
+        ...
+
+
+def case_name(dataset: Dataset, index: int) -> str:
+    """Name of a case: those of its data set and dose, and its number."""
+    dose = "" if dataset.dose is None else f"-{dataset.dose:g}"
+    return f"{dataset.name}{dose}-{index:04d}"
+
+
+def known_columns(
+    columns: pd.DataFrame, ideal: Image, sampling: float, counts: float
+) -> pd.DataFrame:
+    """Simulated columns as a `Case` holds them.
+
+    The bound is that of a lone Gaussian column as wide and as high as the simulated one, on what
+    lies under it, with shot noise alone. It is NaN in phase contrast.
+
+    Parameters
+    ----------
+    columns : as `Simulation.columns`.
+    ideal : (H, W) undistorted image.
+    sampling : Å a pixel.
+    counts : electrons in a pixel where the signal is 1.
+    """
+    known = columns[["y", "x"]].astype(float).reset_index(drop=True)
+    peak = columns["intensity"].to_numpy(float)
+    volume = columns["cross_section"].to_numpy(float) / sampling**2
+    known["snr"] = known["bound"] = known["volume"] = np.nan
+    seen = (peak > 0) & columns["snr"].notna().to_numpy()
+    known.loc[~(peak > 0), "snr"] = 0.0
+    if not seen.any() or not np.isfinite(counts):
+        return known
+    rows, cols = ideal.shape
+    at = (known["y"].round().astype(int), known["x"].round().astype(int))
+    here = ideal[at[0].clip(0, rows - 1), at[1].clip(0, cols - 1)].astype(float)
+    under = np.maximum(here - peak, 0.0)[seen]
+    area = volume[seen] / peak[seen]
+    bound = cramer_rao_bounds(peak[seen], np.sqrt(area / (2 * np.pi)), under, gain=1.0 / counts)
+    signal = peak[seen] * np.sqrt(area * counts / (peak[seen] + 2.0 * under))
+    known.loc[seen, ["snr", "bound", "volume"]] = np.column_stack(
+        [signal, np.hypot(bound.y, bound.x), volume[seen]]
+    )
+    return known

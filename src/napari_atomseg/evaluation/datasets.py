@@ -1,0 +1,118 @@
+"""Data sets by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_atomseg.evaluation.case import Dataset
+from napari_atomseg.evaluation.folder import Files, open_folder
+from napari_atomseg.evaluation.multislice import Multislice
+from napari_atomseg.evaluation.simulated import (
+    COUNTING,
+    FIELDS,
+    Crystals,
+    EmptyField,
+    Simulated,
+)
+from napari_atomseg.simulation import SimulationRecipe, load_recipe, recipes
+from napari_atomseg.training.sources.annotated import AnnotatedImage
+
+DOSES = (5e2, 5e3, 5e4)
+"""e⁻/Å² of data sets that need a dose, where none is given."""
+TOGETHER = ","
+"""Between an image and the table of its columns."""
+
+Data = str | Path | dict[str, Any] | SimulationRecipe | Dataset
+
+
+def open_datasets(
+    data: Sequence[Data],
+    *,
+    doses: Sequence[float] = (),
+    images: int = 20,
+    seed: int = 0,
+    shape: tuple[int, int] = (256, 256),
+    sampling: float | None = None,
+) -> list[Dataset]:
+    """Data sets, those with a dose once for each.
+
+    Parameters
+    ----------
+    data : each a name of "crystals", "multislice", "noise", "vacuum" or "amorphous"; a recipe as
+        `load_recipe` takes it; a folder as `open_folder` takes it; "IMAGE,COLUMNS.csv", two files;
+        or a data set.
+    doses : e⁻/Å² of the beam; without any, recipes have their own and the others `DOSES`.
+    images : of each data set and dose that is simulated.
+    seed, shape : of what is simulated; multislice has its own shape.
+    sampling : Å a pixel of files that do not say.
+
+    Raises
+    ------
+    ValueError
+        A name is not known, or a number out of range.
+    OSError
+        A file or folder is not there.
+    """
+    if images < 1 or seed < 0 or min(shape) < 16:
+        raise ValueError(
+            f"images={images!r}, seed={seed!r}, shape={shape!r} must be at least 1, 0 and (16, 16)"
+        )
+    if not all(dose > 0 for dose in doses):
+        raise ValueError(f"doses={tuple(doses)!r} must be positive")
+    sets: list[Dataset] = []
+    for each in data:
+        if isinstance(each, str | Path | dict | SimulationRecipe):
+            sets += _opened(each, tuple(doses), images, seed, shape, sampling)
+        else:
+            sets.append(each)
+    keys = [(one.name, one.dose) for one in sets]
+    twice = [key for key in keys if keys.count(key) > 1]
+    if twice:
+        raise ValueError(f"data: two data sets are called {twice[0][0]!r}")
+    return sets
+
+
+def _opened(
+    data: str | Path | dict[str, Any] | SimulationRecipe,
+    doses: tuple[float, ...],
+    images: int,
+    seed: int,
+    shape: tuple[int, int],
+    sampling: float | None,
+) -> list[Dataset]:
+    if data == "crystals":
+        return [Crystals(dose, images, seed, shape) for dose in doses or DOSES]
+    if data == "multislice":
+        return [Multislice(dose, images, seed) for dose in doses or DOSES]
+    if data == "noise":
+        return [EmptyField("noise", None, images, seed, shape)]
+    if data in FIELDS:
+        return [EmptyField(str(data), dose, images, seed, shape) for dose in doses or DOSES]
+    if isinstance(data, str | Path):
+        files = _from_files(str(data), sampling)
+        if files is not None:
+            return [files]
+    recipe = load_recipe(data)
+    counts = any(part.kind in COUNTING for part in recipe.distortions)
+    levels = doses if counts and doses else (None,)
+    return [Simulated(recipe, dose, images, seed, shape) for dose in levels]
+
+
+def _from_files(data: str, sampling: float | None) -> Files | None:
+    """The data set of a folder or of an image with its columns; None for a name."""
+    if TOGETHER in data:
+        image, columns = (Path(part.strip()) for part in data.rsplit(TOGETHER, 1))
+        for path in (image, columns):
+            if not path.is_file():
+                raise FileNotFoundError(f"{path}: no such file")
+        return Files((AnnotatedImage(image=image, points=columns),), image.stem, sampling)
+    path = Path(data)
+    is_recipe = path.suffix in (".yaml", ".yml") or data in recipes()
+    if is_recipe:
+        return None
+    if path.is_dir() or path.name != data:
+        return open_folder(path, sampling)
+    known = ", ".join(("crystals", "multislice", *FIELDS, *recipes()))
+    raise ValueError(f"data={data!r} is not known; choose one of {known}, or give a folder")

@@ -1,0 +1,100 @@
+"""Crystals by multislice (abTEM): exact, slow, and so made once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from platformdirs import user_cache_path
+
+from napari_atomseg.evaluation.case import Case, case_name, known_columns
+from napari_atomseg.evaluation.simulated import with_shot_noise
+from napari_atomseg.io.atomic import whole_file
+from napari_atomseg.simulation import simulate
+
+SPECIMENS: tuple[dict[str, Any], ...] = (
+    {"crystal": "SrTiO3", "zone_axis": (0, 0, 1), "thickness": 60.0},
+    {"crystal": "Pt", "zone_axis": (0, 1, 1), "thickness": 40.0, "shape_kind": "particle"},
+    {"crystal": "Si", "zone_axis": (0, 1, 1), "thickness": 60.0, "shape_kind": "wedge"},
+    {"crystal": "GaAs", "zone_axis": (0, 1, 1), "thickness": 60.0, "shape_kind": "edge"},
+    {"crystal": "MoS2", "zone_axis": (0, 0, 1), "thickness": 10.0},
+)
+SAMPLING = 0.16
+"""Å a pixel."""
+SHAPE = (96, 96)
+"""Pixels: minutes an image."""
+
+
+@dataclass(frozen=True)
+class Multislice:
+    """Dark-field images by multislice, with shot noise alone.
+
+    The images without noise are kept in a folder and made when they are not there; two runs may
+    share it. Volumes of the columns are not known: those of `simulate` follow from linear imaging.
+
+    Attributes
+    ----------
+    dose : electrons/Å² of the beam.
+    count, seed : of the images; each crystal of `SPECIMENS` comes in turn, turned and shifted.
+    folder : for the images without noise; by default the user's cache.
+    """
+
+    dose: float
+    count: int
+    seed: int
+    folder: Path | None = None
+    name: str = "multislice"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def case(self, index: int) -> Case:
+        """See `Dataset.case`.
+
+        Raises
+        ------
+        ImportError
+            The image is not there and abTEM is not installed.
+        """
+        rng = np.random.default_rng((self.seed, index))
+        settings = {
+            **SPECIMENS[index % len(SPECIMENS)],
+            "shape": SHAPE,
+            "sampling": SAMPLING,
+            "seed": int(rng.integers(2**31)),
+            "rotation": float(rng.uniform(0, 90)),
+            "offset": tuple(float(each) for each in rng.uniform(-2, 2, 2)),
+        }
+        ideal, columns, share = self._made(settings)
+        counts = self.dose * SAMPLING**2 * share
+        image = with_shot_noise(ideal, counts, rng)
+        known = known_columns(columns, ideal, SAMPLING, counts).drop(columns="volume")
+        return Case(case_name(self, index), image, ideal, known, SAMPLING)
+
+    def _made(self, settings: dict[str, Any]) -> tuple[Any, pd.DataFrame, float]:
+        """The image without noise, its columns, and the share of the beam where it is 1."""
+        record = json.dumps(settings, sort_keys=True)
+        name = hashlib.sha256(record.encode()).hexdigest()[:16]
+        folder = self.folder or user_cache_path("napari-atomseg") / "multislice"
+        path = folder / f"{settings['crystal']}-{name}.npz"
+        if not path.exists():
+            made = simulate(imaging="multislice-adf", dose=1.0, jitter=0.0, **settings)
+            table = made.columns[["y", "x", "intensity", "snr", "cross_section"]]
+            share = made.facts["counts"] / SAMPLING**2
+            folder.mkdir(parents=True, exist_ok=True)
+            with whole_file(path) as partial, partial.open("wb") as file:
+                np.savez_compressed(
+                    file, ideal=made.ideal, columns=table.to_numpy(float), share=share
+                )
+        names = ["y", "x", "intensity", "snr", "cross_section"]
+        with np.load(path, allow_pickle=False) as data:
+            return (
+                data["ideal"],
+                pd.DataFrame(data["columns"], columns=names),
+                float(data["share"]),
+            )

@@ -1,0 +1,171 @@
+"""Models, data sets and baselines to one table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from napari_atomseg.evaluation.case import Case, Dataset, case_name
+from napari_atomseg.evaluation.datasets import Data, open_datasets
+from napari_atomseg.evaluation.folder import write_case
+from napari_atomseg.evaluation.measure import measure
+from napari_atomseg.evaluation.methods import Method, open_methods
+from napari_atomseg.evaluation.summary import summarize
+from napari_atomseg.progress import Cancelled, CancelToken, Progress, report
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything measured in a run.
+
+    Attributes
+    ----------
+    cases, columns : as `summarize` takes them.
+    datasets, methods : what was run; the first `models` methods are no baselines.
+    """
+
+    cases: pd.DataFrame
+    columns: pd.DataFrame
+    datasets: Sequence[Dataset]
+    methods: Sequence[Method]
+    models: int
+
+
+def evaluate(
+    models: Sequence[str | Path | Method] = ("stem-hr",),
+    datasets: Sequence[Data] = ("columns",),
+    baselines: Sequence[str] = ("raw", "gaussian"),
+    *,
+    doses: Sequence[float] = (),
+    images: int = 20,
+    seed: int = 0,
+    shape: tuple[int, int] = (256, 256),
+    sampling: float | None = None,
+    refine: str = "gaussian",
+    device: str = "auto",
+    out: str | Path | None = None,
+    export: str | Path | None = None,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> pd.DataFrame:
+    """Compare models with baselines on images whose truth is known.
+
+    Parameters
+    ----------
+    models : names, weights files, folders of images that another program restored (named as the
+        cases are), or methods of your own.
+    datasets, doses, images, seed, shape, sampling : see `open_datasets`. The same seed gives the
+        same images.
+    baselines : among "raw", "gaussian", "wiener", "nlm", "bm3d", "blobs" and "otsu".
+    refine, device : see `localize`.
+    out : folder for ``table.csv``, ``table.md``, ``cases.csv``, ``reliability.csv`` and figures.
+    export : folder for the images themselves and their truth, as a data set of files.
+
+    Returns
+    -------
+    The table of `summarize`. What failed is counted there, and told in ``attrs["errors"]``.
+
+    Raises
+    ------
+    ValueError, OSError
+        An argument is wrong, or a folder cannot be written.
+    Cancelled
+        `cancel` was raised; nothing is written then but exported images.
+    """
+    sets = open_datasets(
+        datasets, doses=doses, images=images, seed=seed, shape=shape, sampling=sampling
+    )
+    methods = open_methods(models, baselines, refine=refine, device=device)
+    results = run(sets, methods, len(models), export=export, progress=progress, cancel=cancel)
+    table = summarize(results.cases, results.columns)
+    table.attrs["errors"] = errors(results.cases)
+    if out is not None:
+        from napari_atomseg.evaluation.report import write_report
+
+        report(progress, cancel, 1, 1, "writing the report")
+        write_report(Path(out), table, results)
+    return table
+
+
+def run(
+    datasets: Sequence[Dataset],
+    methods: Sequence[Method],
+    models: int,
+    *,
+    export: str | Path | None = None,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> Results:
+    """Apply all methods to all cases; what fails is noted and the rest goes on.
+
+    Parameters
+    ----------
+    models : how many of the first methods are models, not baselines.
+    export : folder for the cases, made if need be.
+    """
+    if export is not None:
+        Path(export).mkdir(parents=True, exist_ok=True)
+    total = sum(len(each) for each in datasets) * len(methods)
+    rows: list[dict[str, Any]] = []
+    tables: list[pd.DataFrame] = []
+    for dataset in datasets:
+        for index in range(len(dataset)):
+            about: dict[str, Any] = {
+                "data": dataset.name,
+                "dose": np.nan if dataset.dose is None else dataset.dose,
+                "index": index,
+                "case": case_name(dataset, index),
+            }
+            report(progress, cancel, len(rows), total, about["case"])
+            try:
+                case = dataset.case(index)
+            except Cancelled:
+                raise
+            except Exception as error:  # one bad image must not end the run
+                rows += [{**about, "method": m.name, **_failure(error)} for m in methods]
+                continue
+            about["case"] = case.name
+            if export is not None:
+                write_case(Path(export), case)
+            for method in methods:
+                report(progress, cancel, len(rows), total, f"{case.name}: {method.name}")
+                row, table = _applied(case, method)
+                rows.append({**about, "method": method.name, **row})
+                if len(table):
+                    same = {k: about[k] for k in ("data", "dose", "case")}
+                    same |= {"method": method.name, "sampling": case.sampling or np.nan}
+                    tables.append(table.assign(**same))
+    report(progress, cancel, total, total, "done")
+    columns = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    return Results(pd.DataFrame(rows), columns, datasets, methods, models)
+
+
+def errors(cases: pd.DataFrame) -> list[str]:
+    """A line for each case that failed."""
+    failed = cases[cases["error"] != ""]
+    rows = failed[["case", "method", "error"]].itertuples(index=False)
+    return [f"{case}, {method}: {error}" for case, method, error in rows]
+
+
+def _applied(case: Case, method: Method) -> tuple[dict[str, Any], pd.DataFrame]:
+    start = time.perf_counter()
+    try:
+        outcome = method(case)
+        seconds = time.perf_counter() - start
+        row, table = measure(case, outcome)
+    except Cancelled:
+        raise
+    except Exception as error:  # one bad case must not end the run
+        return _failure(error), pd.DataFrame()
+    return {"seconds": seconds, "error": "", **row}, table
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    told = " ".join(str(error).split()) or type(error).__name__
+    return {"seconds": np.nan, "error": told}
