@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from napari_atomseg.simulation import simulate
     from napari_atomseg.specimen import crystals
     from napari_atomseg.training import train
+    from napari_atomseg.trust import consistency
     from napari_atomseg.weights import models
 
 __version__: str
 
 __all__ = [
     "analyze",
+    "consistency",
     "crystals",
     "localize",
     "models",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "consistency": "trust",
     "crystals": "specimen",
     "localize": "localization",
     "models": "weights",

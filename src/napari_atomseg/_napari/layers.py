@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pint
 from napari.layers import Image, Labels, Layer, Points
-from napari.utils.colormaps import ensure_colormap
+from napari.utils.colormaps import Colormap, ensure_colormap
 from numpy.typing import NDArray
 
 PROVENANCE = "napari-atomseg"
@@ -36,6 +36,15 @@ _COLOURED = (2.0, 98.0)
 """Percentiles of a feature between which its colours run."""
 _LIMITS_PIXELS = 1_000_000
 """Pixels looked at to find the percentiles."""
+
+_CLEAR = 6.0
+"""Standard deviations at which the colours of a difference end."""
+_DIFFERENCE = Colormap(
+    [[0.2, 0.6, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.5, 0.0]],
+    name="too much - too little",
+    controls=[0.0, 1 / 3, 0.5, 2 / 3, 1.0],
+)
+"""Black up to two standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +161,19 @@ def image_layer(
         metadata={PROVENANCE: provenance},
         **(place | looks),
     )
+
+
+def consistency_layer(
+    z: NDArray[Any], name: str, place: dict[str, Any], provenance: dict[str, Any]
+) -> Image:
+    """Return the test of a restored image: blue for too much light, orange for too little.
+
+    What agrees within the noise is black, and adds nothing to the image below.
+    """
+    looks = {"colormap": _DIFFERENCE, "blending": "additive"}
+    layer = image_layer(z, name, place, provenance, **looks)
+    layer.contrast_limits = (-_CLEAR, _CLEAR)
+    return layer
 
 
 def labels_layer(

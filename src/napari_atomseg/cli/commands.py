@@ -61,6 +61,12 @@ def restore(
     task: Annotated[
         str, typer.Option(help="denoise, denoise_background or superresolution.")
     ] = "denoise",
+    consistency: Annotated[
+        bool,
+        typer.Option(
+            "--consistency", help="Also write NAME-consistency.tif: where the raw image differs, σ."
+        ),
+    ] = False,
     model: Model = None,
     sampling: SamplingOption = None,
     contrast: Contrast = "auto",
@@ -71,6 +77,7 @@ def restore(
     """Restore images: denoise, remove the background, sharpen."""
     options = _options(model, contrast, device, precision, tile_size)
     with session() as current:
+        from napari_atomseg import consistency as compare
         from napari_atomseg import restore as compute
         from napari_atomseg.io import write_image
 
@@ -78,7 +85,12 @@ def restore(
             restored = compute(image.data, task, sampling=pixel, **options, **_hooks(current))
             record = _record("restore", image.name, {"task": task, "sampling": pixel, **options})
             write_image(result, restored, pixel, record)
-            return task
+            if not consistency:
+                return task
+            test = compare(image.data, restored, task)
+            beside = result.with_name(f"{result.stem}-consistency.tif")
+            write_image(beside, test.z, pixel, record | {"action": "consistency"})
+            return f"{task}; {test.summary()}"
 
         each_image(current, images, output, f"-{task}.tif", sampling, work)
 
@@ -135,7 +147,8 @@ def localize(
             current.cancel.raise_if_cancelled()
             settings = {"sampling": pixel, **choices, **options}
             write_columns(result, table, provenance("localize", image.name, settings))
-            return f"{len(table)} columns"
+            verdict = table.attrs.get("training_range")
+            return f"{len(table)} columns" + (f", {verdict}" if verdict else "")
 
         each_image(current, images, output, "-columns.csv", sampling, work)
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
-from napari_atomseg import inference
+from napari_atomseg import inference, weights
 from napari_atomseg.inference.api import CONTRASTS
 from napari_atomseg.inference.arrays import as_frames
 from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
@@ -22,8 +22,10 @@ from napari_atomseg.localization.joint import fit_jointly
 from napari_atomseg.localization.peaks import columns_from_peaks
 from napari_atomseg.localization.table import Sampling, column_table, joined, pixel_size
 from napari_atomseg.localization.windows import nearest_neighbours
+from napari_atomseg.networks.card import read_card
 from napari_atomseg.networks.device import choose_device
 from napari_atomseg.progress import CancelToken, Progress, report
+from napari_atomseg.trust.judge import DENOISED, Judge
 
 REFINEMENTS = ("none", "centroid", "gaussian", "joint")
 DETECTORS = ("network", "peaks")
@@ -66,11 +68,15 @@ def localize(
     -------
     One row a column: ``y``, ``x`` and their standard errors ``y_err``, ``x_err`` (pixels);
     ``sigma`` (pixels); ``amplitude``, ``background`` (units of the image; the amplitude of dark
-    columns is negative) and ``volume`` 2π σ² amplitude; ``score`` of the detection in 0..1;
-    ``label``, its number in `segment` where the network detects. With `sampling` also
-    ``y_angstrom``, ``x_angstrom``; for a stack, first of all, ``frame`` (over all leading axes).
-    What was not measured is NaN: a fit that failed leaves the detected position with NaN errors.
-    ``attrs`` holds how the table was made.
+    columns is negative) and ``volume`` 2π σ² amplitude; ``score`` of the detection in 0..1, the
+    probability that the column is real where the model is calibrated; ``label``, its number in
+    `segment` where the network detects. Where it does, also ``consistency``, z of the raw image
+    against the restored one (negative: the raw image shows less of a column); ``signal``, the
+    height over its error; and ``in_range``, whether it looks like the columns that the model was
+    trained on. With `sampling` also ``y_angstrom``, ``x_angstrom``; for a stack, first of all,
+    ``frame`` (over all leading axes). What was not measured is NaN: a fit that failed leaves the
+    detected position with NaN errors. ``attrs`` holds how the table was made, whether the score is
+    ``calibrated``, and in ``training_range`` whether the image is like those of the training.
 
     Raises
     ------
@@ -87,15 +93,22 @@ def localize(
     frames, shape = as_frames(image)
     raw = np.asarray(image).reshape(frames.shape).astype(np.float64)
     attrs: dict[str, Any] = {"detector": detector, "refine": refine, "edge": edge}
+    judge = None
     if detector == "network":
+        path = weights.resolve(model)
+        card = read_card(path)
         prediction = inference.predict(
             image,
-            ("column_map",),
-            model=model,
+            [
+                task
+                for task in ("column_map", DENOISED)
+                if task == "column_map" or task in card.tasks
+            ],
+            model=path,
             sampling=sampling,
             contrast=contrast,
             device=device,
-            precision=precision,
+            precision="half" if precision == "auto" else precision,
             tile_size=tile_size,
             progress=progress,
             cancel=cancel,
@@ -103,6 +116,8 @@ def localize(
         maps = prediction.maps["column_map"].reshape(frames.shape)
         contrast = prediction.contrast
         attrs |= {"model": prediction.model, "sha256": prediction.sha256}
+        mean = None if pixel is None else float(np.mean(pixel))
+        judge = Judge(image, prediction, card, path, mean)
     else:
         middle = frames[len(frames) // 2]
         spacing = estimate_spacing(middle, None if pixel is None else float(np.mean(pixel)))
@@ -119,12 +134,17 @@ def localize(
         else:
             found = columns_from_peaks(sign * frame, spacing)
         fits = _refined(sign * raw[number], found, refine, where, cancel)
-        table = column_table(fits, found, sign, pixel)
+        judged = None
+        if judge is not None:
+            judged = judge.columns(number, found.y, found.x, found.score)
+        table = column_table(fits, found, sign, pixel, judged)
         if edge == "drop":
             table = table[~_cut(found, frame.shape)].reset_index(drop=True)
         tables.append(table)
     report(progress, cancel, len(frames), len(frames), "Measuring columns")
     attrs |= {"contrast": contrast, "sampling": sampling}
+    if judge is not None:
+        attrs |= {"calibrated": judge.calibrated, "training_range": judge.verdict()}
     return joined(tables, stacked=len(shape) > 2, attrs=attrs)
 
 

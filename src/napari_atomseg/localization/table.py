@@ -33,7 +33,11 @@ def pixel_size(sampling: Sampling | None) -> tuple[float, float] | None:
 
 
 def column_table(
-    fits: Fits, found: Detections, sign: float, pixel: tuple[float, float] | None
+    fits: Fits,
+    found: Detections,
+    sign: float,
+    pixel: tuple[float, float] | None,
+    judged: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Rows of one image.
 
@@ -41,6 +45,8 @@ def column_table(
     ----------
     fits : measured on ``sign * image``, sign 1 for bright and -1 for dark columns.
     pixel : (dy, dx) in Å, or None.
+    judged : a row each of what is to be trusted, `score` among it, which stands in for that of the
+        detection; the rest follows the label.
     """
     table = pd.DataFrame(
         {
@@ -56,6 +62,8 @@ def column_table(
             "label": np.arange(1, len(found) + 1),
         }
     )
+    if judged is not None:
+        table = table.assign(**judged)
     if pixel is not None:
         table["y_angstrom"], table["x_angstrom"] = table["y"] * pixel[0], table["x"] * pixel[1]
     return table

@@ -16,6 +16,8 @@ COLUMNS = [
     "score",
     "label",
 ]
+TRUST = ["consistency", "signal", "in_range"]
+"""What the network's detections have besides."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def test_columns_of_a_crystal_are_found_and_measured(crystal, table):
     assert result.recall > 0.95
     assert result.precision > 0.9
     assert result.median < 1.0
-    assert list(table.columns) == [*COLUMNS, "y_angstrom", "x_angstrom"]
+    assert list(table.columns) == [*COLUMNS, *TRUST, "y_angstrom", "x_angstrom"]
     assert table.attrs["model"] == "stem-hr"
     assert table.attrs["contrast"] == "bright"
 
@@ -126,7 +128,8 @@ def test_missing_pixels_do_not_hurt(crystal, table):
 def test_images_without_columns_give_an_empty_table(image, detector):
     table = atomseg.localize(image, sampling=0.2, detector=detector, device="cpu")
     assert len(table) == 0
-    assert list(table.columns) == [*COLUMNS, "y_angstrom", "x_angstrom"]
+    trust = TRUST if detector == "network" else []
+    assert list(table.columns) == [*COLUMNS, *trust, "y_angstrom", "x_angstrom"]
     assert atomseg.segment(image, device="cpu").max() == 0
 
 

@@ -21,6 +21,9 @@ from napari_atomseg.progress import CancelToken, Progress
 if TYPE_CHECKING:
     import napari.viewer
 
+_VERDICTS = ("calibrated", "training_range")
+"""What the table says of itself that its layer repeats."""
+
 
 @dataclass(frozen=True)
 class LocalizeSettings(ImageSettings):
@@ -50,7 +53,9 @@ class LocalizeSettings(ImageSettings):
             ("error in y", "y_err"),
             ("error in x", "x_err"),
             ("background", "background"),
-            ("score", "score"),
+            ("score (probability)", "score"),
+            ("consistency with the raw image", "consistency"),
+            ("inside the training range", "in_range"),
         ],
     )
     edge: str = option(
@@ -88,7 +93,9 @@ class Localize(ImagePanel):
         )
 
     def summary(self, result: Points) -> str:
-        return f"{len(result.data)} columns{_median_error(result)}"
+        verdict = result.metadata[PROVENANCE].get("training_range")
+        where = f"; {verdict}" if verdict else ""
+        return f"{len(result.data)} columns{_median_error(result)}{where}"
 
     def show_table(self) -> None:
         """Open napari's table of features beside the viewer."""
@@ -96,11 +103,12 @@ class Localize(ImagePanel):
 
     def _show(self, source: Source, options: dict[str, Any], result: Any) -> Points:
         columns, model = result
+        record = provenance("localize", source.name, options, **model)
         layer = points_layer(
             columns,
             f"{source.name} columns",
             source.placement.arguments(),
-            provenance("localize", source.name, options, **model),
+            record | {key: columns.attrs[key] for key in _VERDICTS if key in columns.attrs},
             leading=tuple(source.data.shape[:-2]),
             colour_by=self.form["colour_by"],
         )

@@ -11,7 +11,13 @@ from napari.layers import Image
 from napari_atomseg._napari.form import option
 from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Show, Work
-from napari_atomseg._napari.layers import RESTORED, Source, image_layer
+from napari_atomseg._napari.layers import (
+    PROVENANCE,
+    RESTORED,
+    Source,
+    consistency_layer,
+    image_layer,
+)
 from napari_atomseg._napari.models import fetch_model
 from napari_atomseg.io import provenance
 from napari_atomseg.progress import CancelToken, Progress
@@ -33,6 +39,13 @@ class RestoreSettings(ImageSettings):
             ("Super-resolution", "superresolution"),
         ],
     )
+    consistency: bool = option(
+        False,
+        "Consistency map",
+        "Also test whether the result explains the raw image: a layer that is blue where the "
+        "result\nshows light that was not recorded, such as an invented atom, and orange where it "
+        "lacks some.",
+    )
 
 
 class Restore(ImagePanel):
@@ -46,35 +59,50 @@ class Restore(ImagePanel):
         task, options = self.form["task"], self.options(source)
         return (
             f"Restore {source.name}",
-            partial(_predict, source.data, task, options),
+            partial(_predict, source.data, task, options, self.form["consistency"]),
             partial(self._show, source, task, options),
         )
 
     def summary(self, result: Image) -> str:
-        return f"Added {result.name!r}"
+        verdict = result.metadata[PROVENANCE].get("consistency")
+        return f"Added {result.name!r}" + (f": {verdict}" if verdict else "")
 
-    def _show(self, source: Source, task: str, options: dict[str, Any], prediction: Any) -> Image:
-        layer = image_layer(
-            prediction.maps[task],
-            f"{source.name} {RESTORED[task]}",
-            source.placement.arguments(),
-            provenance(
-                "restore",
-                source.name,
-                {"task": task, **options, **prediction.settings},
-                model=prediction.model,
-                sha256=prediction.sha256,
-            ),
+    def _show(self, source: Source, task: str, options: dict[str, Any], result: Any) -> Image:
+        prediction, test = result
+        place, name = source.placement.arguments(), f"{source.name} {RESTORED[task]}"
+        record = provenance(
+            "restore",
+            source.name,
+            {"task": task, **options, **prediction.settings},
+            model=prediction.model,
+            sha256=prediction.sha256,
         )
+        if test is not None:
+            record["consistency"] = test.summary()
+        layer = image_layer(prediction.maps[task], name, place, record)
         self.viewer.add_layer(layer)
+        if test is not None:
+            tested = record | {"action": "consistency"}
+            self.viewer.add_layer(consistency_layer(test.z, f"{name} consistency", place, tested))
         return layer
 
 
 def _predict(
-    data: Any, task: str, options: dict[str, Any], progress: Progress, cancel: CancelToken
-) -> Any:
+    data: Any,
+    task: str,
+    options: dict[str, Any],
+    tested: bool,
+    progress: Progress,
+    cancel: CancelToken,
+) -> tuple[Any, Any]:
+    """Return the prediction and, where it is to be tested, its consistency."""
     from napari_atomseg.inference import predict
+    from napari_atomseg.trust import consistency
 
     model = fetch_model(options["model"], progress, cancel)
     options = options | {"model": model}
-    return predict(data, (task,), **options, progress=progress, cancel=cancel)
+    prediction = predict(data, (task,), **options, progress=progress, cancel=cancel)
+    if not tested:
+        return prediction, None
+    progress(1, 1, "Testing the result")
+    return prediction, consistency(data, prediction.maps[task], task)

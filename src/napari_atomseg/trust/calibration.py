@@ -1,0 +1,140 @@
+"""From the peak of a network's column map to the probability that a column is there."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Vector = NDArray[np.float64]
+
+SHIPPED = Path(__file__).with_name("calibrations.json")
+"""Calibrations of the published models, by the SHA-256 of their weights files."""
+SUFFIX = ".calibration.json"
+"""Ending of the file, beside a weights file of your own, that holds its calibration."""
+SMALLEST = 1e-4
+"""Peaks are read as at least this far from 0 and 1, where their logarithm has no end."""
+FAINTEST = 0.5
+"""Signals below this say all the same."""
+RIDGE = 1e-3
+"""Pulls weights to zero that the examples leave open."""
+
+
+class Calibration(BaseModel):
+    """What was learned of a model on simulated scenes that it was not trained on.
+
+    Attributes
+    ----------
+    model, recipe : the model's name and that of the scenes' recipe.
+    weights : of 1, of the logit ln(p / (1 - p)) of the map's peak p, of the mean of these logits
+        over the image, and of the logarithm of the signal (see `Evidence`), in the logit of the
+        probability. All but the first are not negative: more never makes a column less probable.
+    signal : least signal of columns in the scenes, but for the lowest hundredth.
+    contrast, spacing : range of the columns' contrast and of the distance to the nearest column,
+        pixels as the network sees them, but for a hundredth at either end.
+    scores : how well the probabilities hold on scenes kept apart.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    recipe: str
+    weights: tuple[float, float, float, float]
+    signal: float = Field(gt=0)
+    contrast: tuple[float, float]
+    spacing: tuple[float, float]
+    scores: dict[str, float] = {}
+
+    def probability(self, peak: Vector, signal: Vector) -> Vector:
+        """(N,) probabilities that the columns of one image are real.
+
+        Parameters
+        ----------
+        peak, signal : (N,) peak of the column map in 0..1, height over its standard error.
+        """
+        if len(peak) == 0:
+            return np.zeros(0)
+        logit = features(peak, signal) @ np.array(self.weights)
+        return np.asarray(1.0 / (1.0 + np.exp(-logit)))
+
+
+def find_calibration(sha256: str, weights: Path | None = None) -> Calibration | None:
+    """The calibration of a model, or None if it has none.
+
+    Parameters
+    ----------
+    sha256 : of the model's weights file.
+    weights : that file; a calibration beside it, NAME.calibration.json, stands in for one that is
+        not shipped.
+
+    Raises
+    ------
+    OSError
+        A file of calibrations is damaged.
+    """
+    shipped = read_calibrations(SHIPPED, SHIPPED.stat().st_mtime_ns)
+    if sha256 in shipped or weights is None:
+        return shipped.get(sha256)
+    beside = weights.with_name(weights.stem + SUFFIX)
+    if not beside.is_file():
+        return None
+    return read_calibrations(beside, beside.stat().st_mtime_ns).get(sha256)
+
+
+@lru_cache(maxsize=8)
+def read_calibrations(path: Path, modified: int) -> dict[str, Calibration]:
+    """Calibrations of a file by SHA-256; read anew when the file was (`modified`)."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {sha256: Calibration.model_validate(each) for sha256, each in content.items()}
+    except (ValueError, AttributeError, ValidationError) as error:
+        raise OSError(f"{path}: not a file of calibrations ({error})") from error
+
+
+def features(peak: Vector, signal: Vector) -> NDArray[np.float64]:
+    """(N, 4) terms of the logit of the N columns of one image, see `Calibration.weights`.
+
+    A network that is unsure of all columns of an image sees noise; the mean logit says so. A signal
+    that is not known counts as the faintest.
+    """
+    p = np.clip(np.asarray(peak, dtype=np.float64), SMALLEST, 1.0 - SMALLEST)
+    logit = np.log(p / (1.0 - p))
+    heard = np.log(np.fmax(np.asarray(signal, dtype=np.float64), FAINTEST))
+    return np.stack([np.ones_like(p), logit, np.full_like(p, logit.mean()), heard], axis=1)
+
+
+def fit_weights(terms: NDArray[np.float64], real: Vector) -> tuple[float, float, float, float]:
+    """Weights of `Calibration` by logistic regression with non-negative slopes.
+
+    Parameters
+    ----------
+    terms : (N, 4) `features` of the columns of many images.
+    real : (N,) 1 where a column was there, 0 where none was.
+    """
+    from scipy import optimize
+
+    def loss(weights: Vector) -> tuple[float, Vector]:
+        logit = terms @ weights
+        value = np.mean(np.logaddexp(0.0, logit) - real * logit) + RIDGE * np.sum(weights**2)
+        slope = terms.T @ (1.0 / (1.0 + np.exp(-logit)) - real) / len(real)
+        return float(value), slope + 2 * RIDGE * weights
+
+    bounds = [(None, None), *[(0.0, None)] * 3]
+    found = optimize.minimize(loss, np.zeros(4), jac=True, bounds=bounds, method="L-BFGS-B")
+    constant, of_peak, of_all, of_signal = (float(v) for v in found.x)
+    return constant, of_peak, of_all, of_signal
+
+
+def calibration_error(probability: Vector, real: Vector, bins: int = 10) -> float:
+    """Expected calibration error: |share of real columns - mean probability| over bins, weighted.
+
+    The bins hold equally many columns each (adaptive binning, Nixon et al. 2019).
+    """
+    order = np.argsort(probability)
+    parts = [part for part in np.array_split(order, bins) if len(part)]
+    gaps = [len(p) * abs(float(real[p].mean() - probability[p].mean())) for p in parts]
+    return float(sum(gaps) / max(len(order), 1))

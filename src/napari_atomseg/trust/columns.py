@@ -1,0 +1,87 @@
+"""What the raw counts say of single columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_atomseg.trust.consistency import Consistency
+
+Vector = NDArray[np.float64]
+
+CELL = 2.5
+"""Radius of the window about a column over its sigma."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the raw image says of N columns, each array (N,).
+
+    Attributes
+    ----------
+    consistency : z of `Consistency` at the column, negative where the restoration shows more of a
+        column than the raw image does, whether columns are bright or dark.
+    signal : height of the column in the raw image over its standard error.
+    contrast : height in the restored image over the standard deviation of that image.
+    """
+
+    consistency: Vector
+    signal: Vector
+    contrast: Vector
+
+    @classmethod
+    def unknown(cls, count: int) -> Evidence:
+        """Of columns whose image was not restored."""
+        return cls(*np.full((3, count), np.nan))
+
+
+def evidence(test: Consistency, frame: int, y: Vector, x: Vector, sign: float = 1.0) -> Evidence:
+    """Look up columns in one frame of a test.
+
+    Parameters
+    ----------
+    test : of an image or stack; `frame` counts over all its leading axes.
+    y, x : (N,) pixels.
+    sign : 1 for bright columns, -1 for dark ones.
+    """
+    if len(y) == 0:
+        return Evidence.unknown(0)
+    z, residual, expected, deviation = (
+        plane.reshape(-1, *plane.shape[-2:])[frame].astype(np.float64)
+        for plane in (test.z, test.residual, test.expected, test.deviation)
+    )
+    weight = 1.0 / deviation**2
+    raw, error = _heights(expected + residual * deviation, weight, y, x, test.sigma)
+    made, _ = _heights(expected, weight, y, x, test.sigma)
+    scale = max(float(expected.std()), np.finfo(float).tiny)
+    at = ndimage.map_coordinates(z, [y, x], order=1, mode="nearest")
+    return Evidence(sign * at, sign * raw / error, sign * made / scale)
+
+
+def _heights(
+    image: NDArray[np.float64], weight: NDArray[np.float64], y: Vector, x: Vector, sigma: float
+) -> tuple[Vector, Vector]:
+    """(N,) heights and their standard errors: a Gaussian and a constant, by weighted least squares.
+
+    Pixels beyond the border do not count.
+    """
+    reach = int(np.ceil(CELL * sigma))
+    step = np.arange(-reach, reach + 1)
+    rows, cols = np.rint(y).astype(int)[:, None] + step, np.rint(x).astype(int)[:, None] + step
+    height, width = image.shape
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((cols >= 0) & (cols < width))[:, None]
+    place = (rows.clip(0, height - 1)[:, :, None], cols.clip(0, width - 1)[:, None])
+    square = ((rows - y[:, None]) ** 2)[:, :, None] + ((cols - x[:, None]) ** 2)[:, None]
+    w = np.where(inside & (square <= (CELL * sigma) ** 2), weight[place], 0.0)
+    shape, values = np.exp(-0.5 * square / sigma**2), image[place]
+
+    def total(*factors: NDArray[np.float64]) -> Vector:
+        return np.asarray(np.prod([w, *factors], axis=0).sum(axis=(1, 2)))
+
+    one, first, second = total(), total(shape), total(shape, shape)
+    determinant = np.maximum(one * second - first**2, np.finfo(float).tiny)
+    amplitude = (one * total(shape, values) - first * total(values)) / determinant
+    return amplitude, np.sqrt(one / determinant)

@@ -1,0 +1,183 @@
+"""Whether a restored image, put through the noise, explains the raw counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erfc
+
+from napari_atomseg.inference.arrays import as_frames
+from napari_atomseg.inference.scale import SPACING_PER_SCALE, estimate_spacing
+from napari_atomseg.networks.tasks import RESTORATION
+from napari_atomseg.trust.forward import expected_image, line_offsets
+from napari_atomseg.trust.noise import NoiseModel, Plane, estimate_noise
+from napari_atomseg.trust.windows import chi_square, matched, variance_of_square
+
+Map = NDArray[np.float32]
+
+SCALES = (2.0, 4.0, 8.0)
+"""Sides of the windows of the local χ² over the sigma of a column."""
+STRONG = 4.0
+"""A place farther than this from what is expected is called out: of a million places that are
+right, 60 are."""
+ROUNDS = 2
+"""Fits of scale, offsets and noise in turn."""
+QUARTILES = 1.349
+"""Distance of a standard normal distribution's quartiles."""
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """How the raw image stands to the restored one, at every pixel.
+
+    Attributes
+    ----------
+    z : (..., H, W) standard normal where the restoration is right; negative where it holds light
+        that the raw image does not bear out, as an invented column, positive where light is
+        missing, as that of a removed one.
+    residual : (..., H, W) raw minus expected over the standard deviation of the noise.
+    misfit : (..., H, W) by side of the window (pixels): local χ², standard normal, positive where
+        more differs than noise does.
+    expected : (..., H, W) mean of the raw image if the restored one is right.
+    deviation : (..., H, W) standard deviation of the noise.
+    noise : of each frame.
+    spread : of each frame, that of the middle half of z over that of a standard normal number,
+        before z was divided by it where it was above 1: restoration or noise differ at the scale
+        of the columns everywhere.
+    sigma : of a column, pixels: the scale of `z`.
+    """
+
+    z: Map
+    residual: Map
+    misfit: dict[int, Map]
+    expected: Map
+    deviation: Map
+    noise: tuple[NoiseModel, ...]
+    spread: tuple[float, ...]
+    sigma: float
+
+    @cached_property
+    def p_value(self) -> Map:
+        """(..., H, W) two-sided probability of a z as far from 0 where the restoration is right."""
+        return np.asarray(erfc(np.abs(self.z) / np.sqrt(2.0)), dtype=np.float32)
+
+    def summary(self) -> str:
+        """One sentence for the user."""
+        from scipy import ndimage
+
+        flags = self.z.reshape(-1, *self.z.shape[-2:])
+        added, missing = (
+            sum(ndimage.label(frame)[1] for frame in side)
+            for side in (flags < -STRONG, flags > STRONG)
+        )
+        if not added + missing:
+            return f"the restored image explains the raw one (|z| < {STRONG:g} everywhere)"
+        return (
+            f"{added + missing} places differ from the raw image by more than {STRONG:g} σ: "
+            f"{added} with too much, {missing} with too little light"
+        )
+
+
+def consistency(
+    image: Any,
+    restored: Any,
+    task: str = "denoise",
+    *,
+    noise: NoiseModel | None = None,
+    sigma: float | None = None,
+) -> Consistency:
+    """Test a restored image against the raw one.
+
+    The expected image is a scale and an offset of the restored one (see `forward`); offsets of
+    scan lines are taken away, as a restoration does. The difference is standardised by the
+    noise and tested at every pixel for light of the shape of a column, see `windows.matched`.
+    The test is blind to displaced lines, whose difference is odd about a column.
+
+    Parameters
+    ----------
+    image : (..., H, W) raw, as recorded: not filtered, not resampled. NaN pixels do not count.
+    restored : (..., H, W) the same restored, by `restore` or by anything else.
+    task : "denoise", "denoise_background" or "superresolution": what was done to it.
+    noise : where gain and readout noise are known; else learned from the pair, frame by frame,
+        and z divided by its spread where that is above 1, as neighbouring pixels of many
+        detectors share their noise.
+    sigma : of a column, pixels; estimated from the restored image by default.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is wrong; the message names it.
+    """
+    if task not in RESTORATION:
+        raise ValueError(f"task={task!r}; choose one of {', '.join(RESTORATION)}")
+    if sigma is not None and not sigma > 0:
+        raise ValueError(f"sigma={sigma!r} must be positive, pixels")
+    raw, shape = as_frames(image)
+    made, other = as_frames(restored)
+    if shape != other:
+        raise ValueError(f"image has shape {shape} but restored has shape {other}")
+    exact = np.asarray(image, dtype=np.float64).reshape(raw.shape)
+    valid = np.isfinite(exact)
+    exact = np.where(valid, exact, raw)
+    if sigma is None:
+        sigma = estimate_spacing(made[len(made) // 2]) / SPACING_PER_SCALE
+    tests = [
+        _Test(frame, guess.astype(np.float64), there, task, noise, sigma)
+        for frame, guess, there in zip(exact, made, valid, strict=True)
+    ]
+    sides = [2 * round(scale * sigma / 2) + 1 for scale in SCALES]
+
+    def whole(planes: list[Plane]) -> Map:
+        return np.stack(planes).astype(np.float32).reshape(shape)
+
+    return Consistency(
+        whole([test.z for test in tests]),
+        whole([test.residual for test in tests]),
+        {side: whole([test.misfit(side) for test in tests]) for side in sides},
+        whole([test.expected for test in tests]),
+        whole([np.sqrt(test.variance) for test in tests]),
+        tuple(test.noise for test in tests),
+        tuple(test.spread for test in tests),
+        sigma,
+    )
+
+
+class _Test:
+    """One frame."""
+
+    def __init__(
+        self,
+        raw: Plane,
+        restored: Plane,
+        valid: NDArray[np.bool_],
+        task: str,
+        noise: NoiseModel | None,
+        sigma: float,
+    ) -> None:
+        self.valid = valid
+        window = 2 * round(SCALES[-1] * sigma / 2) + 1
+        weight = valid.astype(np.float64)
+        lines: Plane = np.zeros((len(raw), 1))
+        # The weights follow from the noise, and the noise from what the weighted fit leaves over.
+        for _ in range(ROUNDS):
+            mean = expected_image(raw - lines, restored, weight, task, sigma)
+            self.noise = noise or estimate_noise(mean, raw - lines - mean, valid, window)
+            self.variance, self.shot = self.noise.variance(mean), self.noise.shot(mean)
+            weight = valid / self.variance
+            lines = line_offsets(raw - mean, weight)
+        self.expected = mean + lines
+        left = np.where(valid, raw - self.expected, 0.0)
+        self.residual = left / np.sqrt(self.variance)
+        z = matched(left, weight, sigma)
+        low, high = np.percentile(z[valid], (25, 75)) if valid.any() else (0.0, 0.0)
+        self.spread = float(high - low) / QUARTILES
+        self.z = z / max(1.0, self.spread) if noise is None else z
+
+    def misfit(self, side: int) -> Plane:
+        """Local χ² as a standard normal number."""
+        spread = variance_of_square(self.noise.gain, self.shot, self.variance)
+        return chi_square(self.residual, spread, self.valid, side)

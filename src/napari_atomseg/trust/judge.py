@@ -1,0 +1,89 @@
+"""The columns that a model found in an image, judged by the raw image and by its training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from napari_atomseg.inference.api import Prediction
+from napari_atomseg.networks.card import ModelCard
+from napari_atomseg.trust.calibration import find_calibration
+from napari_atomseg.trust.columns import Evidence, Vector, evidence
+from napari_atomseg.trust.consistency import Consistency, consistency
+from napari_atomseg.trust.limits import Limits, Mask, to_nearest
+
+DENOISED = "denoise"
+"""The map that the raw image is tested against."""
+
+
+class Judge:
+    """Judges the columns of an image or stack, frame by frame, and then the whole of it.
+
+    Parameters
+    ----------
+    image : (..., H, W) raw.
+    prediction : of the model for it, with the map `DENOISED` where the model has it.
+    card, weights : of the model.
+    sampling : Å a pixel, or None.
+    """
+
+    def __init__(
+        self,
+        image: Any,
+        prediction: Prediction,
+        card: ModelCard,
+        weights: Path,
+        sampling: float | None,
+    ) -> None:
+        restored = prediction.maps.get(DENOISED)
+        self.test: Consistency | None = None if restored is None else consistency(image, restored)
+        self.calibration = find_calibration(prediction.sha256, weights)
+        self._limits = Limits.of(card, self.calibration)
+        self._sign = -1.0 if prediction.contrast == "dark" else 1.0
+        self._zoom = float(prediction.settings["zoom"])
+        self._sampling = None if sampling is None else sampling / self._zoom
+        self._flags: list[dict[str, Mask]] = []
+        self._distances: list[Vector] = []
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether scores are probabilities."""
+        return self.calibration is not None and self.test is not None
+
+    def seen(self, frame: int, y: Vector, x: Vector) -> Evidence:
+        """What the raw image says of columns at y and x (N,), pixels of one frame."""
+        if self.test is None:
+            return Evidence.unknown(len(y))
+        return evidence(self.test, frame, y, x, self._sign)
+
+    def columns(self, frame: int, y: Vector, x: Vector, peak: Vector) -> pd.DataFrame:
+        """A row a column: `score`, `consistency`, `signal` and `in_range`.
+
+        The score is the calibrated probability where the model has a calibration and shows
+        `DENOISED`, else the `peak` (N,) of its column map.
+        """
+        seen = self.seen(frame, y, x)
+        score = peak
+        if self.calibration is not None and self.test is not None:
+            score = self.calibration.probability(peak, seen.signal)
+        flags = self._limits.flags(y, x, seen, self._zoom)
+        self._flags.append(flags)
+        self._distances.append(to_nearest(y, x))
+        return pd.DataFrame(
+            {
+                "score": score,
+                "consistency": seen.consistency,
+                "signal": seen.signal,
+                "in_range": ~np.any([np.zeros(len(y), dtype=bool), *flags.values()], axis=0),
+            }
+        )
+
+    def verdict(self) -> str:
+        """One line on all frames judged so far: within the training of the model, or why not."""
+        near = np.concatenate([np.zeros(0), *self._distances])
+        near = near[np.isfinite(near)]
+        spacing = float(np.median(near)) * self._zoom if len(near) else None
+        return self._limits.verdict(self._flags, self._sampling, spacing)
