@@ -3,13 +3,11 @@
     python benchmarks/real_images.py DATA_FOLDER
     python benchmarks/real_images.py DATA_FOLDER --output overlays --refine joint
 
-The folder holds, where it has them: `ptir_particle_0.1211A.tif` with
-`ptir_particle_reference_columns.csv` (row, col, ...: the StatSTEM example), and the AtomSegNet
-images `si110_adf_512.png`, `dysco3_adf_1024.png` and `nanoparticle_adf_1182.png`. Positions of the
-particle are matched to the reference within 3 px, beside those of a blob detection
-(`skimage.feature.blob_log`) in the same run. Vacuum is
-where the image, smoothed over a column spacing, is in the darkest tenth of its range. One picture
-an image shows it with its columns, restored, and its column map.
+The folder holds, where it has them, the StatSTEM example `ptir_particle_0.1211A.tif` and the
+AtomSegNet images `si110_adf_512.png`, `dysco3_adf_1024.png` and `nanoparticle_adf_1182.png`.
+Vacuum is where the image, smoothed over a column spacing, is in the darkest tenth of its range. One
+picture an image shows it with its columns, restored, and its column map. Reference columns are
+compared by `napari-atomseg evaluate --data IMAGE,COLUMNS.csv`.
 """
 
 from __future__ import annotations
@@ -22,36 +20,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.feature import blob_log
 from skimage.io import imread
 
 import napari_atomseg as atomseg
 from napari_atomseg.inference import estimate_spacing, predict
 
 PARTICLE = "ptir_particle_0.1211A.tif"
-REFERENCE = "ptir_particle_reference_columns.csv"
-COUNTED = ("si110_adf_512.png", "dysco3_adf_1024.png", "nanoparticle_adf_1182.png")
-RADIUS = 3.0
+IMAGES = (PARTICLE, "si110_adf_512.png", "dysco3_adf_1024.png", "nanoparticle_adf_1182.png")
 
 Image = NDArray[np.float32]
-
-
-def score_line(name: str, found: object, truth: NDArray[np.float64]) -> None:
-    """Print how well positions agree with known ones."""
-    s = atomseg.analyze.scores(found, truth, RADIUS)
-    print(
-        f"  {name:28s} {s.found:4d} found, {s.truth} known: F1 {s.f1:.3f}, precision "
-        f"{s.precision:.3f}, recall {s.recall:.3f}, median distance {s.median:.3f} px"
-    )
-
-
-def blobs(image: Image, spacing: float) -> NDArray[np.float64]:
-    """Positions by the Laplacian of Gaussian at a few scales about the columns'."""
-    unit = (image - image.min()) / np.ptp(image)
-    found = blob_log(
-        unit, min_sigma=0.12 * spacing, max_sigma=0.3 * spacing, num_sigma=5, threshold=0.02
-    )
-    return found[:, :2]
 
 
 def vacuum(image: Image, spacing: float) -> NDArray[np.bool_]:
@@ -106,7 +83,7 @@ def main() -> None:
     parser.add_argument("--model", default=None)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    for name in (PARTICLE, *COUNTED):
+    for name in IMAGES:
         path = options.folder / name
         if not path.exists():
             print(f"{name}: not in the folder")
@@ -119,16 +96,7 @@ def main() -> None:
         maps = predict(image, ("denoise", "column_map"), **chosen).maps
         fitted = int(table["y_err"].notna().sum())
         print(f"{name}: {len(table)} columns, {fitted} measured, spacing about {spacing:.1f} px")
-        if name == PARTICLE:
-            truth = np.loadtxt(options.folder / REFERENCE, delimiter=",")[:, :2]
-            score_line(f"network, {options.refine}", table, truth)
-            peaks = atomseg.localize(
-                image, sampling=sampling, detector="peaks", refine=options.refine
-            )
-            score_line(f"peaks, {options.refine}", peaks, truth)
-            score_line("blob_log", blobs(image, spacing), truth)
-        else:
-            vacuum_line(image, table, spacing)
+        vacuum_line(image, table, spacing)
         draw(options.output / f"{path.stem}.png", image, table, maps, spacing)
 
 

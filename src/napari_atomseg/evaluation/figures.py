@@ -35,7 +35,7 @@ def draw_doses(path: Path, table: pd.DataFrame) -> None:
     panels = figure.subplots(len(names), len(scores), squeeze=False)
     methods = {name: f"C{i % 10}" for i, name in enumerate(dict.fromkeys(table["method"]))}
     for row, data in zip(panels, names, strict=True):
-        of_set = table[table["data"] == data]
+        of_set = table[table["data"] == data].replace(np.inf, np.nan)
         for panel, score in zip(row, scores, strict=True):
             if of_set[score].isna().all():
                 panel.set_axis_off()
