@@ -265,6 +265,33 @@ def test_models_lists_the_shipped_model_and_own_ones(tmp_path: Path) -> None:
     listing = run(tmp_path, "models").stdout
     assert re.search(r"^stem-hr .*bundled", listing, re.MULTILINE)
     assert "superresolution" in listing
+    assert run(tmp_path, "models", "list").stdout == listing
+
+
+def test_models_are_shown_imported_and_removed(tmp_path: Path) -> None:
+    from napari_atomseg.networks.files import load_weights, save_weights
+    from napari_atomseg.weights import resolve
+
+    network, card = load_weights(resolve())
+    save_weights(tmp_path / "mine.safetensors", network, card.model_copy(update={"name": "mine"}))
+    (tmp_path / "pickle.safetensors").write_bytes(b"\x80\x04.")
+
+    def models(*arguments: str, code: int = 0) -> str:
+        cache = str(tmp_path / "cache")
+        done = run(tmp_path, "models", *arguments, code=code, NAPARI_ATOMSEG_CACHE=cache)
+        return done.stdout + done.stderr
+
+    files = ("mine.safetensors", "pickle.safetensors")
+    said = models("import", *files, code=1)
+    kept = tmp_path / "cache" / "models" / "mine.safetensors"
+    assert f"mine.safetensors → {kept}" in said
+    assert "pickle.safetensors: not a safetensors file" in said
+    assert re.search(r"Network: .*parameters", models("show", "mine"))
+    assert "stem-hr.safetensors" in models("download", "--all")
+    said = models("remove", "mine", "stem-hr", code=1)
+    assert "removed mine" in said
+    assert "comes with the package" in said
+    assert not kept.exists()
 
 
 def test_demo_scores_itself_and_writes_figure_and_table(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_every_command_leads_to_code(manifest: PluginManifest) -> None:
 
 def test_panels_have_their_names_and_menus(manifest: PluginManifest) -> None:
     widgets = {w.command: w.display_name for w in manifest.contributions.widgets}
-    names = ["Library", "Localize", "Restore", "Segment", "Simulate", "Train"]
+    names = ["Library", "Localize", "Models", "Restore", "Segment", "Simulate", "Train"]
     assert sorted(widgets.values()) == names
     menus = {
         menu.removeprefix("napari/"): [widgets[item.command] for item in items]
@@ -29,6 +29,7 @@ def test_panels_have_their_names_and_menus(manifest: PluginManifest) -> None:
     }
     assert menus == {
         "file/new_layer": ["Simulate", "Library"],
+        "file/io_utilities": ["Models"],
         "layers/filter": ["Restore"],
         "layers/segment": ["Segment"],
         "layers/measure": ["Localize"],

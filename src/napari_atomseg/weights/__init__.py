@@ -3,12 +3,13 @@
 from napari_atomseg.weights.find import find_file, model_entry, models, resolve
 from napari_atomseg.weights.folders import cache_folder, downloads_folder, models_folder
 from napari_atomseg.weights.registry import DEFAULT, sha256
-from napari_atomseg.weights.shelf import import_model, remove_model
+from napari_atomseg.weights.shelf import export_model, import_model, remove_model
 
 __all__ = [
     "DEFAULT",
     "cache_folder",
     "downloads_folder",
+    "export_model",
     "find_file",
     "import_model",
     "model_entry",

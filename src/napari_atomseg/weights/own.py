@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Container
 from pathlib import Path
 
@@ -85,20 +84,6 @@ def rename_model(name: str, new: str) -> Path:
     source, target = _own(name), free_name(new)
     _write(target, *_named(source, new))
     source.unlink()
-    return target
-
-
-def export_model(name: str, path: str | Path) -> Path:
-    """Copy one of the user's models to a file; an interrupted copy leaves nothing.
-
-    Raises
-    ------
-    ValueError
-        There is no such model.
-    """
-    target = Path(path).with_suffix(SUFFIX)
-    with whole_file(target) as partial:
-        shutil.copyfile(_own(name), partial)
     return target
 
 

@@ -1,4 +1,4 @@
-"""Put files of models into the cache folder, and take them out again."""
+"""Files of models: into the cache folder, out of it, and away."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 
 from napari_atomseg.io.atomic import whole_file
+from napari_atomseg.weights.find import find_file
 from napari_atomseg.weights.folders import downloads_folder, shipped_folders
 from napari_atomseg.weights.own import add_model, own_models
-from napari_atomseg.weights.registry import Entry, read_registry, sha256
+from napari_atomseg.weights.registry import SUFFIX, Entry, read_registry, sha256
 
 
 def import_model(path: str | Path, name: str | None = None) -> str:
@@ -38,6 +39,23 @@ def import_model(path: str | Path, name: str | None = None) -> str:
             _take(path, entry)
             return entry.name
     return add_model(path, name).stem
+
+
+def export_model(name: str, path: str | Path) -> Path:
+    """Copy a model that is here to a file; an interrupted copy leaves nothing.
+
+    Raises
+    ------
+    ValueError
+        There is no such model, or it is not downloaded.
+    """
+    source = find_file(name)
+    if source is None:
+        raise ValueError(f"model {name!r} is not downloaded")
+    target = Path(path).with_suffix(SUFFIX)
+    with whole_file(target) as partial:
+        shutil.copyfile(source, partial)
+    return target
 
 
 def remove_model(name: str) -> None:

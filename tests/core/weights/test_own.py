@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from napari_atomseg.networks.files import WeightsError, load_weights, read_card
-from napari_atomseg.weights import DEFAULT, models, remove_model, resolve
+from napari_atomseg.weights import DEFAULT, export_model, models, remove_model, resolve
 from napari_atomseg.weights.own import (
     add_model,
-    export_model,
     own_models,
     rename_model,
 )
