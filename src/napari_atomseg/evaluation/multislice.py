@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from platformdirs import user_cache_path
 
 from napari_atomseg.evaluation.case import Case, case_name, known_columns
 from napari_atomseg.evaluation.simulated import with_shot_noise
 from napari_atomseg.io.atomic import whole_file
 from napari_atomseg.simulation import simulate
+from napari_atomseg.weights.folders import cache_folder
 
 SPECIMENS: tuple[dict[str, Any], ...] = (
     {"crystal": "SrTiO3", "zone_axis": (0, 0, 1), "thickness": 60.0},
@@ -28,6 +28,8 @@ SAMPLING = 0.16
 """Å a pixel."""
 SHAPE = (96, 96)
 """Pixels: minutes an image."""
+KNOWN = ["y", "x", "intensity", "snr", "cross_section"]
+"""What is kept of the columns."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Multislice:
     ----------
     dose : electrons/Å² of the beam.
     count, seed : of the images; each crystal of `SPECIMENS` comes in turn, turned and shifted.
-    folder : for the images without noise; by default the user's cache.
+    folder : for the images without noise; by default in the cache folder.
     """
 
     dose: float
@@ -80,21 +82,15 @@ class Multislice:
         """The image without noise, its columns, and the share of the beam where it is 1."""
         record = json.dumps(settings, sort_keys=True)
         name = hashlib.sha256(record.encode()).hexdigest()[:16]
-        folder = self.folder or user_cache_path("napari-atomseg") / "multislice"
+        folder = self.folder or cache_folder() / "multislice"
         path = folder / f"{settings['crystal']}-{name}.npz"
         if not path.exists():
             made = simulate(imaging="multislice-adf", dose=1.0, jitter=0.0, **settings)
-            table = made.columns[["y", "x", "intensity", "snr", "cross_section"]]
             share = made.facts["counts"] / SAMPLING**2
             folder.mkdir(parents=True, exist_ok=True)
             with whole_file(path) as partial, partial.open("wb") as file:
-                np.savez_compressed(
-                    file, ideal=made.ideal, columns=table.to_numpy(float), share=share
-                )
-        names = ["y", "x", "intensity", "snr", "cross_section"]
+                known = made.columns[KNOWN].to_numpy(float)
+                np.savez_compressed(file, ideal=made.ideal, columns=known, share=share)
         with np.load(path, allow_pickle=False) as data:
-            return (
-                data["ideal"],
-                pd.DataFrame(data["columns"], columns=names),
-                float(data["share"]),
-            )
+            columns = pd.DataFrame(data["columns"], columns=KNOWN)
+            return data["ideal"], columns, float(data["share"])
