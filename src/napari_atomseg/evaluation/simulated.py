@@ -34,7 +34,8 @@ SCALES = 0.4
 """Largest natural logarithm of a change of that sampling."""
 SHAPES = ("bulk", "wedge", "edge", "particle")
 SUPPORT = 50.0
-"""Å of carbon under particles."""
+"""Å of carbon under particles; sheets of a few atoms would not be seen on it."""
+SHEETS = ("graphene", "MoS2")
 
 FIELDS = ("noise", "vacuum", "amorphous")
 SAMPLING = 0.15
@@ -149,7 +150,7 @@ class Crystals:
             rotation=float(rng.uniform(0, 360)),
             offset=tuple(rng.uniform(-2, 2, 2)),
             shape_kind=kind,
-            support=SUPPORT if kind == "particle" else 0.0,
+            support=SUPPORT if kind == "particle" and crystal not in SHEETS else 0.0,
             background=float(rng.uniform(0, 0.5)),
             background_kind=str(rng.choice(["constant", "ramp", "nonlinear"])),
             jitter=0.0,
