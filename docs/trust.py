@@ -1,6 +1,8 @@
 """Draw the picture of docs/trust.md: a restoration that is right, and one that fills vacancies.
 
-python docs/trust.py
+    python docs/trust.py
+
+Writes docs/images/trust.png.
 """
 
 from __future__ import annotations
