@@ -80,23 +80,29 @@ def estimate_noise(expected: Plane, residual: Plane, valid: Mask, window: int) -
     )
     squared, used = residual**2, valid
     model = NoiseModel(0.0, float(np.sqrt(squared[valid].mean())), zero)
-    for _ in range(ROUNDS):
-        variance = model.variance(expected)
-        spread = variance_of_square(model.gain, model.shot(expected), variance)
-        share = np.flatnonzero(used.ravel())
-        share = share[:: max(1, len(share) // PIXELS)]
-        weight = 1.0 / (variance * np.sqrt(spread)).ravel()[share]
-        design = terms.reshape(-1, 4)[share] * weight[:, None]
-        size = np.maximum(np.sqrt((design**2).mean(axis=0)), np.finfo(float).tiny)
-        found, _ = optimize.nnls(design / size, squared.ravel()[share] * weight)
-        gain, constant, along_y, along_x = (float(v) for v in found / size)
-        model = NoiseModel(
-            gain, float(np.sqrt(constant)), zero, (float(np.sqrt(along_y)), float(np.sqrt(along_x)))
-        )
-        used = valid & ~_unexplained(model, expected, squared, valid, window)
-        if used.sum() < 0.5 * valid.sum():
-            used = valid
+    for number in range(ROUNDS):
+        if number:
+            explained = valid & ~_unexplained(model, expected, squared, valid, window)
+            used = explained if explained.sum() > 0.5 * valid.sum() else valid
+        model = _regressed(model, terms, expected, squared, used)
     return model
+
+
+def _regressed(
+    model: NoiseModel, terms: Plane, expected: Plane, squared: Plane, used: Mask
+) -> NoiseModel:
+    """The model again, from weights that follow from it; `terms` is (H, W, 4)."""
+    variance = model.variance(expected)
+    spread = variance_of_square(model.gain, model.shot(expected), variance)
+    share = np.flatnonzero(used.ravel())
+    share = share[:: max(1, len(share) // PIXELS)]
+    weight = 1.0 / (variance * np.sqrt(spread)).ravel()[share]
+    design = terms.reshape(-1, 4)[share] * weight[:, None]
+    size = np.maximum(np.sqrt((design**2).mean(axis=0)), np.finfo(float).tiny)
+    found, _ = optimize.nnls(design / size, squared.ravel()[share] * weight)
+    gain, constant, along_y, along_x = found / size
+    readout, jitter = float(np.sqrt(constant)), (float(np.sqrt(along_y)), float(np.sqrt(along_x)))
+    return NoiseModel(float(gain), readout, model.zero, jitter)
 
 
 def _unexplained(
