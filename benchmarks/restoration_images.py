@@ -116,8 +116,7 @@ def cell_image(case: Whole, seed: int) -> Image:
     atoms = get_crystal(case.crystal)
     around = replace(field, shape=(rows + 8, columns + 8))
     structure = build_structure(atoms, case.zone_axis, around, case.thickness, offset=(0.3, 0.3))
-    # Stretched by less than half a percent, so that whole pixels fill the cell; then those atoms
-    # that repeat within the field.
+    # Stretched by less than half a percent, so that whole pixels fill the cell.
     structure = replace(structure, y=structure.y * (rows * sampling / high))
     image = multislice_adf(
         structure,
@@ -164,8 +163,7 @@ def slow(folder: Path, case: Whole | Wedge, seed: int) -> Image:
     path = folder / "slow" / f"{case.name}.npy"
     if not path.exists():
         start = time.perf_counter()
-        make = cell_image if isinstance(case, Whole) else wedge_image
-        image = make(case, seed)  # type: ignore[arg-type]
+        image = cell_image(case, seed) if isinstance(case, Whole) else wedge_image(case, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         np.save(path, image)
         print(f"{case.name}: {time.perf_counter() - start:.0f} s", flush=True)
@@ -188,7 +186,8 @@ def spread_out(cell: Image, case: Whole, sampling: float, rng: np.random.Generat
 
 def canvases(folder: Path) -> Iterator[tuple[str, float, Image]]:
     """Name, sampling and canvas, its brightest pixel 1, of every test image."""
-    for number, case in enumerate((*WHOLE, *WEDGES)):
+    every: tuple[Whole | Wedge, ...] = (*WHOLE, *WEDGES)
+    for number, case in enumerate(every):
         image = slow(folder, case, SEED + number)
         if isinstance(case, Whole):
             rng = np.random.default_rng((SEED, number))
