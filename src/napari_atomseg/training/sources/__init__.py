@@ -18,11 +18,12 @@ from napari_atomseg.training.sources.base import (
 )
 from napari_atomseg.training.sources.blind_spot import BlindSpot, BlindSpotSource
 from napari_atomseg.training.sources.folder import Folder
-from napari_atomseg.training.sources.kinds import AnySource, Mixture
+from napari_atomseg.training.sources.kinds import AnySource, Mixture, parts_of
 from napari_atomseg.training.sources.library import LibraryFolder, LibrarySource
 from napari_atomseg.training.sources.mixture import MixtureSource
 from napari_atomseg.training.sources.saved import save_annotated, save_blind_spot
 from napari_atomseg.training.sources.simulated import (
+    AnySimulation,
     Simulated,
     SimulatedSource,
     simulated_species,
@@ -36,6 +37,7 @@ __all__ = [
     "AnnotatedImage",
     "AnnotatedImages",
     "AnnotatedSource",
+    "AnySimulation",
     "AnySource",
     "Augmentation",
     "BlindSpot",
@@ -50,6 +52,7 @@ __all__ = [
     "SimulatedSource",
     "Source",
     "SourcePart",
+    "parts_of",
     "save_annotated",
     "save_blind_spot",
     "simulated_species",

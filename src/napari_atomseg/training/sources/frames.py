@@ -131,26 +131,90 @@ def halves(count: int, share: float) -> tuple[list[int], list[int]]:
     return sorted(order[:first]), sorted(order[first:])
 
 
-def split_frames(frames: list[Frame], share: float) -> tuple[list[Frame], list[Frame]]:
+def split_frames(
+    frames: list[Frame], share: float, columns: Sequence[NDArray[np.float64] | None] = ()
+) -> tuple[list[Frame], list[Frame]]:
     """Frames for training and for validation, which share no pixel.
 
-    Of few frames each is divided, across its longer side.
+    Of few frames each is divided, so that there are columns on both sides of the cut.
+
+    Parameters
+    ----------
+    share : of the frames, or of each frame, that is trained on.
+    columns : (P, 2) places of those of each frame; None where they are not known.
+
+    Raises
+    ------
+    ValueError
+        Columns are known, and no cut leaves some on both sides.
     """
     if len(frames) >= FEWEST:
         first, second = halves(len(frames), share)
         return [frames[i] for i in first], [frames[i] for i in second]
-    pieces = [_divided(frame, share) for frame in frames]
+    known = {n: each for n, each in enumerate(columns) if each is not None}
+    cuts = {n: between(each, frames[n].image.shape, share) for n, each in known.items()}
+    if cuts and not any(cuts.values()):
+        raise ValueError(
+            "images: too few columns to have some for training and others for validation; mark "
+            "more, or annotate a further image"
+        )
+    pieces = [
+        _divided(frame, cuts.get(n) or _usual_cut(frame.image.shape, share))
+        for n, frame in enumerate(frames)
+    ]
     return [piece[0] for piece in pieces], [piece[1] for piece in pieces]
 
 
-def _divided(frame: Frame, share: float) -> tuple[Frame, Frame]:
-    rows, cols = frame.image.shape
-    everything = slice(None)
-    at = min(max(round(share * max(rows, cols)), 1), max(rows, cols) - 1)
-    before, after = slice(0, at), slice(at, None)
-    if rows >= cols:
+def _divided(frame: Frame, cut: tuple[int, int]) -> tuple[Frame, Frame]:
+    """The pieces of a frame on both sides of a place on one of its axes."""
+    axis, at = cut
+    before, after, everything = slice(0, at), slice(at, None), slice(None)
+    if axis == 0:
         return frame.part(before, everything), frame.part(after, everything)
     return frame.part(everything, before), frame.part(everything, after)
+
+
+def _usual_cut(shape: Sequence[int], share: float) -> tuple[int, int]:
+    """Across the longer side."""
+    axis = 0 if shape[0] >= shape[1] else 1
+    return axis, _place(shape[axis], share)
+
+
+def between(
+    columns: NDArray[np.float64], shape: Sequence[int], share: float
+) -> tuple[int, int] | None:
+    """A cut with at least half of the columns on each side that are due to it.
+
+    The usual cut if it does, else the one between two columns that comes closest to the `share` on
+    the same axis, else on the other axis.
+
+    Parameters
+    ----------
+    columns : (P, 2) places; those outside do not count.
+
+    Returns
+    -------
+    The axis, and the first pixel behind the cut; None if there is no such cut.
+    """
+    inside = ((columns >= -0.5) & (columns < np.array(shape) - 0.5)).all(axis=1)
+    columns = columns[inside]
+    if len(columns) < 2:
+        return None
+    usual, at = _usual_cut(shape, share)
+    for axis, first in ((usual, [at]), (1 - usual, [])):
+        along = np.sort(columns[:, axis])
+        gaps = np.ceil(0.5 * (along[1:] + along[:-1]) + 0.5).astype(int)
+        parts = {cut: float(np.mean(along < cut - 0.5)) for cut in [*first, *gaps.tolist()]}
+        closest = sorted(gaps.tolist(), key=lambda cut: abs(parts[cut] - share))
+        for cut in [*first, *closest[:1]]:
+            if share / 2 <= parts[cut] <= (1 + share) / 2:
+                return axis, cut
+    return None
+
+
+def _place(length: int, share: float) -> int:
+    """Pixel that is so far along a side, inside it."""
+    return min(max(round(share * length), 1), length - 1)
 
 
 def as_image(image: NDArray[np.generic], name: str) -> NDArray[np.float32]:
