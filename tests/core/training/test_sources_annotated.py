@@ -163,6 +163,15 @@ def test_one_image_is_divided_where_there_are_columns(place):
     assert again._training[0].image.shape == source._training[0].image.shape
 
 
+def test_validation_crops_of_an_empty_image_show_its_columns():
+    points = GRID[:10] * 0.5 + (4, 0)
+    source = AnnotatedSource([Annotated(noise(400, 300), points)], radius=2.0)
+    shown = source.validation(16, 32, "cpu").targets["circular_mask"].amax(dim=(1, 2, 3))
+    assert shown.mean() > 0.6
+    learnt = source.batch(0, 64, 32, "cpu").targets["circular_mask"].amax(dim=(1, 2, 3))
+    assert 0 < learnt.mean() < 0.6
+
+
 def test_a_single_column_cannot_be_learnt_and_validated_on():
     one = Annotated(noise(64, 64), GRID[:1])
     with pytest.raises(ValueError, match="too few columns"):

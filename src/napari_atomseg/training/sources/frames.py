@@ -11,12 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_atomseg.training.sources.base import VALIDATION, Pairs, Stream, stacked
+from napari_atomseg.training.sources.base import IMAGES, VALIDATION, Pairs, Stream, stacked
 
 FEWEST = 4
 """Images from which on some are kept for validation whole; of fewer, a part of each."""
 CROPS = 101
 """Stream of random numbers of a sample that places its crop; the simulator has the first six."""
+TRIES = 20
+"""Places that are tried for a validation crop with columns."""
 SMALLEST = 16
 """Pixels that an image must have each way."""
 
@@ -69,24 +71,42 @@ class FrameStream(Stream):
         return self._cut(self._training, self._seed, indices, crop, device)
 
     def validation(self, count: int, crop: int, device: str) -> Pairs:
-        """See `Source.validation`."""
-        return self._cut(self._validation, self._seed + VALIDATION, range(count), crop, device)
+        """See `Source.validation`. Crops of mostly empty images show columns: nothing is to be
+        seen of a network in a vacuum.
+        """
+        seed, indices = self._seed + VALIDATION, range(count)
+        return self._cut(self._validation, seed, indices, crop, device, tries=TRIES)
 
     def _cut(
-        self, frames: Frames, seed: int, indices: Sequence[int], crop: int, device: str
+        self,
+        frames: Frames,
+        seed: int,
+        indices: Sequence[int],
+        crop: int,
+        device: str,
+        tries: int = 1,
     ) -> Pairs:
         crops = []
         for index in indices:
             epoch, place = divmod(index, len(frames))
             order = np.random.default_rng((seed, epoch)).permutation(len(frames))
             frame = frames[int(order[place])]
-            crops.append(cut(frame, crop, np.random.default_rng((seed, index, CROPS))))
+            rng = np.random.default_rng((seed, index, CROPS))
+            tried = (cut(frame, crop, rng) for _ in range(tries))
+            last = next(each for n, each in enumerate(tried, 1) if n == tries or _shows(each))
+            crops.append(last)
         pairs = stacked(crops)
         return Pairs(
             pairs.image.to(device),
             {name: pairs.targets[name].to(device) for name in self.targets},
             None if pairs.weight is None else pairs.weight.to(device),
         )
+
+
+def _shows(pairs: Pairs) -> bool:
+    """Whether there are columns; also if that is not known."""
+    masks = [target for name, target in pairs.targets.items() if name not in IMAGES]
+    return not masks or any(bool(mask.any()) for mask in masks)
 
 
 def cut(frame: Frame, crop: int, rng: np.random.Generator) -> Pairs:
@@ -232,7 +252,10 @@ def as_image(image: NDArray[np.generic], name: str) -> NDArray[np.float32]:
             f"not {data.dtype} of shape {data.shape}"
         )
     if min(data.shape[-2:]) < SMALLEST:
-        raise ValueError(f"{name}: must have {SMALLEST} pixels each way, not {data.shape[-2:]}")
+        colour = "; of a colour image, take one channel" if data.shape[-1] in (3, 4) else ""
+        raise ValueError(
+            f"{name}: must have {SMALLEST} pixels each way, not {data.shape[-2:]}{colour}"
+        )
     data = data.reshape(-1, *data.shape[-2:]).astype(np.float32)
     if not np.isfinite(data).all():
         raise ValueError(f"{name}: {int((~np.isfinite(data)).sum())} pixels are not finite")
