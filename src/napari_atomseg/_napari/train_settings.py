@@ -186,8 +186,8 @@ class TrainSettings:
     )
     judge: str = argument(
         "patch_discriminator",
-        "Discriminator",
-        "The network that judges.",
+        "Judged by",
+        "The discriminator.",
         LOSSES,
         choices={
             "patch_discriminator": "70 × 70 patches (r_em)",
@@ -209,7 +209,7 @@ class TrainSettings:
         200, "Warm-up", "Steps in which the rate rises.", OPTIMIZER, "steps", (0, _LARGEST)
     )
     weight_decay: float = argument(
-        1e-4, "Weight decay", "How much weights shrink (AdamW).", OPTIMIZER, accepted=(0.0, 10.0)
+        1e-4, "Decay", "How much weights shrink (AdamW).", OPTIMIZER, accepted=(0.0, 10.0)
     )
     clip: float = argument(
         1.0, "Clip", "The largest norm of the gradient.", OPTIMIZER, accepted=(1e-6, 1e6)

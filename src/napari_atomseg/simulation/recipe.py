@@ -169,9 +169,9 @@ def _extended(
 ) -> dict[str, Any]:
     if not isinstance(recipe, dict):
         path = _file(recipe, folder)
-        if path in seen:
+        if path.resolve() in seen:
             raise ValueError(f"recipe {recipe} extends itself")
-        recipe, folder, seen = _read(path), path.parent, (*seen, path)
+        recipe, folder, seen = _read(path), path.parent, (*seen, path.resolve())
     own = {k: _anchored(v, folder) for k, v in recipe.items() if k != "extends"}
     if "extends" not in recipe:
         return own
