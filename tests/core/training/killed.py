@@ -21,8 +21,8 @@ from napari_atomseg.training import train
 
 SHARES = (0.0, 0.5, 1.0)
 """Parts of a checkpoint after which a process dies that writes it."""
-DELAYS = (0.0, 0.05, 0.2)
-"""Seconds after the first checkpoint at which a process is killed, whatever it does then."""
+ROWS = (1, 5, 10)
+"""Validations after which a process is killed, whatever it does then."""
 
 
 def start(work, *arguments):
@@ -60,14 +60,13 @@ def dies_writing(recipe, weights, share):
     train(recipe, weights, device="cpu")
 
 
-def killed_after(recipe, weights, delay):
-    """Train, and be killed from outside, once a checkpoint is there."""
-    child = start(train, recipe, weights)
+def killed_after(recipe, weights, rows):
+    """Train, and be killed from outside, once the table has so many rows."""
+    child, table = start(train, recipe, weights), weights.with_suffix(".csv")
     for _ in range(60_000):
-        if weights.with_suffix(".checkpoint").exists():
+        if table.exists() and table.read_text().count("\n") > rows:
             break
         time.sleep(0.001)
-    time.sleep(delay)
     os.kill(child, signal.SIGKILL)
     return end(child)
 
@@ -95,10 +94,9 @@ def main(recipe, folder):
         weights = folder / f"writing-{share}" / "w.safetensors"
         code = end(start(dies_writing, recipe, weights, share))
         records.append(record(recipe, weights, code))
-    for delay in DELAYS:
-        weights = folder / f"after-{delay}" / "w.safetensors"
-        weights.parent.mkdir()
-        records.append(record(recipe, weights, killed_after(recipe, weights, delay)))
+    for rows in ROWS:
+        weights = folder / f"after-{rows}" / "w.safetensors"
+        records.append(record(recipe, weights, killed_after(recipe, weights, rows)))
     sys.stdout.write(json.dumps(records))
 
 

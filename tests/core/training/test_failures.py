@@ -79,11 +79,11 @@ def test_a_process_killed_while_it_writes_a_checkpoint_leaves_the_last_one(kille
 
 
 @posix
-@pytest.mark.parametrize("delay", [0.0, 0.05, 0.2])
-def test_a_process_killed_at_any_time_leaves_a_checkpoint(killed, delay):
-    found = killed[1][f"after-{delay}"]
+@pytest.mark.parametrize("rows", [1, 5, 10])
+def test_a_process_killed_at_any_time_leaves_its_last_checkpoint(killed, rows):
+    found = killed[1][f"after-{rows}"]
     assert found["code"] == -9
-    assert 1 <= found["step"] < STEPS
+    assert rows <= found["step"] < STEPS
     assert not found["weights"]
 
 
