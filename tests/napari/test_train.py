@@ -109,7 +109,9 @@ def _place(layer: Any) -> dict[str, Any]:
 
 
 def test_training_is_watched_while_it_runs(panel: Any) -> None:
+    panel.tensorboard = True
     file = panel.run().result(PATIENCE)
+    assert any(panel.recipe_file().with_suffix(".tensorboard").iterdir())
     watch = panel.watch
     assert watch.losses[0] == [1, 2, 3, 4, 5, 6]
     assert np.isfinite(watch.losses[1]).all()

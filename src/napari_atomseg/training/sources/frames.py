@@ -17,8 +17,6 @@ FEWEST = 4
 """Images from which on some are kept for validation whole; of fewer, a part of each."""
 CROPS = 101
 """Stream of random numbers of a sample that places its crop; the simulator has the first six."""
-TRIES = 20
-"""Places that are tried for a validation crop with columns."""
 SMALLEST = 16
 """Pixels that an image must have each way."""
 
@@ -71,11 +69,11 @@ class FrameStream(Stream):
         return self._cut(self._training, self._seed, indices, crop, device)
 
     def validation(self, count: int, crop: int, device: str) -> Pairs:
-        """See `Source.validation`. Crops of mostly empty images show columns: nothing is to be
-        seen of a network in a vacuum.
+        """See `Source.validation`. A crop without columns is moved to one of its image: nothing is
+        to be seen of a network in a vacuum.
         """
         seed, indices = self._seed + VALIDATION, range(count)
-        return self._cut(self._validation, seed, indices, crop, device, tries=TRIES)
+        return self._cut(self._validation, seed, indices, crop, device, move=True)
 
     def _cut(
         self,
@@ -84,7 +82,8 @@ class FrameStream(Stream):
         indices: Sequence[int],
         crop: int,
         device: str,
-        tries: int = 1,
+        *,
+        move: bool = False,
     ) -> Pairs:
         crops = []
         for index in indices:
@@ -92,9 +91,7 @@ class FrameStream(Stream):
             order = np.random.default_rng((seed, epoch)).permutation(len(frames))
             frame = frames[int(order[place])]
             rng = np.random.default_rng((seed, index, CROPS))
-            tried = (cut(frame, crop, rng) for _ in range(tries))
-            last = next(each for n, each in enumerate(tried, 1) if n == tries or _shows(each))
-            crops.append(last)
+            crops.append(cut_at_columns(frame, crop, rng) if move else cut(frame, crop, rng))
         pairs = stacked(crops)
         return Pairs(
             pairs.image.to(device),
@@ -103,15 +100,34 @@ class FrameStream(Stream):
         )
 
 
-def _shows(pairs: Pairs) -> bool:
-    """Whether there are columns; also if that is not known."""
-    masks = [target for name, target in pairs.targets.items() if name not in IMAGES]
-    return not masks or any(bool(mask.any()) for mask in masks)
+def cut_at_columns(frame: Frame, crop: int, rng: np.random.Generator) -> Pairs:
+    """The same as `cut`, moved to one of the frame's columns if it shows none."""
+    pairs, marked = cut(frame, crop, rng), _marked(frame.targets)
+    if len(marked) and not len(_marked(pairs.targets)):
+        return cut(frame, crop, rng, marked[int(rng.integers(len(marked)))].tolist())
+    return pairs
 
 
-def cut(frame: Frame, crop: int, rng: np.random.Generator) -> Pairs:
-    """A square of `crop`² pixels at random in a frame, or with all of the frame in it."""
-    rows, cols = (_pixels(length, crop, rng) for length in frame.image.shape)
+def _marked(targets: dict[str, Tensor]) -> Tensor:
+    """(N, 2) rows and columns of the pixels that masks of columns mark."""
+    masks = [target for name, target in targets.items() if name not in IMAGES]
+    places = [(mask > 0.5).nonzero()[:, -2:] for mask in masks]
+    return torch.cat([torch.empty((0, 2), dtype=torch.long), *places])
+
+
+def cut(
+    frame: Frame, crop: int, rng: np.random.Generator, about: Sequence[int] | None = None
+) -> Pairs:
+    """A square of `crop`² pixels at random in a frame, or with all of the frame in it.
+
+    Parameters
+    ----------
+    about : a pixel (row, column) that it shows.
+    """
+    shown = (None, None) if about is None else about
+    rows, cols = (
+        _pixels(length, crop, rng, at) for length, at in zip(frame.image.shape, shown, strict=True)
+    )
     weight = None
     if min(frame.image.shape) < crop:
         seen = [(at >= 0) & (at < n) for at, n in zip((rows, cols), frame.image.shape, strict=True)]
@@ -135,8 +151,10 @@ def mirrored(at: NDArray[np.int64], length: int) -> NDArray[np.int64]:
     return np.minimum(at, 2 * length - 2 - at)
 
 
-def _pixels(length: int, crop: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _pixels(length: int, crop: int, rng: np.random.Generator, at: int | None) -> NDArray[np.int64]:
     low, high = sorted((0, length - crop))
+    if at is not None:
+        low, high = max(low, at - crop + 1), min(high, at)
     return int(rng.integers(low, high + 1)) + np.arange(crop)
 
 
