@@ -1,13 +1,16 @@
 """Losses and validation pictures of a trained model, for its page in docs/models.
 
-    python benchmarks/model_report.py WEIGHTS.safetensors LOSSES.csv -o docs/models
+    python benchmarks/model_report.py WEIGHTS.safetensors LOSSES.csv [--recipe RECIPE.yaml]
 
-Writes NAME-losses.png and NAME-validation.png, and prints the scores of the last validation.
+Writes NAME-losses.png and NAME-validation.png, and prints what the model's card says of it. The
+validation images are drawn by the recipe in the card. Where this version cannot read that any more,
+name one with --recipe: of it the images are taken, and the tasks are those of the model.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import matplotlib as mpl
@@ -17,65 +20,98 @@ import torch
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
+from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.tasks import RESTORATION
 from napari_atomseg.training.feed import Maker
-from napari_atomseg.training.recipe import load_recipe
+from napari_atomseg.training.recipe import TrainingRecipe, load_recipe
 from napari_atomseg.training.validation import Validation
 
 SHOWN = 8
 
 
 def plot_losses(log: pd.DataFrame, path: Path) -> None:
-    """Training and validation losses, restoration and detection, over the steps."""
-    figure, axes = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
-    axes[0].plot(log["step"], log["loss"], color="0.7", label="training, one batch")
-    axes[0].plot(log["step"], log["validation_loss"], "C0.-", label="validation")
-    axes[0].set(xlabel="step", ylabel="loss", yscale="log")
-    axes[0].legend(frameon=False)
-    axes[1].plot(log["step"], log["psnr_out"], "C1.-", label="denoised")
-    axes[1].axhline(log["psnr_in"].iloc[-1], color="0.5", ls="--", label="as recorded")
-    axes[1].set(xlabel="step", ylabel="validation PSNR (dB)")
-    axes[1].legend(frameon=False)
-    axes[2].plot(log["step"], log["f1"], "C2.-")
-    axes[2].set(xlabel="step", ylabel="validation F1 of the column map")
+    """Training and validation losses, and what scores there are, over the steps."""
+    figure, (losses, ratios, overlaps) = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
+    losses.plot(log["step"], log["loss"], color="0.7", label="training, one batch")
+    losses.plot(log["step"], log["validation_loss"], "C0.-", label="validation")
+    losses.set(xlabel="step", ylabel="loss", yscale="log")
+    for axis, label, starts in (
+        (ratios, "validation PSNR (dB)", "psnr_"),
+        (overlaps, "validation F1 and Dice", ("f1", "dice_")),
+    ):
+        for name in [name for name in log if name.startswith(starts)]:
+            axis.plot(log["step"], log[name], ".-", label=name)
+        axis.set(xlabel="step", ylabel=label)
+    for axis in (losses, ratios, overlaps):
+        if axis.lines:
+            axis.legend(frameon=False)
     figure.savefig(path, dpi=110)
 
 
-def plot_validation(weights: Path, path: Path) -> None:
+def image_recipe(card: ModelCard, given: Path | None) -> TrainingRecipe:
+    """The recipe to draw validation images by, with the model's tasks.
+
+    Raises
+    ------
+    ValueError
+        The card's recipe was written by a version whose recipes this one does not read.
+    """
+    if given is not None:
+        return load_recipe(load_recipe(given).model_dump() | {"tasks": card.tasks, "losses": {}})
+    try:
+        return load_recipe(card.recipe)
+    except ValueError as error:
+        raise ValueError(
+            f"no validation images: the recipe in the card of {card.name} (version "
+            f"{card.code_version}) is of a form that is read no more; name one with --recipe.\n"
+            f"({error})"
+        ) from error
+
+
+def plot_validation(network: torch.nn.Module, recipe: TrainingRecipe, path: Path) -> None:
     """Validation images, what the network makes of them, and the truth."""
-    network, card = load_weights(weights)
-    recipe = load_recipe(card.recipe)
     source = recipe.pairs.open(recipe.seed, recipe.targets)
     validation = Validation(recipe, Maker(recipe, source).validation("cpu"))
     maps, truth = validation.maps(network)[:SHOWN], validation.targets[:SHOWN]
     rows = [("recorded", validation.image[:SHOWN, 0])]
-    for channel, task in enumerate(card.tasks):
-        made = maps[:, channel] if task in RESTORATION else torch.sigmoid(maps[:, channel])
-        rows += [(task.replace("_", "\n"), made), ("truth", truth[:, channel])]
+    for task, place in validation.places.items():
+        for channel in range(place.start, place.stop):
+            made = maps[:, channel] if task in RESTORATION else torch.sigmoid(maps[:, channel])
+            rows += [(task.replace("_", "\n"), made), ("truth", truth[:, channel])]
     figure, axes = plt.subplots(len(rows), SHOWN, figsize=(SHOWN * 1.5, len(rows) * 1.5))
     for line, (name, images) in zip(axes, rows, strict=True):
         line[0].set_ylabel(name, fontsize=8)
-        for axis, image in zip(line, images, strict=True):
-            axis.imshow(image, cmap="gray", vmin=float(image.quantile(0.002)))
+        for axis in line:
             axis.set(xticks=[], yticks=[])
+        for axis, image in zip(line, images, strict=False):
+            axis.imshow(image, cmap="gray", vmin=float(image.quantile(0.002)))
     figure.tight_layout(pad=0.2)
     figure.savefig(path, dpi=80)
 
 
 def main() -> None:
-    """Read the arguments, write the pictures, print the scores."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Read the arguments, write the pictures, print the card's scores."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("weights", type=Path)
     parser.add_argument("losses", type=Path)
+    parser.add_argument("--recipe", type=Path, help="training recipe of the validation images")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/models"))
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    log = pd.read_csv(arguments.losses)
+    network, card = load_weights(arguments.weights)
     name = arguments.weights.stem
-    plot_losses(log, arguments.output / f"{name}-losses.png")
-    plot_validation(arguments.weights, arguments.output / f"{name}-validation.png")
-    print(log.iloc[-1].to_string())
+    size = sum(parameter.numel() for parameter in network.parameters())
+    print(f"{card.name}: {card.architecture}, {size:,} parameters, {card.steps:,} steps")
+    print(pd.Series(card.scores).to_string())
+    plot_losses(pd.read_csv(arguments.losses), arguments.output / f"{name}-losses.png")
+    try:
+        recipe = image_recipe(card, arguments.recipe)
+    except ValueError as error:
+        sys.exit(str(error))
+    plot_validation(network, recipe, arguments.output / f"{name}-validation.png")
 
 
 if __name__ == "__main__":

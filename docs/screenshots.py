@@ -1,11 +1,16 @@
 """Take the pictures of the panels.
 
     python docs/screenshots.py IMAGE SAMPLING [FOLDER]
+    python docs/screenshots.py IMAGE SAMPLING FOLDER COLUMNS
 
-IMAGE is opened at SAMPLING (Å per pixel); the pictures go to FOLDER (docs/images). Needs a screen
-of at least 1366 x 768 pixels, or ``xvfb-run -a -s "-screen 0 1366x768x24"`` before the command.
+IMAGE is opened at SAMPLING (Å per pixel); the pictures go to FOLDER (docs/images). With COLUMNS, a
+CSV file of rows and columns in pixels, a network learns from the image and these columns: its
+training is cancelled, resumed and finished, and finds the columns of the image; it stays among the
+models of NAPARI_ATOMSEG_CACHE. Needs a screen of
+at least 1366 x 768 pixels, or ``xvfb-run -a -s "-screen 0 1366x768x24"`` before the command.
 The pictures in the documentation show the Si [110] test image of AtomSegNet
-(https://github.com/xinhuolin/AtomSegNet, MIT licence; field of view 5 nm, 0.0977 Å per pixel).
+(https://github.com/xinhuolin/AtomSegNet, MIT licence; field of view 5 nm, 0.0977 Å per pixel) and
+the Pt-Ir particle that is an example of StatSTEM (0.1211 Å per pixel).
 """
 
 from __future__ import annotations
@@ -16,11 +21,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from napari.viewer import Viewer
 from PIL import Image
 from qtpy.QtWidgets import QApplication
 
-from napari_atomseg._napari.layers import image_layer, sampled
+import napari_atomseg as atomseg
+from napari_atomseg._napari.layers import image_layer, points_layer, sampled
 from napari_atomseg.io import read_image
 
 WIDTH, HEIGHT = 1366, 768
@@ -101,6 +109,45 @@ def train(viewer: Viewer, folder: Path) -> None:
     viewer.window.remove_dock_widget(dock)
 
 
+def annotated(image: str, sampling: float, folder: Path, columns: str) -> None:
+    """Train on an annotated image: cancel, resume, finish, use."""
+    viewer = Viewer(title="napari AtomSeg")
+    viewer.window.resize(WIDTH, HEIGHT)
+    table = np.loadtxt(columns, delimiter=",", comments="#")[:, :2]
+    marked = pd.DataFrame(table, columns=["y", "x"])
+    made = {"action": "read", "source": Path(image).name}
+    viewer.add_layer(image_layer(read_image(image).data, "particle", sampled(sampling), made))
+    viewer.add_layer(points_layer(marked, "columns", sampled(sampling), made))
+    dock, panel = viewer.window.add_plugin_dock_widget("napari-atomseg", "Train")
+    training = panel.training
+    training.name, training.source, training.resume = "particle", "annotated", True
+    training.pairs, training.tasks = [("particle", ["columns"])], ("column_map", "column_mask")
+    training.steps, training.batch, training.crop, training.warm_up = 160, 8, 96, 10
+    training.validate_every, training.validation, training.rate = 10, 16, 3e-3
+    job = training.run()
+    while len(training.watch.log) < 6 and not job.done:
+        settle()
+    job.cancel()
+    job.wait()
+    job = training.run()
+    while len(training.watch.log) < 12 and not job.done:
+        settle()
+    take(viewer, folder / "train-annotated.png")
+    job.wait()
+    settle()
+    viewer.window.remove_dock_widget(dock)
+    viewer.layers["columns"].visible = False
+    _, localize = viewer.window.add_plugin_dock_widget("napari-atomseg", "Localize")
+    localize.image, localize.model = "particle", "particle"
+    found = localize.run().result()
+    scores = atomseg.analyze.scores(
+        pd.DataFrame(np.asarray(found.data), columns=["y", "x"]), marked, radius=4.0
+    )
+    sys.stdout.write(f"{len(found.data)} columns found of {len(marked)}: {scores}\n")
+    take(viewer, folder / "localize-trained.png")
+    viewer.close()
+
+
 def main(image: str, sampling: float, folder: Path) -> None:
     """Take all pictures."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -120,8 +167,8 @@ def main(image: str, sampling: float, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(
-        sys.argv[1],
-        float(sys.argv[2]),
-        Path(sys.argv[3]) if len(sys.argv) > 3 else Path(__file__).parent / "images",
-    )
+    pictures = Path(sys.argv[3]) if len(sys.argv) > 3 else Path(__file__).parent / "images"
+    if len(sys.argv) > 4:
+        annotated(sys.argv[1], float(sys.argv[2]), pictures, sys.argv[4])
+    else:
+        main(sys.argv[1], float(sys.argv[2]), pictures)

@@ -1,11 +1,24 @@
-"""Ranges: how recipes say what is random, and how one number is drawn from them."""
+"""What recipes are made of: parts, ranges from which numbers are drawn, and paths of files."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializationInfo,
+    ValidationError,
+    ValidationInfo,
+)
+
+FOLDER = "folder"
+"""What the context of a recipe's validation, or of its JSON, calls the folder of its file."""
 
 
 def _ordered(value: tuple[float, float]) -> tuple[float, float]:
@@ -24,6 +37,30 @@ Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
 """Lowest and highest value; equal for a fixed one."""
 PositiveRange = Annotated[Range, AfterValidator(_positive)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def folder_of(info: ValidationInfo | SerializationInfo) -> Path | None:
+    """The folder of the file that a recipe is read from, or written to, if it is any."""
+    context = info.context or {}
+    folder: Path | None = context.get(FOLDER)
+    return folder
+
+
+def _beside(path: Path, info: ValidationInfo) -> Path:
+    folder = folder_of(info)
+    return path if folder is None else folder / path
+
+
+def _shortened(path: Path, info: SerializationInfo) -> str:
+    folder = folder_of(info)
+    inside = folder is not None and path.is_relative_to(folder)
+    return path.relative_to(folder).as_posix() if folder is not None and inside else str(path)
+
+
+RecipePath = Annotated[
+    Path, AfterValidator(_beside), PlainSerializer(_shortened, return_type=str, when_used="json")
+]
+"""A path in a recipe: in a file, relative to the folder of that file."""
 
 
 class Part(BaseModel):

@@ -16,6 +16,7 @@ from pathlib import Path
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from napari_atomseg import analyze
@@ -329,3 +330,10 @@ def test_help_is_quick_and_loads_nothing_heavy(tmp_path: Path) -> None:
 def test_version_is_printed(tmp_path: Path) -> None:
     done = run(tmp_path, "--version")
     assert done.stdout.strip() == f"napari-atomseg {metadata.version('napari-atomseg')}"
+
+
+def test_no_help_has_what_is_taken_for_markup_and_not_shown() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    helps = [getattr(p, "help", None) for each in commands.values() for p in each.params]
+    assert len(helps) > 30
+    assert not [text for text in helps if text and "[" in text]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,15 +12,21 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from pydantic import TypeAdapter
 from qtpy.QtWidgets import QApplication
 from scipy.spatial import cKDTree
+from typer.testing import CliRunner
 
 from napari_atomseg import weights
 from napari_atomseg._napari import preferences
+from napari_atomseg._napari.loss_list import KINDS
+from napari_atomseg.cli import app
 from napari_atomseg.networks.files import load_weights, read_card
+from napari_atomseg.networks.tasks import TASKS
 from napari_atomseg.progress import Cancelled
 from napari_atomseg.simulation import Simulation
 from napari_atomseg.training import load_recipe, train
+from napari_atomseg.training.losses import AnyTaskLoss
 from napari_atomseg.weights.own import own_models
 
 PATIENCE = 120.0
@@ -102,7 +109,9 @@ def _place(layer: Any) -> dict[str, Any]:
 
 
 def test_training_is_watched_while_it_runs(panel: Any) -> None:
+    panel.tensorboard = True
     file = panel.run().result(PATIENCE)
+    assert any(panel.recipe_file().with_suffix(".tensorboard").iterdir())
     watch = panel.watch
     assert watch.losses[0] == [1, 2, 3, 4, 5, 6]
     assert np.isfinite(watch.losses[1]).all()
@@ -268,10 +277,105 @@ def test_what_the_panel_has_no_setting_for_is_kept(panel: Any, tiny: Path, tmp_p
     }
     tiny.write_text(yaml.safe_dump(special))
     panel.open_recipe(tiny)
-    assert (panel.source, panel.objective) == ("", "")
+    assert (panel.source, panel.objective) == ("", "own")
     panel.steps = 9
     saved = load_recipe(panel.save_recipe(tmp_path / "special.yaml"))
     assert saved == load_recipe(special | {"steps": 9})
+
+
+def test_losses_and_everything_advanced_come_back_from_their_file(
+    panel: Any, tmp_path: Path
+) -> None:
+    panel.source, panel.folder, panel.share, panel.recipe = "folder", str(tmp_path), 25.0, "columns"
+    panel.tasks, panel.objective = ("column_map", "column_mask"), "own"
+    losses = panel.form.inputs["losses"]
+    for task, kind, weight in (("column_map", "ssim", 0.0), ("column_map", "mse", 2.5)):
+        losses.task_box.setCurrentIndex(losses.task_box.findData(task))
+        losses.kind_box.setCurrentIndex(losses.kind_box.findData(kind))
+        losses.weight_box.setValue(weight)
+        losses.add_button.click()
+    panel.adversary, panel.judge = "least_squares", "apgan_discriminator"
+    panel.adversary_weight, panel.adversary_start = 0.2, 7
+    panel.arguments, panel.radius, panel.split = "widths: [4, 6, 8]", 2.5, 60.0
+    panel.warm_up, panel.weight_decay, panel.clip, panel.average = 3, 0.01, 0.5, 0.9
+    file = panel.save_recipe(tmp_path / "own.yaml")
+    recipe = load_recipe(file)
+    assert recipe.network.arguments == {"widths": [4, 6, 8]}
+    assert [(each.kind, each.weight) for each in recipe.losses["column_map"]] == [
+        ("ssim", 1.0),
+        ("mse", 2.5),
+    ]
+    assert [each.kind for each in recipe.losses["column_mask"]] == ["cross_entropy"]
+    adversarial = recipe.adversarial
+    assert (adversarial.loss.kind, adversarial.loss.weight) == ("least_squares", 0.2)
+    assert (adversarial.discriminator, adversarial.start) == ("apgan_discriminator", 7)
+    folder = recipe.source.parts[0]
+    assert (folder.radius, folder.split, recipe.source.weights) == (2.5, 0.6, (0.75, 0.25))
+    assert not recipe.source.partial
+    optimizer = recipe.optimizer
+    assert (optimizer.warm_up, optimizer.weight_decay) == (3, 0.01)
+    assert (optimizer.clip, optimizer.average) == (0.5, 0.9)
+    settings = panel.form.values()
+    panel.open_recipe(panel.save_recipe(tmp_path / "other.yaml"))
+    panel.source, panel.objective, panel.arguments, panel.clip = "simulated", "usual", "", 9.0
+    panel.open_recipe(file)
+    assert panel.form.values() == settings
+    assert panel.save_recipe(tmp_path / "again.yaml").read_text() == file.read_text()
+
+
+def test_all_losses_can_be_chosen() -> None:
+    kinds = TypeAdapter(AnyTaskLoss).json_schema()["discriminator"]["mapping"]
+    assert set(KINDS) == set(kinds)
+
+
+@pytest.mark.parametrize("text", ["widths", "widths: [", "[4, 8]", "widths: [4, 8]]"])
+def test_arguments_that_are_none_are_refused(text: str, panel: Any) -> None:
+    panel.arguments = text
+    with pytest.raises(ValueError, match=r"arguments=.*must be like"):
+        panel.run().result(PATIENCE)
+
+
+def test_a_source_without_augmentation_stays_so(panel: Any, tiny: Path, tmp_path: Path) -> None:
+    plain = TINY | {"source": {"kind": "library", "folder": "lib", "split": 0.5}}
+    tiny.write_text(yaml.safe_dump(plain))
+    panel.open_recipe(tiny)
+    assert (panel.source, panel.folder) == ("library", str(tiny.parent / "lib"))
+    assert load_recipe(panel.save_recipe(tmp_path / "same.yaml")) == load_recipe(tiny)
+
+
+def test_a_saved_file_gives_the_same_weights_elsewhere(
+    panel: Any, marked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it is moved with its images and run by the command from another folder."""
+    panel.source, panel.pairs = "annotated", [("scene", ("Sr", "O"))]
+    (tmp_path / "saved").mkdir()
+    monkeypatch.chdir(tmp_path / "saved")
+    panel.save_recipe("mine")
+    first = panel.run().result(PATIENCE)
+    (tmp_path / "saved").rename(tmp_path / "moved")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    command = ["train", "../moved/mine.yaml", "-o", "again.safetensors", "--device", "cpu"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert same_weights(first, tmp_path / "elsewhere/again.safetensors")
+
+
+def test_a_model_that_learns_more_keeps_its_network(panel: Any) -> None:
+    panel.run().result(PATIENCE)
+    panel.network = "atomsegnet_unet"
+    assert panel.arguments == ""
+    panel.initial = "tiny"
+    assert (panel.network, panel.arguments) == ("unet", "widths: [4, 8]")
+
+
+def test_annotated_images_and_simulated_ones_teach_all_tasks(panel: Any, marked: Any) -> None:
+    panel.source, panel.pairs = "annotated", [("scene", ("Sr", "O"))]
+    panel.share, panel.tasks = 50.0, TASKS
+    card = read_card(panel.run().result(PATIENCE))
+    assert card.recipe["source"]["partial"]
+    assert card.tasks == TASKS
+    assert np.isfinite([card.scores[f"validation_{task}"] for task in TASKS]).all()
 
 
 def test_augmentation_comes_back_from_its_file(panel: Any, tmp_path: Path) -> None:
@@ -426,6 +530,61 @@ def test_layers_that_do_not_fit_are_refused(panel: Any, viewer: Any, image_layer
     panel.pairs = []
     with pytest.raises(ValueError, match="select the layers"):
         panel.run().result(PATIENCE)
+
+
+def test_images_that_cannot_be_learned_from_are_refused_with_a_reason(
+    panel: Any, viewer: Any, notices: Any
+) -> None:
+    noise = np.random.default_rng(0).normal(size=(48, 48)).astype(np.float32)
+    broken = noise.copy()
+    broken[3, 4] = np.nan
+    viewer.add_image(noise, name="good")
+    viewer.add_image(broken, name="NaN")
+    viewer.add_image(np.zeros((48, 48)), name="flat")
+    viewer.add_image(np.zeros((48, 48, 3), np.uint8), name="colour", rgb=True)
+    viewer.add_image(np.stack([noise] * 3), name="stack")
+    viewer.add_points([(9.0, 9.0), (20.0, 30.0), (40.0, 9.0)], name="marks")
+    viewer.add_points([(900.0, 9.0), (20.0, 300.0)], name="outside")
+    viewer.add_points([(20.0, 30.0)], name="single")
+    viewer.add_labels(np.zeros((48, 48), int), name="empty labels")
+    panel.source = "annotated"
+    for (image, truth), fault in {
+        ("NaN", "marks"): "NaN: 1 pixels are not finite",
+        ("flat", "marks"): "flat: shows nothing",
+        ("colour", "marks"): "colour .RGB. image",
+        ("stack", "marks"): "2 axes, its image 'stack' 3",
+        ("good", "outside"): "good: no point lies in its 48 × 48 pixels",
+        ("good", "single"): "no image has two columns",
+        ("good", "empty labels"): "its labels are empty",
+    }.items():
+        panel.pairs = [(image, (truth,))]
+        panel.tasks = ("column_map",)
+        notices.clear()
+        with pytest.raises(ValueError, match=fault):
+            panel.run().result(PATIENCE)
+        assert len(notices) == 1
+        assert re.search(fault, notices[0].message)
+        assert re.search(fault, panel.message.text())
+    panel.radius = 3.0
+    panel.pairs = [("good", ("single",))]
+    with pytest.raises(ValueError, match="too few columns"):
+        panel.run().result(PATIENCE)
+    assert not own_models()
+
+
+def test_stacks_are_learned_from_frame_by_frame(panel: Any, viewer: Any, scene: Simulation) -> None:
+    viewer.add_image(np.stack([scene.image, scene.image[::-1]]), name="stack")
+    places = scene.columns[["y", "x"]].to_numpy(dtype=float)
+    viewer.add_points(np.insert(places, 0, 1.0, axis=1), name="marks")
+    panel.source, panel.pairs = "annotated", [("stack", ("marks",))]
+    taken = panel.order().taken[0]
+    assert taken.data.shape == (2, *scene.image.shape)
+    assert (taken.points[:, 0] == 1).all()
+    assert read_card(panel.run().result(PATIENCE)).tasks == (
+        "column_map",
+        "column_mask",
+        "elements",
+    )
 
 
 def test_closing_the_dock_stops_the_training(viewer: Any, panel: Any, train_panel: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABCMeta, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     import napari.viewer
 
 
-class Panel(QWidget):
+class _PanelType(type(QWidget), ABCMeta):  # type: ignore[misc]
+    """What Qt's classes and abstract ones are made by."""
+
+
+class Panel(QWidget, metaclass=_PanelType):
     """A dock panel that gathers settings, works in another thread and shows the result.
 
     Every setting is an attribute of the panel that a script reads and sets, for example
@@ -79,13 +84,13 @@ class Panel(QWidget):
         """Return what makes the inputs of fields that need one of their own, by name."""
         return {}
 
+    @abstractmethod
     def prepare(self) -> tuple[str, Work, Show]:
         """Return the job's name, the work for the other thread, and what shows its result.
 
         Reads the form and the layers, in the GUI thread. Raises ValueError, with a sentence for
         the user, if the work cannot start.
         """
-        raise NotImplementedError
 
     def run(self) -> Job:
         """Start working with the settings as they are, as the Run button does.

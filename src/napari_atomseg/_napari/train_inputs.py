@@ -11,8 +11,10 @@ from napari_atomseg._napari.choices import NameOrFile
 from napari_atomseg._napari.form import Inputs
 from napari_atomseg._napari.inputs import FolderInput, WordInput
 from napari_atomseg._napari.layer_pairs import LayerPairs, Pair
+from napari_atomseg._napari.loss_list import LossList
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.ticks import TickList
+from napari_atomseg._napari.train_recipe import arguments_text
 from napari_atomseg._napari.train_settings import ANNOTATED, BLIND_SPOT, TASKS
 from napari_atomseg._napari.train_watch import TASK_NAMES
 
@@ -47,6 +49,8 @@ def train_inputs(viewer: napari.viewer.Viewer) -> Inputs:
         "elements": partial(WordInput, "all of them"),
         "tasks": partial(TickList, TASK_NAMES, _HELP_OF_TASKS),
         "network": lambda: NameOrFile(_networks()),
+        "losses": partial(LossList, TASK_NAMES),
+        "arguments": partial(WordInput, "as it is by itself"),
         "initial": lambda: NameOrFile(beginnings(), "Model weights (*.safetensors)"),
     }
 
@@ -75,6 +79,18 @@ def beginnings() -> dict[str, str]:
     preferences()
     names = [str(name) for name in weights.models()["name"]]
     return {"": "random weights", **{name: name for name in names}}
+
+
+def network_of(model: str) -> tuple[str, str] | None:
+    """Return the name and the arguments of a model's network; None if its file is not here."""
+    from napari_atomseg.networks.card import read_card
+    from napari_atomseg.training.initial import size_arguments
+
+    try:
+        card = read_card(weights.resolve(model))
+    except (OSError, ValueError):
+        return None
+    return card.architecture, arguments_text(size_arguments(card))
 
 
 def _recipes() -> dict[str, str]:

@@ -89,9 +89,10 @@ def require_work(settings: TrainSettings) -> None:
 
 def save_recipe(order: Order, path: Path) -> Path:
     """Write the recipe of an order, and beside it the images of layers that it names."""
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     recipe = order.recipe(path.parent / f"{path.stem}-images")
-    path.write_text(recipe_text(recipe), encoding="utf-8")
+    path.write_text(recipe_text(recipe, path.parent), encoding="utf-8")
     return path
 
 
@@ -109,6 +110,7 @@ def run_training(order: Order, watch: Listener, progress: Progress, cancel: Canc
         training_folder(settings.name) / f"{settings.name}.safetensors",
         resume=settings.resume,
         device=settings.chosen_device,
+        tensorboard=settings.tensorboard,
         progress=progress,
         cancel=cancel,
         watch=watch,

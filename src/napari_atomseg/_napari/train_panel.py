@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -22,7 +22,12 @@ from napari_atomseg._napari.jobs import Show, Work, describe
 from napari_atomseg._napari.layer_pairs import take_pairs
 from napari_atomseg._napari.models import model_changes
 from napari_atomseg._napari.panel import Panel
-from napari_atomseg._napari.train_inputs import beginnings, possible_tasks, train_inputs
+from napari_atomseg._napari.train_inputs import (
+    beginnings,
+    network_of,
+    possible_tasks,
+    train_inputs,
+)
 from napari_atomseg._napari.train_job import (
     Order,
     checkpoint_file,
@@ -39,10 +44,11 @@ from napari_atomseg._napari.train_settings import (
     FOLDER,
     LIBRARY,
     OPENED,
+    OWN,
     SIMULATED,
     TrainSettings,
 )
-from napari_atomseg._napari.train_watch import Listener, Watch
+from napari_atomseg._napari.train_watch import Listener, Watch, time_left
 from napari_atomseg.weights.own import own_models
 
 if TYPE_CHECKING:
@@ -59,6 +65,8 @@ _ROWS = {
     "share": (LIBRARY, FOLDER, ANNOTATED),
 }
 """Rows that only some sources need."""
+_OWN_LOSSES = ("losses", "adversary", "adversary_weight", "judge", "adversary_start")
+"""Settings that count only where the user's own losses are wished."""
 
 
 class Training(Panel):
@@ -72,6 +80,7 @@ class Training(Panel):
         super().__init__(viewer)
         self.base: TrainingRecipe | None = None
         self._followed: Any = None
+        self._network, self._initial = self.form["network"], self.form["initial"]
         self._left = math.nan
         self._listener = Listener()
         self.watch = Watch()
@@ -163,11 +172,14 @@ class Training(Panel):
         from napari_atomseg.training import load_recipe
 
         recipe = load_recipe(path)
+        settings = settings_of(recipe)
         self.base = recipe
-        self._followed = None
-        for name, value in settings_of(recipe).items():
-            self.form[name] = value
-        self.form["tasks"] = recipe.tasks
+        with QSignalBlocker(self.form):
+            for name, value in settings.items():
+                self.form[name] = value
+        self._followed = self.form["source"], self.form["pairs"]
+        self._network, self._initial = self.form["network"], self.form["initial"]
+        self._follow()
 
     def save_recipe(self, path: str | Path) -> Path:
         """Write the settings as a training recipe; images of layers go to a folder beside it."""
@@ -206,10 +218,25 @@ class Training(Panel):
             if not first and source != OPENED:
                 self.form["tasks"] = possible_tasks(self.viewer, source, pairs)
                 self.form["flips"] = source != SIMULATED
+        self._follow_network()
+        for name in _OWN_LOSSES:
+            self.form.inputs[name].native.setEnabled(self.form["objective"] == OWN)
         name = self.form["name"]
         goes_on = bool(name) and self.form["resume"] and checkpoint_file(name).is_file()
         further = "Train further" if name in own_models() else "Resume training"
         self.run_button.setText(further if goes_on else "Train")
+
+    def _follow_network(self) -> None:
+        """Take the network of the model to start from; another network has other arguments."""
+        initial, before = self.form["initial"], self._initial
+        self._initial = initial
+        found = network_of(initial) if initial and initial != before else None
+        if found is not None:
+            self._network = found[0]
+            self.form["network"], self.form["arguments"] = found
+        elif self.form["network"] != self._network:
+            self._network = self.form["network"]
+            self.form["arguments"] = ""
 
     def _offer_models(self) -> None:
         self.form.inputs["initial"].offer(beginnings())
@@ -228,7 +255,7 @@ class Training(Panel):
         if self.paused:
             return
         if total and message.startswith("loss"):
-            message = f"step {done} of {total}, {message}{_time_left(self._left)}"
+            message = f"step {done} of {total}, {message}{time_left(self._left)}"
         elif total:
             message = ""  # the scores are in the plots
         super()._show_progress(done, total, message)
@@ -270,14 +297,3 @@ class Training(Panel):
         except (OSError, ValueError) as error:
             self.message.setText(describe(error))
             show_error(f"Train: {describe(error)}")
-
-
-def _time_left(seconds: float) -> str:
-    """Return the time that is left in words, empty if it is not known."""
-    if not math.isfinite(seconds):
-        return ""
-    if seconds < 90:
-        return f", {seconds:.0f} s left"
-    if seconds < 5400:
-        return f", {seconds / 60:.0f} min left"
-    return f", {seconds / 3600:.1f} h left"

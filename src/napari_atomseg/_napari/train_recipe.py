@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_atomseg._napari.train_settings import (
-    BLIND_SPOT,
-    OPENED,
-    SIMULATED,
-    TASKS,
-    TrainSettings,
-)
+from napari_atomseg._napari.train_losses import objective_part, objective_settings
+from napari_atomseg._napari.train_settings import TASKS, TrainSettings
+from napari_atomseg._napari.train_source import shipped_name, source_part, source_settings
 
 if TYPE_CHECKING:
     from napari_atomseg.training import TrainingRecipe
 
-_APGAN = {
-    "losses": ({"kind": "ssim"}, {"kind": "psnr"}),
-    "adversarial": {
-        "loss": {"kind": "least_squares"},
-        "discriminator": "apgan_discriminator",
-    },
-}
-"""Losses of every task and the discriminator of the AP-GAN paper (Chen et al. 2023)."""
 _UNCHANGED: dict[str, Any] = {
     "flips": False,
     "rotation": 0.0,
@@ -38,6 +25,8 @@ _UNCHANGED: dict[str, Any] = {
 _COMMON = ("name", "seed", "steps", "batch", "crop", "validate_every", "validation", "patience")
 _SAME = (*_COMMON, "workers", "half")
 """Settings that have the same name and meaning in a recipe."""
+_OPTIMIZER = ("warm_up", "weight_decay", "clip", "average")
+"""Settings of the same name in the recipe's optimizer."""
 
 
 def make_recipe(
@@ -61,26 +50,19 @@ def make_recipe(
 
     content = base.model_dump() | {name: getattr(settings, name) for name in _SAME}
     tasks = base.tasks if set(base.tasks) == set(settings.tasks) else settings.tasks
-    content |= {"tasks": tasks, "losses": _losses(settings, base, tasks)}
-    content["adversarial"] = _adversarial(settings, base)
+    content |= {"tasks": tasks, **objective_part(settings, base, tasks)}
     changes = {name: getattr(settings, name) for name in _UNCHANGED}
     if changes != _changes_of(base):
         content["augmentation"] = _augmentation(changes)
-    if settings.network != base.network.name:
-        content["network"] = {"name": settings.network}
+    content["network"] = {"name": settings.network, "arguments": _arguments(settings.arguments)}
+    content["optimizer"] |= {name: getattr(settings, name) for name in _OPTIMIZER}
     if settings.rate != base.optimizer.rate:
         slowest = min(base.optimizer.final_rate, settings.rate)
         content["optimizer"] |= {"rate": settings.rate, "final_rate": slowest}
     initial = weights.resolve(settings.initial) if settings.initial else None
     if initial != base.initial:
         content |= {"initial": initial, "initial_sha256": None}
-    if settings.source == SIMULATED:
-        content |= {"simulation": settings.recipe, "source": None}
-        if "elements" in tasks:
-            content["source"] = _simulated(settings, source)
-    elif settings.source != OPENED:
-        content["source"] = _mixed(settings, source)
-    return load_recipe(content)
+    return load_recipe(content | source_part(settings, source))
 
 
 def settings_of(recipe: TrainingRecipe) -> dict[str, Any]:
@@ -88,73 +70,61 @@ def settings_of(recipe: TrainingRecipe) -> dict[str, Any]:
 
     What the panel has no setting for is left to the recipe itself, see `make_recipe`.
     """
-    from napari_atomseg.training.sources import Folder, LibraryFolder
-
     found: dict[str, Any] = {name: getattr(recipe, name) for name in _SAME}
-    found |= {"tasks": recipe.tasks, "network": recipe.network.name, "rate": recipe.optimizer.rate}
+    found |= {name: getattr(recipe.optimizer, name) for name in ("rate", *_OPTIMIZER)}
     found |= _changes_of(recipe)
     found["initial"] = str(recipe.initial) if recipe.initial else ""
-    found["source"] = OPENED
-    shipped = _shipped_name(recipe.simulation)
-    if recipe.source is None and shipped is not None:
-        found |= {"source": SIMULATED, "recipe": shipped}
-    elif isinstance(recipe.source, LibraryFolder | Folder):
-        plain: dict[str, Any] = {"folder": recipe.source.folder}
-        if type(recipe.source)(**plain) == recipe.source:
-            found |= {"source": recipe.source.kind, "folder": str(recipe.source.folder)}
-    found["objective"] = next(
-        (name for name in ("usual", "apgan") if _has_objective(recipe, name)), OPENED
-    )
+    found["network"] = recipe.network.name
+    found["arguments"] = arguments_text(recipe.network.arguments)
+    aims = {"tasks": recipe.tasks, **objective_settings(recipe)}
+    return found | aims | source_settings(recipe, aims)
+
+
+def arguments_text(arguments: dict[str, Any]) -> str:
+    """Return a network's arguments in a line, as the user types them."""
+    import yaml
+
+    if not arguments:
+        return ""
+    text = yaml.safe_dump(arguments, default_flow_style=True, sort_keys=False, width=10**6)
+    return str(text).strip()[1:-1]
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(f"{{{text}}}")
+    except yaml.YAMLError:
+        found = None
+    if not isinstance(found, dict) or any(value is None for value in found.values()):
+        raise ValueError(
+            f"arguments={text!r} of the network must be like 'widths: [16, 32, 64]', with commas "
+            "between several"
+        )
     return found
 
 
-def recipe_text(recipe: TrainingRecipe) -> str:
-    """Return a recipe as YAML that `napari-atomseg train` reads: what differs from the defaults."""
+def recipe_text(recipe: TrainingRecipe, folder: Path) -> str:
+    """Return a recipe as YAML that `napari-atomseg train` reads: what differs from the defaults.
+
+    Parameters
+    ----------
+    folder : of the file, an absolute path; files in it are named relative to it.
+    """
     import yaml
 
+    from napari_atomseg.ranges import FOLDER
     from napari_atomseg.training import TrainingRecipe
 
-    content = recipe.model_dump(mode="json")
+    content = recipe.model_dump(mode="json", context={FOLDER: folder})
     usual = TrainingRecipe(tasks=recipe.tasks).model_dump(mode="json")
     usual["tasks"] = list(TASKS)
     kept = {n: v for n, v in content.items() if v != usual[n] or n in ("name", "seed", "steps")}
-    shipped = _shipped_name(recipe.simulation)
+    shipped = shipped_name(recipe.simulation)
     if "simulation" in kept and shipped is not None:
         kept["simulation"] = shipped
     return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=100)
-
-
-def _mixed(settings: TrainSettings, source: dict[str, Any] | None) -> dict[str, Any]:
-    """Return a source that is mixed with simulated images, if so wished."""
-    if source is None:
-        source = {"kind": settings.source, "folder": Path(settings.folder).expanduser()}
-    if _named(settings) and settings.source != BLIND_SPOT:
-        source = source | {"species": _named(settings)}
-    if not settings.share:
-        return source
-    share = settings.share / 100.0
-    parts = [source, _simulated(settings, source)]
-    return {"kind": "mixture", "parts": parts, "weights": [1.0 - share, share]}
-
-
-def _simulated(settings: TrainSettings, beside: dict[str, Any] | None) -> dict[str, Any]:
-    """Return a simulated source, with the species of the source beside it if there is one."""
-    from napari_atomseg.simulation import load_recipe
-    from napari_atomseg.training.sources import simulated_species
-
-    species = _named(settings)
-    if "elements" in settings.tasks and not species:
-        if beside is None:
-            species = simulated_species(load_recipe(settings.recipe))
-        else:
-            species = beside.get("species", ())
-    return {"kind": SIMULATED, "recipe": settings.recipe, "species": species}
-
-
-def _named(settings: TrainSettings) -> tuple[str, ...]:
-    """Return the species that the user has named, where maps of species are to be learned."""
-    names = settings.elements.split(",") if "elements" in settings.tasks else ()
-    return tuple(name.strip() for name in names if name.strip())
 
 
 def _augmentation(changes: dict[str, Any]) -> dict[str, Any] | None:
@@ -186,38 +156,3 @@ def _changes_of(recipe: TrainingRecipe) -> dict[str, Any]:
         "noise": part.noise[1],
         "kept": part.kept,
     }
-
-
-def _losses(settings: TrainSettings, base: TrainingRecipe, tasks: tuple[str, ...]) -> Any:
-    if settings.objective == "apgan":
-        return {task: list(_APGAN["losses"]) for task in tasks}
-    if settings.objective == OPENED:
-        return {task: losses for task, losses in base.losses.items() if task in tasks}
-    return {}
-
-
-def _adversarial(settings: TrainSettings, base: TrainingRecipe) -> Any:
-    if settings.objective == OPENED:
-        return base.adversarial
-    return _APGAN["adversarial"] if settings.objective == "apgan" else None
-
-
-def _has_objective(recipe: TrainingRecipe, name: str) -> bool:
-    """Return whether the losses of a recipe are those that the panel calls so."""
-    from napari_atomseg.training import load_recipe
-
-    settings = dataclasses.replace(TrainSettings(), objective=name)
-    same = {
-        "tasks": recipe.tasks,
-        "losses": _losses(settings, recipe, recipe.tasks),
-        "adversarial": _adversarial(settings, recipe),
-    }
-    other = load_recipe(same)
-    return (other.losses, other.adversarial) == (recipe.losses, recipe.adversarial)
-
-
-def _shipped_name(simulation: Any) -> str | None:
-    """Return the name of the shipped recipe that this one is."""
-    from napari_atomseg.simulation import load_recipe, recipes
-
-    return next((name for name in recipes() if load_recipe(name) == simulation), None)

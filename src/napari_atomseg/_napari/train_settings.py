@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_atomseg._napari.layer_pairs import Pair
+from napari_atomseg._napari.loss_list import Lines
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg.simulation.arguments import argument
 
-BATCHES, AUGMENTATION, OPTIMIZER = "Batches and validation", "Augmentation", "Optimization"
+BATCHES, AUGMENTATION = "Batches and validation", "Augmentation"
+LOSSES, OPTIMIZER, ADVANCED = "Losses", "Optimization", "Advanced"
 TASKS = ("denoise", "denoise_background", "superresolution", "column_map", "column_mask")
 SIMULATED, LIBRARY, FOLDER, ANNOTATED, BLIND_SPOT, OPENED = (
     "simulated",
@@ -19,6 +21,8 @@ SIMULATED, LIBRARY, FOLDER, ANNOTATED, BLIND_SPOT, OPENED = (
     "",
 )
 """Where images and truth come from; the last one is what an opened recipe says."""
+USUAL, APGAN, OWN = "usual", "apgan", "own"
+"""What the network is trained for: the tasks' usual losses, those of AP-GAN, or the user's own."""
 _AS_PREFERRED = "preferences"
 _LARGEST = 2**31 - 1
 
@@ -150,16 +154,48 @@ class TrainSettings:
         accepted=(0.01, 1.0),
     )
     objective: str = argument(
-        "usual",
+        USUAL,
         "Losses",
-        "The usual losses of the tasks, or SSIM and PSNR against a discriminator (AP-GAN), which\n"
-        "suits small sets of annotated images.",
-        OPTIMIZER,
+        "The usual losses of the tasks; SSIM and PSNR against a discriminator (AP-GAN), which\n"
+        "suits small sets of annotated images; or what is chosen below.",
+        LOSSES,
+        choices={USUAL: "usual", APGAN: "AP-GAN", OWN: "my own, as below"},
+    )
+    losses: Lines = argument(  # noqa: RUF009, a field like the others
+        (), "", "Tasks that have no loss here have their usual one.", LOSSES
+    )
+    adversary: str = argument(
+        "",
+        "Adversarial",
+        "A discriminator learns to tell the network's maps from true ones, and the network to\n"
+        "deceive it.",
+        LOSSES,
         choices={
-            "usual": "usual",
-            "apgan": "AP-GAN",
-            OPENED: "as in the opened recipe",
+            "": "none",
+            "relativistic": "relativistic average (r_em)",
+            "least_squares": "least squares (AP-GAN)",
         },
+    )
+    adversary_weight: float | None = argument(
+        None,
+        "Weight",
+        "Of the adversarial loss, beside the others.",
+        LOSSES,
+        accepted=(0.0, 1e6),
+        nothing="usual",
+    )
+    judge: str = argument(
+        "patch_discriminator",
+        "Judged by",
+        "The discriminator.",
+        LOSSES,
+        choices={
+            "patch_discriminator": "70 × 70 patches (r_em)",
+            "apgan_discriminator": "AP-GAN",
+        },
+    )
+    adversary_start: int = argument(
+        0, "From step", "From which the discriminator takes part.", LOSSES, accepted=(0, _LARGEST)
     )
     rate: float = argument(
         1e-3,
@@ -169,9 +205,56 @@ class TrainSettings:
         accepted=(1e-6, 1.0),
         logarithmic=True,
     )
+    warm_up: int = argument(
+        200, "Warm-up", "Steps in which the rate rises.", OPTIMIZER, "steps", (0, _LARGEST)
+    )
+    weight_decay: float = argument(
+        1e-4, "Decay", "How much weights shrink (AdamW).", OPTIMIZER, accepted=(0.0, 10.0)
+    )
+    clip: float = argument(
+        1.0, "Clip", "The largest norm of the gradient.", OPTIMIZER, accepted=(1e-6, 1e6)
+    )
+    average: float = argument(
+        0.998,
+        "Average",
+        "Decay a step of the moving average of the weights, which the model is.",
+        OPTIMIZER,
+        accepted=(0.0, 0.999999),
+    )
     half: bool = argument(
         True, "Half", "Half precision, where the processor computes faster so.", OPTIMIZER
     )
+    arguments: str = argument(
+        "",
+        "Network",
+        "Arguments of the network that differ from its own, as widths: [16, 32, 64].",
+        ADVANCED,
+    )
+    radius: float | None = argument(
+        None,
+        "Disc radius",
+        "Of the discs about annotated columns.",
+        ADVANCED,
+        "px",
+        (0.0, 1e4),
+        nothing="0.3 of their distance",
+    )
+    split: float = argument(
+        75.0,
+        "Train on",
+        "This share of a library or of images; the rest is for validation.",
+        ADVANCED,
+        "%",
+        (1.0, 99.0),
+    )
+    tensorboard: bool = argument(
+        False, "TensorBoard", "Write the curves for TensorBoard, too, beside the recipe.", ADVANCED
+    )
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether the network is trained against a discriminator."""
+        return self.objective == APGAN or (self.objective == OWN and bool(self.adversary))
 
     @property
     def chosen_device(self) -> str:

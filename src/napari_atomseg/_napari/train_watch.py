@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -191,6 +192,17 @@ def metric_name(name: str) -> str:
     kind, _, task = name.partition("_")
     text = _METRICS.get(f"{kind}_", "{}")
     return text.format(TASK_NAMES.get(task, task))
+
+
+def time_left(seconds: float) -> str:
+    """Return the time that is left in words, empty if it is not known."""
+    if not math.isfinite(seconds):
+        return ""
+    if seconds < 90:
+        return f", {seconds:.0f} s left"
+    if seconds < 5400:
+        return f", {seconds / 60:.0f} min left"
+    return f", {seconds / 3600:.1f} h left"
 
 
 def _offer(box: QComboBox, choices: Mapping[str, str]) -> None:

@@ -9,7 +9,8 @@ import typer
 from typer.core import TyperCommand
 
 from napari_atomseg.cli.batch import print_line
-from napari_atomseg.cli.commands import Device, app
+from napari_atomseg.cli.commands import app
+from napari_atomseg.cli.options import Device
 from napari_atomseg.cli.session import session
 
 

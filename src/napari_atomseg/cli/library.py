@@ -21,7 +21,8 @@ def library(
         str, typer.Option(help="folders (as TEM ImageNet v1.3) or zarr (one store, exact).")
     ] = "folders",
     shape: Annotated[
-        tuple[int, int] | None, typer.Option(help="Rows and columns, px [the recipe's own].")
+        tuple[int, int] | None,
+        typer.Option(help="Rows and columns, px; by default the recipe's own."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed draws other samples.")] = 0,
     start: Annotated[int, typer.Option(help="Number of the first sample.")] = 0,

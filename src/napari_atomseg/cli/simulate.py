@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +12,7 @@ from typer.core import TyperCommand
 
 from napari_atomseg.cli.batch import print_line
 from napari_atomseg.cli.commands import app
+from napari_atomseg.cli.options import with_parameters
 from napari_atomseg.cli.session import Session, session
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class _WithSettings(TyperCommand):
         """Return the options of the command, and of no other one's help."""
         if not self._made:
             one = typer.Typer(add_completion=False)
-            one.command()(_with_options(_simulate))
+            one.command()(with_parameters(_simulate, _options()))
             whole: Any = typer.main.get_command(one)
             self.params, self.callback = whole.params, whole.callback
             self._made = True
@@ -199,19 +199,9 @@ def _help(known: Argument) -> str:
     return " ".join(words)
 
 
-def _with_options(command: Callable[..., None]) -> Any:
-    """Return a function that has the settings as parameters where `command` has `**settings`."""
+def _options() -> list[inspect.Parameter]:
+    """Return the options for all settings but the crystal, which is an argument."""
     from napari_atomseg.simulation.settings import SimulationSettings
 
-    own = inspect.signature(command, eval_str=True)
-    parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    fields = [f for f in dataclasses.fields(SimulationSettings) if f.name != "crystal"]
-    parameters += [_option(field) for field in fields]
-    every = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
-
-    def whole(**arguments: Any) -> None:
-        command(**arguments)
-
-    whole.__signature__ = own.replace(parameters=every)  # type: ignore[attr-defined]
-    whole.__annotations__ = {p.name: p.annotation for p in every} | {"return": None}
-    return whole
+    every = dataclasses.fields(SimulationSettings)
+    return [_option(field) for field in every if field.name != "crystal"]

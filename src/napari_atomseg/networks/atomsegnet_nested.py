@@ -8,7 +8,14 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from napari_atomseg.networks.layers import convolutions, finish, make_activation, pad_to_multiple
+from napari_atomseg.networks.layers import (
+    convolutions,
+    descend,
+    finish,
+    make_activation,
+    make_encoder,
+    pad_to_multiple,
+)
 
 
 class AtomSegNetNested(nn.Module):
@@ -33,10 +40,7 @@ class AtomSegNetNested(nn.Module):
     ) -> None:
         super().__init__()
         self.stride = 2 ** (len(widths) - 1)
-        before = [channels_in, *widths[:-1]]
-        self.encoder = nn.ModuleList(
-            convolutions(a, b) for a, b in zip(before, widths, strict=True)
-        )
+        self.encoder = make_encoder(channels_in, widths)
         self.nested = nn.ModuleDict(
             {
                 f"{level}-{column}": convolutions(
@@ -52,11 +56,8 @@ class AtomSegNetNested(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps of a batch of images, see the class."""
         height, width = x.shape[-2:]
-        x = pad_to_multiple(x, self.stride, 2 * self.stride)
-        found: list[list[Tensor]] = []
-        for level, block in enumerate(self.encoder):
-            x = block(functional.max_pool2d(x, 2) if level else x)
-            found.append([x])
+        padded = pad_to_multiple(x, self.stride, 2 * self.stride)
+        found = [[first] for first in descend(self.encoder, padded)]
         for place, block in self.nested.items():
             level = int(place.split("-")[0])
             deep = functional.interpolate(found[level + 1][-1], scale_factor=2.0, mode="nearest")

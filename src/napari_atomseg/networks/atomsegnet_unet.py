@@ -9,7 +9,14 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from napari_atomseg.networks.layers import convolutions, finish, make_activation, pad_to_multiple
+from napari_atomseg.networks.layers import (
+    convolutions,
+    descend,
+    finish,
+    make_activation,
+    make_encoder,
+    pad_to_multiple,
+)
 
 
 class Rise(nn.Module):
@@ -54,10 +61,7 @@ class AtomSegNetUNet(nn.Module):
     ) -> None:
         super().__init__()
         self.stride = 2 ** (len(widths) - 1)
-        before = [channels_in, *widths[:-1]]
-        self.encoder = nn.ModuleList(
-            convolutions(a, b) for a, b in zip(before, widths, strict=True)
-        )
+        self.encoder = make_encoder(channels_in, widths)
         self.decoder = nn.ModuleList(Rise(deep, shallow) for shallow, deep in pairwise(widths))
         self.exit = nn.Conv2d(widths[0], channels_out, 1)
         self.activation = make_activation(activation)
@@ -65,11 +69,8 @@ class AtomSegNetUNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps of a batch of images, see the class."""
         height, width = x.shape[-2:]
-        x = pad_to_multiple(x, self.stride, 2 * self.stride)
-        levels: list[Tensor] = []
-        for level, block in enumerate(self.encoder):
-            x = block(functional.max_pool2d(x, 2) if level else x)
-            levels.append(x)
+        levels = descend(self.encoder, pad_to_multiple(x, self.stride, 2 * self.stride))
+        x = levels[-1]
         for level in reversed(range(len(self.decoder))):
             x = self.decoder[level](x, levels[level])
         maps: Tensor = self.activation(finish(self.exit, x)[..., :height, :width])

@@ -9,7 +9,14 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from napari_atomseg.networks.layers import convolutions, finish, make_activation, pad_to_multiple
+from napari_atomseg.networks.layers import (
+    convolutions,
+    descend,
+    finish,
+    make_activation,
+    make_encoder,
+    pad_to_multiple,
+)
 
 SLOPE = 0.01
 """Slope of the leaky ReLU below zero in AtomAI."""
@@ -40,10 +47,7 @@ class EncoderDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.stride = 2 ** (len(widths) - 1)
-        before = [channels_in, *widths[:-1]]
-        self.encoder = nn.ModuleList(
-            convolutions(a, b) for a, b in zip(before, widths, strict=True)
-        )
+        self.encoder = make_encoder(channels_in, widths)
         self.decoder = nn.ModuleList(
             convolutions(deep, shallow) for shallow, deep in reversed(list(pairwise(widths)))
         )
@@ -53,9 +57,7 @@ class EncoderDecoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps of a batch of images, see the class."""
         height, width = x.shape[-2:]
-        x = pad_to_multiple(x, self.stride, 2 * self.stride)
-        for level, block in enumerate(self.encoder):
-            x = block(functional.max_pool2d(x, 2) if level else x)
+        x = descend(self.encoder, pad_to_multiple(x, self.stride, 2 * self.stride))[-1]
         for block in self.decoder:
             x = block(functional.interpolate(x, scale_factor=2.0, mode="bilinear"))
         maps: Tensor = self.activation(finish(self.exit, x)[..., :height, :width])
@@ -107,11 +109,8 @@ class LeakyUNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps of a batch of images, see the class."""
         height, width = x.shape[-2:]
-        x = pad_to_multiple(x, 8, 16)
-        levels: list[Tensor] = []
-        for level, block in enumerate(self.encoder):
-            x = block(functional.max_pool2d(x, 2) if level else x)
-            levels.append(x)
+        levels = descend(self.encoder, pad_to_multiple(x, 8, 16))
+        x = levels[-1]
         for level in reversed(range(len(self.decoder))):
             x = functional.interpolate(x, scale_factor=2.0, mode="bilinear")
             x = self.decoder[level](torch.cat([levels[level], self.reduce[level](x)], dim=1))

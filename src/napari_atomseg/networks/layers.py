@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
@@ -71,3 +74,21 @@ def convolutions(channels_in: int, channels_out: int, count: int = 2) -> nn.Sequ
             nn.ReLU(),
         ]
     return nn.Sequential(*layers)
+
+
+def make_encoder(channels_in: int, widths: Sequence[int]) -> nn.ModuleList:
+    """Two `convolutions` a level, for `descend`."""
+    return nn.ModuleList(convolutions(a, b) for a, b in pairwise([channels_in, *widths]))
+
+
+def descend(
+    encoder: nn.ModuleList, x: Tensor, pool: Callable[[Tensor, int], Tensor] = functional.max_pool2d
+) -> list[Tensor]:
+    """What each level of an encoder makes of the one above at half its resolution.
+
+    (B, C, H, W) → (B, widths[i], H/2^i, W/2^i) for every level i.
+    """
+    levels: list[Tensor] = []
+    for block in encoder:
+        levels.append(block(pool(levels[-1], 2) if levels else x))
+    return levels

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from napari_atomseg.networks.layers import finish, make_activation, pad_to_multiple
+from napari_atomseg.networks.layers import descend, finish, make_activation, pad_to_multiple
 
 
 class Block(nn.Module):
@@ -56,8 +56,7 @@ class UNet(nn.Module):
         self.stride = stem * 2 ** (len(widths) - 1)
         fold = stem * stem
         self.entry = nn.Conv2d(channels_in * fold, widths[0], 3, padding=1)
-        before = [widths[0], *widths[:-1]]
-        self.encoder = nn.ModuleList(Block(a, b) for a, b in zip(before, widths, strict=True))
+        self.encoder = nn.ModuleList(Block(a, b) for a, b in pairwise([widths[0], *widths]))
         self.decoder = nn.ModuleList(
             Block(shallow + deep, shallow) for shallow, deep in pairwise(widths)
         )
@@ -71,13 +70,11 @@ class UNet(nn.Module):
         height, width = x.shape[-2:]
         x = pad_to_multiple(x, self.stride)
         x = self.entry(functional.pixel_unshuffle(x, self.stem))
-        shallow: list[Tensor] = []
-        for level, block in enumerate(self.encoder):
-            x = block(functional.avg_pool2d(x, 2) if level else x)
-            shallow.append(x)
+        levels = descend(self.encoder, x, functional.avg_pool2d)
+        x = levels[-1]
         for level in reversed(range(len(self.decoder))):
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = self.decoder[level](torch.cat([x, shallow[level]], dim=1))
+            x = self.decoder[level](torch.cat([x, levels[level]], dim=1))
         x = functional.pixel_shuffle(finish(self.exit, x), self.stem)
         maps: Tensor = self.activation(x[..., :height, :width])
         return maps

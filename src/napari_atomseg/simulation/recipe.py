@@ -134,12 +134,19 @@ def recipes() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
-def load_recipe(recipe: str | Path | dict[str, Any] | SimulationRecipe) -> SimulationRecipe:
+def load_recipe(
+    recipe: str | Path | dict[str, Any] | SimulationRecipe, folder: Path | None = None
+) -> SimulationRecipe:
     """A recipe by its shipped name, from a YAML file, from a dictionary, or as it is.
 
     A file or dictionary may say ``extends: NAME`` (or the path of another file) and give only what
     differs: what it says inside a part replaces that value of the part; a part of another `kind`
-    and a list are replaced whole.
+    and a list are replaced whole. Paths in a file are relative to the folder of that file.
+
+    Parameters
+    ----------
+    folder : that the path of a file, and those in a dictionary, are relative to; by default the
+        working folder.
 
     Raises
     ------
@@ -152,32 +159,53 @@ def load_recipe(recipe: str | Path | dict[str, Any] | SimulationRecipe) -> Simul
         return recipe
     where = "recipe" if isinstance(recipe, dict) else str(recipe)
     try:
-        return SimulationRecipe.model_validate(_extended(recipe, ()))
+        return SimulationRecipe.model_validate(_extended(recipe, folder, ()))
     except ValidationError as error:
         raise ValueError(f"{where}: {faults(error)}") from error
 
 
-def _extended(recipe: str | Path | dict[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
+def _extended(
+    recipe: str | Path | dict[str, Any], folder: Path | None, seen: tuple[Path, ...]
+) -> dict[str, Any]:
     if not isinstance(recipe, dict):
-        if str(recipe) in seen:
+        path = _file(recipe, folder)
+        if path.resolve() in seen:
             raise ValueError(f"recipe {recipe} extends itself")
-        seen = (*seen, str(recipe))
-        recipe = _read(recipe)
+        recipe, folder, seen = _read(path), path.parent, (*seen, path.resolve())
+    own = {k: _anchored(v, folder) for k, v in recipe.items() if k != "extends"}
     if "extends" not in recipe:
-        return recipe
-    base = _extended(recipe["extends"], seen)
-    return _merged(base, {k: v for k, v in recipe.items() if k != "extends"})
+        return own
+    return _merged(_extended(recipe["extends"], folder, seen), own)
 
 
-def _read(recipe: str | Path) -> dict[str, Any]:
+def _anchored(content: Any, folder: Path | None) -> Any:
+    """What a recipe says, with the crystals' files in a folder."""
+    if isinstance(content, list | tuple):
+        return [_anchored(each, folder) for each in content]
+    if folder is None or not isinstance(content, dict):
+        return content
+    return {
+        key: str(folder / value)
+        if key == "crystal" and isinstance(value, str) and Path(value).suffix
+        else _anchored(value, folder)
+        for key, value in content.items()
+    }
+
+
+def _file(recipe: str | Path, folder: Path | None) -> Path:
+    """The file of a recipe, by its name or its path."""
     path = Path(recipe)
-    if path.suffix not in (".yaml", ".yml"):
-        if str(recipe) not in recipes():
-            raise ValueError(
-                f"recipe={str(recipe)!r} is not known; choose one of {', '.join(recipes())} or "
-                "give the path of a .yaml file"
-            )
-        path = SHIPPED / f"{recipe}.yaml"
+    if path.suffix in (".yaml", ".yml"):
+        return path if folder is None else folder / path
+    if str(recipe) not in recipes():
+        raise ValueError(
+            f"recipe={str(recipe)!r} is not known; choose one of {', '.join(recipes())} or "
+            "give the path of a .yaml file"
+        )
+    return SHIPPED / f"{recipe}.yaml"
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -10,10 +10,10 @@ import pandas as pd
 import torch
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
-from skimage.metrics import peak_signal_noise_ratio
 
 from napari_atomseg.distortion import Photomultiplier, Shot
 from napari_atomseg.imaging import HRTEMOptics, LinearOptics, Optics
+from napari_atomseg.quality import psnr
 from napari_atomseg.simulation.render import Batch
 from napari_atomseg.simulation.scene import Scene
 from napari_atomseg.simulation.targets import (
@@ -90,7 +90,7 @@ def collect(scene: Scene, batch: Batch, row: int = 0) -> Simulation:
         scene.sampling,
         scene.settings,
         facts,
-        psnr=_psnr(image, ideal),
+        psnr=psnr(image, ideal, peak=float(ideal.max())),
         snr=_snr(image, ideal),
         structure=scene.specimen.structure,
     )
@@ -156,13 +156,6 @@ def peak_counts(scene: Scene, ideal: NDArray[np.float32]) -> float:
 
 def _formula(symbols: list[str], counts: NDArray[np.float64]) -> str:
     return "".join(f"{s}{c:g}" for s, c in zip(symbols, counts.round(2), strict=True) if c > 0)
-
-
-def _psnr(image: NDArray[np.float32], ideal: NDArray[np.float32]) -> float:
-    peak = float(ideal.max())
-    if peak <= 0 or np.array_equal(image, ideal):
-        return float("inf") if peak > 0 else float("nan")
-    return float(peak_signal_noise_ratio(ideal, image, data_range=peak))
 
 
 def _snr(image: NDArray[np.float32], ideal: NDArray[np.float32]) -> float:

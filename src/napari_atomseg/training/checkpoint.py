@@ -13,6 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from napari_atomseg.io.atomic import whole_file
+
 FREE = ("steps", "description", "validate_every", "patience", "workers")
 """What may change between two parts of a run: its length, its words, and who prepares images."""
 
@@ -74,19 +76,16 @@ def save_checkpoint(path: Path, state: State, recipe: dict[str, Any]) -> None:
     # Tensors in a file must not share memory.
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     content = save(plain, metadata={"checkpoint": json.dumps(header)})
-    partial = path.with_suffix(".partial")
     try:
-        partial.write_bytes(content)
-        partial.replace(path)
+        with whole_file(path) as partial:
+            partial.write_bytes(content)
     except OSError as error:
-        raise type(error)(
+        raise OSError(
             error.errno,
-            f"checkpoint of {len(content) / 2**20:.0f} MB not written ({error.strerror}); "
+            f"checkpoint of {len(content) / 1e6:.1f} MB not written ({error.strerror}); "
             "the previous one is intact",
             str(path),
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, state: State, recipe: dict[str, Any]) -> None:

@@ -69,7 +69,7 @@ def start_from(path: Path, network: nn.Module, recipe: TrainingRecipe, outputs: 
         if given is None or given.shape != tensor.shape:
             raise WeightsError(
                 f"{path}: its network has another size than the recipe's ({name}); give the "
-                f"network the arguments {_size(card)}"
+                f"network the arguments {size_arguments(card)}"
             )
         adapted[name] = given
     network.load_state_dict(adapted)
@@ -113,6 +113,7 @@ def _rearranged(old: Tensor, new: Tensor, before: list[str], after: list[str]) -
     return result
 
 
-def _size(card: ModelCard) -> dict[str, object]:
+def size_arguments(card: ModelCard) -> dict[str, object]:
+    """The arguments of a trained network that do not follow from its tasks."""
     taken = {"channels_in", "channels_out", "activation", "residual"}
     return {name: value for name, value in card.arguments.items() if name not in taken}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from napari_atomseg.io.atomic import remove_partial
 from napari_atomseg.networks.files import save_weights
 from napari_atomseg.progress import Cancelled, CancelToken, Progress, report
 from napari_atomseg.training.cards import model_card
@@ -112,6 +113,7 @@ class _Run:
         self.progress, self.watch = (progress, watch) if engine.rank == 0 else (None, None)
         self.settings = recipe.model_dump(mode="json")
         self.checkpoint = output.with_suffix(".checkpoint")
+        self.table = output.with_suffix(".csv")
         self.curves: Curves | None = None
         self.maker = Maker(recipe, source)
         self.state = new_state(recipe, source.species, engine.device)
@@ -120,6 +122,9 @@ class _Run:
 
     def begin(self, resume: bool) -> None:
         """Go on from the checkpoint, where there is one, and make the validation images."""
+        if self.engine.rank == 0:
+            for path in (self.output, self.checkpoint, self.table):
+                remove_partial(path)
         if resume and self.checkpoint.exists():
             load_checkpoint(self.checkpoint, self.state, self.settings)
         self.engine.wait()
@@ -173,7 +178,7 @@ class _Run:
             state.best = {n: t.clone() for n, t in state.average.state_dict().items()}
         self._save()
         if self.engine.rank == 0:
-            write_log(self.output.with_suffix(".csv"), state.log)
+            write_log(self.table, state.log)
         if self.curves is not None:
             self.curves.add(entry)
         self.seconds += time.monotonic() - start

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_atomseg.networks.tasks import normalise, normalised_targets
+from napari_atomseg.networks.tasks import TARGETS, normalise, normalised_targets
 from napari_atomseg.training.sources import Pairs
 
 JITTER = 0.35
@@ -26,7 +26,8 @@ class Examples:
     image : (B, 1, H, W) normalised.
     targets : (B, C, H, W) truth of the tasks in the order of the channels, intensities in units of
         the image's deviation.
-    weight : (B, 1, H, W) in 0..1, how much each pixel counts; None for all alike.
+    weight : (B, C or 1, H or 1, W or 1) in 0..1, how much each pixel counts for each channel; None
+        for all alike. It is 0 for channels of which the truth is not known.
     """
 
     image: Tensor
@@ -58,4 +59,21 @@ def examples(
     gain, shift = (JITTER * torch.tensor(draws, dtype=torch.float32)).to(image.device).unbind(1)
     gain, shift = gain.exp()[:, None, None, None], shift[:, None, None, None]
     targets = normalised_targets(pairs.targets, mean, gain / deviation, shift, tasks)
-    return Examples(image * gain + shift, targets, pairs.weight)
+    return Examples(image * gain + shift, targets, _weight(pairs, tasks))
+
+
+def _weight(pairs: Pairs, tasks: Sequence[str]) -> Tensor | None:
+    """How much each pixel counts for each channel, see `Examples`."""
+    names = [TARGETS[task] for task in tasks]
+    if pairs.known.keys().isdisjoint(names):
+        return pairs.weight
+    everywhere = torch.ones(len(pairs), dtype=torch.bool, device=pairs.image.device)
+    known = torch.cat(
+        [
+            pairs.known.get(name, everywhere)[:, None].expand(-1, pairs.targets[name].shape[1])
+            for name in names
+        ],
+        dim=1,
+    )
+    weight = known[:, :, None, None].to(pairs.image.dtype)
+    return weight if pairs.weight is None else weight * pairs.weight

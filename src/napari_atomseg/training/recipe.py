@@ -8,18 +8,17 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from napari_atomseg import networks
 from napari_atomseg.networks.tasks import TARGETS, TASKS
-from napari_atomseg.ranges import Part, faults
+from napari_atomseg.ranges import FOLDER, Part, RecipePath, faults
 from napari_atomseg.simulation import SimulationRecipe
-from napari_atomseg.simulation import load_recipe as load_simulation
 from napari_atomseg.training.losses import (
     AnyAdversarial,
     TaskLosses,
@@ -27,7 +26,16 @@ from napari_atomseg.training.losses import (
     usual_losses,
 )
 from napari_atomseg.training.losses.recipe import Relativistic
-from napari_atomseg.training.sources import AnySource, Augmentation, Simulated
+from napari_atomseg.training.sources import (
+    AnySimulation,
+    AnySource,
+    Augmentation,
+    BlindSpot,
+    Mixture,
+    Simulated,
+    parts_of,
+)
+from napari_atomseg.training.sources.augmentation import MIXED
 
 
 def _known(task: str) -> str:
@@ -147,10 +155,10 @@ class TrainingRecipe(Part):
     optimizer: OptimizerRecipe = OptimizerRecipe()
     losses: dict[Task, TaskLosses] = Field(default_factory=dict, validate_default=True)
     adversarial: AdversarialRecipe | None = None
-    simulation: Annotated[SimulationRecipe, BeforeValidator(load_simulation)] = SimulationRecipe()
+    simulation: AnySimulation = SimulationRecipe()
     source: AnySource | None = None
     augmentation: Augmentation | None = None
-    initial: Path | None = None
+    initial: RecipePath | None = None
     initial_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     patience: Annotated[int, Field(gt=0)] | None = None
     workers: int = Field(0, ge=0)
@@ -181,6 +189,20 @@ class TrainingRecipe(Part):
             require_fit(task, some)
         return losses
 
+    @model_validator(mode="after")
+    def _parts_fit(self) -> TrainingRecipe:
+        parts = list(parts_of(self.pairs))
+        interpolates = self.augmentation is not None and self.augmentation.interpolates
+        if interpolates and any(isinstance(part, BlindSpot) for part in parts):
+            raise ValueError(MIXED)
+        partial = any(isinstance(part, Mixture) and part.partial for part in parts)
+        if partial and self.adversarial is not None:
+            raise ValueError(
+                "adversarial: a discriminator judges the truth of all tasks, which a partial "
+                "mixture does not know of all images; leave one of both out"
+            )
+        return self
+
     @property
     def pairs(self) -> AnySource:
         """The source of images and truth."""
@@ -195,6 +217,8 @@ class TrainingRecipe(Part):
 def load_recipe(recipe: str | Path | dict[str, Any] | TrainingRecipe) -> TrainingRecipe:
     """A recipe from a YAML file, a dictionary, or a recipe.
 
+    Paths in a file are relative to its folder, and become absolute.
+
     Raises
     ------
     OSError
@@ -204,14 +228,14 @@ def load_recipe(recipe: str | Path | dict[str, Any] | TrainingRecipe) -> Trainin
     """
     if isinstance(recipe, TrainingRecipe):
         return recipe
-    where = "recipe"
+    where, context = "recipe", {}
     if not isinstance(recipe, dict):
-        where = str(recipe)
+        where, context = str(recipe), {FOLDER: Path(recipe).resolve().parent}
         try:
             recipe = yaml.safe_load(Path(recipe).read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f"{where} is not a YAML file: {error}") from error
     try:
-        return TrainingRecipe.model_validate(recipe)
+        return TrainingRecipe.model_validate(recipe, context=context)
     except ValidationError as error:
         raise ValueError(f"{where}: {faults(error)}") from error

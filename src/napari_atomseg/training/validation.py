@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,13 @@ from skimage.feature import peak_local_max
 from torch import Tensor, nn
 
 from napari_atomseg.networks.tasks import ELEMENTS, RESTORATION, compose, spans
+from napari_atomseg.quality import psnr
 from napari_atomseg.training.losses import multi_task_loss
 from napari_atomseg.training.pairs import Examples
 from napari_atomseg.training.recipe import TrainingRecipe
+
+FLAT = 1e-3
+"""Range of a truth, in units of its image's deviation, below which it shows nothing."""
 
 
 class Validation:
@@ -55,10 +60,10 @@ class Validation:
 
     def _quality(self, task: str, maps: Tensor, truth: Tensor) -> dict[str, float]:
         if task == "denoise":
-            noisy = _psnr(self.image[:, 0], truth[:, 0])
-            return {"psnr_in": noisy, "psnr_out": _psnr(maps[:, 0], truth[:, 0])}
+            noisy = _mean_psnr(self.image[:, 0], truth[:, 0])
+            return {"psnr_in": noisy, "psnr_out": _mean_psnr(maps[:, 0], truth[:, 0])}
         if task in RESTORATION:
-            return {f"psnr_{task}": _psnr(maps[:, 0], truth[:, 0])}
+            return {f"psnr_{task}": _mean_psnr(maps[:, 0], truth[:, 0])}
         if task == "column_map":
             return {"f1": _detection(maps[:, 0].sigmoid(), truth[:, 0])}
         return {f"dice_{task}": _overlap(maps > 0, truth > 0.5)}
@@ -74,11 +79,11 @@ class Validation:
         return preview
 
 
-def _psnr(image: Tensor, truth: Tensor) -> float:
-    """Mean PSNR, each image's peak being the range of its truth."""
-    peak = truth.amax(dim=(1, 2)) - truth.amin(dim=(1, 2))
-    error = (image - truth).square().mean(dim=(1, 2))
-    return float((10 * torch.log10(peak.square() / error))[peak > 1e-3].mean())
+def _mean_psnr(images: Tensor, truths: Tensor) -> float:
+    """Mean PSNR of the images whose truth is not flat, each peak being the range of its truth."""
+    pairs = zip(images.cpu().numpy(), truths.cpu().numpy(), strict=True)
+    found = [psnr(image, truth) for image, truth in pairs if np.ptp(truth) > FLAT]
+    return float(np.mean(found)) if found else math.nan
 
 
 def _overlap(made: Tensor, true: Tensor) -> float:

@@ -63,3 +63,11 @@ def test_bad_arguments_are_named(truth):
         ssim(np.where(truth > 0, truth, np.nan), truth)
     with pytest.raises(ValueError, match="constant"):
         ssim(truth, np.ones_like(truth))
+
+
+def test_psnr_against_a_given_peak(truth):
+    """Ten times the peak is 20 dB more; there is no ratio to a peak of nothing."""
+    image = truth + 0.1
+    assert psnr(image, truth, peak=1.0) == pytest.approx(20.0)
+    assert psnr(image, truth, peak=10.0) == pytest.approx(40.0)
+    assert np.isnan(psnr(image, truth, peak=0.0))

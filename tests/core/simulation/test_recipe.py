@@ -1,8 +1,12 @@
 """Recipes say what is wrong with them, extend each other, and draw what they promise."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
+from ase.build import bulk
+from ase.io import write
 
 from napari_atomseg.simulation import SimulationRecipe, draw_scene, load_recipe, recipes, sample
 
@@ -50,6 +54,29 @@ def test_a_file_overrides_a_shipped_recipe_in_a_few_lines(tmp_path):
     assert mine.field.fields_of_view == (16,)
     assert mine.specimen == base.specimen
     assert draw_scene(mine, 0, 0).sampling == pytest.approx(16 / 256)
+
+
+def test_files_that_a_recipe_names_lie_beside_it(tmp_path, monkeypatch):
+    (tmp_path / "crystals").mkdir()
+    write(tmp_path / "crystals/cell.cif", bulk("Pt", cubic=True))
+    of_file = {"kind": "crystal", "materials": [{"crystal": "cell.cif"}]}
+    (tmp_path / "crystals/cell.yaml").write_text(yaml.safe_dump({"specimen": of_file}))
+    extended = {"extends": "crystals/cell.yaml", "shape": [64, 64]}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(extended))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for recipe in (
+        load_recipe("../mine.yaml"),
+        load_recipe("mine.yaml", tmp_path),
+        load_recipe(extended, tmp_path),
+    ):
+        (material,) = recipe.specimen.materials
+        assert recipe.shape == (64, 64)
+        assert Path(material.crystal).resolve() == tmp_path / "crystals/cell.cif"
+    (tmp_path / "loop.yaml").write_text("extends: crystals/back.yaml")
+    (tmp_path / "crystals/back.yaml").write_text("extends: ../loop.yaml")
+    with pytest.raises(ValueError, match="extends itself"):
+        load_recipe(tmp_path / "loop.yaml")
 
 
 def test_a_part_of_another_kind_replaces_the_whole_part():

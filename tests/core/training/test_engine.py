@@ -1,7 +1,6 @@
 """How trainings start, pause, stop, fail and go on; alone and in several processes."""
 
 import csv
-import errno
 import hashlib
 import math
 import multiprocessing
@@ -10,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -367,35 +365,6 @@ def test_missing_initial_weights_are_named(tmp_path):
 def test_a_source_that_lacks_a_truth_is_refused(tmp_path):
     with pytest.raises(ValueError, match="gives no no_background_no_noise"):
         train(TINY, tmp_path / "w.safetensors", source=Waves(targets=("no_noise",)))
-
-
-def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
-    path = tmp_path / "w.safetensors"
-    train({**TINY, "steps": 3}, path, device="cpu", source=Waves())
-    before = path.with_suffix(".checkpoint").read_bytes()
-
-    def full(self, content):
-        self.touch()
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", full)
-        with pytest.raises(OSError, match=r"No space left on device.*intact.*w\.checkpoint"):
-            train(TINY, path, device="cpu", source=Waves())
-    assert path.with_suffix(".checkpoint").read_bytes() == before
-    assert not list(tmp_path.glob("*.partial"))
-
-
-def test_a_killed_write_leaves_the_last_checkpoint(tmp_path):
-    """What a process that is killed leaves: part of the new file, beside the old one."""
-    path = tmp_path / "w.safetensors"
-    cut(TINY, path, 4, source=Waves())
-    whole = path.with_suffix(".checkpoint").read_bytes()
-    path.with_suffix(".partial").write_bytes(whole[: len(whole) // 2])
-    train(TINY, path, device="cpu", source=Waves())
-    plain = train(TINY, tmp_path / "plain.safetensors", device="cpu", source=Waves())
-    assert_same(plain, path)
-    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):

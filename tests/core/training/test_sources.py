@@ -13,7 +13,9 @@ from napari_atomseg.simulation import load_recipe, open_library, sample, write_l
 from napari_atomseg.simulation.library import LibraryError
 from napari_atomseg.training.sources import (
     TARGET_NAMES,
+    Annotated,
     AnySource,
+    Augmentation,
     BlindSpotSource,
     Folder,
     LibraryFolder,
@@ -21,6 +23,7 @@ from napari_atomseg.training.sources import (
     MixtureSource,
     Simulated,
     SimulatedSource,
+    save_annotated,
     simulated_species,
 )
 from napari_atomseg.training.sources.blind_spot import hide_pixels
@@ -318,6 +321,36 @@ def test_a_mixture_without_a_common_target_is_refused():
     masks = SimulatedSource(load_recipe("columns"), 0, ("circular_mask",))
     with pytest.raises(ValueError, match="no target is common"):
         MixtureSource([masks, BlindSpotSource({"a": noise(64, 64)})], (1, 1))
+
+
+def test_a_partial_mixture_says_what_is_known_of_which_image(tmp_path):
+    truth = sample("columns", 0, 0, (64, 64))
+    marked = Annotated(truth.image, truth.columns[["y", "x"]].to_numpy())
+    parts = [save_annotated(tmp_path, [marked]).model_dump(), {"kind": "simulated"}]
+    wanted = ("no_noise", "circular_mask")
+    whole = {"kind": "mixture", "parts": parts}
+    with pytest.raises(ValueError, match="no no_noise"):
+        TypeAdapter(AnySource).validate_python(whole).open(0, wanted)
+    source = TypeAdapter(AnySource).validate_python(whole | {"partial": True}).open(0, wanted)
+    assert source.targets == wanted
+    simulated = torch.tensor(source.choices(range(8))) == 1
+    for pairs, known in (
+        (source.batch(0, 8, 48, "cpu"), simulated),
+        (source.validation(8, 48, "cpu"), simulated.sort().values),
+    ):
+        assert pairs.known.keys() == {"no_noise"}
+        assert torch.equal(pairs.known["no_noise"], known)
+        assert (pairs.targets["no_noise"].abs().amax(dim=(1, 2, 3)) > 0).equal(known)
+        assert pairs.targets["circular_mask"].amax(dim=(1, 2, 3)).sum() > len(pairs) / 2
+    turned = Augmentation().apply(pairs, [np.random.default_rng(n) for n in range(8)])
+    assert torch.equal(turned.known["no_noise"], known)
+
+
+def test_a_partial_mixture_must_give_something(tmp_path):
+    clean = save_annotated(tmp_path, [Annotated(np.eye(32), target=np.eye(32) * 2)]).model_dump()
+    mixture = {"kind": "mixture", "partial": True, "parts": [clean, {"kind": "simulated"}]}
+    with pytest.raises(ValueError, match="it gives no_noise"):
+        TypeAdapter(AnySource).validate_python(mixture).open(0, ("circular_mask",))
 
 
 def test_a_mixture_of_weighted_and_other_pairs_weighs_the_others_fully():

@@ -25,6 +25,7 @@ from napari_atomseg.training.sources.annotations import (
     frame_of,
     marked_frames,
 )
+from napari_atomseg.training.sources.frames import between
 
 GRID = np.stack(np.meshgrid(np.arange(8.0, 64, 12), np.arange(8.0, 64, 12)), -1).reshape(-1, 2)
 
@@ -120,7 +121,7 @@ def test_clean_images_are_targets_in_the_units_of_the_image():
 
 def test_one_image_is_divided_so_that_validation_is_never_shown():
     image = noise(80, 64)
-    source = AnnotatedSource([Annotated(image, GRID)])
+    source = AnnotatedSource([Annotated(image, GRID * (1.2, 1.0))])
 
     def seen(pairs):
         weight = torch.ones_like(pairs.image) if pairs.weight is None else pairs.weight
@@ -134,6 +135,48 @@ def test_one_image_is_divided_so_that_validation_is_never_shown():
         pixels = set(part.ravel().tolist())
         assert seen(pairs) <= pixels
         assert len(seen(pairs)) > 0.98 * len(pixels)
+
+
+ISLANDS = {
+    "at the top": (GRID[:10] * 0.5 + (4, 0), (200, 64)),
+    "at the bottom": (GRID[:10] * 0.5 + (150, 0), (200, 64)),
+    "on the left": (GRID[:10] * 0.5, (64, 200)),
+    "in a row": (np.column_stack([np.full(8, 20.0), np.arange(8.0, 64, 7)]), (100, 90)),
+    "two of them": (np.array([[5.0, 5.0], [9.0, 9.0]]), (64, 64)),
+}
+
+
+@pytest.mark.parametrize("place", ISLANDS)
+def test_one_image_is_divided_where_there_are_columns(place):
+    """Also where most of the image is empty, so that validation sees columns."""
+    points, shape = ISLANDS[place]
+    axis, at = between(points, shape, 0.75)
+    before = points[:, axis] < at - 0.5
+    assert 0.375 <= before.mean() <= 0.875
+    source = AnnotatedSource([Annotated(noise(*shape), points)], radius=1.0)
+    sizes = [
+        source._training[0].targets["circular_mask"].sum(),
+        source._validation[0].targets["circular_mask"].sum(),
+    ]
+    assert min(sizes) > 0
+    again = AnnotatedSource([Annotated(noise(*shape), points)], 7, radius=1.0)
+    assert again._training[0].image.shape == source._training[0].image.shape
+
+
+def test_validation_crops_of_an_empty_image_show_its_columns():
+    points = GRID[:10] * 0.5 + (4, 0)
+    source = AnnotatedSource([Annotated(noise(400, 300), points)], radius=2.0)
+    shown = source.validation(16, 32, "cpu").targets["circular_mask"].amax(dim=(1, 2, 3))
+    assert shown.all()
+    learnt = source.batch(0, 64, 32, "cpu").targets["circular_mask"].amax(dim=(1, 2, 3))
+    assert 0 < learnt.mean() < 0.6
+
+
+def test_a_single_column_cannot_be_learnt_and_validated_on():
+    one = Annotated(noise(64, 64), GRID[:1])
+    with pytest.raises(ValueError, match="too few columns"):
+        AnnotatedSource([one], radius=2.0)
+    assert AnnotatedSource([one, Annotated(noise(64, 64), GRID)], radius=2.0)
 
 
 def test_of_several_images_whole_ones_are_kept():

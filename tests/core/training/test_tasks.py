@@ -158,6 +158,26 @@ def test_pixels_without_weight_have_no_say():
     assert parts["denoise"] == pytest.approx(float(counted.detach()), rel=1e-5)
 
 
+def test_images_of_which_a_task_is_not_known_have_no_say_in_it():
+    """The loss and its gradient are those of the others alone, for each task."""
+    recipe = losses_of(denoise=1.0, column_map=[{"kind": "cross_entropy"}, {"kind": "psnr"}])
+    maps = torch.randn(3, 2, 8, 8, requires_grad=True)
+    target, image = torch.rand(3, 2, 8, 8), torch.rand(3, 1, 8, 8)
+    weight = torch.ones(3, 2, 1, 1)
+    weight[1, 0] = weight[0, 1] = weight[2, 1] = 0
+    total, parts = multi_task_loss(maps, target, image, recipe, weight)
+    total.backward()
+    assert not maps.grad[1, 0].any()
+    assert not maps.grad[[0, 2], 1].any()
+    for task, rows in (("denoise", [0, 2]), ("column_map", [1])):
+        _, alone = multi_task_loss(maps[rows], target[rows], image[rows], recipe)
+        assert parts[task] == pytest.approx(alone[task], rel=1e-5)
+    weight[:] = 0
+    nothing, parts = multi_task_loss(maps, target, image, recipe, weight)
+    assert float(nothing.detach()) == 0
+    assert set(parts.values()) == {0.0}
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

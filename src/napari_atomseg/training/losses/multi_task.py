@@ -110,8 +110,9 @@ def multi_task_loss(
     image : (B, 1, H, W) normalised input.
     losses : of each task. Where the network does not denoise, the noise of the image is not known,
         and restoration losses are not weighted by it.
-    weight : (B, 1, H, W) in 0..1, how much each pixel counts. Where it is 0 the prediction is
-        taken to be right, and the sum is divided by the mean of the weights.
+    weight : broadcasts to (B, C, H, W), in 0..1, how much each pixel counts. Where it is 0 the
+        prediction is taken to be right, and the loss is divided by the mean of the weights. Images
+        that do not count at all for a task are left out of its loss, which is 0 without any.
     """
     places = spans(tuple(losses), maps.shape[1])
     noise = (image - targets[:, places["denoise"]])[:, 0] if "denoise" in losses else None
@@ -119,11 +120,11 @@ def multi_task_loss(
     parts = {}
     for task, terms in losses.items():
         made, true = maps[:, places[task]], targets[:, places[task]]
-        if weight is not None:
-            made = _trusted(made, true, weight, task in RESTORATION)
-        loss = _task_loss(task, terms, made, true, noise)
-        if weight is not None:
-            loss = loss / weight.mean().clamp_min(1e-6)
+        if weight is None:
+            loss = _task_loss(task, terms, made, true, noise)
+        else:
+            share = weight.expand(-1, maps.shape[1], -1, -1)[:, places[task]]
+            loss = _weighted_loss(task, terms, made, true, noise, share)
         total = total + loss
         parts[task] = float(loss.detach()) / max(sum(term.weight for term in terms), 1e-12)
     return total, parts
@@ -144,6 +145,19 @@ def _task_loss(
             value = loss.value(finished, true)
         terms.append(loss.weight * value)
     return torch.stack(terms).sum()
+
+
+def _weighted_loss(
+    task: str, losses: TaskLosses, made: Tensor, true: Tensor, noise: Tensor | None, weight: Tensor
+) -> Tensor:
+    """The losses of one task where its pixels do not count alike, see `multi_task_loss`."""
+    counted = weight.amax(dim=(1, 2, 3)) > 0
+    if not counted.any():
+        return 0.0 * made.sum()
+    made, true, weight = made[counted], true[counted], weight[counted]
+    trusted = _trusted(made, true, weight, task in RESTORATION)
+    noise = None if noise is None else noise[counted]
+    return _task_loss(task, losses, trusted, true, noise) / weight.mean()
 
 
 def _trusted(made: Tensor, true: Tensor, weight: Tensor, restored: bool) -> Tensor:

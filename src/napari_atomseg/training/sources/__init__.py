@@ -19,11 +19,12 @@ from napari_atomseg.training.sources.base import (
 from napari_atomseg.training.sources.blind_spot import BlindSpot, BlindSpotSource
 from napari_atomseg.training.sources.crops import CroppedSource
 from napari_atomseg.training.sources.folder import Folder
-from napari_atomseg.training.sources.kinds import AnySource, Crops, Mixture
+from napari_atomseg.training.sources.kinds import AnySource, Crops, Mixture, parts_of
 from napari_atomseg.training.sources.library import LibraryFolder, LibrarySource
 from napari_atomseg.training.sources.mixture import MixtureSource
 from napari_atomseg.training.sources.saved import save_annotated, save_blind_spot
 from napari_atomseg.training.sources.simulated import (
+    AnySimulation,
     Simulated,
     SimulatedSource,
     simulated_species,
@@ -37,6 +38,7 @@ __all__ = [
     "AnnotatedImage",
     "AnnotatedImages",
     "AnnotatedSource",
+    "AnySimulation",
     "AnySource",
     "Augmentation",
     "BlindSpot",
@@ -53,6 +55,7 @@ __all__ = [
     "SimulatedSource",
     "Source",
     "SourcePart",
+    "parts_of",
     "save_annotated",
     "save_blind_spot",
     "simulated_species",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from napari_atomseg.io import read_columns, read_image
-from napari_atomseg.ranges import Part
+from napari_atomseg.ranges import Part, RecipePath
 from napari_atomseg.training.sources.annotations import (
     UNNAMED,
     Annotated,
@@ -45,11 +45,11 @@ class AnnotatedImage(Part):
     target : the image without noise.
     """
 
-    image: Path
-    points: Path | None = None
+    image: RecipePath
+    points: RecipePath | None = None
     species: str | None = None
-    labels: Path | None = None
-    target: Path | None = None
+    labels: RecipePath | None = None
+    target: RecipePath | None = None
 
     def read(self) -> Annotated:
         """The contents of the files."""
@@ -127,8 +127,9 @@ class AnnotatedSource(FrameStream):
         if not available:
             raise ValueError("images: no kind of annotation is common to all of them")
         wanted = chosen(available, targets, "the annotated images")
+        places = [centres(frame) for frame in marked]
         frames = [Frame(f.image, {n: f.targets[n] for n in wanted}) for f in frames]
-        super().__init__(*split_frames(frames, split), seed, wanted, names)
+        super().__init__(*split_frames(frames, split, places), seed, wanted, names)
 
 
 def _named(frame: Marked, species: str) -> Marked:

@@ -20,6 +20,11 @@ from napari_atomseg.training.sources.base import IMAGES, Pairs, stacked
 
 Rng = np.random.Generator
 NOISE_FREE, FLAT, SHARP = IMAGES
+MIXED = (
+    "augmentation: rotation and scale mix pixels, and a blind_spot source hides some; leave both "
+    "out"
+)
+"""What is wrong with changes that interpolate between hidden pixels."""
 SUPPORT = 6
 """Pixels more that bicubic interpolation needs, for both borders together."""
 
@@ -82,17 +87,14 @@ class Augmentation(Part):
             Hidden pixels would be mixed with others.
         """
         parts = [
-            self._one(_sample(pairs, row), rng, crop or pairs.image.shape[-1])
+            self._one(pairs.rows(slice(row, row + 1)), rng, crop or pairs.image.shape[-1])
             for row, rng in enumerate(rngs)
         ]
         return stacked(parts)
 
     def _one(self, pairs: Pairs, rng: Rng, crop: int) -> Pairs:
         if pairs.blind and self.interpolates:
-            raise ValueError(
-                "augmentation: rotation and scale mix pixels, and a blind_spot source hides some; "
-                "leave both out"
-            )
+            raise ValueError(MIXED)
         pairs = self._placed(pairs, rng, crop)
         deviation = float(pairs.image.std(correction=0))
         gamma, gain = log_uniform(rng, self.gamma), log_uniform(rng, self.gain)
@@ -129,7 +131,8 @@ class Augmentation(Part):
         drawn = _each(masks, lambda image: placed(image, "bilinear")) if masks else {}
         image, weight = seen.pop(""), drawn.pop("", None)
         found = seen | drawn
-        return Pairs(image, {name: found[name] for name in pairs.targets}, weight, pairs.blind)
+        targets = {name: found[name] for name in pairs.targets}
+        return replace(pairs, image=image, targets=targets, weight=weight)
 
 
 def _each(images: dict[str, Tensor], change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
@@ -190,16 +193,6 @@ def bent(pairs: Pairs, gamma: float) -> Pairs:
         peak = curve(under + sharp / SUPERRESOLUTION_UNIT) - curve(under)
         targets[SHARP] = SUPERRESOLUTION_UNIT * peak
     return replace(pairs, image=curve(pairs.image), targets=targets)
-
-
-def _sample(pairs: Pairs, row: int) -> Pairs:
-    one = slice(row, row + 1)
-    return replace(
-        pairs,
-        image=pairs.image[one],
-        targets={name: target[one] for name, target in pairs.targets.items()},
-        weight=None if pairs.weight is None else pairs.weight[one],
-    )
 
 
 def _random(draw: Callable[[tuple[int, ...]], NDArray[np.float64]], like: Tensor) -> Tensor:

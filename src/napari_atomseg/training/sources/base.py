@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -35,15 +35,28 @@ class Pairs:
         (B, E, H, W) with a channel a species. Intensities are in the units of `image`.
     weight : (B, 1, H, W) in 0..1, how much the loss counts in a pixel; None for 1 everywhere.
     blind : whether the pixels that count are hidden in `image`, so that no change may mix pixels.
+    known : (B,) bool of the targets that are not known of all images, whether they are; what
+        `targets` has where they are not means nothing.
     """
 
     image: Tensor
     targets: dict[str, Tensor]
     weight: Tensor | None = None
     blind: bool = False
+    known: dict[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.image)
+
+    def rows(self, rows: slice | Tensor) -> Pairs:
+        """Some of the pairs."""
+        return replace(
+            self,
+            image=self.image[rows],
+            targets={name: target[rows] for name, target in self.targets.items()},
+            weight=None if self.weight is None else self.weight[rows],
+            known={name: some[rows] for name, some in self.known.items()},
+        )
 
 
 class Source(Protocol):
@@ -145,9 +158,16 @@ def stacked(parts: Sequence[Pairs]) -> Pairs:
         weights = torch.cat(
             [torch.ones_like(p.image) if p.weight is None else p.weight for p in parts]
         )
+    uncertain = dict.fromkeys(name for part in parts for name in part.known)
     return Pairs(
         torch.cat([part.image for part in parts]),
         {name: torch.cat([part.targets[name] for part in parts]) for name in parts[0].targets},
         weights,
         any(part.blind for part in parts),
+        {name: torch.cat([_known(part, name) for part in parts]) for name in uncertain},
     )
+
+
+def _known(pairs: Pairs, name: str) -> Tensor:
+    all_of_them = torch.ones(len(pairs), dtype=torch.bool, device=pairs.image.device)
+    return pairs.known.get(name, all_of_them)

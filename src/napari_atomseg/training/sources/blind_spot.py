@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from napari_atomseg.io import read_image
+from napari_atomseg.ranges import RecipePath
 from napari_atomseg.training.sources.base import VALIDATION, Pairs, SourcePart, Stream, chosen
 from napari_atomseg.training.sources.frames import (
     Frame,
@@ -42,7 +42,7 @@ class BlindSpot(SourcePart):
     """
 
     kind: Literal["blind_spot"] = "blind_spot"
-    images: Annotated[tuple[Path, ...], Field(min_length=1)]
+    images: Annotated[tuple[RecipePath, ...], Field(min_length=1)]
     hidden: Annotated[float, Field(gt=0.0, le=0.25)] = 1 / 64
     radius: Annotated[int, Field(ge=1, le=16)] = 2
     split: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.75

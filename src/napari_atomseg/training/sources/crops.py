@@ -59,18 +59,9 @@ class CroppedSource(Stream):
         if missing:
             made = self._source.samples(missing, *where)
             for row, number in enumerate(missing):
-                self._kept[number, where] = _row(made, row)
+                one = made.rows(torch.tensor([row], device=made.image.device))
+                self._kept[number, where] = one
         return {number: self._kept[number, where] for number in numbers}
-
-
-def _row(pairs: Pairs, row: int) -> Pairs:
-    one = slice(row, row + 1)
-    return replace(
-        pairs,
-        image=pairs.image[one].clone(),
-        targets={name: target[one].clone() for name, target in pairs.targets.items()},
-        weight=None if pairs.weight is None else pairs.weight[one].clone(),
-    )
 
 
 def _part(pairs: Pairs, top: int, left: int, crop: int) -> Pairs:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from napari_atomseg.io import IMAGE_SUFFIXES
+from napari_atomseg.ranges import RecipePath
 from napari_atomseg.training.sources.annotated import (
     AnnotatedImage,
     AnnotatedImages,
@@ -31,7 +32,7 @@ class Folder(SourcePart):
     """
 
     kind: Literal["folder"] = "folder"
-    folder: Path
+    folder: RecipePath
     radius: Radius | None = None
     species: tuple[str, ...] = ()
     split: Split = 0.75

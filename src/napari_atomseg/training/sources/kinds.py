@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -18,17 +18,20 @@ from napari_atomseg.training.sources.simulated import Simulated
 
 
 class Mixture(SourcePart):
-    """A weighted mixture of sources, which gives the targets that all of them give.
+    """A weighted mixture of sources.
 
     Attributes
     ----------
     parts : the sources.
     weights : how often each is drawn, relative to the others; evenly where there are none.
+    partial : whether parts may lack some of the wanted targets, which are then learnt from the
+        images of the others alone. By default all parts must give all targets.
     """
 
     kind: Literal["mixture"] = "mixture"
     parts: Annotated[tuple[AnySource, ...], Field(min_length=1)]
     weights: tuple[Annotated[float, Field(gt=0.0, allow_inf_nan=False)], ...] = ()
+    partial: bool = False
 
     @model_validator(mode="after")
     def _one_weight_a_part(self) -> Mixture:
@@ -38,8 +41,15 @@ class Mixture(SourcePart):
 
     def open(self, seed: int, targets: Sequence[str] | None = None) -> MixtureSource:
         """See `SourcePart.open`. Each part has a seed of its own, so that none repeats another."""
-        parts = [part.open(seed + number, targets) for number, part in enumerate(self.parts)]
-        return MixtureSource(parts, self.weights or (1.0,) * len(parts))
+        parts = []
+        for number, part in enumerate(self.parts):
+            wanted = targets
+            if self.partial and targets is not None:
+                able = part.open(seed + number).targets
+                wanted = [name for name in targets if name in able] or targets
+            parts.append(part.open(seed + number, wanted))
+        weights = self.weights or (1.0,) * len(parts)
+        return MixtureSource(parts, weights, partial=self.partial)
 
 
 class Crops(SourcePart):
@@ -72,3 +82,11 @@ AnySource = Annotated[
 
 Mixture.model_rebuild()
 Crops.model_rebuild()
+
+
+def parts_of(source: SourcePart) -> Iterator[SourcePart]:
+    """A source, and all those that it takes its pairs from."""
+    yield source
+    inner = (source.of,) if isinstance(source, Crops) else getattr(source, "parts", ())
+    for part in inner:
+        yield from parts_of(part)

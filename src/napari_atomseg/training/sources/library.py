@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from napari_atomseg.ranges import RecipePath
 from napari_atomseg.simulation.library import Library, LibraryError, open_library
 from napari_atomseg.training.sources.base import (
     ELEMENTS,
@@ -40,7 +40,7 @@ class LibraryFolder(SourcePart):
     """
 
     kind: Literal["library"] = "library"
-    folder: Path
+    folder: RecipePath
     species: tuple[str, ...] = ()
     split: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.75
 

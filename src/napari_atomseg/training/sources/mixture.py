@@ -25,12 +25,13 @@ GOLDEN = (5**0.5 - 1) / 2
 class MixtureSource(Stream):
     """A weighted mixture of sources.
 
-    Every batch has close to the same share of each part. Its targets are those that all parts give;
-    its species are those of all parts by name, with empty channels where a part knows none of them.
+    Every batch has close to the same share of each part. Its targets are those that all parts give
+    or, of a `partial` one, those that any gives, and its pairs say of which images they are known.
+    Its species are those of all parts by name, with empty channels where a part knows none of them.
 
     Parameters
     ----------
-    parts : sources, of which some targets are common to all.
+    parts : sources, of which some targets are common to all unless the mixture is partial.
     weights : how often each is drawn, relative to the others.
 
     Raises
@@ -39,12 +40,15 @@ class MixtureSource(Stream):
         The sources have no target in common.
     """
 
-    def __init__(self, parts: Sequence[Source], weights: Sequence[float]) -> None:
+    def __init__(
+        self, parts: Sequence[Source], weights: Sequence[float], *, partial: bool = False
+    ) -> None:
         names = dict.fromkeys(name for part in parts for name in part.species)
-        common = tuple(n for n in TARGET_NAMES if all(n in part.targets for part in parts))
-        if not common:
+        enough = any if partial else all
+        given = tuple(n for n in TARGET_NAMES if enough(n in part.targets for part in parts))
+        if not given:
             raise ValueError("parts: no target is common to all sources of the mixture")
-        super().__init__(common, tuple(names))
+        super().__init__(given, tuple(names))
         self._parts = parts
         self._bounds = np.array(list(accumulate(weights))) / sum(weights)
 
@@ -56,9 +60,10 @@ class MixtureSource(Stream):
             rows = [row for row, place in enumerate(places) if place == number]
             if rows:
                 pairs = part.samples([indices[row] for row in rows], crop, device)
-                pieces.append(self._common(pairs, part))
+                pieces.append(self._completed(pairs, part))
                 order += rows
-        return _reordered(stacked(pieces), order)
+        back = torch.from_numpy(np.argsort(order))
+        return stacked(pieces).rows(back.to(device))
 
     def validation(self, count: int, crop: int, device: str) -> Pairs:
         """See `Source.validation`."""
@@ -67,7 +72,7 @@ class MixtureSource(Stream):
         for number, part in enumerate(self._parts):
             if number in places:
                 pairs = part.validation(places.count(number), crop, device)
-                pieces.append(self._common(pairs, part))
+                pieces.append(self._completed(pairs, part))
         return stacked(pieces)
 
     def choices(self, indices: Sequence[int]) -> list[int]:
@@ -76,23 +81,15 @@ class MixtureSource(Stream):
         found: list[int] = np.searchsorted(self._bounds, even, side="right").tolist()
         return [min(place, len(self._parts) - 1) for place in found]
 
-    def _common(self, pairs: Pairs, part: Source) -> Pairs:
-        """Pairs with the mixture's targets and species."""
-        targets = {name: pairs.targets[name] for name in self.targets}
+    def _completed(self, pairs: Pairs, part: Source) -> Pairs:
+        """Pairs with the mixture's targets and species; targets that are not known are 0."""
+        none = torch.zeros_like(pairs.image)
+        targets = {name: pairs.targets.get(name, none) for name in self.targets}
         if ELEMENTS in targets:
-            own = targets[ELEMENTS]
-            maps = own.new_zeros(len(own), len(self.species), *own.shape[2:])
-            maps[:, [self.species.index(name) for name in part.species]] = own
+            maps = none.repeat(1, len(self.species), 1, 1)
+            if ELEMENTS in pairs.targets:
+                maps[:, [self.species.index(name) for name in part.species]] = targets[ELEMENTS]
             targets[ELEMENTS] = maps
-        return replace(pairs, targets=targets)
-
-
-def _reordered(pairs: Pairs, order: list[int]) -> Pairs:
-    """Pairs whose sample i goes to place `order[i]`."""
-    back = torch.from_numpy(np.argsort(order)).to(pairs.image.device)
-    return Pairs(
-        pairs.image[back],
-        {name: target[back] for name, target in pairs.targets.items()},
-        None if pairs.weight is None else pairs.weight[back],
-        pairs.blind,
-    )
+        nowhere = torch.zeros(len(pairs), dtype=torch.bool, device=pairs.image.device)
+        lacking = {name: nowhere for name in self.targets if name not in pairs.targets}
+        return replace(pairs, targets=targets, known=pairs.known | lacking)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import torch
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ValidationInfo
 from torch import Tensor
 
+from napari_atomseg.ranges import folder_of
 from napari_atomseg.simulation import Scene, SimulationRecipe, draw_scene, render
 from napari_atomseg.simulation import load_recipe as load_simulation
 from napari_atomseg.simulation.recipe import TargetName
@@ -24,6 +25,14 @@ from napari_atomseg.training.sources.base import (
 )
 
 
+def _loaded(recipe: Any, info: ValidationInfo) -> SimulationRecipe:
+    return load_simulation(recipe, folder_of(info))
+
+
+AnySimulation = Annotated[SimulationRecipe, BeforeValidator(_loaded)]
+"""Name or file of a simulation recipe, or the recipe itself, which may extend another."""
+
+
 class Simulated(SourcePart):
     """Pairs drawn from a simulation recipe.
 
@@ -35,7 +44,7 @@ class Simulated(SourcePart):
     """
 
     kind: Literal["simulated"] = "simulated"
-    recipe: Annotated[SimulationRecipe, BeforeValidator(load_simulation)] = SimulationRecipe()
+    recipe: AnySimulation = SimulationRecipe()
     species: tuple[str, ...] = ()
 
     def open(self, seed: int, targets: Sequence[str] | None = None) -> SimulatedSource:

@@ -9,18 +9,21 @@ from skimage.metrics import structural_similarity
 Image = NDArray[np.float64]
 
 
-def psnr(image: ArrayLike, truth: ArrayLike, affine: bool = False) -> float:
-    """Peak signal-to-noise ratio in dB, 20 log10(range of truth / rms error).
+def psnr(
+    image: ArrayLike, truth: ArrayLike, affine: bool = False, *, peak: float | None = None
+) -> float:
+    """Peak signal-to-noise ratio in dB, 20 log10(peak / rms error).
 
     Parameters
     ----------
     image, truth : arrays of one shape; NaN pixels of either are left out.
     affine : first fit ``a * image + b`` to `truth` by least squares, so that images in arbitrary
         units of intensity can be compared.
+    peak : in the units of `truth`; by default its range.
 
     Returns
     -------
-    Infinite where the images agree exactly; NaN where `truth` is constant.
+    Infinite where the images agree exactly; NaN where the peak is not above zero.
 
     Raises
     ------
@@ -34,10 +37,10 @@ def psnr(image: ArrayLike, truth: ArrayLike, affine: bool = False) -> float:
     if affine:
         tested = _matched(tested, known, valid)
     error = float(np.sqrt(np.mean((tested - known)[valid] ** 2)))
-    span = float(np.ptp(known[valid]))
-    if span == 0.0:
+    height = float(np.ptp(known[valid])) if peak is None else peak
+    if height <= 0.0:
         return float("nan")
-    return float("inf") if error == 0.0 else 20.0 * float(np.log10(span / error))
+    return float("inf") if error == 0.0 else 20.0 * float(np.log10(height / error))
 
 
 def ssim(image: ArrayLike, truth: ArrayLike, affine: bool = False) -> float:

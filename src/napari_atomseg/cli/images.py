@@ -1,0 +1,109 @@
+"""The commands that apply a model to images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from napari_atomseg.cli.batch import each_image
+from napari_atomseg.cli.commands import app
+from napari_atomseg.cli.options import Images, Output, SamplingOption, hooks, with_model_options
+from napari_atomseg.cli.session import session
+
+
+@app.command()
+@with_model_options
+def restore(
+    images: Images,
+    output: Output = None,
+    task: Annotated[
+        str, typer.Option(help="denoise, denoise_background or superresolution.")
+    ] = "denoise",
+    consistency: Annotated[
+        bool,
+        typer.Option(
+            "--consistency", help="Also write NAME-consistency.tif: where the raw image differs, σ."
+        ),
+    ] = False,
+    sampling: SamplingOption = None,
+    **options: Any,
+) -> None:
+    """Restore images: denoise, remove the background, sharpen."""
+    with session() as current:
+        from napari_atomseg import consistency as compare
+        from napari_atomseg import restore as compute
+        from napari_atomseg.io import write_image
+
+        def work(image: Any, pixel: Any, result: Path) -> str:
+            restored = compute(image.data, task, sampling=pixel, **options, **hooks(current))
+            record = _record("restore", image.name, {"task": task, "sampling": pixel, **options})
+            write_image(result, restored, pixel, record)
+            if not consistency:
+                return task
+            test = compare(image.data, restored, task)
+            beside = result.with_name(f"{result.stem}-consistency.tif")
+            write_image(beside, test.z, pixel, record | {"action": "consistency"})
+            return f"{task}; {test.summary()}"
+
+        each_image(current, images, output, f"-{task}.tif", sampling, work)
+
+
+@app.command()
+@with_model_options
+def segment(
+    images: Images, output: Output = None, sampling: SamplingOption = None, **options: Any
+) -> None:
+    """Segment atomic columns: a label image, one label a column."""
+    with session() as current:
+        from napari_atomseg import segment as compute
+        from napari_atomseg.io import write_image
+
+        def work(image: Any, pixel: Any, result: Path) -> str:
+            labels = compute(image.data, sampling=pixel, **options, **hooks(current))
+            record = _record("segment", image.name, {"sampling": pixel, **options})
+            write_image(result, labels, pixel, record)
+            return f"{labels.max()} columns"
+
+        each_image(current, images, output, "-labels.tif", sampling, work)
+
+
+@app.command()
+@with_model_options
+def localize(
+    images: Images,
+    output: Output = None,
+    refine: Annotated[str, typer.Option(help="none, centroid, gaussian or joint.")] = "gaussian",
+    detector: Annotated[str, typer.Option(help="network, or peaks without a model.")] = "network",
+    edge: Annotated[str, typer.Option(help="keep or drop columns cut by the border.")] = "keep",
+    sampling: SamplingOption = None,
+    **options: Any,
+) -> None:
+    """Localize atomic columns: a table of positions, widths and intensities."""
+    choices = {"refine": refine, "detector": detector, "edge": edge, **options}
+    with session() as current:
+        from napari_atomseg import localize as compute
+        from napari_atomseg.io import provenance, write_columns
+
+        def work(image: Any, pixel: Any, result: Path) -> str:
+            table = compute(image.data, sampling=pixel, **choices, **hooks(current))
+            current.cancel.raise_if_cancelled()
+            record = provenance("localize", image.name, {"sampling": pixel, **choices})
+            write_columns(result, table, record)
+            verdict = table.attrs.get("training_range")
+            return f"{len(table)} columns" + (f", {verdict}" if verdict else "")
+
+        each_image(current, images, output, "-columns.csv", sampling, work)
+
+
+def _record(action: str, source: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Provenance with the model's name and hash."""
+    from napari_atomseg import weights
+    from napari_atomseg.io import provenance
+    from napari_atomseg.networks.card import read_card
+
+    path = weights.resolve(settings["model"])
+    return provenance(
+        action, source, settings, model=read_card(path).name, sha256=weights.sha256(path)
+    )
