@@ -155,7 +155,7 @@ class Watch(QWidget):
         )
 
     def _offer_tasks(self) -> None:
-        _offer(self.task_box, {n: TASK_NAMES.get(n, n) for n in self._preview if n != "input"})
+        _offer(self.task_box, {name: TASK_NAMES.get(name, name) for name in self._preview})
 
     def _draw_curves(self) -> None:
         steps = [entry["step"] for entry in self.log]
@@ -174,8 +174,8 @@ class Watch(QWidget):
         task = self.task_box.currentData()
         if task not in self._preview:
             return
-        prediction, truth = self._preview[task]
-        self.pictures["input"].show_image(_grey(self._preview["input"]))
+        image, prediction, truth = self._preview[task]
+        self.pictures["input"].show_image(_grey(image))
         self.pictures["prediction"].show_image(_seen(prediction, truth))
         self.pictures["truth"].show_image(_seen(truth, truth))
 

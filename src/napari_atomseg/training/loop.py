@@ -17,7 +17,7 @@ from napari_atomseg.training.engine import Engine, start_engine
 from napari_atomseg.training.feed import Feed, Maker
 from napari_atomseg.training.initial import with_hash
 from napari_atomseg.training.logs import Curves, write_log
-from napari_atomseg.training.news import News
+from napari_atomseg.training.news import News, Preview
 from napari_atomseg.training.recipe import TrainingRecipe, load_recipe
 from napari_atomseg.training.sources import Source
 from napari_atomseg.training.start import new_state
@@ -186,9 +186,7 @@ class _Run:
         report(self.progress, None, state.step, self.recipe.steps, message)
         self._tell(entry, preview)
 
-    def _tell(
-        self, entry: dict[str, float] | None = None, preview: dict[str, Any] | None = None
-    ) -> None:
+    def _tell(self, entry: dict[str, float] | None = None, preview: Preview | None = None) -> None:
         if self.watch is not None:
             state, steps = self.state, self.recipe.steps
             left = self.seconds / self.taken * (steps - state.step) if self.taken else math.nan

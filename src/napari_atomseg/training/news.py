@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.float32]
+Preview = dict[str, tuple[Picture, Picture, Picture]]
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class News:
     seconds_left : estimate from the time that the steps have taken, without pauses.
     entry : the new row of the log, at validations: "step", "loss", "validation_loss",
         "validation_TASK" and the scores (see `Validation.score`).
-    preview : one validation image, at validations: "input" is the image, (H, W), and each task has
-        a pair of prediction and truth, (H, W) each, for "elements" (E, H, W). Intensities are in
-        units of the image's deviation, all others probabilities.
+    preview : at validations, of each task whose truth is known of any validation image: that
+        image (H, W), prediction and truth, (H, W) each, for "elements" (E, H, W). Intensities are
+        in units of the image's deviation, all others probabilities.
     """
 
     step: int
@@ -32,4 +32,4 @@ class News:
     loss: float
     seconds_left: float
     entry: dict[str, float] | None = None
-    preview: dict[str, Any] | None = None
+    preview: Preview | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from napari_atomseg.networks.tasks import ELEMENTS, RESTORATION, compose, spans
 from napari_atomseg.quality import psnr
 from napari_atomseg.training.losses import multi_task_loss
+from napari_atomseg.training.news import Preview
 from napari_atomseg.training.pairs import Examples
 from napari_atomseg.training.recipe import TrainingRecipe
 
@@ -35,14 +35,15 @@ class Validation:
         tasks = self.recipe.tasks
         return torch.cat([compose(network(x), x, tasks) for x in torch.split(self.image, 8)])
 
-    def score(self, network: nn.Module) -> tuple[dict[str, float], dict[str, Any]]:
-        """The scores of a network, and how it does on the first image.
+    def score(self, network: nn.Module) -> tuple[dict[str, float], Preview]:
+        """The scores of a network, and how it does on an image.
 
         Returns
         -------
         Scores: "validation_loss" and "validation_TASK"; PSNR in dB, "psnr_in" and "psnr_out" of
         denoising and "psnr_TASK" of other intensities; "f1" of the maxima of the column map;
-        "dice_TASK" of the overlap of discs. Quality is not told where only some pixels count.
+        "dice_TASK" of the overlap of discs. Quality is that of the images of which all pixels
+        count for a task, and not told where there are none.
         And the preview, see `News`.
         """
         maps = self.maps(network)
@@ -53,30 +54,47 @@ class Validation:
             "validation_loss": float(total),
             **{f"validation_{task}": value for task, value in parts.items()},
         }
-        if self.weight is None:
-            for task, place in self.places.items():
-                scores |= self._quality(task, maps[:, place], self.targets[:, place])
+        for task, place in self.places.items():
+            rows = self._weights(place).amin(dim=1) == 1
+            if rows.any():
+                truth = self.targets[rows][:, place]
+                scores |= _quality(task, self.image[rows], maps[rows][:, place], truth)
         return scores, self._preview(maps)
 
-    def _quality(self, task: str, maps: Tensor, truth: Tensor) -> dict[str, float]:
-        if task == "denoise":
-            noisy = _mean_psnr(self.image[:, 0], truth[:, 0])
-            return {"psnr_in": noisy, "psnr_out": _mean_psnr(maps[:, 0], truth[:, 0])}
-        if task in RESTORATION:
-            return {f"psnr_{task}": _mean_psnr(maps[:, 0], truth[:, 0])}
-        if task == "column_map":
-            return {"f1": _detection(maps[:, 0].sigmoid(), truth[:, 0])}
-        return {f"dice_{task}": _overlap(maps > 0, truth > 0.5)}
+    def _weights(self, place: slice) -> Tensor:
+        """(N, n) weights of an image's pixels in the channels of a task."""
+        if self.weight is None:
+            return self.image.new_ones(len(self.image), 1)
+        every = self.weight.expand(-1, self.targets.shape[1], -1, -1)
+        return every[:, place].flatten(start_dim=1)
 
-    def _preview(self, maps: Tensor) -> dict[str, Any]:
-        preview: dict[str, Any] = {"input": self.image[0, 0].cpu().numpy()}
+    def _preview(self, maps: Tensor) -> Preview:
+        """Of each task the first image of which something is known, if there is one."""
+        preview: Preview = {}
         for task, place in self.places.items():
-            made, true = maps[0, place], self.targets[0, place]
+            known = self._weights(place).amax(dim=1) > 0
+            if not known.any():
+                continue
+            row = int(known.int().argmax())
+            made, true = maps[row, place], self.targets[row, place]
             if task not in RESTORATION:
                 made = made.sigmoid()
             pair = (made, true) if task == ELEMENTS else (made[0], true[0])
-            preview[task] = tuple(plane.cpu().numpy() for plane in pair)
+            seen, shown, truth = (plane.cpu().numpy() for plane in (self.image[row, 0], *pair))
+            preview[task] = seen, shown, truth
         return preview
+
+
+def _quality(task: str, image: Tensor, maps: Tensor, truth: Tensor) -> dict[str, float]:
+    """Scores of a task's maps (N, c, H, W) of images (N, 1, H, W)."""
+    if task == "denoise":
+        noisy = _mean_psnr(image[:, 0], truth[:, 0])
+        return {"psnr_in": noisy, "psnr_out": _mean_psnr(maps[:, 0], truth[:, 0])}
+    if task in RESTORATION:
+        return {f"psnr_{task}": _mean_psnr(maps[:, 0], truth[:, 0])}
+    if task == "column_map":
+        return {"f1": _detection(maps[:, 0].sigmoid(), truth[:, 0])}
+    return {f"dice_{task}": _overlap(maps > 0, truth > 0.5)}
 
 
 def _mean_psnr(images: Tensor, truths: Tensor) -> float:

@@ -195,13 +195,13 @@ def test_news_tell_each_step_and_each_validation(tmp_path):
     rows = list(csv.DictReader((tmp_path / "w.csv").open()))
     assert [{k: float(v) for k, v in row.items()} for row in rows] == [n.entry for n in told]
     preview = told[-1].preview
-    assert list(preview) == ["input", *TASKS]
-    for task in TASKS:
-        made, true = preview[task]
-        assert made.shape == true.shape == preview["input"].shape == (32, 32)
-    made, true = preview["column_map"]
+    assert list(preview) == list(TASKS)
+    for planes in preview.values():
+        assert [plane.shape for plane in planes] == [(32, 32)] * 3
+    image, made, true = preview["column_map"]
     assert 0 <= made.min() <= made.max() <= 1
     pairs = Maker(TrainingRecipe.model_validate(TINY), Waves()).validation("cpu")
+    np.testing.assert_array_equal(image, pairs.image[0, 0].numpy())
     np.testing.assert_array_equal(true, pairs.targets[0, 3].numpy())
 
 
