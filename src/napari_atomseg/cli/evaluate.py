@@ -37,7 +37,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="Name of a model, weights file, or folder of images that another program "
-            "restored; several may be given [stem-hr].",
+            "restored; several may be given; by default stem-hr.",
             show_default=False,
         ),
     ] = None,
@@ -45,7 +45,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="A recipe, crystals, multislice, noise, vacuum, amorphous, a folder, or "
-            "IMAGE,COLUMNS.csv; several may be given [columns].",
+            "IMAGE,COLUMNS.csv; several may be given; by default columns.",
             show_default=False,
         ),
     ] = None,
@@ -58,7 +58,9 @@ def evaluate(
     ] = None,
     dose: Annotated[
         list[float] | None,
-        typer.Option(help="e⁻/Å²; several may be given [the recipe's own].", show_default=False),
+        typer.Option(
+            help="e⁻/Å²; several may be given; by default the recipe's own.", show_default=False
+        ),
     ] = None,
     images: Annotated[int, typer.Option(help="Of each simulated data set and dose.")] = 20,
     shape: Annotated[tuple[int, int], typer.Option(help="Of simulated images, px.")] = (256, 256),
