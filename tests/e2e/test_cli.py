@@ -122,6 +122,15 @@ def test_restore_comes_nearer_to_the_ideal(scene: Path, tmp_path: Path) -> None:
     assert record["version"] == metadata.version("napari-atomseg")
 
 
+def test_up_interpolation_halves_the_sampling(scene: Path, tmp_path: Path) -> None:
+    image = read_image(scene / "pt.tif")
+    run(tmp_path, "restore", scene / "pt.tif", "--task", "upinterpolation", "-o", "fine.tif")
+    fine = read_image(tmp_path / "fine.tif")
+    assert fine.data.shape == tuple(2 * n for n in image.data.shape)
+    assert fine.sampling == pytest.approx(SAMPLING / 2, rel=1e-6)
+    assert fine.metadata["provenance"]["settings"]["sampling"] == pytest.approx(SAMPLING, rel=1e-6)
+
+
 def test_localize_finds_the_true_columns(scene: Path, tmp_path: Path) -> None:
     done = run(tmp_path, "localize", scene / "pt.tif", "-o", "columns.csv")
     found = read_columns(tmp_path / "columns.csv")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels, Points
 from napari.settings import get_plugin_settings
+from qtpy.QtWidgets import QScrollArea
 from scipy.spatial import cKDTree
 
 from napari_atomseg import weights
@@ -59,6 +60,38 @@ def test_restored_image_is_nearer_to_the_truth(
     assert error(restored.data) < 0.5 * error(scene.image)
     low, high = restored.contrast_limits
     assert low < np.median(restored.data) < high <= restored.data.max()
+
+
+def test_doubled_pixels_lie_on_their_source(dock: OpenPanel, viewer: Any) -> None:
+    """Four in the place of each, also of turned, sheared and stacked layers of any pixels."""
+    rng = np.random.default_rng(0)
+    layer = viewer.add_image(
+        rng.normal(size=(2, 40, 48)),
+        scale=(3.0, 0.2, 0.3),
+        translate=(1.0, 5.0, -7.0),
+        rotate=30.0,
+        shear=(0.0, 0.0, 0.4),
+        name="stack",
+    )
+    panel = dock("Restore")
+    panel.image, panel.task, panel.consistency = layer, "upinterpolation", True
+    result = panel.run().result(PATIENCE)
+    assert result.name == "stack up-interpolated"
+    assert result.data.shape == (2, 80, 96)
+    assert result.units == layer.units
+    for place in ((0, 0, 0), (1, 0, 47), (1, 39, 0), (1, 20, 30)):
+        around = [(place[0], 2 * place[1] + i, 2 * place[2] + j) for i in (0, 1) for j in (0, 1)]
+        middle = np.mean([result.data_to_world(pixel) for pixel in around], axis=0)
+        np.testing.assert_allclose(middle, layer.data_to_world(place), atol=1e-9)
+    np.testing.assert_allclose(
+        np.subtract(result.data_to_world((0, 4, 6)), result.data_to_world((0, 0, 0))),
+        np.subtract(layer.data_to_world((0, 2, 3)), layer.data_to_world((0, 0, 0))),
+        atol=1e-9,
+    )
+    tested = viewer.layers[-1]
+    assert tested.name == "stack up-interpolated consistency"
+    assert tested.data.shape == layer.data.shape
+    assert placement(tested) == placement(layer)
 
 
 def test_columns_are_found_where_they_are(
@@ -264,3 +297,18 @@ def test_preferences_are_honoured(dock: OpenPanel, image_layer: Any, tmp_path: P
     settings.computing.cache_folder = ""
     panel.options(panel.source())
     assert weights.cache_folder() != tmp_path / "cache"
+
+
+def test_no_input_lies_below_the_scroll_bar(dock: OpenPanel, viewer: Any, qtbot: Any) -> None:
+    viewer.window.resize(1280, 800)
+    training = dock("Train").training
+    training.window().show()
+    training.source, training.objective = "annotated", "own"
+    for section in training.form.sections.values():
+        section.button.setChecked(True)
+    (scroll,) = (area for area in training.findChildren(QScrollArea) if area.isVisible())
+    bar = scroll.verticalScrollBar()
+    qtbot.waitUntil(bar.isVisible)
+    right = scroll.widget().mapToGlobal(scroll.widget().rect().topRight()).x()
+    assert right < bar.mapToGlobal(bar.rect().topLeft()).x()
+    assert scroll.viewport().width() >= scroll.widget().minimumSizeHint().width()

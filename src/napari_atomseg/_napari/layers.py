@@ -7,7 +7,7 @@ One layer without units would switch units off in the whole viewer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import pandas as pd
 import pint
 from napari.layers import Image, Labels, Layer, Points
 from napari.utils.colormaps import Colormap, ensure_colormap
+from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
 PROVENANCE = "napari-atomseg"
@@ -24,6 +25,7 @@ RESTORED = {
     "denoise": "denoised",
     "denoise_background": "without background",
     "superresolution": "super-resolved",
+    "upinterpolation": "up-interpolated",
 }
 """What a restored layer's name says, by task."""
 
@@ -75,6 +77,18 @@ class Placement:
     def arguments(self) -> dict[str, Any]:
         """Return keyword arguments for a layer that lies in the same place."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def doubled(self) -> Placement:
+        """Return the placement of a layer with twice as many pixels along the last two axes.
+
+        Its first pixel's centre lies a quarter of a pixel before that of the layer.
+        """
+        last_two = np.arange(len(self.scale)) >= len(self.scale) - 2
+        place = Affine(
+            scale=self.scale, translate=self.translate, rotate=self.rotate, shear=self.shear
+        )
+        first = np.asarray(place(np.where(last_two, -0.25, 0.0)))
+        return replace(self, scale=np.where(last_two, 0.5, 1.0) * self.scale, translate=first)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ def restore(
     images: Images,
     output: Output = None,
     task: Annotated[
-        str, typer.Option(help="denoise, denoise_background or superresolution.")
+        str,
+        typer.Option(help="denoise, denoise_background, superresolution or upinterpolation."),
     ] = "denoise",
     consistency: Annotated[
         bool,
@@ -30,19 +31,24 @@ def restore(
     sampling: SamplingOption = None,
     **options: Any,
 ) -> None:
-    """Restore images: denoise, remove the background, sharpen."""
+    """Restore images: denoise, remove the background, sharpen, double the pixels."""
     with session() as current:
         from napari_atomseg import consistency as compare
         from napari_atomseg import restore as compute
         from napari_atomseg.io import write_image
+        from napari_atomseg.networks.tasks import COARSE
 
         def work(image: Any, pixel: Any, result: Path) -> str:
-            restored = compute(image.data, task, sampling=pixel, **options, **hooks(current))
+            def made(task: str) -> Any:
+                return compute(image.data, task, sampling=pixel, **options, **hooks(current))
+
+            restored, coarse = made(task), COARSE.get(task, task)
             record = _record("restore", image.name, {"task": task, "sampling": pixel, **options})
-            write_image(result, restored, pixel, record)
+            finer = pixel if task == coarse or pixel is None else _halved(pixel)
+            write_image(result, restored, finer, record)
             if not consistency:
                 return task
-            test = compare(image.data, restored, task)
+            test = compare(image.data, restored if task == coarse else made(coarse), coarse)
             beside = result.with_name(f"{result.stem}-consistency.tif")
             write_image(beside, test.z, pixel, record | {"action": "consistency"})
             return f"{task}; {test.summary()}"
@@ -95,6 +101,11 @@ def localize(
             return f"{len(table)} columns" + (f", {verdict}" if verdict else "")
 
         each_image(current, images, output, "-columns.csv", sampling, work)
+
+
+def _halved(pixel: float | tuple[float, float]) -> float | tuple[float, float]:
+    """Å per pixel of an image of twice as many pixels each way."""
+    return (pixel[0] / 2, pixel[1] / 2) if isinstance(pixel, tuple) else pixel / 2
 
 
 def _record(action: str, source: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -13,8 +13,7 @@ import numpy as np
 from napari_atomseg import weights
 from napari_atomseg.inference.arrays import Image, as_frames
 from napari_atomseg.inference.predictor import Predictor
-from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
-from napari_atomseg.networks.tasks import RESTORATION
+from napari_atomseg.networks.tasks import INTENSITIES, UPINTERPOLATION
 from napari_atomseg.progress import CancelToken, Progress, report
 
 CONTRASTS = ("auto", "bright", "dark")
@@ -27,7 +26,7 @@ class Prediction:
     Attributes
     ----------
     maps : float32 array of the image's shape (..., H, W) for each task; `elements` is
-        (..., E, H, W), a map a species.
+        (..., E, H, W), a map a species, and `upinterpolation` (..., 2H, 2W).
     spacing : column spacing in pixels by which the scale was chosen.
     contrast : "bright" or "dark" columns.
     model, sha256 : name of the model and hash of its file.
@@ -62,7 +61,8 @@ def predict(
     Parameters
     ----------
     image : (..., H, W) real numbers; the frames of a stack are treated alike.
-    tasks : names among the model's tasks; `column_map` and `column_mask` follow from `elements`.
+    tasks : names among the model's tasks; `column_map` and `column_mask` follow from `elements`,
+        `upinterpolation` from `denoise`.
     model : name, path of a weights file, or None for the default.
     sampling : Å a pixel; guides the estimate of the columns' scale, and may be unknown.
     contrast : "bright" or "dark" columns; "auto" looks.
@@ -94,9 +94,9 @@ def predict(
         raise ValueError(f"task {unknown[0]!r} is not one of model {predictor.card.name}: {known}")
     middle = frames[len(frames) // 2]
     if contrast == "auto":
-        contrast = guess_contrast(middle, estimate_spacing(middle, pixel))
+        contrast = predictor.contrast(middle, pixel)
     sign = -1.0 if contrast == "dark" else 1.0
-    zoom = predictor.zoom(sign * middle, pixel)
+    zoom = predictor.zoom(sign * middle, tasks, pixel)
     maps: dict[str, Image] = {}
     for index, frame in enumerate(frames):
 
@@ -107,7 +107,7 @@ def predict(
         for task, plane in planes.items():
             if task not in maps:
                 maps[task] = np.empty((len(frames), *plane.shape), np.float32)
-            maps[task][index] = sign * plane if task in RESTORATION else plane
+            maps[task][index] = sign * plane if task in INTENSITIES else plane
     settings = {
         "tasks": list(tasks),
         "sampling": sampling,
@@ -140,22 +140,27 @@ def restore(
     Parameters
     ----------
     image : (..., H, W); a dask array stays lazy and is restored frame by frame when computed.
-    task : "denoise", "denoise_background" or "superresolution".
+    task : "denoise", "denoise_background", "superresolution" or "upinterpolation".
     model, sampling, options : see `predict`.
 
     Returns
     -------
-    float32 array of the image's shape, on the image's intensity scale.
+    float32 array of the image's shape, on the image's intensity scale. Of "upinterpolation" it is
+    (..., 2H, 2W): the denoised image with four pixels in the place of each, their centres a quarter
+    of a pixel before and behind its own.
     """
-    if task not in RESTORATION:
-        raise ValueError(f"task={task!r}; choose one of {', '.join(RESTORATION)}")
+    if task not in INTENSITIES:
+        raise ValueError(f"task={task!r}; choose one of {', '.join(INTENSITIES)}")
     if hasattr(image, "dask"):
         whole = image.rechunk({**dict.fromkeys(range(image.ndim - 2), 1), -2: -1, -1: -1})
+        finer = 2 if task == UPINTERPOLATION else 1
+        height, width = (finer * n for n in image.shape[-2:])
         return whole.map_blocks(
             restore,
             task,
             model,
             sampling,
+            chunks=(*whole.chunks[:-2], (height,), (width,)),
             dtype=np.float32,
             meta=np.empty((0,) * image.ndim, np.float32),
             **options,

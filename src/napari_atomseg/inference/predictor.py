@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,23 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from napari_atomseg.inference.arrays import Image
-from napari_atomseg.inference.scale import estimate_spacing
+from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
 from napari_atomseg.inference.tiles import Blender, tiles
-from napari_atomseg.inference.zoom import Zoom, choose_zoom, nearest_zoom, resize
+from napari_atomseg.inference.upsample import upsampled
+from napari_atomseg.inference.zoom import (
+    SURE,
+    Zoom,
+    choose_zoom,
+    confidence,
+    nearest_zoom,
+    resize,
+)
 from napari_atomseg.networks.device import choose_device, half_is_fast
 from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.tasks import (
     ELEMENTS,
-    RESTORATION,
+    INTENSITIES,
+    UPINTERPOLATION,
     compose,
     denormalise,
     normalise,
@@ -30,6 +40,10 @@ PRECISIONS = ("auto", "full", "half")
 SMALLEST_TILE = 128
 FLAT = 1e-6
 """Deviation over mean below which an image is constant but for the rounding of its numbers."""
+MIRRORED = 8
+"""Pixels by which an image to restore is mirrored at its borders, whose noise is least known."""
+LEVEL = ("denoise", UPINTERPOLATION)
+"""Tasks that keep the offset of the intensities."""
 
 
 class Predictor:
@@ -77,17 +91,35 @@ class Predictor:
         self.tile_size = tile_size
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def zoom(self, frame: Image, sampling: float | None = None) -> Zoom:
+    def contrast(self, frame: Image, sampling: float | None = None) -> str:
+        """Whether the frame's columns are "bright" or "dark", see `guess_contrast`."""
+        offset, scale = _moments(frame)
+        spacing = estimate_spacing(frame, sampling)
+        if "column_map" not in self.tasks or not scale > FLAT * abs(offset):
+            return guess_contrast(frame, spacing)
+        unit = _unit(frame, offset, scale)
+
+        def lean() -> float:
+            return confidence(self._column_map, unit) - confidence(self._column_map, -unit)
+
+        return guess_contrast(frame, spacing, lean)
+
+    def zoom(self, frame: Image, tasks: Sequence[str], sampling: float | None = None) -> Zoom:
         """The magnification at which the network sees the frame's columns best.
 
-        A network that does not see columns gets those of the distance that it was trained on.
+        Where only intensities are asked for, and by a network that does not see columns, the frame
+        is left as it is unless its columns are at a distance that training did not cover.
         """
         offset, scale = _moments(frame)
         if not scale > FLAT * abs(offset):
             return Zoom(1.0, estimate_spacing(frame, sampling))
         if "column_map" not in self.tasks:
             return nearest_zoom(estimate_spacing(frame, sampling), self.card.spacing_range)
-        return choose_zoom(self._column_map, _unit(frame, offset, scale), sampling)
+        unit = _unit(frame, offset, scale)
+        if not _restores(tasks):
+            return choose_zoom(self._column_map, unit, sampling)
+        seen = choose_zoom(self._column_map, unit, sampling, SURE)
+        return nearest_zoom(seen.spacing, self.card.spacing_range)
 
     @torch.inference_mode()
     def _column_map(self, image: Tensor) -> Tensor:
@@ -109,7 +141,7 @@ class Predictor:
         """Maps of one frame (H, W) with bright columns; intensities on the scale of the frame.
 
         The network sees the frame magnified by `zoom`. All maps are (H, W), but those of the
-        species, `elements`, are (E, H, W).
+        species, `elements`, are (E, H, W), and `upinterpolation` is (2H, 2W).
         """
         offset, scale = _moments(frame)
         if not scale > FLAT * abs(offset):
@@ -117,7 +149,11 @@ class Predictor:
         known = self.card.tasks
         image = torch.from_numpy(_unit(frame, offset, scale))
         small, mean, deviation = normalise(resize(image[None, None], zoom))
-        composed = self._tiled(small, tasks, progress, cancel)
+        height, width = small.shape[-2:]
+        margin = min(MIRRORED, height - 1, width - 1) if _restores(tasks) else 0
+        mirrored = functional.pad(small, (margin,) * 4, mode="reflect")
+        composed = self._tiled(mirrored, self.tile_size + 2 * margin, tasks, progress, cancel)
+        composed = composed[:, margin : margin + height, margin : margin + width]
         finished = denormalise(composed[None], mean, deviation, known)
         result = {}
         for task in tasks:
@@ -126,9 +162,11 @@ class Predictor:
                 maps = functional.interpolate(
                     maps, size=frame.shape, mode="bicubic", align_corners=False
                 )
+            if task == UPINTERPOLATION:
+                maps = upsampled(maps)
             planes = maps[0].numpy()
-            if task in RESTORATION:
-                planes = planes * scale + (offset if task == "denoise" else 0.0)
+            if task in INTENSITIES:
+                planes = planes * scale + (offset if task in LEVEL else 0.0)
             else:
                 planes = planes.clip(0.0, 1.0)
             result[task] = (planes if task == ELEMENTS else planes[0]).astype(np.float32)
@@ -136,21 +174,25 @@ class Predictor:
 
     def _flat(self, frame: Image, tasks: tuple[str, ...]) -> dict[str, Image]:
         """A constant image has no columns, and is its own restoration."""
-        empty = {
-            task: np.zeros((self.species, *frame.shape) if task == ELEMENTS else frame.shape, "f4")
+        height, width = frame.shape
+        shapes = {ELEMENTS: (self.species, height, width), UPINTERPOLATION: (2 * height, 2 * width)}
+        level = float(frame.mean(dtype=np.float64))
+        return {
+            task: np.full(
+                shapes.get(task, frame.shape), level if task in LEVEL else 0.0, np.float32
+            )
             for task in tasks
         }
-        return {task: frame.copy() if task == "denoise" else empty[task] for task in tasks}
 
     def _tiled(
         self,
         image: Tensor,
+        size: int,
         tasks: tuple[str, ...],
         progress: Progress | None,
         cancel: CancelToken | None,
     ) -> Tensor:
         """(C, H, W) composed maps of a normalised image, in smaller tiles where memory is short."""
-        size = self.tile_size
         half = self._half(tasks)
         while True:
             try:
@@ -164,7 +206,7 @@ class Predictor:
 
     def _half(self, tasks: tuple[str, ...]) -> bool:
         if self.precision == "auto" and self.device.type == "cpu":
-            return half_is_fast(self.device) and not set(tasks) & set(RESTORATION)
+            return half_is_fast(self.device) and not set(tasks) & set(INTENSITIES)
         return self.precision != "full" and half_is_fast(self.device)
 
     @torch.inference_mode()
@@ -187,6 +229,11 @@ class Predictor:
             blender.add(tile, compose(output.float(), part, self.card.tasks)[0].cpu())
         report(progress, cancel, len(windows), len(windows), "tiles")
         return blender.result()
+
+
+def _restores(tasks: Sequence[str]) -> bool:
+    """Whether only intensities are asked for."""
+    return set(tasks) <= set(INTENSITIES)
 
 
 def _moments(frame: Image) -> tuple[float, float]:

@@ -28,6 +28,8 @@ CLOSEST_REDUCED = 7.0
 after zooming): noise does, whatever the magnification."""
 LOYALTY = 0.93
 """The image is left as it is where that is within this factor of the best confidence."""
+SURE = 0.6
+"""Confidence that the network hardly has in an image of another scale than it was trained on."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,10 @@ class Zoom:
 
 
 def choose_zoom(
-    column_map: Callable[[Tensor], Tensor], image: Image, sampling: float | None = None
+    column_map: Callable[[Tensor], Tensor],
+    image: Image,
+    sampling: float | None = None,
+    enough: float = LOYALTY,
 ) -> Zoom:
     """Try the network on part of the image at several magnifications and take the surest.
 
@@ -51,30 +56,35 @@ def choose_zoom(
     column_map : (1, 1, h, w) image to (h, w) probabilities.
     image : (H, W) finite, bright columns.
     sampling : Å a pixel where known; spacings outside 0.8-6 Å are then not believed.
+    enough : confidence at which nothing else is tried than the image as it is; by default that at
+        which nothing else could be chosen.
     """
-    best, best_confidence = None, 0.0
+    best, most = None, 0.0
     for factor in ZOOMS:
-        window = _window(image, int(np.ceil(WINDOW / factor)))
-        found = _spacing(column_map(resize(torch.from_numpy(window)[None, None], factor)))
+        found = _seen(column_map, image, factor)
         if found is None:
             continue
-        spacing, confidence = found[0] / factor, found[1]
+        spacing, sureness = found[0] / factor, found[1]
         if found[0] < (CLOSEST_REDUCED if factor < 1.0 else CLOSEST * factor) or (
             sampling and not 0.8 <= spacing * sampling <= 6.0
         ):
             continue
         # The first, the image as it is, is given up only for a clear gain.
-        if best is None or confidence * (LOYALTY if best.factor == 1.0 else 1.0) > best_confidence:
-            best, best_confidence = Zoom(factor, spacing), confidence
+        if best is None or sureness * (LOYALTY if best.factor == 1.0 else 1.0) > most:
+            best, most = Zoom(factor, spacing), sureness
+        if factor == 1.0 and sureness >= enough:
+            break
     return best or Zoom(1.0, estimate_spacing(image, sampling))
 
 
-def nearest_zoom(spacing: float, trained: tuple[float, float]) -> Zoom:
+def nearest_zoom(spacing: float, trained: tuple[float, float] | None) -> Zoom:
     """The least magnification that brings a spacing (pixels) into the range of the training.
 
-    For networks that do not see columns and so cannot be asked; 1 where no zoom does it.
+    1 where no zoom does it, or where the training had no such range. Restoration wants no other: a
+    reduced image cannot have its fine detail back.
     """
-    fitting = [factor for factor in ZOOMS if trained[0] <= spacing * factor <= trained[1]]
+    low, high = trained or (0.0, np.inf)
+    fitting = [factor for factor in ZOOMS if low <= spacing * factor <= high]
     return Zoom(fitting[0] if fitting else 1.0, spacing)
 
 
@@ -86,6 +96,12 @@ def resize(image: Tensor, factor: float) -> Tensor:
     return functional.interpolate(
         image, size=size, mode="bicubic", align_corners=False, antialias=factor < 1.0
     )
+
+
+def confidence(column_map: Callable[[Tensor], Tensor], image: Image) -> float:
+    """How sure (0..1) the network is of the bright columns it sees in part of the image."""
+    found = _seen(column_map, image, 1.0)
+    return found[1] if found else 0.0
 
 
 def _window(image: Image, side: int) -> Image:
@@ -103,8 +119,14 @@ def _window(image: Image, side: int) -> Image:
     return np.ascontiguousarray(image[top : top + height, left : left + width])
 
 
-def _spacing(probability: Tensor) -> tuple[float, float] | None:
-    """Median distance to the nearest neighbour (pixels) and mean probability of the columns."""
+def _seen(
+    column_map: Callable[[Tensor], Tensor], image: Image, factor: float
+) -> tuple[float, float] | None:
+    """Median distance to the nearest neighbour (pixels after zooming) and mean probability of the
+    columns that the network sees in part of the magnified image; None of fewer than three.
+    """
+    window = _window(image, int(np.ceil(WINDOW / factor)))
+    probability = column_map(resize(torch.from_numpy(window)[None, None], factor))
     surface: NDArray[np.float32] = probability.float().cpu().numpy()
     peaks = peak_local_max(surface, min_distance=2, threshold_abs=0.3)
     if len(peaks) < 3:

@@ -27,7 +27,8 @@ class ModelCard(BaseModel):
 
     `tasks` names the output channels in order, `species` those of the task `elements`;
     `sampling_range` (Å per pixel) and `spacing_range`
-    (pixels a column spacing) are what training covered; `recipe` is the whole training recipe.
+    (pixels a column spacing) are what training covered, None where it does not matter; `recipe` is
+    the whole training recipe.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
@@ -41,7 +42,7 @@ class ModelCard(BaseModel):
     normalisation: str
     modality: str = "STEM"
     sampling_range: tuple[float, float] | None = None
-    spacing_range: tuple[float, float] = (5.0, 34.0)
+    spacing_range: tuple[float, float] | None = (5.0, 34.0)
     recipe: dict[str, Any] = {}
     seed: int = 0
     steps: int = 0

@@ -26,6 +26,16 @@ TARGETS = {
 RESTORATION = ("denoise", "denoise_background", "superresolution")
 """Tasks whose output is an intensity, equivariant to scale and offset of the image."""
 
+UPINTERPOLATION = "upinterpolation"
+"""The denoised image with four pixels in the place of each: no channel, it follows from `denoise`.
+"""
+
+COARSE = {UPINTERPOLATION: "denoise"}
+"""The map on the image's own pixels that a finer one is interpolated from."""
+
+INTENSITIES = (*RESTORATION, UPINTERPOLATION)
+"""All tasks whose map is an intensity, with a channel or without."""
+
 COLUMNS = ("column_map", "column_mask")
 """Tasks about all columns, which follow from the discs of the species, too."""
 
@@ -129,16 +139,19 @@ def normalised_targets(
 
 
 def predictable(tasks: Sequence[str]) -> tuple[str, ...]:
-    """The tasks that a network of `tasks` can do: its own, and what follows from `elements`."""
+    """The tasks that a network of `tasks` can do: its own, and what follows from them."""
     derived = COLUMNS if ELEMENTS in tasks else ()
-    return (*tasks, *(task for task in derived if task not in tasks))
+    finer = tuple(task for task, coarse in COARSE.items() if coarse in tasks)
+    return (*tasks, *(task for task in (*derived, *finer) if task not in tasks))
 
 
 def selected(maps: Tensor, task: str, tasks: Sequence[str]) -> Tensor:
     """(B, c, H, W) of one of the `predictable` tasks, of the finished maps of all `tasks`.
 
-    A column is where a column of any species is: their largest probability.
+    A column is where a column of any species is: their largest probability. Of a finer map it is
+    the coarse one.
     """
+    task = COARSE.get(task, task)
     places = spans(tasks, maps.shape[1])
     if task in places:
         return maps[:, places[task]]

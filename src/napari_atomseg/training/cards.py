@@ -16,13 +16,15 @@ from napari_atomseg.simulation import SimulationRecipe, draw_scene
 from napari_atomseg.specimen.neighbours import nearest_distances
 from napari_atomseg.specimen.recipes_columns import ColumnsSpecimen
 from napari_atomseg.training.recipe import TrainingRecipe
-from napari_atomseg.training.sources import Simulated
+from napari_atomseg.training.sources import Crops, Mixture, Simulated, parts_of
 from napari_atomseg.training.validation import Validation
 
 FEWEST = 3
 """Columns below which an image tells nothing of their distance."""
-ANY = (5.0, 34.0)
+UNKNOWN = (5.0, 34.0)
 """Pixels between columns that are said to be covered where the source does not tell."""
+
+SpacingRange = tuple[float, float] | None
 
 
 def network_arguments(recipe: TrainingRecipe, species: Sequence[str]) -> dict[str, Any]:
@@ -62,28 +64,52 @@ def model_card(
     )
 
 
-def spacing_range(recipe: SimulationRecipe, scenes: int = 64) -> tuple[float, float]:
-    """Pixels between closest columns that a recipe shows, but for its rare extremes."""
+def spacing_range(recipe: SimulationRecipe, scenes: int = 64) -> SpacingRange:
+    """Pixels between closest columns that a recipe shows, but for its rare extremes.
+
+    None where it shows painted scenes, without columns: these look alike at any scale.
+    """
     if isinstance(recipe.specimen, ColumnsSpecimen):
         return recipe.specimen.spacing_px
-    drawn = [draw_scene(recipe, 0, index) for index in range(scenes)]
-    return _usual([s.specimen.spacing / s.sampling for s in drawn])
+    shown = []
+    for index in range(scenes):
+        scene = draw_scene(recipe, 0, index)
+        if scene.specimen.picture is not None:
+            return None
+        shown.append(scene.specimen.spacing / scene.sampling)
+    return _usual(shown)
 
 
-def _spacings(recipe: TrainingRecipe, validation: Validation) -> tuple[float, float]:
-    """Pixels between closest columns that the recipe's source shows."""
-    if isinstance(recipe.pairs, Simulated):
-        return spacing_range(recipe.pairs.recipe)
+def _spacings(recipe: TrainingRecipe, validation: Validation) -> SpacingRange:
+    """Pixels between closest columns that the recipe's sources show, all together.
+
+    Simulations tell, and a card says None where one of them is of no columns; of other sources it
+    is what the validation images show.
+    """
+    leaves = [part for part in parts_of(recipe.pairs) if not isinstance(part, Crops | Mixture)]
+    shown = [spacing_range(part.recipe) for part in leaves if isinstance(part, Simulated)]
+    if None in shown:
+        return None
+    if len(shown) < len(leaves):
+        shown.append(_seen(validation))
+    known = [bounds for bounds in shown if bounds is not None]
+    if not known:
+        return UNKNOWN
+    return min(low for low, _ in known), max(high for _, high in known)
+
+
+def _seen(validation: Validation) -> SpacingRange:
+    """Pixels between closest columns of the validation images, None where no map tells."""
     task = next((task for task in (*COLUMNS, ELEMENTS) if task in validation.places), None)
     if task is None:
-        return ANY
+        return None
     truth = validation.targets[:, validation.places[task]].amax(dim=1).cpu().numpy()
     found = []
     for mask in truth > 0.5:
         points = np.array([region.centroid for region in regionprops(label(mask))])
         if len(points) >= FEWEST:
             found.append(float(np.median(nearest_distances(points))))
-    return _usual(found) if found else ANY
+    return _usual(found) if found else None
 
 
 def _usual(spacings: Sequence[float]) -> tuple[float, float]:

@@ -29,12 +29,13 @@ class Limits:
     Attributes
     ----------
     sampling : Å per pixel of the training images, where it is known.
-    spacing : distance of a column to the nearest one, pixels as the network sees them.
+    spacing : distance of a column to the nearest one, pixels as the network sees them; None
+        where it does not matter.
     signal, contrast : of columns, see `Evidence`; None without a calibration.
     """
 
     sampling: tuple[float, float] | None
-    spacing: tuple[float, float]
+    spacing: tuple[float, float] | None
     signal: float | None = None
     contrast: tuple[float, float] | None = None
 
@@ -49,7 +50,9 @@ class Limits:
 
     def flags(self, y: Vector, x: Vector, seen: Evidence, zoom: float) -> dict[str, Mask]:
         """(N,) columns of one frame that are out of range, by reason; what is unknown is not."""
-        found = {"distance": to_nearest(y, x) * zoom < self.spacing[0]}
+        found = {}
+        if self.spacing is not None:
+            found["distance"] = to_nearest(y, x) * zoom < self.spacing[0]
         if self.signal is not None:
             found["signal"] = seen.signal < self.signal
         if self.contrast is not None:
@@ -77,9 +80,12 @@ class Limits:
             low, high = self.sampling
             if not low <= sampling <= high:
                 reasons.append(f"pixels of {sampling:.3g} Å (trained on {low:.3g}-{high:.3g} Å)")
-        low, high = self.spacing
-        if spacing is not None and not low <= spacing <= high:
-            reasons.append(f"columns {spacing:.3g} px apart (trained on {low:.3g}-{high:.3g} px)")
+        if spacing is not None and self.spacing is not None:
+            low, high = self.spacing
+            if not low <= spacing <= high:
+                reasons.append(
+                    f"columns {spacing:.3g} px apart (trained on {low:.3g}-{high:.3g} px)"
+                )
         for name, words in (
             ("signal", "are fainter against the noise than in training"),
             ("contrast", "have another contrast than in training"),

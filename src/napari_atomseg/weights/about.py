@@ -32,7 +32,7 @@ def about(
         "Tasks": ", ".join(map(task_name, entry.tasks)),
         "Modality": entry.modality,
         "Sampling": _range(entry.sampling_range, "Å per pixel") or "any",
-        "Spacing": _range(entry.spacing_range, "pixels from column to column"),
+        "Spacing": _range(entry.spacing_range, "pixels from column to column") or "any",
         "Scores": "; ".join(f"{score_name(name)} {value:.4g}" for name, value in kept.items()),
         "Network": f"{entry.architecture}, {_parameters(entry.parameters)} parameters",
         "Training": _training(recipe, entry.steps),

@@ -54,8 +54,8 @@ def models() -> pd.DataFrame:
     A row each, with `name`, `tasks` (names, in the order of the channels), `modality`, `size`
     (bytes), `bundled` (came with the package or its repository), `downloaded` (its file is here),
     `scores` (dict), `licence`, `description`, `own` (the user's), `sampling_range` (Å per pixel)
-    and `spacing_range` (pixels a column spacing) of the training. Files that you put into the
-    models folder are listed under their file's name.
+    and `spacing_range` (pixels a column spacing) of the training, None where it does not matter.
+    Files that you put into the models folder are listed under their file's name.
     """
     import pandas as pd
 

@@ -39,7 +39,7 @@ class Entry(BaseModel):
     tasks: tuple[str, ...]
     modality: str
     sampling_range: tuple[float, float] | None
-    spacing_range: tuple[float, float]
+    spacing_range: tuple[float, float] | None
     architecture: str
     parameters: int = Field(ge=0)
     licence: str

@@ -5,11 +5,13 @@ from itertools import pairwise
 import dask.array as da
 import numpy as np
 import pytest
+import torch
 
 import napari_atomseg as atomseg
-from napari_atomseg.inference import predict
+from napari_atomseg.inference import predict, predictor
 from napari_atomseg.inference.arrays import as_frames
 from napari_atomseg.inference.tiles import OVERLAP, tiles
+from napari_atomseg.inference.upsample import upsampled
 from napari_atomseg.progress import Cancelled, CancelToken
 
 SIM = atomseg.simulate("SrTiO3", shape=(192, 224), sampling=0.12, dose=1e5, background=0.3, seed=11)
@@ -36,6 +38,68 @@ def test_super_resolution_narrows_the_columns():
     truth = SIM.targets["no_noise_no_background_superresolution"]
     assert np.corrcoef(sharp.ravel(), truth.ravel())[0, 1] > 0.9
     assert sharp.mean() == pytest.approx(truth.mean(), rel=0.35)
+
+
+def test_up_interpolation_is_the_denoised_image_on_finer_pixels():
+    made = predict(IMAGE, ("upinterpolation", "denoise")).maps
+    fine, denoised = made["upinterpolation"], made["denoise"]
+    assert fine.shape == (384, 448)
+    assert fine.dtype == np.float32
+    np.testing.assert_allclose(fine, upsampled(torch.from_numpy(denoised)), atol=1e-4)
+    # The means of the four pixels in the place of each are the image but for what it has finest.
+    means = fine.reshape(192, 2, 224, 2).mean(axis=(1, 3))
+    assert np.abs(means - denoised).mean() < 0.02 * np.ptp(denoised)
+    truth = upsampled(torch.from_numpy(SIM.ideal)).numpy()
+    assert psnr(fine, truth) > psnr(IMAGE, SIM.ideal) + 5
+
+
+def test_up_interpolation_keeps_the_sign_and_level_of_dark_images():
+    bright, dark = (atomseg.restore(i, "upinterpolation") for i in (IMAGE + 40, -IMAGE - 40))
+    np.testing.assert_allclose(dark, -bright, atol=2e-3)
+    assert bright.mean() == pytest.approx(float(IMAGE.mean()) + 40, abs=0.1)
+    flat = atomseg.restore(np.full((5, 4), 7.5), "upinterpolation")
+    assert flat.shape == (10, 8)
+    assert np.allclose(flat, 7.5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (2, 3, 17, 19)])
+def test_up_interpolation_doubles_the_last_two_axes(shape):
+    image = np.random.default_rng(0).random(shape)
+    assert atomseg.restore(image, "upinterpolation").shape == (
+        *shape[:-2],
+        2 * shape[-2],
+        2 * shape[-1],
+    )
+
+
+def test_up_interpolation_doubles_the_chunks_of_dask_arrays():
+    stack = np.stack([IMAGE[:64, :64], IMAGE[64:128, :64]])
+    lazy = atomseg.restore(da.from_array(stack, chunks=(2, 32, 64)), "upinterpolation")
+    assert isinstance(lazy, da.Array)
+    assert lazy.chunks == ((1, 1), (128,), (128,))
+    whole = lazy.compute()
+    assert whole.shape == lazy.shape
+    np.testing.assert_allclose(whole[0], atomseg.restore(stack[0], "upinterpolation"), atol=1e-5)
+
+
+def test_up_interpolation_works_at_every_magnification():
+    far = atomseg.simulate("Pt", shape=(256, 256), sampling=0.03, dose=1e6, seed=2)
+    made = predict(far.image, ("upinterpolation",))
+    assert made.settings["zoom"] < 1.0
+    assert made.maps["upinterpolation"].shape == (512, 512)
+    truth = upsampled(torch.from_numpy(far.ideal)).numpy()
+    assert np.corrcoef(made.maps["upinterpolation"].ravel(), truth.ravel())[0, 1] > 0.97
+
+
+def test_mirrored_borders_are_restored_better(monkeypatch):
+    def error():
+        edge = np.ones(IMAGE.shape, dtype=bool)
+        edge[2:-2, 2:-2] = False
+        return np.mean((atomseg.restore(IMAGE) - SIM.ideal)[edge] ** 2)
+
+    mirrored = error()
+    monkeypatch.setattr(predictor, "MIRRORED", 0)
+    assert mirrored < 0.9 * error()
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(250.0, 1000.0), (1e-6, -3e-7), (3.0, 0.0)])
@@ -170,16 +234,16 @@ def test_memory_running_out_halves_the_tiles(monkeypatch):
     from napari_atomseg.inference.predictor import Predictor
     from napari_atomseg.weights import resolve
 
-    predictor = Predictor(resolve(None), "cpu", "full", 256)
-    forward, refused = predictor.network.forward, []
+    loaded = Predictor(resolve(None), "cpu", "full", 256)
+    forward, refused = loaded.network.forward, []
 
     def short_of_memory(x):
-        if x.shape[-1] > 128:
+        if x.shape[-1] > 150:
             refused.append(x.shape)
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
         return forward(x)
 
-    monkeypatch.setattr(predictor.network, "forward", short_of_memory)
-    maps = predictor.maps(IMAGE, ("denoise",))
+    monkeypatch.setattr(loaded.network, "forward", short_of_memory)
+    maps = loaded.maps(IMAGE, ("denoise",))
     assert refused
     assert psnr(maps["denoise"], SIM.ideal) > psnr(IMAGE, SIM.ideal)

@@ -109,8 +109,15 @@ def test_targets_follow_the_gain_and_offset_of_the_image():
 def test_columns_follow_from_the_species():
     maps = torch.rand(1, 3, 4, 4)
     assert predictable(("elements",)) == ("elements", "column_map", "column_mask")
-    assert predictable(("denoise",)) == ("denoise",)
+    assert predictable(("superresolution",)) == ("superresolution",)
     assert torch.equal(selected(maps, "column_map", ("elements",))[:, 0], maps.amax(dim=1))
+
+
+def test_finer_pixels_follow_from_denoising():
+    maps = torch.rand(1, 2, 4, 4)
+    assert predictable(("column_map", "denoise")) == ("column_map", "denoise", "upinterpolation")
+    made = selected(maps, "upinterpolation", ("column_map", "denoise"))
+    assert torch.equal(made, maps[:, 1:])
 
 
 def losses_of(**given):

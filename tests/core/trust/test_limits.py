@@ -81,3 +81,9 @@ def test_a_region_takes_the_flag_of_its_nearest_column():
     assert not mask[25, 20]
     assert mask[50, 20]
     assert region_in_range((4, 5), y[:0], x[:0], np.zeros(0, bool), 3.0).all()
+
+
+def test_a_model_for_which_spacing_does_not_matter_flags_none():
+    limits = Limits(None, None)
+    assert limits.flags(Y, X, Evidence.unknown(len(Y)), 0.1) == {}
+    assert limits.verdict([{}], 0.2, 500.0) == INSIDE
