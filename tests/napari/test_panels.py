@@ -307,8 +307,11 @@ def test_no_input_lies_below_the_scroll_bar(dock: OpenPanel, viewer: Any, qtbot:
     for section in training.form.sections.values():
         section.button.setChecked(True)
     (scroll,) = (area for area in training.findChildren(QScrollArea) if area.isVisible())
-    bar = scroll.verticalScrollBar()
-    qtbot.waitUntil(bar.isVisible)
-    right = scroll.widget().mapToGlobal(scroll.widget().rect().topRight()).x()
-    assert right < bar.mapToGlobal(bar.rect().topLeft()).x()
-    assert scroll.viewport().width() >= scroll.widget().minimumSizeHint().width()
+    bar, form = scroll.verticalScrollBar(), scroll.widget()
+
+    def beside() -> bool:
+        right = form.mapToGlobal(form.rect().topRight()).x()
+        return bar.isVisible() and right < bar.mapToGlobal(bar.rect().topLeft()).x()
+
+    qtbot.waitUntil(beside)
+    assert scroll.viewport().width() >= form.minimumSizeHint().width()

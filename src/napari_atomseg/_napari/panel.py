@@ -1,4 +1,4 @@
-"""What the four panels have in common: a form that scrolls and a Run button always in sight."""
+"""What the panels have in common: a form that scrolls and a Run button always in sight."""
 
 from __future__ import annotations
 
@@ -162,12 +162,16 @@ class Panel(QWidget, metaclass=_PanelType):
 class _Scroll(QScrollArea):
     """Scrolls up and down only: never narrower than what it holds."""
 
+    _GAP = 4
+    """Pixels between the content and the scroll bar."""
+
     def __init__(self, content: QWidget, width: int) -> None:
         super().__init__()
         self._width = width
         self.setWidget(content)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setViewportMargins(0, 0, self._GAP, 0)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
     def sizeHint(self) -> QSize:
@@ -176,13 +180,15 @@ class _Scroll(QScrollArea):
         return QSize(max(narrow, self._width), self.widget().sizeHint().height())
 
     def minimumSizeHint(self) -> QSize:
-        """Return the width of the content and of a scroll bar, and a few lines of height."""
-        bar = self.verticalScrollBar().sizeHint().width()
-        return QSize(self.widget().minimumSizeHint().width() + bar, 100)
+        """Return the width of the content, of a scroll bar and of the edges that a style sheet
+        draws, and a few lines of height.
+        """
+        beside = self._GAP + self.verticalScrollBar().sizeHint().width() + 2 * self.frameWidth()
+        return QSize(self.widget().minimumSizeHint().width() + beside, 100)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Ask for more room when the content does."""
-        if event.type() == QEvent.Type.LayoutRequest:
+        """Ask for more room when the content does, or when it is first seen in its style."""
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Show):
             self.updateGeometry()
         return bool(super().eventFilter(watched, event))
 
