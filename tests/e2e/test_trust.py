@@ -38,6 +38,15 @@ def test_restore_writes_the_consistency_map_of_the_call(scene: Path, tmp_path: P
     assert expected.summary() in " ".join(output.split())
 
 
+def test_doubled_pixels_are_tested_as_the_denoised_image(scene: Path, tmp_path: Path) -> None:
+    options = ("--task", "upinterpolation", "--consistency")
+    run("restore", scene, "-o", tmp_path / "fine.tif", *options)
+    run("restore", scene, "-o", tmp_path / "restored.tif", "--consistency")
+    made, expected = (read_image(tmp_path / f"{n}-consistency.tif") for n in ("fine", "restored"))
+    np.testing.assert_allclose(made.data, expected.data, atol=1e-5)
+    assert made.sampling == pytest.approx(0.15, rel=1e-6)
+
+
 def test_the_table_has_the_columns_and_the_verdict_of_the_call(scene: Path, tmp_path: Path) -> None:
     output = run("localize", scene, "-o", tmp_path / "table.csv")
     written, expected = (
