@@ -256,3 +256,48 @@ def test_the_panel_fits_a_laptop_and_nothing_is_cut_off(
     assert shown.minimumSizeHint().width() <= 330
     assert shown.about.horizontalScrollBar().maximum() == 0
     assert shown.list.horizontalScrollBar().maximum() == 0
+
+
+@pytest.fixture
+def denoiser(cache: Path) -> str:
+    """A model of the user's own that only denoises."""
+    network, card = load_weights(weights.resolve())
+    weights.models_folder().mkdir(parents=True)
+    path = weights.models_folder() / "denoiser.safetensors"
+    save_weights(path, network, card.model_copy(update={"name": path.stem, "tasks": ("denoise",)}))
+    return path.stem
+
+
+def offered(panel: Any) -> list[str]:
+    return [text for text in panel.form.inputs["model"].choices if text != "browse"]
+
+
+def test_panels_offer_the_models_that_can_do_their_task(
+    denoiser: str, dock: Callable[[str], Any]
+) -> None:
+    restore = dock("Restore")
+    assert offered(restore) == [weights.DEFAULT, denoiser]
+    assert offered(dock("Segment")) == [weights.DEFAULT]
+    localize = dock("Localize")
+    assert offered(localize) == [weights.DEFAULT]
+    with pytest.raises(ValueError, match=r"cannot column_map.*choose one of stem-hr, or give"):
+        localize.model = denoiser
+    restore.model = denoiser
+    restore.task = "superresolution"
+    assert offered(restore) == [restore.model] == [weights.DEFAULT]
+    restore.task = "upinterpolation"
+    assert offered(restore) == [weights.DEFAULT, denoiser]
+
+
+def test_a_panel_says_if_no_model_can_do_its_task(
+    denoiser: str, dock: Callable[[str], Any], image_layer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights.find, "read_registry", dict)
+    panel = dock("Localize")
+    assert offered(panel) == [""]
+    assert "no model can do this" in panel.form.inputs["model"].native.currentText()
+    job = panel.run()
+    assert isinstance(job.error, ValueError)
+    assert "no model here can do column_map: give the path" in panel.message.text()
+    panel.detector, panel.refine = "peaks", "none"
+    assert len(panel.run().result(PATIENCE).data)

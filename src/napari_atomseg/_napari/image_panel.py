@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -10,6 +11,7 @@ import numpy as np
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer
 
+from napari_atomseg import weights
 from napari_atomseg._napari.form import make_narrow, option
 from napari_atomseg._napari.layers import Sampling, Source, layer_sampling, unwrapped
 from napari_atomseg._napari.models import ModelChooser, model_changes, model_choices
@@ -72,7 +74,9 @@ class ImagePanel(Panel):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
-        self._models = ModelChooser(cast("ComboBox", self.form.inputs["model"]), self)
+        box = cast("ComboBox", self.form.inputs["model"])
+        self._models = ModelChooser(box, self, self.tasks)
+        self._models.refresh()
         model_changes.happened.connect(self._offer_models)
         self._followed: Layer | None = None
         self._image = ComboBox(
@@ -119,8 +123,12 @@ class ImagePanel(Panel):
         self._image.reset_choices()
         self._follow_image()
 
-    def _offer_models(self) -> None:
+    def _offer_models(self, _setting: object = None) -> None:
         self._models.refresh()
+
+    @abstractmethod
+    def tasks(self) -> tuple[str, ...]:
+        """Return what a model must be able to do for the settings as they are."""
 
     def source(self) -> Source:
         """Take what is needed from the chosen layer, or raise a ValueError for the user."""
@@ -128,6 +136,8 @@ class ImagePanel(Panel):
 
     def options(self, source: Source) -> dict[str, Any]:
         """Return the keyword arguments of the core that all image panels share."""
+        if not self.model and self.tasks():
+            raise ValueError(weights.choice(self.tasks()))
         set_by_user = preferences()
         device = self.form["device"]
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,14 @@ class _Changes(QObject):
 model_changes = _Changes()
 
 
-def model_choices() -> list[tuple[str, str]]:
-    """Return names of the models at hand, the default first, and the way to a file."""
+def model_choices(tasks: Collection[str] = ()) -> list[tuple[str, str]]:
+    """Return names of the models that can do the tasks, the default first, and the way to a file.
+
+    Where no model can, the first choice says so; it has no name.
+    """
     preferences()
-    names = [str(name) for name in weights.models()["name"]]
-    names.sort(key=lambda name: name != weights.DEFAULT)
-    return [*((name, name) for name in names), ("Choose a file …", BROWSE)]
+    names = [(name, name) for name in weights.models_for(tasks)]
+    return [*(names or [("no model can do this", "")]), ("Choose a file …", BROWSE)]
 
 
 def fetch_model(model: str | Path | None, progress: Progress, cancel: CancelToken) -> Path:
@@ -48,10 +51,17 @@ def identity(weights_file: Path) -> dict[str, str]:
 
 
 class ModelChooser:
-    """Adds weights files to a combo box of models, by dialog or by script."""
+    """Offers the models that can do some tasks, and files by dialog or by script, in a combo box.
 
-    def __init__(self, box: ComboBox, parent: QWidget) -> None:
-        self._box, self._parent = box, parent
+    Parameters
+    ----------
+    tasks : returns the tasks that the panel wants now.
+    """
+
+    def __init__(
+        self, box: ComboBox, parent: QWidget, tasks: Callable[[], Collection[str]]
+    ) -> None:
+        self._box, self._parent, self._tasks = box, parent, tasks
         self._files: list[str] = []
         self._last: Any = box.value
         box.choices = lambda _widget: self._choices()
@@ -59,7 +69,7 @@ class ModelChooser:
 
     @property
     def value(self) -> str:
-        """Name of the model, or the path of its file."""
+        """Name of the model, or the path of its file; empty where no model can do the tasks."""
         return str(self._box.value)
 
     @value.setter
@@ -68,16 +78,23 @@ class ModelChooser:
         if name.endswith(".safetensors") and name not in self._files:
             self._files.append(name)
             self._box.reset_choices()
+        if name not in [value for _, value in self._choices()]:
+            able = f"cannot {' and '.join(self._tasks())}, or is not known"
+            raise ValueError(f"model={name!r} {able}; {weights.choice(self._tasks())}")
         self._box.value = name
 
     def refresh(self) -> None:
-        """Offer the models that are here now; the default stands for one that is gone."""
-        chosen, known = self._box.value, [value for _, value in self._choices()]
-        self._box.reset_choices()
-        self._box.value = self._last = chosen if chosen in known else weights.DEFAULT
+        """Offer the models that are here now and can do what is wanted now; the first one stands
+        for one that is gone.
+        """
+        chosen, choices = self._box.value, self._choices()
+        with self._box.changed.blocked():
+            self._box.reset_choices()
+            known = [value for _, value in choices]
+            self._box.value = self._last = chosen if chosen in known else known[0]
 
     def _choices(self) -> list[tuple[str, str]]:
-        *names, browse = model_choices()
+        *names, browse = model_choices(self._tasks())
         return [*names, *((Path(file).name, file) for file in self._files), browse]
 
     def _choose(self, model: Any) -> None:

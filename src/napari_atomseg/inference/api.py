@@ -86,12 +86,15 @@ def predict(
         raise ValueError(f"contrast={contrast!r}; choose one of {', '.join(CONTRASTS)}")
     frames, shape = as_frames(image)
     pixel = _mean_sampling(sampling)
-    path = weights.resolve(model)
+    path = weights.resolve(model, tasks=tasks)
     predictor = _predictor(str(path), path.stat().st_mtime_ns, device, precision, tile_size)
     unknown = [task for task in tasks if task not in predictor.tasks]
     if unknown:
         known = ", ".join(predictor.tasks)
-        raise ValueError(f"task {unknown[0]!r} is not one of model {predictor.card.name}: {known}")
+        raise ValueError(
+            f"task {unknown[0]!r} is not one of model {predictor.card.name}: {known}; "
+            + weights.choice(tasks)
+        )
     middle = frames[len(frames) // 2]
     if contrast == "auto":
         contrast = predictor.contrast(middle, pixel)

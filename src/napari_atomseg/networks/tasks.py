@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from napari_atomseg.networks.abilities import COARSE as COARSE
+from napari_atomseg.networks.abilities import COLUMNS as COLUMNS
+from napari_atomseg.networks.abilities import ELEMENTS as ELEMENTS
+from napari_atomseg.networks.abilities import UPINTERPOLATION as UPINTERPOLATION
+from napari_atomseg.networks.abilities import predictable as predictable
+
 TASKS = ("denoise", "denoise_background", "superresolution", "column_map", "column_mask")
 """Tasks of the column networks, in the order of their channels."""
-
-ELEMENTS = "elements"
-"""The task with a channel a species, each the probability of a disc about its columns."""
 
 TARGETS = {
     "denoise": "no_noise",
@@ -26,18 +29,8 @@ TARGETS = {
 RESTORATION = ("denoise", "denoise_background", "superresolution")
 """Tasks whose output is an intensity, equivariant to scale and offset of the image."""
 
-UPINTERPOLATION = "upinterpolation"
-"""The denoised image with four pixels in the place of each: no channel, it follows from `denoise`.
-"""
-
-COARSE = {UPINTERPOLATION: "denoise"}
-"""The map on the image's own pixels that a finer one is interpolated from."""
-
 INTENSITIES = (*RESTORATION, UPINTERPOLATION)
 """All tasks whose map is an intensity, with a channel or without."""
-
-COLUMNS = ("column_map", "column_mask")
-"""Tasks about all columns, which follow from the discs of the species, too."""
 
 SUPERRESOLUTION_UNIT = 4.0
 """A super-resolved column is half as wide and so four times as high; the channel works at 1."""
@@ -136,13 +129,6 @@ def normalised_targets(
             target = target * scale / SUPERRESOLUTION_UNIT
         parts.append(target)
     return torch.cat(parts, dim=1)
-
-
-def predictable(tasks: Sequence[str]) -> tuple[str, ...]:
-    """The tasks that a network of `tasks` can do: its own, and what follows from them."""
-    derived = COLUMNS if ELEMENTS in tasks else ()
-    finer = tuple(task for task, coarse in COARSE.items() if coarse in tasks)
-    return (*tasks, *(task for task in (*derived, *finer) if task not in tasks))
 
 
 def selected(maps: Tensor, task: str, tasks: Sequence[str]) -> Tensor:

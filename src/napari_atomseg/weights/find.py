@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,15 @@ def models() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
+def models_for(tasks: Collection[str]) -> list[str]:
+    """Names of the models that can do all these tasks, the default first if it is one of them."""
+    from napari_atomseg.networks.abilities import predictable
+
+    table = models()
+    able = [set(tasks) <= set(predictable(known)) for known in table["tasks"]]
+    return sorted(map(str, table["name"][able]), key=lambda name: name != DEFAULT)
+
+
 def model_entry(name: str) -> Entry:
     """What is known of a model: of a published one what the registry says, else what its card does.
 
@@ -102,6 +112,7 @@ def find_file(name: str) -> Path | None:
 def resolve(
     model: str | Path | None = None,
     *,
+    tasks: Collection[str] = (),
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> Path:
@@ -110,11 +121,12 @@ def resolve(
     Parameters
     ----------
     model : a name that `models` lists, the path of a .safetensors file, or None for `DEFAULT`.
+    tasks : what it is wanted for.
 
     Raises
     ------
     ValueError
-        The name is not known; the message lists those that are.
+        The name is not known; the message lists those that are, and can do the tasks.
     WeightsError
         The path does not exist, the download failed, or a file has not its registered SHA-256.
     Cancelled
@@ -123,12 +135,22 @@ def resolve(
     if isinstance(model, Path) or (model and model.endswith(SUFFIX)):
         return _existing(Path(model).expanduser())
     name = DEFAULT if model is None else model
-    here = find_file(name)
+    registry = read_registry()
+    here = _here(registry[name]) if name in registry else _own(name, registry, tasks)
     if here is not None:
         return here
     from napari_atomseg.weights.download import download
 
-    return download(read_registry()[name], downloads_folder(), progress, cancel)
+    return download(registry[name], downloads_folder(), progress, cancel)
+
+
+def choice(tasks: Collection[str] = ()) -> str:
+    """What to say to one who has named no model that can do these tasks."""
+    able = models_for(tasks)
+    file = f"the path of a {SUFFIX} file"
+    if able:
+        return f"choose one of {', '.join(able)}, or give {file}"
+    return f"no model here can do {' and '.join(tasks)}: give {file}"
 
 
 def _published_row(entry: Entry) -> dict[str, Any]:
@@ -146,13 +168,10 @@ def _own_row(name: str, path: Path) -> dict[str, Any]:
     return {"name": name, "size": path.stat().st_size, **about, **place}
 
 
-def _own(name: str, published: dict[str, Entry]) -> Path:
+def _own(name: str, published: dict[str, Entry], tasks: Collection[str] = ()) -> Path:
     own = own_models(published)
     if name not in own:
-        raise ValueError(
-            f"model={name!r} is not known; choose one of {', '.join([*published, *own])}, "
-            f"or give the path of a {SUFFIX} file"
-        )
+        raise ValueError(f"model={name!r} is not known; {choice(tasks)}")
     return own[name]
 
 

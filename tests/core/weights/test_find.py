@@ -7,9 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from napari_atomseg.networks.files import WeightsError, read_card
+from napari_atomseg import networks
+from napari_atomseg.cli import app
+from napari_atomseg.io import write_image
+from napari_atomseg.networks.files import WeightsError, read_card, save_weights
 from napari_atomseg.weights import (
     DEFAULT,
     downloads_folder,
@@ -17,6 +22,7 @@ from napari_atomseg.weights import (
     model_entry,
     models,
     models_folder,
+    models_for,
     resolve,
 )
 from napari_atomseg.weights.about import about, place
@@ -149,3 +155,26 @@ def test_unknown_name_lists_the_known_ones(
     put(weights_file, models_folder(), "own")
     with pytest.raises(ValueError, match=rf"'stem-xx'.*{DEFAULT}.*, own"):
         ask("stem-xx")
+
+
+def test_only_models_that_can_do_the_tasks_are_named(
+    weights_file: Path, cache: Path, tmp_path: Path
+) -> None:
+    for name, tasks in (("cleaner", ("denoise",)), ("chemist", ("elements",))):
+        card = read_card(weights_file).model_copy(update={"name": name, "tasks": tasks})
+        models_folder().mkdir(parents=True, exist_ok=True)
+        network = networks.create("unet", **card.arguments)
+        save_weights(models_folder() / f"{name}.safetensors", network, card)
+    assert models_for(()) == [DEFAULT, "chemist", "cleaner"]
+    assert models_for(("upinterpolation",)) == [DEFAULT, "cleaner"]
+    assert models_for(("column_map", "column_mask")) == [DEFAULT, "chemist"]
+    assert models_for(("column_map", "denoise")) == [DEFAULT]
+    with pytest.raises(ValueError, match=f"'typo' is not known; choose one of {DEFAULT}, cleaner,"):
+        resolve("typo", tasks=("denoise",))
+    with pytest.raises(ValueError, match="no model here can do paint: give the path"):
+        resolve("typo", tasks=("paint",))
+    image = tmp_path / "image.tif"
+    write_image(image, np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32))
+    said = CliRunner().invoke(app, ["restore", str(image), "--model", "chemist"]).output
+    assert "'denoise' is not one of model chemist: elements, column_map, column_mask; " in said
+    assert f"choose one of {DEFAULT}, cleaner, or give the path" in " ".join(said.split())

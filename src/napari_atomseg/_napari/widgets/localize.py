@@ -81,6 +81,10 @@ class Localize(ImagePanel):
         self.layout().addWidget(self.table_button)
         self.table_button.setVisible(False)
         self.form.inputs["colour_by"].changed.connect(self._recolour)
+        self.form.inputs["detector"].changed.connect(self._offer_models)
+
+    def tasks(self) -> tuple[str, ...]:
+        return ("column_map",) if self.form["detector"] == "network" else ()
 
     def prepare(self) -> tuple[str, Work, Show]:
         source = self.source()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 
@@ -21,6 +21,9 @@ from napari_atomseg._napari.layers import (
 from napari_atomseg._napari.models import fetch_model
 from napari_atomseg.io import provenance
 from napari_atomseg.progress import CancelToken, Progress
+
+if TYPE_CHECKING:
+    import napari.viewer
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,13 @@ class Restore(ImagePanel):
 
     title = "Restore"
     Settings = RestoreSettings
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self.form.inputs["task"].changed.connect(self._offer_models)
+
+    def tasks(self) -> tuple[str, ...]:
+        return (self.form["task"],)
 
     def prepare(self) -> tuple[str, Work, Show]:
         source = self.source()

@@ -15,6 +15,7 @@ from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import Source, labels_layer
 from napari_atomseg._napari.models import fetch_model, identity
 from napari_atomseg.io import provenance
+from napari_atomseg.networks.abilities import COLUMNS
 from napari_atomseg.progress import CancelToken, Progress
 
 
@@ -43,6 +44,9 @@ class Segment(ImagePanel):
 
     title = "Segment"
     Settings = SegmentSettings
+
+    def tasks(self) -> tuple[str, ...]:
+        return COLUMNS
 
     def prepare(self) -> tuple[str, Work, Show]:
         source = self.source()
