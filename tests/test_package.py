@@ -25,14 +25,14 @@ def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], check=True, capture_output=True, text=True)
 
 
-def import_seconds() -> float:
-    report = run_python("-X", "importtime", "-c", "import napari_atomseg").stderr
-    line = next(line for line in report.splitlines() if line.endswith("| napari_atomseg"))
-    return int(line.split("|")[1]) * 1e-6
+def processor_seconds(code: str) -> float:
+    """Processor time that a fresh interpreter takes for some code; other programs cost none."""
+    told = f"import time\nbegin = time.process_time()\n{code}\nprint(time.process_time() - begin)"
+    return float(run_python("-c", told).stdout)
 
 
 def test_importing_takes_less_than_a_fifth_of_a_second() -> None:
-    assert min(import_seconds() for _ in range(3)) < 0.2
+    assert min(processor_seconds("import napari_atomseg") for _ in range(5)) < 0.2
 
 
 def test_importing_loads_no_heavy_library() -> None:
