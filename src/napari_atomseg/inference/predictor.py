@@ -42,6 +42,9 @@ FLAT = 1e-6
 """Deviation over mean below which an image is constant but for the rounding of its numbers."""
 MIRRORED = 8
 """Pixels by which an image to restore is mirrored at its borders, whose noise is least known."""
+EITHER = 0.65
+"""Confidence in both signs from which on the network cannot tell: a bright honeycomb is a dark
+hexagonal lattice."""
 LEVEL = ("denoise", UPINTERPOLATION)
 """Tasks that keep the offset of the intensities."""
 
@@ -100,7 +103,8 @@ class Predictor:
         unit = _unit(frame, offset, scale)
 
         def lean() -> float:
-            return confidence(self._column_map, unit) - confidence(self._column_map, -unit)
+            bright, dark = (confidence(self._column_map, each) for each in (unit, -unit))
+            return bright - dark if min(bright, dark) < EITHER else 0.0
 
         return guess_contrast(frame, spacing, lean)
 

@@ -116,6 +116,12 @@ def test_the_network_tells_what_the_skewness_does_not():
     assert Predictor(weights.resolve(None), "cpu").contrast(image) == "dark"
 
 
+@pytest.mark.parametrize("dose", [2e3, 2e4])
+def test_a_bright_honeycomb_is_no_dark_lattice(dose):
+    sim = atomseg.simulate("graphene", shape=(112, 112), sampling=0.16, dose=dose, seed=int(dose))
+    assert predict(sim.image, ("denoise",), sampling=0.16).contrast == "bright"
+
+
 def test_the_network_is_asked_only_in_doubt(monkeypatch):
     def lean():
         raise AssertionError
