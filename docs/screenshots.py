@@ -1,20 +1,23 @@
 """Take the pictures of the panels.
 
-    python docs/screenshots.py IMAGE SAMPLING [FOLDER]
-    python docs/screenshots.py IMAGE SAMPLING FOLDER COLUMNS
+    python docs/screenshots.py panels si110_adf_512.png 0.0977
+    python docs/screenshots.py training nanoparticle_adf_1182.png 0.0726
 
-IMAGE is opened at SAMPLING (Å per pixel); the pictures go to FOLDER (docs/images). With COLUMNS, a
-CSV file of rows and columns in pixels, a network learns from the image and these columns: its
-training is cancelled, resumed and finished, and finds the columns of the image; it stays among the
-models of NAPARI_ATOMSEG_CACHE. Needs a screen of
-at least 1366 x 768 pixels, or ``xvfb-run -a -s "-screen 0 1366x768x24"`` before the command.
-The pictures in the documentation show the Si [110] test image of AtomSegNet
-(https://github.com/xinhuolin/AtomSegNet, MIT licence; field of view 5 nm, 0.0977 Å per pixel) and
-the Pt-Ir particle that is an example of StatSTEM (0.1211 Å per pixel).
+Both images are test images of AtomSegNet (https://github.com/xinhuolin/AtomSegNet, MIT licence),
+opened at so many Å per pixel; the pictures go to docs/images, or to the FOLDER after ``--output``.
+
+`training` learns from a part of the particle, at half its pixels, with the columns that
+`localize` finds there: the training is cancelled, resumed and finished, and its network finds the
+columns of the whole particle. It stays among the models of NAPARI_ATOMSEG_CACHE, which the picture
+of the Models panel shows.
+
+Needs a screen of at least 1366 x 768 pixels, or ``xvfb-run -a -s "-screen 0 1366x768x24"`` before
+the command.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
@@ -32,6 +35,8 @@ from napari_atomseg._napari.layers import image_layer, points_layer, sampled
 from napari_atomseg.io import read_image
 
 WIDTH, HEIGHT = 1366, 768
+MARKED = slice(50, 306), slice(30, 286)
+"""Rows and columns of the particle that are learned from."""
 
 
 def settle(seconds: float = 0.5) -> None:
@@ -109,19 +114,42 @@ def train(viewer: Viewer, folder: Path) -> None:
     viewer.window.remove_dock_widget(dock)
 
 
-def annotated(image: str, sampling: float, folder: Path, columns: str) -> None:
-    """Train on an annotated image: cancel, resume, finish, use."""
+def training(image: str, sampling: float, folder: Path) -> None:
+    """Train on a part of an image: cancel, resume, finish, use; then show the models."""
     viewer = Viewer(title="napari AtomSeg")
     viewer.window.resize(WIDTH, HEIGHT)
-    table = np.loadtxt(columns, delimiter=",", comments="#")[:, :2]
-    marked = pd.DataFrame(table, columns=["y", "x"])
+    whole, place = halved(read_image(image).data), sampled(2 * sampling)
+    there = place | {"translate": [2 * sampling * side.start for side in MARKED]}
     made = {"action": "read", "source": Path(image).name}
-    viewer.add_layer(image_layer(read_image(image).data, "particle", sampled(sampling), made))
-    viewer.add_layer(points_layer(marked, "columns", sampled(sampling), made))
+    marked = atomseg.localize(whole[MARKED], sampling=2 * sampling)
+    viewer.add_layer(image_layer(whole[MARKED], "part", there, made))
+    viewer.add_layer(points_layer(marked, "columns of the part", there, made))
+    learn(viewer, folder)
+    viewer.layers.clear()
+    viewer.add_layer(image_layer(whole, "particle", place, made))
+    dock, localize = viewer.window.add_plugin_dock_widget("napari-atomseg", "Localize")
+    localize.image, localize.model = "particle", "particle"
+    found = localize.run().result()
+    compare(
+        pd.DataFrame(found.data, columns=["y", "x"]), atomseg.localize(whole, sampling=2 * sampling)
+    )
+    (top, bottom), (left, right) = ((side.start, side.stop) for side in MARKED)
+    frame = [(top, left), (top, right), (bottom, right), (bottom, left)]
+    looks = {"edge_color": "orange", "edge_width": 2, "face_color": "transparent"}
+    viewer.add_shapes([frame], name="learned from", **place, **looks)
+    take(viewer, folder / "localize-trained.png")
+    viewer.window.remove_dock_widget(dock)
+    models(viewer, folder)
+    viewer.close()
+
+
+def learn(viewer: Viewer, folder: Path) -> None:
+    """Train the model "particle" from the layers, with a break."""
     dock, panel = viewer.window.add_plugin_dock_widget("napari-atomseg", "Train")
     training = panel.training
     training.name, training.source, training.resume = "particle", "annotated", True
-    training.pairs, training.tasks = [("particle", ["columns"])], ("column_map", "column_mask")
+    training.pairs = [("part", ["columns of the part"])]
+    training.tasks = ("column_map", "column_mask")
     training.steps, training.batch, training.crop, training.warm_up = 160, 8, 96, 10
     training.validate_every, training.validation, training.rate = 10, 16, 3e-3
     job = training.run()
@@ -133,24 +161,43 @@ def annotated(image: str, sampling: float, folder: Path, columns: str) -> None:
     while len(training.watch.log) < 12 and not job.done:
         settle()
     take(viewer, folder / "train-annotated.png")
-    job.wait()
+    job.result()
     settle()
     viewer.window.remove_dock_widget(dock)
-    viewer.layers["columns"].visible = False
-    _, localize = viewer.window.add_plugin_dock_widget("napari-atomseg", "Localize")
-    localize.image, localize.model = "particle", "particle"
-    found = localize.run().result()
-    scores = atomseg.analyze.scores(
-        pd.DataFrame(np.asarray(found.data), columns=["y", "x"]), marked, radius=4.0
-    )
-    sys.stdout.write(f"{len(found.data)} columns found of {len(marked)}: {scores}\n")
-    take(viewer, folder / "localize-trained.png")
-    viewer.close()
 
 
-def main(image: str, sampling: float, folder: Path) -> None:
-    """Take all pictures."""
-    folder.mkdir(parents=True, exist_ok=True)
+def halved(image: Any) -> Any:
+    """An image (2 H, 2 W) of half its pixels (H, W): means of two by two."""
+    height, width = (size // 2 for size in image.shape)
+    whole = np.asarray(image, np.float32)[: 2 * height, : 2 * width]
+    return whole.reshape(height, 2, width, 2).mean(axis=(1, 3))
+
+
+def compare(found: pd.DataFrame, known: pd.DataFrame) -> None:
+    """Print how the columns found agree with those of the shipped model."""
+    (top, bottom), (left, right) = ((side.start, side.stop) for side in MARKED)
+
+    def inside(table: pd.DataFrame) -> pd.Series[bool]:
+        return table.y.between(top, bottom - 1) & table.x.between(left, right - 1)
+
+    for name, mine, others in (
+        ("in the part", found[inside(found)], known[inside(known)]),
+        ("in the rest", found[~inside(found)], known[~inside(known)]),
+    ):
+        scores = atomseg.analyze.scores(mine, others, radius=4.0)
+        sys.stdout.write(f"{name}: {len(mine)} columns, stem-hr {len(others)}: {scores}\n")
+
+
+def models(viewer: Viewer, folder: Path) -> None:
+    """Show the models and a card."""
+    dock, panel = viewer.window.add_plugin_dock_widget("napari-atomseg", "Models")
+    panel.selected = "stem-hr"
+    take(viewer, folder / "models.png")
+    viewer.window.remove_dock_widget(dock)
+
+
+def panels(image: str, sampling: float, folder: Path) -> None:
+    """Take the pictures of the other panels."""
     viewer = Viewer(title="napari AtomSeg")
     viewer.window.resize(WIDTH, HEIGHT)
     viewer.canvas.overlays.scale_bar.visible = True
@@ -166,9 +213,18 @@ def main(image: str, sampling: float, folder: Path) -> None:
     viewer.close()
 
 
+def main() -> None:
+    """Read the command line and take the pictures."""
+    parser = argparse.ArgumentParser(description="Take the pictures of the panels.")
+    parser.add_argument("what", choices=("panels", "training"))
+    parser.add_argument("image")
+    parser.add_argument("sampling", type=float, help="Å per pixel")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "images")
+    given = parser.parse_args()
+    given.output.mkdir(parents=True, exist_ok=True)
+    pictures = {"panels": panels, "training": training}[given.what]
+    pictures(given.image, given.sampling, given.output)
+
+
 if __name__ == "__main__":
-    pictures = Path(sys.argv[3]) if len(sys.argv) > 3 else Path(__file__).parent / "images"
-    if len(sys.argv) > 4:
-        annotated(sys.argv[1], float(sys.argv[2]), pictures, sys.argv[4])
-    else:
-        main(sys.argv[1], float(sys.argv[2]), pictures)
+    main()
