@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def model_card(
         normalisation="zero mean and unit standard deviation of the image",
         modality=recipe.modality,
         spacing_range=_spacings(recipe, validation),
-        recipe=recipe.model_dump(mode="json"),
+        recipe=_published(recipe),
         seed=recipe.seed,
         steps=steps,
         code_version=metadata.version("napari-atomseg"),
@@ -62,6 +63,12 @@ def model_card(
         licence="BSD-3-Clause",
         description=recipe.description,
     )
+
+
+def _published(recipe: TrainingRecipe) -> dict[str, Any]:
+    """The recipe without the folder of its initial weights, which their SHA-256 tells from others."""
+    initial = None if recipe.initial is None else Path(recipe.initial.name)
+    return recipe.model_copy(update={"initial": initial}).model_dump(mode="json")
 
 
 def spacing_range(recipe: SimulationRecipe, scenes: int = 64) -> SpacingRange:

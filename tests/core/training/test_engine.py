@@ -326,6 +326,7 @@ def test_fine_tuning_starts_from_the_weights_and_names_them(tmp_path):
     assert_same(first, path, rtol=1e-3, atol=1e-3)
     recipe = read_card(path).recipe
     assert recipe["initial_sha256"] == hashlib.sha256(first.read_bytes()).hexdigest()
+    assert recipe["initial"] == first.name, "folders of the one who trained are nobody's business"
     saved(first, TASKS[::-1])
     with pytest.raises(OSError, match="SHA-256"):
         train(recipe, tmp_path / "again.safetensors", device="cpu", source=Waves())
