@@ -66,7 +66,7 @@ def model_card(
 
 
 def _published(recipe: TrainingRecipe) -> dict[str, Any]:
-    """The recipe without the folder of its initial weights, which their SHA-256 tells from others."""
+    """The recipe with no folder of its initial weights, which their SHA-256 tells from others."""
     initial = None if recipe.initial is None else Path(recipe.initial.name)
     return recipe.model_copy(update={"initial": initial}).model_dump(mode="json")
 

@@ -329,7 +329,7 @@ def test_fine_tuning_starts_from_the_weights_and_names_them(tmp_path):
     assert recipe["initial"] == first.name, "folders of the one who trained are nobody's business"
     saved(first, TASKS[::-1])
     with pytest.raises(OSError, match="SHA-256"):
-        train(recipe, tmp_path / "again.safetensors", device="cpu", source=Waves())
+        train({**recipe, "initial": str(first)}, tmp_path / "again.safetensors", source=Waves())
 
 
 def test_fine_tuning_for_other_tasks_takes_the_channels_that_mean_the_same(tmp_path):
