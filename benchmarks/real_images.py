@@ -52,7 +52,7 @@ Image = NDArray[np.float32]
 
 EXPLAINED = 3.0
 """Differences up to this many standard deviations are what noise makes."""
-SPACINGS_SHOWN = 15
+SPACINGS_SHOWN = 11
 """Column spacings across the part of an image that is drawn."""
 LEAST_SHOWN = 128
 """Pixels across that part, at least."""
@@ -66,21 +66,24 @@ class Known:
     ----------
     centre : of the part that is drawn, as fractions of height and width.
     sampling : Å a pixel.
+    vacuum : whether there may be some; else the darkest part of the image is specimen, too.
     """
 
     centre: tuple[float, float] = (0.5, 0.5)
     sampling: float | None = None
+    vacuum: bool = True
 
 
 KNOWN = {
     "nanoparticle_adf_1182": Known((0.42, 0.80)),
     "ptir_particle_0.1211A": Known((0.33, 0.38), 0.1211),
     "mos2_se_implanted_1024": Known((0.65, 0.53)),
-    "hrstem_1024": Known((0.50, 0.55)),
-    "hrstem_5x768 [0]": Known((0.55, 0.20)),
-    "hrstem_5x768 [1]": Known((0.70, 0.20)),
-    "hrstem_5x768 [2]": Known((0.45, 0.36)),
-    "hrstem_5x768 [3]": Known((0.60, 0.45)),
+    "hrstem_1024": Known((0.60, 0.20)),
+    "hrstem_5x768-0": Known((0.55, 0.20), vacuum=False),
+    "hrstem_5x768-1": Known((0.50, 0.18), vacuum=False),
+    "hrstem_5x768-2": Known((0.45, 0.42), vacuum=False),
+    "hrstem_5x768-3": Known((0.60, 0.45), vacuum=False),
+    "hrstem_5x768-4": Known(vacuum=False),
 }
 
 
@@ -91,7 +94,7 @@ class Recorded:
     name: str
     pixels: Image
     sampling: Sampling | None
-    centre: tuple[float, float]
+    known: Known
 
     @property
     def spacing(self) -> float:
@@ -104,7 +107,7 @@ class Recorded:
         """Rows and columns that are drawn."""
         side = max(LEAST_SHOWN, round(SPACINGS_SHOWN * self.spacing))
         spans = []
-        for length, fraction in zip(self.pixels.shape, self.centre, strict=True):
+        for length, fraction in zip(self.pixels.shape, self.known.centre, strict=True):
             start = int(np.clip(fraction * length - side / 2, 0, max(0, length - side)))
             spans.append(slice(start, min(length, start + side)))
         return spans[0], spans[1]
@@ -123,10 +126,10 @@ def recorded(folder: Path) -> Iterator[Recorded]:
         frames = image.data.reshape(-1, *image.data.shape[-2:])
         for number, frame in enumerate(frames):
             name = path.name.split(".hspy")[0].removesuffix(path.suffix)
-            name = f"{name} [{number}]" if len(frames) > 1 else name
+            name = f"{name}-{number}" if len(frames) > 1 else name
             known = KNOWN.get(name, Known())
             sampling = known.sampling if image.sampling is None else image.sampling
-            yield Recorded(name, frame.astype(np.float32), sampling, known.centre)
+            yield Recorded(name, frame.astype(np.float32), sampling, known)
 
 
 def entries(models: list[str], modality: str) -> dict[str, Entry]:
@@ -163,17 +166,22 @@ def outcome(image: Recorded, model: str, entry: Entry, refine: str) -> tuple[Out
     prediction = predict(image.pixels, (task,), model=model, sampling=image.sampling)
     seconds = time.perf_counter() - start
     made = prediction.maps[task]
-    options = {"sampling": image.sampling, "refine": refine, "contrast": prediction.contrast}
-    if "column_map" in able:
-        table = atomseg.localize(image.pixels, model=model, **options)
-    else:
-        table = atomseg.localize(made, detector="peaks", **options)
+    direct = "column_map" in able
+    table = atomseg.localize(
+        image.pixels if direct else made,
+        model,
+        image.sampling,
+        refine,
+        detector="network" if direct else "peaks",
+        contrast=prediction.contrast,
+    )
     words = [f"{len(table)} columns, {table['y_err'].notna().sum()} measured"]
-    dark = vacuum(image.pixels, image.spacing)
-    words.append(f"{count_in(dark, table)} in {100 * dark.mean():.0f} % vacuum")
+    if image.known.vacuum:
+        dark = vacuum(image.pixels, image.spacing)
+        words.append(f"{count_in(dark, table)} in {100 * dark.mean():.0f} % vacuum")
     difference = None
     if task == "denoise":
-        test = consistency(image.pixels, made, noise=None)
+        test = consistency(image.pixels, made)
         difference = test.z
         explained = 100 * float((np.abs(test.z) < EXPLAINED).mean())
         words.append(f"{explained:.1f} % explained (spread {test.spread[0]:.2f})")
@@ -185,7 +193,8 @@ def outcome(image: Recorded, model: str, entry: Entry, refine: str) -> tuple[Out
 def vacuum(image: Image, spacing: float) -> NDArray[np.bool_]:
     """(H, W) where there is no specimen."""
     low, high = np.percentile(ndimage.gaussian_filter(image, 0.15 * spacing), [1, 99])
-    return ndimage.gaussian_filter(image, spacing) < low + 0.1 * (high - low)
+    dark: NDArray[np.bool_] = ndimage.gaussian_filter(image, spacing) < low + 0.1 * (high - low)
+    return dark
 
 
 def count_in(mask: NDArray[np.bool_], table: pd.DataFrame) -> int:
