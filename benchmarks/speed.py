@@ -1,13 +1,15 @@
-"""Seconds and memory of `restore`, beside a U-Net of AtomSegNet's published size in the same run.
+"""Seconds and memory of every model, beside a U-Net of AtomSegNet's published size in the same run.
 
     python benchmarks/speed.py
-    python benchmarks/speed.py --sizes 256 1024 --repeats 3 --threads 2
+    python benchmarks/speed.py --models stem-hr my.safetensors --sizes 256 1024 --threads 2
 
 Every figure comes from a process of its own, so that its peak memory (resident set, which includes
 Python and PyTorch) is its own. The network is loaded and warmed up on one small image first; the
-seconds are the wall time of the fastest of the repeats. The U-Net (Lin et al. 2021: two poolings,
-64-128-256 channels, two 3×3 convolutions with batch normalisation a level) has random weights,
-computes one map in float32 and is tiled and blended exactly as `restore` is.
+seconds are the wall time of the fastest of the repeats. A model restores the image, as `restore`
+does with all that goes with it (contrast, scale, tiles); one that does not restore maps the
+columns. The U-Net (Lin et al. 2021: two poolings, 64-128-256 channels, two 3×3 convolutions with
+batch normalisation a level) has random weights, computes one map in float32 and is tiled and
+blended as they are. A table in Markdown is printed, a row a model.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 TILE_SIZE = 1024
 SPACING = 14.0
+UNET = "U-Net 64-128-256"
 
 
 def lattice_image(size: int) -> Image:
@@ -40,22 +43,23 @@ def lattice_image(size: int) -> Image:
     return np.random.default_rng(0).poisson(expected).astype(np.float32)
 
 
-def restore_task() -> tuple[Callable[[Image], object], int]:
-    """`restore` with the bundled network, and the number of its parameters."""
+def model_task(model: str) -> tuple[Callable[[Image], object], int]:
+    """What a model is for, and the number of its parameters."""
     from napari_atomseg import weights
-    from napari_atomseg.inference import restore
+    from napari_atomseg.inference import predict
     from napari_atomseg.networks.files import load_weights
 
-    network, _ = load_weights(weights.resolve(None))
+    network, card = load_weights(weights.resolve(model))
+    task = "denoise" if "denoise" in card.tasks else "column_map"
 
     def run(image: Image) -> object:
-        return restore(image, device="cpu", tile_size=TILE_SIZE)
+        return predict(image, (task,), model=model, device="cpu", tile_size=TILE_SIZE)
 
     return run, sum(p.numel() for p in network.parameters())
 
 
 def unet_task() -> tuple[Callable[[Image], object], int]:
-    """The plain U-Net on the tiles of `restore`, and the number of its parameters."""
+    """The plain U-Net on the same tiles, and the number of its parameters."""
     import torch
 
     from napari_atomseg import networks
@@ -76,10 +80,6 @@ def unet_task() -> tuple[Callable[[Image], object], int]:
     return run, sum(p.numel() for p in network.parameters())
 
 
-TASKS = {"restore": restore_task, "unet": unet_task}
-NAMES = {"restore": "restore (stem-hr)", "unet": "U-Net 64-128-256"}
-
-
 def resident_peak() -> int:
     """Largest resident set of this process so far, in bytes."""
     import resource
@@ -88,61 +88,67 @@ def resident_peak() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def measure(task: str, size: int, repeats: int, threads: int) -> dict[str, float]:
-    """Seconds, peak memory and parameters of one task on one size, in this process."""
+def measure(model: str, size: int, repeats: int, threads: int) -> dict[str, float]:
+    """Seconds, peak memory and parameters of one model on one size, in this process."""
     import torch
 
     torch.set_num_threads(threads)
-    run, parameters = TASKS[task]()
+    run, parameters = unet_task() if model == UNET else model_task(model)
     image = lattice_image(size)
     run(lattice_image(128))
-    before = resident_peak()
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
         run(image)
         seconds.append(time.perf_counter() - start)
-    return {
-        "seconds": min(seconds),
-        "peak": resident_peak(),
-        "before": before,
-        "parameters": parameters,
-    }
+    return {"seconds": min(seconds), "peak": resident_peak(), "parameters": parameters}
 
 
-def measure_afresh(task: str, size: int, repeats: int, threads: int) -> dict[str, float]:
+def measure_afresh(model: str, size: int, repeats: int, threads: int) -> dict[str, float]:
     """`measure` in a new process."""
-    command = [sys.executable, str(Path(__file__).resolve()), "--one", task, str(size)]
+    command = [sys.executable, str(Path(__file__).resolve()), "--one", model, str(size)]
     command += ["--repeats", str(repeats), "--threads", str(threads)]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     figures: dict[str, float] = json.loads(output.splitlines()[-1])
     return figures
 
 
+def row(model: str, sizes: list[int], repeats: int, threads: int) -> str:
+    """Of the table."""
+    found = [measure_afresh(model, size, repeats, threads) for size in sizes]
+    cells = [f"{each['seconds']:.2f} s, {each['peak'] / 1e6:.0f} MB" for each in found]
+    name = model if model == UNET else Path(model).stem
+    return f"| {name} | {found[0]['parameters'] / 1e6:.2f} | {' | '.join(cells)} |"
+
+
 def main() -> None:
-    """Measure every task on every size and print a table."""
+    """Measure every model on every size and print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024, 4096])
+    parser.add_argument("--models", nargs="+", help="names or files; by default all that are here")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024, 2048])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--one", nargs=2, metavar=("TASK", "SIZE"), help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=2, metavar=("MODEL", "SIZE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        task, size = options.one[0], int(options.one[1])
-        print(json.dumps(measure(task, size, options.repeats, options.threads)))
+        model, size = options.one[0], int(options.one[1])
+        print(json.dumps(measure(model, size, options.repeats, options.threads)))
         return
-    print(f"threads: {options.threads}, fastest of {options.repeats}, tiles of {TILE_SIZE} px")
-    print(f"{'':20}{'parameters':>12}{'image':>8}{'seconds':>10}{'peak MB':>10}{'at rest MB':>12}")
-    for size in options.sizes:
-        for task, name in NAMES.items():
-            figures = measure_afresh(task, size, options.repeats, options.threads)
-            print(
-                f"{name:20}{figures['parameters']:>12,}{size:>7}²{figures['seconds']:>10.2f}"
-                f"{figures['peak'] / 1e6:>10.0f}{figures['before'] / 1e6:>12.0f}",
-                flush=True,
-            )
+    print(f"threads: {options.threads}, fastest of {options.repeats}, tiles of {TILE_SIZE} px\n")
+    print(f"| model | million parameters | {' | '.join(f'{n}²' for n in options.sizes)} |")
+    print("|---" * (2 + len(options.sizes)) + "|")
+    for model in (*(options.models or present()), UNET):
+        print(row(model, options.sizes, options.repeats, options.threads), flush=True)
+
+
+def present() -> list[str]:
+    """Names of the models whose files are here."""
+    from napari_atomseg import weights
+
+    table = weights.models()
+    return list(table["name"][table["downloaded"]])
 
 
 if __name__ == "__main__":
