@@ -23,6 +23,11 @@ _NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "CGRDN",
         {"growth": 16, "layers": 4, "blocks": 3, "groups": 3, "stem": 2},
     ),
+    "cgrdn_spectral": (
+        "cgrdn",
+        "CGRDN",
+        {"growth": 16, "layers": 4, "blocks": 3, "groups": 3, "stem": 2, "spectral": 16},
+    ),
     "grdn": ("cgrdn", "CGRDN", {"concatenate": False}),
     "apgan_generator": ("apgan", "Generator", {}),
     "fcn1": ("fcn", "EncoderDecoder", {}),

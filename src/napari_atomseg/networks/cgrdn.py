@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from napari_atomseg.networks.layers import (
     pad_to_multiple,
     require_counts,
 )
+from napari_atomseg.networks.spectral import gated, make_gates
 
 
 class ResidualDenseBlock(nn.Module):
@@ -61,7 +64,8 @@ class CGRDN(nn.Module):
     2019): groups in cascade, here without the attention before its last layer; 7,019,073
     parameters, the 7.02 M of r_em's Table 1. The small form of the registry folds 2×2 pixels into
     channels first and has three groups of three blocks of four layers of growth 16: 716,356
-    parameters, for CPUs.
+    parameters, for CPUs. The spectral form has, besides, a `SpectralGate` before its groups and
+    after each of them, which sees the whole image at once.
 
     Parameters
     ----------
@@ -70,6 +74,7 @@ class CGRDN(nn.Module):
     growth, layers : channels that each dense layer adds, and how many there are in a block.
     blocks, groups : blocks in a group, and groups.
     stem : side of a space-to-depth fold before the first and after the last layer.
+    spectral : channels of the spectral gates; 0 for none.
     concatenate : whether the results of all groups are fused, or only the last is used.
     residual : whether the image is added to every map; without it maps need not be like an image.
     activation : what follows the last layer, one of `layers.ACTIVATIONS`.
@@ -90,6 +95,7 @@ class CGRDN(nn.Module):
         blocks: int = 4,
         groups: int = 4,
         stem: int = 1,
+        spectral: int = 0,
         concatenate: bool = True,
         residual: bool = True,
         activation: str = "none",
@@ -107,6 +113,7 @@ class CGRDN(nn.Module):
         self.entry = nn.Conv2d(channels_in * fold, width, 3, padding=1)
         self.down = nn.Conv2d(width, width, 4, stride=2, padding=1)
         self.groups = nn.ModuleList(Group(width, growth, layers, blocks) for _ in range(groups))
+        self.gates = make_gates([width] * (1 + groups), spectral)
         self.fuse = nn.Conv2d(groups * width, width, 1) if concatenate else None
         self.up = nn.ConvTranspose2d(width, width, 4, stride=2, padding=1)
         self.exit = nn.Conv2d(width, channels_out * fold, 3, padding=1)
@@ -117,7 +124,8 @@ class CGRDN(nn.Module):
         height, width = x.shape[-2:]
         padded = pad_to_multiple(x, 2 * self.stem)
         inner = self.down(self.entry(functional.pixel_unshuffle(padded, self.stem)))
-        results = _cascade(self.groups, inner)
+        first, *gates = self.gates
+        results = _cascade(gated(self.groups, gates), first(inner))
         fused = results[-1] if self.fuse is None else inner + self.fuse(torch.cat(results, dim=1))
         maps = functional.pixel_shuffle(finish(self.exit, self.up(fused)), self.stem)
         maps = maps[..., :height, :width]
@@ -125,7 +133,7 @@ class CGRDN(nn.Module):
         return finished
 
 
-def _cascade(modules: nn.ModuleList, x: Tensor) -> list[Tensor]:
+def _cascade(modules: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
     """The results of modules that follow each other."""
     results: list[Tensor] = []
     for module in modules:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import torch
@@ -82,7 +82,9 @@ def make_encoder(channels_in: int, widths: Sequence[int]) -> nn.ModuleList:
 
 
 def descend(
-    encoder: nn.ModuleList, x: Tensor, pool: Callable[[Tensor, int], Tensor] = functional.max_pool2d
+    encoder: Iterable[nn.Module],
+    x: Tensor,
+    pool: Callable[[Tensor, int], Tensor] = functional.max_pool2d,
 ) -> list[Tensor]:
     """What each level of an encoder makes of the one above at half its resolution.
 

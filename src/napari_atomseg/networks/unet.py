@@ -10,6 +10,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from napari_atomseg.networks.layers import descend, finish, make_activation, pad_to_multiple
+from napari_atomseg.networks.spectral import gated, make_gates
 
 
 class Block(nn.Module):
@@ -40,6 +41,8 @@ class UNet(nn.Module):
     channels_in, channels_out : image channels in, maps out.
     widths : channels of each level; each level halves the resolution.
     stem : side of the space-to-depth fold.
+    spectral : channels of a `SpectralGate` after the first layer and after each level on the way
+        down, which see the whole image at once; 0 for none.
     activation : what follows the last layer, one of `layers.ACTIVATIONS`.
     """
 
@@ -49,6 +52,7 @@ class UNet(nn.Module):
         channels_out: int = 1,
         widths: Sequence[int] = (32, 64, 128, 192),
         stem: int = 2,
+        spectral: int = 0,
         activation: str = "none",
     ) -> None:
         super().__init__()
@@ -57,6 +61,7 @@ class UNet(nn.Module):
         fold = stem * stem
         self.entry = nn.Conv2d(channels_in * fold, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(Block(a, b) for a, b in pairwise([widths[0], *widths]))
+        self.gates = make_gates([widths[0], *widths], spectral)
         self.decoder = nn.ModuleList(
             Block(shallow + deep, shallow) for shallow, deep in pairwise(widths)
         )
@@ -69,8 +74,9 @@ class UNet(nn.Module):
         """Maps of a batch of images, see the class."""
         height, width = x.shape[-2:]
         x = pad_to_multiple(x, self.stride)
-        x = self.entry(functional.pixel_unshuffle(x, self.stem))
-        levels = descend(self.encoder, x, functional.avg_pool2d)
+        first, *gates = self.gates
+        x = first(self.entry(functional.pixel_unshuffle(x, self.stem)))
+        levels = descend(gated(self.encoder, gates), x, functional.avg_pool2d)
         x = levels[-1]
         for level in reversed(range(len(self.decoder))):
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
