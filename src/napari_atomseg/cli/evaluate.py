@@ -81,6 +81,8 @@ def evaluate(
 ) -> None:
     """Compare models with baselines on images whose truth is known."""
     with session() as current:
+        import pandas as pd
+
         from napari_atomseg.evaluation import evaluate as compute
         from napari_atomseg.evaluation.report import markdown
 
@@ -103,4 +105,4 @@ def evaluate(
         current.clear()
         for line in table.attrs["errors"]:
             current.say(f"failed: {line}")
-        print_line(markdown(table).rstrip())
+        print_line(markdown(table, pd.DataFrame(table.attrs["tasks"])).rstrip())

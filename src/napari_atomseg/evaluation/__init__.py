@@ -6,13 +6,15 @@ from napari_atomseg.evaluation.calibration import (
     reliability,
 )
 from napari_atomseg.evaluation.case import Case, Dataset
-from napari_atomseg.evaluation.methods import BASELINES, Method, Outcome
+from napari_atomseg.evaluation.methods import BASELINES
+from napari_atomseg.evaluation.outcome import Mapper, Method, Outcome
 from napari_atomseg.evaluation.run import evaluate
 
 __all__ = [
     "BASELINES",
     "Case",
     "Dataset",
+    "Mapper",
     "Method",
     "Outcome",
     "coverage",

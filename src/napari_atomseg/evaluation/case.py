@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -33,9 +34,10 @@ class Case:
     truth : (H, W) float32, as it should have been, or None.
     columns : table of the true columns with ``y`` and ``x`` in pixels, or None where they are not
         known. It may hold ``snr``, the signal of a column over its noise; ``bound``, the smallest
-        standard error of y and of x together, in pixels; and ``volume``, in units of the image
-        times px².
+        standard error of y and of x together, in pixels; ``volume``, in units of the image
+        times px²; and ``elements``, the name of its species.
     sampling : Å a pixel, or None.
+    targets : what is known of further tasks, by the names of the simulation's targets.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Case:
     truth: Image | None = None
     columns: pd.DataFrame | None = None
     sampling: float | None = None
+    targets: Mapping[str, Image] = field(default_factory=dict)
 
     @property
     def spacing(self) -> float:
@@ -112,6 +115,8 @@ def known_columns(
     counts : electrons in a pixel where the signal is 1.
     """
     known = columns[["y", "x"]].astype(float).reset_index(drop=True)
+    if "elements" in columns:
+        known["elements"] = columns["elements"].to_numpy()
     peak = columns["intensity"].to_numpy(float)
     volume = columns["cross_section"].to_numpy(float) / sampling**2
     known["snr"] = known["bound"] = known["volume"] = np.nan

@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from napari_atomseg.evaluation.case import Case
-from napari_atomseg.evaluation.methods import Method
+from napari_atomseg.evaluation.measure import image_scores
+from napari_atomseg.evaluation.outcome import Method, Outcome
+from napari_atomseg.evaluation.pairs import pair
 from napari_atomseg.io.atomic import whole_file
 
 SHOWN = {
@@ -25,6 +28,10 @@ SHOWN = {
 }
 """Scores drawn against the dose."""
 LOGARITHMIC = ("rmse_pm", "rmse_bound")
+TICKS = [digit * 10.0**power for power in range(-3, 5) for digit in (1, 2, 5)]
+"""Numbers that may stand at logarithmic axes."""
+FAINT, CLEAR, FOUND = "#8e8e93", "#34c759", "#ff3b30"
+"""Colours of true columns that cannot be seen, of those that can, and of columns found."""
 
 
 def draw_doses(path: Path, table: pd.DataFrame) -> None:
@@ -70,27 +77,52 @@ def draw_worst(path: Path, method: Method, cases: Sequence[Case]) -> None:
     for panels, case in zip(figure.subplots(len(cases), 4, squeeze=False), cases, strict=True):
         outcome = method(case)
         _image(panels[0], case.image, case.name)
-        _image(panels[1], outcome.restored, f"{method.name}: restored")
+        _image(panels[1], outcome.restored, f"{method.name}{_scored(case, outcome)}")
         _image(panels[2], case.truth, "truth")
-        _image(panels[3], case.image, "columns: true ○, found +")
-        _points(panels[3], case.columns, marker="o", facecolors="none", edgecolors="#34c759")
-        _points(panels[3], outcome.columns, marker="+", c="#ff3b30")
+        _image(panels[3], case.image, "columns: true ○ (grey: too faint to count), found +")
+        if case.columns is not None and outcome.columns is not None:
+            seen = pair(case, outcome.columns).visible
+            for some, colour in ((~seen, FAINT), (seen, CLEAR)):
+                _points(
+                    panels[3],
+                    case.columns[some],
+                    marker="o",
+                    facecolors="none",
+                    edgecolors=colour,
+                )
+        _points(panels[3], outcome.columns, marker="+", c=FOUND)
         rows, cols = case.image.shape
         panels[3].set(xlim=(-0.5, cols - 0.5), ylim=(rows - 0.5, -0.5))
     _save(figure, path)
+
+
+def _scored(case: Case, outcome: Outcome) -> str:
+    """How well a case was restored, where that is known."""
+    if outcome.restored is None or case.truth is None:
+        return ""
+    score = image_scores(outcome.restored, case.truth)["psnr_affine"]
+    return f": {score:.1f} dB" if np.isfinite(score) else ""
 
 
 def _draw_score(panel: Any, table: pd.DataFrame, score: str, colours: dict[str, str]) -> None:
     if table["dose"].notna().any():
         for method, some in table.groupby("method", sort=False):
             panel.plot(some["dose"], some[score], "o-", ms=3, color=colours[str(method)])
-        panel.set_xscale("log")
+        _logarithmic(panel.xaxis, sorted(set(table["dose"].dropna())))
         panel.set_xlabel("dose (e⁻/Å²)", fontsize=8)
     else:
         panel.bar(table["method"], table[score], color=[colours[m] for m in table["method"]])
         panel.set_xticks([])
     if score in LOGARITHMIC and (table[score] > 0).any():
-        panel.set_yscale("log")
+        low, high = panel.get_ylim()
+        _logarithmic(panel.yaxis, [t for t in TICKS if low <= t <= high] or [low, high])
+
+
+def _logarithmic(axis: Any, ticks: Sequence[float]) -> None:
+    """A logarithmic axis with numbers at few places: within one decade they run together."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _points(panel: Any, columns: pd.DataFrame | None, **style: Any) -> None:

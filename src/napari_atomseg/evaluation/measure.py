@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_atomseg.analysis import match, psnr, ssim
+from napari_atomseg.analysis import psnr, ssim
 from napari_atomseg.evaluation.case import Case, Image
-from napari_atomseg.evaluation.methods import Outcome
+from napari_atomseg.evaluation.edges import edge_columns
+from napari_atomseg.evaluation.outcome import Outcome
+from napari_atomseg.evaluation.pairs import Pairs, pair
 
-VISIBLE = 4.0
-"""Columns of a smaller signal over noise are neither to be found nor wrong where they are."""
 AWAY = 1.5
 """False columns farther than this many spacings from every true one lie where the specimen does
 not: in vacuum or on the support."""
@@ -38,8 +38,9 @@ def measure(case: Case, outcome: Outcome) -> tuple[dict[str, Any], pd.DataFrame]
 
     Returns
     -------
-    The scores of the image, with the counts ``found`` and ``visible`` of columns, ``hits`` of both
-    and ``away``, and a row each column found:
+    The scores of the image, with the counts ``found`` and ``visible`` of columns, ``hits`` of both,
+    ``edges``, the visible ones at the edge of the specimen, ``edge_hits`` of these, and ``away``;
+    and a row each column found:
 
     - ``hit``: whether it is a true column; pairs with columns that cannot be seen are left out.
     - ``score`` of the detection, where the method gives one.
@@ -53,32 +54,25 @@ def measure(case: Case, outcome: Outcome) -> tuple[dict[str, Any], pd.DataFrame]
         row |= image_scores(outcome.restored, case.truth)
     if outcome.columns is None or case.columns is None:
         return row, pd.DataFrame()
-    found, known = outcome.columns.reset_index(drop=True), case.columns.reset_index(drop=True)
-    i, j = match(found, known, case.radius)
-    visible = ~(known["snr"] < VISIBLE).to_numpy() if "snr" in known else np.ones(len(known), bool)
-    faint = np.zeros(len(found), bool)
-    faint[i[~visible[j]]] = True
-    i, j = i[visible[j]], j[visible[j]]
-    table = pd.DataFrame({"hit": np.zeros(len(found), bool)})
-    table.loc[i, "hit"] = True
-    table["score"] = _column(found, "score")
-    for name, values in _errors(case, found, known, i, j).items():
+    pairs = pair(case, outcome.columns)
+    table = pd.DataFrame({"hit": np.zeros(len(pairs.found), bool)})
+    table.loc[pairs.i, "hit"] = True
+    table["score"] = _column(pairs.found, "score")
+    for name, values in _errors(case, pairs).items():
         table[name] = np.nan
-        table.loc[i, name] = values
-    row["found"], row["visible"] = len(found) - int(faint.sum()), int(visible.sum())
-    row["hits"] = len(i)
-    row["away"] = _away(case, found[~(table["hit"].to_numpy() | faint)], known)
-    return row, table[~faint].reset_index(drop=True)
+        table.loc[pairs.i, name] = values
+    edge = edge_columns(pairs.known[["y", "x"]].to_numpy(float), case.image.shape) & pairs.visible
+    row["found"], row["visible"] = int((~pairs.faint).sum()), int(pairs.visible.sum())
+    row["hits"] = len(pairs.i)
+    row["edges"], row["edge_hits"] = int(edge.sum()), int(edge[pairs.j].sum())
+    false = ~(table["hit"].to_numpy() | pairs.faint)
+    row["away"] = _away(case, pairs.found[false], pairs.known)
+    return row, table[~pairs.faint].reset_index(drop=True)
 
 
-def _errors(
-    case: Case,
-    found: pd.DataFrame,
-    known: pd.DataFrame,
-    i: NDArray[np.intp],
-    j: NDArray[np.intp],
-) -> dict[str, NDArray[np.float64]]:
-    """What is measured of the pairs of columns i found and j known; NaN at the border."""
+def _errors(case: Case, pairs: Pairs) -> dict[str, NDArray[np.float64]]:
+    """What is measured of the pairs of columns; NaN at the border."""
+    found, known, i, j = pairs.found, pairs.known, pairs.i, pairs.j
     place = known[["y", "x"]].to_numpy(float)[j]
     far = np.array(case.image.shape) - 1 - place
     inner = np.minimum(place, far).min(axis=1) >= case.edge if len(j) else np.zeros(0, bool)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from napari_atomseg.evaluation.case import Case, case_name, known_columns
+from napari_atomseg.evaluation.case import Case, Image, case_name, known_columns
 from napari_atomseg.evaluation.simulated import with_shot_noise
 from napari_atomseg.io.atomic import whole_file
 from napari_atomseg.simulation import simulate
@@ -37,7 +37,7 @@ class Multislice:
     """Dark-field images by multislice, with shot noise alone.
 
     The images without noise are kept in a folder and made when they are not there; two runs may
-    share it. Volumes of the columns are not known: those of `simulate` follow from linear imaging.
+    share it. How bright a column is follows from its image, see `seen_columns`.
 
     Attributes
     ----------
@@ -75,7 +75,8 @@ class Multislice:
         ideal, columns, share = self._made(settings)
         counts = self.dose * SAMPLING**2 * share
         image = with_shot_noise(ideal, counts, rng)
-        known = known_columns(columns, ideal, SAMPLING, counts).drop(columns="volume")
+        seen = seen_columns(columns, ideal)
+        known = known_columns(seen, ideal, SAMPLING, counts).drop(columns="volume")
         return Case(case_name(self, index), image, ideal, known, SAMPLING)
 
     def _made(self, settings: dict[str, Any]) -> tuple[Any, pd.DataFrame, float]:
@@ -94,3 +95,28 @@ class Multislice:
         with np.load(path, allow_pickle=False) as data:
             columns = pd.DataFrame(data["columns"], columns=KNOWN)
             return data["ideal"], columns, float(data["share"])
+
+
+def seen_columns(columns: pd.DataFrame, ideal: Image) -> pd.DataFrame:
+    """The columns with the intensities that an image gives them, in place of linear imaging's.
+
+    They are the heights of Gaussians at the true places, as wide as linear imaging has them, whose
+    sum over a constant background comes nearest to the image (least squares). Columns that it does
+    not show, as oxygen beside heavy metals, have none; the volumes follow but for tails, and are
+    good for the noise only.
+
+    Parameters
+    ----------
+    columns : as `Simulation.columns`, of positive intensity.
+    ideal : (H, W) image without noise.
+    """
+    if columns.empty:
+        return columns
+    area = (columns["cross_section"] / columns["intensity"]).to_numpy(float) / SAMPLING**2
+    narrow = np.pi / np.median(area)
+    rows, cols = np.indices(ideal.shape).reshape(2, -1, 1)
+    square = (rows - columns["y"].to_numpy(float)) ** 2 + (cols - columns["x"].to_numpy(float)) ** 2
+    shapes = np.column_stack([np.exp(-narrow * square), np.ones(ideal.size)])
+    heights = np.linalg.lstsq(shapes, ideal.ravel().astype(float))[0][:-1]
+    seen = np.maximum(heights, 0.0)
+    return columns.assign(intensity=seen, cross_section=seen * area * SAMPLING**2)

@@ -23,8 +23,13 @@ DIGITS = {"seconds": 2, "psnr": 1, "psnr_affine": 1, "rmse_pm": 1, "rmse_bound":
 WHOLE = ("images", "failed")
 
 
-def write_report(folder: Path, table: pd.DataFrame, results: Results) -> None:
-    """Write ``table.csv``, ``table.md``, ``cases.csv``, ``reliability.csv`` and the figures.
+def write_report(folder: Path, table: pd.DataFrame, tasks: pd.DataFrame, results: Results) -> None:
+    """Write ``table.csv``, ``tasks.csv``, ``table.md``, ``cases.csv``, ``reliability.csv`` and the
+    figures; no ``tasks.csv`` where no further task was scored.
+
+    Parameters
+    ----------
+    table, tasks : of `summarize` and `summarize_tasks`.
 
     Raises
     ------
@@ -33,11 +38,13 @@ def write_report(folder: Path, table: pd.DataFrame, results: Results) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     curves = reliability_curves(results.columns)
-    for name, content in (("table", table), ("cases", results.cases), ("reliability", curves)):
-        with whole_file(folder / f"{name}.csv") as partial:
-            content.to_csv(partial, index=False)
+    contents = {"table": table, "tasks": tasks, "cases": results.cases, "reliability": curves}
+    for name, content in contents.items():
+        if name != "tasks" or len(tasks):
+            with whole_file(folder / f"{name}.csv") as partial:
+                content.to_csv(partial, index=False)
     with whole_file(folder / "table.md") as partial:
-        partial.write_text(markdown(table), encoding="utf-8")
+        partial.write_text(markdown(table, tasks), encoding="utf-8")
     draw_doses(folder / "doses.png", table)
     if len(curves):
         draw_reliability(folder / "reliability.png", curves)
@@ -50,8 +57,15 @@ def write_report(folder: Path, table: pd.DataFrame, results: Results) -> None:
                 draw_worst(path, method, cases)
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """A table in Markdown; what is not known is left empty, and so are columns of nothing else."""
+def markdown(*tables: pd.DataFrame) -> str:
+    """Tables in Markdown, those without rows left out.
+
+    What is not known is left empty; a column of nothing else is left out.
+    """
+    return "\n".join(_markdown(table) for table in tables if len(table))
+
+
+def _markdown(table: pd.DataFrame) -> str:
     shown = table.dropna(axis=1, how="all")
     names = [str(name) for name in shown.columns]
     lines = [names, ["---"] * len(names)]

@@ -15,8 +15,10 @@ from napari_atomseg.evaluation.case import Case, Dataset, case_name
 from napari_atomseg.evaluation.datasets import Data, open_datasets
 from napari_atomseg.evaluation.folder import write_case
 from napari_atomseg.evaluation.measure import measure
-from napari_atomseg.evaluation.methods import Method, open_methods
-from napari_atomseg.evaluation.summary import summarize
+from napari_atomseg.evaluation.methods import open_methods
+from napari_atomseg.evaluation.outcome import Mapper, Method
+from napari_atomseg.evaluation.summary import summarize, summarize_tasks
+from napari_atomseg.evaluation.tasks import species_counts, task_scores
 from napari_atomseg.progress import Cancelled, CancelToken, Progress, report
 
 
@@ -27,11 +29,13 @@ class Results:
     Attributes
     ----------
     cases, columns : as `summarize` takes them.
+    tasks : as `summarize_tasks` takes them.
     datasets, methods : what was run; the first `models` methods are no baselines.
     """
 
     cases: pd.DataFrame
     columns: pd.DataFrame
+    tasks: pd.DataFrame
     datasets: Sequence[Dataset]
     methods: Sequence[Method]
     models: int
@@ -64,12 +68,14 @@ def evaluate(
         same images.
     baselines : among "raw", "gaussian", "wiener", "nlm", "bm3d", "blobs" and "otsu".
     refine, device : see `localize`.
-    out : folder for ``table.csv``, ``table.md``, ``cases.csv``, ``reliability.csv`` and figures.
+    out : folder for ``table.csv``, ``tasks.csv``, ``table.md`` with both, ``cases.csv``,
+        ``reliability.csv`` and figures.
     export : folder for the images themselves and their truth, as a data set of files.
 
     Returns
     -------
-    The table of `summarize`. What failed is counted there, and told in ``attrs["errors"]``.
+    The table of `summarize`. What failed is counted there, and told in ``attrs["errors"]``. The
+    rows of `summarize_tasks` are in ``attrs["tasks"]``: ``pd.DataFrame(table.attrs["tasks"])``.
 
     Raises
     ------
@@ -84,12 +90,13 @@ def evaluate(
     methods = open_methods(models, baselines, refine=refine, device=device)
     results = run(sets, methods, len(models), export=export, progress=progress, cancel=cancel)
     table = summarize(results.cases, results.columns)
-    table.attrs["errors"] = errors(results.cases)
+    tasks = summarize_tasks(results.tasks)
+    table.attrs |= {"errors": errors(results.cases), "tasks": tasks.to_dict("records")}
     if out is not None:
         from napari_atomseg.evaluation.report import write_report
 
         report(progress, cancel, 1, 1, "writing the report")
-        write_report(Path(out), table, results)
+        write_report(Path(out), table, tasks, results)
     return table
 
 
@@ -114,6 +121,7 @@ def run(
     total = sum(len(each) for each in datasets) * len(methods)
     rows: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
+    tasks: list[dict[str, Any]] = []
     for dataset in datasets:
         for index in range(len(dataset)):
             about: dict[str, Any] = {
@@ -135,15 +143,15 @@ def run(
                 write_case(Path(export), case)
             for method in methods:
                 report(progress, cancel, len(rows), total, f"{case.name}: {method.name}")
-                row, table = _applied(case, method)
+                row, table, further = _applied(case, method)
                 rows.append({**about, "method": method.name, **row})
+                same = {k: about[k] for k in ("data", "dose", "case")} | {"method": method.name}
+                tasks += [{**same, **each} for each in further]
                 if len(table):
-                    same = {k: about[k] for k in ("data", "dose", "case")}
-                    same |= {"method": method.name, "sampling": case.sampling or np.nan}
-                    tables.append(table.assign(**same))
+                    tables.append(table.assign(**same, sampling=case.sampling or np.nan))
     report(progress, cancel, total, total, "done")
     columns = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    return Results(pd.DataFrame(rows), columns, datasets, methods, models)
+    return Results(pd.DataFrame(rows), columns, pd.DataFrame(tasks), datasets, methods, models)
 
 
 def errors(cases: pd.DataFrame) -> list[str]:
@@ -153,17 +161,23 @@ def errors(cases: pd.DataFrame) -> list[str]:
     return [f"{case}, {method}: {error}" for case, method, error in rows]
 
 
-def _applied(case: Case, method: Method) -> tuple[dict[str, Any], pd.DataFrame]:
+def _applied(
+    case: Case, method: Method
+) -> tuple[dict[str, Any], pd.DataFrame, list[dict[str, Any]]]:
+    """The row of the case, those of its columns, and those of its tasks."""
     start = time.perf_counter()
     try:
         outcome = method(case)
         seconds = time.perf_counter() - start
         row, table = measure(case, outcome)
+        tasks = species_counts(case, outcome)
+        if isinstance(method, Mapper):
+            tasks += task_scores(case, method.maps(case))
     except Cancelled:
         raise
     except Exception as error:  # one bad case must not end the run
-        return _failure(error), pd.DataFrame()
-    return {"seconds": seconds, "error": "", **row}, table
+        return _failure(error), pd.DataFrame(), []
+    return {"seconds": seconds, "error": "", **row}, table, tasks
 
 
 def _failure(error: Exception) -> dict[str, Any]:

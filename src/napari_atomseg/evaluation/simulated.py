@@ -11,8 +11,15 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg.evaluation.case import Case, Image, case_name, known_columns
+from napari_atomseg.evaluation.tasks import known_targets
 from napari_atomseg.imaging import LinearOptics, Probe, form_image
-from napari_atomseg.simulation import SimulationRecipe, load_recipe, sample, simulate
+from napari_atomseg.simulation import (
+    Simulation,
+    SimulationRecipe,
+    load_recipe,
+    sample,
+    simulate,
+)
 from napari_atomseg.simulation.setup import COLLECTED
 from napari_atomseg.specimen import Field
 from napari_atomseg.specimen.amorphous import amorphous_support
@@ -90,8 +97,7 @@ class Simulated:
     def case(self, index: int) -> Case:
         """See `Dataset.case`."""
         made = sample(self.recipe, index, self.seed, self.shape)
-        known = known_columns(made.columns, made.ideal, made.sampling, made.facts["counts"])
-        return Case(case_name(self, index), made.image, made.ideal, known, made.sampling)
+        return simulated_case(case_name(self, index), made)
 
 
 def at_dose(recipe: SimulationRecipe, dose: float) -> SimulationRecipe:
@@ -155,8 +161,7 @@ class Crystals:
             background_kind=str(rng.choice(["constant", "ramp", "nonlinear"])),
             jitter=0.0,
         )
-        known = known_columns(made.columns, made.ideal, made.sampling, made.facts["counts"])
-        return Case(case_name(self, index), made.image, made.ideal, known, made.sampling)
+        return simulated_case(case_name(self, index), made)
 
 
 @dataclass(frozen=True)
@@ -194,6 +199,13 @@ class EmptyField:
             image = with_shot_noise(truth, self.dose * SAMPLING**2 * CARBON, rng)
         nothing = pd.DataFrame({"y": [], "x": []}, dtype=float)
         return Case(case_name(self, index), image, truth, nothing, SAMPLING)
+
+
+def simulated_case(name: str, made: Simulation) -> Case:
+    """A simulation as a case, with all that is known of it."""
+    known = known_columns(made.columns, made.ideal, made.sampling, made.facts["counts"])
+    targets = known_targets(made.targets)
+    return Case(name, made.image, made.ideal, known, made.sampling, targets)
 
 
 def with_shot_noise(signal: Image, counts: float, rng: np.random.Generator) -> Image:

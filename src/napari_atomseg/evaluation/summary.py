@@ -32,7 +32,8 @@ def summarize(cases: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:
 
     - ``images``; ``failed`` ones, which count nowhere else; median ``seconds`` an image;
     - ``psnr``, ``psnr_affine`` (dB) and ``ssim``: means over images;
-    - ``precision``, ``recall``, ``f1`` of all columns together, where there are any;
+    - ``precision``, ``recall``, ``f1`` of all columns together, where there are any, and
+      ``edge_recall`` of those at the edge of the specimen, see `edge_columns`;
     - ``rmse_px``, ``rmse_pm``: root mean square distance from the true place;
     - ``rmse_bound``: the same over the Cramér–Rao bound; ``median_bound``: the median distance over
       that of normal errors at the bound;
@@ -56,6 +57,52 @@ def summarize(cases: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def summarize_tasks(tasks: pd.DataFrame) -> pd.DataFrame:
+    """Scores of further tasks, of each data set, dose and method.
+
+    Parameters
+    ----------
+    tasks : a row each image, method and task: `KEYS`, ``task``, and what `task_scores` and
+        `species_counts` give.
+
+    Returns
+    -------
+    A row each, in the order in which they first come, with
+
+    - ``images`` that the task was scored on;
+    - ``psnr``, ``psnr_affine`` (dB), ``dice``: means over images;
+    - ``right``: share of the columns found whose species is right (task "elements");
+    - ``precision``, ``recall``, ``f1`` of a species (task "elements: NAME"), over its columns in
+      all images; a column that was not found counts as missed.
+    """
+    if tasks.empty:
+        return pd.DataFrame()
+    rows = []
+    names = [*KEYS, "task"]
+    for key, some in tasks.groupby(names, dropna=False, sort=False):
+        about: dict[str, Any] = dict(zip(names, key, strict=True))
+        means = {
+            n: some[n].mean() if n in some else np.nan for n in ("psnr", "psnr_affine", "dice")
+        }
+        n = {count: _total(some, count) for count in ("paired", "true", "named", "right")}
+        rows.append(
+            {
+                **about,
+                "images": len(some),
+                **means,
+                "right": _ratio(n["right"], n["paired"]),
+                "precision": _ratio(n["right"], n["named"]),
+                "recall": _ratio(n["right"], n["true"]),
+                "f1": _ratio(2 * n["right"], n["true"] + n["named"]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _total(rows: pd.DataFrame, name: str) -> float:
+    return float(rows[name].sum()) if name in rows else 0.0
+
+
 def _key(key: Any) -> tuple[str, ...]:
     return tuple(str(each) for each in key)  # NaN is not equal to itself
 
@@ -69,13 +116,14 @@ def _of_images(cases: pd.DataFrame) -> dict[str, float]:
     }
     for name in ("psnr", "psnr_affine", "ssim"):
         row[name] = good[name].mean() if name in good else np.nan
-    counts = ("found", "visible", "hits", "away")
+    counts = ("found", "visible", "hits", "edges", "edge_hits", "away")
     counted = good.dropna(subset=list(counts)) if set(counts) <= set(good) else good.iloc[:0]
     n = {name: float(counted[name].sum()) if len(counted) else np.nan for name in counts}
     row["recall"] = _ratio(n["hits"], n["visible"])
     some = n["visible"] > 0
     row["precision"] = _ratio(n["hits"], n["found"]) if some else np.nan
     row["f1"] = _ratio(2 * n["hits"], n["found"] + n["visible"]) if some else np.nan
+    row["edge_recall"] = _ratio(n["edge_hits"], n["edges"])
     row["false"] = _ratio(n["found"] - n["hits"], len(counted))
     row["away"] = _ratio(n["away"], len(counted))
     return row

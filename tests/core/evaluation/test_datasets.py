@@ -6,7 +6,7 @@ from napari_atomseg.evaluation import Case
 from napari_atomseg.evaluation.case import known_columns
 from napari_atomseg.evaluation.datasets import open_datasets
 from napari_atomseg.evaluation.folder import open_folder, write_case
-from napari_atomseg.evaluation.multislice import Multislice
+from napari_atomseg.evaluation.multislice import Multislice, seen_columns
 from napari_atomseg.io import write_image
 
 SMALL = {"images": 2, "shape": (64, 64), "seed": 1}
@@ -100,6 +100,21 @@ def test_multislice_images_are_made_once(tmp_path, monkeypatch):
     # Counting: the squared error goes with the inverse of the dose.
     errors = [np.mean((case.image - case.truth) ** 2) for case in (dim, bright)]
     assert errors[0] / errors[1] == pytest.approx(1e3, rel=0.1)
+
+
+def test_columns_that_multislice_does_not_show_have_no_intensity():
+    sampling = 0.16
+    y, x = (each.ravel() for each in np.mgrid[20:80:15, 20:80:15].astype(float))
+    height = np.where(np.arange(16) % 2, 1.0, 0.0)
+    rows, cols = np.mgrid[:96, :96]
+    ideal = np.full((96, 96), 0.1)
+    for v, u, h in zip(y, x, height, strict=True):
+        ideal += h * np.exp(-((rows - v) ** 2 + (cols - u) ** 2) / (2 * 3.0**2))
+    area = 2 * np.pi * 3.0**2 * sampling**2
+    linear = pd.DataFrame({"y": y, "x": x, "intensity": 0.5, "cross_section": 0.5 * area})
+    seen = seen_columns(linear, ideal.astype(np.float32))
+    np.testing.assert_allclose(seen["intensity"], height, atol=1e-5)
+    np.testing.assert_allclose(seen["cross_section"], height * area, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from napari_atomseg.cli import app
 from napari_atomseg.evaluation import Case, Outcome, evaluate
-from napari_atomseg.evaluation.methods import otsu_centroids
+from napari_atomseg.evaluation.baselines import otsu_centroids
 from napari_atomseg.io import write_image
 from napari_atomseg.progress import Cancelled, CancelToken
 
@@ -76,7 +76,14 @@ def test_models_and_baselines_on_small_images_end_to_end(tmp_path):
     assert by.loc["stem-hr", "rmse_pm"] < 10
     written = {path.name for path in tmp_path.iterdir()}
     figures = {"doses.png", "reliability.png", "worst-crystals-stem-hr.png"}
-    assert written == {"table.csv", "table.md", "cases.csv", "reliability.csv"} | figures
+    tables = {"table.csv", "tasks.csv", "table.md", "cases.csv", "reliability.csv"}
+    assert written == tables | figures
+    tasks = pd.DataFrame(table.attrs["tasks"]).set_index("task")
+    assert set(tasks["method"]) == {"stem-hr"}
+    assert tasks.loc["upinterpolation", "psnr"] == pytest.approx(by.loc["stem-hr", "psnr"], abs=1)
+    assert tasks.loc["denoise_background", "psnr"] > 20
+    assert tasks.loc["superresolution", "psnr"] > 20
+    assert tasks.loc["column_mask", "dice"] > 0.7
     back = pd.read_csv(tmp_path / "table.csv")
     pd.testing.assert_frame_equal(back, table, check_dtype=False)
     again = evaluate([], ["crystals"], ["gaussian"], **settings)
@@ -136,7 +143,9 @@ def test_the_command_prints_the_table_and_takes_several_values_at_once():
     words += " --images 1 --shape 64 64"
     done = CliRunner().invoke(app, words.split())
     assert done.exit_code == 0, done.output
-    assert done.output.count("| crystals |") == 6
+    table, tasks = done.output.split("\n\n")[-2:]
+    assert table.count("| crystals |") == 6
+    assert tasks.count("| column_mask |") == 2
     assert "| 50000 | gaussian |" in done.output
 
 

@@ -81,6 +81,18 @@ def test_false_columns_far_from_all_matter_are_told_from_those_within():
     assert row["away"] == 2
 
 
+def test_recall_at_the_edge_is_that_of_the_outermost_columns_alone():
+    known = lattice(10.0)
+    known = known[known["x"].between(20, 90) & known["y"].between(20, 80)]
+    edge = ~(known["x"].between(30, 80) & known["y"].between(30, 70))
+    assert edge.sum() == 22
+    row = table_of(case(known), Outcome(columns=known[~edge]))
+    assert (row["edge_recall"], row["recall"]) == (0.0, (~edge).mean())
+    assert table_of(case(known), Outcome(columns=known[edge]))["edge_recall"] == 1.0
+    faint = known.assign(snr=np.where(edge, 1.0, 50.0))
+    assert np.isnan(table_of(case(faint), Outcome(columns=known))["edge_recall"])
+
+
 def test_every_column_of_an_empty_image_is_false():
     nothing = pd.DataFrame({"y": [], "x": []}, dtype=float)
     row = table_of(case(nothing), Outcome(columns=lattice().assign(score=0.9)))
