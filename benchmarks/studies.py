@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from studies_figures import draw_bulk, draw_dislocation, draw_particle
 from studies_images import (
     SAMPLING,
+    Array,
     bulk,
     dislocation,
     dislocation_core,
@@ -37,7 +38,6 @@ from studies_images import (
     uniform_crystal,
 )
 from studies_measure import (
-    Array,
     Errors,
     Method,
     circuit,
@@ -47,6 +47,7 @@ from studies_measure import (
     volume,
 )
 from studies_multislice import PERIOD, cell_series
+from studies_tables import print_markdown, print_summary
 
 import napari_atomseg as atomseg
 
@@ -57,6 +58,8 @@ RINGS = (0.0, 3.0, 6.0, 12.0)
 """Å from the core, between which errors are averaged."""
 REACH = (5, 3)
 """Steps from the core to the sides of a Burgers circuit, along b and across the glide plane."""
+STEP = 0.6
+"""Å within which a circuit's next column must be."""
 KEPT = 0.5
 """Å within which the closure of a circuit must be the Burgers vector."""
 SEED = 990_103
@@ -130,7 +133,7 @@ def study_dislocation(
             steady = masked(each, inner).steadied()
             row = {"dose": dose, "method": name}
             walks = [
-                circuit(found_columns(image, np.hypot(*steps[0])), core, steps, REACH, 0.6)
+                circuit(found_columns(image, np.hypot(*steps[0])), core, steps, REACH, STEP)
                 for image in images[name]
             ]
             summaries.append({**row, **steady.select(inner).summary(), **closure(walks, steps)})
@@ -146,10 +149,11 @@ def study_dislocation(
     print("\n### Pt [112] with an edge dislocation\n")
     table = pd.DataFrame(summaries)
     print_summary(table)
-    print(f"\nBurgers circuits; |b| should be {2 * np.hypot(*steps[0]):.3f} Å\n")
-    print_markdown(
-        table[["dose", "method", "circuits closed by b, %", "|b|, Å", "its deviation"]], 2
-    )
+    true = circuit(SAMPLING * np.stack([sample.y, sample.x], axis=1), core, steps, REACH, STEP)
+    here = closure([true], steps)["b, Å"]
+    print(f"\nBurgers circuits: b is {2 * np.hypot(*steps[0]):.3f} Å long, ", end="")
+    print(f"and {here:.3f} Å in the strained crystal where this circuit ends\n")
+    print_markdown(table[["dose", "method", "circuits closed by b, %", "b, Å", "deviation, Å"]], 2)
     print("\n### RMSE of positions by the distance to the core, pm\n")
     wide = pd.DataFrame(rings).pivot_table(
         index=["dose", "method"], columns="Å", values="rmse", sort=False
@@ -177,8 +181,8 @@ def closure(walks: list[Array | None], steps: tuple[Array, Array]) -> dict[str, 
     several = len(right) > 1
     return {
         "circuits closed by b, %": 100.0 * len(right) / len(walks),
-        "|b|, Å": float(np.mean(right)) if right else float("nan"),
-        "its deviation": float(np.std(right, ddof=1)) if several else float("nan"),
+        "b, Å": float(np.mean(right)) if right else float("nan"),
+        "deviation, Å": float(np.std(right, ddof=1)) if several else float("nan"),
     }
 
 
@@ -233,42 +237,6 @@ def counts(off: Array) -> dict[str, float]:
         "mean error": float(np.nanmean(off)),
         "rms error": float(np.sqrt(np.nanmean(off**2))),
     }
-
-
-def print_summary(table: pd.DataFrame) -> None:
-    """The scores that all studies share."""
-    names = {
-        "dose": "dose",
-        "method": "method",
-        "fitted": "fitted, %",
-        "precision": "precision, pm",
-        "bias": "bias, pm",
-        "rmse": "RMSE, pm",
-        "precision/bound": "precision / bound",
-        "rmse/bound": "RMSE / bound",
-        "section precision": "section: precision, %",
-        "section bias": "bias, %",
-        "section precision/bound": "precision / bound ",
-    }
-    print_markdown(table[list(names)].rename(columns=names), 2)
-
-
-def print_markdown(table: pd.DataFrame, digits: int) -> None:
-    """A table in Markdown."""
-    print("| " + " | ".join(str(name) for name in table.columns) + " |")
-    print("|" + "---|" * table.shape[1])
-    for row in table.to_dict("records"):
-        cells = [cell(name, value, digits) for name, value in row.items()]
-        print("| " + " | ".join(cells) + " |")
-
-
-def cell(name: object, value: object, digits: int) -> str:
-    """A number with so many digits; doses as they are; nothing for what is not known."""
-    if not isinstance(value, float):
-        return str(value)
-    if np.isnan(value):
-        return ""
-    return f"{value:g}" if name == "dose" else f"{value:.{digits}f}"
 
 
 def main() -> None:

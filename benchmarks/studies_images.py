@@ -59,9 +59,8 @@ class Sample:
     def inner(self, distance: float) -> NDArray[np.bool_]:
         """(N,) columns farther than `distance` Å from the border."""
         side = len(self.image) - 1
-        return np.minimum.reduce([self.y, self.x, side - self.y, side - self.x]) > (
-            distance / SAMPLING
-        )
+        border = np.minimum.reduce([self.y, self.x, side - self.y, side - self.x])
+        return np.asarray(border > distance / SAMPLING)
 
 
 def bulk(cell: Array, atoms: int, rng: np.random.Generator) -> Sample:

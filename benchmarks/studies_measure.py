@@ -12,6 +12,7 @@ from studies_images import SAMPLING, Array, Image, Sample, recorded
 
 from napari_atomseg.localization import cramer_rao_bounds
 from napari_atomseg.localization.fits import Fits, fit_gaussians
+from napari_atomseg.localization.joint import fit_jointly
 from napari_atomseg.localization.peaks import columns_from_peaks
 
 Method = Callable[[Image], Image]
@@ -57,20 +58,19 @@ class Errors:
         the bounds, too, and the share of the fits that did not fail.
 
         The bias of positions is the rms over columns of their mean error, less what the finite
-        number of realizations makes of it; that of volumes is the mean.
+        number of realizations makes of it. The precision of volumes is relative to their mean, and
+        their bias is that of the mean.
         """
-        there = np.isfinite(self.volume)
-        times = np.maximum(there.sum(axis=0), 1)
-        spread = np.where(times > 1, np.nanvar(self.place, axis=0, ddof=1).sum(axis=1), np.nan)
-        mean = (np.nanmean(self.place, axis=0) ** 2).sum(axis=1)
-        precision = np.sqrt(np.nanmean(spread))
-        bias = np.sqrt(max(0.0, float(np.nanmean(mean - spread / times))))
+        shared, mean = pooled(self.place)
+        precision = np.sqrt(shared.sum())
         rmse = np.sqrt(np.nanmean((self.place**2).sum(axis=2)))
+        bias = np.sqrt(max(0.0, float((mean - shared * spent(self.volume)).sum())))
         bound = np.sqrt(np.mean(self.place_bound**2))
-        deviation = 100.0 * np.sqrt(np.nanmean(np.nanvar(self.volume, axis=0, ddof=1)))
+        # Of volumes that are too small on the whole, the deviation says little by itself.
+        deviation = 100.0 * np.sqrt(pooled(self.volume)[0]) / np.nanmean(self.volume)
         volume_bound = 100.0 * np.sqrt(np.mean(self.volume_bound**2))
         values = {
-            "fitted": 100.0 * there.mean(),
+            "fitted": 100.0 * np.isfinite(self.volume).mean(),
             "precision": precision,
             "bias": bias,
             "rmse": rmse,
@@ -85,9 +85,27 @@ class Errors:
         return {name: float(value) for name, value in values.items()}
 
 
+def pooled(values: Array) -> tuple[Array, Array]:
+    """Variance of values (R, N, ...) about the mean of each of N columns, and the mean square of
+    these means, over all that are not NaN.
+    """
+    there = np.isfinite(values)
+    times = there.sum(axis=0)
+    mean = np.nansum(values, axis=0) / np.maximum(times, 1)
+    squares = np.nansum((values - mean) ** 2, axis=(0, 1))
+    freedom = np.maximum(times - 1, 0).sum(axis=0)
+    return squares / freedom, (times * mean**2).sum(axis=0) / times.sum(axis=0)
+
+
+def spent(values: Array) -> float:
+    """Part of the variance of values (R, N) that the mean of a column has, too."""
+    times = np.isfinite(values).sum(axis=0)
+    return float((times > 0).sum() / times.sum())
+
+
 def fitted(image: Array | Image, y: Array, x: Array) -> Fits:
-    """`fit_gaussians` of an image; volumes and places NaN where a fit failed."""
-    fits = fit_gaussians(torch.from_numpy(image.astype(np.float64)), y, x)
+    """`fit_jointly` of an image; places NaN, too, where a fit failed."""
+    fits = fit_jointly(torch.from_numpy(image.astype(np.float64)), y, x)
     failed = np.isnan(fits.sigma)
     return replace(fits, y=np.where(failed, np.nan, fits.y), x=np.where(failed, np.nan, fits.x))
 
@@ -151,6 +169,7 @@ def circuit(
     Parameters
     ----------
     points : (M, 2) columns that were found, (y, x) in Å.
+    core : (y, x) in Å, inside the circuit.
     steps : of the lattice, (y, x) in Å.
     reach : steps from the core to the circuit's sides, along each.
     near : Å within which the next column must be.
@@ -161,14 +180,15 @@ def circuit(
     """
     sides = ((0, 1), (1, 1), (0, -1), (1, -1))
     moves = [sign * steps[axis] for axis, sign in sides for _ in range(2 * reach[axis])]
-    path: list[Array] = []
-    target = core - reach[0] * steps[0] - reach[1] * steps[1]
-    for move in [*moves, np.zeros(2)]:
-        distance = np.hypot(*(points - target).T)
-        if distance.min(initial=np.inf) > near:
+    if len(points) == 0:
+        return None
+    corner = core - reach[0] * steps[0] - reach[1] * steps[1]
+    path = [points[np.hypot(*(points - corner).T).argmin()]]
+    for move in moves:
+        distance = np.hypot(*(points - path[-1] - move).T)
+        if distance.min() > near:
             return None
         path.append(points[distance.argmin()])
-        target = path[-1] + move
     return np.array(path)
 
 
