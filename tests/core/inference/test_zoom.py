@@ -17,16 +17,17 @@ IMAGE = atomseg.simulate("SrTiO3", shape=(128, 128), sampling=0.12, dose=1e4, se
 
 
 class Seer:
-    """A network that sees columns 12 pixels apart, surer or less at each magnification."""
+    """A network that sees columns so far apart, surer or less at each magnification."""
 
-    def __init__(self, **sureness: float) -> None:
-        self.sureness, self.seen = sureness, []
+    def __init__(self, apart: int = 12, **sureness: float) -> None:
+        self.apart, self.sureness, self.seen = apart, sureness, []
 
     def __call__(self, image):
         factor = image.shape[-1] / 128
         self.seen.append(factor)
         probability = torch.zeros(image.shape[-2:])
-        probability[6::12, 6::12] = self.sureness.get(f"x{factor:g}", 0.0)
+        half = self.apart // 2
+        probability[half :: self.apart, half :: self.apart] = self.sureness.get(f"x{factor:g}", 0.0)
         return probability
 
 
@@ -48,6 +49,15 @@ def test_stopping_early_by_default_changes_no_choice():
         early = choose_zoom(Seer(**{"x1": LOYALTY, "x0.5": rival}), IMAGE)
         late = choose_zoom(Seer(**{"x1": LOYALTY, "x0.5": rival}), IMAGE, enough=2.0)
         assert early == late
+
+
+@pytest.mark.parametrize(
+    ("native", "reduced", "factor"), [(0.55, 0.8, 0.5), (0.55, 0.65, 1.0), (0.75, 0.8, 1.0)]
+)
+def test_columns_close_together_in_a_reduced_image_are_believed_where_that_is_clear(
+    native, reduced, factor
+):
+    assert choose_zoom(Seer(6, **{"x1": native, "x0.5": reduced}), IMAGE).factor == factor
 
 
 @pytest.mark.parametrize(
