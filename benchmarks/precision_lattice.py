@@ -20,6 +20,8 @@ OFTEN = 0.6
 from the first to the second column of a dumbbell, half of them have.
 """
 
+CENTRINGS = 10
+
 Points = NDArray[np.float64]
 
 
@@ -91,12 +93,18 @@ def lattice_vectors(points: Points) -> tuple[Points, Points]:
     sine = abs(one[0] * common[:, 1] - one[1] * common[:, 0]) / (np.hypot(*one) * length)
     across = np.where(sine > 0.5, length, np.inf)
     other = common[across.argmin()]
-    one, other = (
-        steps[np.hypot(*(steps - v).T) < 0.25 * nearest].mean(axis=0) for v in (one, other)
-    )
+    one, other = (centred(steps, v, 0.25 * nearest) for v in (one, other))
     # The two shortest lattice vectors lie on either side of a or of b, and are half of a ± b.
     a, b = sorted((one - other, one + other), key=lambda v: float(np.hypot(*v)))
     return a * np.sign(a @ [1, 1.1]), b * np.sign(b @ [1, 1.1])
+
+
+def centred(steps: Points, start: Points, reach: float) -> Points:
+    """The mean of the steps about a place that is itself their mean."""
+    mean = start
+    for _ in range(CENTRINGS):
+        mean = steps[np.hypot(*(steps - mean).T) < reach].mean(axis=0)
+    return mean
 
 
 def spacings(points: Points, step: Points, reach: float) -> Points:
