@@ -52,7 +52,7 @@ def pair(case: Case, columns: pd.DataFrame) -> Pairs:
     uncounted = np.zeros(len(found), bool)
     if len(known):
         place = found[["y", "x"]].to_numpy(float)
-        inner = (place >= case.radius) & (place <= np.array(case.image.shape) - 1 - case.radius)
-        uncounted = ~inner.all(axis=1)
+        far = np.array(case.image.shape) - 1 - place
+        uncounted |= np.minimum(place, far).min(axis=1) < case.radius
         uncounted[i] = ~visible[j]
     return Pairs(found, known, i[visible[j]], j[visible[j]], uncounted, visible)
