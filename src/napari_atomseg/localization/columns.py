@@ -16,12 +16,13 @@ from napari_atomseg.inference.api import CONTRASTS
 from napari_atomseg.inference.arrays import as_frames
 from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
 from napari_atomseg.localization.centroids import centroids
-from napari_atomseg.localization.detect import Detections, columns_from_map
+from napari_atomseg.localization.detect import Detections, columns_from_map, species_of
 from napari_atomseg.localization.fits import Fits, fit_gaussians
 from napari_atomseg.localization.joint import fit_jointly
 from napari_atomseg.localization.peaks import columns_from_peaks
 from napari_atomseg.localization.table import Sampling, column_table, joined, pixel_size
 from napari_atomseg.localization.windows import nearest_neighbours
+from napari_atomseg.networks.abilities import ELEMENTS
 from napari_atomseg.networks.card import read_card
 from napari_atomseg.networks.device import choose_device
 from napari_atomseg.progress import CancelToken, Progress, report
@@ -73,10 +74,11 @@ def localize(
     `segment` where the network detects. Where it does, also ``consistency``, z of the raw image
     against the restored one (negative: the raw image shows less of a column); ``signal``, the
     height over its error; and ``in_range``, whether it looks like the columns that the model was
-    trained on. With `sampling` also ``y_angstrom``, ``x_angstrom``; for a stack, first of all,
-    ``frame`` (over all leading axes). What was not measured is NaN: a fit that failed leaves the
-    detected position with NaN errors. ``attrs`` holds how the table was made, whether the score is
-    ``calibrated``, and in ``training_range`` whether the image is like those of the training.
+    trained on; and ``species`` where the model tells them apart. With `sampling` also
+    ``y_angstrom``, ``x_angstrom``; for a stack, first of all, ``frame`` (over all leading axes).
+    What was not measured is NaN: a fit that failed leaves the detected position with NaN errors.
+    ``attrs`` holds how the table was made, whether the score is ``calibrated``, and in
+    ``training_range`` whether the image is like those of the training.
 
     Raises
     ------
@@ -93,17 +95,13 @@ def localize(
     frames, shape = as_frames(image)
     raw = np.asarray(image).reshape(frames.shape).astype(np.float64)
     attrs: dict[str, Any] = {"detector": detector, "refine": refine, "edge": edge}
-    judge = None
+    judge, elements = None, None
     if detector == "network":
         path = weights.resolve(model)
         card = read_card(path)
         prediction = inference.predict(
             image,
-            [
-                task
-                for task in ("column_map", DENOISED)
-                if task == "column_map" or task in card.tasks
-            ],
+            ["column_map", *(task for task in (DENOISED, ELEMENTS) if task in card.tasks)],
             model=path,
             sampling=sampling,
             contrast=contrast,
@@ -114,6 +112,8 @@ def localize(
             cancel=cancel,
         )
         maps = prediction.maps["column_map"].reshape(frames.shape)
+        if ELEMENTS in prediction.maps:
+            elements = prediction.maps[ELEMENTS].reshape(len(frames), -1, *frames.shape[1:])
         contrast = prediction.contrast
         attrs |= {"model": prediction.model, "sha256": prediction.sha256}
         mean = None if pixel is None else float(np.mean(pixel))
@@ -138,6 +138,8 @@ def localize(
         if judge is not None:
             judged = judge.columns(number, found.y, found.x, found.score)
         table = column_table(fits, found, sign, pixel, judged)
+        if elements is not None:
+            table["species"] = species_of(found, elements[number], prediction.species)
         if edge == "drop":
             table = table[~_cut(found, frame.shape)].reset_index(drop=True)
         tables.append(table)

@@ -163,3 +163,11 @@ def test_progress_ends_and_cancelling_leaves_nothing(crystal):
     for detector in ("network", "peaks"):
         with pytest.raises(Cancelled):
             atomseg.localize(crystal.image, detector=detector, cancel=token)
+
+
+def test_species_are_told_by_a_model_that_knows_them():
+    image = atomseg.simulate("SrTiO3", shape=(96, 96), sampling=0.25, dose=1e5).image
+    table = atomseg.localize(image, "elements-pto-sto", 0.25)
+    assert set(table["species"]) <= {"Pb", "Sr", "TiO"}
+    assert table["species"].notna().all()
+    assert "species" not in atomseg.localize(image, sampling=0.25)
