@@ -41,8 +41,9 @@ def visible(sim, margin=0.0):
 def test_columns_of_a_crystal_are_found_and_measured(crystal, table):
     result = atomseg.analyze.scores(table, visible(crystal), 3.0)
     assert result.recall > 0.95
-    assert result.precision > 0.9
     assert result.median < 1.0
+    # Some of the faint oxygen is found, too.
+    assert atomseg.analyze.scores(table, crystal.columns, 3.0).precision > 0.95
     assert list(table.columns) == [*COLUMNS, *TRUST, "y_angstrom", "x_angstrom"]
     assert table.attrs["model"] == "stem-hr"
     assert table.attrs["contrast"] == "bright"
