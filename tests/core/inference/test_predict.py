@@ -91,17 +91,6 @@ def test_up_interpolation_works_at_every_magnification():
     assert np.corrcoef(made.maps["upinterpolation"].ravel(), truth.ravel())[0, 1] > 0.97
 
 
-def test_mirrored_borders_are_restored_better(monkeypatch):
-    def error():
-        edge = np.ones(IMAGE.shape, dtype=bool)
-        edge[2:-2, 2:-2] = False
-        return np.mean((atomseg.restore(IMAGE) - SIM.ideal)[edge] ** 2)
-
-    mirrored = error()
-    monkeypatch.setattr(predictor, "MIRRORED", 0)
-    assert mirrored < 0.9 * error()
-
-
 @pytest.mark.parametrize(("scale", "offset"), [(250.0, 1000.0), (1e-6, -3e-7), (3.0, 0.0)])
 def test_restoration_follows_scale_and_offset_of_the_intensities(scale, offset):
     plain = atomseg.restore(IMAGE)
