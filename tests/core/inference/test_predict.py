@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import napari_atomseg as atomseg
-from napari_atomseg.inference import predict, predictor
+from napari_atomseg.inference import predict
 from napari_atomseg.inference.arrays import as_frames
 from napari_atomseg.inference.tiles import OVERLAP, tiles
 from napari_atomseg.inference.upsample import upsampled
