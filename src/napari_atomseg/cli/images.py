@@ -83,11 +83,16 @@ def localize(
     refine: Annotated[str, typer.Option(help="none, centroid, gaussian or joint.")] = "gaussian",
     detector: Annotated[str, typer.Option(help="network, or peaks without a model.")] = "network",
     edge: Annotated[str, typer.Option(help="keep or drop columns cut by the border.")] = "keep",
+    min_score: Annotated[
+        float | None,
+        typer.Option(help="Drop columns of a lower score; by default those more likely none."),
+    ] = None,
     sampling: SamplingOption = None,
     **options: Any,
 ) -> None:
     """Localize atomic columns: a table of positions, widths and intensities."""
-    choices = {"refine": refine, "detector": detector, "edge": edge, **options}
+    choices = {"refine": refine, "detector": detector, "edge": edge, "min_score": min_score}
+    choices |= options
     with session() as current:
         from napari_atomseg import localize as compute
         from napari_atomseg.io import provenance, write_columns

@@ -15,7 +15,6 @@ from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
 from napari_atomseg.inference.tiles import Blender, tiles
 from napari_atomseg.inference.upsample import upsampled
 from napari_atomseg.inference.zoom import (
-    SURE,
     Zoom,
     choose_zoom,
     confidence,
@@ -109,19 +108,15 @@ class Predictor:
     def zoom(self, frame: Image, tasks: Sequence[str], sampling: float | None = None) -> Zoom:
         """The magnification at which the network sees the frame's columns best.
 
-        Where only intensities are asked for, and by a network that does not see columns, the frame
-        is left as it is unless its columns are at a distance that training did not cover.
+        Where only intensities are asked for, or of a network that does not see columns, the one
+        that brings the estimated distance of the columns closest to what it restores well.
         """
         offset, scale = _moments(frame)
         if not scale > FLAT * abs(offset):
             return Zoom(1.0, estimate_spacing(frame, sampling))
-        if "column_map" not in self.tasks:
+        if "column_map" not in self.tasks or _restores(tasks):
             return nearest_zoom(estimate_spacing(frame, sampling), self.card.spacing_range)
-        unit = _unit(frame, offset, scale)
-        if not _restores(tasks):
-            return choose_zoom(self._column_map, unit, sampling)
-        seen = choose_zoom(self._column_map, unit, sampling, SURE)
-        return nearest_zoom(seen.spacing, self.card.spacing_range)
+        return choose_zoom(self._column_map, _unit(frame, offset, scale), sampling)
 
     @torch.inference_mode()
     def _column_map(self, image: Tensor) -> Tensor:

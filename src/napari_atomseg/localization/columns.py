@@ -48,6 +48,7 @@ def localize(
     precision: str = "auto",
     tile_size: int = 1024,
     edge: str = "keep",
+    min_score: float | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> pd.DataFrame:
@@ -64,6 +65,8 @@ def localize(
     contrast : "bright" or "dark" columns; "auto" looks.
     device, precision, tile_size : as in `predict`.
     edge : "keep" or "drop" columns that the border of the image cuts.
+    min_score : columns found with a lower score are dropped; by default those that are more likely
+        none, where scores are probabilities.
 
     Returns
     -------
@@ -117,7 +120,7 @@ def localize(
         contrast = prediction.contrast
         attrs |= {"model": prediction.model, "sha256": prediction.sha256}
         mean = None if pixel is None else float(np.mean(pixel))
-        judge = Judge(image, prediction, card, path, mean)
+        judge = Judge(image, prediction, card, path, mean, min_score)
     else:
         middle = frames[len(frames) // 2]
         spacing = estimate_spacing(middle, None if pixel is None else float(np.mean(pixel)))
@@ -140,9 +143,10 @@ def localize(
         table = column_table(fits, found, sign, pixel, judged)
         if elements is not None:
             table["species"] = species_of(found, elements[number], prediction.species)
+        keep = table["score"] >= (judge.least if judge is not None else min_score or 0.0)
         if edge == "drop":
-            table = table[~_cut(found, frame.shape)].reset_index(drop=True)
-        tables.append(table)
+            keep &= ~_cut(found, frame.shape)
+        tables.append(table[keep].reset_index(drop=True))
     report(progress, cancel, len(frames), len(frames), "Measuring columns")
     attrs |= {"contrast": contrast, "sampling": sampling}
     if judge is not None:
@@ -164,7 +168,7 @@ def segment(
 ) -> NDArray[np.int32]:
     """Label the pixels of each atomic column.
 
-    The columns are those of `localize`; each grows over the model's column mask, by watershed
+    The columns are those of `localize` of any score; each grows over the model's column mask, by watershed
     from its place in the column map.
 
     Parameters

@@ -66,7 +66,7 @@ def test_limits_come_from_the_calibration_and_else_from_the_card():
     calibration = Calibration(
         model="m",
         recipe="columns",
-        weights=(0.0, 1.0, 0.0, 0.0),
+        weights=(0.0, 1.0, 0.0, 0.0, 0.0),
         signal=1.5,
         contrast=(0.1, 5.0),
         spacing=(4.0, 25.0),
