@@ -4,7 +4,8 @@
     python benchmarks/calibration.py my-model.safetensors my-recipe.yaml
 
 Simulated scenes go through the model, of the simulations of its training recipe in turn, by another
-seed, and every fourth noise without any column; a column that it finds is real where a true one
+seed, and every fourth noise without any column. Crystals lack up to a fifth of their columns: that
+is how vacancies are known from columns. A column that it finds is real where a true one
 lies within half a mask's radius. Two thirds of the
 scenes teach the weights and the ranges of `trust.Calibration`, the last third tests them. Prints
 the reliability, writes its picture to PATH with --picture, and the calibration into the package
@@ -27,6 +28,7 @@ from napari_atomseg import analysis, inference, simulation, weights
 from napari_atomseg.localization.detect import columns_from_map
 from napari_atomseg.networks.card import read_card
 from napari_atomseg.simulation import SimulationRecipe
+from napari_atomseg.specimen.recipes_crystal import CrystalSpecimen
 from napari_atomseg.training import TrainingRecipe, load_recipe
 from napari_atomseg.training.sources import Simulated, parts_of
 from napari_atomseg.trust.calibration import (
@@ -47,6 +49,8 @@ SHAPE = (160, 160)
 SEED = 4021
 """Of the scenes; trainings draw theirs with the seed of their recipe."""
 NOISE_EVERY = 4
+MISSING = (0.0, 0.2)
+"""Share of the columns of crystals that are missing."""
 HELD_OUT = 3
 BINS = 8
 
@@ -78,6 +82,9 @@ def scene(
         image = rng.poisson(level, SHAPE) if index % 12 else rng.normal(size=SHAPE)
         return image.astype(np.float32), np.zeros((0, 2)), 1.0
     recipe = simulated[(index - index // NOISE_EVERY) % len(simulated)]
+    if isinstance(recipe.specimen, CrystalSpecimen):
+        holed = recipe.specimen.model_copy(update={"missing_columns": MISSING})
+        recipe = recipe.model_copy(update={"specimen": holed})
     drawn = simulation.sample(recipe, index, SEED, SHAPE)
     near = float(drawn.columns.radius.median()) if len(drawn.columns) else 1.0
     return drawn.image, drawn.columns[["y", "x"]].to_numpy(), max(2.0, 0.5 * near)
