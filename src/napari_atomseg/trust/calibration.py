@@ -101,7 +101,7 @@ def features(peak: Vector, signal: Vector) -> NDArray[np.float64]:
 
     A network that is unsure of all columns of an image sees noise; the mean logit says so. One that
     sees a column where the image shows nothing, among others that it shows clearly, goes on with a
-    lattice over a vacancy; the last term says so. A signal that is not known counts as the faintest.
+    lattice over a vacancy; the last term says so. A signal that is not known counts as faintest.
     """
     p = np.clip(np.asarray(peak, dtype=np.float64), SMALLEST, 1.0 - SMALLEST)
     logit = np.log(p / (1.0 - p))
