@@ -42,6 +42,8 @@ FLAT = 1e-6
 EITHER = 0.65
 """Confidence in both signs from which on the network cannot tell: a bright honeycomb is a dark
 hexagonal lattice."""
+CLEARLY = 0.1
+"""Difference of these confidences from which on it can."""
 LEVEL = ("denoise", UPINTERPOLATION)
 """Tasks that keep the offset of the intensities."""
 
@@ -101,7 +103,8 @@ class Predictor:
 
         def lean() -> float:
             bright, dark = (confidence(self._column_map, each) for each in (unit, -unit))
-            return bright - dark if min(bright, dark) < EITHER else 0.0
+            told = min(bright, dark) < EITHER or abs(bright - dark) > CLEARLY
+            return bright - dark if told else 0.0
 
         return guess_contrast(frame, spacing, lean)
 
