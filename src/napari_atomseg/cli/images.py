@@ -91,8 +91,8 @@ def localize(
     **options: Any,
 ) -> None:
     """Localize atomic columns: a table of positions, widths and intensities."""
-    choices = {"refine": refine, "detector": detector, "edge": edge, "min_score": min_score}
-    choices |= options
+    measured = {"refine": refine, "detector": detector, "edge": edge, "min_score": min_score}
+    choices: dict[str, Any] = measured | options
     with session() as current:
         from napari_atomseg import localize as compute
         from napari_atomseg.io import provenance, write_columns
