@@ -55,7 +55,7 @@ def place(row: Mapping[Any, Any]) -> str:
 
 
 def _range(bounds: tuple[float, float] | None, unit: str) -> str:
-    return f"{bounds[0]:g} to {bounds[1]:g} {unit}" if bounds else ""
+    return f"{bounds[0]:.3g} to {bounds[1]:.3g} {unit}" if bounds else ""
 
 
 def _parameters(count: int) -> str:
