@@ -32,12 +32,14 @@ def tiles(shape: tuple[int, int], size: int) -> Iterator[Tile]:
 
 
 def _spans(length: int, size: int) -> list[tuple[int, int]]:
+    """Windows along one axis, no more than needed and about equally wide."""
     if length <= size:
         return [(0, length)]
-    step = max(ALIGNMENT, (size - OVERLAP) // ALIGNMENT * ALIGNMENT)
-    starts = list(range(0, length - size, step))
-    last = -(-(length - size) // ALIGNMENT) * ALIGNMENT
-    return [(start, start + size) for start in starts] + [(last, length)]
+    most = max(1, (size - OVERLAP) // ALIGNMENT)
+    count = -(-(length - OVERLAP) // (most * ALIGNMENT))
+    step = -(-(length - OVERLAP) // (count * ALIGNMENT)) * ALIGNMENT
+    starts = range(0, length - OVERLAP, step)
+    return [(start, min(start + step + OVERLAP, length)) for start in starts]
 
 
 class Blender:
