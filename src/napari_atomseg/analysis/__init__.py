@@ -1,6 +1,19 @@
 """Measurements on columns and images: scores against a known truth."""
 
+from napari_atomseg.analysis.counting import Counts, count_by_library, count_by_mixture
 from napari_atomseg.analysis.matching import Scores, match, scores
+from napari_atomseg.analysis.tracks import Tracks, link_tracks
 from napari_atomseg.quality import psnr, ssim
 
-__all__ = ["Scores", "match", "psnr", "scores", "ssim"]
+__all__ = [
+    "Counts",
+    "Scores",
+    "Tracks",
+    "count_by_library",
+    "count_by_mixture",
+    "link_tracks",
+    "match",
+    "psnr",
+    "scores",
+    "ssim",
+]

@@ -48,9 +48,11 @@ def unit_of(sampling: Sampling | None) -> Array:
     ValueError
         The sampling is not one or two positive numbers.
     """
+    if sampling is None:
+        return np.ones(2)
     from napari_atomseg.localization.table import pixel_size
 
-    return np.array(pixel_size(sampling) or (1.0, 1.0))
+    return np.array(pixel_size(sampling))
 
 
 def placed(table: Positions, sampling: Sampling | None, name: str = "columns") -> Array:
