@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from napari_atomseg.localization.elliptic import column_values
+
 REACH = 3.5
 """Half width of a column's light over sigma; its edge has two thousandths of the peak."""
 BATCH_PIXELS = 300_000
@@ -50,12 +52,19 @@ class Canvas:
         ]
         return torch.cat(parts)
 
-    def gaussians(self, y: Tensor, x: Tensor, sigma: Tensor, amplitude: Tensor) -> Tensor:
-        """(H', W') sum of Gaussians of parameters (N,), each cut off at its window."""
-        v = (self.step - (y - self.row)[:, None]) / sigma[:, None]
-        u = (self.step - (x - self.col)[:, None]) / sigma[:, None]
-        rows = amplitude[:, None] * torch.exp(-0.5 * v**2)
-        return self.spread(rows[..., None], torch.exp(-0.5 * u**2)[..., None])
+    def light(self, theta: Tensor) -> Tensor:
+        """(H', W') sum of columns without their backgrounds, parameters as of `column_values`.
+
+        Positions are relative to the windows' middles.
+        """
+        bare = theta.clone()
+        bare[:, 4] = 0.0
+        canvas = torch.zeros(self.shape, dtype=theta.dtype, device=theta.device).view(-1)
+        step = self.step.to(theta)
+        for share in self.shares():
+            patches = column_values(bare[share], step)
+            canvas.index_add_(0, self.places(share).view(-1), patches.view(-1))
+        return canvas.view(self.shape)
 
     def image(self, canvas: Tensor) -> Tensor:
         """(H, W) the canvas without its margin."""
