@@ -11,7 +11,8 @@ from napari_atomseg.analysis.lattice import Lattice
 from napari_atomseg.analysis.lattice_assign import Sites, follow
 from napari_atomseg.analysis.lattice_fit import fitted
 from napari_atomseg.analysis.lattice_motif import primitive_cell
-from napari_atomseg.analysis.lattice_order import intensity_of, ordered
+from napari_atomseg.analysis.lattice_order import ordered
+from napari_atomseg.analysis.lattice_sites import intensity_of
 from napari_atomseg.analysis.lattice_vectors import conventional, primitive_vectors
 from napari_atomseg.analysis.positions import Array, Positions, Sampling, positions_of, unit_of
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from scipy.spatial import cKDTree
 from scipy.stats import f as f_distribution
 
@@ -54,26 +53,6 @@ def ordered(lattice: Lattice, points: Array, sites: Sites, intensity: Array | No
     larger = matrix @ lattice.vectors * lattice.scale
     basis = reduced(larger) / lattice.scale
     return lattice.with_cell(np.round(basis @ np.linalg.inv(lattice.vectors)))
-
-
-def intensity_of(columns: pd.DataFrame, name: str | None) -> Array | None:
-    """(N,) what tells species apart: the column `name`, or the first finite one of the usual.
-
-    Raises
-    ------
-    ValueError
-        There is no column of the name.
-    """
-    if name is not None:
-        if name not in columns:
-            raise ValueError(f"intensity={name!r} is no column; choose of {list(columns.columns)}")
-        return columns[name].to_numpy(dtype=np.float64)
-    for usual in ("volume", "amplitude", "intensity"):
-        if usual in columns:
-            values = columns[usual].to_numpy(dtype=np.float64)
-            if np.isfinite(values).mean() > 0.5:
-                return values
-    return None
 
 
 def _fluctuation(values: Array, points: Array, sublattice: Indices) -> Array:
