@@ -209,7 +209,7 @@ def _first(mixture: Mixture, spread: Array) -> tuple[float, float]:
 
 
 def _counted(
-    columns: pd.DataFrame, there: Array, mixture: Mixture, numbers: Indices
+    columns: pd.DataFrame, there: Indices, mixture: Mixture, numbers: Indices
 ) -> pd.DataFrame:
     chosen = likeliest(mixture)
     mean = mixture.posterior @ numbers
@@ -227,7 +227,7 @@ def _counted(
 
 def _sections(
     columns: pd.DataFrame, value: str, sampling: Sampling | None
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, Array, Indices]:
     """Finite cross-sections in Å² (px²), their errors, and the rows they stand in."""
     if value not in columns:
         raise ValueError(f"columns must have the column {value!r}; it has {list(columns)}")

@@ -55,7 +55,8 @@ class Mixture:
         known = self.posterior[self.posterior > 0]
         entropy = -float(np.sum(known * np.log(known)))
         parameters = 2 * int(np.sum(self.weights * len(self.posterior) >= 0.5))
-        return -2 * self.log_likelihood + 2 * entropy + parameters * np.log(len(self.posterior))
+        penalty = parameters * float(np.log(len(self.posterior)))
+        return -2 * self.log_likelihood + 2 * entropy + penalty
 
 
 def fit_scaled(
