@@ -131,8 +131,11 @@ class _Walk:
         """Leave each site to the column that fits it best."""
         on = np.flatnonzero(self.sublattice != UNASSIGNED)
         on = on[np.argsort(self.misfit[on], kind="stable")]
-        keys = np.column_stack([self.cells[on], self.sublattice[on]])
-        _, first = np.unique(keys, axis=0, return_index=True)
+        where = np.column_stack([self.cells[on], self.sublattice[on]])
+        where -= where.min(axis=0, initial=0)
+        _, first = np.unique(
+            np.ravel_multi_index(where.T, where.max(axis=0, initial=0) + 1), return_index=True
+        )
         dropped = np.setdiff1d(on, on[first])
         self.sublattice[dropped] = UNASSIGNED
         self.cells[dropped] = 0

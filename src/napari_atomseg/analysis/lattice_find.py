@@ -13,11 +13,15 @@ from napari_atomseg.analysis.lattice_fit import fitted
 from napari_atomseg.analysis.lattice_motif import primitive_cell
 from napari_atomseg.analysis.lattice_order import ordered
 from napari_atomseg.analysis.lattice_sites import intensity_of
-from napari_atomseg.analysis.lattice_vectors import conventional, primitive_vectors
+from napari_atomseg.analysis.lattice_vectors import NO_LATTICE, conventional, primitive_vectors
 from napari_atomseg.analysis.positions import Array, Positions, Sampling, positions_of, unit_of
 
 FEWEST = 4
 """Three columns make a cell of any kind; a fourth can tell."""
+CORE = 120
+"""The cell is found from so many columns in the middle; all refine it."""
+LEAST = 0.2
+"""Fewer of the columns on sites are no lattice."""
 CELLS = ("conventional", "primitive")
 
 
@@ -76,21 +80,30 @@ def find_lattice(
         )
     pixel = None if sampling is None else unit_of(sampling)
     lattice = _start(points, pixel)
-    lattice, sites = refined(lattice, points, weights)
+    away = np.hypot(*((points - lattice.origin) * lattice.scale).T)
+    core = np.argsort(away, kind="stable")[:CORE]
+    lattice = _cell_of(lattice, points[core], None if weights is None else weights[core], cell)
+    sites = follow(points, lattice)
+    if int(sites.on.sum()) < max(FEWEST, 2 * len(lattice), LEAST * len(points)):
+        raise ValueError(NO_LATTICE)
+    return fitted(lattice, points, sites, weights)
+
+
+def _cell_of(lattice: Lattice, points: Array, intensity: Array | None, cell: str) -> Lattice:
+    """The lattice in the cell that was asked for, fitted to points (N, 2) px."""
+    lattice, sites = _refined(lattice, points, intensity)
     while True:
-        larger = ordered(lattice, points, sites, weights)
+        larger = ordered(lattice, points, sites, intensity)
         if len(larger) == len(lattice):
             break
-        lattice, sites = refined(larger, points, weights)
+        lattice, sites = _refined(larger, points, intensity)
     if cell == "conventional":
         lattice = lattice.with_cell(conventional(lattice.vectors * lattice.scale))
-        lattice, sites = refined(lattice, points, weights)
+        lattice, _ = _refined(lattice, points, intensity)
     return lattice
 
 
-def refined(
-    lattice: Lattice, points: Array, intensity: Array | None = None
-) -> tuple[Lattice, Sites]:
+def _refined(lattice: Lattice, points: Array, intensity: Array | None) -> tuple[Lattice, Sites]:
     """The lattice fitted to points (N, 2) px that follow it, and their sites in it."""
     for _ in range(2):
         lattice = fitted(lattice, points, follow(points, lattice), intensity)

@@ -37,7 +37,8 @@ def primitive_cell(
     reach = REACH * nearest_distance(points)
     centre = points[_middle(points, among)]
     area = abs(float(np.linalg.det(vectors)))
-    near = points[np.hypot(*(points - centre).T) <= np.sqrt(PATCH * area / np.pi)]
+    inside = np.hypot(*(points - centre).T) <= np.sqrt(PATCH * area / np.pi)
+    near = points[inside & among]
     motif = _sites((near - centre) @ np.linalg.inv(vectors), vectors, reach)
     vectors, motif = _without_translations(motif, vectors, reach)
     return centre + motif[0] @ vectors, vectors, (motif - motif[0]) % 1.0

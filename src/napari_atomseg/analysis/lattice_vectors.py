@@ -16,8 +16,18 @@ Mask = NDArray[np.bool_]
 
 NEIGHBOURS = 90
 """Vectors are taken to so many neighbours of a column: some five spacings far."""
-STARTS = 400
-"""Vectors are taken from so many columns; more tell nothing new of the translations."""
+PATCHES = (400, 120)
+"""Columns of a patch: enough for the middle ones to have all their neighbours; small ones fit into
+grains."""
+CENTRES = np.array([[0.5, 0.5], [0.25, 0.25], [0.25, 0.75], [0.75, 0.25], [0.75, 0.75]])
+"""Where patches are, in parts of the image."""
+BETTER = 1.05
+"""Vectors of a later patch are taken where they are better by this factor: more columns have both,
+beyond chance, and their cell is smaller (by its root, so that no part of a cell passes for it)."""
+CHANCE = 0.05
+"""Share of columns that have two vectors of any kind."""
+SAMPLE = 2000
+"""Columns that tell how many of all the translations hold for."""
 REACH = 0.28
 """A column stands one vector from another if within this part of the nearest distance of there."""
 SHARED = 0.8
@@ -40,11 +50,8 @@ def nearest_distance(points: Array) -> float:
 def primitive_vectors(points: Array) -> tuple[Array, Mask]:
     """The shortest two translations of a crystal, and which points they hold for.
 
-    The vectors from columns to their neighbours pile up at the translations of the lattice, which
-    all columns share, and at the vectors between sublattices, which only some do. Of the points
-    where they pile up, translations are those that bring most columns that have room for it onto
-    columns. The second is chosen among columns that have the first, so that of several grains one
-    is taken.
+    They are sought in a few patches of the image; those that hold for most columns are taken, so
+    that of several grains one is found, and a large one.
 
     Parameters
     ----------
@@ -60,28 +67,68 @@ def primitive_vectors(points: Array) -> tuple[Array, Mask]:
     ValueError
         The points show no lattice.
     """
+    tree, rng = cKDTree(points), np.random.default_rng(0)
+    some = points[rng.choice(len(points), min(len(points), SAMPLE), replace=False)]
+    best, highest, failure = np.zeros((2, 2)), 0.0, ValueError(NO_LATTICE)
+    for patch in _patches(points, tree):
+        try:
+            vectors = _patch_vectors(patch)
+        except ValueError as error:
+            failure = error
+            continue
+        reach = REACH * nearest_distance(patch)
+        held = np.mean(_has(tree, some + vectors[0], reach) & _has(tree, some + vectors[1], reach))
+        score = max(0.0, float(held) - CHANCE) / np.sqrt(abs(np.linalg.det(vectors)))
+        if score > BETTER * highest:
+            best, highest = vectors, score
+    if highest == 0.0:
+        raise failure
+    return best, _paired(tree, points, best, REACH * nearest_distance(points))
+
+
+def _patches(points: Array, tree: cKDTree) -> list[Array]:
+    """Columns about the middle of the image and of its quarters; the large patches first."""
+    low, high = np.quantile(points, [0.02, 0.98], axis=0)
+    centres = low + (high - low) * CENTRES
+    patches = []
+    for size in PATCHES:
+        if len(points) <= size:
+            patches.append(points)
+        else:
+            patches += [points[np.sort(index)] for index in tree.query(centres, k=size)[1]]
+    return patches
+
+
+def _patch_vectors(points: Array) -> Array:
+    """Shortest two translations of the points of one patch.
+
+    The vectors from columns to their neighbours pile up at the translations of the lattice, which
+    all columns share, and at the vectors between sublattices, which only some do. Of the vectors
+    where they pile up, translations are those that bring most columns that have room for it onto
+    columns. The second is chosen among columns that have the first.
+    """
     reach = REACH * nearest_distance(points)
     if not reach > 0:
         raise ValueError("columns stand on each other: half of them have another at the same place")
     tree = cKDTree(points)
-    rng = np.random.default_rng(0)
-    starts = points
-    if len(points) > STARTS:
-        starts = points[np.sort(rng.choice(len(points), STARTS, replace=False))]
-    candidates = _common_vectors(tree, starts, reach)
-    there, room = _brought(tree, points, starts, candidates, reach)
+    candidates = _common_vectors(points, tree, reach)
+    there, room = _brought(points, tree, candidates, reach)
     length = np.hypot(*candidates.T)
     first = _shortest(there, room, length)
-    paired = there[:, first] | _has(tree, starts - candidates[first], reach)
+    paired = there[:, first] | _has(tree, points - candidates[first], reach)
     one = candidates[first]
     sine = np.abs(one[0] * candidates[:, 1] - one[1] * candidates[:, 0]) / (length * length[first])
     across = np.flatnonzero(sine > 0.3)
     second = across[_shortest(there[paired][:, across], room[paired][:, across], length[across])]
-    vectors = reduced(np.stack([one, candidates[second]]))
+    return reduced(np.stack([one, candidates[second]]))
+
+
+def _paired(tree: cKDTree, points: Array, vectors: Array, reach: float) -> Mask:
+    """(N,) whether points have a neighbour one vector away, either way, for both vectors."""
     among = np.ones(len(points), dtype=bool)
     for vector in vectors:
         among &= _has(tree, points + vector, reach) | _has(tree, points - vector, reach)
-    return vectors, among
+    return among
 
 
 def reduced(vectors: Array) -> Array:
@@ -148,19 +195,18 @@ def _turned(matrix: Array, vectors: Array) -> Array:
     return np.asarray(matrix)
 
 
-def _common_vectors(tree: cKDTree, starts: Array, reach: float) -> Array:
+def _common_vectors(points: Array, tree: cKDTree, reach: float) -> Array:
     """(M, 2) where the vectors to neighbours pile up, half of them, up to sign."""
-    points = np.asarray(tree.data)
     count = min(NEIGHBOURS + 1, len(points))
-    distance, index = (np.asarray(found) for found in tree.query(starts, k=count))
+    distance, index = (np.asarray(found) for found in tree.query(points, k=count))
     far = float(np.median(distance[:, -1]))
-    steps = (points[index[:, 1:]] - starts[:, None])[distance[:, 1:] <= far]
+    steps = (points[index[:, 1:]] - points[:, None])[distance[:, 1:] <= far]
     steps = np.concatenate([steps, -steps])
     bins = int(np.ceil(far / (0.5 * reach)))
     edges = 0.5 * reach * (np.arange(-bins, bins + 2) - 0.5)
     counts = np.histogram2d(steps[:, 0], steps[:, 1], bins=[edges, edges])[0]
     smooth = gaussian_filter(counts, 1.0)
-    often = RARE * len(starts) / (4 * np.pi)
+    often = RARE * len(points) / (4 * np.pi)
     peaks = 0.5 * reach * (peak_local_max(smooth, min_distance=1, threshold_abs=often) - bins)
     peaks = peaks[np.hypot(*peaks.T) > reach]
     peaks = peaks[(peaks[:, 0] > 0) | ((peaks[:, 0] == 0) & (peaks[:, 1] > 0))]
@@ -175,11 +221,9 @@ def _common_vectors(tree: cKDTree, starts: Array, reach: float) -> Array:
     return np.asarray(peaks)
 
 
-def _brought(
-    tree: cKDTree, points: Array, starts: Array, vectors: Array, reach: float
-) -> tuple[Mask, Mask]:
-    """(S, M) whether each vector brings each start onto a point, and whether within the hull."""
-    targets = starts[:, None] + vectors
+def _brought(points: Array, tree: cKDTree, vectors: Array, reach: float) -> tuple[Mask, Mask]:
+    """(N, M) whether each vector brings each point onto a point, and whether within the hull."""
+    targets = points[:, None] + vectors
     try:
         facets = ConvexHull(points).equations
     except QhullError as error:
