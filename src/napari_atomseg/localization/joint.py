@@ -22,7 +22,7 @@ from napari_atomseg.progress import CancelToken, report
 ROUNDS = 14
 WEIGHING_ROUNDS = 2
 """Rounds after which the noise, and with it the weights, is left alone."""
-FRESH = (0, 2, 6, 10)
+FRESH = (0, 4, 9)
 """Rounds that make the Fisher matrix anew; between them it hardly changes, and only the slope,
 which decides where the fit ends, must be exact."""
 SMALL_STEP = 0.01

@@ -10,8 +10,8 @@ SMALLEST = 9
 """Pixels at the top value, at least; fewer are the brightest of the noise."""
 LARGEST = 0.05
 """Part of the image, at most; more is a drawing in a few grey values, not a detector's limit."""
-FLAT = 0.5
-"""Part of those pixels whose four neighbours are at the top, too, up to one of them, at least."""
+TOGETHER = 1.5
+"""How many of the four neighbours of such a pixel are at the top, too, in the mean at least."""
 
 
 def saturated(image: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -29,5 +29,4 @@ def saturated(image: NDArray[np.float64]) -> NDArray[np.bool_]:
         return np.zeros_like(top)
     cross = ndimage.generate_binary_structure(2, 1)
     beside = ndimage.convolve(top.astype(np.int8), cross.astype(np.int8), mode="nearest") - 1
-    flat = np.count_nonzero(beside[top] >= 3) / count
-    return top if flat >= FLAT else np.zeros_like(top)
+    return top if beside[top].mean() >= TOGETHER else np.zeros_like(top)
