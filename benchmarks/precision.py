@@ -30,9 +30,9 @@ from precision_lattice import Spacings, silicon_spacings
 from precision_methods import methods
 from skimage.io import imread
 
-from napari_atomseg.analysis import match
 from napari_atomseg.evaluation import Case, Method
 from napari_atomseg.evaluation.case import known_columns
+from napari_atomseg.evaluation.pairs import pair
 from napari_atomseg.evaluation.report import markdown
 from napari_atomseg.evaluation.simulated import with_shot_noise
 from napari_atomseg.simulation import Simulation, simulate
@@ -99,11 +99,10 @@ def errors_of(case: Case, chosen: Sequence[Method]) -> Errors:
     inner = np.minimum(known, far).min(axis=1) >= case.edge
     error, false = np.full((len(chosen), len(known)), np.nan), np.zeros(len(chosen))
     for row, method in enumerate(chosen):
-        found = method(case).columns.reset_index(drop=True)
-        i, j = match(found, case.columns, case.radius)
-        step = found[["y", "x"]].to_numpy(float)[i] - known[j]
-        error[row, j] = np.hypot(*step.T)
-        false[row] = len(found) - len(i)
+        pairs = pair(case, method(case).columns)
+        step = pairs.found[["y", "x"]].to_numpy(float)[pairs.i] - known[pairs.j]
+        error[row, pairs.j] = np.hypot(*step.T)
+        false[row] = (~pairs.uncounted).sum() - len(pairs.i)
     bound = case.columns["bound"].to_numpy(float)[inner]
     return Errors(error[:, inner], bound, np.full(inner.sum(), 100.0 * case.sampling), false)
 
@@ -192,25 +191,30 @@ def print_silicon(measured: dict[str, Spacings]) -> None:
         {
             "method": name,
             "columns": str(each.columns),
-            "spacings along a": f"{len(each.a)} of {each.places[0]}",
-            "along b": f"{len(each.b)} of {each.places[1]}",
-            "a (px)": f"{each.a.mean():.2f}",
-            "b (px)": f"{each.b.mean():.2f}",
-            "pixel (pm)": f"{each.pixel:.2f}",
-            "σ(a) (pm)": f"{each.pixel * each.a.std():.2f}",
-            "σ(b) (pm)": f"{each.pixel * each.b.std():.2f}",
-            f"at {PAPER_PIXEL} pm a pixel": (
-                f"{PAPER_PIXEL * each.a.std():.2f}, {PAPER_PIXEL * each.b.std():.2f}"
+            "spacings counted, a and b": " and ".join(
+                f"{len(steps)} of {places}"
+                for steps, places in zip((each.a, each.b), each.places, strict=True)
+            ),
+            "σ(a), σ(b) (pm)": in_pm(each.deviations),
+            "across the lines": in_pm(each.across),
+            f"σ(a), σ(b) at {PAPER_PIXEL} pm a pixel": in_pm(
+                np.array(each.deviations) * PAPER_PIXEL / each.pixel
             ),
         }
         for name, each in measured.items()
     ]
     rows += [
-        {"method": name, f"at {PAPER_PIXEL} pm a pixel": f"{a:.2f}, {b:.2f}"}
-        for name, (a, b) in PAPER.items()
+        {"method": name, f"σ(a), σ(b) at {PAPER_PIXEL} pm a pixel": in_pm(pair)}
+        for name, pair in PAPER.items()
     ]
-    print("Si [110], deviation of spacings\n")
+    one = next(iter(measured.values()))
+    print(f"Si [110], deviation of spacings; by the lattice a pixel has {one.pixel:.2f} pm\n")
     print(markdown(pd.DataFrame(rows).fillna("")))
+
+
+def in_pm(pair: Sequence[float] | NDArray[np.float64]) -> str:
+    """Two numbers as a cell of a table."""
+    return f"{pair[0]:.2f}, {pair[1]:.2f}"
 
 
 def draw(path: Path, table: pd.DataFrame, measured: dict[str, Spacings]) -> None:
@@ -225,7 +229,7 @@ def draw(path: Path, table: pd.DataFrame, measured: dict[str, Spacings]) -> None
     errors.set(xlabel="peak SNR (dB)", ylabel="RMSE (pm)", title="columns that all methods found")
     errors.legend(fontsize=7)
     found.set(xlabel="peak SNR (dB)", ylabel="share of columns found", ylim=(0, 1.02))
-    bars = {name: (m.pixel * m.a.std(), m.pixel * m.b.std()) for name, m in measured.items()}
+    bars = {name: each.deviations for name, each in measured.items()}
     bars |= PAPER
     places = np.arange(len(bars))
     for shift, axis in enumerate("ab"):

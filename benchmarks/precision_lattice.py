@@ -20,20 +20,34 @@ OFTEN = 0.6
 from the first to the second column of a dumbbell, half of them have.
 """
 
+CENTRINGS = 10
+
 Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Spacings:
-    """What one method measures: `columns` counted; lengths along `a` and `b` in pixels; `places`,
-    how many there would be if nothing was missed; `pixel` in pm.
+    """What one method measures: `columns` counted; steps (N, 2) along `a` and `b` in pixels;
+    `places`, how many there would be if nothing was missed; `pixel` in pm.
     """
 
     columns: int
-    a: NDArray[np.float64]
-    b: NDArray[np.float64]
+    a: Points
+    b: Points
     places: tuple[int, int]
     pixel: float
+
+    @property
+    def deviations(self) -> tuple[float, float]:
+        """Of the lengths along a and b in pm."""
+        a, b = (self.pixel * float(np.hypot(*steps.T).std()) for steps in (self.a, self.b))
+        return a, b
+
+    @property
+    def across(self) -> tuple[float, float]:
+        """Of the steps' parts across the lines of the scan in pm."""
+        a, b = (self.pixel * float(steps[:, 0].std()) for steps in (self.a, self.b))
+        return a, b
 
 
 def silicon_spacings(found: Mapping[str, Points], shape: tuple[int, ...]) -> dict[str, Spacings]:
@@ -51,9 +65,9 @@ def silicon_spacings(found: Mapping[str, Points], shape: tuple[int, ...]) -> dic
     for name, points in found.items():
         inner = points[inside(points, shape, border)]
         reach = TOLERANCE * DUMBBELL / pixel
-        lengths = [spacings(inner, step, reach) for step in (a, b)]
+        steps = [spacings(inner, step, reach) for step in (a, b)]
         places = [int(inside(inner + step, shape, border).sum()) for step in (a, b)]
-        measured[name] = Spacings(len(inner), lengths[0], lengths[1], (places[0], places[1]), pixel)
+        measured[name] = Spacings(len(inner), steps[0], steps[1], (places[0], places[1]), pixel)
     return measured
 
 
@@ -79,19 +93,25 @@ def lattice_vectors(points: Points) -> tuple[Points, Points]:
     sine = abs(one[0] * common[:, 1] - one[1] * common[:, 0]) / (np.hypot(*one) * length)
     across = np.where(sine > 0.5, length, np.inf)
     other = common[across.argmin()]
-    one, other = (
-        steps[np.hypot(*(steps - v).T) < 0.25 * nearest].mean(axis=0) for v in (one, other)
-    )
+    one, other = (centred(steps, v, 0.25 * nearest) for v in (one, other))
     # The two shortest lattice vectors lie on either side of a or of b, and are half of a ± b.
     a, b = sorted((one - other, one + other), key=lambda v: float(np.hypot(*v)))
     return a * np.sign(a @ [1, 1.1]), b * np.sign(b @ [1, 1.1])
 
 
-def spacings(points: Points, step: Points, reach: float) -> NDArray[np.float64]:
-    """Lengths from each column to the one that stands about a lattice vector from it."""
+def centred(steps: Points, start: Points, reach: float) -> Points:
+    """The mean of the steps about a place that is itself their mean."""
+    mean = start
+    for _ in range(CENTRINGS):
+        mean = steps[np.hypot(*(steps - mean).T) < reach].mean(axis=0)
+    return mean
+
+
+def spacings(points: Points, step: Points, reach: float) -> Points:
+    """(N, 2) steps from each column to the one that stands about a lattice vector from it."""
     distance, other = cKDTree(points).query(points + step)
     there = distance < reach
-    return np.asarray(np.hypot(*(points[other[there]] - points[there]).T))
+    return points[other[there]] - points[there]
 
 
 def inside(points: Points, shape: tuple[int, ...], border: float) -> NDArray[np.bool_]:

@@ -26,7 +26,6 @@ from napari_atomseg.specimen.neighbours import nearest_distances
 WINDOW = 0.45
 """Half width of the plain fit's window over the median distance of nearest columns."""
 GAUSSIAN = "2-D Gaussian"
-"""Name of the plain fit."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +42,27 @@ class Renamed:
 
 @dataclass(frozen=True)
 class PlainGaussians:
-    """Maxima of the filtered image, each with an elliptical Gaussian and a constant fitted to the
-    raw pixels about it, all of one weight: what a microscopist would do.
+    """An elliptical Gaussian and a constant fitted to the raw pixels about each column, all of one
+    weight: what a microscopist would do.
+
+    Attributes
+    ----------
+    model : that finds the columns; with None, they are maxima of the filtered image.
     """
 
-    name: str = GAUSSIAN
+    model: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The fit, and where its columns are from."""
+        if self.model is None:
+            return f"maxima, {GAUSSIAN}"
+        return f"{read_card(weights.resolve(self.model)).name}, {GAUSSIAN}"
 
     def __call__(self, case: Case) -> Outcome:
         """See `Method.__call__`."""
-        found = atomseg.localize(
-            case.image, sampling=case.sampling, detector="peaks", refine="none"
-        )
+        detector = {"detector": "peaks"} if self.model is None else {"model": self.model}
+        found = atomseg.localize(case.image, sampling=case.sampling, refine="none", **detector)
         points = found[["y", "x"]].to_numpy(float)
         if len(points) < 2:
             return Outcome(columns=found[["y", "x"]])
@@ -95,7 +104,7 @@ class FitOnRestored:
     @property
     def name(self) -> str:
         """Name of the model and of the way."""
-        return f"{read_card(weights.resolve(self.model)).name}, fit on restored"
+        return f"{read_card(weights.resolve(self.model)).name}, our fit on restored"
 
     def __call__(self, case: Case) -> Outcome:
         """See `Method.__call__`."""
@@ -116,9 +125,9 @@ def methods(models: Sequence[str]) -> list[Method]:
         path = str(weights.resolve(model))
         name, tasks = read_card(path).name, predictable(read_card(path).tasks)
         if "column_map" not in tasks:
-            chosen.append(Renamed(f"maxima and fit on restored by {name}", Model(path)))
+            chosen.append(Renamed(f"maxima, our fit on restored by {name}", Model(path)))
             continue
-        chosen.append(Renamed(f"{name}, fit on raw", Model(path)))
+        chosen += [PlainGaussians(path), Renamed(f"{name}, our fit on raw", Model(path))]
         if "denoise" in tasks:
             chosen.append(FitOnRestored(path))
         chosen.append(OtsuCentroids(path))

@@ -213,6 +213,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=[], help="names or files; all that are here")
     parser.add_argument("--modality", default="STEM", help="of the images")
     parser.add_argument("--only", nargs="+", default=[], help="images whose name starts like this")
+    parser.add_argument("--panel", type=float, default=2.9, help="side of the panels, inches")
     parser.add_argument("--refine", default="gaussian")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("overlays"))
@@ -236,7 +237,7 @@ def main() -> None:
             path = (
                 options.output / f"{image.name.replace(' ', '-').replace('[', '').strip(']')}.png"
             )
-            draw_sheet(path, image.name, image.pixels, image.part, outcomes)
+            draw_sheet(path, image.name, image.pixels, image.part, outcomes, options.panel)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,6 @@ from PIL import Image as Pictures
 Image = NDArray[np.float32]
 Part = tuple[slice, slice]
 
-PANEL = 2.9
-"""Side of a panel, inches."""
 DPI = 100
 RAMPS = {"gray": 48, "RdBu_r": 64, "magma": 64}
 """Shades of each colour map in the file: noise in more of them only makes it large."""
@@ -57,10 +55,12 @@ class Outcome:
     columns: pd.DataFrame
 
 
-def draw_sheet(path: Path, name: str, raw: Image, part: Part, outcomes: list[Outcome]) -> None:
-    """Draw the picture of one image into a PNG file."""
+def draw_sheet(
+    path: Path, name: str, raw: Image, part: Part, outcomes: list[Outcome], panel: float
+) -> None:
+    """Draw the picture of one image into a PNG file, with panels of so many inches."""
     width = 1 + len(outcomes)
-    figure = Figure(figsize=(PANEL * width, 3.25 * PANEL), layout="constrained")
+    figure = Figure(figsize=(panel * width, 3.25 * panel), layout="constrained")
     axes = figure.subplots(3, width, squeeze=False)
     grey = grey_scale(raw)
     side = raw[part].shape[1]
@@ -111,8 +111,7 @@ def grey_scale(image: Image) -> dict[str, Any]:
 
 def show(axis: Axes, image: Image, title: str, **style: Any) -> None:
     """One panel."""
-    small = max(image.shape) < 1.5 * PANEL * DPI
-    axis.imshow(image, interpolation="nearest" if small else "antialiased", **style)
+    axis.imshow(image, interpolation="antialiased", **style)
     axis.set_title(title, fontsize=9)
     axis.set_axis_off()
 

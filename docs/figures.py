@@ -25,8 +25,12 @@ def main() -> None:
     simulation = atomseg.simulate(
         "SrTiO3", shape=(256, 320), sampling=SAMPLING, dose=2e4, rotation=8.0, seed=1
     )
-    columns = atomseg.localize(simulation.image, sampling=SAMPLING, refine="joint", detector="peaks")
-    kinds = columns.assign(column=np.where(columns["volume"] > columns["volume"].median(), "Sr", "Ti"))
+    columns = atomseg.localize(
+        simulation.image, sampling=SAMPLING, refine="joint", detector="peaks"
+    )
+    kinds = columns.assign(
+        column=np.where(columns["volume"] > columns["volume"].median(), "Sr", "Ti")
+    )
     overlay = figures.overlay(simulation.image, columns, colour_by="volume", sampling=SAMPLING)
     figures.save(overlay, IMAGES / "figure-overlay.png", dpi=DPI)
     overlay = figures.overlay(simulation.image, kinds, colour_by="column")
@@ -45,13 +49,21 @@ def main() -> None:
     parts = [(np.mean(counts == n), n * 120.0, 14.0) for n in range(4, 9)]
     drawn = figures.histogram(volumes, "volume", components=parts, bins=60)
     figures.save(drawn, IMAGES / "figure-counts.png", dpi=DPI)
-    figures.save(figures.strain_map(strain_images(), sampling=SAMPLING), IMAGES / "figure-strain.png", dpi=DPI)
+    figures.save(
+        figures.strain_map(strain_images(), sampling=SAMPLING),
+        IMAGES / "figure-strain.png",
+        dpi=DPI,
+    )
     grid = np.mgrid[8:248:12, 8:248:12].reshape(2, -1)
     maps = strain_images()
     y, x = grid.astype(int)
     points = pd.DataFrame({"y": y + rng.normal(0, 1, y.size), "x": x + rng.normal(0, 1, y.size)})
     points = points.assign(**{name: values[y, x] for name, values in maps.items()})
-    figures.save(figures.strain_map(points, sampling=SAMPLING, shape=(256, 256)), IMAGES / "figure-strain-table.png", dpi=DPI)
+    figures.save(
+        figures.strain_map(points, sampling=SAMPLING, shape=(256, 256)),
+        IMAGES / "figure-strain-table.png",
+        dpi=DPI,
+    )
 
 
 def vortex():
@@ -68,7 +80,8 @@ def vortex():
 def strain_images():
     y, x = np.indices((256, 256)) / 256 - 0.5
     return {
-        "eps_xx": 0.02 * np.tanh(12 * x), "eps_yy": -0.01 * np.tanh(12 * x),
+        "eps_xx": 0.02 * np.tanh(12 * x),
+        "eps_yy": -0.01 * np.tanh(12 * x),
         "eps_xy": 0.015 * np.exp(-20 * (x**2 + y**2)),
         "rotation_deg": np.where(x**2 + y**2 < 0.24, 2 * y, np.nan),
     }

@@ -41,7 +41,9 @@ class Session:
 
         if self._bar is None:
             interval = 0.1 if sys.stderr.isatty() else _QUIET_INTERVAL
+            # What was done before the bar was drawn says nothing about the time that is left.
             self._bar = tqdm(
+                initial=done,
                 file=sys.stderr,
                 leave=False,
                 dynamic_ncols=True,

@@ -62,12 +62,12 @@ def measure(case: Case, outcome: Outcome) -> tuple[dict[str, Any], pd.DataFrame]
         table[name] = np.nan
         table.loc[pairs.i, name] = values
     edge = edge_columns(pairs.known[["y", "x"]].to_numpy(float), case.image.shape) & pairs.visible
-    row["found"], row["visible"] = int((~pairs.faint).sum()), int(pairs.visible.sum())
+    row["found"], row["visible"] = int((~pairs.uncounted).sum()), int(pairs.visible.sum())
     row["hits"] = len(pairs.i)
     row["edges"], row["edge_hits"] = int(edge.sum()), int(edge[pairs.j].sum())
-    false = ~(table["hit"].to_numpy() | pairs.faint)
+    false = ~(table["hit"].to_numpy() | pairs.uncounted)
     row["away"] = _away(case, pairs.found[false], pairs.known)
-    return row, table[~pairs.faint].reset_index(drop=True)
+    return row, table[~pairs.uncounted].reset_index(drop=True)
 
 
 def _errors(case: Case, pairs: Pairs) -> dict[str, NDArray[np.float64]]:

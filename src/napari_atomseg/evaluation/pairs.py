@@ -23,7 +23,8 @@ class Pairs:
     ----------
     found, known : the N columns found and the M true ones, numbered from 0.
     i, j : rows of `found` and `known` that are one column, one that can be seen.
-    faint : (N,) what was found is a true column that cannot be seen.
+    uncounted : (N,) what was found is neither right nor wrong: a true column that cannot be seen,
+        or none, but so near to the border that it may be a column whose centre lies beyond.
     visible : (M,) true columns that can be seen.
     """
 
@@ -31,7 +32,7 @@ class Pairs:
     known: pd.DataFrame
     i: NDArray[np.intp]
     j: NDArray[np.intp]
-    faint: NDArray[np.bool_]
+    uncounted: NDArray[np.bool_]
     visible: NDArray[np.bool_]
 
 
@@ -48,6 +49,10 @@ def pair(case: Case, columns: pd.DataFrame) -> Pairs:
     found, known = columns.reset_index(drop=True), case.columns.reset_index(drop=True)
     i, j = match(found, known, case.radius)
     visible = ~(known["snr"] < VISIBLE).to_numpy() if "snr" in known else np.ones(len(known), bool)
-    faint = np.zeros(len(found), bool)
-    faint[i[~visible[j]]] = True
-    return Pairs(found, known, i[visible[j]], j[visible[j]], faint, visible)
+    uncounted = np.zeros(len(found), bool)
+    if len(known):
+        place = found[["y", "x"]].to_numpy(float)
+        far = np.array(case.image.shape) - 1 - place
+        uncounted |= np.minimum(place, far).min(axis=1) < case.radius
+        uncounted[i] = ~visible[j]
+    return Pairs(found, known, i[visible[j]], j[visible[j]], uncounted, visible)

@@ -75,7 +75,7 @@ def species_counts(case: Case, outcome: Outcome) -> list[dict[str, Any]]:
     said = pairs.found["species"].to_numpy(str)
     true = pairs.known["elements"].to_numpy(str)
     agree = said[pairs.i][said[pairs.i] == true[pairs.j]]
-    counted, visible = said[~pairs.faint], true[pairs.visible]
+    counted, visible = said[~pairs.uncounted], true[pairs.visible]
     rows = [
         {
             "task": f"{ELEMENTS}: {name}",

@@ -40,8 +40,6 @@ PRECISIONS = ("auto", "full", "half")
 SMALLEST_TILE = 128
 FLAT = 1e-6
 """Deviation over mean below which an image is constant but for the rounding of its numbers."""
-MIRRORED = 8
-"""Pixels by which an image to restore is mirrored at its borders, whose noise is least known."""
 EITHER = 0.65
 """Confidence in both signs from which on the network cannot tell: a bright honeycomb is a dark
 hexagonal lattice."""
@@ -153,11 +151,7 @@ class Predictor:
         known = self.card.tasks
         image = torch.from_numpy(_unit(frame, offset, scale))
         small, mean, deviation = normalise(resize(image[None, None], zoom))
-        height, width = small.shape[-2:]
-        margin = min(MIRRORED, height - 1, width - 1) if _restores(tasks) else 0
-        mirrored = functional.pad(small, (margin,) * 4, mode="reflect")
-        composed = self._tiled(mirrored, self.tile_size + 2 * margin, tasks, progress, cancel)
-        composed = composed[:, margin : margin + height, margin : margin + width]
+        composed = self._tiled(small, self.tile_size, tasks, progress, cancel)
         finished = denormalise(composed[None], mean, deviation, known)
         result = {}
         for task in tasks:

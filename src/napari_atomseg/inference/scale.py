@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +11,20 @@ from scipy import ndimage
 
 from napari_atomseg.inference.arrays import Image
 
+Spectrum = NDArray[np.float64]
+
 SMALLEST, LARGEST = 4.0, 150.0
 """Spacings, in pixels, that are looked for."""
 CROP = 1024
 """Side of the middle part of the image that is looked at."""
 RINGS = 1024
 """Rings of the power spectrum up to the Nyquist frequency."""
+NOISY = 1 / 6
+"""Frequency, cycles a pixel, above which little but noise is expected."""
+BANDS = 16
+"""Bands of higher frequencies in which its strength is read."""
+QUIET = 0.3
+"""Quantile that tells of the noise in a band: sharp spots of a lattice fill less than the rest."""
 SPACING_PER_SCALE = 5.2
 """Column spacing over the scale at which the filtered lattice is strongest, the median over random
 lattices of all widths of columns."""
@@ -33,8 +42,9 @@ def estimate_spacing(image: Image, sampling: float | None = None) -> float:
     """Distance between neighbouring columns in pixels, from the image alone.
 
     The image is filtered by Laplacians of Gaussians over a range of scales, all at once in its
-    power spectrum (Lindeberg 1998). White noise is subtracted there; what is left is strongest at
-    a scale that is a fixed part of the spacing. A slow background has no such maximum.
+    power spectrum (Lindeberg 1998). Noise is subtracted there, white or from a slow detector; what
+    is left is strongest at a scale that is a fixed part of the spacing. A slow background has no
+    such maximum.
 
     Parameters
     ----------
@@ -64,19 +74,37 @@ def estimate_spacing(image: Image, sampling: float | None = None) -> float:
 
 
 def _scale_strength(image: Image, scales: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Power of the normalised Laplacian of Gaussian over the scale, white noise taken away."""
+    """Power of the normalised Laplacian of Gaussian over the scale, noise taken away."""
     if max(image.shape) > CROP:
         top, left = ((n - min(n, CROP)) // 2 for n in image.shape)
         image = image[top : top + CROP, left : left + CROP]
     window = np.outer(np.hanning(image.shape[0] + 2)[1:-1], np.hanning(image.shape[1] + 2)[1:-1])
     power = np.abs(np.fft.fft2((image - image.mean()) * window)) ** 2
     k = np.hypot(np.fft.fftfreq(image.shape[0])[:, None], np.fft.fftfreq(image.shape[1])[None])
-    # Noise power is exponentially distributed: its mean is its median over ln 2.
-    noise = np.median(power[(k > 0.42) & (k < 0.5)]) / np.log(2) if min(image.shape) > 16 else 0.0
     ring = np.rint(k * 2 * RINGS).astype(int).ravel()
-    profile = np.bincount(ring, power.ravel() - noise)
+    profile = np.bincount(ring, (power - _noise_power(power, k)).ravel())
     q = (np.pi * np.arange(len(profile)) / RINGS * scales[:, None]) ** 2
     return np.asarray(((q * np.exp(-0.5 * q)) ** 2 @ profile) / scales)
+
+
+def _noise_power(power: Spectrum, k: Spectrum) -> Spectrum:
+    """(H, W) mean power of the noise at each frequency k (H, W), the same in all directions.
+
+    It is read at high frequencies and continued to low ones as that of white noise behind a
+    detector with a Gaussian response: its logarithm falls with the square of the frequency.
+    """
+    edges = np.linspace(NOISY, 0.5, BANDS + 1)
+    bands = [power[(k >= low) & (k < high)] for low, high in pairwise(edges)]
+    if not all(map(len, bands)):
+        return np.zeros_like(power)
+    # Noise power is exponentially distributed: its quantile q is its mean times -ln(1 - q).
+    means = np.array([np.quantile(band, QUIET) / -np.log1p(-QUIET) for band in bands])
+    middles = 0.5 * (edges[1:] + edges[:-1])
+    fall = 0.0
+    if (means > 0).all():
+        fall = min(0.0, float(np.polyfit(middles**2, np.log(means), 1)[0]))
+    lower = means[0] * np.exp(fall * (k**2 - middles[0] ** 2))
+    return np.asarray(np.where(k < middles[0], lower, np.interp(k, middles, means)))
 
 
 def guess_contrast(image: Image, spacing: float, lean: Callable[[], float] | None = None) -> str:

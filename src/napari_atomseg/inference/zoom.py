@@ -24,8 +24,13 @@ WINDOW = 320
 CLOSEST = 3.8
 """Columns found closer than this (pixels of the image) are noise."""
 CLOSEST_REDUCED = 7.0
-"""Nothing is gained by reducing an image so far that its columns stand closer than this (pixels
+"""Little is gained by reducing an image so far that its columns stand closer than this (pixels
 after zooming): noise does, whatever the magnification."""
+CLEAR = 0.7
+"""Confidence that the network does not have in noise: where it has that, and clearly more than in
+the image as it is, its columns may stand closer."""
+GAIN = 0.87
+"""The confidence in the image as it is over that clearly higher one, at most."""
 LOYALTY = 0.93
 """The image is left as it is where that is within this factor of the best confidence."""
 SURE = 0.6
@@ -59,13 +64,14 @@ def choose_zoom(
     enough : confidence at which nothing else is tried than the image as it is; by default that at
         which nothing else could be chosen.
     """
-    best, most = None, 0.0
+    best, most, native = None, 0.0, 0.0
     for factor in ZOOMS:
         found = _seen(column_map, image, factor)
         if found is None:
             continue
         spacing, sureness = found[0] / factor, found[1]
-        if found[0] < (CLOSEST_REDUCED if factor < 1.0 else CLOSEST * factor) or (
+        native = sureness if factor == 1.0 else native
+        if found[0] < _closest(factor, clear=sureness >= CLEAR and native <= GAIN * sureness) or (
             sampling and not 0.8 <= spacing * sampling <= 6.0
         ):
             continue
@@ -75,6 +81,13 @@ def choose_zoom(
         if factor == 1.0 and sureness >= enough:
             break
     return best or Zoom(1.0, estimate_spacing(image, sampling))
+
+
+def _closest(factor: float, *, clear: bool) -> float:
+    """Pixels after zooming that columns must stand apart not to be noise."""
+    if factor >= 1.0:
+        return CLOSEST * factor
+    return CLOSEST if clear else CLOSEST_REDUCED
 
 
 def nearest_zoom(spacing: float, trained: tuple[float, float] | None) -> Zoom:

@@ -14,7 +14,7 @@ from napari_atomseg import inference, weights
 from napari_atomseg.inference.api import CONTRASTS
 from napari_atomseg.inference.arrays import as_frames
 from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
-from napari_atomseg.localization.detect import Detections, columns_from_map
+from napari_atomseg.localization.detect import Detections, columns_from_map, species_of
 from napari_atomseg.localization.fits import Fits
 from napari_atomseg.localization.peaks import columns_from_peaks
 from napari_atomseg.localization.refine import Refinement, check_choices
@@ -27,6 +27,7 @@ from napari_atomseg.localization.table import (
     pixel_size,
 )
 from napari_atomseg.localization.windows import nearest_neighbours
+from napari_atomseg.networks.abilities import ELEMENTS
 from napari_atomseg.networks.card import ModelCard, read_card
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.trust.judge import DENOISED, Judge
@@ -97,13 +98,13 @@ def localize(
     `segment` where the network detects. Where it does, also ``consistency``, z of the raw image
     against the restored one (negative: the raw image shows less of a column); ``signal``, the
     height over its error; and ``in_range``, whether it looks like the columns that the model was
-    trained on. On "both" images ``y_restored``, ``x_restored``, ``sigma_restored``,
-    ``amplitude_restored``, ``background_restored`` and ``volume_restored`` follow; with `region`
-    its number ``region``. With `sampling` also ``y_angstrom``, ``x_angstrom``; for a stack, first
-    of all, ``frame`` (over all leading axes). What was not measured is NaN: a fit that failed
-    leaves the detected position with NaN errors. ``attrs`` holds how the table was made, whether
-    the score is ``calibrated``, and in ``training_range`` whether the image is like those of the
-    training.
+    trained on; and ``species`` where the model tells them apart. On "both" images
+    ``y_restored``, ``x_restored``, ``sigma_restored``, ``amplitude_restored``,
+    ``background_restored`` and ``volume_restored`` follow; with `region` its number ``region``.
+    With `sampling` also ``y_angstrom``, ``x_angstrom``; for a stack, first of all, ``frame``
+    (over all leading axes). What was not measured is NaN: a fit that failed leaves the detected
+    position with NaN errors. ``attrs`` holds how the table was made, whether the score is
+    ``calibrated``, and in ``training_range`` whether the image is like those of the training.
 
     Raises
     ------
@@ -124,7 +125,7 @@ def localize(
     attrs: dict[str, Any] = {"detector": detector, "refine": refine, "edge": edge}
     attrs |= {"widths": widths} if refine == "joint" else {}
     attrs |= {"likelihood": likelihood, "on": on}
-    judge, prediction = None, None
+    judge, prediction, elements = None, None, None
     if detector == "network" or on != "raw":
         path = weights.resolve(model)
         card = read_card(path)
@@ -144,6 +145,8 @@ def localize(
         attrs |= {"model": prediction.model, "sha256": prediction.sha256}
     if prediction is not None and detector == "network":
         maps = prediction.maps[COLUMN_MAP].reshape(frames.shape)
+        if ELEMENTS in prediction.maps:
+            elements = prediction.maps[ELEMENTS].reshape(len(frames), -1, *frames.shape[1:])
         mean = None if pixel is None else float(np.mean(pixel))
         judge = Judge(image, prediction, card, path, mean)
     else:
@@ -169,6 +172,8 @@ def localize(
         if judge is not None:
             judged = judge.columns(number, found.y, found.x, found.score)
         table = column_table(measured, found, pixel, judged)
+        if elements is not None and prediction is not None:
+            table["species"] = species_of(found, elements[number], prediction.species)
         keep = inside & ~_cut(found, frame.shape) if edge == "drop" else inside
         tables.append(table[keep].reset_index(drop=True))
     report(progress, cancel, len(frames), len(frames), "Measuring columns")
@@ -225,8 +230,8 @@ def _tasks(card: ModelCard, detector: str, on: str) -> list[str]:
     """Maps that are needed of a model."""
     if on != "raw" and DENOISED not in card.tasks:
         raise ValueError(f"on={on!r} needs a model that restores images; {card.name!r} does not")
-    tasks = [COLUMN_MAP] if detector == "network" else []
-    return tasks + ([DENOISED] if DENOISED in card.tasks else [])
+    wanted = [COLUMN_MAP, ELEMENTS] if detector == "network" else []
+    return [task for task in (*wanted, DENOISED) if task == COLUMN_MAP or task in card.tasks]
 
 
 def _cut(found: Detections, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,16 @@ def columns_from_map(column_map: Image) -> Detections:
         return Detections(np.zeros(0), np.zeros(0), np.zeros(0), labels)
     y, x = np.array(ndimage.center_of_mass(clean, labels, numbers)).T
     return Detections(y, x, _peaks(labels, clean), labels)
+
+
+def species_of(found: Detections, maps: Image, names: Sequence[str]) -> NDArray[np.str_]:
+    """(N,) name of the species whose map (E, H, W) is the highest over each detection."""
+    if not len(found):
+        return np.empty(0, dtype=str)
+    numbers = np.arange(1, len(found) + 1)
+    means = np.array([ndimage.mean(each, found.labels, numbers) for each in maps])
+    named: NDArray[np.str_] = np.array(names)[means.argmax(axis=0)]
+    return named
 
 
 def _peaks(labels: Labels, column_map: Image) -> NDArray[np.float64]:

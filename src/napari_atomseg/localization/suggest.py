@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_atomseg import inference, weights
-from napari_atomseg.localization.detect import columns_from_map
+from napari_atomseg.localization.detect import columns_from_map, species_of
 from napari_atomseg.networks.card import read_card
 
 _TASKS = ("elements", "column_map", "column_mask")
@@ -76,7 +75,5 @@ def doubt(maps: NDArray[np.float32]) -> float:
 def _columns(maps: NDArray[np.float32], species: tuple[str, ...]) -> pd.DataFrame:
     """Columns of all maps together, each of the species whose map is highest there."""
     found = columns_from_map(maps.max(axis=0))
-    numbers = np.arange(1, len(found) + 1)
-    means = np.array([ndimage.mean(each, found.labels, numbers) for each in maps])
-    names = np.array(species)[means.argmax(axis=0)] if len(found) else np.empty(0, dtype=str)
+    names = species_of(found, maps, species)
     return pd.DataFrame({"y": found.y, "x": found.x, "score": found.score, "species": names})

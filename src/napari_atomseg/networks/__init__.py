@@ -58,6 +58,12 @@ def linear(name: str) -> dict[str, Any]:
     return {"activation": "none", **residual}
 
 
+def akin(one: str, other: str) -> bool:
+    """Whether two names are of the same kind of network, but for its size."""
+    kinds = [_NETWORKS[name][:2] if name in _NETWORKS else name for name in (one, other)]
+    return kinds[0] == kinds[1]
+
+
 def create(name: str, **kwargs: Any) -> nn.Module:
     """A new network of the named architecture.
 

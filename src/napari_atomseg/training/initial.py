@@ -15,6 +15,9 @@ from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.tasks import ELEMENTS, spans
 from napari_atomseg.training.recipe import TrainingRecipe
 
+GATES = "gates."
+"""Names of the tensors of spectral gates begin so."""
+
 
 def with_hash(recipe: TrainingRecipe) -> TrainingRecipe:
     """The recipe with the SHA-256 of the weights file that it starts from.
@@ -41,7 +44,8 @@ def start_from(path: Path, network: nn.Module, recipe: TrainingRecipe, outputs: 
     """Give a new network the weights of a file.
 
     Where the two differ in their tasks, the channels of the last layer that mean the same are
-    taken, and the others stay new.
+    taken, and the others stay new; so do spectral gates that only the new network has, which start
+    as nothing.
 
     Parameters
     ----------
@@ -53,7 +57,7 @@ def start_from(path: Path, network: nn.Module, recipe: TrainingRecipe, outputs: 
         The file cannot be used, or holds a network of another kind or size.
     """
     trained, card = load_weights(path)
-    if card.architecture != recipe.network.name:
+    if not networks.akin(card.architecture, recipe.network.name):
         raise WeightsError(
             f"{path}: a {card.architecture}, which cannot start a {recipe.network.name}"
         )
@@ -63,16 +67,23 @@ def start_from(path: Path, network: nn.Module, recipe: TrainingRecipe, outputs: 
     old, new = trained.state_dict(), network.state_dict()
     adapted = {}
     for name, tensor in new.items():
-        given = old.get(name)
+        given = old.get(name, tensor if name.startswith(GATES) else None)
         if given is not None and name in last:
             given = _rearranged(given, tensor, before, outputs)
         if given is None or given.shape != tensor.shape:
-            raise WeightsError(
-                f"{path}: its network has another size than the recipe's ({name}); give the "
-                f"network the arguments {size_arguments(card)}"
-            )
+            raise WeightsError(_other_size(path, name, card))
         adapted[name] = given
+    lost = old.keys() - new.keys()
+    if lost:
+        raise WeightsError(_other_size(path, min(lost), card))
     network.load_state_dict(adapted)
+
+
+def _other_size(path: Path, name: str, card: ModelCard) -> str:
+    return (
+        f"{path}: its network has another size than the recipe's ({name}); give the "
+        f"network the arguments {size_arguments(card)}"
+    )
 
 
 def outputs_of(tasks: Sequence[str], species: Sequence[str], channels: int) -> list[str]:

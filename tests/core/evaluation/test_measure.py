@@ -72,6 +72,16 @@ def test_columns_too_faint_to_be_seen_count_neither_way():
         assert (row["precision"], row["recall"], row["false"]) == (1.0, 1.0, 0.0)
 
 
+def test_what_may_be_a_column_beyond_the_border_counts_neither_way():
+    known = lattice()
+    border = pd.DataFrame({"y": [-0.4, 50.0, 99.2], "x": [15.0, 117.5, 60.0]})
+    inner = pd.DataFrame({"y": [15.0], "x": [15.0]})
+    row = table_of(case(known), Outcome(columns=pd.concat([known, border])))
+    assert (row["precision"], row["false"]) == (1.0, 0.0)
+    row = table_of(case(known), Outcome(columns=pd.concat([known, border, inner])))
+    assert row["false"] == 1.0
+
+
 def test_false_columns_far_from_all_matter_are_told_from_those_within():
     known = lattice()
     known = known[known["x"] < 50]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import napari_atomseg as atomseg
-from napari_atomseg.inference import predict, predictor
+from napari_atomseg.inference import predict
 from napari_atomseg.inference.arrays import as_frames
 from napari_atomseg.inference.tiles import OVERLAP, tiles
 from napari_atomseg.inference.upsample import upsampled
@@ -89,17 +89,6 @@ def test_up_interpolation_works_at_every_magnification():
     assert made.maps["upinterpolation"].shape == (512, 512)
     truth = upsampled(torch.from_numpy(far.ideal)).numpy()
     assert np.corrcoef(made.maps["upinterpolation"].ravel(), truth.ravel())[0, 1] > 0.97
-
-
-def test_mirrored_borders_are_restored_better(monkeypatch):
-    def error():
-        edge = np.ones(IMAGE.shape, dtype=bool)
-        edge[2:-2, 2:-2] = False
-        return np.mean((atomseg.restore(IMAGE) - SIM.ideal)[edge] ** 2)
-
-    mirrored = error()
-    monkeypatch.setattr(predictor, "MIRRORED", 0)
-    assert mirrored < 0.9 * error()
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(250.0, 1000.0), (1e-6, -3e-7), (3.0, 0.0)])

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 import napari_atomseg as atomseg
 from napari_atomseg import weights
@@ -16,16 +17,17 @@ IMAGE = atomseg.simulate("SrTiO3", shape=(128, 128), sampling=0.12, dose=1e4, se
 
 
 class Seer:
-    """A network that sees columns 12 pixels apart, surer or less at each magnification."""
+    """A network that sees columns so far apart, surer or less at each magnification."""
 
-    def __init__(self, **sureness: float) -> None:
-        self.sureness, self.seen = sureness, []
+    def __init__(self, apart: int = 12, **sureness: float) -> None:
+        self.apart, self.sureness, self.seen = apart, sureness, []
 
     def __call__(self, image):
         factor = image.shape[-1] / 128
         self.seen.append(factor)
         probability = torch.zeros(image.shape[-2:])
-        probability[6::12, 6::12] = self.sureness.get(f"x{factor:g}", 0.0)
+        half = self.apart // 2
+        probability[half :: self.apart, half :: self.apart] = self.sureness.get(f"x{factor:g}", 0.0)
         return probability
 
 
@@ -47,6 +49,15 @@ def test_stopping_early_by_default_changes_no_choice():
         early = choose_zoom(Seer(**{"x1": LOYALTY, "x0.5": rival}), IMAGE)
         late = choose_zoom(Seer(**{"x1": LOYALTY, "x0.5": rival}), IMAGE, enough=2.0)
         assert early == late
+
+
+@pytest.mark.parametrize(
+    ("native", "reduced", "factor"), [(0.55, 0.8, 0.5), (0.55, 0.65, 1.0), (0.75, 0.8, 1.0)]
+)
+def test_columns_close_together_in_a_reduced_image_are_believed_where_that_is_clear(
+    native, reduced, factor
+):
+    assert choose_zoom(Seer(6, **{"x1": native, "x0.5": reduced}), IMAGE).factor == factor
 
 
 @pytest.mark.parametrize(
@@ -87,6 +98,18 @@ def test_columns_far_apart_are_restored_at_the_scale_of_the_training():
     assert made.settings["zoom"] == 0.5
 
 
+@pytest.mark.parametrize("slowness", [0.0, 0.4, 0.7, 1.0])
+@pytest.mark.parametrize(("spacing", "electrons"), [(6.0, 3.0), (12.0, 0.6), (25.0, 1.0)])
+def test_noise_of_a_slow_detector_is_no_lattice(spacing, electrons, slowness):
+    """Its neighbouring pixels share their noise, whose power falls with the frequency."""
+    rows, cols = np.mgrid[:320, :320] * (2 * np.pi / spacing)
+    lattice = np.exp(np.cos(rows + 0.3 * cols) + np.cos(cols - 0.3 * rows) - 2.0)
+    counts = np.random.default_rng(1).poisson(electrons * lattice).astype(float)
+    image = ndimage.gaussian_filter(counts, slowness).astype(np.float32)
+    found = estimate_spacing(image) * np.hypot(1.0, 0.3)
+    assert found == pytest.approx(spacing, rel=0.35)
+
+
 def noisy(crystal, sampling, seed, electrons, *, dark):
     """Atoms among shades and uneven lines; so many electrons in the brightest pixel."""
     sim = atomseg.simulate(
@@ -110,7 +133,7 @@ def test_contrast_is_seen_through_noise(crystal, sampling, seed, electrons, dark
 
 
 def test_the_network_tells_what_the_skewness_does_not():
-    image = noisy("SrTiO3", 0.16, 4, 8, dark=True).astype(np.float32)
+    image = noisy("GaAs", 0.16, 6, 2, dark=True).astype(np.float32)
     spacing = estimate_spacing(image)
     assert guess_contrast(image, spacing) == "bright"
     assert Predictor(weights.resolve(None), "cpu").contrast(image) == "dark"

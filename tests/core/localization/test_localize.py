@@ -43,8 +43,9 @@ def visible(sim, margin=0.0):
 def test_columns_of_a_crystal_are_found_and_measured(crystal, table):
     result = atomseg.analyze.scores(table, visible(crystal), 3.0)
     assert result.recall > 0.95
-    assert result.precision > 0.9
     assert result.median < 1.0
+    # Some of the faint oxygen is found, too.
+    assert atomseg.analyze.scores(table, crystal.columns, 3.0).precision > 0.95
     assert list(table.columns) == [*COLUMNS, *TRUST, "y_angstrom", "x_angstrom"]
     assert table.attrs["model"] == "stem-hr"
     assert table.attrs["contrast"] == "bright"
@@ -165,3 +166,11 @@ def test_progress_ends_and_cancelling_leaves_nothing(crystal):
     for detector in ("network", "peaks"):
         with pytest.raises(Cancelled):
             atomseg.localize(crystal.image, detector=detector, cancel=token)
+
+
+def test_species_are_told_by_a_model_that_knows_them():
+    image = atomseg.simulate("SrTiO3", shape=(96, 96), sampling=0.25, dose=1e5).image
+    table = atomseg.localize(image, "elements-pto-sto", 0.25)
+    assert set(table["species"]) <= {"Pb", "Sr", "TiO"}
+    assert table["species"].notna().all()
+    assert "species" not in atomseg.localize(image, sampling=0.25)

@@ -358,6 +358,20 @@ def test_weights_of_another_network_are_refused(tmp_path, network, message):
         train(recipe, tmp_path / "w.safetensors", device="cpu", source=Waves())
 
 
+def test_gates_join_a_trained_network_and_do_not_leave_it(tmp_path):
+    first = saved(tmp_path / "first.safetensors", TASKS)
+    recipe = {**TINY, **STILL, "initial": str(first)}
+    recipe["network"] = {"name": "unet", "arguments": {"widths": [4, 8], "spectral": 2}}
+    path = train(recipe, tmp_path / "gated.safetensors", device="cpu", source=Waves())
+    old, new = weights_of(first), weights_of(path)
+    assert {name.split(".")[0] for name in new.keys() - old.keys()} == {"gates"}
+    torch.testing.assert_close(new["entry.weight"], old["entry.weight"], rtol=1e-3, atol=1e-3)
+    with pytest.raises(OSError, match="another size"):
+        train(
+            {**TINY, "initial": str(path)}, tmp_path / "w.safetensors", device="cpu", source=Waves()
+        )
+
+
 def test_missing_initial_weights_are_named(tmp_path):
     with pytest.raises(OSError, match=r"absent\.safetensors"):
         train({**TINY, "initial": "absent.safetensors"}, tmp_path / "w.safetensors")

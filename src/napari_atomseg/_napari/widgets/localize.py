@@ -56,6 +56,7 @@ class LocalizeSettings(ImageSettings):
             ("score (probability)", "score"),
             ("consistency with the raw image", "consistency"),
             ("inside the training range", "in_range"),
+            ("species", "species"),
         ],
     )
     edge: str = option(
