@@ -1,6 +1,9 @@
-"""Measurements on columns and images: scores against a known truth."""
+"""Measurements on columns and images: lattices, strain, defects, counts, tracks and scores."""
 
+from napari_atomseg.analysis.burgers import BurgersCircuit, burgers_circuit, find_dislocations
 from napari_atomseg.analysis.counting import Counts, count_by_library, count_by_mixture
+from napari_atomseg.analysis.counting_model import start_model
+from napari_atomseg.analysis.grains import Grains, find_grains
 from napari_atomseg.analysis.lattice import Lattice
 from napari_atomseg.analysis.lattice_assign import assign
 from napari_atomseg.analysis.lattice_cells import UnitCells, unit_cells
@@ -16,22 +19,32 @@ from napari_atomseg.analysis.lattice_spacings import (
 )
 from napari_atomseg.analysis.lattice_strain import strain
 from napari_atomseg.analysis.matching import Scores, match, scores
+from napari_atomseg.analysis.rings import Rings, find_rings
 from napari_atomseg.analysis.tracks import Tracks, link_tracks
+from napari_atomseg.analysis.vacancies import find_vacancies
 from napari_atomseg.quality import psnr, ssim
 
 __all__ = [
+    "BurgersCircuit",
     "Counts",
+    "Grains",
     "Lattice",
+    "Rings",
     "Scores",
     "StrainMaps",
     "Tracks",
     "UnitCells",
     "assign",
+    "burgers_circuit",
     "count_by_library",
     "count_by_mixture",
     "displacements",
+    "find_dislocations",
+    "find_grains",
     "find_lattice",
     "find_reflections",
+    "find_rings",
+    "find_vacancies",
     "frames_needed",
     "geometric_phase",
     "link_tracks",
@@ -44,6 +57,7 @@ __all__ = [
     "spacings",
     "species",
     "ssim",
+    "start_model",
     "strain",
     "unit_cells",
 ]

@@ -105,7 +105,7 @@ def shell(
     """Cells (C, 2), from a site's own, and sublattices (C,) of its nearest neighbours."""
     cells = np.array(list(product(range(-3, 4), repeat=2)), dtype=np.int64)
     steps, kinds = np.tile(cells, (len(others), 1)), np.repeat(others, len(cells))
-    offsets = lattice.sites(*steps.T, kinds) - lattice.sites(0, 0, sublattice)
+    offsets = lattice.sites(steps[:, 0], steps[:, 1], kinds) - lattice.sites(0, 0, sublattice)
     distance = np.hypot(*(offsets * lattice.scale).T)
     order = np.argsort(distance, kind="stable")
     order = order[distance[order] > 1e-6 * lattice.separation]

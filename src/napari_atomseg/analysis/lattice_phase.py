@@ -250,7 +250,7 @@ def _noise(picture: Array, good: Mask) -> float:
     """Standard deviation of white noise (Immerkær 1996), by the median, as edges stand out."""
     kernel = np.outer([1, -2, 1], [1, -2, 1])
     second = ndimage.convolve(picture, kernel, mode="reflect")
-    whole = ndimage.binary_erosion(good, np.ones((3, 3)))
+    whole = ndimage.binary_erosion(good, np.ones((3, 3), dtype=bool))
     return 1.4826 * float(np.median(np.abs(second[whole]))) / 6.0 if whole.any() else 0.0
 
 

@@ -57,7 +57,7 @@ def checked_sublattices(
     ValueError
         The lattice has none of that number.
     """
-    chosen = (int(which),) if np.ndim(which) == 0 else tuple(int(k) for k in np.atleast_1d(which))
+    chosen = tuple(int(k) for k in np.atleast_1d(which))
     if not chosen or any(not 0 <= k < len(lattice) for k in chosen):
         raise ValueError(f"{name}={which!r}; the lattice has sublattices 0 to {len(lattice) - 1}")
     return chosen

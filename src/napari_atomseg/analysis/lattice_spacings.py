@@ -8,7 +8,14 @@ from scipy.spatial import cKDTree
 
 from napari_atomseg.analysis.lattice import Lattice
 from napari_atomseg.analysis.lattice_sites import PICOMETRES, SiteIndex, assigned
-from napari_atomseg.analysis.positions import Array, Positions, Sampling, positions_of, unit_of
+from napari_atomseg.analysis.positions import (
+    Array,
+    Indices,
+    Positions,
+    Sampling,
+    positions_of,
+    unit_of,
+)
 
 AXES = ("a", "b")
 CHAINED = 1.5
@@ -93,7 +100,9 @@ def spacings(columns: pd.DataFrame, lattice: Lattice) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _pairs(axis: str, start: Array, end: Array, sites: SiteIndex, lattice: Lattice) -> pd.DataFrame:
+def _pairs(
+    axis: str, start: Indices, end: Indices, sites: SiteIndex, lattice: Lattice
+) -> pd.DataFrame:
     step = sites.points[end] - sites.points[start]
     variance = sites.errors[end] ** 2 + sites.errors[start] ** 2
     length = np.hypot(*step.T)

@@ -68,7 +68,7 @@ def strain(
     table = assigned(columns, lattice).copy()
     sites = SiteIndex(table)
     on = sites.on
-    reference = lattice.sites(*sites.cells[on].T, sites.sublattice[on]) * scale
+    reference = lattice.sites(sites.cells[on, 0], sites.cells[on, 1], sites.sublattice[on]) * scale
     gradient, unit_covariance, count, variance = _affine(
         reference, sites.points[on] * scale, sites.sublattice[on], reach
     )
@@ -79,10 +79,12 @@ def strain(
         covariance[:, rows, rows] = variance[part] * unit_covariance
     values |= strain_errors(covariance, angle)
     for name in (*STRAINS, *(f"{name}_err" for name in STRAINS)):
-        table[name] = np.nan
-        table.iloc[on, table.columns.get_loc(name)] = values[name]
-    table["fitted"] = 0
-    table.iloc[on, table.columns.get_loc("fitted")] = count
+        whole = np.full(len(table), np.nan)
+        whole[on] = values[name]
+        table[name] = whole
+    fitted = np.zeros(len(table), dtype=np.int64)
+    fitted[on] = count
+    table["fitted"] = fitted
     return table
 
 
@@ -110,7 +112,7 @@ def _affine(
         products = [
             np.bincount(start, left[:, i] * right[:, j], number) for i in range(2) for j in range(2)
         ]
-        return np.stack(products, axis=1).reshape(number, 2, 2)
+        return np.asarray(np.stack(products, axis=1).reshape(number, 2, 2), dtype=np.float64)
 
     place, site = centred(points), centred(reference)
     spread = summed(site, site)
@@ -125,7 +127,7 @@ def _affine(
     spare = (count - shifts - 2)[good].sum()
     squares = (rest[good[start]] ** 2).sum(axis=0)
     variance = squares / spare if spare > 0 else np.full(2, np.nan)
-    return gradient, inverse, count, variance
+    return gradient, inverse, np.asarray(count, dtype=np.int64), np.asarray(variance)
 
 
 def _within(points: Array, reach: float) -> tuple[Indices, Indices]:

@@ -95,7 +95,8 @@ def _patches(points: Array, tree: cKDTree) -> list[Array]:
         if len(points) <= size:
             patches.append(points)
         else:
-            patches += [points[np.sort(index)] for index in tree.query(centres, k=size)[1]]
+            near = np.asarray(tree.query(centres, k=size)[1])
+            patches += [points[np.sort(index)] for index in near]
     return patches
 
 
