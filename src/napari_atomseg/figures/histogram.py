@@ -65,7 +65,7 @@ def histogram(
         panels = figure.subplots(len(sets), 1, squeeze=False, sharex=len(units) == 1)[:, 0]
         for k, (panel, (name, numbers)) in enumerate(zip(panels, sets.items(), strict=True)):
             colour = CATEGORIES[k % len(CATEGORIES)]
-            edges = np.histogram_bin_edges(numbers, bins or _bins(numbers))
+            edges = np.histogram_bin_edges(numbers, bins or number_of_bins(numbers))
             panel.hist(numbers, edges, color=colour, alpha=0.55, lw=0)
             panel.set(xlabel=label(name, unit), ylabel="columns")
             area = len(numbers) * float(edges[1] - edges[0])
@@ -112,7 +112,7 @@ def _sets(
     return sets
 
 
-def _bins(numbers: NDArray[np.float64]) -> int:
+def number_of_bins(numbers: NDArray[np.float64]) -> int:
     """Number of bins after Freedman & Diaconis: a width of 2 IQR n^(-1/3)."""
     low, high = np.percentile(numbers, (25, 75))
     step = 2 * (high - low) * len(numbers) ** (-1 / 3)

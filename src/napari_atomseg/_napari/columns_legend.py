@@ -1,0 +1,74 @@
+"""A legend beside the image: what the colours of columns mean."""
+
+from __future__ import annotations
+
+import html
+
+import numpy as np
+from napari.utils.colormaps import ensure_colormap
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QImage, QPixmap
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_atomseg._napari.point_colours import RAMP, Key
+
+_HEIGHT = 12
+_STEPS = 256
+
+
+class Legend(QWidget):
+    """A bar from the lowest to the highest colour with its unit, or the kinds and their colours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.title, self.low, self.high, self.kinds = QLabel(), QLabel(), QLabel(), QLabel()
+        self.bar = QLabel()
+        self.bar.setPixmap(_ramp())
+        self.bar.setScaledContents(True)
+        self.bar.setFixedHeight(_HEIGHT)
+        self.bar.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.kinds.setTextFormat(Qt.TextFormat.RichText)
+        for text in (self.title, self.kinds):
+            text.setWordWrap(True)
+        row = QHBoxLayout()
+        row.setSpacing(6)
+        row.addWidget(self.low)
+        row.addWidget(self.bar, 1)
+        row.addWidget(self.high)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.title)
+        layout.addLayout(row)
+        layout.addWidget(self.kinds)
+        self.show_key(Key())
+
+    def show_key(self, key: Key) -> None:
+        """Say what colours mean."""
+        from napari_atomseg.figures.tables import label
+
+        numbers = bool(key.feature) and not key.kinds
+        self.title.setText(label(key.feature) + _without(key.unknown) if key.feature else "")
+        self.low.setText(f"{key.low:.4g}")
+        self.high.setText(f"{key.high:.4g}")
+        for part in (self.low, self.bar, self.high):
+            part.setVisible(numbers)
+        squares = [
+            f'<span style="color: {colour}">&#9632;</span>&nbsp;{html.escape(kind)}'
+            for kind, colour in key.kinds.items()
+        ]
+        self.kinds.setText(" &nbsp; ".join(squares))
+        self.title.setVisible(bool(key.feature))
+        self.kinds.setVisible(bool(squares))
+        self.setVisible(bool(key.feature))
+
+
+def _without(unknown: int) -> str:
+    return f"; {unknown} without (white)" if unknown else ""
+
+
+def _ramp() -> QPixmap:
+    colours = ensure_colormap(RAMP).map(np.linspace(0, 1, _STEPS))
+    row = np.ascontiguousarray(255 * colours, dtype=np.uint8)
+    image = QImage(row.tobytes(), _STEPS, 1, 4 * _STEPS, QImage.Format.Format_RGBA8888)
+    return QPixmap.fromImage(image.copy())
