@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import numpy as np
 from napari.utils.colormaps import ensure_colormap
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QImage, QPixmap
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtGui import QBrush, QColor, QLinearGradient, QPainter
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_atomseg._napari.point_colours import RAMP, Key
 
 _HEIGHT = 12
-_STEPS = 256
+_STEPS = 9
 
 
 class Legend(QWidget):
@@ -22,11 +23,7 @@ class Legend(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.title, self.low, self.high, self.kinds = QLabel(), QLabel(), QLabel(), QLabel()
-        self.bar = QLabel()
-        self.bar.setPixmap(_ramp())
-        self.bar.setScaledContents(True)
-        self.bar.setFixedHeight(_HEIGHT)
-        self.bar.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.bar = _Bar()
         self.kinds.setTextFormat(Qt.TextFormat.RichText)
         for text in (self.title, self.kinds):
             text.setWordWrap(True)
@@ -67,8 +64,18 @@ def _without(unknown: int) -> str:
     return f"; {unknown} without (white)" if unknown else ""
 
 
-def _ramp() -> QPixmap:
-    colours = ensure_colormap(RAMP).map(np.linspace(0, 1, _STEPS))
-    row = np.ascontiguousarray(255 * colours, dtype=np.uint8)
-    image = QImage(row.tobytes(), _STEPS, 1, 4 * _STEPS, QImage.Format.Format_RGBA8888)
-    return QPixmap.fromImage(image.copy())
+class _Bar(QWidget):
+    """Colours from the lowest to the highest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFixedHeight(_HEIGHT)
+        self.setMinimumWidth(60)
+
+    def paintEvent(self, event: Any) -> None:
+        """Draw the colours."""
+        ramp = QLinearGradient(0.0, 0.0, float(self.width()), 0.0)
+        places = np.linspace(0, 1, _STEPS)
+        for place, colour in zip(places, ensure_colormap(RAMP).map(places), strict=True):
+            ramp.setColorAt(float(place), QColor.fromRgbF(*(float(each) for each in colour)))
+        QPainter(self).fillRect(self.rect(), QBrush(ramp))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.path import Path
 from matplotlib.widgets import LassoSelector, RectangleSelector, SpanSelector
 from numpy.typing import ArrayLike, NDArray
-from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import QSize, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_atomseg._napari.choices import NameOrFile
@@ -21,6 +21,8 @@ from napari_atomseg.figures.histogram import number_of_bins
 from napari_atomseg.figures.tables import is_category, label
 
 MOST_BINS = 60
+FEWEST_BINS = 30
+"""Where there are columns enough: several kinds of them make peaks of their own."""
 _PREFERRED = (("volume", "amplitude"), ("sigma", "x_err"), ("volume", "amplitude"))
 """What the histogram and the two axes of the scatter plot show at first, where there is it."""
 _SMALL = 7
@@ -44,6 +46,18 @@ class _Values:
         return cls(np.where(known, numbers.astype(float), np.nan), names)
 
 
+class _Canvas(FigureCanvasQTAgg):
+    """A canvas that leaves the room to the image."""
+
+    def sizeHint(self) -> QSize:
+        """Return a size that suits a panel."""
+        return QSize(270, 330)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the size below which nothing can be read."""
+        return QSize(200, 200)
+
+
 class Plots(QWidget):
     """Plots of a table of columns.
 
@@ -60,11 +74,11 @@ class Plots(QWidget):
         self._colours: NDArray[np.float64] = np.zeros((0, 4))
         self._paper, self._ink, self._bright = "black", "white", "#ffff00"
         self.figure = Figure(layout="constrained")
-        self.canvas = FigureCanvasQTAgg(self.figure)
-        self.canvas.setMinimumSize(200, 220)
+        self.canvas = _Canvas(self.figure)
         self.histogram, self.scatter = self.figure.subplots(2, 1, height_ratios=(2, 3))
         self._marks: list[Any] = []
         self._selectors: list[Any] = []
+        self._quiet = False
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -73,21 +87,19 @@ class Plots(QWidget):
         self.across.setToolTip("The measurement along the horizontal axis")
         self.along.setToolTip("The measurement along the vertical axis")
         self.tool = QComboBox()
-        self.tool.addItems(["with a rectangle", "with a lasso"])
+        self.tool.addItems(["rectangle", "lasso"])
         self.tool.setToolTip("How columns are selected in the scatter plot")
         make_narrow(self.tool)
         self.clear_button = QPushButton("Select none")
         self.clear_button.setToolTip("Let go of the selected columns")
-        axes = QHBoxLayout()
-        axes.addWidget(self.along, 1)
-        axes.addWidget(self.across, 1)
         how = QHBoxLayout()
         how.addWidget(self.tool, 1)
         how.addWidget(self.clear_button)
         rows: QFormLayout = form_rows()
         rows.addRow("Histogram", self.of)
-        rows.addRow("Scatter y, x", axes)
-        rows.addRow("Select", how)
+        rows.addRow("Scatter, up", self.along)
+        rows.addRow("against", self.across)
+        rows.addRow("Select with", how)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 4, 2, 2)
         layout.setSpacing(4)
@@ -100,22 +112,21 @@ class Plots(QWidget):
 
     def show_table(self, table: pd.DataFrame, colours: ArrayLike, rows: ArrayLike = ()) -> None:
         """Plot a table of columns with a colour (N, 4) each; `rows` are selected."""
-        fresh = not len(self.table.columns)
+        fresh = set(self.table.columns) <= {"y", "x", "frame"}
         self.table, self._colours = table, np.asarray(colours, dtype=float)
         self.rows = np.asarray(rows, dtype=np.intp)
         names = {str(name): label(str(name)) for name in table.columns}
+        self._quiet = True
         boxes: list[tuple[NameOrFile, tuple[str, ...]]] = list(
             zip((self.of, self.across, self.along), _PREFERRED, strict=True)
         )
         for box, preferred in boxes:
             before = box.value
-            box.blockSignals(True)
             box.offer(names or {"": "nothing"})
-            if fresh or before not in names:
-                first = next((name for name in preferred if name in names), None)
-                if first is not None:
-                    box.value = first
-            box.blockSignals(False)
+            first = next((name for name in preferred if name in names), None)
+            if first is not None and (fresh or before not in names):
+                box.value = first
+        self._quiet = False
         self.draw()
 
     def wear(self, paper: Any, ink: Any, bright: Any) -> None:
@@ -125,6 +136,8 @@ class Plots(QWidget):
 
     def draw(self) -> None:
         """Draw both plots anew."""
+        if self._quiet:
+            return
         self.figure.set_facecolor(self._paper)
         for axes in (self.histogram, self.scatter):
             axes.clear()
@@ -140,6 +153,8 @@ class Plots(QWidget):
             for axes in (self.histogram, self.scatter):
                 axes.set(xticks=[], yticks=[])
             self.histogram.set_title("no columns to plot", color=self._ink, fontsize=_SMALL + 1)
+        for axes in (self.histogram, self.scatter):
+            axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())  # what is selected with draws too
         self._take_tool()
         self.mark(self.rows)
 

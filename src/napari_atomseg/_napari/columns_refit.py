@@ -20,7 +20,7 @@ from napari_atomseg.progress import CancelToken, Progress
 
 _MADE = ("refine", "widths", "likelihood", "contrast")
 """What a layer says of how it was measured."""
-_AGAIN = "refit"
+REFIT = "refit"
 """Key of a layer's record for what measured some of its columns again."""
 
 
@@ -49,7 +49,7 @@ def refit(edits: Edits, image: Image | None, how: str, everything: bool) -> tupl
     table = table_of(layer, tuple(source.data.shape))
     made = _made(layer, how)
     table = table[[name for name in ("frame", "y", "x") if name in table]]
-    table.attrs = {"sampling": source.sampling, **made}
+    table.attrs = {"sampling": source.sampling} | dict[Any, Any](made)
     return (
         f"Refit {int(rows.sum())} columns of {layer.name}",
         partial(_measure, source.data, table, rows),
@@ -137,6 +137,8 @@ def _show(
         take_measurements(layer, now, there, table)
         layer.metadata[MEASURED] = np.array(layer.data)[still]
         record = layer.metadata.get(PROVENANCE, {})
-        again = provenance(_AGAIN, image, {k: table.attrs.get(k) for k in (*_MADE, "sampling")})
-        layer.metadata[PROVENANCE] = {**record, _AGAIN: again | {"columns": len(now)}}
+        again = provenance(REFIT, image, {k: table.attrs.get(k) for k in (*_MADE, "sampling")})
+        failed = int((~table["converged"].to_numpy(dtype=bool)[there]).sum())
+        again |= {"columns": len(now), "failed": failed}
+        layer.metadata[PROVENANCE] = {**record, REFIT: again}
     return layer

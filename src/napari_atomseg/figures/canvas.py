@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from importlib import metadata as installed
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,14 @@ STYLE: Mapping[str, Any] = {
 _MM = 1 / 25.4
 
 
+def style() -> AbstractContextManager[None]:
+    """Settings of matplotlib under which figures are drawn, and no longer."""
+    settings: dict[Any, Any] = dict(STYLE)
+    return rc_context(settings)
+
+
 def sheet(width: float, aspect: float) -> Figure:
-    """An empty figure, to be drawn on inside of ``rc_context(STYLE)``.
+    """An empty figure, to be drawn on inside of `style`.
 
     Parameters
     ----------
@@ -94,7 +101,7 @@ def save(
         raise ValueError(f"{path}: figures are written as {', '.join(FORMATS)}, not {suffix!r}")
     if not dpi > 0:
         raise ValueError(f"dpi={dpi!r} must be positive")
-    with rc_context(dict(STYLE)), whole_file(path) as partial:
+    with style(), whole_file(path) as partial:
         about = _about(suffix, metadata)
         figure.savefig(partial, dpi=dpi, format=suffix[1:], metadata=about)
 

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from napari_atomseg.figures.canvas import STYLE, WIDTH, sheet
+from napari_atomseg.figures.canvas import STYLE, WIDTH, sheet, style
 from napari_atomseg.figures.palette import CATEGORIES
 from napari_atomseg.figures.tables import chosen, label
 from napari_atomseg.io.columns_place import unit_of
@@ -60,7 +59,7 @@ def histogram(
         raise ValueError(f"bins={bins!r}; from 1 to {MOST_BINS}")
     sets = _sets(values, of)
     units = {unit_of(name) if unit is None else unit for name in sets}
-    with rc_context(dict(STYLE)):
+    with style():
         figure = sheet(width, 0.62 * len(sets) ** 0.75)
         panels = figure.subplots(len(sets), 1, squeeze=False, sharex=len(units) == 1)[:, 0]
         for k, (panel, (name, numbers)) in enumerate(zip(panels, sets.items(), strict=True)):

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from napari_atomseg.figures.canvas import STYLE, WIDTH, sheet
+from napari_atomseg.figures.canvas import WIDTH, sheet, style
 from napari_atomseg.figures.palette import CATEGORIES, MARKERS, NOTHING, SEQUENTIAL
 from napari_atomseg.figures.picture import draw_image, scale_bar, single_image, true_proportions
 from napari_atomseg.figures.tables import (
@@ -71,7 +70,7 @@ def overlay(
         needed = ["y", "x"] + ([] if colour_by is None else [colour_by])
         table = chosen(columns, needed, frame)
     known = known_sampling(columns, sampling)
-    with rc_context(dict(STYLE)):
+    with style():
         figure = sheet(width, picture.shape[0] / picture.shape[1])
         axes = figure.add_subplot()
         draw_image(axes, picture, contrast)

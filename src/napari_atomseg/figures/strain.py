@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-from napari_atomseg.figures.canvas import STYLE, sheet
+from napari_atomseg.figures.canvas import STYLE, sheet, style
 from napari_atomseg.figures.palette import NOTHING, SIGNED
 from napari_atomseg.figures.picture import frame as framed
 from napari_atomseg.figures.picture import scale_bar, single_image, true_proportions
@@ -65,7 +65,7 @@ def strain_map(
     known = known_sampling(table, sampling)
     strains = [image.ravel() for name, image in images.items() if not _turns(name)]
     high = limit or (limits(np.concatenate(strains), signed=True)[1] if strains else 1.0)
-    with rc_context(dict(STYLE)):
+    with style():
         count = len(images)
         figure = sheet(width, first.shape[0] / first.shape[1] / count)
         panels = figure.subplots(1, count, squeeze=False)[0]

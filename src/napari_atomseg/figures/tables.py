@@ -51,7 +51,8 @@ def spacing(columns: pd.DataFrame) -> float:
     points = columns[["y", "x"]].to_numpy(float)
     if len(points) < 2:
         return float("nan")
-    return float(np.median(cKDTree(points).query(points, 2)[0][:, 1]))
+    distance, _ = cKDTree(points).query(points, 2)
+    return float(np.median(np.asarray(distance)[:, 1]))
 
 
 def is_category(values: pd.Series) -> bool:

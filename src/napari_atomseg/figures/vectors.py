@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
-from napari_atomseg.figures.canvas import STYLE, WIDTH, sheet
+from napari_atomseg.figures.canvas import WIDTH, sheet, style
 from napari_atomseg.figures.palette import CYCLIC, SEQUENTIAL
 from napari_atomseg.figures.picture import draw_image, scale_bar, single_image, true_proportions
 from napari_atomseg.figures.tables import chosen, known_sampling, limits, spacing
@@ -25,6 +25,8 @@ PAIRS = (
     ("dy", "dx"),
     ("uy", "ux"),
     ("py", "px"),
+    ("shift_y_pm", "shift_x_pm"),
+    ("shift_y", "shift_x"),
 )
 """Names of vectors in tables, in the order in which they are looked for."""
 COLOURS = ("direction", "length")
@@ -55,7 +57,7 @@ def vector_map(
     columns : table with ``y``, ``x`` in px and the vectors; rows without a vector are left out.
     image : (H, W) below the arrows.
     vectors : names of the columns with the parts along y (downwards) and x. By default the first
-        of dy_pm, dy_angstrom, dy, uy and py with its partner.
+        of dy_pm, dy_angstrom, dy, uy, py, shift_y_pm and shift_y with its partner.
     unit : of the vectors, where their names do not say: px by default.
     sampling : Å per pixel, one number or (dy, dx); by default the table's own.
     colour_by : "direction", with a wheel, or "length", with a bar.
@@ -83,7 +85,7 @@ def vector_map(
     length = np.hypot(dy, dx)
     steps = _pixels(unit, known, magnify)
     scale = _magnification(table, dy * steps[0], dx * steps[1]) if magnify is None else magnify
-    with rc_context(dict(STYLE)):
+    with style():
         figure = sheet(width, shape[0] / shape[1])
         axes = figure.add_subplot()
         draw_image(axes, np.full(shape, np.nan) if picture is None else picture, contrast)

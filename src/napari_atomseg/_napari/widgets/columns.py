@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from magicgui.widgets import ComboBox
 from matplotlib.figure import Figure
-from napari.layers import Image, Layer, Points
+from napari.layers import Points
 from napari.utils.notifications import show_error
 from napari.utils.theme import get_theme
 from numpy.typing import NDArray
@@ -20,15 +19,14 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLa
 from napari_atomseg import figures
 from napari_atomseg._napari import columns_figures, columns_files
 from napari_atomseg._napari.choices import NameOrFile
-from napari_atomseg._napari.columns_edits import Edits
 from napari_atomseg._napari.columns_legend import Legend
+from napari_atomseg._napari.columns_panel import ColumnsPanel
 from napari_atomseg._napari.columns_plots import Plots
-from napari_atomseg._napari.columns_refit import refit
+from napari_atomseg._napari.columns_refit import REFIT, refit
 from napari_atomseg._napari.columns_table import table_of
-from napari_atomseg._napari.form import Inputs, make_narrow, option
+from napari_atomseg._napari.form import Inputs, option
 from napari_atomseg._napari.jobs import Job, Show, Work, describe
-from napari_atomseg._napari.layers import PROVENANCE, Source, unwrapped
-from napari_atomseg._napari.panel import Panel
+from napari_atomseg._napari.layers import PROVENANCE
 from napari_atomseg._napari.point_colours import Key, colour_points
 from napari_atomseg.figures.tables import label
 from napari_atomseg.io import provenance
@@ -60,57 +58,22 @@ class ColumnsSettings:
     )
 
 
-class Columns(Panel):
+class Columns(ColumnsPanel):
     """Works on a points layer of columns, as Localize makes it."""
 
     title = "Columns"
     Settings = ColumnsSettings
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        self.edits, self.legend, self.plots = Edits(), Legend(), Plots()
-        self.files, self.figures = columns_files.Files(), columns_figures.Figures()
-        self.status = QLabel()
-        self.status.setWordWrap(True)
-        self.all_button = QPushButton("All")
-        self.all_button.setToolTip("Measure all columns of the layer again")
-        self.undo_button = QPushButton("Undo")
-        self.undo_button.setToolTip("Take back the last edit or refit")
-        self.tabs = QTabWidget()
-        self._everything = False
         super().__init__(viewer)
-        self._columns = self._chooser("columns", Points, "The points layer of columns")
-        self._image = self._chooser("image", Image, "The image that the columns lie on")
-        self.form.rows.insertRow(0, "Columns", self._columns.native)
-        self.form.rows.insertRow(1, "Image", self._image.native)
+        self._everything = False
         self.run_button.setToolTip("Measure only columns that were added or dragged")
         self._refresh = QTimer(self)
         self._refresh.setSingleShot(True)
         self._refresh.timeout.connect(self._replot)
         self._connect()
-        active = self.viewer.layers.selection.active
-        if isinstance(active, Points):
-            self._columns.value = active
         self._wear()
         self._follow()
-
-    @property
-    def columns(self) -> Points | None:
-        """The layer of columns; set it to a layer of the viewer or to its name."""
-        return self._columns.value
-
-    @columns.setter
-    def columns(self, layer: Points | str) -> None:
-        self._choose(self._columns, layer, Points)
-        self._follow()
-
-    @property
-    def image(self) -> Image | None:
-        """The image of the columns; set it to a layer of the viewer or to its name."""
-        return self._image.value
-
-    @image.setter
-    def image(self, layer: Image | str) -> None:
-        self._choose(self._image, layer, Image)
 
     def make_inputs(self) -> Inputs:
         """Return the input of the feature, whose names follow the layer."""
@@ -160,16 +123,16 @@ class Columns(Panel):
 
     def export_columns(self, path: str | Path, elements: str = "") -> None:
         """Write the columns as CSV, XYZ, CIF or HDF5; see `columns_files.export_columns`."""
-        layer = self._there()
-        columns_files.export_columns(path, layer, self._own_image(), elements)
+        layer = self.there()
+        columns_files.export_columns(path, layer, self.own_image(), elements)
         self.message.setText(f"{len(layer.data)} columns saved as {Path(path).name}")
 
     def figure(self, kind: str) -> Figure:
         """Return a figure of the columns: "overlay", "vectors", "histogram" or "strain"."""
         drawn = columns_figures.draw(
             kind,
-            self._there(),
-            self._own_image(),
+            self.there(),
+            self.own_image(),
             colour_by=self.form["colour_by"] or None,
             of=self.plots.of.value or "volume",
             width=self.figures.width_mm,
@@ -182,25 +145,27 @@ class Columns(Panel):
         """Draw a figure and write it as PNG, SVG or PDF; see `figure` and `figures.save`."""
         drawn = self.figure(kind)
         settings = {"colour_by": self.form["colour_by"], "of": self.plots.of.value}
-        record = provenance(f"figure {kind}", self._there().name, settings)
-        made = self._there().metadata.get(PROVENANCE)
+        record = provenance(f"figure {kind}", self.there().name, settings)
+        made = self.there().metadata.get(PROVENANCE)
         figures.save(drawn, path, metadata=record | {"columns": made})
         self.message.setText(f"Saved as {Path(path).name}")
         return drawn
 
     def summary(self, result: Points) -> str:
-        again = result.metadata[PROVENANCE]["refit"]
-        failed = int((~result.features["converged"].fillna(False).astype(bool)).sum())
-        trouble = f"; {failed} of all did not converge" if failed else ""
-        return f"{again['columns']} columns measured on {again['source']}{trouble}"
-
-    def reset_choices(self, event: Any = None) -> None:
-        """Offer the layers that the viewer holds now; napari calls this when they change."""
-        self._columns.reset_choices()
-        self._image.reset_choices()
-        self._follow()
+        again = result.metadata[PROVENANCE][REFIT]
+        failed = f", {again['failed']} of them failed" if again["failed"] else ""
+        return f"{again['columns']} columns measured on {again['source']}{failed}"
 
     def _lay_out(self) -> None:
+        self.legend, self.plots = Legend(), Plots()
+        self.files, self.figures = columns_files.Files(), columns_figures.Figures()
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.all_button = QPushButton("All")
+        self.all_button.setToolTip("Measure all columns of the layer again")
+        self.undo_button = QPushButton("Undo")
+        self.undo_button.setToolTip("Take back the last edit or refit")
+        self.tabs = QTabWidget()
         self.run_button.setText("Refit changed columns")
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 3)
@@ -222,7 +187,6 @@ class Columns(Panel):
     def _connect(self) -> None:
         self.all_button.clicked.connect(lambda _on: self.refit_all())
         self.undo_button.clicked.connect(lambda _on: self.undo())
-        self._columns.changed.connect(self._follow)
         self.form.inputs["colour_by"].changed.connect(lambda _name: self._recolour())
         self.edits.happened.connect(self._changed)
         self.edits.told.connect(self._changed)
@@ -232,58 +196,6 @@ class Columns(Panel):
         self.files.saved.connect(self._save)
         self.figures.asked.connect(self._draw)
         self.viewer.events.theme.connect(self._wear)
-
-    def _chooser(self, name: str, kind: type, about: str) -> ComboBox:
-        box = ComboBox(
-            name=name,
-            choices=lambda _widget: [(each.name, each) for each in self._layers(kind)],
-            nullable=False,
-        )
-        make_narrow(box.native)
-        box.native.setToolTip(about)
-        return box
-
-    def _layers(self, kind: type) -> list[Any]:
-        return [
-            layer
-            for layer in self.viewer.layers
-            if isinstance(layer, kind) and not getattr(layer, "rgb", False)
-        ]
-
-    def _choose(self, box: ComboBox, layer: Any, kind: type[Layer]) -> None:
-        layer = self.viewer.layers[layer] if isinstance(layer, str) else unwrapped(layer)
-        if not isinstance(layer, kind):
-            raise ValueError(f"{layer!r} is no {kind.__name__.lower()} layer: choose another")
-        if isinstance(layer, Image):
-            Source.of(layer)
-        if layer not in self.viewer.layers:
-            raise ValueError(f"{layer.name!r} is not a layer of this viewer: add it first")
-        box.reset_choices()
-        box.value = layer
-
-    def _there(self) -> Points:
-        """Return the layer of columns, or say kindly that there is none."""
-        if self.columns is None:
-            raise ValueError("there are no columns: run Localize, or choose a points layer")
-        return self.columns
-
-    def _own_image(self) -> Image | None:
-        """Return the image if the columns lie on its pixels."""
-        image, layer = self.image, self.columns
-        if image is None or layer is None or image.ndim != layer.ndim:
-            return None
-        return image
-
-    def _follow(self, event: Any = None) -> None:
-        """Watch the layer that is chosen now."""
-        layer = self.columns
-        if layer is not None and layer is not self.edits.layer:
-            source = layer.metadata.get(PROVENANCE, {}).get("source")
-            images = {image.name: image for image in self._layers(Image)}
-            if source in images:
-                self._image.value = images[source]
-        self.edits.watch(layer)
-        self._changed()
 
     def _changed(self) -> None:
         """Show what the layer holds now."""
@@ -380,7 +292,7 @@ class Columns(Panel):
 
     def _show_running(self, running: bool) -> None:
         super()._show_running(running)
-        if hasattr(self, "_columns"):
+        if hasattr(self, "edits"):  # not while the panel is made
             self._say()
 
     def _wear(self, event: Any = None) -> None:
