@@ -1,0 +1,361 @@
+"""The Measure panel: from columns to lattices, strain, defects, atom counts and tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import ComboBox
+from napari.layers import Image, Layer, Points
+from napari.utils.theme import get_theme
+from qtpy.QtWidgets import QLabel
+
+from napari_atomseg._napari import (
+    measure_counts,
+    measure_defects,
+    measure_lattice,
+    measure_strain,
+    measure_tracks,
+)
+from napari_atomseg._napari.choices import NameOrFile
+from napari_atomseg._napari.form import Inputs, make_narrow
+from napari_atomseg._napari.image_panel import chosen_sampling, mean_sampling
+from napari_atomseg._napari.jobs import Show, Work
+from napari_atomseg._napari.layers import PROVENANCE, Source, layer_sampling, unwrapped
+from napari_atomseg._napari.measure_settings import (
+    ALWAYS,
+    AUTOMATIC,
+    COMPONENTS,
+    MEASUREMENTS,
+    MeasureSettings,
+)
+from napari_atomseg._napari.measure_show import Measured, Place, make_layers, show
+from napari_atomseg._napari.measure_source import (
+    ACTION,
+    ALL,
+    LATTICE,
+    Columns,
+    aligned,
+    frame_of,
+    groups,
+    numeric_features,
+    own_image,
+)
+from napari_atomseg._napari.measure_task import Outcome, Task
+from napari_atomseg._napari.measure_view import Results
+from napari_atomseg._napari.panel import Panel
+from napari_atomseg._napari.point_colours import colour_points
+from napari_atomseg.figures.tables import label
+from napari_atomseg.io import provenance
+from napari_atomseg.progress import CancelToken, Progress
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+Measure_ = Callable[[Task, Progress, CancelToken], Outcome]
+WORK: dict[str, Measure_] = {
+    "lattice": measure_lattice.find,
+    "spacings": measure_lattice.spacings,
+    "displacements": measure_lattice.displacements,
+    "strain": measure_strain.strain,
+    "dislocations": measure_defects.dislocations,
+    "grains": measure_defects.grains,
+    "rings": measure_defects.rings,
+    "counts": measure_counts.counts,
+    "tracks": measure_tracks.tracks,
+}
+_NO_IMAGE = "no image"
+_NEXT = "Colour or plot the columns by it in the panel Columns."
+
+
+class Measure(Panel):
+    """Measures a points layer of columns, and its image where that is needed."""
+
+    title = "Measure"
+    Settings = MeasureSettings
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        self.results, self.hint = Results(), QLabel()
+        self.hint.setWordWrap(True)
+        self.measured: Measured | None = None
+        self._followed: Points | None = None
+        super().__init__(viewer)
+        self._columns = self._chooser("columns", self.layers_of_columns, "The columns to measure")
+        self._image = self._chooser("image", self._images, "The image that the columns lie on")
+        self.form.rows.insertRow(0, "Columns", self._columns.native)
+        self.form.rows.insertRow(1, "Image", self._image.native)
+        self._columns.changed.connect(self._follow)
+        self.form.inputs["measure"].changed.connect(self._show_fields)
+        self.form.inputs["method"].changed.connect(self._show_fields)
+        self.form.inputs["component"].changed.connect(self._show_component)
+        self.results.renamed.connect(self.rename)
+        self.results.saving.connect(self._save)
+        self.viewer.events.theme.connect(self._wear)
+        active = self.viewer.layers.selection.active
+        if active in self.layers_of_columns():
+            self._columns.value = active
+        self._follow()
+        self._show_fields()
+        self._wear()
+
+    @property
+    def columns(self) -> Points | None:
+        """The points layer of columns; set it to a layer of the viewer or to its name."""
+        return self._columns.value
+
+    @columns.setter
+    def columns(self, layer: Points | str) -> None:
+        layer = self._there(layer)
+        if not isinstance(layer, Points):
+            kind = type(layer).__name__.lower()
+            raise ValueError(f"{layer.name!r} is a {kind} layer: choose a points layer of columns")
+        self._choose(self._columns, layer)
+        self._follow()
+
+    @property
+    def image(self) -> Image | None:
+        """The image of the columns, or None; set it to a layer of the viewer or to its name."""
+        return self._image.value
+
+    @image.setter
+    def image(self, layer: Image | str | None) -> None:
+        if layer is not None:
+            layer = self._there(layer)
+            Source.of(layer)
+        self._choose(self._image, layer)
+
+    def make_inputs(self) -> Inputs:
+        """Return the inputs whose choices follow the columns, and that of the library's file."""
+        automatic = {AUTOMATIC: AUTOMATIC}
+        return {
+            "which": lambda: NameOrFile({ALL: "all columns"}),
+            "displaced": lambda: NameOrFile(automatic),
+            "against": lambda: NameOrFile({AUTOMATIC: "all others"}),
+            "value": lambda: NameOrFile({"volume": "volume"}),
+            "library": lambda: NameOrFile({"": "none yet"}, "Tables (*.csv)"),
+        }
+
+    def layers_of_columns(self) -> list[Points]:
+        """Return the points layers that can be chosen: not what this panel drew itself."""
+        return [
+            layer
+            for layer in self.viewer.layers
+            if isinstance(layer, Points)
+            and (
+                layer.metadata.get(PROVENANCE, {}).get("action") != ACTION
+                or layer.name.endswith(" measured")
+            )
+        ]
+
+    def prepare(self) -> tuple[str, Work, Show]:
+        settings: MeasureSettings = self.form.values()
+        kind = settings.measure
+        stack = kind == "tracks"
+        point = self.viewer.dims.point
+        columns = Columns.of(self.columns, settings.which, point, stack=stack)
+        picture, frame, placement = frame_of(self.image, point)
+        sampling = chosen_sampling(settings.sampling, columns.sampling)
+        task = Task(
+            columns.table,
+            sampling,
+            settings,
+            columns.selected,
+            picture,
+            aligned(columns.layer, self.image),
+            columns.lattice(sampling),
+        )
+        names = ("which", *MEASUREMENTS[kind].fields)
+        options = {name: getattr(settings, name) for name in names}
+        options |= {"measure": kind, "sampling": sampling}
+        if self.image is not None:
+            options["image"] = self.image.name
+        record = provenance(ACTION, columns.name, options)
+        places = {"columns": Place(columns.placement, columns.leading)}
+        if placement is not None:
+            places["image"] = Place(placement, frame)
+        work = partial(_work, WORK[kind], task, columns.name, record, places)
+        return (
+            f"{MEASUREMENTS[kind].label} of {columns.name}",
+            work,
+            partial(self._show, columns, record),
+        )
+
+    def summary(self, result: Measured) -> str:
+        added = ", ".join(layer.name for layer in result.layers if layer.visible)
+        text = f"In sight: {added}. " if added else ""
+        return text + (_NEXT if result.outcome.features is not None else "")
+
+    def rename(self, sublattice: int, name: str) -> None:
+        """Give the columns of a sublattice the name of a species.
+
+        Raises
+        ------
+        ValueError
+            The columns have no sublattices yet, or none of that number.
+        """
+        layer = self.columns if self.measured is None else self.measured.columns
+        if layer is None or "sublattice" not in layer.features:
+            raise ValueError("the columns have no sublattices: measure the lattice first")
+        features = layer.features.copy()
+        members = features["sublattice"] == sublattice
+        if not members.any():
+            raise ValueError(f"sublattice={sublattice!r} has no columns")
+        names = features["species"].astype(object)
+        names[members] = name
+        layer.features = features.assign(species=names)
+        colour_points(layer, "species")
+        self._offer()
+
+    def save_table(self, path: str | Path, table: str = "") -> None:
+        """Write a table of the last measurement as CSV; by default the one that is listed."""
+        name = table or self.results.which.value
+        if name not in self.results.tables:
+            raise ValueError(f"there is no table {name!r}: {', '.join(self.results.tables)}")
+        self.results.tables[name].to_csv(path, index=False)
+        self.message.setText(f"{name} saved as {Path(path).name}")
+
+    def save_model(self, path: str | Path) -> None:
+        """Write the start model of the last atom count as CIF, XYZ or what else ASE writes."""
+        atoms = None if self.measured is None else self.measured.outcome.atoms
+        if atoms is None:
+            raise ValueError("there is no 3-D model: count atoms with an element and a spacing")
+        from ase.io import write
+
+        write(path, atoms)
+        self.message.setText(f"{len(atoms)} atoms saved as {Path(path).name}")
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Offer the layers that the viewer holds now; napari calls this when they change."""
+        self._columns.reset_choices()
+        self._image.reset_choices()
+        self._follow()
+
+    def _lay_out(self) -> None:
+        super()._lay_out()
+        layout: Any = self.layout()
+        layout.insertWidget(1, self.hint)
+        layout.addWidget(self.results, 1)
+
+    def _show(
+        self, columns: Columns, record: dict[str, Any], result: tuple[Outcome, list[Layer]]
+    ) -> Measured:
+        for layer in self.measured.layers if self.measured is not None else ():
+            layer.visible = False
+        self.measured = show(self.viewer, columns, record, *result)
+        self.results.show_outcome(self.measured.outcome, self.measured.note)
+        self._show_component()
+        self._offer()
+        return self.measured
+
+    def _chooser(self, name: str, layers: Callable[[], list[Any]], about: str) -> ComboBox:
+        def choices(_widget: Any) -> list[tuple[str, Any]]:
+            none = [(_NO_IMAGE, None)] if name == "image" else []
+            return none + [(layer.name, layer) for layer in layers()]
+
+        box = ComboBox(name=name, choices=choices, nullable=False)
+        make_narrow(box.native)
+        box.native.setToolTip(about)
+        return box
+
+    def _images(self) -> list[Image]:
+        return [
+            layer
+            for layer in self.viewer.layers
+            if isinstance(layer, Image)
+            and not layer.rgb
+            and layer.metadata.get(PROVENANCE, {}).get("action") != ACTION
+        ]
+
+    def _there(self, layer: Layer | str) -> Layer:
+        layer = self.viewer.layers[layer] if isinstance(layer, str) else unwrapped(layer)
+        if layer not in self.viewer.layers:
+            raise ValueError(f"{layer.name!r} is not a layer of this viewer: add it first")
+        return layer
+
+    def _choose(self, box: ComboBox, layer: Layer | None) -> None:
+        box.reset_choices()
+        box.value = layer
+
+    def _follow(self, event: Any = None) -> None:
+        """Watch the layer that is chosen now, and take its sampling and its image."""
+        layer = self.columns
+        if layer is self._followed:
+            return
+        old, self._followed = self._followed, layer
+        for each, connect in ((old, False), (layer, True)):
+            if each is not None:
+                for emitter in (each.events.scale, each.events.units):
+                    (emitter.connect if connect else emitter.disconnect)(self._show_sampling)
+                changed = each.events.features
+                (changed.connect if connect else changed.disconnect)(self._offer)
+        if layer is not None:
+            self._image.value = own_image(layer, self._images())
+        self._show_sampling()
+        self._offer()
+
+    def _show_sampling(self, event: Any = None) -> None:
+        sampling = None if self._followed is None else layer_sampling(self._followed)
+        self.form["sampling"] = None if sampling is None else mean_sampling(sampling)
+
+    def _offer(self, event: Any = None) -> None:
+        """Offer the kinds and features that the columns have now."""
+        layer = self._followed
+        inputs = self.form.inputs
+        inputs["which"].offer(groups(layer))
+        names = {name: label(name) for name in numeric_features(layer)}
+        first = [name for name in ("volume", "amplitude", "intensity") if name in names]
+        inputs["value"].offer({n: names[n] for n in [*first, *names]} or {"volume": "volume"})
+        kinds = _sublattices(layer)
+        inputs["displaced"].offer({AUTOMATIC: AUTOMATIC} | kinds)
+        inputs["against"].offer({AUTOMATIC: "all others"} | kinds)
+
+    def _show_fields(self, event: Any = None) -> None:
+        chosen = MEASUREMENTS[self.form["measure"]]
+        hidden = {"counts": {"mixture": ("library", "scale"), "library": ("components", "first")}}
+        without = hidden.get(self.form["measure"], {}).get(self.form["method"], ())
+        for name in self.form.inputs:
+            shown = name in ALWAYS or (name in chosen.fields and name not in without)
+            self.form.show_row(name, shown)
+        self.hint.setText(chosen.hint)
+
+    def _show_component(self, event: Any = None) -> None:
+        """Bring the chosen image of the last strain into sight."""
+        layers = [] if self.measured is None else self.measured.layers
+        images = [layer for layer in layers if isinstance(layer, Image)]
+        for place, layer in enumerate(reversed(images)):
+            layer.visible = list(COMPONENTS)[place] == self.form["component"]
+
+    def _save(self, what: str, path: str) -> None:
+        try:
+            (self.save_table if what == "table" else self.save_model)(path)
+        except (OSError, ValueError, KeyError) as error:
+            self.message.setText(f"Not saved: {error}")
+
+    def _wear(self, event: Any = None) -> None:
+        theme = get_theme(self.viewer.theme)
+        self.results.wear(theme.text.as_hex(), theme.background.as_hex())
+
+
+def _sublattices(layer: Points | None) -> dict[str, str]:
+    if layer is None or LATTICE not in layer.metadata or "sublattice" not in layer.features:
+        return {}
+    features = layer.features.dropna(subset=["sublattice"])
+    names = features.groupby("sublattice")["species"].first() if "species" in features else {}
+    count = len(layer.metadata[LATTICE])
+    return {str(k): f"sublattice {k} ({names.get(k, '?')})" for k in range(count)}
+
+
+def _work(
+    measure: Measure_,
+    task: Task,
+    name: str,
+    record: dict[str, Any],
+    places: dict[str, Place],
+    progress: Progress,
+    cancel: CancelToken,
+) -> tuple[Outcome, list[Layer]]:
+    outcome = measure(task, progress, cancel)
+    cancel.raise_if_cancelled()
+    return outcome, make_layers(outcome, name, record, places)
