@@ -2,6 +2,7 @@
 
 from napari_atomseg.analysis.burgers import BurgersCircuit, burgers_circuit, find_dislocations
 from napari_atomseg.analysis.counting import Counts, count_by_library, count_by_mixture
+from napari_atomseg.analysis.counting_library import simulate_library
 from napari_atomseg.analysis.counting_model import start_model
 from napari_atomseg.analysis.grains import Grains, find_grains
 from napari_atomseg.analysis.lattice import Lattice
@@ -53,6 +54,7 @@ __all__ = [
     "polarization",
     "psnr",
     "scores",
+    "simulate_library",
     "spacing_precision",
     "spacings",
     "species",

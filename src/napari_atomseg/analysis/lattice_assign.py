@@ -17,7 +17,8 @@ TOLERANCE = 0.3
 NEIGHBOURS = 8
 """A column's displacement is foretold by those of so many neighbours."""
 SEEDS = 40
-"""Columns about the lattice's origin that are tried first."""
+"""Columns about the lattice's origin that are tried at once, until some stand on sites: from more
+places than one, displacements by a cell would not be told from none."""
 UNASSIGNED = -1
 
 
@@ -150,10 +151,13 @@ def follow(points: Array, lattice: Lattice, tolerance: float = TOLERANCE) -> Sit
     if len(finite):
         walk = _Walk(points[finite], lattice, tolerance)
         away = np.hypot(*((walk.points - lattice.origin) * lattice.scale).T)
-        front = np.argsort(away, kind="stable")[:SEEDS]
-        front = walk.try_(front, np.zeros((len(front), 2)))
-        if len(front) == 0:
-            front = walk.try_(np.arange(len(finite)), np.zeros((len(finite), 2)))
+        order = np.argsort(away, kind="stable")
+        front = order[:0]
+        for first in range(0, len(order), SEEDS):
+            seeds = order[first : first + SEEDS]
+            front = walk.try_(seeds, np.zeros((len(seeds), 2)))
+            if len(front):
+                break
         while len(front):
             walk.spread(front)
             front = walk.leap()

@@ -24,8 +24,10 @@ CENTRES = np.array([[0.5, 0.5], [0.25, 0.25], [0.25, 0.75], [0.75, 0.25], [0.75,
 BETTER = 1.05
 """Vectors of a later patch are taken where they are better by this factor: more columns have both,
 beyond chance, and their cell is smaller (by its root, so that no part of a cell passes for it)."""
-CHANCE = 0.05
-"""Share of columns that have two vectors of any kind."""
+CHANCE = 0.005
+"""Score of any two vectors."""
+SHARP = 0.3
+"""Of the reach: how sharply vectors are scored, so that those between two grains fall behind."""
 SAMPLE = 2000
 """Columns that tell how many of all the translations hold for."""
 REACH = 0.28
@@ -77,7 +79,8 @@ def primitive_vectors(points: Array) -> tuple[Array, Mask]:
             failure = error
             continue
         reach = REACH * nearest_distance(patch)
-        held = np.mean(_has(tree, some + vectors[0], reach) & _has(tree, some + vectors[1], reach))
+        away = [tree.query(some + vector)[0] for vector in vectors]
+        held = np.exp(-0.5 * np.sum(np.square(away), axis=0) / (SHARP * reach) ** 2).mean()
         score = max(0.0, float(held) - CHANCE) / np.sqrt(abs(np.linalg.det(vectors)))
         if score > BETTER * highest:
             best, highest = vectors, score

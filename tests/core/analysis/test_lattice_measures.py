@@ -123,7 +123,8 @@ def test_polarization_of_a_known_displacement(planted) -> None:
     table = polarization(displacements(columns, lattice_of(columns), 1), 7.1, 64.0)
     # 7.1 e moved by 0.24 Å in 64 Å³: 0.0266 e/Å², of 1602 µC/cm² each.
     assert table["p_y"].mean() == pytest.approx(7.1 * 0.24 / 64.0 * 1602.18, rel=0.01)
-    assert table["p_y_err"].to_numpy() == pytest.approx(7.1 * 0.01 * np.sqrt(1.25) / 64.0 * 1602.18)
+    error = 7.1 * 0.01 * np.sqrt(1.25) / 64.0 * 1602.18
+    assert table["p_y_err"].to_numpy() == pytest.approx(error, rel=1e-4)
     with pytest.raises(ValueError, match="cell_volume=0"):
         polarization(table, 7.1, 0)
 
@@ -143,12 +144,12 @@ def test_unit_cells_are_the_polygons_between_columns(planted) -> None:
 
 
 def test_polarization_through_an_image_within_errors() -> None:
-    """Ti of tetragonal PbTiO3 stands 0.16 Å off the centre of its Pb cage."""
+    """Ti of tetragonal BaTiO3 stands off the centre of its Ba cage."""
     simulation = atomseg.simulate(
-        "PbTiO3", (0, 1, 0), shape=(320, 320), sampling=0.1, dose=3e5, thickness=20, seed=1
+        "BaTiO3", (0, 1, 0), shape=(320, 320), sampling=0.1, dose=3e5, thickness=20, seed=1
     )
     truth = simulation.columns
-    metals = truth[truth["elements"].str.contains("Pb|Ti")]
+    metals = truth[truth["elements"].str.contains("Ba|Ti")]
     known = displacements(metals.assign(volume=metals["intensity"]), lattice_from(metals), 1)
     found = atomseg.localize(
         simulation.image, sampling=0.1, detector="peaks", refine="joint", edge="drop"
