@@ -12,6 +12,8 @@ from napari_atomseg._napari.measure_task import NO_SAMPLING, Outcome, Plot, Task
 from napari_atomseg.progress import CancelToken, Progress, report
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from napari_atomseg.analysis import Counts
 
 _NAMES = ["count", "count_err", "count_probability"]
@@ -123,7 +125,7 @@ def _scale_lines(found: Counts) -> list[str]:
     return [f"scale of the library {found.scale:.4g}"]
 
 
-def _model(found: Counts, task: Task) -> tuple[object, list[str]]:
+def _model(found: Counts, task: Task) -> tuple[Atoms | None, list[str]]:
     """Atoms in three dimensions if that was asked for, and what to say about them."""
     from napari_atomseg.analysis import start_model
 

@@ -15,6 +15,7 @@ from napari_atomseg._napari.measure_task import (
     Task,
     number,
     plural,
+    rows,
 )
 from napari_atomseg.progress import CancelToken, Progress, report
 
@@ -44,7 +45,7 @@ def dislocations(task: Task, progress: Progress, cancel: CancelToken) -> Outcome
     pixels = task.sampling is None
     lines = [NO_SAMPLING] if pixels else []
     lines.append(plural(len(found), "dislocation"))
-    for row in found.itertuples():
+    for row in rows(found):
         length = np.hypot(row.burgers_y, row.burgers_x) if pixels else row.burgers_angstrom
         lines.append(
             f"b = [{row.burgers_a} {row.burgers_b}], {length:.3g} {task.unit}, "
@@ -86,10 +87,10 @@ def grains(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
     )
     lines = [NO_SAMPLING] if task.sampling is None else []
     lines.append(f"{plural(len(found.grains), 'grain')}, {found.fold}-fold symmetry")
-    for row in found.grains.itertuples():
+    for row in rows(found.grains):
         angle = number(row.orientation_deg, row.orientation_deg_err, "°")
         lines.append(f"{row.grain}: {plural(row.columns, 'column')} at {angle}")
-    for row in found.boundaries.itertuples():
+    for row in rows(found.boundaries):
         turn = number(row.misorientation_deg, row.misorientation_deg_err, "°")
         lines.append(f"{row.grain} | {row.other}: {turn}, {row.length:.3g} {task.unit} long")
     if not len(found.grains):
@@ -126,7 +127,7 @@ def rings(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
     lines = [NO_SAMPLING] if task.sampling is None else []
     lines.append(f"{plural(len(found.table), 'ring')}")
     lines += [f"{count} of {size} atoms" for size, count in sizes.items()]
-    lines += [_defect_line(row) for row in found.defects.itertuples()]
+    lines += [_defect_line(row) for row in rows(found.defects)]
     vacant = found.defects["name"].str.contains("acancy")
     missing = found.defects[vacant]
     drawings: list[Drawing] = []
@@ -160,7 +161,7 @@ def _vacancies(task: Task, table: pd.DataFrame, lattice: Any) -> Outcome:
     of = len(table) + len(found)
     share = f" ({100 * len(found) / of:.2g} % of the sites)" if len(found) else ""
     lines.append(f"{plural(len(found), 'vacancy')}{share}")
-    lines += [f"at y {row.y:.1f}, x {row.x:.1f} px" for row in found.head(20).itertuples()]
+    lines += [f"at y {row.y:.1f}, x {row.x:.1f} px" for row in rows(found.head(20))]
     places = found[["y", "x"]].to_numpy()
     drawing = _symbols("vacancies", places, "cross", "#ff4040", found, task)
     drawings = (drawing,) if len(found) else ()

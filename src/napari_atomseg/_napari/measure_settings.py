@@ -35,9 +35,9 @@ MEASUREMENTS = {
         "Distances along a and b: their histogram and the precision that they show.",
     ),
     "displacements": Measurement(
-        "Displacements, polarization",
+        "Displacements",
         ("displaced", "against", "charge", "volume"),
-        "One sublattice against the centres of its neighbours, as arrows.",
+        "One sublattice against the centres of its neighbours, and the polarization of that.",
     ),
     "strain": Measurement(
         "Strain",
@@ -154,7 +154,7 @@ class MeasureSettings:
         "Zero where",
         "The region whose lattice has no strain: all columns,\n"
         "or those that are selected in the points layer (and the image among them)",
-        choices=[("all columns, on average", "all"), ("the selected columns", "selected")],
+        choices=[("all columns", "all"), ("selected ones", "selected")],
     )
     x_axis: str = option(
         "image",

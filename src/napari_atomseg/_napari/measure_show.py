@@ -10,7 +10,7 @@ from napari.layers import Image, Layer, Points, Shapes, Tracks, Vectors
 from napari.utils.transforms import Affine
 
 from napari_atomseg._napari.layers import PROVENANCE, Placement
-from napari_atomseg._napari.measure_source import LATTICE, Columns, put_features
+from napari_atomseg._napari.measure_source import COPY, LATTICE, Columns, put_features
 from napari_atomseg._napari.measure_task import Drawing, Outcome
 from napari_atomseg._napari.point_colours import colour_points
 
@@ -141,7 +141,7 @@ def _copy(columns: Columns, record: dict[str, Any]) -> Columns:
     old = columns.layer
     layer = Points(
         columns.data[columns.rows],
-        name=f"{columns.name} measured",
+        name=f"{columns.name}{COPY}",
         features=table,
         size=float(np.median(old.size)) if len(old.size) else 10.0,
         symbol="disc",

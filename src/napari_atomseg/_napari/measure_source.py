@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ LATTICE = "napari-atomseg lattice"
 """Key of the metadata of a points layer for the lattice of its columns."""
 ACTION = "measure"
 """What the record of a layer says that this panel made."""
+COPY = " measured"
+"""Ending of the name of columns that changed while they were measured."""
 ALL, SELECTED = "all", "selected"
 _GROUPS = ("species", "sublattice", "grain")
 """Features whose values can be chosen."""
@@ -118,6 +121,31 @@ def groups(layer: Points | None) -> dict[str, str]:
     return choices
 
 
+def columns_layers(layers: Iterable[Layer]) -> list[Points]:
+    """Return those that may be columns: not the symbols that measurements are drawn with."""
+    return [
+        layer
+        for layer in layers
+        if isinstance(layer, Points) and (not _measured(layer) or layer.name.endswith(COPY))
+    ]
+
+
+def image_layers(layers: Iterable[Layer]) -> list[Image]:
+    """Return the images that columns may lie on."""
+    images = (layer for layer in layers if isinstance(layer, Image))
+    return [layer for layer in images if not layer.rgb and not _measured(layer)]
+
+
+def sublattices(layer: Points | None) -> dict[str, str]:
+    """Return the sublattices of columns whose lattice is known, and what they are called."""
+    if layer is None or LATTICE not in layer.metadata or "sublattice" not in layer.features:
+        return {}
+    features = layer.features.dropna(subset=["sublattice"])
+    names = features.groupby("sublattice")["species"].first() if "species" in features else {}
+    count = len(layer.metadata[LATTICE])
+    return {str(k): f"sublattice {k} ({names.get(k, '?')})" for k in range(count)}
+
+
 def numeric_features(layer: Points | None) -> list[str]:
     """Return the names of features that may be cross-sections."""
     if layer is None:
@@ -183,6 +211,10 @@ def own_image(columns: Points | None, images: list[Image]) -> Image | None:
     fitting = [image for image in images if aligned(columns, image)]
     named = [image for image in fitting if image.name == source]
     return next(iter(named or fitting), None)
+
+
+def _measured(layer: Layer) -> bool:
+    return bool(layer.metadata.get(PROVENANCE, {}).get("action") == ACTION)
 
 
 def _chosen(table: pd.DataFrame, which: str, selected: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -45,9 +45,7 @@ def _from_positions(task: Task, progress: Progress, cancel: CancelToken) -> Outc
     height, width = task.shape or (int(np.ceil(table[axis].max())) + 1 for axis in ("y", "x"))
     maps = {name: nearest_values(found, name, (height, width)) for name in COMPONENTS}
     names = [*COMPONENTS, *(f"{name}_err" for name in COMPONENTS)]
-    lines = [NO_SAMPLING] if np.ndim(task.pixel) and task.sampling is None else []
-    lines = [line for line in lines if task.settings.reach is not None]
-    lines += _lines({name: found[name] for name in names})
+    lines = _lines({name: found[name] for name in names})
     lines += ["", _reference(task), _AXES]
     return Outcome(
         tuple(lines),
@@ -119,8 +117,8 @@ def _lines(values: Mapping[str, NDArray[np.float64] | pd.Series]) -> list[str]:
         low, high = np.percentile(here, [1, 99])
         one = float(np.nanmedian(error)) if np.isfinite(error).any() else np.nan
         lines.append(
-            f"{text}: mean {here.mean():.2f}{unit}, from {low:.2f} to {high:.2f}{unit}, "
-            f"error {one:.2g}{unit}"
+            f"{text}: mean {here.mean():.2f}{unit}, error of one {one:.2g}{unit}\n"
+            f"   from {low:.2f} to {high:.2f}{unit}"
         )
     return lines
 

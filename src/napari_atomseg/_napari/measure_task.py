@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -154,3 +154,8 @@ def plural(count: int, word: str) -> str:
     """As "1 hop", "2 hops" or "3 vacancies"."""
     many = word[:-1] + "ies" if word.endswith("y") else f"{word}s"
     return f"{count} {word if count == 1 else many}"
+
+
+def rows(table: pd.DataFrame) -> Iterator[Any]:
+    """The rows of a table, each with its columns as attributes."""
+    return table.itertuples()

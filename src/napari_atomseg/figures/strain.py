@@ -25,7 +25,7 @@ NAMES = ("eps_xx", "eps_yy", "eps_xy", "rotation_deg", "rotation")
 """What is drawn of a table, where it has it."""
 
 _TITLES = {"eps_xx": "ε$_{xx}$", "eps_yy": "ε$_{yy}$", "eps_xy": "ε$_{xy}$"}
-_REACH = 0.75
+_REACH = 1.0
 """Columns colour the pixels up to this many distances of neighbours around them."""
 
 
@@ -101,7 +101,7 @@ def nearest_values(columns: pd.DataFrame, name: str, shape: tuple[int, int]) -> 
     reach = _REACH * distance if np.isfinite(distance) else 5.0
     far, index = tree.query(pixels, distance_upper_bound=reach)
     near = np.isfinite(far)
-    image.ravel()[near] = table[name].to_numpy(float)[index[near]]
+    image.ravel()[near] = table[name].to_numpy(float)[np.asarray(index)[near]]
     return image
 
 

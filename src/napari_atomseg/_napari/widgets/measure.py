@@ -10,20 +10,13 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer, Points
 from napari.utils.theme import get_theme
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QLabel, QSizePolicy
 
-from napari_atomseg._napari import (
-    measure_counts,
-    measure_defects,
-    measure_lattice,
-    measure_strain,
-    measure_tracks,
-)
 from napari_atomseg._napari.choices import NameOrFile
 from napari_atomseg._napari.form import Inputs, make_narrow
 from napari_atomseg._napari.image_panel import chosen_sampling, mean_sampling
 from napari_atomseg._napari.jobs import Show, Work
-from napari_atomseg._napari.layers import PROVENANCE, Source, layer_sampling, unwrapped
+from napari_atomseg._napari.layers import Source, layer_sampling, unwrapped
 from napari_atomseg._napari.measure_settings import (
     ALWAYS,
     AUTOMATIC,
@@ -31,43 +24,33 @@ from napari_atomseg._napari.measure_settings import (
     MEASUREMENTS,
     MeasureSettings,
 )
-from napari_atomseg._napari.measure_show import Measured, Place, make_layers, show
+from napari_atomseg._napari.measure_show import Measured, Place, show
 from napari_atomseg._napari.measure_source import (
     ACTION,
     ALL,
-    LATTICE,
     Columns,
     aligned,
+    columns_layers,
     frame_of,
     groups,
+    image_layers,
     numeric_features,
     own_image,
+    sublattices,
 )
 from napari_atomseg._napari.measure_task import Outcome, Task
 from napari_atomseg._napari.measure_view import Results
+from napari_atomseg._napari.measure_work import work
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.point_colours import colour_points
 from napari_atomseg.figures.tables import label
 from napari_atomseg.io import provenance
-from napari_atomseg.progress import CancelToken, Progress
 
 if TYPE_CHECKING:
     import napari.viewer
 
-Measure_ = Callable[[Task, Progress, CancelToken], Outcome]
-WORK: dict[str, Measure_] = {
-    "lattice": measure_lattice.find,
-    "spacings": measure_lattice.spacings,
-    "displacements": measure_lattice.displacements,
-    "strain": measure_strain.strain,
-    "dislocations": measure_defects.dislocations,
-    "grains": measure_defects.grains,
-    "rings": measure_defects.rings,
-    "counts": measure_counts.counts,
-    "tracks": measure_tracks.tracks,
-}
 _NO_IMAGE = "no image"
-_NEXT = "Colour or plot the columns by it in the panel Columns."
+_NEXT = "Plot or colour the columns by it in Columns."
 
 
 class Measure(Panel):
@@ -138,16 +121,8 @@ class Measure(Panel):
         }
 
     def layers_of_columns(self) -> list[Points]:
-        """Return the points layers that can be chosen: not what this panel drew itself."""
-        return [
-            layer
-            for layer in self.viewer.layers
-            if isinstance(layer, Points)
-            and (
-                layer.metadata.get(PROVENANCE, {}).get("action") != ACTION
-                or layer.name.endswith(" measured")
-            )
-        ]
+        """Return the points layers that can be chosen."""
+        return columns_layers(self.viewer.layers)
 
     def prepare(self) -> tuple[str, Work, Show]:
         settings: MeasureSettings = self.form.values()
@@ -175,16 +150,15 @@ class Measure(Panel):
         places = {"columns": Place(columns.placement, columns.leading)}
         if placement is not None:
             places["image"] = Place(placement, frame)
-        work = partial(_work, WORK[kind], task, columns.name, record, places)
         return (
             f"{MEASUREMENTS[kind].label} of {columns.name}",
-            work,
+            partial(work, task, columns.name, record, places),
             partial(self._show, columns, record),
         )
 
     def summary(self, result: Measured) -> str:
-        added = ", ".join(layer.name for layer in result.layers if layer.visible)
-        text = f"In sight: {added}. " if added else ""
+        names = [each.name for each in result.outcome.drawings if each.looks.get("visible", True)]
+        text = f"New: {', '.join(names)}. " if names else ""
         return text + (_NEXT if result.outcome.features is not None else "")
 
     def rename(self, sublattice: int, name: str) -> None:
@@ -235,6 +209,11 @@ class Measure(Panel):
     def _lay_out(self) -> None:
         super()._lay_out()
         layout: Any = self.layout()
+        # The form takes the height of its rows, and leaves the rest to the results.
+        layout.itemAt(0).widget().setSizePolicy(
+            QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum
+        )
+        layout.setStretch(0, 0)
         layout.insertWidget(1, self.hint)
         layout.addWidget(self.results, 1)
 
@@ -260,13 +239,7 @@ class Measure(Panel):
         return box
 
     def _images(self) -> list[Image]:
-        return [
-            layer
-            for layer in self.viewer.layers
-            if isinstance(layer, Image)
-            and not layer.rgb
-            and layer.metadata.get(PROVENANCE, {}).get("action") != ACTION
-        ]
+        return image_layers(self.viewer.layers)
 
     def _there(self, layer: Layer | str) -> Layer:
         layer = self.viewer.layers[layer] if isinstance(layer, str) else unwrapped(layer)
@@ -307,7 +280,7 @@ class Measure(Panel):
         names = {name: label(name) for name in numeric_features(layer)}
         first = [name for name in ("volume", "amplitude", "intensity") if name in names]
         inputs["value"].offer({n: names[n] for n in [*first, *names]} or {"volume": "volume"})
-        kinds = _sublattices(layer)
+        kinds = sublattices(layer)
         inputs["displaced"].offer({AUTOMATIC: AUTOMATIC} | kinds)
         inputs["against"].offer({AUTOMATIC: "all others"} | kinds)
 
@@ -336,26 +309,3 @@ class Measure(Panel):
     def _wear(self, event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)
         self.results.wear(theme.text.as_hex(), theme.background.as_hex())
-
-
-def _sublattices(layer: Points | None) -> dict[str, str]:
-    if layer is None or LATTICE not in layer.metadata or "sublattice" not in layer.features:
-        return {}
-    features = layer.features.dropna(subset=["sublattice"])
-    names = features.groupby("sublattice")["species"].first() if "species" in features else {}
-    count = len(layer.metadata[LATTICE])
-    return {str(k): f"sublattice {k} ({names.get(k, '?')})" for k in range(count)}
-
-
-def _work(
-    measure: Measure_,
-    task: Task,
-    name: str,
-    record: dict[str, Any],
-    places: dict[str, Place],
-    progress: Progress,
-    cancel: CancelToken,
-) -> tuple[Outcome, list[Layer]]:
-    outcome = measure(task, progress, cancel)
-    cancel.raise_if_cancelled()
-    return outcome, make_layers(outcome, name, record, places)
