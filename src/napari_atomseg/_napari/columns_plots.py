@@ -280,7 +280,6 @@ def _edges(known: NDArray[np.float64], words: tuple[str, ...], whole: bool) -> N
         return np.array([0.0, 1.0])
     if whole:
         return np.arange(float(known.min()), float(known.max()) + 2.0) - 0.5
-    edges: NDArray[np.float64] = np.histogram_bin_edges(
-        known, min(number_of_bins(known), MOST_BINS)
-    )
-    return edges
+    few = min(FEWEST_BINS, 1 + len(known) // 4)
+    count = int(np.clip(number_of_bins(known), few, MOST_BINS))
+    return np.asarray(np.histogram_bin_edges(known, count), dtype=np.float64)
