@@ -33,7 +33,7 @@ class _Snapshot:
     def of(cls, layer: Points) -> _Snapshot:
         return cls(
             np.array(layer.data),
-            layer.features.copy(),
+            layer.features.copy(deep=False),
             np.array(layer.size),
             layer.metadata.get(MEASURED),
         )
@@ -66,16 +66,20 @@ class Edits(QObject):
         self._history: list[_Snapshot] = []
         self._busy = False
 
-    def watch(self, layer: Points | None) -> None:
-        """Watch another layer, or none; what was done to the former one can no more be undone."""
+    def watch(self, layer: Points | None) -> bool:
+        """Watch a layer, or none; return whether it is another one.
+
+        What was done to the former one can no more be undone.
+        """
         if layer is self.layer:
-            return
+            return False
         for emitter, callback in self._connections():
             emitter.disconnect(callback)
         self.layer = layer
         self._history.clear()
         for emitter, callback in self._connections():
             emitter.connect(callback)
+        return True
 
     @property
     def changed(self) -> NDArray[np.bool_]:
@@ -139,11 +143,10 @@ class Edits(QObject):
         if action in _BEFORE:
             self._remember()
             return
-        if action == "added" and len(self.layer.features.columns):
-            count = len(self.layer.data)
-            new = np.array([each % count for each in event.data_indices], dtype=int)
+        count, before = len(self.layer.data), len(self._history[-1].data) if self._history else 0
+        if count > before and len(self.layer.features.columns):
             self._busy = True
-            self.layer.features = blank(self.layer.features, new)
+            self.layer.features = blank(self.layer.features, np.arange(before, count))
             self._busy = False
         self.happened.emit()
 

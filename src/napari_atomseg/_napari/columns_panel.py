@@ -106,9 +106,9 @@ class ColumnsPanel(Panel):
             images = {image.name: image for image in self._layers(Image)}
             if source in images:
                 self._image.value = images[source]
-        self.edits.watch(layer)
-        self._changed()
+        if self.edits.watch(layer):
+            self._taken()
 
     @abstractmethod
-    def _changed(self) -> None:
-        """Show what the layer holds now."""
+    def _taken(self) -> None:
+        """Show the layer that was just chosen, or that there is none."""

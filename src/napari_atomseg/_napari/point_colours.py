@@ -10,6 +10,8 @@ from napari.layers import Points
 from napari.utils.colormaps import ensure_colormap
 from numpy.typing import NDArray
 
+COLOURED = "napari-atomseg colours"
+"""Key of the metadata of a points layer for the feature that colours it."""
 RAMP = "cool"
 """From cyan to magenta, both bright on any image."""
 KINDS = ("#ff00ff", "#00ff00", "#ffa500", "#00ffff", "#ff4040", "#ffff00", "#8080ff", "#ff9ecf")
@@ -46,6 +48,7 @@ def colour_points(layer: Points, feature: str | None) -> Key:
     """
     if feature is None or feature not in layer.features or layer.features[feature].nunique() < 2:
         layer.border_color = ALIKE
+        layer.metadata[COLOURED] = ""
         return Key()
     from napari_atomseg.figures.tables import is_category
 
@@ -55,6 +58,7 @@ def colour_points(layer: Points, feature: str | None) -> Key:
     else:
         colours, key = _by_number(feature, values)
     layer.border_color = colours
+    layer.metadata[COLOURED] = feature
     return key
 
 

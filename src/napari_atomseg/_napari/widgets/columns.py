@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +22,12 @@ from napari_atomseg._napari.columns_legend import Legend
 from napari_atomseg._napari.columns_panel import ColumnsPanel
 from napari_atomseg._napari.columns_plots import Plots
 from napari_atomseg._napari.columns_refit import REFIT, refit
+from napari_atomseg._napari.columns_settings import ColumnsSettings
 from napari_atomseg._napari.columns_table import table_of
-from napari_atomseg._napari.form import Inputs, option
+from napari_atomseg._napari.form import Inputs
 from napari_atomseg._napari.jobs import Job, Show, Work, describe
 from napari_atomseg._napari.layers import PROVENANCE
-from napari_atomseg._napari.point_colours import Key, colour_points
+from napari_atomseg._napari.point_colours import COLOURED, Key, colour_points
 from napari_atomseg.figures.tables import label
 from napari_atomseg.io import provenance
 
@@ -35,27 +35,6 @@ if TYPE_CHECKING:
     import napari.viewer
 
 _NOTHING = {"": "nothing"}
-
-
-@dataclass(frozen=True)
-class ColumnsSettings:
-    """Settings of the Columns panel."""
-
-    colour_by: str = option("", "Colour by", "The measurement that colours the points")
-    refine: str = option(
-        "",
-        "Refit by",
-        "How columns that were added or dragged are measured again on the image",
-        choices=[
-            ("what measured the others", ""),
-            ("Gaussian fit", "gaussian"),
-            ("elliptic fit", "elliptic"),
-            ("rotated elliptic fit", "rotated"),
-            ("joint fit", "joint"),
-            ("centre of mass", "centre_of_mass"),
-            ("centroid", "centroid"),
-        ],
-    )
 
 
 class Columns(ColumnsPanel):
@@ -74,6 +53,7 @@ class Columns(ColumnsPanel):
         self._connect()
         self._wear()
         self._follow()
+        self._taken()
 
     def make_inputs(self) -> Inputs:
         """Return the input of the feature, whose names follow the layer."""
@@ -197,21 +177,31 @@ class Columns(ColumnsPanel):
         self.figures.asked.connect(self._draw)
         self.viewer.events.theme.connect(self._wear)
 
+    def _taken(self) -> None:
+        self._offer_features()
+        layer = self.edits.layer
+        worn = "" if layer is None else layer.metadata.get(COLOURED, "")
+        self.form["colour_by"] = worn if layer is not None and worn in layer.features else ""
+        self._changed()
+
     def _changed(self) -> None:
         """Show what the layer holds now."""
-        layer = self.edits.layer
-        names = [] if layer is None else [str(name) for name in layer.features]
+        self._offer_features()
+        self._recolour()
+        self._say()
+
+    def _offer_features(self) -> None:
+        names = [] if self.edits.layer is None else map(str, self.edits.layer.features)
         box = self.form.inputs["colour_by"]
         box.blockSignals(True)
         box.offer(_NOTHING | {name: label(name) for name in names})
         box.blockSignals(False)
-        self._recolour()
-        self._say()
-        self._refresh.start(50)
 
     def _recolour(self) -> None:
-        layer = self.edits.layer
-        key = Key() if layer is None else colour_points(layer, self.form["colour_by"] or None)
+        layer, feature = self.edits.layer, self.form["colour_by"]
+        key = Key()
+        if layer is not None and (feature or layer.metadata.get(COLOURED)):
+            key = colour_points(layer, feature or None)
         self.legend.show_key(key)
         self._refresh.start(50)
 
