@@ -10,7 +10,7 @@ from napari.layers import Image, Layer, Points
 
 from napari_atomseg._napari.columns_edits import Edits
 from napari_atomseg._napari.form import make_narrow
-from napari_atomseg._napari.layers import PROVENANCE, Source, unwrapped
+from napari_atomseg._napari.layers import PROVENANCE, Placement, Source, unwrapped
 from napari_atomseg._napari.panel import Panel
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ class ColumnsPanel(Panel):
         return self.columns
 
     def own_image(self) -> Image | None:
-        """Return the image, if it has as many axes as the columns."""
+        """Return the image, if the columns lie on its pixels."""
         image, layer = self.image, self.columns
-        if image is None or layer is None or image.ndim != layer.ndim:
+        if image is None or layer is None:
             return None
-        return image
+        return image if Placement.of(layer).agrees(Placement.of(image)) else None
 
     def _chooser(self, name: str, kind: type, about: str) -> ComboBox:
         box = ComboBox(

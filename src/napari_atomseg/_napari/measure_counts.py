@@ -66,10 +66,10 @@ def _mixture(task: Task) -> Counts:
     settings = task.settings
     return count_by_mixture(
         task.columns,
-        settings.components or None,
+        None if settings.components is None else int(settings.components),
         sampling=task.sampling,
         value=settings.value,
-        first=settings.first,
+        first=None if settings.first is None else int(settings.first),
     )
 
 

@@ -48,8 +48,8 @@ def dislocations(task: Task, progress: Progress, cancel: CancelToken) -> Outcome
     for row in rows(found):
         length = np.hypot(row.burgers_y, row.burgers_x) if pixels else row.burgers_angstrom
         lines.append(
-            f"b = [{row.burgers_a} {row.burgers_b}], {length:.3g} {task.unit}, "
-            f"core at y {row.y:.1f}, x {row.x:.1f} px"
+            f"b = [{row.burgers_a} {row.burgers_b}], {length:.3g} {task.unit}\n"
+            f"   core at y {row.y:.1f}, x {row.x:.1f} px"
         )
     if len(found):
         lines += ["", "[a b] of the primitive cell; the line runs into the image (FS/RH)."]
@@ -92,7 +92,7 @@ def grains(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
         lines.append(f"{row.grain}: {plural(row.columns, 'column')} at {angle}")
     for row in rows(found.boundaries):
         turn = number(row.misorientation_deg, row.misorientation_deg_err, "°")
-        lines.append(f"{row.grain} | {row.other}: {turn}, {row.length:.3g} {task.unit} long")
+        lines.append(f"boundary {row.grain} | {row.other}: {turn}, {row.length:.3g} {task.unit}")
     if not len(found.grains):
         lines += ["Allow smaller grains, or use columns of one sublattice."]
     features = found.columns[["orientation_deg", "order", "grain", "boundary"]]
@@ -171,7 +171,7 @@ def _vacancies(task: Task, table: pd.DataFrame, lattice: Any) -> Outcome:
 def _defect_line(row: Any) -> str:
     missing = "" if pd.isna(row.missing) else f", {plural(int(row.missing), 'atom')} missing"
     name = row.name if row.name != row.sizes else f"rings of {row.sizes}"
-    return f"{name}{missing}, at y {row.y:.1f}, x {row.x:.1f} px"
+    return f"{name}{missing}\n   at y {row.y:.1f}, x {row.x:.1f} px"
 
 
 def _symbols(

@@ -147,7 +147,7 @@ class MeasureSettings:
         "From",
         "Positions: an affine map around each column.\n"
         "Geometric phase: of the two strongest fringes of the image.",
-        choices=[("positions", "positions"), ("geometric phase (image)", "phase")],
+        choices=[("positions", "positions"), ("geometric phase", "phase")],
     )
     reference: str = option(
         "all",
@@ -209,24 +209,28 @@ class MeasureSettings:
         "By",
         "Mixture: classes of cross-sections, as many as the criterion ICL tells.\n"
         "Library: simulated cross-sections of 1, 2, … atoms.",
-        choices=[("mixture model (ICL)", "mixture"), ("library of cross-sections", "library")],
+        choices=[("mixture (ICL)", "mixture"), ("library", "library")],
     )
     value: str = option("volume", "Cross-section", "The measurement that grows with the atoms")
-    components: int | None = option(
-        0,
+    components: float | None = option(
+        0.0,
         "Classes",
         "How many numbers of atoms there are; automatic finds the least ICL",
         lowest=AUTOMATIC,
         min=0,
         max=200,
+        step=1,
+        decimals=0,
     )
-    first: int | None = option(
-        -1,
+    first: float | None = option(
+        -1.0,
         "Thinnest has",
         "Atoms in the thinnest columns; automatic continues the classes to zero",
         lowest=AUTOMATIC,
         min=-1,
         max=1000,
+        step=1,
+        decimals=0,
     )
     library: str = option(
         "",

@@ -17,8 +17,8 @@ SIGNED = "RdBu_r"
 """From blue over white at zero to red."""
 _BOUND = 99.0
 """Percentile of the absolute values at which the colours end."""
-_LEAST = {"strain": 1e-4, "rotation": 1e-2}
-"""The colours end no nearer to zero than here."""
+_LEAST = 1e-4
+"""The colours of strain end no nearer to zero than here, and those of rotation (°)."""
 
 
 def strain(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
@@ -125,8 +125,8 @@ def _lines(values: Mapping[str, NDArray[np.float64] | pd.Series]) -> list[str]:
 
 def _drawings(maps: Mapping[str, NDArray], prefix: str, task: Task, on: str) -> tuple[Drawing, ...]:
     strains = [maps[name] for name in COMPONENTS if name != "rotation_deg"]
-    bounds = {name: _bound(strains, "strain") for name in COMPONENTS}
-    bounds["rotation_deg"] = _bound([maps["rotation_deg"]], "rotation")
+    bounds = dict.fromkeys(COMPONENTS, 100.0 * _bound(strains))
+    bounds["rotation_deg"] = _bound([maps["rotation_deg"]])
     drawings = []
     for name in reversed(COMPONENTS):
         looks = {
@@ -135,16 +135,16 @@ def _drawings(maps: Mapping[str, NDArray], prefix: str, task: Task, on: str) -> 
             "visible": name == task.settings.component,
             "interpolation2d": "nearest",
         }
-        title = "rotation (°)" if name == "rotation_deg" else name
-        drawings.append(
-            Drawing("image", prefix + title, maps[name].astype(np.float32), looks, on=on)
-        )
+        turned = name == "rotation_deg"
+        title = "rotation (°)" if turned else f"{name} (%)"
+        picture = np.asarray(maps[name] * (1.0 if turned else 100.0), dtype=np.float32)
+        drawings.append(Drawing("image", prefix + title, picture, looks, on=on))
     return tuple(drawings)
 
 
-def _bound(images: list[NDArray], what: str) -> float:
+def _bound(images: list[NDArray]) -> float:
     values = np.abs(np.concatenate([image[np.isfinite(image)] for image in images]))
-    return max(_LEAST[what], float(np.percentile(values, _BOUND)) if len(values) else 0.0)
+    return max(_LEAST, float(np.percentile(values, _BOUND)) if len(values) else 0.0)
 
 
 def _chosen(task: Task) -> NDArray[np.bool_]:

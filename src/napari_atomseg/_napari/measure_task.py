@@ -61,10 +61,13 @@ class Task:
 
     @property
     def spacing(self) -> float:
-        """Median distance of nearest neighbours, px."""
+        """Median distance of nearest neighbours in a frame, px."""
         from napari_atomseg.figures.tables import spacing
 
-        found = spacing(self.columns)
+        table = self.columns
+        if "frame" in table:
+            table = table[table["frame"] == table["frame"].iloc[0]]
+        found = spacing(table)
         return found if np.isfinite(found) and found > 0 else 10.0
 
 

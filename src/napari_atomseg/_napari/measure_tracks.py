@@ -49,7 +49,7 @@ def tracks(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
     lines += [
         f"{plural(int(table['track'].nunique()), 'track')} at {plural(len(found.sites), 'site')} "
         f"in {len(found.drift)} frames",
-        f"drift to the last frame: dy {number(last[0], unit=task.unit)}, "
+        f"drift to the last frame:\n   dy {number(last[0], unit=task.unit)}, "
         f"dx {number(last[1], unit=task.unit)}",
         f"columns stray {stays:.2g} {task.unit} (rms) from their sites",
         plural(len(found.vacancies), "vacancy") + ", " + plural(len(found.hops), "hop"),

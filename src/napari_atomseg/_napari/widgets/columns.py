@@ -60,13 +60,15 @@ class Columns(ColumnsPanel):
         return {"colour_by": lambda: NameOrFile(_NOTHING)}
 
     def prepare(self) -> tuple[str, Work, Show]:
-        everything, self._everything = self._everything, False
-        return refit(self.edits, self.image, self.form["refine"], everything)
+        return refit(self.edits, self.image, self.form["refine"], self._everything)
 
     def refit_all(self) -> Job:
         """Measure all columns again, as `run` does those that changed."""
         self._everything = True
-        return self.run()
+        try:
+            return self.run()
+        finally:
+            self._everything = False
 
     def undo(self) -> bool:
         """Take back the last edit or refit; return whether there was one."""
@@ -76,8 +78,8 @@ class Columns(ColumnsPanel):
 
     def select(self, feature: str, low: float, high: float) -> NDArray[np.intp]:
         """Select the columns whose feature lies between two values; return their rows."""
-        self.plots.of.value = feature
         self._replot()
+        self.plots.of.value = feature
         return self.plots.select_range(low, high)
 
     def import_columns(
@@ -183,6 +185,7 @@ class Columns(ColumnsPanel):
         worn = "" if layer is None else layer.metadata.get(COLOURED, "")
         self.form["colour_by"] = worn if layer is not None and worn in layer.features else ""
         self._changed()
+        self._replot()
 
     def _changed(self) -> None:
         """Show what the layer holds now."""

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
 _NO_IMAGE = "no image"
-_NEXT = "Plot or colour the columns by it in Columns."
+_NEXT = "Colour, plot and export the columns' new features in Columns."
 
 
 class Measure(Panel):
