@@ -37,7 +37,7 @@ MEASUREMENTS = {
     "displacements": Measurement(
         "Displacements",
         ("displaced", "against", "charge", "volume"),
-        "One sublattice against the centres of its neighbours, and the polarization of that.",
+        "One sublattice against the centres of its neighbours, and its polarization.",
     ),
     "strain": Measurement(
         "Strain",

@@ -225,6 +225,8 @@ class Measure(Panel):
         self.measured = show(self.viewer, columns, record, *result)
         self.results.show_outcome(self.measured.outcome, self.measured.note)
         self._show_component()
+        shown = [layer for layer in self.measured.layers if layer.visible]
+        self.viewer.layers.selection.active = shown[-1] if shown else self.measured.columns
         self._offer()
         return self.measured
 
