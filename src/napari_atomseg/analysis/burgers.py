@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,14 @@ from napari_atomseg.analysis.positions import (
     placed,
     unit_of,
 )
-from napari_atomseg.analysis.triangles import clusters_of, delaunay_triangles
+from napari_atomseg.analysis.triangles import clusters_of, delaunay_triangles, sides_of
 
 LONGEST = 2.6
 """Vectors of the lattice: triangles with longer sides span a border, not a vacancy."""
+PARTS = 4
+"""Of the image along y and along x, in which the lattice is measured."""
+FEWEST = 6
+"""Steps that a part needs, and parts that tell an error."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +176,7 @@ class _Mesh:
 
 def _mesh(columns: pd.DataFrame, sampling: Sampling | None, lattice: Lattice | None) -> _Mesh:
     points = placed(columns, None)
+    known = lattice is not None
     lattice = find_lattice(columns, sampling, cell="primitive") if lattice is None else lattice
     if len(lattice) > 1:
         found = assign(columns, lattice)["sublattice"].to_numpy()
@@ -179,10 +184,40 @@ def _mesh(columns: pd.DataFrame, sampling: Sampling | None, lattice: Lattice | N
         points = points[found == commonest]
     longest = LONGEST * float(lattice.lengths.max())
     triangles = delaunay_triangles(points, longest)
+    lattice = lattice if known else _refined(points, triangles, lattice)
     residue = np.zeros((len(triangles), 2), dtype=np.int64)
     for k in range(3):
         residue -= _steps(points[triangles[:, (k + 1) % 3]] - points[triangles[:, k]], lattice)
     return _Mesh(points, triangles, residue, lattice)
+
+
+def _refined(points: Array, triangles: Indices, lattice: Lattice) -> Lattice:
+    """The lattice with vectors fitted to the steps between neighbours.
+
+    Over a dislocation the sites of columns are shifted by its Burgers vector, which bends a lattice
+    that is fitted to all of them; steps are not. The errors are those of the mean over parts of the
+    image, whose strains differ.
+    """
+    sides = sides_of(triangles)
+    vectors = points[sides[:, 1]] - points[sides[:, 0]]
+    steps = _steps(vectors, lattice).astype(np.float64)
+    middle = points[sides].mean(axis=1)
+    low, size = points.min(axis=0, initial=np.inf), np.ptp(points, axis=0) if len(points) else 1.0
+    part = np.minimum(PARTS * (middle - low) / np.maximum(size, 1e-9), PARTS - 1).astype(np.int64)
+    number = part @ [PARTS, 1]
+    fits = []
+    for which in np.unique(number):
+        here = number == which
+        normal = steps[here].T @ steps[here]
+        if here.sum() >= FEWEST and np.linalg.matrix_rank(normal) == 2:
+            fits.append(np.linalg.solve(normal, steps[here].T @ vectors[here]))
+    if len(fits) < FEWEST:
+        return lattice
+    return replace(
+        lattice,
+        vectors=np.mean(fits, axis=0),
+        vectors_err=np.std(fits, axis=0, ddof=1) / np.sqrt(len(fits)),
+    )
 
 
 def _steps(vectors: Array, lattice: Lattice) -> Indices:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PIXEL = 0.2
 """Å: the image is integrated, and needs no more than the probe's own resolution."""
-SIDE = 14.0
+SIDE = 16.0
 """Å of the crystal that is simulated, its borders far from the column in the middle."""
 ROOM = 0.25
 """A column's share of the image must lie within this part of the side about the column."""

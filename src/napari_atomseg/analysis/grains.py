@@ -61,7 +61,8 @@ def find_grains(
     columns : table with `y` and `x` (px), or (N, 2); of one sublattice, or a honeycomb.
     sampling : Å a pixel, one number or (dy, dx).
     fold : symmetry of the bonds, 2, 4 or 6; None finds the one that they have. The centred lattice
-        of a cubic crystal along [110] has nearly six folds; with 2, twins are told apart.
+        of a cubic crystal along [110] has nearly six folds; with 2, and a tolerance of some 12°, as
+        two folds are weak there, twins are told apart.
     tolerance_deg : change of the orientation around a column of a grain. Boundaries of less cannot
         be seen.
     smallest : columns that a grain needs.
@@ -97,7 +98,7 @@ def find_grains(
             "boundary": ~steady,
         }
     )
-    grains = _grain_table(table, own, steady & (grain > 0), fold)
+    grains = _grain_table(table, own, steady & (grain > 0), bonds.surrounded(), fold)
     boundaries = _boundaries(bonds, grain, grains, fold)
     boundaries[["y", "x"]] /= unit
     return Grains(table, grains, boundaries, fold)
@@ -141,12 +142,17 @@ def _grains(bonds: Bonds, steady: NDArray[np.bool_], smallest: int) -> Indices:
 
 
 def _grain_table(
-    table: pd.DataFrame, own: NDArray[np.complex128], inner: NDArray[np.bool_], fold: int
+    table: pd.DataFrame,
+    own: NDArray[np.complex128],
+    inner: NDArray[np.bool_],
+    surrounded: NDArray[np.bool_],
+    fold: int,
 ) -> pd.DataFrame:
     rows = []
     for number in range(1, int(table["grain"].max() if len(table) else 0) + 1):
         members = (table["grain"] == number).to_numpy()
-        turns = own[members & inner]
+        telling = members & inner & surrounded
+        turns = own[telling if telling.any() else members & inner]
         mean = turns.mean()
         away = np.angle(turns * np.conj(mean)) / fold
         rows.append(
@@ -164,9 +170,9 @@ def _grain_table(
 
 
 def _boundaries(bonds: Bonds, grain: Indices, grains: pd.DataFrame, fold: int) -> pd.DataFrame:
-    sides = np.sort(grain[bonds.pairs], axis=1)
+    sides = np.sort(grain[bonds.across], axis=1)
     apart = (sides[:, 0] > 0) & (sides[:, 0] != sides[:, 1])
-    middles = bonds.points[bonds.pairs].mean(axis=1)
+    middles = bonds.points[bonds.across].mean(axis=1)
     angle = grains["orientation_deg"].to_numpy()
     error = grains["orientation_deg_err"].to_numpy()
     period = 360.0 / fold

@@ -39,7 +39,8 @@ def primitive_cell(
     area = abs(float(np.linalg.det(vectors)))
     inside = np.hypot(*(points - centre).T) <= np.sqrt(PATCH * area / np.pi)
     near = points[inside & among]
-    motif = _sites((near - centre) @ np.linalg.inv(vectors), vectors, reach)
+    fractions = (near - centre) @ np.linalg.inv(vectors)
+    motif = _together(_sites(fractions, vectors, reach), fractions, vectors, reach)
     vectors, motif = _without_translations(motif, vectors, reach)
     return centre + motif[0] @ vectors, vectors, (motif - motif[0]) % 1.0
 
@@ -81,6 +82,23 @@ def _sites(fractions: Array, vectors: Array, reach: float) -> Array:
             break
     full = [c >= OCCUPIED * counts[0] for c in counts]
     return np.array([s for s, f in zip(sites, full, strict=True) if f])
+
+
+def _together(motif: Array, fractions: Array, vectors: Array, reach: float) -> Array:
+    """The sites (K, 2) that are there where the first one is: of parts of a crystal that are
+    shifted against each other, as on both sides of a dislocation, those of one.
+    """
+    tree = cKDTree(fractions @ vectors)
+    away = fractions - motif[0]
+    first = fractions[np.linalg.norm((away - np.round(away)) @ vectors, axis=1) <= reach]
+    kept = [motif[0]]
+    for site in motif[1:]:
+        # Towards all sides, as the columns end at the border of the patch.
+        images = (site - motif[0]) % 1.0 - np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
+        there = tree.query((first[:, None] + images) @ vectors, distance_upper_bound=reach)[0]
+        if np.isfinite(there).any(axis=1).mean() >= OCCUPIED:
+            kept.append(site)
+    return np.array(kept)
 
 
 def _without_translations(motif: Array, vectors: Array, reach: float) -> tuple[Array, Array]:

@@ -63,6 +63,8 @@ def _fluctuation(values: Array, points: Array, sublattice: Indices) -> Array:
     for k in np.unique(sublattice):
         rest[sublattice == k] -= np.median(rest[sublattice == k], axis=0)
     spread = np.median(np.abs(rest), axis=0) * 1.4826
+    # Where most values are exactly equal, as those of a simulation, they have no tails.
+    spread = np.where(spread > 0, spread, np.inf)
     rest = np.clip(rest, -6 * spread, 6 * spread)
     near = cKDTree(points).query(points, k=min(AROUND + 1, len(points)))[1].reshape(len(points), -1)
     return np.asarray(rest - rest[near].mean(axis=1))

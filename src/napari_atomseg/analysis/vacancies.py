@@ -68,12 +68,17 @@ def find_vacancies(
         dtype=bool,
     )
     sites, ideal = sites[inside], ideal[inside]
+    if len(sites) == 0:
+        return _result(sites, ideal, ideal, sampling)
     _, nearest = tree.query(ideal * scale, k=min(TELLING, len(full)))
     around = displaced[np.asarray(nearest).reshape(len(ideal), -1)]
     expected = ideal + around.mean(axis=1)
     apart, _ = cKDTree(points * scale).query(expected * scale)
     free = np.asarray(apart) > FREE * lattice.separation
-    error = around.std(axis=1, ddof=1) / np.sqrt(around.shape[1])
+    count = around.shape[1]
+    # A deviation known from so few is unsure itself: that of Student's t with count - 1 degrees.
+    wider = np.sqrt((count - 1) / (count - 3)) if count > 3 else np.nan
+    error = wider * around.std(axis=1, ddof=1) / np.sqrt(count)
     return _result(sites[free], expected[free], error[free], sampling)
 
 

@@ -37,8 +37,8 @@ def test_an_edge_dislocation_has_its_burgers_vector_and_its_place(planted, cell,
     # The circuit of the displacement around the core, clockwise as shown, is the Burgers vector.
     vector = only[["burgers_y", "burgers_x"]].to_numpy(float)
     error = only[["burgers_y_err", "burgers_x_err"]].to_numpy(float)
-    assert np.all(np.abs(vector - [0.0, 20.0 * sign]) < 4 * error + 0.05)
-    assert np.all(error < 0.5)
+    assert np.all(np.abs(vector - [0.0, 20.0 * sign]) < 3 * error)
+    assert np.all(error < 0.4)
     assert only["burgers_angstrom"] == pytest.approx(2.0, rel=0.02)
     assert abs(only["burgers_a"]) + abs(only["burgers_b"]) == 1
     away = np.hypot(only["y"] - CORE[0], only["x"] - CORE[1])

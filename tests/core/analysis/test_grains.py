@@ -98,7 +98,7 @@ def test_twins_of_a_centred_lattice_are_told_by_two_folds(planted):
     normal = np.array([axis[1], -axis[0]])
     sides = [(t[["y", "x"]].to_numpy() - 200.3) @ normal for t in (lower, upper)]
     both = pd.concat([lower[sides[0] < -1], upper[sides[1] > 1]], ignore_index=True)
-    found = find_grains(both, fold=2)
+    found = find_grains(both, fold=2, tolerance_deg=12.0)
     assert len(found.grains) == 2
     assert found.boundaries["misorientation_deg"][0] == pytest.approx(70.5, abs=3.0)
 
