@@ -24,7 +24,7 @@ from scipy.io import savemat
 
 from napari_atomseg import io
 from napari_atomseg._napari.layers import MEASURED, PROVENANCE, Placement, points_layer
-from napari_atomseg._napari.point_colours import KINDS
+from napari_atomseg._napari.point_colours import KINDS, colour_points
 from napari_atomseg.localization import again, localize
 from napari_atomseg.progress import Cancelled, report
 from napari_atomseg.simulation import Simulation
@@ -120,20 +120,18 @@ def test_a_column_dragged_with_the_mouse_goes_back_to_its_place(
 
 
 def drag(layer: Any, start: Any, end: Any) -> None:
-    """Press, move and release the mouse over a layer."""
-
-    def event(kind: str, position: Any) -> Any:
-        return SimpleNamespace(
-            type=kind, position=tuple(position), pos=np.zeros(2), modifiers=(), button=1,
-            is_dragging=kind == "mouse_move", view_direction=None, up_direction=None,
-            dims_displayed=[0, 1], dims_point=tuple(position), handled=False, inverted=False,
-        )  # fmt: skip
-
-    mouse_press_callbacks(layer, event("mouse_press", start))
+    """Press, move and release the mouse over a layer, in world coordinates."""
+    mouse: Any = SimpleNamespace(
+        type="mouse_press", position=tuple(start), pos=np.zeros(2), modifiers=(), is_dragging=True,
+        view_direction=None, up_direction=None, dims_displayed=[0, 1], handled=False,
+    )  # fmt: skip
+    mouse_press_callbacks(layer, mouse)
+    mouse.type = "mouse_move"
     for part in (0.5, 1.0):
-        between = np.asarray(start) + part * (np.asarray(end) - np.asarray(start))
-        mouse_move_callbacks(layer, event("mouse_move", between))
-    mouse_release_callbacks(layer, event("mouse_release", end))
+        mouse.position = tuple(np.asarray(start) + part * (np.asarray(end) - np.asarray(start)))
+        mouse_move_callbacks(layer, mouse)
+    mouse.type = "mouse_release"
+    mouse_release_callbacks(layer, mouse)
 
 
 def test_edits_and_refits_are_undone_one_by_one(
@@ -204,6 +202,19 @@ def test_columns_of_a_stack_are_measured_in_their_frames(
     assert panel.figure("overlay") is not None
 
 
+def test_opening_the_panel_leaves_the_colours_alone(dock: OpenPanel, columns: Any) -> None:
+    columns.border_color = "red"
+    assert not dock("Columns").colour_by
+    np.testing.assert_array_equal(np.unique(columns.border_color, axis=0), [[1, 0, 0, 1]])
+
+
+def test_colours_of_a_layer_are_taken_over(dock: OpenPanel, columns: Any) -> None:
+    colour_points(columns, "volume")
+    panel = dock("Columns")
+    assert panel.colour_by == "volume"
+    assert panel.legend.title.text().startswith("volume")
+
+
 def test_colours_have_a_legend(panel: Any, columns: Any, table: pd.DataFrame) -> None:
     panel.colour_by = "volume"
     low, high = np.percentile(table["volume"].dropna(), (2, 98))
@@ -220,7 +231,7 @@ def test_colours_have_a_legend(panel: Any, columns: Any, table: pd.DataFrame) ->
     assert not legend.bar.isVisibleTo(panel)
     colours = {tuple(columns.border_color[table["species"] == kind][0]) for kind in ("Sr", "TiO")}
     assert len(colours) == 2
-    columns.add([30.0, 40.0])
+    columns.data = np.concatenate([columns.data, [[30.0, 40.0]]])
     assert "1 without (white)" in legend.title.text()
     np.testing.assert_array_equal(columns.border_color[-1], [1, 1, 1, 1])
     panel.colour_by = ""
@@ -270,9 +281,11 @@ def test_the_mouse_selects_in_the_plots(panel: Any, columns: Any, table: pd.Data
 def sweep(plots: Any, axes: Any, corners: Any) -> None:
     """Press the mouse at the first of some points of a plot, and release it at the last."""
     pixels = axes.transData.transform(corners)
-    names = ["button_press_event", *["motion_notify_event"] * (len(pixels) - 1)]
-    for name, (x, y) in zip([*names, "button_release_event"], [*pixels, pixels[-1]], strict=True):
-        MouseEvent(name, plots.canvas, x, y, 1, buttons={1})._process()
+    press, *between, release = [*pixels, pixels[-1]]
+    MouseEvent("button_press_event", plots.canvas, *press, 1)._process()
+    for place in between:
+        MouseEvent("motion_notify_event", plots.canvas, *place, buttons={1})._process()
+    MouseEvent("button_release_event", plots.canvas, *release, 1)._process()
 
 
 def test_measurements_of_others_can_be_plotted_and_colour(panel: Any, columns: Any) -> None:
