@@ -28,7 +28,7 @@ class ColumnsPanel(Panel):
         self.form.rows.insertRow(0, "Columns", self._columns.native)
         self.form.rows.insertRow(1, "Image", self._image.native)
         active = self.viewer.layers.selection.active
-        if isinstance(active, Points):
+        if active in self._layers(Points):
             self._columns.value = active
         self._columns.changed.connect(self._follow)
 

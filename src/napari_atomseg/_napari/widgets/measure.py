@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer, Points
 from napari.utils.theme import get_theme
 from qtpy.QtWidgets import QLabel, QSizePolicy
 
 from napari_atomseg._napari.choices import NameOrFile
-from napari_atomseg._napari.form import Inputs, make_narrow
+from napari_atomseg._napari.columns_panel import ColumnsPanel
+from napari_atomseg._napari.form import Inputs
 from napari_atomseg._napari.image_panel import chosen_sampling, mean_sampling
 from napari_atomseg._napari.jobs import Show, Work
-from napari_atomseg._napari.layers import Source, layer_sampling, unwrapped
+from napari_atomseg._napari.layers import layer_sampling
 from napari_atomseg._napari.measure_settings import (
     ALWAYS,
     AUTOMATIC,
@@ -41,7 +40,6 @@ from napari_atomseg._napari.measure_source import (
 from napari_atomseg._napari.measure_task import Outcome, Task
 from napari_atomseg._napari.measure_view import Results
 from napari_atomseg._napari.measure_work import work
-from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.point_colours import colour_points
 from napari_atomseg.figures.tables import label
 from napari_atomseg.io import provenance
@@ -49,11 +47,10 @@ from napari_atomseg.io import provenance
 if TYPE_CHECKING:
     import napari.viewer
 
-_NO_IMAGE = "no image"
 _NEXT = "Colour, plot and export the columns' new features in Columns."
 
 
-class Measure(Panel):
+class Measure(ColumnsPanel):
     """Measures a points layer of columns, and its image where that is needed."""
 
     title = "Measure"
@@ -65,49 +62,15 @@ class Measure(Panel):
         self.measured: Measured | None = None
         self._followed: Points | None = None
         super().__init__(viewer)
-        self._columns = self._chooser("columns", self.layers_of_columns, "The columns to measure")
-        self._image = self._chooser("image", self._images, "The image that the columns lie on")
-        self.form.rows.insertRow(0, "Columns", self._columns.native)
-        self.form.rows.insertRow(1, "Image", self._image.native)
-        self._columns.changed.connect(self._follow)
         self.form.inputs["measure"].changed.connect(self._show_fields)
         self.form.inputs["method"].changed.connect(self._show_fields)
         self.form.inputs["component"].changed.connect(self._show_component)
         self.results.renamed.connect(self.rename)
         self.results.saving.connect(self._save)
         self.viewer.events.theme.connect(self._wear)
-        active = self.viewer.layers.selection.active
-        if active in self.layers_of_columns():
-            self._columns.value = active
         self._follow()
         self._show_fields()
         self._wear()
-
-    @property
-    def columns(self) -> Points | None:
-        """The points layer of columns; set it to a layer of the viewer or to its name."""
-        return self._columns.value
-
-    @columns.setter
-    def columns(self, layer: Points | str) -> None:
-        layer = self._there(layer)
-        if not isinstance(layer, Points):
-            kind = type(layer).__name__.lower()
-            raise ValueError(f"{layer.name!r} is a {kind} layer: choose a points layer of columns")
-        self._choose(self._columns, layer)
-        self._follow()
-
-    @property
-    def image(self) -> Image | None:
-        """The image of the columns, or None; set it to a layer of the viewer or to its name."""
-        return self._image.value
-
-    @image.setter
-    def image(self, layer: Image | str | None) -> None:
-        if layer is not None:
-            layer = self._there(layer)
-            Source.of(layer)
-        self._choose(self._image, layer)
 
     def make_inputs(self) -> Inputs:
         """Return the inputs whose choices follow the columns, and that of the library's file."""
@@ -119,10 +82,6 @@ class Measure(Panel):
             "value": lambda: NameOrFile({"volume": "volume"}),
             "library": lambda: NameOrFile({"": "none yet"}, "Tables (*.csv)"),
         }
-
-    def layers_of_columns(self) -> list[Points]:
-        """Return the points layers that can be chosen."""
-        return columns_layers(self.viewer.layers)
 
     def prepare(self) -> tuple[str, Work, Show]:
         settings: MeasureSettings = self.form.values()
@@ -200,12 +159,6 @@ class Measure(Panel):
         write(path, atoms)
         self.message.setText(f"{len(atoms)} atoms saved as {Path(path).name}")
 
-    def reset_choices(self, event: Any = None) -> None:
-        """Offer the layers that the viewer holds now; napari calls this when they change."""
-        self._columns.reset_choices()
-        self._image.reset_choices()
-        self._follow()
-
     def _lay_out(self) -> None:
         super()._lay_out()
         layout: Any = self.layout()
@@ -230,28 +183,10 @@ class Measure(Panel):
         self._offer()
         return self.measured
 
-    def _chooser(self, name: str, layers: Callable[[], list[Any]], about: str) -> ComboBox:
-        def choices(_widget: Any) -> list[tuple[str, Any]]:
-            none = [(_NO_IMAGE, None)] if name == "image" else []
-            return none + [(layer.name, layer) for layer in layers()]
-
-        box = ComboBox(name=name, choices=choices, nullable=False)
-        make_narrow(box.native)
-        box.native.setToolTip(about)
-        return box
-
-    def _images(self) -> list[Image]:
-        return image_layers(self.viewer.layers)
-
-    def _there(self, layer: Layer | str) -> Layer:
-        layer = self.viewer.layers[layer] if isinstance(layer, str) else unwrapped(layer)
-        if layer not in self.viewer.layers:
-            raise ValueError(f"{layer.name!r} is not a layer of this viewer: add it first")
-        return layer
-
-    def _choose(self, box: ComboBox, layer: Layer | None) -> None:
-        box.reset_choices()
-        box.value = layer
+    def _layers(self, kind: type) -> list[Any]:
+        """Return the layers that can be chosen: not what measurements were drawn with."""
+        choose = columns_layers if kind is Points else image_layers
+        return list(choose(self.viewer.layers))
 
     def _follow(self, event: Any = None) -> None:
         """Watch the layer that is chosen now, and take its sampling and its image."""
@@ -265,8 +200,12 @@ class Measure(Panel):
                     (emitter.connect if connect else emitter.disconnect)(self._show_sampling)
                 changed = each.events.features
                 (changed.connect if connect else changed.disconnect)(self._offer)
-        if layer is not None:
-            self._image.value = own_image(layer, self._images())
+        image = own_image(layer, self._layers(Image))
+        if image is not None:
+            self._image.value = image
+        self._taken()
+
+    def _taken(self) -> None:
         self._show_sampling()
         self._offer()
 
