@@ -39,6 +39,7 @@ XAxis = Annotated[
     str, typer.Option(help="x of the strain: image, a, b, or degrees counter-clockwise.")
 ]
 SITES = ["i", "j", "sublattice"]
+STRAINS = ("eps_xx", "eps_yy", "eps_xy", "rotation_deg")
 
 
 @measure.callback()
@@ -184,7 +185,7 @@ def strain(
         result = strain_of(columns, found, radius=radius, x_axis=axis(x_axis))
         settings = {"reference": reference, "radius": radius, "x_axis": x_axis, "sampling": scale}
         write(output, result, "strain", table, settings)
-        for name in ("eps_xx", "eps_yy", "eps_xy", "rotation_deg"):
+        for name in STRAINS:
             print_line(f"{name}: median {result[name].median():.5f}")
         print_line(f"{table}: strain of {int(result['eps_xx'].notna().sum())} columns → {output}")
 
@@ -228,7 +229,7 @@ def gpa(
         settings["reflections"] = maps.reflections.tolist()
         record = provenance("measure gpa", image.name, settings)
         output.mkdir(parents=True, exist_ok=True)
-        for name in ("eps_xx", "eps_yy", "eps_xy", "rotation_deg"):
+        for name in STRAINS:
             values = getattr(maps, name)
             write_image(output / f"{name}.tif", values.astype(np.float32), scale, record)
             error = np.nanmedian(getattr(maps, f"{name}_err"))
@@ -290,7 +291,8 @@ def as_record(found: Lattice) -> dict[str, Any]:
 
 def described(found: Lattice) -> list[str]:
     """A lattice in lines."""
-    unit, lengths = ("px", found.lengths) if found.pixel is None else ("Å", found.lengths_angstrom)
+    known = found.pixel is not None
+    unit, lengths = ("Å", found.lengths_angstrom) if known else ("px", found.lengths)
     errors = found.lengths_err * lengths / found.lengths
     a, b = (f"{n:.4f} ± {e:.4f} {unit}" for n, e in zip(lengths, errors, strict=True))
     lines = [

@@ -87,6 +87,8 @@ def rings(
 ) -> None:
     """Rings of bonded atoms in a two-dimensional material, and its defects."""
     with session():
+        import pandas as pd
+
         from napari_atomseg.analysis import find_rings
 
         columns, scale = read(table, sampling, frame)
@@ -96,8 +98,10 @@ def rings(
         for size, count in found.table["size"].value_counts().sort_index().items():
             print_line(f"{count} rings of {size}")
         for row in found.defects.itertuples():
-            missing = "" if row.missing is None or row.missing != row.missing else row.missing
-            print_line(f"{row.name} at y {row.y:.1f}, x {row.x:.1f} px; atoms missing: {missing}")
+            print_line(
+                f"{row.name} at y {row.y:.1f}, x {row.x:.1f} px"
+                + ("" if pd.isna(row.missing) else f", {row.missing} atoms missing")
+            )
         print_line(f"{table}: {len(found.defects)} defects → {output}")
 
 
