@@ -76,7 +76,8 @@ def refine_columns(
         report(progress, cancel, done, len(numbers), "Measuring columns")
         there = np.flatnonzero(frame == number)
         some = chosen[there]
-        fits = refinement.some(sign * raw[number], *places[:, there], some, cancel)
+        y, x = places[:, there]
+        fits = refinement.some(sign * raw[number], y, x, some, cancel)
         for name, values in measured_columns(fits, sign, refinement.refine).items():
             if name not in new:
                 new[name] = False if name == "converged" else np.nan

@@ -53,8 +53,8 @@ def centres_of_mass(image: Tensor, y: Vector, x: Vector) -> Fits:
     at = np.stack([y, x])
     for _ in range(ROUNDS):
         for share in shares(np.arange(len(y)), radius):
-            there = (on(image, v[share]) for v in (*at, radius))
-            table[:, share] = _measured(cut_windows(image, *there))
+            there = [on(image, v[share]) for v in (*at, radius)]
+            table[:, share] = _measured(cut_windows(image, there[0], there[1], there[2]))
         far = np.hypot(*(table[:2] - np.stack([y, x]))) > known.step
         table[:, far] = np.nan
         at = np.where(np.isnan(table[:2]), at, table[:2])

@@ -10,25 +10,28 @@ import torch
 from torch import Tensor
 
 from napari_atomseg.localization.cells import moderated
-from napari_atomseg.localization.fits import FREE_WIDTH, Fits, fit_gaussians
+from napari_atomseg.localization.fits import Fits, rough_fits
 from napari_atomseg.localization.gaussian import volume_error
 from napari_atomseg.localization.joint_blocks import fisher_blocks
-from napari_atomseg.localization.joint_model import AMPLITUDE, LOG_SIGMA, JointModel
+from napari_atomseg.localization.joint_model import AMPLITUDE, LOG_SIGMA, JointModel, X, Y
 from napari_atomseg.localization.joint_system import JointSystem
 from napari_atomseg.localization.noise import NoiseModel, estimate_noise
+from napari_atomseg.localization.rounds import ENDS, FREE_WIDTH
 from napari_atomseg.localization.survey import Survey, Vector, on, survey
 from napari_atomseg.progress import CancelToken, report
 
 ROUNDS = 14
 WEIGHING_ROUNDS = 2
 """Rounds after which the noise, and with it the weights, is left alone."""
-FRESH = (0, 4, 9)
+FRESH = (0, 2, 7)
 """Rounds that make the Fisher matrix anew; between them it hardly changes, and only the slope,
 which decides where the fit ends, must be exact."""
 SMALL_STEP = 0.01
 """Change of a parameter, in standard errors, that no longer matters."""
 FAINTEST = 1e-3
 """Amplitudes, relative to the median, that a column does not fall below."""
+NOISE_PIXELS = 100_000
+"""Pixels whose residuals are enough to know the noise."""
 PARAMETERS = 4
 
 
@@ -63,11 +66,12 @@ def fit_jointly(
     Cancelled
         `cancel` was raised.
     """
-    alone = fit_gaussians(image, y, x, cancel, likelihood=likelihood)
-    if np.isnan(alone.sigma).all():
-        return alone
-    theta = _start(image, alone, widths)
-    known = replace(survey(image, y, x), sigma=float(theta[:, LOG_SIGMA].median().exp()))
+    known = survey(image, y, x)
+    alone = rough_fits(image, known, cancel)
+    if bool(alone.isnan().all()):
+        return Fits.of(np.full((10, len(y)), np.nan), y, x)
+    theta = _start(alone, known, widths)
+    known = replace(known, sigma=float(theta[:, LOG_SIGMA].median().exp()))
     model = JointModel(image, known)
     expected = model.render(theta)
     at_rest = torch.zeros_like(theta[:, 0], dtype=torch.bool)
@@ -86,28 +90,27 @@ def fit_jointly(
         expected = model.render(theta)
         if turn >= WEIGHING_ROUNDS and bool(at_rest.all()):
             break
-    return _measured(model, theta, expected, noise, known, widths, at_rest)
+    return _measured(model, theta, expected, noise, known, system.covariance(), at_rest)
 
 
-def _start(image: Tensor, alone: Fits, widths: str) -> Tensor:
-    """(N, 5) parameters of single fits, the median for those that failed."""
-
-    def filled(values: Vector) -> Tensor:
-        return on(image, np.where(np.isnan(values), np.nanmedian(values), values))
-
-    width = filled(alone.sigma).log()
+def _start(alone: Tensor, known: Survey, widths: str) -> Tensor:
+    """(N, 5) parameters of single fits, the median at the first place for those that failed."""
+    median = alone.nanmedian(dim=0).values.expand_as(alone).clone()
+    median[:, Y], median[:, X] = on(alone, known.y), on(alone, known.x)
+    theta = torch.where(alone.isnan(), median, alone)
     if widths == "shared":
-        width = torch.full_like(width, math.log(float(np.nanmedian(alone.sigma))))
-    ways = [on(image, alone.y), on(image, alone.x), width]
-    return torch.stack([*ways, filled(alone.amplitude), filled(alone.background)], dim=1)
+        theta[:, LOG_SIGMA] = median[0, LOG_SIGMA]
+    return theta
 
 
 def _noise(model: JointModel, expected: Tensor, likelihood: str) -> NoiseModel:
-    used = model.used > 0
     pixels = model.by_owner(model.used)
-    spent = (pixels / (pixels - PARAMETERS).clamp_min(1.0))[model.owner]
-    squared = spent * (model.data - expected) ** 2
-    return estimate_noise(expected[used], squared[used], likelihood)
+    spent = pixels / (pixels - PARAMETERS).clamp_min(1.0)
+    used = torch.nonzero(model.used.view(-1))[:, 0]
+    some = used[:: max(1, len(used) // NOISE_PIXELS)]
+    there = expected.view(-1)[some]
+    squared = spent[model.owner.view(-1)[some]] * (model.data.view(-1)[some] - there) ** 2
+    return estimate_noise(there, squared, likelihood)
 
 
 def _moved(theta: Tensor, step: Tensor, known: Survey) -> Tensor:
@@ -132,7 +135,7 @@ def _measured(
     expected: Tensor,
     noise: NoiseModel,
     known: Survey,
-    widths: str,
+    spread: Tensor,
     at_rest: Tensor,
 ) -> Fits:
     variance = noise.variance(expected)
@@ -140,13 +143,12 @@ def _measured(
     chi = model.by_owner(telling * (model.data - expected) ** 2 / variance)
     freedom = (model.by_owner(telling) - PARAMETERS).clamp_min(0.0)
     factor = moderated(torch.where(freedom > 0, chi, 0.0), freedom)
-    own, cross = fisher_blocks(model, theta, model.used / variance)
-    spread = JointSystem(own, cross, model.pairs, widths).covariance() * factor[:, None, None]
+    spread = spread * factor[:, None, None]
     error = spread[:, :2, :2].diagonal(dim1=1, dim2=2).sqrt()
     y, x, log_sigma, amplitude, background = theta.unbind(1)
     walked = torch.stack([y - on(y, known.y), x - on(x, known.x)]).abs().amax(0)
     limit = on(y, known.step)
-    good = (walked < 0.99 * limit) & (error.amax(1) < limit)
+    good = (walked < ENDS * limit) & (error.amax(1) < limit)
     good &= amplitude > 2 * FAINTEST * amplitude.median()
     sigma = log_sigma.exp()
     volume = volume_error(sigma, amplitude, spread[:, 2:4, 2:4])

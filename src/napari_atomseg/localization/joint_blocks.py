@@ -17,6 +17,8 @@ from napari_atomseg.localization.joint_model import (
     Y,
 )
 
+TAIL, SHORTEST = 8.0, 1.75
+"""A window of a pair ends, over sigma, where their product is exp(-TAIL), but not nearer."""
 _V = torch.tensor([1, 0, 2, 0, 0])
 _U = torch.tensor([0, 1, 0, 2, 0])
 """Powers of v and u in the functions g vᵃ uᵇ whose sums are the derivatives of a column."""
@@ -49,19 +51,24 @@ def fisher_blocks(model: JointModel, theta: Tensor, weight: Tensor) -> tuple[Ten
 def _of_light(model: JointModel, theta: Tensor, weight: Tensor, pairs: Tensor) -> Tensor:
     """(M, 4, 4) blocks of y, x, ln sigma and amplitude of pairs (M, 2).
 
-    The product of two Gaussians is one about the middle of the pair, narrower by √2.
+    The product of two Gaussians is one about the middle of the pair, narrower by √2, and fainter
+    the farther apart they are: windows of far pairs are small.
     """
     widest = float(theta[:, LOG_SIGMA].max().exp())
-    half = min(math.ceil(REACH * widest / math.sqrt(2)) + 1, model.canvas.margin)
-    step = torch.arange(-half, half + 1, device=theta.device)
+    gap = torch.linalg.vector_norm(theta[pairs[:, 0], :2] - theta[pairs[:, 1], :2], dim=1) / widest
+    reach = widest * (TAIL - gap**2 / 4).clamp(SHORTEST**2, REACH**2 / 2).sqrt()
+    order = torch.argsort(gap)
     margin, (height, width) = model.canvas.margin, model.canvas.shape
     flat, change = weight.reshape(-1), _derivatives(theta)
-    powers = torch.arange(3, device=theta.device)
-    size = max(1, BATCH_PIXELS // len(step) ** 2)
-    parts = [torch.zeros(0, 4, 4, dtype=theta.dtype, device=theta.device)]
-    for share in pairs.split(size):
-        first, second = share.unbind(1)
-        middle = theta[share][..., : X + 1].mean(1).round().long()
+    blocks = torch.empty(len(pairs), 4, 4, dtype=theta.dtype, device=theta.device)
+    start = 0
+    while start < len(order):
+        half = min(math.ceil(float(reach[order[start]])) + 1, margin)
+        step = torch.arange(-half, half + 1, device=theta.device)
+        share = order[start : start + max(1, BATCH_PIXELS // len(step) ** 2)]
+        start += len(share)
+        first, second = pairs[share].unbind(1)
+        middle = theta[pairs[share]][..., : X + 1].mean(1).round().long()
         rows = middle[:, Y, None] + step
         cols = middle[:, X, None] + step
         at_row, at_col = (rows + margin).clamp(0, height - 1), (cols + margin).clamp(0, width - 1)
@@ -70,14 +77,15 @@ def _of_light(model: JointModel, theta: Tensor, weight: Tensor, pairs: Tensor) -
         def thin(pixels: Tensor, axis: int, columns: Tensor) -> Tensor:
             own = theta[columns]
             t = (pixels - own[:, axis, None]) * torch.exp(-own[:, LOG_SIGMA, None])
-            return torch.exp(-0.5 * t**2)[..., None] * t[..., None] ** powers
+            bell = torch.exp(-0.5 * t**2)
+            return torch.stack([bell, bell * t, bell * t * t], dim=-1)
 
         tall = thin(rows, Y, first)[..., :, None] * thin(rows, Y, second)[..., None, :]
         wide = thin(cols, X, first)[..., :, None] * thin(cols, X, second)[..., None, :]
         moments = tall.flatten(2).mT @ (there @ wide.flatten(2))
         gram = moments.view(-1, 3, 3, 3, 3)[:, _V[:, None], _V, _U[:, None], _U]
-        parts.append(change[first] @ gram @ change[second].mT)
-    return torch.cat(parts)
+        blocks[share] = change[first] @ gram @ change[second].mT
+    return blocks
 
 
 def _of_ground(model: JointModel, theta: Tensor, weight: Tensor, edges: Tensor) -> Tensor:
@@ -107,7 +115,7 @@ def _of_ground(model: JointModel, theta: Tensor, weight: Tensor, edges: Tensor) 
         u = thin(canvas.col[share], X, others, inverse)
         gv, gu = torch.exp(-0.5 * v**2), torch.exp(-0.5 * u**2)
         mixed = cell @ torch.cat([gu, gu * u, gu * u**2], dim=-1)
-        plain, once, twice = mixed.split(slots, dim=-1)
+        plain, once, twice = torch.split(mixed, slots, dim=-1)
         terms = (gv * v * plain, gv * once, gv * v**2 * plain, gv * twice, gv * plain)
         sums.append(torch.stack([term.sum(1) for term in terms], dim=-1))
     found = torch.cat(sums)[owner, slot]

@@ -13,7 +13,6 @@ from torch import Tensor
 from napari_atomseg.localization.windows import (
     Windows,
     cut_windows,
-    nearer_to_another,
     nearest_neighbours,
     typical_width,
 )
@@ -81,12 +80,8 @@ def windows_of(
     columns = np.arange(len(known.y)) if only is None else only
     for share in shares(columns, known.radius):
         y, x, radius = (on(image, v[share]) for v in (known.y, known.x, known.radius))
-        windows = cut_windows(image, y, x, radius)
         others_y, others_x = (on(image, v) for v in known.others(share))
-        taken = nearer_to_another(windows, y, x, others_y, others_x)
-        windows.inside.masked_fill_(taken, False)
-        windows.values.masked_fill_(taken, 0.0)
-        yield share, windows
+        yield share, cut_windows(image, y, x, radius, (others_y, others_x))
 
 
 def on(image: Tensor, values: Vector) -> Tensor:

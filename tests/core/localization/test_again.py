@@ -25,7 +25,9 @@ def test_a_region_of_interest_keeps_its_columns_and_their_neighbours_light(latti
     inside = whole[whole.x < 47.5].reset_index(drop=True)
     assert list(part.label) == list(inside.label)
     assert set(part.region) == {1}
-    np.testing.assert_allclose(part.y, inside.y, atol=0.3 * inside.y_err.median())
+    # Weights and widths are learnt from fewer columns; the light is the same.
+    z = (part.y - inside.y) / inside.y_err
+    assert np.sqrt(np.mean(z**2)) < 0.3
 
 
 def test_labels_and_polygons_number_their_columns(lattice):
@@ -64,7 +66,8 @@ def test_only_the_columns_that_were_edited_are_measured_again(lattice, refine):
     others = np.arange(len(table)) != 14
     pd.testing.assert_frame_equal(again[others], table[others])
     assert again.y[14] == pytest.approx(table.y[14], abs=0.5 * table.y_err[14])
-    assert again.volume[14] == pytest.approx(table.volume[14], rel=0.03)
+    error = np.hypot(table.volume_err[14], again.volume_err[14])
+    assert again.volume[14] == pytest.approx(table.volume[14], abs=error)
 
 
 def test_places_of_another_program_are_measured_in_full(lattice, rng):
@@ -110,6 +113,23 @@ def test_wrong_arguments_are_named(arguments, message):
     table = pd.DataFrame({"y": [10.0, 20.0], "x": [10.0, 20.0]})
     with pytest.raises(ValueError, match=message):
         refine_columns(np.zeros((32, 32)), **{"columns": table, "device": "cpu", **arguments})
+
+
+@pytest.mark.parametrize("refine", ["centroid", "centre_of_mass", "gaussian", "rotated", "joint"])
+def test_columns_that_cannot_be_measured_do_the_others_no_harm(lattice, refine):
+    known, image = lattice
+    # Beyond the border (axes swapped, or dragged out), twice at one place, and hardly beside one.
+    y = np.append(known.y, [-40.0, 30.0, known.y[7], known.y[14] + 0.3])
+    x = np.append(known.x, [20.0, 300.0, known.x[7], known.x[14]])
+    table = refine_columns(image, pd.DataFrame({"y": y, "x": x}), refine=refine, device="cpu")
+    np.testing.assert_array_equal(table[["y", "x"]][36:], np.stack([y, x], axis=1)[36:])
+    assert not table.converged[36:].any()
+    assert table.converged[:36].all()
+    places = pd.DataFrame({"y": known.y, "x": known.x})
+    alone = refine_columns(image, places, refine=refine, device="cpu")
+    np.testing.assert_allclose(table.y[:36], alone.y)
+    one = refine_columns(image, table, only=[36], refine=refine, device="cpu")
+    pd.testing.assert_frame_equal(one, table)
 
 
 def test_an_empty_table_stays_empty():
