@@ -22,6 +22,7 @@ of spacings in Si [110] and DyScO3 on the raw and on the restored image.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -172,6 +173,8 @@ def main() -> None:
     if options.side:
         print("Isolated columns\n")
         print(markdown(over_levels(options.levels, options.side)), flush=True)
+    if options.peers and importlib.util.find_spec("atomap") is None:
+        print("\nAtomap is not installed: no figures of it")
     for pixels in options.pixels:
         scene = two_species(options.lattice_level, pixels, np.random.default_rng((SEED, pixels)))
         print(f"\n{len(scene.y)} columns in {pixels}², {options.threads} threads\n")
