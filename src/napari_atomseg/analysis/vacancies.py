@@ -17,6 +17,9 @@ OPENING = 150.0
 """Degrees of the widest gap between those: a site that has a wider one is outside."""
 FREE = 0.5
 """Of the least distance of two sites: a column nearer than this holds a site."""
+TORN = 0.15
+"""Of that distance: where the displacements around deviate by more, as along the plane that a
+dislocation has slipped on, sites are not those of one crystal."""
 TELLING = 8
 """Neighbours whose displacements tell that of a site without a column."""
 
@@ -28,7 +31,8 @@ def find_vacancies(
 
     Where a missing column would stand follows from the displacements of the columns around, so that
     strain and drift of the scan do not matter. Sites with a gap of more than 150° between their
-    neighbours lie outside of the crystal.
+    neighbours lie outside of the crystal; where the crystal is torn, as in the core of a
+    dislocation, there are none.
 
     Parameters
     ----------
@@ -74,7 +78,8 @@ def find_vacancies(
     around = displaced[np.asarray(nearest).reshape(len(ideal), -1)]
     expected = ideal + around.mean(axis=1)
     apart, _ = cKDTree(points * scale).query(expected * scale)
-    free = np.asarray(apart) > FREE * lattice.separation
+    torn = np.hypot(*(around.std(axis=1) * scale).T) > TORN * lattice.separation
+    free = (np.asarray(apart) > FREE * lattice.separation) & ~torn
     count = around.shape[1]
     # A deviation known from so few is unsure itself: that of Student's t with count - 1 degrees.
     wider = np.sqrt((count - 1) / (count - 3)) if count > 3 else np.nan

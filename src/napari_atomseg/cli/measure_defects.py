@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from napari_atomseg.cli.batch import print_line
-from napari_atomseg.cli.measure import Frame, Pixel, Result, Table, lattice_of, measure, read, write
+from napari_atomseg.cli.measure import Frame, Pixel, Result, Table, measure
+from napari_atomseg.cli.measure_tables import lattice_of, read, write
 from napari_atomseg.cli.session import session
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from napari_atomseg.analysis import Lattice, find_vacancies, match
+from napari_atomseg.specimen.dislocations import EdgeDislocation
 
 SQUARE = [[40.0, 0.0], [0.0, 40.0]]
 CAGE = [[0.0, 0.0], [0.56, 0.5]]
@@ -57,6 +58,19 @@ def test_a_pair_of_vacancies_side_by_side(planted):
     near = np.hypot(columns.true_y - 200.3, columns.true_x - 220.3).nsmallest(2).index
     found = find_vacancies(columns.drop(near))
     assert len(found) == 2
+
+
+def test_a_dislocation_brings_no_vacancies_of_its_own(planted):
+    columns = planted([[27.7, 0.0], [0.0, 27.7]], size=800.0, noise=0.5)
+    field = EdgeDislocation((40.9, 41.0), (0.0, 2.77))
+    shift = 10 * field(0.1 * columns["true_y"].to_numpy(), 0.1 * columns["true_x"].to_numpy())
+    moved = columns.assign(y=columns.y + shift[:, 0], x=columns.x + shift[:, 1])
+    one = np.hypot(columns.true_y - 190.0, columns.true_x - 560.0).idxmin()
+    found = find_vacancies(moved.drop(one), 0.1)
+    assert len(found) == 1
+    assert found[["y", "x"]].to_numpy()[0] == pytest.approx(
+        moved.loc[one, ["y", "x"]].to_numpy(float), abs=3.0
+    )
 
 
 def test_a_column_off_its_site_by_less_than_half_is_no_vacancy(planted):
