@@ -93,7 +93,7 @@ def test_an_added_column_is_noticed_and_only_it_is_measured(
     assert refitted["volume"] == pytest.approx(known["volume"], rel=0.05)
     assert refitted["y_angstrom"] == pytest.approx(0.15 * columns.data[-1, 0])
     assert refitted["converged"]
-    assert "1 columns measured on scene" in panel.message.text()
+    assert "1 column measured on scene" in panel.message.text()
     assert not panel.run_button.isEnabled()
 
 

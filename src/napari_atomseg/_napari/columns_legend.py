@@ -46,8 +46,8 @@ class Legend(QWidget):
 
         numbers = bool(key.feature) and not key.kinds
         self.title.setText(label(key.feature) + _without(key.unknown) if key.feature else "")
-        self.low.setText(f"{key.low:.4g}")
-        self.high.setText(f"{key.high:.4g}")
+        self.low.setText(_short(key.low))
+        self.high.setText(_short(key.high))
         for part in (self.low, self.bar, self.high):
             part.setVisible(numbers)
         squares = [
@@ -58,6 +58,11 @@ class Legend(QWidget):
         self.title.setVisible(bool(key.feature))
         self.kinds.setVisible(bool(squares))
         self.setVisible(bool(key.feature))
+
+
+def _short(value: float) -> str:
+    """A number of four digits, or whole, where it is not too large for that."""
+    return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
 def _without(unknown: int) -> str:

@@ -222,7 +222,8 @@ def points_layer(
     leading : lengths of the stack's leading axes; `frame` counts over them in C order.
     colour_by : feature that colours the rings; none if missing or without numbers.
     """
-    positions = columns[["y", "x"]].to_numpy(dtype=float)
+    # A copy: what pandas hands out may be read-only, and such points cannot be dragged.
+    positions = np.array(columns[["y", "x"]], dtype=float)
     if leading:
         frames = columns["frame"].to_numpy(dtype=int)
         positions = np.column_stack([*np.unravel_index(frames, leading), positions])

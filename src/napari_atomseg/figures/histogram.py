@@ -127,16 +127,18 @@ def _draw_normal(panel: Axes, numbers: NDArray[np.float64], area: float, unit: s
         deviation = float(numbers.std(ddof=1))
         x = np.linspace(*panel.get_xlim(), 400)
         panel.plot(x, area * normal(x, mean, deviation), color="black")
+        error = deviation / len(numbers) ** 0.5
+        few = _decimals(error, 2)
         text = (
-            f"n = {len(numbers)}\nmean {mean:.{_digits(mean, deviation / len(numbers) ** 0.5)}f}"
-            f" ± {deviation / len(numbers) ** 0.5:.2g} {unit}\nσ = {deviation:.3g} {unit}"
+            f"n = {len(numbers)}\nmean {mean:.{few}f} ± {error:.{few}f} {unit}"
+            f"\nσ = {deviation:.{_decimals(deviation, 3)}f} {unit}"
         )
     panel.text(0.98, 0.95, text, transform=panel.transAxes, ha="right", va="top", fontsize=6.5)
 
 
-def _digits(mean: float, error: float) -> int:
-    """Decimals that a mean of this error deserves."""
-    return int(np.clip(1 - np.floor(np.log10(error)), 0, 8)) if error > 0 else 2
+def _decimals(value: float, digits: int) -> int:
+    """Decimals that show so many digits of a positive value."""
+    return int(np.clip(digits - 1 - np.floor(np.log10(value)), 0, 8))
 
 
 def _draw_components(panel: Axes, components: Sequence[Component], area: float) -> None:

@@ -135,8 +135,9 @@ class Columns(ColumnsPanel):
 
     def summary(self, result: Points) -> str:
         again = result.metadata[PROVENANCE][REFIT]
-        failed = f", {again['failed']} of them failed" if again["failed"] else ""
-        return f"{again['columns']} columns measured on {again['source']}{failed}"
+        count, failed = again["columns"], again["failed"]
+        trouble = f"; {failed} failed: move or delete them" if failed else ""
+        return f"{count} column{'s' * (count != 1)} measured on {again['source']}{trouble}"
 
     def _lay_out(self) -> None:
         self.legend, self.plots = Legend(), Plots()
@@ -180,6 +181,7 @@ class Columns(ColumnsPanel):
         self.viewer.events.theme.connect(self._wear)
 
     def _taken(self) -> None:
+        self.message.setText("")
         self._offer_features()
         layer = self.edits.layer
         worn = "" if layer is None else layer.metadata.get(COLOURED, "")
@@ -290,4 +292,6 @@ class Columns(ColumnsPanel):
 
     def _wear(self, event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)
-        self.plots.wear(theme.background.as_hex(), theme.text.as_hex(), "#ffff00")
+        dark = sum(theme.background.as_rgb_tuple()[:3]) < sum(theme.text.as_rgb_tuple()[:3])
+        bright = "#ffff00" if dark else "#c00000"
+        self.plots.wear(theme.background.as_hex("long"), theme.text.as_hex("long"), bright)
