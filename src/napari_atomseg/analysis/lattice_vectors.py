@@ -79,8 +79,8 @@ def primitive_vectors(points: Array) -> tuple[Array, Mask]:
             failure = error
             continue
         reach = REACH * nearest_distance(patch)
-        away = [tree.query(some + vector)[0] for vector in vectors]
-        held = np.exp(-0.5 * np.sum(np.square(away), axis=0) / (SHARP * reach) ** 2).mean()
+        away = np.array([tree.query(some + vector)[0] for vector in vectors])
+        held = np.exp(-0.5 * (away**2).sum(axis=0) / (SHARP * reach) ** 2).mean()
         score = max(0.0, float(held) - CHANCE) / np.sqrt(abs(np.linalg.det(vectors)))
         if score > BETTER * highest:
             best, highest = vectors, score

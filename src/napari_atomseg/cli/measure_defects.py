@@ -88,8 +88,6 @@ def rings(
 ) -> None:
     """Rings of bonded atoms in a two-dimensional material, and its defects."""
     with session():
-        import pandas as pd
-
         from napari_atomseg.analysis import find_rings
 
         columns, scale = read(table, sampling, frame)
@@ -98,11 +96,10 @@ def rings(
         write(output, found.table, "rings", table, settings)
         for size, count in found.table["size"].value_counts().sort_index().items():
             print_line(f"{count} rings of {size}")
-        for row in found.defects.itertuples():
-            print_line(
-                f"{row.name} at y {row.y:.1f}, x {row.x:.1f} px"
-                + ("" if pd.isna(row.missing) else f", {row.missing} atoms missing")
-            )
+        lacking = found.defects["missing"].astype(str)
+        for row, missing in zip(found.defects.itertuples(), lacking, strict=True):
+            known = "" if missing == "<NA>" else f", {missing} atoms missing"
+            print_line(f"{row.name} at y {row.y:.1f}, x {row.x:.1f} px{known}")
         print_line(f"{table}: {len(found.defects)} defects → {output}")
 
 

@@ -62,6 +62,8 @@ def as_record(found: Lattice) -> dict[str, Any]:
 
 def described(found: Lattice) -> list[str]:
     """A lattice in lines."""
+    import numpy as np
+
     known = found.pixel is not None
     unit, lengths = ("Å", found.lengths_angstrom) if known else ("px", found.lengths)
     errors = found.lengths_err * lengths / found.lengths
@@ -70,7 +72,7 @@ def described(found: Lattice) -> list[str]:
         f"a = {a}, b = {b}, angle {found.angle_deg:.2f}°, a turned by {found.rotation_deg:.2f}°"
     ]
     for k, (u, v) in enumerate(found.motif):
-        intensity, share = found.intensity[k], found.occupancy[k]
+        intensity, share = np.asarray(found.intensity)[k], np.asarray(found.occupancy)[k]
         lines.append(
             f"sublattice {k}: at {u:.3f} a + {v:.3f} b, intensity {intensity:.4g}, "
             f"occupied {100 * share:.0f} %"
