@@ -262,14 +262,16 @@ def test_the_mouse_selects_in_the_plots(panel: Any, columns: Any, table: pd.Data
     plots.across.value, plots.along.value, plots.of.value = "x", "volume", "sigma"
     panel._replot()
     plots.canvas.draw()
-    median, far = float(table["volume"].median()), float(table["volume"].max()) + 1
-    corners = [(-1.0, median), (90.0, far)]
-    sweep(plots, plots.scatter, corners)
+    median = float(table["volume"].median())
+    (left, _), (bottom, top) = plots.scatter.get_xlim(), plots.scatter.get_ylim()
+    left, bottom, top = left + 0.01, bottom + 0.01, top - 0.01  # a press beside the axes is none
+    sweep(plots, plots.scatter, [(left, median), (90.0, top)])
     inside = (table["volume"] >= median) & (table["x"] <= 90)
     assert set(columns.selected_data) == set(np.flatnonzero(inside).tolist())
     plots.tool.setCurrentIndex(1)
     plots.canvas.draw()
-    sweep(plots, plots.scatter, [(-1, -1), (90, -1), (90, median), (-1, median), (-1, -1)])
+    corners = [(left, bottom), (90, bottom), (90, median), (left, median), (left, bottom)]
+    sweep(plots, plots.scatter, corners)
     inside = (table["volume"] < median) & (table["x"] < 90)
     assert set(columns.selected_data) == set(np.flatnonzero(inside).tolist())
     low, high = np.percentile(table["sigma"].dropna(), (20, 70))
