@@ -107,6 +107,7 @@ def test_named_species_stay_and_sublattices_are_used_as_they_stand(
     assert panel.results.isTabVisible(2)
     panel.results.species.item(1, 0).setText("TiO")
     assert set(layer.features["species"]) == {"A", "TiO"}
+    assert "TiO" in panel.results.legend.kinds.text()
     assert "species=TiO" in [panel.form.inputs["which"].itemData(i) for i in range(4)]
     features = layer.features.copy()
     wrong = features.index[features["sublattice"] == 1][:3]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from napari.utils.transforms import Affine
 from napari_atomseg._napari.layers import PROVENANCE, Placement
 from napari_atomseg._napari.measure_source import COPY, LATTICE, Columns, put_features
 from napari_atomseg._napari.measure_task import Drawing, Outcome
-from napari_atomseg._napari.point_colours import colour_points
+from napari_atomseg._napari.point_colours import Key, colour_points
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -45,12 +45,14 @@ class Measured:
     layers : new ones.
     outcome : with text, tables and plot.
     note : what the user must know of where the results are.
+    key : what the colours of the columns mean.
     """
 
     columns: Points
     layers: tuple[Layer, ...]
     outcome: Outcome
     note: str = ""
+    key: Key = field(default_factory=Key)
 
 
 def make_layers(
@@ -71,7 +73,7 @@ def show(
     layers: list[Layer],
 ) -> Measured:
     """Join the features to the columns, and add the layers: images below the columns."""
-    target, note = columns, ""
+    target, note, key = columns, "", Key()
     if columns.layer not in viewer.layers or not columns.unchanged():
         target, note = _copy(columns, record), "The columns changed meanwhile: see the new layer."
         viewer.add_layer(target.layer)
@@ -80,14 +82,14 @@ def show(
         put_features(target, outcome.features)
         layer.metadata[PROVENANCE] = _with(layer.metadata.get(PROVENANCE, {}), record)
         if outcome.colour_by is not None:
-            colour_points(layer, outcome.colour_by)
+            key = colour_points(layer, outcome.colour_by)
     if outcome.lattice is not None:
         layer.metadata[LATTICE] = outcome.lattice
     for each in layers:
         viewer.add_layer(each)
         if isinstance(each, Image):
             viewer.layers.move(viewer.layers.index(each), viewer.layers.index(layer))
-    return Measured(layer, tuple(layers), outcome, note)
+    return Measured(layer, tuple(layers), outcome, note, key)
 
 
 def _layer(drawing: Drawing, name: str, record: dict[str, Any], place: Place) -> Layer:

@@ -25,7 +25,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_atomseg._napari.choices import NameOrFile
+from napari_atomseg._napari.columns_legend import Legend
 from napari_atomseg._napari.measure_task import Outcome, Plot
+from napari_atomseg._napari.point_colours import Key
 
 COLOURS = ("#009ade", "#ffa23f", "#6fd36f")
 _SMALL = 7
@@ -52,6 +54,7 @@ class Results(QTabWidget):
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
         self.text.setPlaceholderText("What was measured will stand here.")
+        self.legend = Legend()
         self.figure = Figure(layout="constrained")
         self.canvas = FigureCanvasQTAgg(self.figure)
         self.species = QTableWidget()
@@ -80,6 +83,7 @@ class Results(QTabWidget):
         layout = QVBoxLayout(summary)
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.text, 1)
+        layout.addWidget(self.legend)
         layout.addWidget(self.model_button)
         tables = QWidget()
         row = QHBoxLayout()
@@ -100,8 +104,9 @@ class Results(QTabWidget):
         """Show nothing."""
         self.show_outcome(Outcome(()))
 
-    def show_outcome(self, outcome: Outcome, note: str = "") -> None:
-        """Show what was measured."""
+    def show_outcome(self, outcome: Outcome, note: str = "", key: Key | None = None) -> None:
+        """Show what was measured, and what the colours of the columns mean."""
+        self.legend.show_key(key or Key())
         self.text.setPlainText("\n".join([note] * bool(note) + list(outcome.lines)))
         self.model_button.setVisible(outcome.atoms is not None)
         self._plot = outcome.plot

@@ -138,7 +138,7 @@ class Measure(ColumnsPanel):
         names = features["species"].astype(object)
         names[members] = name
         layer.features = features.assign(species=names)
-        colour_points(layer, "species")
+        self.results.legend.show_key(colour_points(layer, "species"))
         self._offer()
 
     def save_table(self, path: str | Path, table: str = "") -> None:
@@ -176,7 +176,8 @@ class Measure(ColumnsPanel):
         for layer in self.measured.layers if self.measured is not None else ():
             layer.visible = False
         self.measured = show(self.viewer, columns, record, *result)
-        self.results.show_outcome(self.measured.outcome, self.measured.note)
+        measured = self.measured
+        self.results.show_outcome(measured.outcome, measured.note, measured.key)
         self._show_component()
         shown = [layer for layer in self.measured.layers if layer.visible]
         self.viewer.layers.selection.active = shown[-1] if shown else self.measured.columns
