@@ -81,7 +81,7 @@ def save(
 ) -> None:
     """Write a figure as PNG, SVG or PDF, by the suffix of `path`.
 
-    The same figure gives the same bytes: no date is written.
+    Figures of the same call have the same bytes: no date is written.
 
     Parameters
     ----------

@@ -208,9 +208,9 @@ def test_figures_are_as_wide_as_asked(image: Any, table: pd.DataFrame, width: fl
 def test_a_figure_is_saved_as_what_its_suffix_says(
     image: Any, table: pd.DataFrame, tmp_path: Path, suffix: str
 ) -> None:
-    figure = figures.overlay(image, table, colour_by="volume")
     first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
     for path in (first, second):
+        figure = figures.overlay(image, table, colour_by="volume")
         figures.save(figure, path, metadata={"action": "figure", "source": "Å"})
     content = first.read_bytes()
     assert content == second.read_bytes()
