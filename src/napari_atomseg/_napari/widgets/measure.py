@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Layer, Points
 from napari.utils.theme import get_theme
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QLabel, QSizePolicy
 
 from napari_atomseg._napari.choices import NameOrFile
@@ -159,13 +161,17 @@ class Measure(ColumnsPanel):
         write(path, atoms)
         self.message.setText(f"{len(atoms)} atoms saved as {Path(path).name}")
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Give the form its height once its rows have their style."""
+        super().showEvent(event)
+        QTimer.singleShot(0, self._scroll.updateGeometry)
+
     def _lay_out(self) -> None:
         super()._lay_out()
         layout: Any = self.layout()
         # The form takes the height of its rows, and leaves the rest to the results.
-        layout.itemAt(0).widget().setSizePolicy(
-            QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum
-        )
+        self._scroll = layout.itemAt(0).widget()
+        self._scroll.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         layout.setStretch(0, 0)
         layout.insertWidget(1, self.hint)
         layout.addWidget(self.results, 1)
