@@ -135,19 +135,6 @@ def test_volumes_of_a_joint_fit_lie_within_their_errors(scene, rng):
     np.testing.assert_allclose(np.median(fits.volume_err / bound.volume), 1.0, rtol=0.1)
 
 
-def test_a_column_too_many_does_the_others_no_harm(scene, rng):
-    known = scene(5, 14, 3.0, 400.0, 50.0)
-    image = torch.from_numpy(known.counted(rng))
-    plain = fit_jointly(image, known.y, known.x)
-    fits = fit_jointly(
-        image, np.append(known.y, known.y[12] + 2.0), np.append(known.x, known.x[12])
-    )
-    apart = np.delete(np.arange(25), 12)
-    assert np.isfinite(fits.y_err[apart]).all()
-    z = (fits.y[:25] - plain.y)[apart] / plain.y_err[apart]
-    assert np.abs(z).max() < 1.0
-
-
 def test_a_start_that_merges_two_columns_does_the_others_no_harm(draw, rng):
     y, x = np.array([30.0, 30.0, 60.0]), np.array([30.0, 36.0, 60.0])
     image = rng.poisson(draw((90, 90), y, x, 3.0, 500.0, 30.0)).astype(float)
