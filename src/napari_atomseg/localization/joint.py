@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,23 +12,22 @@ from napari_atomseg.localization.cells import moderated
 from napari_atomseg.localization.fits import Fits, rough_fits
 from napari_atomseg.localization.gaussian import volume_error
 from napari_atomseg.localization.joint_blocks import fisher_blocks
-from napari_atomseg.localization.joint_model import AMPLITUDE, LOG_SIGMA, JointModel, X, Y
+from napari_atomseg.localization.joint_limits import FAINTEST, Limits
+from napari_atomseg.localization.joint_model import LOG_SIGMA, JointModel, X, Y
 from napari_atomseg.localization.joint_system import JointSystem
 from napari_atomseg.localization.noise import NoiseModel, estimate_noise
-from napari_atomseg.localization.rounds import ENDS, FREE_WIDTH
+from napari_atomseg.localization.rounds import ENDS
 from napari_atomseg.localization.survey import Survey, Vector, on, survey
 from napari_atomseg.progress import CancelToken, report
 
-ROUNDS = 14
+ROUNDS = 24
 WEIGHING_ROUNDS = 2
 """Rounds after which the noise, and with it the weights, is left alone."""
-FRESH = (0, 2, 7)
+FRESH = (0, 2, 7, 14)
 """Rounds that make the Fisher matrix anew; between them it hardly changes, and only the slope,
 which decides where the fit ends, must be exact."""
 SMALL_STEP = 0.01
 """Change of a parameter, in standard errors, that no longer matters."""
-FAINTEST = 1e-3
-"""Amplitudes, relative to the median, that a column does not fall below."""
 NOISE_PIXELS = 100_000
 """Pixels whose residuals are enough to know the noise."""
 PARAMETERS = 4
@@ -73,24 +71,36 @@ def fit_jointly(
     theta = _start(alone, known, widths)
     known = replace(known, sigma=float(theta[:, LOG_SIGMA].median().exp()))
     model = JointModel(image, known)
-    expected = model.render(theta)
+    first = expected = model.render(theta)
+    limits = Limits.about(theta, known, widths)
+    held = torch.zeros_like(theta, dtype=torch.bool)
     at_rest = torch.zeros_like(theta[:, 0], dtype=torch.bool)
     for turn in range(ROUNDS):
         report(None, cancel, turn, ROUNDS)
         if turn < WEIGHING_ROUNDS:
-            noise = _noise(model, expected, likelihood)
-        weight = model.used / noise.variance(expected)
-        if turn in FRESH:
-            blocks = fisher_blocks(model, theta, weight)
-            system = JointSystem(*blocks, model.pairs, widths)
-            stiff = blocks[0].diagonal(dim1=1, dim2=2).sqrt()
-        step = system.solve(model.slope(theta, weight * (model.data - expected)))
+            noise = _noise(model, expected, held, likelihood)
+        fresh = turn in FRESH
+        while True:
+            # Weights that follow a column which no Gaussian describes need not come to rest.
+            known_light = torch.where(held[model.owner, Y], first, expected)
+            weight = model.used / noise.variance(known_light)
+            if fresh:
+                blocks = fisher_blocks(model, theta, weight)
+                system = JointSystem(*blocks, model.pairs, widths, held)
+                stiff = blocks[0].diagonal(dim1=1, dim2=2).sqrt()
+            step = system.solve(model.slope(theta, weight * (model.data - expected)))
+            lost = limits.left(theta, step) & ~held
+            fresh = bool(lost.any())
+            if not fresh:
+                break
+            theta, held = limits.back(theta, lost), held | lost
+            expected = model.render(theta)
         at_rest = ((step * stiff).abs() < SMALL_STEP).all(1)
-        theta = _moved(theta, step, known)
+        theta = limits.moved(theta, step)
         expected = model.render(theta)
         if turn >= WEIGHING_ROUNDS and bool(at_rest.all()):
             break
-    return _measured(model, theta, expected, noise, known, system.covariance(), at_rest)
+    return _measured(model, theta, expected, noise, known, system.covariance(), held, at_rest)
 
 
 def _start(alone: Tensor, known: Survey, widths: str) -> Tensor:
@@ -103,30 +113,16 @@ def _start(alone: Tensor, known: Survey, widths: str) -> Tensor:
     return theta
 
 
-def _noise(model: JointModel, expected: Tensor, likelihood: str) -> NoiseModel:
+def _noise(model: JointModel, expected: Tensor, held: Tensor, likelihood: str) -> NoiseModel:
     pixels = model.by_owner(model.used)
     spent = pixels / (pixels - PARAMETERS).clamp_min(1.0)
-    used = torch.nonzero(model.used.view(-1))[:, 0]
+    # What the model does not describe is no noise.
+    told = (model.used > 0) & ~held[model.owner, Y]
+    used = torch.nonzero(told.view(-1))[:, 0]
     some = used[:: max(1, len(used) // NOISE_PIXELS)]
     there = expected.view(-1)[some]
     squared = spent[model.owner.view(-1)[some]] * (model.data.view(-1)[some] - there) ** 2
     return estimate_noise(there, squared, likelihood)
-
-
-def _moved(theta: Tensor, step: Tensor, known: Survey) -> Tensor:
-    """One step on; positions and widths stay near their start."""
-    start = torch.stack([on(theta, known.y), on(theta, known.x)], dim=1)
-    limit = on(theta, known.step)[:, None]
-    place = theta[:, :2] + step[:, :2].clamp(-0.5 * known.sigma, 0.5 * known.sigma)
-    width = theta[:, LOG_SIGMA] + step[:, LOG_SIGMA].clamp(-0.2, 0.2)
-    typical, factor = math.log(known.sigma), math.log(FREE_WIDTH)
-    amplitude = theta[:, AMPLITUDE]
-    faintest = FAINTEST * amplitude.median()
-    new = theta + step
-    new[:, :2] = torch.minimum(torch.maximum(place, start - limit), start + limit)
-    new[:, LOG_SIGMA] = width.clamp(typical - factor, typical + factor)
-    new[:, AMPLITUDE] = new[:, AMPLITUDE].clamp_min(float(faintest))
-    return new
 
 
 def _measured(
@@ -136,6 +132,7 @@ def _measured(
     noise: NoiseModel,
     known: Survey,
     spread: Tensor,
+    held: Tensor,
     at_rest: Tensor,
 ) -> Fits:
     variance = noise.variance(expected)
@@ -144,11 +141,12 @@ def _measured(
     freedom = (model.by_owner(telling) - PARAMETERS).clamp_min(0.0)
     factor = moderated(torch.where(freedom > 0, chi, 0.0), freedom)
     spread = spread * factor[:, None, None]
+    spread = spread.masked_fill(held[:, :, None] | held[:, None], 0.0)
     error = spread[:, :2, :2].diagonal(dim1=1, dim2=2).sqrt()
     y, x, log_sigma, amplitude, background = theta.unbind(1)
     walked = torch.stack([y - on(y, known.y), x - on(x, known.x)]).abs().amax(0)
     limit = on(y, known.step)
-    good = (walked < ENDS * limit) & (error.amax(1) < limit)
+    good = ~held[:, Y] & (walked < ENDS * limit) & (error.amax(1) < limit)
     good &= amplitude > 2 * FAINTEST * amplitude.median()
     sigma = log_sigma.exp()
     volume = volume_error(sigma, amplitude, spread[:, 2:4, 2:4])

@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 import torch
 
+import napari_atomseg as atomseg
 from napari_atomseg.localization import cramer_rao_bounds, overlapping_bounds
 from napari_atomseg.localization.joint import fit_jointly
 from napari_atomseg.localization.joint_blocks import fisher_blocks
 from napari_atomseg.localization.joint_model import JointModel
 from napari_atomseg.localization.joint_system import JointSystem
+from napari_atomseg.localization.refine import Refinement
 from napari_atomseg.localization.survey import survey
 
 
@@ -142,3 +144,59 @@ def test_a_start_that_merges_two_columns_does_the_others_no_harm(draw, rng):
     fits = fit_jointly(torch.from_numpy(image), np.array([30.0, 60.0]), np.array([33.0, 60.0]))
     assert abs(fits.x[1] - 60.0) < 5 * fits.x_err[1]
     assert np.isnan(fits.x_err[0]) or fits.volume[0] > 1.5 * 2 * np.pi * 9.0 * 500.0
+
+
+@pytest.fixture
+def crowd(scene, rng):
+    """Twenty-five columns, their image with noise, and what is measured of it as it is."""
+    known = scene(5, 14, 3.0, 400.0, 50.0)
+    image = torch.from_numpy(known.counted(rng))
+    return known, image, fit_jointly(image, known.y, known.x)
+
+
+def agree(fits, plain, but):
+    """The columns but one are measured, came to rest, and are where they were without it."""
+    apart = np.delete(np.arange(25), but)
+    assert fits.converged[apart].all()
+    z = (np.stack([fits.y, fits.x])[:, :25] - [plain.y, plain.x])[:, apart]
+    assert np.abs(z / plain.y_err[apart]).max() < 1.0
+    assert np.all(fits.y_err[apart] < 2.0 * plain.y_err[apart])
+    np.testing.assert_allclose(np.median(fits.y_err[apart] / plain.y_err[apart]), 1.0, rtol=0.05)
+
+
+@pytest.mark.parametrize("widths", ["free", "shared"])
+@pytest.mark.parametrize("distance", [0.0, 0.5, 2.0, 4.0])
+def test_a_column_too_many_does_the_others_no_harm(widths, distance, crowd):
+    known, image, plain = crowd
+    y, x = np.append(known.y, known.y[12] + distance), np.append(known.x, known.x[12])
+    fits = fit_jointly(image, y, x, widths=widths)
+    plain = plain if widths == "shared" else fit_jointly(image, known.y, known.x, widths=widths)
+    agree(fits, plain, 12)
+    lost = np.isnan(fits.y_err)
+    assert lost[[12, 25]].any()
+    assert not fits.converged[lost].any()
+    np.testing.assert_array_equal(fits.y[lost], y[lost])
+    assert np.isnan(fits.volume[lost]).all()
+
+
+def test_a_column_on_a_plateau_does_the_others_no_harm(crowd, draw, rng):
+    known, image, plain = crowd
+    row, col = known.y[12:13], known.x[12:13]
+    bright = image.numpy() + rng.poisson(draw(image.shape, row, col, 3.0, 4000.0, 0.0))
+    clipped = np.minimum(bright, 700.0)
+    assert np.sum(clipped == 700.0) > 50
+    agree(Refinement("joint")(clipped, known.y, known.x), plain, 12)
+    agree(Refinement("joint", widths="free")(clipped, known.y, known.x), plain, 12)
+
+
+def test_columns_cut_by_the_border_do_the_others_no_harm():
+    scene = atomseg.simulate(
+        "PbTiO3", (0, 1, 0), shape=(200, 200), sampling=0.1, dose=3e5, thickness=20, gamma=1.0
+    )
+    joint, single = (
+        atomseg.localize(scene.image, sampling=0.1, detector="peaks", refine=refine, edge="drop")
+        for refine in ("joint", "gaussian")
+    )
+    assert len(joint) == len(single)
+    assert joint["converged"].all()
+    assert np.abs(joint[["y", "x"]].to_numpy() - single[["y", "x"]].to_numpy()).max() < 0.5
