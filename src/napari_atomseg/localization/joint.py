@@ -28,6 +28,9 @@ FRESH = (0, 2, 7, 14)
 which decides where the fit ends, must be exact."""
 SMALL_STEP = 0.01
 """Change of a parameter, in standard errors, that no longer matters."""
+OVERSHOOT, SETTLED = 2.0, 7
+"""First steps go too far and come back, but not so far, over the way that a fit may walk, and not
+later than this round: a column that still leaves its place is held, and the others come to rest."""
 NOISE_PIXELS = 100_000
 """Pixels whose residuals are enough to know the noise."""
 PARAMETERS = 4
@@ -89,7 +92,7 @@ def fit_jointly(
                 system = JointSystem(*blocks, model.pairs, widths, held)
                 stiff = blocks[0].diagonal(dim1=1, dim2=2).sqrt()
             step = system.solve(model.slope(theta, weight * (model.data - expected)))
-            lost = limits.left(theta, step) & ~held
+            lost = limits.left(theta, step, held, OVERSHOOT if turn < SETTLED else ENDS)
             fresh = bool(lost.any())
             if not fresh:
                 break

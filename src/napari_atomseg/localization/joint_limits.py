@@ -17,8 +17,6 @@ FAINTEST, BRIGHTEST = 1e-3, 4.0
 when it was fitted alone may grow as much over that."""
 LONGEST, WIDEST = 0.5, 0.2
 """Steps of a position, over sigma, and of ln sigma, at most."""
-OVERSHOOT = 2.0
-"""Over the way that a fit may walk: a first step goes too far, and comes back, but not so far."""
 
 
 @dataclass(frozen=True)
@@ -51,26 +49,33 @@ class Limits:
         place = torch.stack([on(start, known.y), on(start, known.x)], dim=1)
         return cls(start, place, on(start, known.step), known.sigma, widths == "shared")
 
-    def left(self, theta: Tensor, step: Tensor) -> Tensor:
-        """(N, 5) parameters to be held, for a step would take them out of their limits."""
+    def left(self, theta: Tensor, step: Tensor, held: Tensor, overshoot: float) -> Tensor:
+        """(N, 5) parameters to be held, too, for a step would take them out of their limits.
+
+        Parameters
+        ----------
+        held : (N, 5) parameters that are held already.
+        overshoot : how far a step of positions may go, over where they may end.
+        """
         new = theta + step
         amplitude, first = new[:, AMPLITUDE], self.start[:, AMPLITUDE]
         typical = first.median()
-        within = (new[:, :LOG_SIGMA] - self.place).abs().amax(1) <= OVERSHOOT * self.walk
-        within &= amplitude >= FAINTEST * typical
-        within &= amplitude <= BRIGHTEST * first.clamp_min(typical)
-        held = torch.zeros_like(theta, dtype=torch.bool)
-        held[:, : LOG_SIGMA + 1] = ~within[:, None]
+        told = amplitude.abs() <= BRIGHTEST * first.clamp_min(typical)
+        within = (new[:, :LOG_SIGMA] - self.place).abs().amax(1) <= overshoot * self.walk
+        within &= told & (amplitude >= FAINTEST * typical)
+        lost = torch.zeros_like(held)
+        lost[:, : LOG_SIGMA + 1] = ~within[:, None]
+        # No pixels but those of its neighbours tell the amplitude of such a column.
+        lost[:, AMPLITUDE] = held[:, Y] & ~told
         if not self.shared:
             width = new[:, LOG_SIGMA] - math.log(self.sigma)
-            held[:, LOG_SIGMA] |= ~(width.abs() <= math.log(FREE_WIDTH))
-        return held
+            lost[:, LOG_SIGMA] |= ~(width.abs() <= math.log(FREE_WIDTH))
+        return lost & ~held
 
     def back(self, theta: Tensor, lost: Tensor) -> Tensor:
         """Parameters (N, 5) with those that are lost where they began, but for a shared width."""
         new = torch.where(lost, self.start, theta)
-        lost_place = lost[:, Y]
-        new[lost_place] = self.start[lost_place]
+        new = torch.where(lost[:, Y, None], self.start, new)
         if self.shared:
             new[:, LOG_SIGMA] = theta[:, LOG_SIGMA]
         return new

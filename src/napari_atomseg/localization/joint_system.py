@@ -51,7 +51,8 @@ class JointSystem:
         if self._shared:
             border = own[:, :, LOG_SIGMA].index_add(0, self._from, both[:, :, LOG_SIGMA])
             self._border = border[:, _REST]
-            self._corner = border[:, LOG_SIGMA].sum()
+            corner = border[:, LOG_SIGMA].sum()
+            self._corner = torch.where(corner > 0, corner, 1.0)
             own, both = own[:, _REST][:, :, _REST], both[:, _REST][:, :, _REST]
         # What nothing is known of takes no part: the identity in place of nothing.
         empty = own.diagonal(dim1=1, dim2=2) <= 0

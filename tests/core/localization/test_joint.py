@@ -189,6 +189,33 @@ def test_a_column_on_a_plateau_does_the_others_no_harm(crowd, draw, rng):
     agree(Refinement("joint", widths="free")(clipped, known.y, known.x), plain, 12)
 
 
+@pytest.mark.parametrize("widths", ["free", "shared"])
+@pytest.mark.parametrize("radius", [5.0, 12.0])
+def test_a_column_without_pixels_does_the_others_no_harm(widths, radius, crowd):
+    known, image, _ = crowd
+    plain = fit_jointly(image, known.y, known.x, widths=widths)
+    row, col = np.ogrid[:70, :70]
+    gone = np.hypot(row - known.y[12], col - known.x[12]) < radius
+    fits = fit_jointly(
+        image.masked_fill(torch.from_numpy(gone), torch.nan), known.y, known.x, widths=widths
+    )
+    apart = np.delete(np.arange(25), 12)
+    assert fits.converged[apart].all()
+    z = (fits.y - plain.y)[apart] / fits.y_err[apart]
+    assert np.abs(z).max() < 3.0
+    if radius > 10.0:
+        assert np.isnan(fits.y_err[12])
+        assert fits.y[12] == known.y[12]
+
+
+def test_noise_without_columns_is_measured_nowhere_or_finite(rng):
+    image = torch.from_numpy(rng.normal(0.0, 1.0, (80, 80)))
+    y, x = rng.uniform(5, 75, (2, 60))
+    fits = fit_jointly(image, y, x)
+    assert np.isfinite([fits.y, fits.x]).all()
+    assert np.isfinite(fits.volume[fits.converged]).all()
+
+
 def test_columns_cut_by_the_border_do_the_others_no_harm():
     scene = atomseg.simulate(
         "PbTiO3", (0, 1, 0), shape=(200, 200), sampling=0.1, dose=3e5, thickness=20, gamma=1.0
