@@ -1,10 +1,12 @@
 """Learn how probable the columns are that a model finds, and test it on scenes kept apart.
 
-    python benchmarks/calibration.py stem-hr --recipe columns --scenes 480
-    python benchmarks/calibration.py my-model.safetensors --recipe my-simulation.yaml
+    python benchmarks/calibration.py stem-hr recipes/stem-hr.yaml --scenes 480
+    python benchmarks/calibration.py my-model.safetensors my-recipe.yaml
 
-Simulated scenes of the recipe, every fourth of them noise without any column, go through the model;
-a column that it finds is real where a true one lies within half a mask's radius. Two thirds of the
+Simulated scenes go through the model, of the simulations of its training recipe in turn, by another
+seed, and every fourth noise without any column. Crystals lack up to a fifth of their columns: that
+is how vacancies are known from columns. A column that it finds is real where a true one
+lies within half a mask's radius. Two thirds of the
 scenes teach the weights and the ranges of `trust.Calibration`, the last third tests them. Prints
 the reliability, writes its picture to PATH with --picture, and the calibration into the package
 where the model is published, else beside the weights file.
@@ -25,6 +27,10 @@ from tqdm import tqdm
 from napari_atomseg import analysis, inference, simulation, weights
 from napari_atomseg.localization.detect import columns_from_map
 from napari_atomseg.networks.card import read_card
+from napari_atomseg.simulation import SimulationRecipe
+from napari_atomseg.specimen.recipes_crystal import CrystalSpecimen
+from napari_atomseg.training import TrainingRecipe, load_recipe
+from napari_atomseg.training.sources import Simulated, parts_of
 from napari_atomseg.trust.calibration import (
     SHIPPED,
     SUFFIX,
@@ -43,6 +49,8 @@ SHAPE = (160, 160)
 SEED = 4021
 """Of the scenes; trainings draw theirs with the seed of their recipe."""
 NOISE_EVERY = 4
+MISSING = (0.0, 0.2)
+"""Share of the columns of crystals that are missing."""
 HELD_OUT = 3
 BINS = 8
 
@@ -64,23 +72,31 @@ class Found(NamedTuple):
             yield Found(*(each[self.image == number] for each in self))
 
 
-def scene(recipe: str, index: int) -> tuple[NDArray[np.float32], Vector, float]:
+def scene(
+    simulated: list[SimulationRecipe], index: int
+) -> tuple[NDArray[np.float32], Vector, float]:
     """An image, its true columns (N, 2) and how near a found one must lie (px)."""
     if index % NOISE_EVERY == 0:
         rng = np.random.default_rng([SEED, index])
         level = rng.choice([0.3, 3.0, 30.0])
         image = rng.poisson(level, SHAPE) if index % 12 else rng.normal(size=SHAPE)
         return image.astype(np.float32), np.zeros((0, 2)), 1.0
+    recipe = simulated[(index - index // NOISE_EVERY) % len(simulated)]
+    if isinstance(recipe.specimen, CrystalSpecimen):
+        holed = recipe.specimen.model_copy(update={"missing_columns": MISSING})
+        recipe = recipe.model_copy(update={"specimen": holed})
     drawn = simulation.sample(recipe, index, SEED, SHAPE)
     near = float(drawn.columns.radius.median()) if len(drawn.columns) else 1.0
     return drawn.image, drawn.columns[["y", "x"]].to_numpy(), max(2.0, 0.5 * near)
 
 
-def columns_of(model: Path, recipe: str, indices: range) -> Iterator[Found]:
+def columns_of(model: Path, recipe: TrainingRecipe, indices: range) -> Iterator[Found]:
     """What the model finds in each scene."""
     card = read_card(model)
+    parts = parts_of(recipe.pairs)
+    simulated = [part.recipe for part in parts if isinstance(part, Simulated)]
     for index in tqdm(indices, mininterval=10, leave=False):
-        image, truth, near = scene(recipe, index)
+        image, truth, near = scene(simulated, index)
         maps = inference.predict(image, ("column_map", DENOISED), model=model, precision="half")
         found = columns_from_map(maps.maps["column_map"])
         seen = Judge(image, maps, card, model, None).seen(0, found.y, found.x)
@@ -108,7 +124,7 @@ def usual(values: Vector, low: float = 0.01) -> tuple[float, float]:
     return float(np.nanquantile(values, low)), float(np.nanquantile(values, 1.0 - low))
 
 
-def learn(model: Path, recipe: str, scenes: int) -> tuple[Calibration, Found]:
+def learn(model: Path, recipe: TrainingRecipe, scenes: int) -> tuple[Calibration, Found]:
     """The calibration, and the columns of the scenes that test it."""
     parts = list(columns_of(model, recipe, range(scenes)))
     apart = scenes // HELD_OUT
@@ -118,7 +134,7 @@ def learn(model: Path, recipe: str, scenes: int) -> tuple[Calibration, Found]:
     real = known.real > 0
     calibration = Calibration(
         model=read_card(model).name,
-        recipe=recipe,
+        recipe=recipe.name,
         weights=fitted,
         signal=max(1.0, usual(known.signal[real])[0]),
         contrast=usual(known.contrast[real]),
@@ -191,12 +207,12 @@ def main() -> None:
     """Read the arguments, learn, test, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="name of a model, or its weights file")
-    parser.add_argument("--recipe", default="columns", help="simulation recipe of the scenes")
+    parser.add_argument("recipe", type=Path, help="training recipe whose simulations it sees")
     parser.add_argument("--scenes", type=int, default=480)
     parser.add_argument("--picture", type=Path, help="reliability as a picture")
     options = parser.parse_args()
     model = weights.resolve(options.model)
-    calibration, test = learn(model, options.recipe, options.scenes)
+    calibration, test = learn(model, load_recipe(options.recipe), options.scenes)
     print(calibration.model_dump_json(indent=1))
     print("columns  says  real")
     for row in reliability(probabilities(calibration, test), test.real):

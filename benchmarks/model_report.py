@@ -30,6 +30,13 @@ from napari_atomseg.training.validation import Validation
 SHOWN = 8
 
 
+def parted(log: pd.DataFrame) -> pd.DataFrame:
+    """The log with an empty row before each round: another round has other validation images."""
+    rounds = log.groupby((log["psnr_in"].diff().abs() > 0).cumsum())
+    gap = pd.DataFrame([dict.fromkeys(log)], dtype=float)
+    return pd.concat([part for _, rows in rounds for part in (rows, gap)], ignore_index=True)
+
+
 def plot_losses(log: pd.DataFrame, path: Path) -> None:
     """Training and validation losses, and what scores there are, over the steps."""
     figure, (losses, ratios, overlaps) = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
@@ -45,7 +52,7 @@ def plot_losses(log: pd.DataFrame, path: Path) -> None:
         axis.set(xlabel="step", ylabel=label)
     for axis in (losses, ratios, overlaps):
         if axis.lines:
-            axis.legend(frameon=False)
+            axis.legend(framealpha=0.8, fontsize=8)
     figure.savefig(path, dpi=110)
 
 
@@ -106,7 +113,7 @@ def main() -> None:
     size = sum(parameter.numel() for parameter in network.parameters())
     print(f"{card.name}: {card.architecture}, {size:,} parameters, {card.steps:,} steps")
     print(pd.Series(card.scores).to_string())
-    plot_losses(pd.read_csv(arguments.losses), arguments.output / f"{name}-losses.png")
+    plot_losses(parted(pd.read_csv(arguments.losses)), arguments.output / f"{name}-losses.png")
     try:
         recipe = image_recipe(card, arguments.recipe)
     except ValueError as error:

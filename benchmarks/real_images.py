@@ -5,8 +5,9 @@
 
 Every image in the folder and below is read, of a stack every frame. Known by their names are those
 of AtomSegNet, StatSTEM, tk_r_em, TEMUL and atomap: what part of them to draw, and where the file
-does not say it, the sampling. Models of other modalities than the images' (`--modality`), and
-models trained on columns at distances that no zoom reaches, are left out.
+does not say it, the sampling. Models of other modalities than the images' (`--modality`), those
+trained on columns at distances that no zoom reaches, and those of the species of one material are
+left out; these can be named by `--models`.
 
 A line an image and model is printed:
 
@@ -45,6 +46,7 @@ from napari_atomseg.inference.zoom import ZOOMS
 from napari_atomseg.io import IMAGE_SUFFIXES, read_image
 from napari_atomseg.io.image import ImageFileError, Sampling
 from napari_atomseg.networks.abilities import predictable
+from napari_atomseg.networks.tasks import ELEMENTS
 from napari_atomseg.trust import consistency
 from napari_atomseg.weights.registry import Entry, describe
 
@@ -141,10 +143,12 @@ def entries(models: list[str], modality: str) -> dict[str, Entry]:
         path = weights.resolve(model)
         named = model in set(table["name"])
         entry = weights.model_entry(model) if named else describe(path, path.stem)
-        if entry.modality == modality:
-            found[model] = entry
-        else:
+        if entry.modality != modality:
             print(f"left out: {entry.name}, a model of {entry.modality} images")
+        elif ELEMENTS in entry.tasks and not models:
+            print(f"left out: {entry.name}, a model of the species of one material")
+        else:
+            found[model] = entry
     return found
 
 

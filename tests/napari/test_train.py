@@ -215,7 +215,7 @@ def test_a_trained_model_can_learn_more(panel: Any) -> None:
     panel.name, panel.initial, panel.steps = "more", "tiny", 2
     second = panel.run().result(PATIENCE)
     recipe = read_card(second).recipe
-    assert Path(recipe["initial"]) == first
+    assert recipe["initial"] == first.name
     assert recipe["initial_sha256"] == weights.sha256(first)
     assert not same_weights(first, second)
 
@@ -453,7 +453,7 @@ def test_images_of_which_the_model_is_least_sure_are_annotated_next(
     annotate = train_panel.annotate
     with pytest.raises(ValueError, match="every image"):
         annotate.run().result(PATIENCE)
-    noise = np.random.default_rng(0).normal(0.0, 3.0, scene.ideal.shape)
+    noise = np.random.default_rng(0).normal(0.0, 1.0, scene.ideal.shape)
     place = {"scale": (0.15, 0.15), "units": ("angstrom", "angstrom")}
     viewer.add_image(scene.ideal, name="clear", **place)
     viewer.add_image(scene.ideal + noise, name="noisy", **place)
@@ -488,7 +488,7 @@ def test_the_model_that_has_marked_columns_learns_from_them(
     assert (panel.name, panel.initial) == ("tiny 2", "tiny")
     card = read_card(panel.run().result(PATIENCE))
     assert card.species == ("O", "Sr")
-    assert Path(card.recipe["initial"]) == first
+    assert card.recipe["initial"] == first.name
 
 
 def test_a_network_learns_to_denoise_from_an_image_alone(panel: Any, image_layer: Any) -> None:

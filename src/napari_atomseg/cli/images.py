@@ -101,12 +101,17 @@ def localize(
         typer.Option(help="Label image: columns where it is not 0.", show_default=False),
     ] = None,
     edge: Annotated[str, typer.Option(help="keep or drop columns cut by the border.")] = "keep",
+    min_score: Annotated[
+        float | None,
+        typer.Option(help="Drop columns of a lower score; by default those more likely none."),
+    ] = None,
     sampling: SamplingOption = None,
     **options: Any,
 ) -> None:
     """Localize atomic columns: a table of positions, widths and intensities."""
-    choices = {"refine": refine, "detector": detector, "edge": edge, "widths": widths}
-    choices |= {"likelihood": likelihood, "on": on, **options}
+    measured = {"refine": refine, "detector": detector, "edge": edge, "min_score": min_score}
+    fitted = {"widths": widths, "likelihood": likelihood, "on": on}
+    choices: dict[str, Any] = measured | fitted | options
     with session() as current:
         from napari_atomseg import localize as compute
         from napari_atomseg.io import provenance, read_image, write_columns

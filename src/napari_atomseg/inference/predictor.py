@@ -15,7 +15,6 @@ from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
 from napari_atomseg.inference.tiles import Blender, tiles
 from napari_atomseg.inference.upsample import upsampled
 from napari_atomseg.inference.zoom import (
-    SURE,
     Zoom,
     choose_zoom,
     confidence,
@@ -43,6 +42,8 @@ FLAT = 1e-6
 EITHER = 0.65
 """Confidence in both signs from which on the network cannot tell: a bright honeycomb is a dark
 hexagonal lattice."""
+CLEARLY = 0.1
+"""Difference of these confidences from which on it can."""
 LEVEL = ("denoise", UPINTERPOLATION)
 """Tasks that keep the offset of the intensities."""
 
@@ -102,26 +103,23 @@ class Predictor:
 
         def lean() -> float:
             bright, dark = (confidence(self._column_map, each) for each in (unit, -unit))
-            return bright - dark if min(bright, dark) < EITHER else 0.0
+            told = min(bright, dark) < EITHER or abs(bright - dark) > CLEARLY
+            return bright - dark if told else 0.0
 
         return guess_contrast(frame, spacing, lean)
 
     def zoom(self, frame: Image, tasks: Sequence[str], sampling: float | None = None) -> Zoom:
         """The magnification at which the network sees the frame's columns best.
 
-        Where only intensities are asked for, and by a network that does not see columns, the frame
-        is left as it is unless its columns are at a distance that training did not cover.
+        Where only intensities are asked for, or of a network that does not see columns, the one
+        that brings the estimated distance of the columns closest to what it restores well.
         """
         offset, scale = _moments(frame)
         if not scale > FLAT * abs(offset):
             return Zoom(1.0, estimate_spacing(frame, sampling))
-        if "column_map" not in self.tasks:
+        if "column_map" not in self.tasks or _restores(tasks):
             return nearest_zoom(estimate_spacing(frame, sampling), self.card.spacing_range)
-        unit = _unit(frame, offset, scale)
-        if not _restores(tasks):
-            return choose_zoom(self._column_map, unit, sampling)
-        seen = choose_zoom(self._column_map, unit, sampling, SURE)
-        return nearest_zoom(seen.spacing, self.card.spacing_range)
+        return choose_zoom(self._column_map, _unit(frame, offset, scale), sampling)
 
     @torch.inference_mode()
     def _column_map(self, image: Tensor) -> Tensor:

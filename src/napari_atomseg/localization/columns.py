@@ -59,6 +59,7 @@ def localize(
     precision: str = "auto",
     tile_size: int = 1024,
     edge: str = "keep",
+    min_score: float | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> pd.DataFrame:
@@ -85,6 +86,8 @@ def localize(
     contrast : "bright" or "dark" columns; "auto" looks.
     device, precision, tile_size : as in `predict`.
     edge : "keep" or "drop" columns that the border of the image cuts.
+    min_score : columns found with a lower score are dropped; by default those that are more likely
+        none, where scores are probabilities.
 
     Returns
     -------
@@ -148,7 +151,7 @@ def localize(
         if ELEMENTS in prediction.maps:
             elements = prediction.maps[ELEMENTS].reshape(len(frames), -1, *frames.shape[1:])
         mean = None if pixel is None else float(np.mean(pixel))
-        judge = Judge(image, prediction, card, path, mean)
+        judge = Judge(image, prediction, card, path, mean, min_score)
     else:
         middle = frames[len(frames) // 2]
         spacing = estimate_spacing(middle, None if pixel is None else float(np.mean(pixel)))
@@ -174,7 +177,10 @@ def localize(
         table = column_table(measured, found, pixel, judged)
         if elements is not None and prediction is not None:
             table["species"] = species_of(found, elements[number], prediction.species)
-        keep = inside & ~_cut(found, frame.shape) if edge == "drop" else inside
+        least = judge.least if judge is not None else min_score or 0.0
+        keep = inside & (table["score"] >= least).to_numpy()
+        if edge == "drop":
+            keep &= ~_cut(found, frame.shape)
         tables.append(table[keep].reset_index(drop=True))
     report(progress, cancel, len(frames), len(frames), "Measuring columns")
     attrs |= {"contrast": contrast, "sampling": sampling}

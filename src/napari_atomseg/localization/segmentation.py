@@ -34,8 +34,8 @@ def segment(
 ) -> NDArray[np.int32]:
     """Label the pixels of each atomic column.
 
-    The columns are those of `localize`; each grows over the model's column mask, by watershed
-    from its place in the column map.
+    The columns are those of `localize` of any score; each grows over the model's column mask, by
+    watershed from its place in the column map.
 
     Parameters
     ----------

@@ -29,10 +29,11 @@ class Calibration(BaseModel):
 
     Attributes
     ----------
-    model, recipe : the model's name and that of the scenes' recipe.
+    model, recipe : the model's name and that of the recipe whose scenes they were.
     weights : of 1, of the logit ln(p / (1 - p)) of the map's peak p, of the mean of these logits
-        over the image, and of the logarithm of the signal (see `Evidence`), in the logit of the
-        probability. All but the first are not negative: more never makes a column less probable.
+        over the image, of the logarithm of the signal (see `Evidence`), and of that over the
+        median signal of the image, in the logit of the probability. All but the first are not
+        negative: more never makes a column less probable.
     signal : least signal of columns in the scenes, but for the lowest hundredth.
     contrast, spacing : range of the columns' contrast and of the distance to the nearest column,
         pixels as the network sees them, but for a hundredth at either end.
@@ -43,7 +44,7 @@ class Calibration(BaseModel):
 
     model: str
     recipe: str
-    weights: tuple[float, float, float, float]
+    weights: tuple[float, float, float, float, float]
     signal: float = Field(gt=0)
     contrast: tuple[float, float]
     spacing: tuple[float, float]
@@ -96,23 +97,27 @@ def read_calibrations(path: Path, modified: int) -> dict[str, Calibration]:
 
 
 def features(peak: Vector, signal: Vector) -> NDArray[np.float64]:
-    """(N, 4) terms of the logit of the N columns of one image, see `Calibration.weights`.
+    """(N, 5) terms of the logit of the N columns of one image, see `Calibration.weights`.
 
-    A network that is unsure of all columns of an image sees noise; the mean logit says so. A signal
-    that is not known counts as the faintest.
+    A network that is unsure of all columns of an image sees noise; the mean logit says so. One that
+    sees a column where the image shows nothing, among others that it shows clearly, goes on with a
+    lattice over a vacancy; the last term says so. A signal that is not known counts as faintest.
     """
     p = np.clip(np.asarray(peak, dtype=np.float64), SMALLEST, 1.0 - SMALLEST)
     logit = np.log(p / (1.0 - p))
     heard = np.log(np.fmax(np.asarray(signal, dtype=np.float64), FAINTEST))
-    return np.stack([np.ones_like(p), logit, np.full_like(p, logit.mean()), heard], axis=1)
+    mean, less = np.full_like(p, logit.mean()), np.fmin(heard - np.median(heard), 0.0)
+    return np.stack([np.ones_like(p), logit, mean, heard, less], axis=1)
 
 
-def fit_weights(terms: NDArray[np.float64], real: Vector) -> tuple[float, float, float, float]:
+def fit_weights(
+    terms: NDArray[np.float64], real: Vector
+) -> tuple[float, float, float, float, float]:
     """Weights of `Calibration` by logistic regression with non-negative slopes.
 
     Parameters
     ----------
-    terms : (N, 4) `features` of the columns of many images.
+    terms : (N, 5) `features` of the columns of many images.
     real : (N,) 1 where a column was there, 0 where none was.
     """
     from scipy import optimize
@@ -123,10 +128,10 @@ def fit_weights(terms: NDArray[np.float64], real: Vector) -> tuple[float, float,
         slope = terms.T @ (1.0 / (1.0 + np.exp(-logit)) - real) / len(real)
         return float(value), slope + 2 * RIDGE * weights
 
-    bounds = [(None, None), *[(0.0, None)] * 3]
-    found = optimize.minimize(loss, np.zeros(4), jac=True, bounds=bounds, method="L-BFGS-B")
-    constant, of_peak, of_all, of_signal = (float(v) for v in found.x)
-    return constant, of_peak, of_all, of_signal
+    bounds = [(None, None), *[(0.0, None)] * 4]
+    found = optimize.minimize(loss, np.zeros(5), jac=True, bounds=bounds, method="L-BFGS-B")
+    constant, of_peak, of_all, of_signal, of_less = (float(v) for v in found.x)
+    return constant, of_peak, of_all, of_signal, of_less
 
 
 def calibration_error(probability: Vector, real: Vector, bins: int = 10) -> float:

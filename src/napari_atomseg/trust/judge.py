@@ -17,6 +17,8 @@ from napari_atomseg.trust.limits import Limits, Mask, to_nearest
 
 DENOISED = "denoise"
 """The map that the raw image is tested against."""
+LIKELY = 0.5
+"""Probability below which what was found is more likely no column."""
 
 
 class Judge:
@@ -28,6 +30,8 @@ class Judge:
     prediction : of the model for it, with the map `DENOISED` where the model has it.
     card, weights : of the model.
     sampling : Å a pixel, or None.
+    least : score below which columns are not believed; by default `LIKELY` where scores are
+        probabilities, and 0 where they are not.
     """
 
     def __init__(
@@ -37,10 +41,12 @@ class Judge:
         card: ModelCard,
         weights: Path,
         sampling: float | None,
+        least: float | None = None,
     ) -> None:
         restored = prediction.maps.get(DENOISED)
         self.test: Consistency | None = None if restored is None else consistency(image, restored)
         self.calibration = find_calibration(prediction.sha256, weights)
+        self.least = (LIKELY if self.calibrated else 0.0) if least is None else least
         self._limits = Limits.of(card, self.calibration)
         self._sign = -1.0 if prediction.contrast == "dark" else 1.0
         self._zoom = float(prediction.settings["zoom"])
@@ -62,6 +68,8 @@ class Judge:
     def columns(self, frame: int, y: Vector, x: Vector, peak: Vector) -> pd.DataFrame:
         """A row a column: `score`, `consistency`, `signal` and `in_range`.
 
+        Those with a score below `least` do not count in the verdict.
+
         The score is the calibrated probability where the model has a calibration and shows
         `DENOISED`, else the `peak` (N,) of its column map.
         """
@@ -70,8 +78,9 @@ class Judge:
         if self.calibration is not None and self.test is not None:
             score = self.calibration.probability(peak, seen.signal)
         flags = self._limits.flags(y, x, seen, self._zoom)
-        self._flags.append(flags)
-        self._distances.append(to_nearest(y, x))
+        believed = score >= self.least
+        self._flags.append({reason: flag[believed] for reason, flag in flags.items()})
+        self._distances.append(to_nearest(y[believed], x[believed]))
         return pd.DataFrame(
             {
                 "score": score,

@@ -20,6 +20,7 @@ TOLERANCE = 0.1
 """Part of the columns that may be out of range in an image that is within it."""
 INSIDE = "inside the training range"
 OUTSIDE = "outside the training range: "
+UNKNOWN = "no columns to judge the image by"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Limits:
         sampling: float | None,
         spacing: float | None,
     ) -> str:
-        """One line on an image or stack: `INSIDE`, or `OUTSIDE` and why.
+        """One line on an image or stack: `INSIDE`, or `OUTSIDE` and why, or `UNKNOWN`.
 
         Parameters
         ----------
@@ -94,7 +95,10 @@ class Limits:
             share = float(np.concatenate(parts).mean()) if sum(map(len, parts)) else 0.0
             if share > TOLERANCE:
                 reasons.append(f"{100 * share:.0f} % of the columns {words}")
-        return OUTSIDE + "; ".join(reasons) if reasons else INSIDE
+        if reasons:
+            return OUTSIDE + "; ".join(reasons)
+        columns = spacing is not None or any(len(mask) for each in flags for mask in each.values())
+        return INSIDE if columns else UNKNOWN
 
 
 def to_nearest(y: Vector, x: Vector) -> Vector:

@@ -22,7 +22,7 @@ from napari_atomseg.trust.calibration import (
 KNOWN = {
     "model": "mine",
     "recipe": "columns",
-    "weights": (-1.0, 1.5, 0.5, 0.8),
+    "weights": (-1.0, 1.5, 0.5, 0.8, 0.6),
     "signal": 1.0,
     "contrast": (0.0, 8.0),
     "spacing": (5.0, 30.0),
@@ -41,6 +41,15 @@ def test_more_signal_or_a_higher_peak_never_lowers_the_probability(peak, signal,
     assert ((before >= 0) & (before <= 1)).all()
     assert (calibration.probability(peaks, signals + more) >= before - 1e-12).all()
     assert (calibration.probability((peaks + 1) / 2, signals) >= before - 1e-12).all()
+
+
+def test_a_column_without_signal_is_less_probable_the_clearer_the_others_are():
+    calibration = Calibration(**KNOWN)
+    peaks = np.full(9, 0.9)
+    chances = [
+        calibration.probability(peaks, np.array([0.5] + [clear] * 8))[0] for clear in (0.5, 3, 30)
+    ]
+    assert chances[0] > chances[1] > chances[2]
 
 
 def test_the_weights_that_made_the_labels_are_found():

@@ -6,7 +6,7 @@ import pytest
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.trust.calibration import Calibration
 from napari_atomseg.trust.columns import Evidence
-from napari_atomseg.trust.limits import INSIDE, Limits, region_in_range
+from napari_atomseg.trust.limits import INSIDE, UNKNOWN, Limits, region_in_range
 
 LIMITS = Limits(sampling=(0.05, 0.3), spacing=(5.0, 30.0), signal=2.0, contrast=(0.2, 6.0))
 Y, X = (v.ravel() for v in np.mgrid[:50:10, :50:10].astype(float))
@@ -20,7 +20,7 @@ def test_an_image_like_the_training_is_inside():
     flags = LIMITS.flags(Y, X, seen(), 1.0)
     assert not any(flag.any() for flag in flags.values())
     assert LIMITS.verdict([flags], 0.1, 10.0) == INSIDE
-    assert LIMITS.verdict([], None, None) == INSIDE
+    assert LIMITS.verdict([], None, None) == UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_limits_come_from_the_calibration_and_else_from_the_card():
     calibration = Calibration(
         model="m",
         recipe="columns",
-        weights=(0.0, 1.0, 0.0, 0.0),
+        weights=(0.0, 1.0, 0.0, 0.0, 0.0),
         signal=1.5,
         contrast=(0.1, 5.0),
         spacing=(4.0, 25.0),

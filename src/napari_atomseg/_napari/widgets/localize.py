@@ -67,6 +67,13 @@ class LocalizeSettings(ImageSettings):
         choices=[("keep", "keep"), ("drop", "drop")],
         advanced=True,
     )
+    keep: str = option(
+        "likely",
+        "Keep",
+        "What the network finds and more likely is no column is dropped, or kept with its score",
+        choices=[("likely columns", "likely"), ("all that is found", "all")],
+        advanced=True,
+    )
 
 
 class Localize(ImagePanel):
@@ -92,6 +99,7 @@ class Localize(ImagePanel):
         source = self.source()
         options = self.options(source)
         settings = {name: self.form[name] for name in ("detector", "refine", "edge")}
+        settings["min_score"] = None if self.form["keep"] == "likely" else 0.0
         return (
             f"Localize {source.name}",
             partial(_localize, source.data, options | settings),
