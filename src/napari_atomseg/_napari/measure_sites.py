@@ -45,8 +45,8 @@ def spacings(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
         features[name] = np.nan
         features.loc[table.index[there["column"]], name] = there[length].to_numpy()
     lines = [NO_SAMPLING] if task.sampling is None else []
-    for name, row in precision.iterrows():
-        lines.append(_spacing_line(str(name), row, task))
+    for direction, row in precision.iterrows():
+        lines.append(_spacing_line(str(direction), row, task))
     if task.sampling is not None:
         frames = precision["frames"].max()
         if np.isfinite(frames):

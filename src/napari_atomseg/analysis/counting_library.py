@@ -21,6 +21,8 @@ PIXEL = 0.2
 """Å: the image is integrated, and needs no more than the probe's own resolution."""
 SIDE = 16.0
 """Å of the crystal that is simulated, its borders far from the column in the middle."""
+NEAR = 1e-3
+"""Å: heights that differ by less are the same."""
 ROOM = 0.25
 """A column's share of the image must lie within this part of the side about the column."""
 
@@ -84,7 +86,9 @@ def simulate_library(
     work = largest * frozen_phonons
     rows = []
     for count in range(1, largest + 1):
-        slab = whole.select(whole.z < 0.5 * (ends[count - 1] + ends[count]))
+        # From an atom of the column to the next but `count`: other columns are as thick.
+        above, below = whole.z > ends[0] - NEAR, whole.z < ends[count] - NEAR
+        slab = whole.select(above & below)
         found = []
         for moment in range(frozen_phonons):
             report(progress, cancel, (count - 1) * frozen_phonons + moment, work, f"{count} atoms")

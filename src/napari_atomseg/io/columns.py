@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
@@ -70,7 +71,7 @@ def write_columns(
         raise ValueError(f"a table of columns needs y and x; it lacks {' and '.join(missing)}")
     suffix = path.suffix.lower()
     if suffix in (*XYZ_SUFFIXES, ".cif"):
-        size = image.shape if shape is None and hasattr(image, "shape") else shape
+        size = np.shape(image) if shape is None and image is not None else shape
         frames = _frames(columns, metadata, elements, size, thickness)
         write = write_cif if suffix == ".cif" else write_xyz
         with whole_file(path) as partial:
@@ -146,7 +147,7 @@ def _frames(
     """Each frame's table with its atoms."""
     if columns.empty:
         raise ValueError("no columns, and files of atoms cannot be empty")
-    sampling = {**columns.attrs, **metadata}.get("sampling")
+    sampling = metadata.get("sampling", columns.attrs.get("sampling"))
     parts = [columns]
     if "frame" in columns:
         parts = [part for _, part in columns.groupby("frame", sort=False)]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg.io.columns_place import Sampling, column_file_error, pixel, placed
-from napari_atomseg.io.columns_text import RECORD, record, table, tag_names, words
+from napari_atomseg.io.columns_text import RECORD, numbers, record, table, tag_names, words
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -75,8 +75,9 @@ def columns_to_atoms(
         cell=[max(size[1], dx), max(size[0], dy), thickness],
     )
     for name, tag in zip(columns, tag_names(columns), strict=True):
-        if columns[name].dtype.kind in "biuf" and tag not in atoms.arrays:
-            atoms.set_array(tag, columns[name].to_numpy())
+        values = numbers(columns[name])
+        if values is not None and tag not in atoms.arrays:
+            atoms.set_array(tag, values)
     return atoms
 
 
@@ -88,8 +89,7 @@ def write_xyz(path: Path, frames: Sequence[tuple[pd.DataFrame, Atoms]], metadata
     lines = []
     for columns, atoms in frames:
         tags = [f"col_{tag}" for tag in tag_names(columns)]
-        kinds = [{"i": "I", "u": "I", "f": "R", "b": "L"}.get(c.dtype.kind, "S")
-                 for _, c in columns.items()]  # fmt: skip
+        kinds = [_kind(column) for _, column in columns.items()]
         properties = ":".join(f"{t}:{k}:1" for t, k in zip(tags, kinds, strict=True))
         cell = " ".join(map(str, atoms.cell.array.ravel().tolist()))
         lines += [
@@ -184,9 +184,15 @@ def read_cif(path: Path) -> pd.DataFrame:
     return _joined(tables)
 
 
+def _kind(column: pd.Series) -> str:
+    """Letter of a column's type in extended XYZ."""
+    values = numbers(column)
+    return "S" if values is None else {"f": "R", "b": "L"}.get(values.dtype.kind, "I")
+
+
 def _own(atoms: Atoms) -> pd.DataFrame:
     content = unquote(str(atoms.info[RECORD]))
-    return table(content, {tag: atoms.arrays[f"col_{tag}"] for tag in _tags(content)})
+    return table(content, {tag: atoms.arrays[f"col_{tag}"].tolist() for tag in _tags(content)})
 
 
 def _tags(content: str) -> list[str]:
@@ -209,7 +215,7 @@ def _spacing(y: np.ndarray[Any, Any], x: np.ndarray[Any, Any]) -> float:
     points = points[np.isfinite(points).all(axis=1)]
     if len(points) < 2:
         return 0.0
-    return float(np.median(cKDTree(points).query(points, 2)[0][:, 1]))
+    return float(np.median(np.asarray(cKDTree(points).query(points, 2)[0])[:, 1]))
 
 
 def _symbols(columns: pd.DataFrame, elements: Elements | None) -> list[str]:

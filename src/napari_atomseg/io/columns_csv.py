@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +72,13 @@ def read_table(
     lines = text.split("\n")
     count = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
     table, titles = _parsed(path, lines[count:], lines[:count])
-    attrs = {} if titles else {k: v for k, v in map(_entry, lines[:count]) if k != "units"}
+    attrs: dict[Hashable | None, Any] = {}
+    if not titles:
+        attrs.update((key, value) for key, value in map(_entry, lines[:count]) if key != "units")
     ours = set(REQUIRED) <= set(table) and axes is None and units is None and origin == 0.0
-    found, unit = (list(REQUIRED), "px") if ours else _places(path, list(table), axes, units)
+    found, unit = (
+        (list(REQUIRED), "px") if ours else _places(path, list(map(str, table)), axes, units)
+    )
     if table.empty:
         table = table.astype(dict.fromkeys(found, float))
     if not all(pd.api.types.is_numeric_dtype(table[name]) for name in found):

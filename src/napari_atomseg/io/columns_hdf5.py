@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg.io.columns_place import Sampling, column_file_error, pixel, placed
-from napari_atomseg.io.columns_text import RECORD, record, restored, tag_names
+from napari_atomseg.io.columns_text import RECORD, numbers, record, restored, tag_names
 from napari_atomseg.io.units import pixel_size
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -47,7 +47,7 @@ def write_hdf5(
     """
     import h5py
 
-    sampling = {**columns.attrs, **metadata}.get("sampling")
+    sampling = metadata.get("sampling", columns.attrs.get("sampling"))
     picture = _picture(columns, image)
     with h5py.File(path, "w", track_order=True) as file:
         own = file.create_group(RECORD, track_order=True)
@@ -109,8 +109,9 @@ def _own(group: Any) -> pd.DataFrame:
 
 
 def _store(group: Any, tag: str, column: pd.Series, text: Any) -> None:
-    if column.dtype.kind in "biuf":
-        group.create_dataset(tag, data=column.to_numpy())
+    found = numbers(column)
+    if found is not None:
+        group.create_dataset(tag, data=found)
         return
     values = column.tolist()
     missing = [i for i, value in enumerate(values) if pd.isna(value)]
@@ -196,7 +197,8 @@ def _separation(columns: pd.DataFrame) -> float:
     points = columns[["y", "x"]].dropna().to_numpy(float)
     if len(points) < 2:
         return 10.0
-    return 0.5 * float(np.median(cKDTree(points).query(points, 2)[0][:, 1]))
+    distances = np.asarray(cKDTree(points).query(points, 2)[0])
+    return 0.5 * float(np.median(distances[:, 1]))
 
 
 def _sublattice(group: Any) -> tuple[int | None, str, float | None, pd.DataFrame]:
@@ -221,10 +223,10 @@ def _sublattice(group: Any) -> tuple[int | None, str, float | None, pd.DataFrame
 def _atomap_table(
     parts: list[tuple[int | None, str, float | None, pd.DataFrame]], sampling: Sampling | None
 ) -> pd.DataFrame:
-    order = sorted(range(len(parts)), key=lambda i: i if parts[i][0] is None else parts[i][0])
+    places = [number if part[0] is None else part[0] for number, part in enumerate(parts)]
+    order = sorted(range(len(parts)), key=places.__getitem__)
     sizes = {parts[i][2] for i in order}
-    known = sizes.pop() if len(sizes) == 1 else None
-    known = known if known else sampling
+    known = (sizes.pop() if len(sizes) == 1 else None) or sampling
     tables = [parts[i][3].assign(sublattice=number) for number, i in enumerate(order)]
     result = placed(pd.concat(tables, ignore_index=True), ("y", "x"), "px", known)
     result.attrs = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from napari_atomseg.io.provenance import plain
 
@@ -19,18 +20,29 @@ RECORD = "napari_atomseg"
 _MISSING, _EMPTY = "?", "%"
 
 
+def numbers(column: pd.Series) -> NDArray[Any] | None:
+    """Numbers or truth values of a column, missing counts as NaN; None where it holds words."""
+    if column.dtype.kind not in "biuf":
+        return None
+    if isinstance(column.dtype, np.dtype) or not column.hasnans:
+        return column.to_numpy()
+    return column.to_numpy(float, na_value=np.nan)
+
+
 def words(column: pd.Series) -> list[str]:
     """Each value as one word: numbers as short as exact ones can be, text percent-encoded."""
+    found = numbers(column)
+    if found is not None:
+        return [str(value) for value in found.tolist()]
     values: list[Any] = column.tolist()
-    if column.dtype.kind in "biuf":
-        return [str(value) for value in values]
     return [_MISSING if pd.isna(v) else quote(str(v), safe="+-.") or _EMPTY for v in values]
 
 
 def record(columns: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
     """What `table` needs beside the words, in JSON of ASCII."""
     tags = tag_names(columns)
-    types = [c.dtype.str if c.dtype.kind in "biuf" else "text" for _, c in columns.items()]
+    arrays = [numbers(column) for _, column in columns.items()]
+    types = ["text" if each is None else each.dtype.str for each in arrays]
     content = {
         "columns": [
             [tag, str(name), kind] for tag, name, kind in zip(tags, columns, types, strict=True)
@@ -68,7 +80,7 @@ def table(content: str, values: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     return result
 
 
-def restored(attrs: Mapping[str, Any]) -> dict[str, Any]:
+def restored(attrs: Mapping[Hashable | None, Any]) -> dict[Hashable | None, Any]:
     """Attributes as they were before JSON: a sampling of two numbers is a tuple."""
     result = dict(attrs)
     if isinstance(result.get("sampling"), list):
