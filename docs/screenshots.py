@@ -80,6 +80,21 @@ def apply(viewer: Viewer, folder: Path, name: str, **settings: Any) -> None:
     viewer.window.remove_dock_widget(dock)
 
 
+def columns(viewer: Viewer, folder: Path) -> None:
+    """Colour the columns, correct some of them, and select others in a plot."""
+    viewer.layers["Si [110] columns"].visible = True
+    dock, panel = viewer.window.add_plugin_dock_widget("napari-atomseg", "Columns")
+    panel.columns = "Si [110] columns"
+    panel.colour_by = "volume"
+    layer = panel.columns
+    layer.add(layer.data[len(layer.data) // 2] + [3.0, 3.0])
+    volume = layer.features["volume"].dropna()
+    panel.select("volume", *np.percentile(volume, (90, 100)))
+    take(viewer, folder / "columns.png")
+    viewer.window.remove_dock_widget(dock)
+    layer.visible = False
+
+
 def library(viewer: Viewer, folder: Path) -> None:
     """Generate a small library, search it and show a sample."""
     dock, panel = viewer.window.add_plugin_dock_widget("napari-atomseg", "Library")
@@ -209,6 +224,7 @@ def panels(image: str, sampling: float, folder: Path) -> None:
     apply(viewer, folder, "Restore")
     apply(viewer, folder, "Segment", contour=2, opacity=0.9)
     apply(viewer, folder, "Localize")
+    columns(viewer, folder)
     train(viewer, folder)
     viewer.close()
 

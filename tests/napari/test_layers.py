@@ -146,6 +146,7 @@ def test_any_number_of_columns_makes_a_layer(count: int) -> None:
     place = layers.Placement.of(image()).arguments()
     layer = layers.points_layer(table, "few", place, {}, colour_by="volume")
     assert len(layer.data) == count
+    assert layer.data.flags.writeable, "points can be dragged"
     assert list(layer.features) == ["volume", "sigma"]
 
 

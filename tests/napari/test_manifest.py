@@ -21,8 +21,8 @@ def test_every_command_leads_to_code(manifest: PluginManifest) -> None:
 
 def test_panels_have_their_names_and_menus(manifest: PluginManifest) -> None:
     widgets = {w.command: w.display_name for w in manifest.contributions.widgets}
-    names = ["Library", "Localize", "Models", "Restore", "Segment", "Simulate", "Train"]
-    assert sorted(widgets.values()) == names
+    names = ["Columns", "Library", "Localize", "Measure", "Models", "Restore", "Segment"]
+    assert sorted(widgets.values()) == [*names, "Simulate", "Train"]
     menus = {
         menu.removeprefix("napari/"): [widgets[item.command] for item in items]
         for menu, items in manifest.contributions.menus.items()
@@ -32,7 +32,7 @@ def test_panels_have_their_names_and_menus(manifest: PluginManifest) -> None:
         "file/io_utilities": ["Models"],
         "layers/filter": ["Restore"],
         "layers/segment": ["Segment"],
-        "layers/measure": ["Localize"],
+        "layers/measure": ["Localize", "Columns", "Measure"],
         "layers/annotate": ["Train"],
     }
 

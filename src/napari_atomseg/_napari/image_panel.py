@@ -142,18 +142,12 @@ class ImagePanel(Panel):
         device = self.form["device"]
         return {
             "model": self.model,
-            "sampling": self._chosen_sampling(source),
+            "sampling": chosen_sampling(self.form["sampling"], source.sampling),
             "contrast": self.form["contrast"],
             "device": set_by_user.device if device == _AS_PREFERRED else device,
             "precision": set_by_user.precision,
             "tile_size": set_by_user.tile_size,
         }
-
-    def _chosen_sampling(self, source: Source) -> Sampling | None:
-        """Return what the panel shows, or the layer's own pair where that is what it stands for."""
-        shown: float | None = self.form["sampling"]
-        own = source.sampling
-        return own if own is not None and shown == _mean(own) else shown
 
     def _follow_image(self, event: Any = None) -> None:
         layer = self.image
@@ -170,8 +164,14 @@ class ImagePanel(Panel):
 
     def _show_sampling(self, event: Any = None) -> None:
         sampling = None if self.image is None else layer_sampling(self.image)
-        self.form["sampling"] = None if sampling is None else _mean(sampling)
+        self.form["sampling"] = None if sampling is None else mean_sampling(sampling)
 
 
-def _mean(sampling: Sampling) -> float:
+def chosen_sampling(shown: float | None, own: Sampling | None) -> Sampling | None:
+    """Return what a panel shows, or the layer's own pair where that is what it stands for."""
+    return own if own is not None and shown == mean_sampling(own) else shown
+
+
+def mean_sampling(sampling: Sampling) -> float:
+    """Return the one number that stands for a sampling in a panel."""
     return round(float(np.sqrt(np.prod(np.broadcast_to(sampling, 2)))), _DECIMALS)

@@ -14,12 +14,16 @@ import numpy as np
 import pandas as pd
 import pint
 from napari.layers import Image, Labels, Layer, Points
-from napari.utils.colormaps import Colormap, ensure_colormap
+from napari.utils.colormaps import Colormap
 from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
+from napari_atomseg._napari.point_colours import ALIKE, colour_points
+
 PROVENANCE = "napari-atomseg"
 """Key of a layer's metadata under which the plugin says how the layer was made."""
+MEASURED = "napari-atomseg measured"
+"""Key of the metadata of a points layer for the positions (N, D) at which columns were measured."""
 
 RESTORED = {
     "denoise": "denoised",
@@ -34,8 +38,6 @@ _ISOTROPIC = 1e-3
 """Relative difference of the two samplings below which an image counts as isotropic."""
 _LIMITS = (0.1, 99.9)
 """Percentiles of the intensities shown as black and white."""
-_COLOURED = (2.0, 98.0)
-"""Percentiles of a feature between which its colours run."""
 _LIMITS_PIXELS = 1_000_000
 """Pixels looked at to find the percentiles."""
 
@@ -77,6 +79,12 @@ class Placement:
     def arguments(self) -> dict[str, Any]:
         """Return keyword arguments for a layer that lies in the same place."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def agrees(self, other: Placement) -> bool:
+        """Whether pixels of another layer lie on those of this one, whatever their units."""
+        names = ("scale", "translate", "rotate", "shear", "affine")
+        mine, its = ([getattr(place, name) for name in names] for place in (self, other))
+        return len(self.scale) == len(other.scale) and all(map(np.allclose, mine, its))
 
     def doubled(self) -> Placement:
         """Return the placement of a layer with twice as many pixels along the last two axes.
@@ -214,7 +222,8 @@ def points_layer(
     leading : lengths of the stack's leading axes; `frame` counts over them in C order.
     colour_by : feature that colours the rings; none if missing or without numbers.
     """
-    positions = columns[["y", "x"]].to_numpy(dtype=float)
+    # A copy: what pandas hands out may be read-only, and such points cannot be dragged.
+    positions = np.array(columns[["y", "x"]], dtype=float)
     if leading:
         frames = columns["frame"].to_numpy(dtype=int)
         positions = np.column_stack([*np.unravel_index(frames, leading), positions])
@@ -228,38 +237,12 @@ def points_layer(
         symbol="disc",
         face_color="transparent",
         border_width=0.15,
-        border_color="yellow",
-        metadata={PROVENANCE: provenance},
+        border_color=ALIKE,
+        metadata={PROVENANCE: provenance, MEASURED: positions.copy()},
         **place,
     )
     colour_points(layer, colour_by)
     return layer
-
-
-_KINDS = ["#ff00ff", "#00ff00", "#ffa500", "#00ffff", "#ff4040", "#ffff00", "#8080ff"]
-"""Colours of words, bright on any image and far from each other."""
-
-
-def colour_points(layer: Points, feature: str | None) -> None:
-    """Colour points by a feature.
-
-    Numbers run from cyan to magenta, both bright on any image, between two percentiles; points
-    without one are white. Words have a colour each. Yellow if all are alike.
-    """
-    if feature is None or feature not in layer.features or layer.features[feature].nunique() < 2:
-        layer.border_color = "yellow"
-        return
-    values = pd.to_numeric(layer.features[feature], errors="coerce").to_numpy(dtype=float)
-    known = np.isfinite(values)
-    if not known.any():
-        layer.border_color_cycle = _KINDS
-        layer.border_color = feature
-        return
-    low, high = np.percentile(values[known], _COLOURED)
-    relative = (values - low) / (high - low) if high > low else np.full(len(values), 0.5)
-    colours = np.ones((len(values), 4))
-    colours[known] = ensure_colormap("cool").map(np.clip(relative[known], 0.0, 1.0))
-    layer.border_color = colours
 
 
 def _numbers(features: pd.DataFrame, feature: str) -> NDArray[np.float64]:

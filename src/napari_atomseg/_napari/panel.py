@@ -177,7 +177,8 @@ class _Scroll(QScrollArea):
     def sizeHint(self) -> QSize:
         """Return a width that leaves most of a laptop's screen to the image."""
         narrow = self.minimumSizeHint().width()
-        return QSize(max(narrow, self._width), self.widget().sizeHint().height())
+        height = self.widget().sizeHint().height() + 2 * self.frameWidth()
+        return QSize(max(narrow, self._width), height)
 
     def minimumSizeHint(self) -> QSize:
         """Return the width of the content, of a scroll bar and of the edges that a style sheet

@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_atomseg._napari.layers import image_layer, points_layer, sampled
+import pandas as pd
+from napari.layers import Points
+
+from napari_atomseg._napari.layers import Placement, image_layer, points_layer, sampled
 from napari_atomseg.io import provenance, read_columns, read_image
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -41,17 +44,24 @@ def read_images(path: Paths) -> list[LayerData]:
 
 def read_column_tables(path: Paths) -> list[LayerData]:
     """Read column tables, each to where it was measured, with the record of how it was."""
-    result = []
-    for each in _listed(path):
-        columns = read_columns(each)
-        made = {str(key): value for key, value in columns.attrs.items()}
-        leading = (int(columns["frame"].max()) + 1,) if "frame" in columns else ()
-        place = made.pop("placement", None) or sampled(made.get("sampling"), 2 + len(leading))
-        layer = points_layer(
-            columns, Path(each).stem, place, made, leading=leading, colour_by="volume"
-        )
-        result.append(layer.as_layer_data_tuple())
-    return result
+    return [
+        columns_layer(read_columns(each), Path(each).stem).as_layer_data_tuple()
+        for each in _listed(path)
+    ]
+
+
+def columns_layer(
+    columns: pd.DataFrame, name: str, image: Placement | None = None, **record: Any
+) -> Points:
+    """Return a table that was read as points: where it says, or else on an image."""
+    made = {str(key): value for key, value in columns.attrs.items()} | record
+    leading = (int(columns["frame"].max()) + 1,) if "frame" in columns and len(columns) else ()
+    place = made.pop("placement", None)
+    if place is None and image is not None and len(image.scale) == 2 + len(leading):
+        place = image.arguments()
+    if place is None:
+        place = sampled(made.get("sampling"), 2 + len(leading))
+    return points_layer(columns, name, place, made, leading=leading, colour_by="volume")
 
 
 def _has_positions(path: str) -> bool:

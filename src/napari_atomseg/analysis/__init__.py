@@ -1,6 +1,65 @@
-"""Measurements on columns and images: scores against a known truth."""
+"""Measurements on columns and images: lattices, strain, defects, counts, tracks and scores."""
 
+from napari_atomseg.analysis.burgers import BurgersCircuit, burgers_circuit, find_dislocations
+from napari_atomseg.analysis.counting import Counts, count_by_library, count_by_mixture
+from napari_atomseg.analysis.counting_library import simulate_library
+from napari_atomseg.analysis.counting_model import start_model
+from napari_atomseg.analysis.grains import Grains, find_grains
+from napari_atomseg.analysis.lattice import Lattice
+from napari_atomseg.analysis.lattice_assign import assign
+from napari_atomseg.analysis.lattice_cells import UnitCells, unit_cells
+from napari_atomseg.analysis.lattice_displacements import displacements, polarization
+from napari_atomseg.analysis.lattice_find import find_lattice
+from napari_atomseg.analysis.lattice_kinds import species
+from napari_atomseg.analysis.lattice_phase import StrainMaps, find_reflections, geometric_phase
+from napari_atomseg.analysis.lattice_spacings import (
+    frames_needed,
+    neighbours,
+    spacing_precision,
+    spacings,
+)
+from napari_atomseg.analysis.lattice_strain import strain
 from napari_atomseg.analysis.matching import Scores, match, scores
+from napari_atomseg.analysis.rings import Rings, find_rings
+from napari_atomseg.analysis.tracks import Tracks, link_tracks
+from napari_atomseg.analysis.vacancies import find_vacancies
 from napari_atomseg.quality import psnr, ssim
 
-__all__ = ["Scores", "match", "psnr", "scores", "ssim"]
+__all__ = [
+    "BurgersCircuit",
+    "Counts",
+    "Grains",
+    "Lattice",
+    "Rings",
+    "Scores",
+    "StrainMaps",
+    "Tracks",
+    "UnitCells",
+    "assign",
+    "burgers_circuit",
+    "count_by_library",
+    "count_by_mixture",
+    "displacements",
+    "find_dislocations",
+    "find_grains",
+    "find_lattice",
+    "find_reflections",
+    "find_rings",
+    "find_vacancies",
+    "frames_needed",
+    "geometric_phase",
+    "link_tracks",
+    "match",
+    "neighbours",
+    "polarization",
+    "psnr",
+    "scores",
+    "simulate_library",
+    "spacing_precision",
+    "spacings",
+    "species",
+    "ssim",
+    "start_model",
+    "strain",
+    "unit_cells",
+]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-Positions = pd.DataFrame | ArrayLike
+from napari_atomseg.analysis.positions import Positions, positions_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def match(
     """
     if not radius > 0:
         raise ValueError(f"radius must be positive, not {radius!r}")
-    points, known = _positions(found, "found"), _positions(truth, "truth")
+    points, known = positions_of(found, "found"), positions_of(truth, "truth")
     if len(points) == 0 or len(known) == 0:
         return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp)
     pairs = cKDTree(points).sparse_distance_matrix(cKDTree(known), radius, output_type="coo_matrix")
@@ -85,7 +83,7 @@ def scores(found: Positions, truth: Positions, radius: float) -> Scores:
         If `radius` is not positive or the positions are not pairs of numbers.
     """
     i, j = match(found, truth, radius)
-    points, known = _positions(found, "found"), _positions(truth, "truth")
+    points, known = positions_of(found, "found"), positions_of(truth, "truth")
     step = points[i] - known[j]
     squared = (step**2).sum(axis=1)
     none = len(i) == 0
@@ -104,17 +102,3 @@ def scores(found: Positions, truth: Positions, radius: float) -> Scores:
 
 def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else float("nan")
-
-
-def _positions(table: Positions, name: str) -> NDArray[np.float64]:
-    if isinstance(table, pd.DataFrame):
-        missing = [c for c in ("y", "x") if c not in table]
-        if missing:
-            raise ValueError(f"{name} must have the columns 'y' and 'x'; it lacks {missing}")
-        return table[["y", "x"]].to_numpy(dtype=np.float64)
-    points: NDArray[Any] = np.asarray(table, dtype=np.float64)
-    if points.size == 0:
-        return np.zeros((0, 2))
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"{name} must be a table or an (N, 2) array, not of shape {points.shape}")
-    return points

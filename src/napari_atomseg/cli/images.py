@@ -80,8 +80,26 @@ def segment(
 def localize(
     images: Images,
     output: Output = None,
-    refine: Annotated[str, typer.Option(help="none, centroid, gaussian or joint.")] = "gaussian",
+    refine: Annotated[
+        str,
+        typer.Option(
+            help="none, centroid, centre_of_mass, gaussian, elliptic, rotated (ellipses) or joint."
+        ),
+    ] = "gaussian",
     detector: Annotated[str, typer.Option(help="network, or peaks without a model.")] = "network",
+    widths: Annotated[
+        str, typer.Option(help="shared by all columns of a joint fit, or free.")
+    ] = "shared",
+    likelihood: Annotated[
+        str, typer.Option(help="Noise that fits expect: auto, gaussian or poisson.")
+    ] = "auto",
+    on: Annotated[
+        str, typer.Option(help="Measure on the raw image, the restored one, or both.")
+    ] = "raw",
+    region: Annotated[
+        Path | None,
+        typer.Option(help="Label image: columns where it is not 0.", show_default=False),
+    ] = None,
     edge: Annotated[str, typer.Option(help="keep or drop columns cut by the border.")] = "keep",
     min_score: Annotated[
         float | None,
@@ -92,15 +110,19 @@ def localize(
 ) -> None:
     """Localize atomic columns: a table of positions, widths and intensities."""
     measured = {"refine": refine, "detector": detector, "edge": edge, "min_score": min_score}
-    choices: dict[str, Any] = measured | options
+    fitted = {"widths": widths, "likelihood": likelihood, "on": on}
+    choices: dict[str, Any] = measured | fitted | options
     with session() as current:
         from napari_atomseg import localize as compute
-        from napari_atomseg.io import provenance, write_columns
+        from napari_atomseg.io import provenance, read_image, write_columns
+
+        mask = None if region is None else read_image(region).data
 
         def work(image: Any, pixel: Any, result: Path) -> str:
-            table = compute(image.data, sampling=pixel, **choices, **hooks(current))
+            table = compute(image.data, sampling=pixel, region=mask, **choices, **hooks(current))
             current.cancel.raise_if_cancelled()
-            record = provenance("localize", image.name, {"sampling": pixel, **choices})
+            settings = {"sampling": pixel, "region": None if region is None else str(region)}
+            record = provenance("localize", image.name, settings | choices)
             write_columns(result, table, record)
             verdict = table.attrs.get("training_range")
             return f"{len(table)} columns" + (f", {verdict}" if verdict else "")

@@ -1,6 +1,16 @@
 """Localization: columns detected, labelled and measured below the pixel."""
 
+from napari_atomseg.localization.again import refine_columns
 from napari_atomseg.localization.bounds import Bounds, cramer_rao_bounds
-from napari_atomseg.localization.columns import localize, segment
+from napari_atomseg.localization.columns import localize
+from napari_atomseg.localization.joint_bounds import overlapping_bounds
+from napari_atomseg.localization.segmentation import segment
 
-__all__ = ["Bounds", "cramer_rao_bounds", "localize", "segment"]
+__all__ = [
+    "Bounds",
+    "cramer_rao_bounds",
+    "localize",
+    "overlapping_bounds",
+    "refine_columns",
+    "segment",
+]

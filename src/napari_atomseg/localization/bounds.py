@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from napari_atomseg.localization.gaussian import GaussianProblem, gaussian_values
+from napari_atomseg.localization.gaussian import GaussianProblem, gaussian_values, volume_error
 from napari_atomseg.localization.least_squares import covariance
 
 Vector = NDArray[np.float64]
@@ -62,12 +62,7 @@ def cramer_rao_bounds(
         There is no noise, or a parameter is out of range.
     """
     a, s, b = np.broadcast_arrays(*(np.asarray(v, float) for v in (amplitude, sigma, background)))
-    if not (np.all(a > 0) and np.all(s > 0)):
-        raise ValueError("amplitude and sigma must be positive")
-    if deviation < 0 or (gain is None and deviation == 0) or (gain is not None and gain <= 0):
-        raise ValueError(f"gain={gain!r} and deviation={deviation!r} do not describe a noise")
-    if gain is not None and np.any(b < 0):
-        raise ValueError("background must not be negative under shot noise")
+    check_noise(a, s, b, gain, deviation)
     half = max(2, math.ceil(REACH * float(s.max(initial=0.0))))
     step = torch.arange(-half, half + 1, dtype=torch.float64)
     place = np.full((a.size, 2), offset)
@@ -83,10 +78,18 @@ def cramer_rao_bounds(
     fisher = problem(theta, torch.arange(len(theta))).matrix
     inverse = covariance(fisher)
     error = inverse.diagonal(dim1=1, dim2=2).sqrt().numpy()
-    # Volume 2π σ² A, of logarithmic derivative 2 in ln σ and 1 / A in A.
-    relative = 4 * inverse[:, 2, 2] + 4 * inverse[:, 2, 3] / theta[:, 3]
-    relative = relative + inverse[:, 3, 3] / theta[:, 3] ** 2
-    volume = 2 * np.pi * s.ravel() ** 2 * a.ravel() * relative.sqrt().numpy()
-    y, x, width, height, ground = error.T
-    rows = (y, x, width * s.ravel(), height, ground, volume)
+    width, height = theta[:, 2].exp(), theta[:, 3]
+    volume = volume_error(width, height, inverse[:, 2:4, 2:4]).numpy()
+    y, x, log_sigma, top, ground = error.T
+    rows = (y, x, log_sigma * s.ravel(), top, ground, volume)
     return Bounds(*(row.reshape(a.shape) for row in rows))
+
+
+def check_noise(a: Vector, s: Vector, b: Vector, gain: float | None, deviation: float) -> None:
+    """Raise ValueError for amplitudes, widths or backgrounds that cannot be, or for no noise."""
+    if not (np.all(a > 0) and np.all(s > 0)):
+        raise ValueError("amplitude and sigma must be positive")
+    if deviation < 0 or (gain is None and deviation == 0) or (gain is not None and gain <= 0):
+        raise ValueError(f"gain={gain!r} and deviation={deviation!r} do not describe a noise")
+    if gain is not None and np.any(b < 0):
+        raise ValueError("background must not be negative under shot noise")

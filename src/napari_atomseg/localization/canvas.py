@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from napari_atomseg.localization.elliptic import column_values
+
 REACH = 3.5
 """Half width of a column's light over sigma; its edge has two thousandths of the peak."""
 BATCH_PIXELS = 300_000
@@ -34,14 +36,6 @@ class Canvas:
         self.step = torch.arange(-self.margin, self.margin + 1, device=y.device)
         self.row, self.col = torch.round(y).long(), torch.round(x).long()
 
-    def spread(self, rows: Tensor, cols: Tensor) -> Tensor:
-        """(H', W') sum over columns and r of products of profiles (N, S, r)."""
-        canvas = torch.zeros(self.shape, dtype=rows.dtype, device=rows.device).view(-1)
-        for share in self.shares():
-            patches = rows[share] @ cols[share].mT
-            canvas.index_add_(0, self.places(share).view(-1), patches.reshape(-1))
-        return canvas.view(self.shape)
-
     def collect(self, canvas: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
         """(N, a, b) sums over windows of a canvas times profiles (N, S, a) and (N, S, b)."""
         flat = canvas.reshape(-1)
@@ -50,12 +44,19 @@ class Canvas:
         ]
         return torch.cat(parts)
 
-    def gaussians(self, y: Tensor, x: Tensor, sigma: Tensor, amplitude: Tensor) -> Tensor:
-        """(H', W') sum of Gaussians of parameters (N,), each cut off at its window."""
-        v = (self.step - (y - self.row)[:, None]) / sigma[:, None]
-        u = (self.step - (x - self.col)[:, None]) / sigma[:, None]
-        rows = amplitude[:, None] * torch.exp(-0.5 * v**2)
-        return self.spread(rows[..., None], torch.exp(-0.5 * u**2)[..., None])
+    def light(self, theta: Tensor) -> Tensor:
+        """(H', W') sum of columns without their backgrounds, parameters as of `column_values`.
+
+        Positions are relative to the windows' middles.
+        """
+        bare = theta.clone()
+        bare[:, 4] = 0.0
+        canvas = torch.zeros(self.shape, dtype=theta.dtype, device=theta.device).view(-1)
+        step = self.step.to(theta)
+        for share in self.shares():
+            patches = column_values(bare[share], step)
+            canvas.index_add_(0, self.places(share).view(-1), patches.view(-1))
+        return canvas.view(self.shape)
 
     def image(self, canvas: Tensor) -> Tensor:
         """(H, W) the canvas without its margin."""
@@ -67,7 +68,8 @@ class Canvas:
         size = max(1, BATCH_PIXELS // len(self.step) ** 2)
         return [slice(i, i + size) for i in range(0, len(self.row), size)]
 
-    def places(self, share: slice) -> Tensor:
-        """(n, S, S) flat places on the canvas of the pixels of some windows."""
-        rows = (self.row[share, None] + self.margin + self.step) * self.shape[1]
-        return rows[:, :, None] + (self.col[share, None] + self.margin + self.step)[:, None, :]
+    def places(self, share: slice, step: Tensor | None = None) -> Tensor:
+        """(n, S, S) flat places on the canvas of the pixels of some windows, or `step` of them."""
+        step = self.step if step is None else step
+        rows = (self.row[share, None] + self.margin + step) * self.shape[1]
+        return rows[:, :, None] + (self.col[share, None] + self.margin + step)[:, None, :]

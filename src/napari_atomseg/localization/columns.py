@@ -1,39 +1,46 @@
-"""From an image to the table of its columns, and to one label a column."""
+"""From an image to the table of its columns."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
-from skimage.segmentation import watershed
 
 from napari_atomseg import inference, weights
 from napari_atomseg.inference.api import CONTRASTS
 from napari_atomseg.inference.arrays import as_frames
 from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
-from napari_atomseg.localization.centroids import centroids
 from napari_atomseg.localization.detect import Detections, columns_from_map, species_of
-from napari_atomseg.localization.fits import Fits, fit_gaussians
-from napari_atomseg.localization.joint import fit_jointly
+from napari_atomseg.localization.fits import Fits
 from napari_atomseg.localization.peaks import columns_from_peaks
-from napari_atomseg.localization.table import Sampling, column_table, joined, pixel_size
+from napari_atomseg.localization.refine import Refinement, check_choices
+from napari_atomseg.localization.regions import region_labels, regions_at
+from napari_atomseg.localization.table import (
+    Sampling,
+    column_table,
+    joined,
+    measured_columns,
+    pixel_size,
+)
 from napari_atomseg.localization.windows import nearest_neighbours
 from napari_atomseg.networks.abilities import ELEMENTS
-from napari_atomseg.networks.card import read_card
-from napari_atomseg.networks.device import choose_device
+from napari_atomseg.networks.card import ModelCard, read_card
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.trust.judge import DENOISED, Judge
 
-REFINEMENTS = ("none", "centroid", "gaussian", "joint")
 DETECTORS = ("network", "peaks")
 EDGES = ("keep", "drop")
+IMAGES = ("raw", "restored", "both")
+"""Images that columns are measured on."""
+COLUMN_MAP = "column_map"
 EDGE = 0.5
 """Columns nearer to the border than this fraction of the typical spacing are cut by it."""
-MASK_THRESHOLD = 0.5
+
+Frames = NDArray[np.float64]
 
 
 def localize(
@@ -43,6 +50,10 @@ def localize(
     refine: str = "gaussian",
     *,
     detector: str = "network",
+    widths: str = "shared",
+    likelihood: str = "auto",
+    on: str = "raw",
+    region: Any = None,
     contrast: str = "auto",
     device: str = "auto",
     precision: str = "auto",
@@ -56,12 +67,22 @@ def localize(
 
     Parameters
     ----------
-    image : (H, W) or a stack (..., H, W) of real numbers; NaN pixels are not measured.
+    image : (H, W) or a stack (..., H, W) of real numbers; NaN pixels are not measured, nor are
+        plateaus of saturated ones.
     model : name of a model, path of a weights file, or None for the default.
     sampling : Å a pixel, one number or (dy, dx).
-    refine : how positions are measured on the image as given: "none" (centroids of the detector's
-        map), "centroid" (of intensity), "gaussian" (independent fits) or "joint" (all together).
+    refine : how positions are measured: "none" (centroids of the detector's map), "centroid" (of
+        intensity, in the column's cell), "centre_of_mass" (in a disc, as Atomap does), independent
+        fits of "gaussian" (round), "elliptic" (along the image's axes) or "rotated" (elliptic along
+        any axes) columns, or "joint" (round ones, all together).
     detector : "network", or "peaks" of the filtered image, without a model.
+    widths : "shared" by all columns of a joint fit, or "free".
+    likelihood : noise that fits are to expect: "gaussian" (the same everywhere), "poisson" (counts,
+        or a multiple of them), or "auto", both together with any zero, as the residuals say.
+    on : measure columns on the "raw" image, on the "restored" one of the model, or on "both". A
+        restored image gives no standard errors, as its noise is not that of single pixels.
+    region : measure only columns in it: a boolean mask (H, W), labels (H, W), or polygons (V, 2)
+        of y, x in pixels.
     contrast : "bright" or "dark" columns; "auto" looks.
     device, precision, tile_size : as in `predict`.
     edge : "keep" or "drop" columns that the border of the image cuts.
@@ -71,40 +92,49 @@ def localize(
     Returns
     -------
     One row a column: ``y``, ``x`` and their standard errors ``y_err``, ``x_err`` (pixels);
-    ``sigma`` (pixels); ``amplitude``, ``background`` (units of the image; the amplitude of dark
-    columns is negative) and ``volume`` 2π σ² amplitude; ``score`` of the detection in 0..1, the
+    ``sigma`` (pixels), of ellipses the geometric mean; ``amplitude``, ``background`` (units of the
+    image; the amplitude of dark columns is negative) and ``volume`` 2π σ² amplitude, with its
+    standard error ``volume_err``; ``converged``, whether the measurement came to an end;
+    ``ellipticity``, long over short width, and ``angle``, of the long axis in degrees from x
+    towards y, where ellipses are fitted; ``score`` of the detection in 0..1, the
     probability that the column is real where the model is calibrated; ``label``, its number in
     `segment` where the network detects. Where it does, also ``consistency``, z of the raw image
     against the restored one (negative: the raw image shows less of a column); ``signal``, the
     height over its error; and ``in_range``, whether it looks like the columns that the model was
-    trained on; and ``species`` where the model tells them apart. With `sampling` also
-    ``y_angstrom``, ``x_angstrom``; for a stack, first of all, ``frame`` (over all leading axes).
-    What was not measured is NaN: a fit that failed leaves the detected position with NaN errors.
-    ``attrs`` holds how the table was made, whether the score is ``calibrated``, and in
-    ``training_range`` whether the image is like those of the training.
+    trained on; and ``species`` where the model tells them apart. On "both" images
+    ``y_restored``, ``x_restored``, ``sigma_restored``, ``amplitude_restored``,
+    ``background_restored`` and ``volume_restored`` follow; with `region` its number ``region``.
+    With `sampling` also ``y_angstrom``, ``x_angstrom``; for a stack, first of all, ``frame``
+    (over all leading axes). What was not measured is NaN: a fit that failed leaves the detected
+    position with NaN errors. ``attrs`` holds how the table was made, whether the score is
+    ``calibrated``, and in ``training_range`` whether the image is like those of the training.
 
     Raises
     ------
     ValueError, TypeError
-        An argument is wrong; the message names it.
+        An argument is wrong, or the model restores nothing; the message names it.
     WeightsError
         The model's file cannot be used.
     Cancelled
         `cancel` was raised.
     """
-    _check(refine=(refine, REFINEMENTS), detector=(detector, DETECTORS), edge=(edge, EDGES))
-    _check(contrast=(contrast, CONTRASTS))
+    refinement = Refinement(refine, widths, likelihood, device)
+    check_choices(detector=(detector, DETECTORS), edge=(edge, EDGES))
+    check_choices(contrast=(contrast, CONTRASTS), on=(on, IMAGES))
     pixel = pixel_size(sampling)
     frames, shape = as_frames(image)
+    regions = None if region is None else region_labels(region, (shape[-2], shape[-1]))
     raw = np.asarray(image).reshape(frames.shape).astype(np.float64)
     attrs: dict[str, Any] = {"detector": detector, "refine": refine, "edge": edge}
-    judge, elements = None, None
-    if detector == "network":
+    attrs |= {"widths": widths} if refine == "joint" else {}
+    attrs |= {"likelihood": likelihood, "on": on}
+    judge, prediction, elements = None, None, None
+    if detector == "network" or on != "raw":
         path = weights.resolve(model)
         card = read_card(path)
         prediction = inference.predict(
             image,
-            ["column_map", *(task for task in (DENOISED, ELEMENTS) if task in card.tasks)],
+            _tasks(card, detector, on),
             model=path,
             sampling=sampling,
             contrast=contrast,
@@ -114,11 +144,12 @@ def localize(
             progress=progress,
             cancel=cancel,
         )
-        maps = prediction.maps["column_map"].reshape(frames.shape)
-        if ELEMENTS in prediction.maps:
-            elements = prediction.maps[ELEMENTS].reshape(len(frames), -1, *frames.shape[1:])
         contrast = prediction.contrast
         attrs |= {"model": prediction.model, "sha256": prediction.sha256}
+    if prediction is not None and detector == "network":
+        maps = prediction.maps[COLUMN_MAP].reshape(frames.shape)
+        if ELEMENTS in prediction.maps:
+            elements = prediction.maps[ELEMENTS].reshape(len(frames), -1, *frames.shape[1:])
         mean = None if pixel is None else float(np.mean(pixel))
         judge = Judge(image, prediction, card, path, mean, min_score)
     else:
@@ -126,7 +157,10 @@ def localize(
         spacing = estimate_spacing(middle, None if pixel is None else float(np.mean(pixel)))
         contrast = guess_contrast(middle, spacing) if contrast == "auto" else contrast
     sign = -1.0 if contrast == "dark" else 1.0
-    where = _fit_device(device)
+    restored = None
+    if prediction is not None and on != "raw":
+        restored = prediction.maps[DENOISED].reshape(frames.shape).astype(np.float64)
+    measure = _Measure(refinement, sign, raw, restored, on, regions)
     tables = []
     for number, frame in enumerate(frames):
         report(progress, cancel, number, len(frames), "Measuring columns")
@@ -136,14 +170,15 @@ def localize(
             found = columns_from_map(maps[number])
         else:
             found = columns_from_peaks(sign * frame, spacing)
-        fits = _refined(sign * raw[number], found, refine, where, cancel)
+        measured, inside = measure(number, found, cancel)
         judged = None
         if judge is not None:
             judged = judge.columns(number, found.y, found.x, found.score)
-        table = column_table(fits, found, sign, pixel, judged)
-        if elements is not None:
+        table = column_table(measured, found, pixel, judged)
+        if elements is not None and prediction is not None:
             table["species"] = species_of(found, elements[number], prediction.species)
-        keep = table["score"] >= (judge.least if judge is not None else min_score or 0.0)
+        least = judge.least if judge is not None else min_score or 0.0
+        keep = inside & (table["score"] >= least).to_numpy()
         if edge == "drop":
             keep &= ~_cut(found, frame.shape)
         tables.append(table[keep].reset_index(drop=True))
@@ -154,102 +189,55 @@ def localize(
     return joined(tables, stacked=len(shape) > 2, attrs=attrs)
 
 
-def segment(
-    image: Any,
-    model: str | Path | None = None,
-    sampling: Sampling | None = None,
-    *,
-    contrast: str = "auto",
-    device: str = "auto",
-    precision: str = "auto",
-    tile_size: int = 1024,
-    progress: Progress | None = None,
-    cancel: CancelToken | None = None,
-) -> NDArray[np.int32]:
-    """Label the pixels of each atomic column.
+@dataclass(frozen=True)
+class _Measure:
+    """Measures the columns that were found in a frame, on the images that were asked for."""
 
-    The columns are those of `localize` of any score; each grows over the model's column mask, by
-    watershed from its place in the column map.
+    refinement: Refinement
+    sign: float
+    raw: Frames
+    restored: Frames | None
+    on: str
+    regions: NDArray[np.int32] | None
 
-    Parameters
-    ----------
-    image, model, sampling, contrast, device, precision, tile_size : as in `localize`.
+    def __call__(
+        self, number: int, found: Detections, cancel: CancelToken | None
+    ) -> tuple[dict[str, Any], NDArray[np.bool_]]:
+        """Columns of the table, and (N,) which of the detections are in a region."""
+        inside = np.ones(len(found), dtype=bool)
+        numbers = {}
+        if self.regions is not None:
+            numbers["region"] = regions_at(self.regions, found.y, found.x)
+            inside = numbers["region"] > 0
 
-    Returns
-    -------
-    int32 labels of the image's shape: 0 is no column, k the column with ``label`` k in the table
-    of `localize`. Every frame of a stack is numbered from 1.
+        def fits(frames: Frames) -> Fits:
+            image = self.sign * frames[number]
+            if inside.all():
+                return self.refinement(image, found.y, found.x, cancel)
+            return self.refinement.some(image, found.y, found.x, inside, cancel)
 
-    Raises
-    ------
-    ValueError, TypeError, WeightsError, Cancelled
-        As in `localize`.
-    """
-    _check(contrast=(contrast, CONTRASTS))
-    pixel_size(sampling)
-    frames, shape = as_frames(image)
-    prediction = inference.predict(
-        image,
-        ("column_map", "column_mask"),
-        model=model,
-        sampling=sampling,
-        contrast=contrast,
-        device=device,
-        precision=precision,
-        tile_size=tile_size,
-        progress=progress,
-        cancel=cancel,
-    )
-    maps = prediction.maps["column_map"].reshape(frames.shape)
-    masks = prediction.maps["column_mask"].reshape(frames.shape)
-    labels = np.zeros(frames.shape, np.int32)
-    for number, frame in enumerate(frames):
-        report(progress, cancel, number, len(frames), "Labelling columns")
-        if np.ptp(frame) > 0:
-            labels[number] = grown_labels(
-                columns_from_map(maps[number]), maps[number], masks[number]
-            )
-    return labels.reshape(shape)
+        refine, sign = self.refinement.refine, self.sign
+        if self.restored is None:
+            return measured_columns(fits(self.raw), sign, refine) | numbers, inside
+        there = measured_columns(_without_errors(fits(self.restored)), sign, refine)
+        if self.on == "restored":
+            return there | numbers, inside
+        names = ("y", "x", "sigma", "amplitude", "background", "volume")
+        also = {f"{name}_restored": there[name] for name in names}
+        return measured_columns(fits(self.raw), sign, refine) | also | numbers, inside
 
 
-def grown_labels(
-    found: Detections, column_map: NDArray[np.float32], column_mask: NDArray[np.float32]
-) -> NDArray[np.int32]:
-    """Labels (H, W) grown from detections over the mask; every detection keeps its own pixels."""
-    mask = (np.nan_to_num(column_mask) > MASK_THRESHOLD) | (found.labels > 0)
-    labels: NDArray[np.int32] = watershed(-np.nan_to_num(column_map), found.labels, mask=mask)
-    return labels.astype(np.int32)
+def _without_errors(fits: Fits) -> Fits:
+    missing = np.full(len(fits.y), np.nan)
+    return replace(fits, y_err=missing, x_err=missing, volume_err=missing)
 
 
-def _check(**arguments: tuple[str, tuple[str, ...]]) -> None:
-    for name, (value, accepted) in arguments.items():
-        if value not in accepted:
-            raise ValueError(f"{name}={value!r}; choose one of {', '.join(accepted)}")
-
-
-def _fit_device(name: str) -> torch.device:
-    """Where fits run: they need double precision, which mps does not have."""
-    device = choose_device(name)
-    return torch.device("cpu") if device.type == "mps" else device
-
-
-def _refined(
-    image: NDArray[np.float64],
-    found: Detections,
-    refine: str,
-    device: torch.device,
-    cancel: CancelToken | None,
-) -> Fits:
-    if refine == "none" or len(found) == 0:
-        missing = np.full((5, len(found)), np.nan)
-        return Fits(found.y, found.x, *missing)
-    finite = np.where(np.isfinite(image), image, np.nan)
-    there = torch.from_numpy(finite).to(device)
-    if refine == "centroid":
-        return centroids(there, found.y, found.x)
-    if refine == "gaussian":
-        return fit_gaussians(there, found.y, found.x, cancel)
-    return fit_jointly(there, found.y, found.x, cancel)
+def _tasks(card: ModelCard, detector: str, on: str) -> list[str]:
+    """Maps that are needed of a model."""
+    if on != "raw" and DENOISED not in card.tasks:
+        raise ValueError(f"on={on!r} needs a model that restores images; {card.name!r} does not")
+    wanted = [COLUMN_MAP, ELEMENTS] if detector == "network" else []
+    return [task for task in (*wanted, DENOISED) if task == COLUMN_MAP or task in card.tasks]
 
 
 def _cut(found: Detections, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_atomseg.localization.canvas import Canvas
-from napari_atomseg.localization.gaussian import GaussianProblem, gaussian_values
-from napari_atomseg.localization.least_squares import Solution, covariance, levenberg_marquardt
-from napari_atomseg.localization.noise import NoiseModel, estimate_noise
-from napari_atomseg.localization.survey import Index, Survey, Vector, on, survey, windows_of
-from napari_atomseg.localization.windows import Windows
-from napari_atomseg.progress import CancelToken, report
+from napari_atomseg.localization.rounds import Rounds
+from napari_atomseg.localization.survey import Survey, Vector, survey
+from napari_atomseg.progress import CancelToken
 
-NOISE_COLUMNS = 1_000
-"""Columns whose residuals are enough to know the noise."""
-FREE_WIDTH = 2.0
-"""Sigma leaves the typical sigma by no more than this factor, up or down."""
-CREDIBLE_WIDTH = 1.5
-"""Beyond this factor it has taken up something else: such a column gets the typical sigma."""
-PRIOR_FREEDOM = 30.0
-"""Degrees of freedom with which the noise of the whole image speaks for a single column."""
+SHAPES = ("gaussian", "elliptic", "rotated")
+"""Round columns, ellipses along the axes of the image, and ellipses along any axes."""
 
 
 @dataclass(frozen=True)
 class Fits:
     """Fitted columns, each array (N,): pixels, pixels and units of intensity.
 
-    All are NaN where a fit failed; `y` and `x` are then the start.
+    `sigma` of an ellipse is the geometric mean of its widths; `volume_err` is the standard error
+    of 2π sigma² amplitude, `ellipticity` the long over the short width, and `angle` that of the
+    long axis in degrees from x towards y. All are NaN where a fit failed or does not measure them;
+    `y` and `x` are then the start. `converged` tells whether the fit came to rest.
     """
 
     y: Vector
@@ -42,9 +33,59 @@ class Fits:
     sigma: Vector
     amplitude: Vector
     background: Vector
+    volume_err: Vector
+    ellipticity: Vector
+    angle: Vector
+    converged: NDArray[np.bool_]
+
+    @property
+    def volume(self) -> Vector:
+        """(N,) integrated intensity 2π sigma² amplitude, intensity times px²."""
+        return 2 * np.pi * self.sigma**2 * self.amplitude
+
+    @classmethod
+    def of(
+        cls, rows: Vector, y: Vector, x: Vector, at_rest: NDArray[np.bool_] | None = None
+    ) -> Fits:
+        """Fits of K rows (K, N) in the order of the fields, the first 7 to 10 of them.
+
+        Where a row is NaN in its first number, the fit failed and the start `y`, `x` (N,) stays.
+        """
+        table = np.full((10, len(y)), np.nan)
+        table[: len(rows)] = rows
+        failed = np.isnan(table[0])
+        table[0, failed], table[1, failed] = y[failed], x[failed]
+        converged = ~failed if at_rest is None else ~failed & at_rest
+        names = [field.name for field in fields(cls)][:-1]
+        return cls(**dict(zip(names, table, strict=True)), converged=converged)
+
+    def only(self, some: NDArray[np.bool_]) -> Fits:
+        """The fits of some columns (N,) of all."""
+        return Fits.of(self.rows()[:, some], self.y[some], self.x[some], self.converged[some])
+
+    def among(self, some: NDArray[np.bool_], y: Vector, x: Vector) -> Fits:
+        """These fits as those of some columns (M,) of all, which start at y and x (M,).
+
+        The others come back as if their fits had failed.
+        """
+        rows, at_rest = np.full((10, len(y)), np.nan), np.zeros(len(y), dtype=bool)
+        rows[:, some], at_rest[some] = self.rows(), self.converged
+        return Fits.of(rows, y, x, at_rest)
+
+    def rows(self) -> Vector:
+        """(10, N) the arrays of numbers, in the order of the fields."""
+        return np.stack([getattr(self, field.name) for field in fields(self)[:-1]])
 
 
-def fit_gaussians(image: Tensor, y: Vector, x: Vector, cancel: CancelToken | None = None) -> Fits:
+def fit_gaussians(
+    image: Tensor,
+    y: Vector,
+    x: Vector,
+    cancel: CancelToken | None = None,
+    *,
+    shape: str = "gaussian",
+    likelihood: str = "auto",
+) -> Fits:
     """Fit a Gaussian and a local background to each column of an image of bright columns.
 
     Every column is fitted to the pixels nearer to it than to any other, within three quarters of
@@ -54,190 +95,44 @@ def fit_gaussians(image: Tensor, y: Vector, x: Vector, cancel: CancelToken | Non
     intensity from the residuals; that is the score equation of a Poisson likelihood of unknown
     gain and offset. Standard errors are those of the Fisher information under that noise, scaled
     by the column's own χ², moderated (Smyth, Stat. Appl. Genet. Mol. Biol. 3, 3, 2004) by the
-    image's: a column that a Gaussian does not describe has larger errors.
+    image's: a column that a Gaussian does not describe has larger errors. Ellipses start from
+    round columns, and have a last round more, which takes away ellipses.
 
     Parameters
     ----------
     image : (H, W) float64; NaN pixels do not count.
     y, x : (N,) float64 starting positions, pixels.
+    shape : one of `SHAPES`.
+    likelihood : one of `noise.LIKELIHOODS`.
 
     Raises
     ------
     Cancelled
         `cancel` was raised.
     """
-    known = survey(image, y, x)
-    rounds = _Rounds(image, known)
-    for number in range(3):
-        if number == 2:
-            rounds.estimate_noise()
-        for share, cell in rounds.cells():
-            report(None, cancel, number, 3)
-            rounds.fit(share, cell, free_width=number > 0)
-        rounds.shine()
-    table = rounds.table
-    failed = np.isnan(table[0])
-    table[0, failed], table[1, failed] = y[failed], x[failed]
-    return Fits(*table)
+    rounds = _rough_rounds(image, survey(image, y, x), cancel)
+    rounds.estimate_noise(likelihood)
+    rounds.reshape(shape)
+    last = 1 if shape == "gaussian" else 2
+    for number in range(last):
+        rounds.turn(cancel, free_width=True)
+        if number + 1 < last:
+            rounds.shine()
+    return Fits.of(rounds.table, y, x)
 
 
-@dataclass(frozen=True)
-class _Cells:
-    """Pixels of n columns: the data without the neighbours' light, and that light."""
+def rough_fits(image: Tensor, known: Survey, cancel: CancelToken | None = None) -> Tensor:
+    """(N, 5) round Gaussians, parameters as of `GaussianProblem` but y and x of the image.
 
-    windows: Windows
-    data: Tensor
-    neighbours: Tensor
-
-
-class _Rounds:
-    """Fits that start where the last round ended, and take its light for the neighbours'.
-
-    Parameters are those of `GaussianProblem`, positions relative to the windows' centres.
+    They are fitted one by one, with their neighbours' light taken away, and without regard to the
+    noise: what a joint fit starts from. NaN where a fit failed.
     """
-
-    def __init__(self, image: Tensor, known: Survey) -> None:
-        y, x = on(image, known.y), on(image, known.x)
-        self._image, self._known = image, known
-        self._canvas = Canvas((image.shape[0], image.shape[1]), y, x, known.sigma)
-        self._light = torch.zeros_like(image)
-        self._theta = torch.full((len(y), 5), torch.nan, dtype=image.dtype, device=image.device)
-        self._theta[:, 3] = 0.0
-        self._good = torch.zeros(len(y), dtype=torch.bool, device=image.device)
-        self._noise: NoiseModel | None = None
-        self.table = np.full((7, len(y)), np.nan)
-
-    def cells(self, only: Index | None = None) -> Iterator[tuple[Index, _Cells]]:
-        """Batches of columns with the pixels that are theirs."""
-        for share, windows in windows_of(self._image, self._known, only):
-            own = self._theta[share].clone()
-            own[:, 4] = 0.0
-            shape = gaussian_values(own, windows.step)
-            shape = torch.where(self._good[share, None, None], shape, 0.0)
-            neighbours = (windows.sample(self._light) - shape).masked_fill_(~windows.inside, 0.0)
-            yield share, _Cells(windows, windows.values - neighbours, neighbours)
-
-    def estimate_noise(self) -> None:
-        """Learn the noise from the residuals of the last round."""
-        good = np.flatnonzero(self._good.cpu().numpy())
-        some = good[:: max(1, len(good) // NOISE_COLUMNS)]
-        nothing = torch.zeros(0).to(self._image)
-        expected, squared = [nothing], [nothing]
-        for share, cells in self.cells(some):
-            inside = cells.windows.inside
-            values = gaussian_values(self._theta[share], cells.windows.step)
-            pixels = inside.sum((1, 2), keepdim=True)
-            spent = pixels / (pixels - self._theta.shape[1]).clamp_min(1)
-            expected.append((values + cells.neighbours)[inside])
-            squared.append((spent * (cells.data - values) ** 2)[inside])
-        self._noise = estimate_noise(torch.cat(expected), torch.cat(squared))
-
-    def fit(self, share: Index, cells: _Cells, free_width: bool) -> None:
-        """Fit some columns, and measure them where the noise is known."""
-        windows = cells.windows
-        guess = _linear_guess(cells, self._place(windows, share), self._known.sigma)
-        start = torch.where(self._good[share, None], self._theta[share], guess)
-        weight = windows.inside.to(cells.data)
-        if self._noise is not None:
-            expected = gaussian_values(start, windows.step) + cells.neighbours
-            weight = weight / self._noise.variance(expected)
-        solution = self._solve(cells, weight, share, start, guess, free_width)
-        self._theta[share] = solution.parameters
-        self._good[share] = solution.converged & (solution.parameters[:, 3] > 0)
-        if self._noise is not None:
-            self.table[:, share] = self._measured(cells, solution, share, self._noise)
-
-    def shine(self) -> None:
-        """Render the light of all columns that were fitted."""
-        canvas, theta = self._canvas, self._theta
-        amplitude = torch.where(self._good, theta[:, 3], 0.0)
-        y, x = canvas.row + theta[:, 0], canvas.col + theta[:, 1]
-        self._light = canvas.image(canvas.gaussians(y, x, theta[:, 2].exp(), amplitude))
-
-    def _place(self, windows: Windows, share: Index) -> Tensor:
-        y, x = (on(windows.values, v[share]) for v in (self._known.y, self._known.x))
-        return torch.stack(windows.relative(y, x), dim=1)
-
-    def _solve(
-        self,
-        cells: _Cells,
-        weight: Tensor,
-        share: Index,
-        start: Tensor,
-        guess: Tensor,
-        free_width: bool,
-    ) -> Solution:
-        """Fit some columns; those that do not keep a credible width again, with the typical one."""
-        step = on(weight, self._known.step[share])[:, None]
-        place = self._place(cells.windows, share)
-        wide = torch.full_like(step, math.log(self._known.sigma))
-        any_ = torch.full_like(start[:, 3:], torch.inf)
-        lower = torch.cat([place - step, wide - math.log(FREE_WIDTH), -any_], dim=1)
-        upper = torch.cat([place + step, wide + math.log(FREE_WIDTH), any_], dim=1)
-        free = torch.full_like(self._good[share], free_width)
-        problem = GaussianProblem(cells.windows.step, cells.data, weight, free)
-        freedom = (cells.windows.inside.sum((1, 2)) - start.shape[1]).clamp_min(1)
-
-        def solve(some: Tensor, first: Tensor) -> Solution:
-            return levenberg_marquardt(
-                lambda theta, index: problem(theta, some[index]),
-                first,
-                (lower[some], upper[some]),
-                freedom[some],
-                problem.negligible[some],
-            )
-
-        solution = solve(torch.arange(len(start), device=start.device), start)
-        factor = (solution.parameters[:, 2:3] - wide).abs()[:, 0]
-        again = torch.nonzero(~solution.converged | (factor > math.log(CREDIBLE_WIDTH)))[:, 0]
-        if free_width and len(again):
-            free[again] = False
-            solution.replace(again, solve(again, guess[again]))
-        return solution
-
-    def _measured(
-        self, cells: _Cells, solution: Solution, share: Index, noise: NoiseModel
-    ) -> Vector:
-        """Rows of `Fits` (7, n); NaN where a fit failed."""
-        theta, windows, known = solution.parameters, cells.windows, self._known
-        chi = _excess(cells, theta, noise)
-        variance = covariance(solution.normal.matrix).diagonal(dim1=1, dim2=2) * chi[:, None]
-        walked = (theta[:, :2] - self._place(windows, share)).abs().amax(1)
-        limit = on(theta, known.step[share])
-        error, sigma, amplitude = variance[:, :2].sqrt(), theta[:, 2].exp(), theta[:, 3]
-        good = solution.converged & (amplitude > 0)
-        good &= windows.inside.sum((1, 2)) > theta.shape[1]
-        good &= (walked < 0.99 * limit) & (error.amax(1) < limit)
-        y, x = theta[:, 0] + windows.row[:, 0], theta[:, 1] + windows.col[:, 0]
-        rows = torch.stack([y, x, *error.T, sigma, amplitude, theta[:, 4]])
-        values: Vector = torch.where(good, rows, torch.nan).cpu().numpy()
-        return values
+    return _rough_rounds(image, known, cancel).parameters()
 
 
-def _linear_guess(cells: _Cells, place: Tensor, sigma: float) -> Tensor:
-    """Amplitude and background by linear least squares, with the typical width at the start."""
-    windows, data = cells.windows, cells.data
-    wide = torch.full_like(place[:, :1], math.log(sigma))
-    unit = torch.cat([place, wide, torch.ones_like(wide), torch.zeros_like(wide)], dim=1)
-    shape = gaussian_values(unit, windows.step) * windows.inside
-    pixels = windows.inside.sum((1, 2)).clamp_min(1)
-    mean, level = shape.sum((1, 2)) / pixels, data.sum((1, 2)) / pixels
-    spread = (shape**2).sum((1, 2)) / pixels - mean**2
-    common = (shape * data).sum((1, 2)) / pixels - mean * level
-    amplitude = common / spread.clamp_min(1e-12)
-    return torch.cat([unit[:, :3], amplitude[:, None], (level - amplitude * mean)[:, None]], dim=1)
-
-
-def _excess(cells: _Cells, theta: Tensor, noise: NoiseModel) -> Tensor:
-    """(n,) factors by which columns are noisier than the image; pixels at the floor do not say."""
-    values = gaussian_values(theta, cells.windows.step)
-    variance = noise.variance(values + cells.neighbours)
-    telling = cells.windows.inside & (variance > noise.floor)
-    chi = ((cells.data - values) ** 2 / variance).masked_fill_(~telling, 0.0).sum((1, 2))
-    freedom = (telling.sum((1, 2)) - theta.shape[1]).clamp_min(0)
-    return moderated(torch.where(freedom > 0, chi, 0.0), freedom)
-
-
-def moderated(chi: Tensor, freedom: Tensor) -> Tensor:
-    """χ² for one degree of freedom, drawn towards 1 where little is known."""
-    return (chi + PRIOR_FREEDOM) / (freedom + PRIOR_FREEDOM)
+def _rough_rounds(image: Tensor, known: Survey, cancel: CancelToken | None) -> Rounds:
+    rounds = Rounds(image, known)
+    for free_width in (False, True):
+        rounds.turn(cancel, free_width=free_width)
+        rounds.shine()
+    return rounds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -59,7 +61,7 @@ class GaussianProblem:
         v = (self._step - y[:, None]) * inverse[:, None]
         u = (self._step - x[:, None]) * inverse[:, None]
         gv, gu = torch.exp(-0.5 * v**2)[..., None], torch.exp(-0.5 * u**2)[..., None]
-        pv, pu = _powers(v), _powers(u)
+        pv, pu = powers(v), powers(u)
         thin = torch.cat([gu**2 * pu, gu * pu[..., :3]], dim=-1)
         mixed = weight @ thin
         m = (gv**2 * pv).mT @ mixed[..., :5]
@@ -75,7 +77,15 @@ class GaussianProblem:
         return normal
 
 
-def _powers(t: Tensor) -> Tensor:
+def volume_error(sigma: Tensor, amplitude: Tensor, spread: Tensor) -> Tensor:
+    """(N,) standard errors of 2π sigma² A from the covariance (N, 2, 2) of ln sigma and A."""
+    relative = 4 * spread[:, 0, 0] + 4 * spread[:, 0, 1] / amplitude
+    relative = relative + spread[:, 1, 1] / amplitude**2
+    return 2 * math.pi * sigma**2 * amplitude * relative.sqrt()
+
+
+def powers(t: Tensor) -> Tensor:
+    """(..., 5) powers of t from 0 to 4."""
     square = t * t
     return torch.stack([torch.ones_like(t), t, square, square * t, square * square], dim=-1)
 

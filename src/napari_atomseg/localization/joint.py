@@ -2,122 +2,157 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from napari_atomseg.localization.fits import Fits, fit_gaussians, moderated
-from napari_atomseg.localization.joint_model import JointModel, State
+from napari_atomseg.localization.cells import moderated
+from napari_atomseg.localization.fits import Fits, rough_fits
+from napari_atomseg.localization.gaussian import volume_error
+from napari_atomseg.localization.joint_blocks import fisher_blocks
+from napari_atomseg.localization.joint_limits import FAINTEST, Limits
+from napari_atomseg.localization.joint_model import LOG_SIGMA, JointModel, X, Y
 from napari_atomseg.localization.joint_system import JointSystem
 from napari_atomseg.localization.noise import NoiseModel, estimate_noise
+from napari_atomseg.localization.rounds import ENDS
 from napari_atomseg.localization.survey import Survey, Vector, on, survey
 from napari_atomseg.progress import CancelToken, report
 
-ROUNDS = 12
-WEIGHING_ROUNDS = 3
+ROUNDS = 24
+WEIGHING_ROUNDS = 2
 """Rounds after which the noise, and with it the weights, is left alone."""
-SMALL_STEP = 1e-3
-"""Change of positions, relative to sigma, that no longer matters."""
-FAINTEST = 1e-3
-"""Amplitudes, relative to the median, that a column does not fall below."""
+FRESH = (0, 2, 7, 14)
+"""Rounds that make the Fisher matrix anew; between them it hardly changes, and only the slope,
+which decides where the fit ends, must be exact."""
+SMALL_STEP = 0.01
+"""Change of a parameter, in standard errors, that no longer matters."""
+OVERSHOOT, SETTLED = 2.0, 7
+"""First steps go too far and come back, but not so far, over the way that a fit may walk, and not
+later than this round: a column that still leaves its place is held, and the others come to rest."""
+NOISE_PIXELS = 100_000
+"""Pixels whose residuals are enough to know the noise."""
 PARAMETERS = 4
 
 
-def fit_jointly(image: Tensor, y: Vector, x: Vector, cancel: CancelToken | None = None) -> Fits:
-    """Fit Gaussians of one shared width to all columns together.
+def fit_jointly(
+    image: Tensor,
+    y: Vector,
+    x: Vector,
+    cancel: CancelToken | None = None,
+    *,
+    widths: str = "shared",
+    likelihood: str = "auto",
+) -> Fits:
+    """Fit Gaussians to all columns together, of one shared width or of a free one each.
 
     The model is a sum of Gaussians on a background that is constant in the (Voronoi) cell of each
     column, after van Aert et al. (IEEE Trans. Signal Process. 57, 4604 (2009)) and StatSTEM (De
     Backer et al., Ultramicroscopy 171, 104 (2016)), whose background is constant everywhere.
-    Gauss–Newton steps are solved by conjugate gradients without forming a matrix; pixels are
-    weighted as in `fit_gaussians`. Standard errors are those of the Fisher information of a
-    column and its nearest neighbours together.
+    Steps are Fisher scoring with a sparse matrix; pixels are weighted as in `fit_gaussians`.
+    Standard errors are those of the Fisher information of all columns, their backgrounds and
+    widths together. A fit has converged when its last step was less than a hundredth of its
+    standard error.
 
     Parameters
     ----------
     image : (H, W) float64 of bright columns; NaN pixels do not count.
     y, x : (N,) float64 starting positions, pixels.
+    widths : one of `joint_system.WIDTHS`.
+    likelihood : one of `noise.LIKELIHOODS`.
 
     Raises
     ------
     Cancelled
         `cancel` was raised.
     """
-    alone = fit_gaussians(image, y, x, cancel)
-    if np.isnan(alone.sigma).all():
-        return alone
-    state = _start(image, alone)
-    known = replace(survey(image, y, x), sigma=float(state.log_sigma.exp()))
+    known = survey(image, y, x)
+    alone = rough_fits(image, known, cancel)
+    if bool(alone.isnan().all()):
+        return Fits.of(np.full((10, len(y)), np.nan), y, x)
+    theta = _start(alone, known, widths)
+    known = replace(known, sigma=float(theta[:, LOG_SIGMA].median().exp()))
     model = JointModel(image, known)
-    noise = _noise(model, state)
+    first = expected = model.render(theta)
+    limits = Limits.about(theta, known, widths)
+    held = torch.zeros_like(theta, dtype=torch.bool)
+    at_rest = torch.zeros_like(theta[:, 0], dtype=torch.bool)
     for turn in range(ROUNDS):
         report(None, cancel, turn, ROUNDS)
-        weight = model.used / noise.variance(model.render(state))
-        new = _improved(model, state, weight, known)
-        moved = float(torch.maximum((new.y - state.y).abs(), (new.x - state.x).abs()).max())
-        state = new
         if turn < WEIGHING_ROUNDS:
-            noise = _noise(model, state)
-        elif moved < SMALL_STEP * known.sigma:
+            noise = _noise(model, expected, held, likelihood)
+        fresh = turn in FRESH
+        while True:
+            # Weights that follow a column which no Gaussian describes need not come to rest.
+            known_light = torch.where(held[model.owner, Y], first, expected)
+            weight = model.used / noise.variance(known_light)
+            if fresh:
+                blocks = fisher_blocks(model, theta, weight)
+                system = JointSystem(*blocks, model.pairs, widths, held)
+                stiff = blocks[0].diagonal(dim1=1, dim2=2).sqrt()
+            step = system.solve(model.slope(theta, weight * (model.data - expected)))
+            lost = limits.left(theta, step, held, OVERSHOOT if turn < SETTLED else ENDS)
+            fresh = bool(lost.any())
+            if not fresh:
+                break
+            theta, held = limits.back(theta, lost), held | lost
+            expected = model.render(theta)
+        at_rest = ((step * stiff).abs() < SMALL_STEP).all(1)
+        theta = limits.moved(theta, step)
+        expected = model.render(theta)
+        if turn >= WEIGHING_ROUNDS and bool(at_rest.all()):
             break
-    return _measured(model, state, noise, known)
+    return _measured(model, theta, expected, noise, known, system.covariance(), held, at_rest)
 
 
-def _start(image: Tensor, alone: Fits) -> State:
-    def filled(values: Vector) -> Tensor:
-        return on(image, np.where(np.isnan(values), np.nanmedian(values), values))
+def _start(alone: Tensor, known: Survey, widths: str) -> Tensor:
+    """(N, 5) parameters of single fits, the median at the first place for those that failed."""
+    median = alone.nanmedian(dim=0).values.expand_as(alone).clone()
+    median[:, Y], median[:, X] = on(alone, known.y), on(alone, known.x)
+    theta = torch.where(alone.isnan(), median, alone)
+    if widths == "shared":
+        theta[:, LOG_SIGMA] = median[0, LOG_SIGMA]
+    return theta
 
-    width = on(image, np.array(math.log(float(np.nanmedian(alone.sigma)))))
-    y, x = on(image, alone.y), on(image, alone.x)
-    return State(y, x, filled(alone.amplitude), filled(alone.background), width)
 
-
-def _noise(model: JointModel, state: State) -> NoiseModel:
-    used = model.used > 0
-    expected = model.render(state)
+def _noise(model: JointModel, expected: Tensor, held: Tensor, likelihood: str) -> NoiseModel:
     pixels = model.by_owner(model.used)
-    spent = (pixels / (pixels - PARAMETERS).clamp_min(1.0))[model.owner]
-    squared = spent * (model.data - expected) ** 2
-    return estimate_noise(expected[used], squared[used])
+    spent = pixels / (pixels - PARAMETERS).clamp_min(1.0)
+    # What the model does not describe is no noise.
+    told = (model.used > 0) & ~held[model.owner, Y]
+    used = torch.nonzero(told.view(-1))[:, 0]
+    some = used[:: max(1, len(used) // NOISE_PIXELS)]
+    there = expected.view(-1)[some]
+    squared = spent[model.owner.view(-1)[some]] * (model.data.view(-1)[some] - there) ** 2
+    return estimate_noise(there, squared, likelihood)
 
 
-def _improved(model: JointModel, state: State, weight: Tensor, known: Survey) -> State:
-    """One Gauss–Newton step; positions stay near their start."""
-    residual = weight * (model.data - model.render(state))
-    columns, width = JointSystem(model, state, weight).solve(residual)
-    step = columns[:, :2].clamp(-0.5 * known.sigma, 0.5 * known.sigma)
-    limit = on(weight, known.step)
-    y0, x0 = on(weight, known.y), on(weight, known.x)
-    faintest = FAINTEST * state.amplitude.median()
-    return State(
-        (state.y + step[:, 0]).clamp(y0 - limit, y0 + limit),
-        (state.x + step[:, 1]).clamp(x0 - limit, x0 + limit),
-        torch.maximum(state.amplitude + columns[:, 2], faintest),
-        state.background + columns[:, 3],
-        state.log_sigma + width.clamp(-0.2, 0.2),
-    )
-
-
-def _measured(model: JointModel, state: State, noise: NoiseModel, known: Survey) -> Fits:
-    expected = model.render(state)
+def _measured(
+    model: JointModel,
+    theta: Tensor,
+    expected: Tensor,
+    noise: NoiseModel,
+    known: Survey,
+    spread: Tensor,
+    held: Tensor,
+    at_rest: Tensor,
+) -> Fits:
     variance = noise.variance(expected)
     telling = model.used * (variance > noise.floor)
     chi = model.by_owner(telling * (model.data - expected) ** 2 / variance)
     freedom = (model.by_owner(telling) - PARAMETERS).clamp_min(0.0)
-    factor = moderated(torch.where(freedom > 0, chi, 0.0), freedom).sqrt()
-    neighbours = torch.from_numpy(known.neighbours).to(expected.device)
-    error = JointSystem(model, state, model.used / variance).errors(neighbours)
-    error = error * factor[:, None]
-    walked = torch.stack([state.y - on(expected, known.y), state.x - on(expected, known.x)])
-    limit = on(expected, known.step)
-    good = (walked.abs().amax(0) < 0.99 * limit) & (error.amax(1) < limit)
-    good &= state.amplitude > 2 * FAINTEST * state.amplitude.median()
-    sigma = state.log_sigma.exp().expand_as(state.y)
-    rows = [state.y, state.x, *error.T, sigma, state.amplitude, state.background]
-    table = torch.where(good, torch.stack(rows), torch.nan).cpu().numpy()
-    failed = np.isnan(table[0])
-    table[0, failed], table[1, failed] = known.y[failed], known.x[failed]
-    return Fits(*table)
+    factor = moderated(torch.where(freedom > 0, chi, 0.0), freedom)
+    spread = spread * factor[:, None, None]
+    spread = spread.masked_fill(held[:, :, None] | held[:, None], 0.0)
+    error = spread[:, :2, :2].diagonal(dim1=1, dim2=2).sqrt()
+    y, x, log_sigma, amplitude, background = theta.unbind(1)
+    walked = torch.stack([y - on(y, known.y), x - on(x, known.x)]).abs().amax(0)
+    limit = on(y, known.step)
+    good = ~held[:, Y] & (walked < ENDS * limit) & (error.amax(1) < limit)
+    good &= amplitude > 2 * FAINTEST * amplitude.median()
+    sigma = log_sigma.exp()
+    volume = volume_error(sigma, amplitude, spread[:, 2:4, 2:4])
+    rows = torch.stack([y, x, *error.T, sigma, amplitude, background, volume])
+    table = torch.where(good, rows, torch.nan).cpu().numpy()
+    return Fits.of(table, known.y, known.x, at_rest.cpu().numpy())

@@ -41,8 +41,7 @@ Problem = Callable[[Tensor, Tensor], Normal]
 RAISE, LOWER = 8.0, 0.15
 FIRST_DAMPING, LOWEST_DAMPING, HIGHEST_DAMPING = 1e-2, 1e-8, 1e8
 TOLERANCE = 1e-5
-"""A fit ends when a step would lower χ² by less than this times χ² for one degree of freedom:
-three thousandths of a standard error."""
+"""Of a fit that has ended: three thousandths of a standard error."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,7 @@ def levenberg_marquardt(
     freedom: Tensor,
     negligible: Tensor,
     iterations: int = 40,
+    tolerance: float = TOLERANCE,
 ) -> Solution:
     """Minimize the cost of N problems.
 
@@ -77,6 +77,8 @@ def levenberg_marquardt(
     freedom : (N,) degrees of freedom, at least 1.
     negligible : (N,) cost that is zero up to rounding.
     iterations : at most so many; problems that have converged drop out.
+    tolerance : a fit ends when a step would lower the cost by less than this times the cost for
+        one degree of freedom.
 
     References
     ----------
@@ -97,7 +99,7 @@ def levenberg_marquardt(
         expected = ((trial - theta[active]) * now.slope[active]).sum(1).abs()
         new = problem(trial, active)
         better = new.cost <= now.cost[active]
-        small = expected <= TOLERANCE * now.cost[active] / freedom[active] + negligible[active]
+        small = expected <= tolerance * now.cost[active] / freedom[active] + negligible[active]
         converged[active] = small & (damping[active] <= 1.0)
         taken = active[better]
         theta[taken] = trial[better]

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+LIKELIHOODS = ("auto", "gaussian", "poisson")
+"""Kinds of noise: shot noise of unknown gain, on an image whose zero is unknown and with constant
+noise; constant noise alone; shot noise of unknown gain alone."""
 FLOOR = 0.03
 """No pixel's variance is believed to be below this fraction of the mean variance: the estimate is
 a straight line, and weights must not grow without bound where it comes near zero."""
@@ -31,11 +34,13 @@ class NoiseModel:
         return (self.gain * expected + self.offset).clamp_min(self.floor)
 
 
-def estimate_noise(expected: Tensor, squared: Tensor) -> NoiseModel:
+def estimate_noise(expected: Tensor, squared: Tensor, likelihood: str = "auto") -> NoiseModel:
     """Fit the line of variances by iteratively weighted least squares.
 
     Parameters
     ----------
+    likelihood : one of `LIKELIHOODS`. "auto" fits the whole line, "gaussian" its offset alone, and
+        "poisson" its gain alone: that image is black at zero, as counts or a multiple of them are.
     expected, squared : (M,) fitted intensity and squared residual of pixels, the latter corrected
         for the parameters spent. Their weights are the inverse variances of squared Poisson
         noise of the current gain, 2 v² + gain² v. Where the fits do not describe the image, the
@@ -46,6 +51,11 @@ def estimate_noise(expected: Tensor, squared: Tensor) -> NoiseModel:
     rounding = (ROUNDING * float(expected.abs().max())) ** 2
     mean = max(float(squared.mean()), rounding, sys.float_info.min)
     model = NoiseModel(0.0, mean, FLOOR * mean)
+    if likelihood == "gaussian":
+        return model
+    if likelihood == "poisson":
+        light = float(expected.sum())
+        return NoiseModel(float(squared.sum()) / light, 0.0, FLOOR * mean) if light else model
     for _ in range(ROUNDS):
         variance = model.variance(expected)
         weight = 1.0 / (2.0 * variance**2 + model.gain**2 * variance)

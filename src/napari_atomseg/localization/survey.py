@@ -13,7 +13,6 @@ from torch import Tensor
 from napari_atomseg.localization.windows import (
     Windows,
     cut_windows,
-    nearer_to_another,
     nearest_neighbours,
     typical_width,
 )
@@ -79,14 +78,10 @@ def windows_of(
 ) -> Iterator[tuple[Index, Windows]]:
     """Batches of columns of similar radius with the pixels that are theirs."""
     columns = np.arange(len(known.y)) if only is None else only
-    for share in _shares(columns, known.radius):
+    for share in shares(columns, known.radius):
         y, x, radius = (on(image, v[share]) for v in (known.y, known.x, known.radius))
-        windows = cut_windows(image, y, x, radius)
         others_y, others_x = (on(image, v) for v in known.others(share))
-        taken = nearer_to_another(windows, y, x, others_y, others_x)
-        windows.inside.masked_fill_(taken, False)
-        windows.values.masked_fill_(taken, 0.0)
-        yield share, windows
+        yield share, cut_windows(image, y, x, radius, (others_y, others_x))
 
 
 def on(image: Tensor, values: Vector) -> Tensor:
@@ -94,7 +89,8 @@ def on(image: Tensor, values: Vector) -> Tensor:
     return torch.tensor(values, dtype=image.dtype, device=image.device)
 
 
-def _shares(columns: Index, radius: Vector) -> Iterator[Index]:
+def shares(columns: Index, radius: Vector) -> Iterator[Index]:
+    """Batches of some columns, those of similar radius (N,) of all together."""
     order = columns[np.argsort(radius[columns], kind="stable")]
     pixels = (2 * np.ceil(radius[order]) + 1) ** 2
     start = 0

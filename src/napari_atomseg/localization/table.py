@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg.localization.detect import Detections
-from napari_atomseg.localization.fits import Fits
+from napari_atomseg.localization.fits import SHAPES, Fits
 
+ELLIPSES = SHAPES[1:]
 Sampling = float | tuple[float, float]
 
 
@@ -32,10 +33,31 @@ def pixel_size(sampling: Sampling | None) -> tuple[float, float] | None:
     return float(values[0]), float(values[-1])
 
 
+def measured_columns(fits: Fits, sign: float, refine: str) -> dict[str, Any]:
+    """What fits measured on ``sign * image``, sign 1 for bright and -1 for dark columns.
+
+    `ellipticity` and `angle` are there where `refine` measures them.
+    """
+    values = {
+        "y": fits.y,
+        "x": fits.x,
+        "y_err": fits.y_err,
+        "x_err": fits.x_err,
+        "sigma": fits.sigma,
+        "amplitude": sign * fits.amplitude,
+        "background": sign * fits.background,
+        "volume": sign * fits.volume,
+        "volume_err": fits.volume_err,
+        "converged": fits.converged,
+    }
+    if refine in ELLIPSES:
+        values |= {"ellipticity": fits.ellipticity, "angle": fits.angle}
+    return values
+
+
 def column_table(
-    fits: Fits,
+    measured: dict[str, Any],
     found: Detections,
-    sign: float,
     pixel: tuple[float, float] | None,
     judged: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
@@ -43,30 +65,28 @@ def column_table(
 
     Parameters
     ----------
-    fits : measured on ``sign * image``, sign 1 for bright and -1 for dark columns.
+    measured : see `measured_columns`.
     pixel : (dy, dx) in Å, or None.
     judged : a row each of what is to be trusted, `score` among it, which stands in for that of the
         detection; the rest follows the label.
     """
+    later = ("volume_err", "converged", "ellipticity", "angle")
+    label = np.arange(1, len(found) + 1)
     table = pd.DataFrame(
-        {
-            "y": fits.y,
-            "x": fits.x,
-            "y_err": fits.y_err,
-            "x_err": fits.x_err,
-            "sigma": fits.sigma,
-            "amplitude": sign * fits.amplitude,
-            "background": sign * fits.background,
-            "volume": sign * 2 * np.pi * fits.sigma**2 * fits.amplitude,
-            "score": found.score,
-            "label": np.arange(1, len(found) + 1),
-        }
+        {name: value for name, value in measured.items() if name not in later}
+        | {"score": found.score, "label": label}
+        | {name: measured[name] for name in later if name in measured}
     )
     if judged is not None:
         table = table.assign(**judged)
     if pixel is not None:
-        table["y_angstrom"], table["x_angstrom"] = table["y"] * pixel[0], table["x"] * pixel[1]
+        table = in_angstrom(table, pixel)
     return table
+
+
+def in_angstrom(table: pd.DataFrame, pixel: tuple[float, float]) -> pd.DataFrame:
+    """The table with positions in Å besides, for pixels (dy, dx) in Å."""
+    return table.assign(y_angstrom=table["y"] * pixel[0], x_angstrom=table["x"] * pixel[1])
 
 
 def joined(tables: list[pd.DataFrame], *, stacked: bool, attrs: dict[str, Any]) -> pd.DataFrame:

@@ -13,6 +13,8 @@ from torch import Tensor
 Vector = NDArray[np.float64]
 Index = NDArray[np.intp]
 
+TYPICAL = 500
+"""Columns whose mean is a typical one."""
 NEIGHBOURS = 8
 """Neighbours that bound a column's cell; a cell of a planar set has six sides on average."""
 
@@ -49,8 +51,18 @@ class Windows:
         )
 
 
-def cut_windows(image: Tensor, y: Tensor, x: Tensor, radius: Tensor) -> Windows:
-    """Cut discs of `radius` (N,) pixels about positions (N,) out of an (H, W) image."""
+def cut_windows(
+    image: Tensor,
+    y: Tensor,
+    x: Tensor,
+    radius: Tensor,
+    others: tuple[Tensor, Tensor] | None = None,
+) -> Windows:
+    """Cut discs of `radius` (N,) pixels about positions (N,) out of an (H, W) image.
+
+    With `others`, positions y and x (N, K) of neighbours, NaN where there is none, pixels nearer
+    to one of them are left out, and windows are as small as the largest of what remains.
+    """
     height, width = image.shape
     half = max(1, int(torch.ceil(radius.max())))
     step = torch.arange(-half, half + 1, device=image.device)
@@ -58,29 +70,35 @@ def cut_windows(image: Tensor, y: Tensor, x: Tensor, radius: Tensor) -> Windows:
     rows, cols = row + step, col + step
     in_height = (rows >= 0) & (rows < height)
     in_width = (cols >= 0) & (cols < width)
-    first = rows.clamp(0, height - 1) * width
-    values = image.reshape(-1)[first[:, :, None] + cols.clamp(0, width - 1)[:, None, :]]
-    off_y, off_x = (rows - y[:, None]) ** 2, radius[:, None] ** 2 - (cols - x[:, None]) ** 2
+    from_y, from_x = rows - y[:, None], cols - x[:, None]
+    off_y, off_x = from_y**2, radius[:, None] ** 2 - from_x**2
     inside = off_y[:, :, None] <= off_x[:, None, :]
     inside &= in_height[:, :, None] & in_width[:, None, :]
+    if others is not None:
+        inside &= ~_nearer_to_another(from_y, from_x, y, x, *others)
+        used = inside.any(0)
+        reach = max(1, int((step.abs() * (used.any(0) | used.any(1))).max()))
+        middle = slice(half - reach, half + reach + 1)
+        rows, cols, step = rows[:, middle], cols[:, middle], step[middle]
+        inside = inside[:, middle, middle].contiguous()
+    first = rows.clamp(0, height - 1) * width
+    values = image.reshape(-1)[first[:, :, None] + cols.clamp(0, width - 1)[:, None, :]]
     inside &= torch.isfinite(values)
-    values = values.masked_fill(~inside, 0.0)
+    values.masked_fill_(~inside, 0.0)
     return Windows(row, col, step.to(image), values, inside)
 
 
-def nearer_to_another(
-    windows: Windows, y: Tensor, x: Tensor, others_y: Tensor, others_x: Tensor
+def _nearer_to_another(
+    from_y: Tensor, from_x: Tensor, y: Tensor, x: Tensor, others_y: Tensor, others_x: Tensor
 ) -> Tensor:
     """(N, S, S) pixels that are nearer to one of K other columns than to the window's own.
 
     Parameters
     ----------
-    y, x : (N,) the windows' columns.
+    from_y, from_x : (N, S) distances of the pixels from the columns at y, x (N,).
     others_y, others_x : (N, K) their neighbours; NaN where there is none.
     """
-    own_y, own_x = windows.relative(y[:, None], x[:, None])
-    from_y, from_x = windows.step - own_y, windows.step - own_x
-    taken = torch.zeros_like(windows.inside)
+    taken = torch.zeros(*from_y.shape, from_y.shape[1], dtype=torch.bool, device=y.device)
     for other_y, other_x in zip(others_y.T, others_x.T, strict=True):
         # |p - other|² < |p - own|²  is linear in the pixel p.
         gap_y, gap_x = (other_y - y)[:, None], (other_x - x)[:, None]
@@ -109,6 +127,8 @@ def typical_width(image: Tensor, y: Tensor, x: Tensor, reach: float) -> float:
     ----------
     reach : how far from a column its own light is looked for, in pixels.
     """
+    some = slice(None, None, max(1, len(y) // TYPICAL))
+    y, x = y[some], x[some]
     windows = cut_windows(image, y, x, torch.full_like(y, max(reach, 2.0)))
     own_y, own_x = windows.relative(y[:, None], x[:, None])
     off_y, off_x = (windows.step - own_y) ** 2, (windows.step - own_x) ** 2

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from napari_atomseg.specimen.specimen import Field
 
+ON_SURFACE = 1e-6
+"""Å; atoms this close to a surface lie on it."""
+
 
 @dataclass(frozen=True)
 class Box:
@@ -134,16 +137,24 @@ def _fill_upright(cell: OrientedCell, box: Box, origin: Array, height: float = 0
     column = (inside // count) * columns + cell.column[atom]
     points, z = flat[inside] + origin, depth.reshape(-1)[inside]
     if cell.layer:
-        z = z % cell.period
+        z = _wrapped(z, cell.period)
     else:
-        first = height + (z - height) % cell.period
-        repeats = np.maximum(np.ceil((height + box.thickness - first) / cell.period), 0)
+        first = _wrapped(z - height, cell.period)
+        # An atom that rounding alone keeps inside the far surface lies on it, and so outside.
+        repeats = np.maximum(np.ceil((box.thickness - first - ON_SURFACE) / cell.period), 0)
+        first += height
         repeats = repeats.astype(np.int64)
         step = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
         points, z = np.repeat(points, repeats, axis=0), np.repeat(first, repeats)
         z = z + step * cell.period
         column, atom = np.repeat(column, repeats), np.repeat(atom, repeats)
     return _renumbered(Structure(points[:, 0], points[:, 1], z, cell.numbers[atom], column))
+
+
+def _wrapped(z: Array, period: float) -> Array:
+    """Heights in 0 ≤ z < period, those that rounding alone put below 0 at 0."""
+    inside = z % period
+    return np.where(inside > period - ON_SURFACE, 0.0, inside)
 
 
 def place_object(

@@ -15,6 +15,8 @@ COLUMNS = [
     "volume",
     "score",
     "label",
+    "volume_err",
+    "converged",
 ]
 TRUST = ["consistency", "signal", "in_range"]
 """What the network's detections have besides."""

@@ -49,6 +49,15 @@ def test_a_structure_keeps_the_distances_of_the_crystal(name, axis, tilt):
     assert found == pytest.approx(expected[expected > 0].min(), abs=1e-6)
 
 
+@pytest.mark.parametrize("name", ["Si", "Au"])
+@pytest.mark.parametrize("periods", [1, 3])
+def test_whole_periods_have_as_many_atoms_in_every_column(name, periods):
+    atoms = get_crystal(name)
+    depth = periods * orient(atoms, (1, 1, 0)).period
+    structure = build_structure(atoms, (1, 1, 0), FIELD, depth)
+    assert len(set(np.bincount(structure.column))) == 1
+
+
 @pytest.mark.parametrize(("name", "axis"), AXES)
 def test_columns_of_the_structure_are_those_of_the_projection(name, axis):
     arguments = {"rotation": 21.0, "offset": (0.4, -0.7), "thickness": 79.0}

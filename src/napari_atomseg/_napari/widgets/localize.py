@@ -13,15 +13,16 @@ from qtpy.QtWidgets import QPushButton
 from napari_atomseg._napari.form import option
 from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Show, Work
-from napari_atomseg._napari.layers import PROVENANCE, Source, colour_points, points_layer
+from napari_atomseg._napari.layers import PROVENANCE, Source, points_layer
 from napari_atomseg._napari.models import fetch_model, identity
+from napari_atomseg._napari.point_colours import colour_points
 from napari_atomseg.io import provenance
 from napari_atomseg.progress import CancelToken, Progress
 
 if TYPE_CHECKING:
     import napari.viewer
 
-_VERDICTS = ("calibrated", "training_range")
+_VERDICTS = ("calibrated", "training_range", "contrast")
 """What the table says of itself that its layer repeats."""
 
 

@@ -1,0 +1,28 @@
+"""What is set in the Columns panel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_atomseg._napari.form import option
+
+
+@dataclass(frozen=True)
+class ColumnsSettings:
+    """Settings of the Columns panel."""
+
+    colour_by: str = option("", "Colour by", "The measurement that colours the points")
+    refine: str = option(
+        "",
+        "Refit by",
+        "How columns that were added or dragged are measured again on the image",
+        choices=[
+            ("what measured the others", ""),
+            ("Gaussian fit", "gaussian"),
+            ("elliptic fit", "elliptic"),
+            ("rotated elliptic fit", "rotated"),
+            ("joint fit", "joint"),
+            ("centre of mass", "centre_of_mass"),
+            ("centroid", "centroid"),
+        ],
+    )

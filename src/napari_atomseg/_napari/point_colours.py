@@ -1,0 +1,97 @@
+"""Colours of points by a feature, and what they mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from napari.layers import Points
+from napari.utils.colormaps import ensure_colormap
+from numpy.typing import NDArray
+
+COLOURED = "napari-atomseg colours"
+"""Key of the metadata of a points layer for the feature that colours it."""
+RAMP = "cool"
+"""From cyan to magenta, both bright on any image."""
+KINDS = ("#ff00ff", "#00ff00", "#ffa500", "#00ffff", "#ff4040", "#ffff00", "#8080ff", "#ff9ecf")
+"""Colours of kinds, bright on any image and far from each other."""
+ALIKE = "yellow"
+"""Points that no feature tells apart."""
+UNKNOWN = "white"
+"""Points without a value."""
+
+_COLOURED = (2.0, 98.0)
+"""Percentiles of a feature between which its colours run."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What colours mean: numbers run from `low` to `high`, or each kind has a colour.
+
+    `feature` is empty where all points are alike, `unknown` counts those without a value.
+    """
+
+    feature: str = ""
+    low: float = 0.0
+    high: float = 0.0
+    kinds: dict[str, str] = field(default_factory=dict)
+    unknown: int = 0
+
+
+def colour_points(layer: Points, feature: str | None) -> Key:
+    """Colour points by a feature, and return what the colours mean.
+
+    Numbers run from cyan to magenta between two percentiles; words, yes and no, and few whole
+    numbers have a colour each. Points without a value are white. All are yellow where they are
+    alike.
+    """
+    if feature is None or feature not in layer.features or layer.features[feature].nunique() < 2:
+        layer.border_color = ALIKE
+        layer.metadata[COLOURED] = ""
+        return Key()
+    from napari_atomseg.figures.tables import is_category
+
+    values = layer.features[feature]
+    if is_category(values):
+        colours, key = _by_kind(feature, values)
+    else:
+        colours, key = _by_number(feature, values)
+    layer.border_color = colours
+    layer.metadata[COLOURED] = feature
+    return key
+
+
+def _by_kind(feature: str, values: pd.Series) -> tuple[NDArray[np.float64], Key]:
+    known = values.notna().to_numpy(dtype=bool)
+    names = values.astype(str).to_numpy(dtype=object)
+    kinds = sorted(set(names[known]), key=_in_order)
+    colours = {kind: KINDS[place % len(KINDS)] for place, kind in enumerate(kinds)}
+    rgba = ensure_colormap("gray").map(np.ones(len(values)))
+    for kind, colour in colours.items():
+        rgba[known & (names == kind)] = _rgba(colour)
+    return rgba, Key(feature, kinds=colours, unknown=int((~known).sum()))
+
+
+def _by_number(feature: str, values: pd.Series) -> tuple[NDArray[np.float64], Key]:
+    numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float)
+    known = np.isfinite(numbers)
+    rgba = np.ones((len(numbers), 4))
+    if not known.any():
+        return rgba, Key(feature, unknown=len(numbers))
+    low, high = (float(each) for each in np.percentile(numbers[known], _COLOURED))
+    relative = (numbers - low) / (high - low) if high > low else np.full(len(numbers), 0.5)
+    rgba[known] = ensure_colormap(RAMP).map(np.clip(relative[known], 0.0, 1.0))
+    return rgba, Key(feature, low, high, unknown=int((~known).sum()))
+
+
+def _in_order(kind: str) -> tuple[float, str]:
+    """Numbers by their size, words after them by the alphabet."""
+    try:
+        return float(kind), ""
+    except ValueError:
+        return np.inf, kind
+
+
+def _rgba(colour: str) -> tuple[float, ...]:
+    return (*(int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)), 1.0)

@@ -1,0 +1,256 @@
+"""How many atoms stand in each column, from their scattering cross-sections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from napari_atomseg.analysis.counting_mixture import (
+    Mixture,
+    component_errors,
+    fit_every_number,
+    fit_scaled,
+    likeliest,
+)
+from napari_atomseg.analysis.positions import Array, Indices, Sampling, unit_of
+
+LEAST = 4
+"""Columns that a mixture needs."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Numbers of atoms, and how sure they are.
+
+    Attributes
+    ----------
+    columns : the table that was counted, with ``count`` (the likeliest number of atoms, or <NA>
+        where there is no cross-section), ``count_err`` (standard deviation of the number) and
+        ``count_probability`` (that the number is right).
+    numbers : (G,) atoms of a column of each component.
+    sections : (G,) mean cross-section of each component, in Å² times the unit of the image, or px²
+        where the sampling is not known.
+    sections_err : (G,) their standard errors.
+    weights : (G,) share of the columns in each component.
+    sigma : standard deviation of the cross-sections of a component, beside their own errors.
+    scale : of the library; NaN without one.
+    first : atoms of the thinnest component as the data have it, before rounding; NaN where it was
+        given.
+    first_err : its standard error. Where it is not well below 1/2, all counts may be wrong by the
+        same number of atoms.
+    icl : (M,) integrated classification likelihood of 1, 2, … components; empty with a library.
+    """
+
+    columns: pd.DataFrame
+    numbers: Indices
+    sections: Array
+    sections_err: Array
+    weights: Array
+    sigma: float
+    scale: float
+    first: float
+    first_err: float
+    icl: Array
+
+    @property
+    def miscounted(self) -> float:
+        """Expected share of wrong counts, if the components are right."""
+        return float(1.0 - self.columns["count_probability"].mean())
+
+    @property
+    def total(self) -> tuple[float, float]:
+        """Expected number of all atoms and its standard error, if the components are right."""
+        return (
+            float(self.columns["count"].sum()),
+            float(np.sqrt((self.columns["count_err"] ** 2).sum())),
+        )
+
+
+def count_by_mixture(
+    columns: pd.DataFrame,
+    components: int | None = None,
+    *,
+    sampling: Sampling | None = None,
+    value: str = "volume",
+    first: int | None = None,
+    max_components: int = 30,
+) -> Counts:
+    """Count the atoms of columns by the classes that their cross-sections fall into.
+
+    The cross-sections of one kind of column are a mixture of normal distributions of one width, one
+    for each number of atoms (Van Aert et al., Phys. Rev. B 87, 064107, 2013). How many there are is
+    what the integrated classification likelihood tells, if it is not given. Neighbouring components
+    are taken to differ by one atom.
+
+    The mixture alone does not say how many atoms the thinnest component has. Unless `first` is
+    given, it is the whole number nearest to where a straight line through the components' means,
+    continued to zero, puts it: this holds where cross-sections are in proportion to the number of
+    atoms, as in thin specimens, and where no background is left in them. See `Counts.first_err`.
+
+    Parameters
+    ----------
+    columns : table of columns of one kind, with `value` and, where known, its standard error under
+        the same name with ``_err``.
+    components : how many; None finds out.
+    sampling : Å a pixel, one number or (dy, dx).
+    value : name of the cross-section.
+    first : atoms of the thinnest component.
+    max_components : the most that are tried.
+
+    Raises
+    ------
+    ValueError
+        An argument is wrong, or there are too few columns.
+    """
+    if components is not None and components < 1:
+        raise ValueError(f"components={components!r} must be at least 1, or None")
+    if max_components < 1:
+        raise ValueError(f"max_components={max_components!r} must be at least 1")
+    if first is not None and first < 0:
+        raise ValueError(f"first={first!r} must not be negative")
+    sections, errors, there = _sections(columns, value, sampling)
+    if len(sections) < LEAST:
+        raise ValueError(
+            f"columns must have at least {LEAST} finite values of {value!r}, not {len(sections)}"
+        )
+    most = min(components or max_components, len(np.unique(sections)))
+    if components is not None and components > most:
+        raise ValueError(f"components={components} is more than the {most} different values")
+    mixtures = fit_every_number(sections, errors, most, patient=components is not None)
+    icl = np.array([mixture.icl for mixture in mixtures])
+    mixture = mixtures[-1 if components is not None else int(np.argmin(icl))]
+    spread = component_errors(mixture, errors)
+    guess, guess_err = (
+        (float("nan"), float("nan")) if first is not None else _first(mixture, spread)
+    )
+    start = first if first is not None else max(1, round(guess)) if np.isfinite(guess) else 1
+    numbers = start + np.arange(len(mixture.means))
+    return Counts(
+        _counted(columns, there, mixture, numbers),
+        numbers,
+        mixture.means,
+        spread,
+        mixture.weights,
+        mixture.sigma,
+        float("nan"),
+        guess,
+        guess_err,
+        icl,
+    )
+
+
+def count_by_library(
+    columns: pd.DataFrame,
+    library: pd.DataFrame | ArrayLike,
+    *,
+    sampling: Sampling | None = None,
+    value: str = "volume",
+    scale: float | None = 1.0,
+) -> Counts:
+    """Count the atoms of columns by comparing their cross-sections with simulated ones.
+
+    Each cross-section is one of the library's with an error of one common width, which is found
+    from all columns, as are the shares of the numbers of atoms. Where the image is not normalized
+    to the beam, the scale may be found as well (the hybrid method of De wael et al., Phys. Rev.
+    Lett. 119, 246101, 2017); only the curvature of the library over the number of atoms then tells
+    one scale from another, and a straight library tells none.
+
+    Parameters
+    ----------
+    columns : table of columns of one kind, as for `count_by_mixture`.
+    library : table with ``count`` and ``section`` (as of `simulate_library`), or the cross-sections
+        of 1, 2, … atoms, in Å² times the unit of the image (px² where the sampling is None).
+    scale : a factor on the library; None fits it.
+
+    Raises
+    ------
+    ValueError
+        An argument is wrong.
+    """
+    if scale is not None and not scale > 0:
+        raise ValueError(f"scale={scale!r} must be positive, or None")
+    numbers, known = _library(library)
+    sections, errors, there = _sections(columns, value, sampling)
+    if len(sections) == 0:
+        raise ValueError(f"columns must have a finite value of {value!r}")
+    mixture, factor = fit_scaled(sections, errors, known * (scale or 1.0), free=scale is None)
+    return Counts(
+        _counted(columns, there, mixture, numbers),
+        numbers,
+        mixture.means,
+        np.zeros(len(numbers)),
+        mixture.weights,
+        mixture.sigma,
+        factor * (scale or 1.0),
+        float("nan"),
+        float("nan"),
+        np.zeros(0),
+    )
+
+
+def _first(mixture: Mixture, spread: Array) -> tuple[float, float]:
+    """Atoms of the thinnest component by a line through the means, and its standard error."""
+    if len(mixture.means) < 2:
+        return float("nan"), float("nan")
+    order = np.arange(len(mixture.means), dtype=np.float64)
+    design = np.stack([order, np.ones_like(order)], axis=1)
+    root = 1.0 / spread[:, None]
+    (slope, intercept), residual, *_ = np.linalg.lstsq(
+        design * root, mixture.means * root[:, 0], rcond=None
+    )
+    covariance = np.linalg.inv((design * root).T @ (design * root))
+    # Means that do not lie on the line tell that it is known less well than they are.
+    covariance *= max(1.0, float(residual[0]) / max(len(order) - 2, 1)) if len(residual) else 1.0
+    gradient = np.array([-intercept / slope**2, 1.0 / slope])
+    return float(intercept / slope), float(np.sqrt(gradient @ covariance @ gradient))
+
+
+def _counted(
+    columns: pd.DataFrame, there: Indices, mixture: Mixture, numbers: Indices
+) -> pd.DataFrame:
+    chosen = likeliest(mixture)
+    mean = mixture.posterior @ numbers
+    deviation = np.sqrt(np.maximum(mixture.posterior @ numbers.astype(float) ** 2 - mean**2, 0.0))
+    count = pd.array([pd.NA] * len(columns), dtype="Int64")
+    count[there] = numbers[chosen]
+    filled = {"count_err": deviation, "count_probability": mixture.posterior.max(axis=1)}
+    table = columns.assign(count=count)
+    for name, values in filled.items():
+        whole = np.full(len(columns), np.nan)
+        whole[there] = values
+        table[name] = whole
+    return table
+
+
+def _sections(
+    columns: pd.DataFrame, value: str, sampling: Sampling | None
+) -> tuple[Array, Array, Indices]:
+    """Finite cross-sections in Å² (px²), their errors, and the rows they stand in."""
+    if value not in columns:
+        raise ValueError(f"columns must have the column {value!r}; it has {list(columns)}")
+    area = float(np.prod(unit_of(sampling)))
+    sections = columns[value].to_numpy(dtype=np.float64) * area
+    errors = np.zeros(len(columns))
+    if f"{value}_err" in columns:
+        errors = columns[f"{value}_err"].to_numpy(dtype=np.float64) * area
+    there = np.flatnonzero(np.isfinite(sections) & np.isfinite(errors))
+    return sections[there], errors[there], there
+
+
+def _library(library: pd.DataFrame | ArrayLike) -> tuple[Indices, Array]:
+    if isinstance(library, pd.DataFrame):
+        missing = [name for name in ("count", "section") if name not in library]
+        if missing:
+            raise ValueError(f"library must have 'count' and 'section'; it lacks {missing}")
+        ordered = library.sort_values("count")
+        numbers = ordered["count"].to_numpy(dtype=np.int64)
+        known = ordered["section"].to_numpy(dtype=np.float64)
+    else:
+        known = np.asarray(library, dtype=np.float64).reshape(-1)
+        numbers = 1 + np.arange(len(known))
+    if len(known) == 0 or not np.all(np.isfinite(known)) or not np.all(np.diff(known) > 0):
+        raise ValueError("library must have cross-sections that grow with the number of atoms")
+    return numbers, known

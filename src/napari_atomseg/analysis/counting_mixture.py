@@ -1,0 +1,223 @@
+"""Mixtures of normal distributions of one width over cross-sections, and how many there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_atomseg.analysis.positions import Array, Indices
+
+ROUNDS = 300
+"""Of expectation and maximization, at most."""
+FIRST_ROUNDS = 15
+"""From every start, of which the best goes on."""
+TOLERANCE = 1e-6
+"""Gain in mean log likelihood of a round, below which no more follow."""
+PATIENCE = 8
+"""Components more than the best number so far, after which no more are tried."""
+EVIDENCE = 6.0
+"""Difference of criteria that is strong evidence for the smaller one."""
+BINS = 512
+"""Of the values, from which the rounds start."""
+NARROWEST = 1e-4
+"""Deviation of a component, as a share of that of all values: what holds for values without noise.
+"""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Normal distributions of one width, in order of their means.
+
+    Attributes
+    ----------
+    means, weights : (G,) of the components; the weights add up to 1.
+    sigma : their common standard deviation, beside the values' own errors.
+    posterior : (N, G) probability that a value is of a component.
+    log_likelihood : of all values.
+    """
+
+    means: Array
+    weights: Array
+    sigma: float
+    posterior: Array
+    log_likelihood: float
+
+    @property
+    def icl(self) -> float:
+        """Integrated classification likelihood, the smaller the better.
+
+        -2 log L + 2 EN + d log N: the entropy EN = -Σ τ log τ of the posterior τ punishes
+        components that overlap, and d counts the means, the weights and the width (McLachlan and
+        Peel, Finite Mixture Models, 2000; for atoms De Backer et al., Ultramicroscopy 134, 23,
+        2013). Components that hold less than half a value do not count.
+        """
+        known = self.posterior[self.posterior > 0]
+        entropy = -float(np.sum(known * np.log(known)))
+        parameters = 2 * int(np.sum(self.weights * len(self.posterior) >= 0.5))
+        penalty = parameters * float(np.log(len(self.posterior)))
+        return -2 * self.log_likelihood + 2 * entropy + penalty
+
+
+def fit_scaled(
+    values: Array, errors: Array, library: Array, *, free: bool
+) -> tuple[Mixture, float]:
+    """The mixture with means in given proportions, and their scale.
+
+    Parameters
+    ----------
+    values, errors : (N,) cross-sections and their standard errors.
+    library : (G,) means of the components at scale 1.
+    free : whether the scale is fitted; else it is 1. Of scales that explain the values about
+        equally well, the largest is taken, which means the fewest atoms.
+    """
+    if not free:
+        return _climb(values, errors, library, library, fixed=True), 1.0
+    ends = library[np.unique(np.linspace(0, len(library) - 1, 40).astype(int))]
+    scales = values.max() / ends
+    tried = [_climb(values, errors, library * s, library, rounds=FIRST_ROUNDS) for s in scales]
+    tried.sort(key=lambda mixture: mixture.icl)
+    climbs = [_climb(values, errors, mixture.means, library) for mixture in tried[:5]]
+    least = min(mixture.icl for mixture in climbs)
+    equal = [mixture for mixture in climbs if mixture.icl < least + EVIDENCE]
+    best = max(equal, key=lambda mixture: float(mixture.means[-1]))
+    return best, float(best.means[-1] / library[-1])
+
+
+def fit_every_number(
+    values: Array, errors: Array, largest: int, *, patient: bool = False
+) -> list[Mixture]:
+    """The mixtures of 1, 2, … up to `largest` components.
+
+    Each is the likeliest that expectation and conditional maximization reach from the best
+    partition of the values into intervals, from means at equal distances and from the mixture
+    before it with a component more; the values' errors widen each component (Bovy, Hogg and
+    Roweis, Ann. Appl. Stat. 5, 1657, 2011, in one dimension).
+
+    Parameters
+    ----------
+    values, errors : (N,) cross-sections and their standard errors; zeros where those are not known.
+    patient : go on to `largest` where more components have long been worse.
+    """
+    mixtures: list[Mixture] = []
+    best = 0
+    low, high = np.quantile(values, [0.005, 0.995])
+    for number, partition in enumerate(best_partitions(values, largest), start=1):
+        starts = [partition, np.linspace(low, high, number + 2)[1:-1]]
+        if mixtures:
+            starts.append(np.linspace(low, high, number))
+            starts.append(np.append(mixtures[-1].means, _strangest(values, errors, mixtures[-1])))
+        tried = [
+            _climb(values, errors, np.sort(start), None, rounds=FIRST_ROUNDS) for start in starts
+        ]
+        ahead = max(tried, key=lambda mixture: mixture.log_likelihood)
+        mixtures.append(_climb(values, errors, ahead.means, None, ahead))
+        if mixtures[-1].icl < mixtures[best].icl:
+            best = number - 1
+        if not patient and best and number - 1 - best >= PATIENCE:
+            break
+    return mixtures
+
+
+def best_partitions(values: Array, largest: int) -> list[Array]:
+    """Means of the intervals that divide values with the least sum of squares, for 1, 2, … of them.
+
+    Exact but for the bins, by dynamic programming (Fisher, J. Am. Stat. Assoc. 53, 789, 1958).
+
+    Returns
+    -------
+    Sorted means, as many each time, up to `largest` or the number of occupied bins.
+    """
+    counts, edges = np.histogram(values, BINS)
+    sums = np.histogram(values, edges, weights=values)[0]
+    there = counts > 0
+    counts, middles = counts[there].astype(np.float64), sums[there] / counts[there]
+    middles -= (centre := float(np.mean(values)))
+    size = np.concatenate([[0.0], np.cumsum(counts)])
+    first = np.concatenate([[0.0], np.cumsum(counts * middles)])
+    second = np.concatenate([[0.0], np.cumsum(counts * middles**2)])
+    held = size[None, :] - size[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cost = second[None, :] - second[:, None] - (first[None, :] - first[:, None]) ** 2 / held
+    cost = np.where(held > 0, cost, np.inf)
+    best, cuts, partitions = cost[0], [], []
+    for number in range(1, min(largest, len(counts)) + 1):
+        if number > 1:
+            total = best[:, None] + cost
+            cuts.append(np.argmin(total, axis=0))
+            best = np.min(total, axis=0)
+        borders = [len(counts)]
+        for cut in reversed(cuts):
+            borders.append(int(cut[borders[-1]]))
+        ends = np.array([*borders, 0][::-1])
+        partitions.append(np.diff(first[ends]) / np.diff(size[ends]) + centre)
+    return partitions
+
+
+def _climb(
+    values: Array,
+    errors: Array,
+    means: Array,
+    library: Array | None,
+    start: Mixture | None = None,
+    *,
+    fixed: bool = False,
+    rounds: int = ROUNDS,
+) -> Mixture:
+    """Rounds until the likelihood rises no more; the means stay in the proportions of a library."""
+    spread = max(float(values.std()), np.finfo(float).tiny)
+    narrowest = (NARROWEST * spread) ** 2
+    gap = float(np.diff(means).min()) if len(means) > 1 else spread
+    variance = max(min((0.3 * gap) ** 2, spread**2), narrowest)
+    weights = np.full(len(means), 1.0 / len(means))
+    if start is not None:
+        variance, weights = start.sigma**2, start.weights
+    posterior, likelihood = _expected(values, variance + errors**2, means, weights)
+    for _ in range(rounds):
+        width = variance + errors**2
+        weights = posterior.mean(axis=0)
+        share = posterior / width[:, None]
+        if library is None:
+            held = share.sum(axis=0)
+            means = np.divide(values @ share, held, out=means.copy(), where=held > 1e-300)
+        elif not fixed:
+            means = library * float(values @ share @ library / (share.sum(axis=0) @ library**2))
+        shrink = variance / width
+        away = np.einsum("ng,ng->n", posterior, (values[:, None] - means) ** 2)
+        variance = max(float((shrink**2 * away + variance * (1 - shrink)).mean()), narrowest)
+        before = likelihood
+        posterior, likelihood = _expected(values, variance + errors**2, means, weights)
+        if likelihood - before < TOLERANCE * len(values):
+            break
+    order = np.argsort(means)
+    return Mixture(
+        means[order], weights[order], float(np.sqrt(variance)), posterior[:, order], likelihood
+    )
+
+
+def _expected(values: Array, width: Array, means: Array, weights: Array) -> tuple[Array, float]:
+    """Posterior (N, G) and log likelihood; `width` (N,) are variances."""
+    with np.errstate(divide="ignore"):
+        logarithm = np.log(weights) - 0.5 * (values[:, None] - means) ** 2 / width[:, None]
+    top = logarithm.max(axis=1, keepdims=True)
+    share = np.exp(logarithm - top)
+    total = share.sum(axis=1, keepdims=True)
+    norm = 0.5 * np.log(2 * np.pi * width)
+    return share / total, float(np.sum(top[:, 0] + np.log(total[:, 0]) - norm))
+
+
+def _strangest(values: Array, errors: Array, mixture: Mixture) -> float:
+    """The value that lies farthest from all components, in units of their width."""
+    square = (values[:, None] - mixture.means) ** 2 / (mixture.sigma**2 + errors**2)[:, None]
+    return float(values[np.argmax(square.min(axis=1))])
+
+
+def component_errors(mixture: Mixture, errors: Array) -> Array:
+    """(G,) standard errors of the means, given what each value is."""
+    held = (mixture.posterior / (mixture.sigma**2 + errors**2)[:, None]).sum(axis=0)
+    return np.asarray(1.0 / np.sqrt(np.maximum(held, 1e-300)))
+
+
+def likeliest(mixture: Mixture) -> Indices:
+    """(N,) component of the greatest posterior of each value."""
+    return np.asarray(np.argmax(mixture.posterior, axis=1), dtype=np.int64)

@@ -1,0 +1,205 @@
+"""Grains of a crystal by the local orientation of its lattice, and the boundaries between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_atomseg.analysis.orientation import FOLDS, Bonds
+from napari_atomseg.analysis.positions import Array, Indices, Positions, Sampling, placed, unit_of
+from napari_atomseg.analysis.triangles import clusters_of
+
+DISORDER = 0.6
+"""Columns with less than this part of the typical order belong to a boundary."""
+
+
+@dataclass(frozen=True)
+class Grains:
+    """Grains, and where they meet.
+
+    Attributes
+    ----------
+    columns : (N rows) ``y``, ``x`` (px) and ``orientation_deg``, the angle of the lattice in
+        -90°/m..90°/m for m `fold`, from x counter-clockwise as the image is shown; ``order`` in
+        0..1, how alike the bonds are; ``grain``, numbered from 1 by falling size, 0 where there is
+        none; and ``boundary``, whether a column stands between grains, or on a border of one.
+    grains : a row a grain: ``grain``, ``columns``, ``y``, ``x`` (px), ``orientation_deg`` and its
+        standard error ``orientation_deg_err``, from columns that stray on their own.
+    boundaries : a row for each pair of grains that meet: ``grain``, ``other``,
+        ``misorientation_deg``, the least angle that turns one into the other, in 0..180°/m, with
+        ``misorientation_deg_err``; ``y``, ``x``, the middle of the boundary (px); ``length`` (Å,
+        or px without a sampling) and ``direction_deg`` of the straight line nearest to it, in
+        -90..90° from x counter-clockwise; ``pairs``, how many neighbours it parts.
+    fold : the lattice looks the same turned by 360°/fold; turns by that angle cannot be told.
+    """
+
+    columns: pd.DataFrame
+    grains: pd.DataFrame
+    boundaries: pd.DataFrame
+    fold: int
+
+
+def find_grains(
+    columns: Positions,
+    sampling: Sampling | None = None,
+    *,
+    fold: int | None = None,
+    tolerance_deg: float = 4.0,
+    smallest: int = 12,
+) -> Grains:
+    """Find the grains of a crystal.
+
+    The bonds of each column and its neighbours tell how the lattice is turned there. Columns around
+    which the orientation changes by more than a tolerance, or in which there is no order, are of a
+    boundary; those between boundaries are a grain, over which the orientation may change slowly.
+
+    Parameters
+    ----------
+    columns : table with `y` and `x` (px), or (N, 2); of one sublattice, or a honeycomb.
+    sampling : Å a pixel, one number or (dy, dx).
+    fold : symmetry of the bonds, 2, 4 or 6; None finds the one that they have. The centred lattice
+        of a cubic crystal along [110] has nearly six folds; with 2, and a tolerance of some 12°, as
+        two folds are weak there, twins are told apart.
+    tolerance_deg : change of the orientation around a column of a grain. Boundaries of less cannot
+        be seen.
+    smallest : columns that a grain needs.
+
+    Raises
+    ------
+    ValueError
+        An argument is wrong.
+    """
+    if fold is not None and fold not in FOLDS:
+        raise ValueError(f"fold={fold!r}; choose one of {', '.join(map(str, sorted(FOLDS)))}")
+    if not tolerance_deg > 0:
+        raise ValueError(f"tolerance_deg={tolerance_deg!r} must be positive")
+    if smallest < 1:
+        raise ValueError(f"smallest={smallest!r} must be at least 1")
+    points = placed(columns, sampling)
+    bonds = Bonds.of(points)
+    fold = fold or bonds.fold()
+    own = bonds.order(fold)
+    local = bonds.spread(own)
+    order = np.abs(own)
+    ordered = np.abs(local) >= DISORDER * np.median(np.abs(local)) if len(points) else order > 0
+    steady = ordered & (_change(bonds, local, fold) <= tolerance_deg)
+    grain = _grains(bonds, steady, smallest)
+    unit = unit_of(sampling)
+    table = pd.DataFrame(
+        {
+            "y": points[:, 0] / unit[0],
+            "x": points[:, 1] / unit[1],
+            "orientation_deg": -np.degrees(np.angle(local)) / fold,
+            "order": order,
+            "grain": grain,
+            "boundary": ~steady,
+        }
+    )
+    grains = _grain_table(table, own, steady & (grain > 0), bonds.surrounded(), fold)
+    boundaries = _boundaries(bonds, grain, grains, fold)
+    boundaries[["y", "x"]] /= unit
+    return Grains(table, grains, boundaries, fold)
+
+
+def _change(bonds: Bonds, local: NDArray[np.complex128], fold: int) -> Array:
+    """(N,) greatest difference of orientation between a column and any of its neighbours, or any of
+    theirs, degrees.
+    """
+    first, second = bonds.pairs.T
+    turn = np.abs(np.angle(local[first] * np.conj(local[second]))) * 180 / (np.pi * fold)
+    change = np.zeros(len(local))
+    np.maximum.at(change, first, turn)
+    np.maximum.at(change, second, turn)
+    further = change.copy()
+    np.maximum.at(further, first, change[second])
+    np.maximum.at(further, second, change[first])
+    return further
+
+
+def _grains(bonds: Bonds, steady: NDArray[np.bool_], smallest: int) -> Indices:
+    """(N,) grain of each column; those of a boundary are of the grain that they stand next to."""
+    count = len(steady)
+    inner = bonds.pairs[steady[bonds.pairs].all(axis=1)]
+    part = clusters_of(inner, count)
+    size = np.bincount(part[steady], minlength=count + 1)
+    large = np.flatnonzero(size >= smallest)
+    number = np.zeros(count + 1, dtype=np.int64)
+    number[large[np.argsort(-size[large], kind="stable")]] = 1 + np.arange(len(large))
+    grain = np.where(steady, number[part], 0) if count else np.zeros(0, dtype=np.int64)
+    while True:
+        # Layer by layer from the grains outwards.
+        here = grain[bonds.pairs]
+        grown = grain.copy()
+        for a, b in ((0, 1), (1, 0)):
+            bare = (here[:, a] == 0) & (here[:, b] > 0)
+            np.maximum.at(grown, bonds.pairs[bare, a], here[bare, b])
+        if np.array_equal(grown, grain):
+            return np.asarray(grain, dtype=np.int64)
+        grain = grown
+
+
+def _grain_table(
+    table: pd.DataFrame,
+    own: NDArray[np.complex128],
+    inner: NDArray[np.bool_],
+    surrounded: NDArray[np.bool_],
+    fold: int,
+) -> pd.DataFrame:
+    rows = []
+    for number in range(1, int(table["grain"].max() if len(table) else 0) + 1):
+        members = (table["grain"] == number).to_numpy()
+        telling = members & inner & surrounded
+        turns = own[telling if telling.any() else members & inner]
+        mean = turns.mean()
+        away = np.angle(turns * np.conj(mean)) / fold
+        rows.append(
+            (
+                number,
+                int(members.sum()),
+                float(table.loc[members, "y"].mean()),
+                float(table.loc[members, "x"].mean()),
+                float(-np.degrees(np.angle(mean)) / fold),
+                float(np.degrees(away.std() / np.sqrt(len(turns)))),
+            )
+        )
+    names = ["grain", "columns", "y", "x", "orientation_deg", "orientation_deg_err"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _boundaries(bonds: Bonds, grain: Indices, grains: pd.DataFrame, fold: int) -> pd.DataFrame:
+    sides = np.sort(grain[bonds.across], axis=1)
+    apart = (sides[:, 0] > 0) & (sides[:, 0] != sides[:, 1])
+    middles = bonds.points[bonds.across].mean(axis=1)
+    angle = grains["orientation_deg"].to_numpy()
+    error = grains["orientation_deg_err"].to_numpy()
+    period = 360.0 / fold
+    rows = []
+    for first, second in np.unique(sides[apart], axis=0).reshape(-1, 2):
+        here = middles[apart & (sides[:, 0] == first) & (sides[:, 1] == second)]
+        middle = here.mean(axis=0)
+        _, _, axes = np.linalg.svd(here - middle, full_matrices=False)
+        along = (here - middle) @ axes[0]
+        turn = (angle[second - 1] - angle[first - 1] + period / 2) % period - period / 2
+        rows.append(
+            (
+                int(first),
+                int(second),
+                abs(turn),
+                float(np.hypot(error[first - 1], error[second - 1])),
+                *middle,
+                float(np.ptp(along)),
+                _line_angle(axes[0]),
+                len(here),
+            )
+        )
+    names = ["grain", "other", "misorientation_deg", "misorientation_deg_err", "y", "x"]
+    return pd.DataFrame(rows, columns=[*names, "length", "direction_deg", "pairs"])
+
+
+def _line_angle(axis: Array) -> float:
+    """Degrees of a line (y, x) from x counter-clockwise as shown, in -90..90."""
+    turn = float(np.degrees(np.arctan2(-axis[0], axis[1])))
+    return (turn + 90.0) % 180.0 - 90.0

@@ -1,0 +1,90 @@
+"""The command about tables of columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_atomseg.cli.batch import print_line
+from napari_atomseg.cli.commands import app
+from napari_atomseg.cli.session import session
+
+columns = typer.Typer(help="Convert tables of columns.", no_args_is_help=True)
+app.add_typer(columns, name="columns")
+
+
+@columns.callback()
+def group() -> None:
+    """Convert tables of columns."""
+
+
+@columns.command()
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV or other text, .mat of StatSTEM, .hdf5 of Atomap or ours, .xyz, .cif."
+        ),
+    ],
+    target: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV, .xyz, .cif, or .hdf5 that Atomap and HyperSpy open; its suffix says which."
+        ),
+    ],
+    axes: Annotated[
+        str | None,
+        typer.Option(
+            help="yx or xy: order of the first two columns of text; or NAME,NAME: the columns "
+            "with y and with x; by default what the names say.",
+            show_default=False,
+        ),
+    ] = None,
+    units: Annotated[
+        str | None,
+        typer.Option(help="Of positions in text: px, pm, Å, nm…", show_default=False),
+    ] = None,
+    origin: Annotated[
+        float,
+        typer.Option(help="Of text: its coordinate of the first pixel's centre, px; MATLAB: 1."),
+    ] = 0.0,
+    sampling: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Å per pixel, dy and dx, of files that do not say.", show_default=False),
+    ] = None,
+    image: Annotated[
+        Path | None,
+        typer.Option(
+            help="The image of the columns: its pixels for HDF5, its size for the box of .xyz and "
+            ".cif, its scale where nothing else says it.",
+            show_default=False,
+        ),
+    ] = None,
+    elements: Annotated[
+        str | None,
+        typer.Option(
+            help="For .xyz and .cif: a symbol, or KIND=SYMBOL,… by sublattice or species.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Convert a table of columns from one format to another."""
+    with session():
+        from napari_atomseg.io import provenance, read_columns, read_image, write_columns
+
+        picture = None if image is None else read_image(image)
+        scale = picture.sampling if sampling is None and picture is not None else sampling
+        order = axes.split(",") if axes is not None and "," in axes else axes
+        table = read_columns(source, axes=order, units=units, sampling=scale, origin=origin)
+        record = {}
+        if "action" not in table.attrs:
+            settings = {"axes": axes, "units": units, "origin": origin, "sampling": scale}
+            record = provenance("convert", source.name, settings)
+        kinds = elements
+        if elements is not None and "=" in elements:
+            kinds = dict(pair.split("=", 1) for pair in elements.split(","))  # type: ignore[assignment]
+        pixels = None if picture is None else picture.data
+        write_columns(target, table, record, image=pixels, elements=kinds)
+        print_line(f"{source}: {len(table)} columns → {target}")

@@ -1,0 +1,13 @@
+"""Figures for papers: overlay, vector map, histogram and strain map, each in one call.
+
+Every function returns a matplotlib `Figure` that belongs to no window; `save` writes it as PNG, SVG
+or PDF.
+"""
+
+from napari_atomseg.figures.canvas import save
+from napari_atomseg.figures.histogram import histogram
+from napari_atomseg.figures.overlay import overlay
+from napari_atomseg.figures.strain import strain_map
+from napari_atomseg.figures.vectors import vector_map
+
+__all__ = ["histogram", "overlay", "save", "strain_map", "vector_map"]

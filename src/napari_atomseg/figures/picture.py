@@ -1,0 +1,103 @@
+"""An image on a sheet: contrast, scale bar, units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from numpy.typing import ArrayLike, NDArray
+
+from napari_atomseg.io.columns_place import Sampling, pixel
+
+PERCENTILES = (0.5, 99.8)
+"""Of the pixels, which become black and white."""
+BARS = tuple(digit * 10.0**power for power in range(-2, 7) for digit in (1, 2, 5))
+"""Lengths of scale bars, Å."""
+
+_LONGEST = 0.3
+"""A scale bar is at most this fraction of the image's width."""
+
+
+def single_image(image: ArrayLike, name: str = "image") -> NDArray[Any]:
+    """(H, W) real numbers.
+
+    Raises
+    ------
+    ValueError
+        Something else.
+    """
+    array = np.asarray(image)
+    if array.ndim != 2 or array.dtype.kind not in "buif" or 0 in array.shape:
+        raise ValueError(
+            f"{name} must be a single image (H, W) of real numbers, not {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    return array
+
+
+def draw_image(axes: Axes, image: NDArray[Any], limits: tuple[float, float] | None = None) -> None:
+    """Grey values, NaN left white, without frame; the axes are in pixels."""
+    finite = image[np.isfinite(image)]
+    low, high = limits or (np.percentile(finite, PERCENTILES) if finite.size else (0.0, 1.0))
+    axes.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-12), interpolation="nearest")
+    frame(axes, image.shape)
+
+
+def frame(axes: Axes, shape: tuple[int, ...]) -> None:
+    """Axes over an image of this shape: rows downwards, square or true pixels, no ticks."""
+    axes.set(xlim=(-0.5, shape[1] - 0.5), ylim=(shape[0] - 0.5, -0.5))
+    axes.set_axis_off()
+
+
+def true_proportions(axes: Axes, sampling: Sampling | None) -> float:
+    """Give pixels that are no squares their shape; the height of a pixel over its width."""
+    if sampling is None:
+        ratio = 1.0
+    else:
+        dy, dx = pixel(sampling)
+        ratio = dy / dx
+    axes.set_aspect(ratio)
+    return ratio
+
+
+def scale_bar(axes: Axes, sampling: Sampling | None, shape: tuple[int, ...]) -> None:
+    """A bar of a round length in the lower left corner; none where the sampling is unknown."""
+    if sampling is None:
+        return
+    dy, dx = pixel(sampling)
+    height, width = shape
+    length = max((bar for bar in BARS if bar <= _LONGEST * width * dx), default=BARS[0])
+    across = min(height * dy, width * dx)
+    x, y = 0.05 * across / dx, height - 1 - 0.05 * across / dy
+    thick = 0.015 * across / dy
+    axes.add_patch(
+        Rectangle((x, y - thick), length / dx, thick, fc="white", ec="black", lw=0.4, zorder=5)
+    )
+    axes.text(
+        x + 0.5 * length / dx,
+        y - 1.6 * thick,
+        length_text(length),
+        color="white",
+        ha="center",
+        va="bottom",
+        weight="bold",
+        zorder=5,
+        path_effects=[withStroke(linewidth=1.2, foreground="black")],
+    )
+
+
+def length_text(length: float) -> str:
+    """A length of so many Å in the unit that suits it.
+
+    Examples
+    --------
+    >>> length_text(0.5), length_text(5.0), length_text(20.0), length_text(5e4)
+    ('50 pm', '5 Å', '2 nm', '5 µm')
+    """
+    for factor, unit, above in ((1e4, "µm", 1e4), (10.0, "nm", 10.0), (1.0, "Å", 1.0)):
+        if length >= above:
+            return f"{length / factor:g} {unit}"
+    return f"{length * 100:g} pm"

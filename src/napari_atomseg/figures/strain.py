@@ -1,0 +1,131 @@
+"""Strain and rotation in colours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+
+from napari_atomseg.figures.canvas import STYLE, sheet, style
+from napari_atomseg.figures.palette import NOTHING, SIGNED
+from napari_atomseg.figures.picture import frame as framed
+from napari_atomseg.figures.picture import scale_bar, single_image, true_proportions
+from napari_atomseg.figures.tables import chosen, known_sampling, limits, spacing, words
+from napari_atomseg.io.columns_place import Sampling
+
+TWO_COLUMNS = 183.0
+"""mm; the width of a page of most journals."""
+NAMES = ("eps_xx", "eps_yy", "eps_xy", "rotation_deg", "rotation")
+"""What is drawn of a table, where it has it."""
+
+_TITLES = {"eps_xx": "ε$_{xx}$", "eps_yy": "ε$_{yy}$", "eps_xy": "ε$_{xy}$"}
+_REACH = 1.0
+"""Columns colour the pixels up to this many distances of neighbours around them."""
+
+
+def strain_map(
+    maps: Mapping[str, ArrayLike] | pd.DataFrame,
+    *,
+    shape: tuple[int, int] | None = None,
+    sampling: Sampling | None = None,
+    limit: float | None = None,
+    frame: int | None = None,
+    title: str = "",
+    width: float = TWO_COLUMNS,
+) -> Figure:
+    """Strain in per cent and rotation in degrees, a panel each, white where there is none.
+
+    Parameters
+    ----------
+    maps : (H, W) images by name, or a table with ``y`` and ``x`` in px and one or more of eps_xx,
+        eps_yy, eps_xy, rotation_deg. Strain is a pure number; names with "rotation" are in degrees
+        and named so. In a table each column colours the pixels nearest to it: nothing is smoothed.
+    shape : (H, W) of the image that a table belongs to; by default up to the last column.
+    sampling : Å per pixel, one number or (dy, dx), for the scale bar; by default the table's own.
+    limit : largest strain of the colours, per cent; by default the 98th percentile of all strains.
+    frame : of a table of a stack.
+    width : of the figure, mm.
+
+    Raises
+    ------
+    ValueError
+        There is nothing to draw, images differ in shape, or `limit` is not positive.
+    """
+    if limit is not None and not limit > 0:
+        raise ValueError(f"limit={limit!r} must be positive, in per cent")
+    table = maps if isinstance(maps, pd.DataFrame) else None
+    images = _images(maps, shape, frame)
+    first = next(iter(images.values()))
+    known = known_sampling(table, sampling)
+    strains = [image.ravel() for name, image in images.items() if not _turns(name)]
+    high = limit or (limits(np.concatenate(strains), signed=True)[1] if strains else 1.0)
+    with style():
+        count = len(images)
+        figure = sheet(width, first.shape[0] / first.shape[1] / count)
+        panels = figure.subplots(1, count, squeeze=False)[0]
+        colours = colormaps[SIGNED].with_extremes(bad=NOTHING)
+        for panel, (name, image) in zip(panels, images.items(), strict=True):
+            bound = limits(image, signed=True)[1] if _turns(name) else high
+            shown = panel.imshow(
+                image, cmap=colours, vmin=-bound, vmax=bound, interpolation="nearest"
+            )
+            framed(panel, image.shape)
+            ratio = true_proportions(panel, known)
+            unit = "°" if _turns(name) else "%"
+            panel.set_title(_TITLES.get(name, words(name)))
+            figure.colorbar(shown, ax=panel, location="bottom", label=unit, shrink=0.8, aspect=25)
+        scale_bar(panels[0], known, first.shape)
+        height = ratio * first.shape[0] / first.shape[1] / count
+        figure.set_figheight(figure.get_figwidth() * height + 0.65)
+        if title:
+            figure.suptitle(title, fontsize=STYLE["axes.titlesize"])
+    return figure
+
+
+def nearest_values(columns: pd.DataFrame, name: str, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """(H, W) value of the column next to each pixel; NaN far from all of them."""
+    table = columns[np.isfinite(columns[name])]
+    image: NDArray[np.float64] = np.full(shape, np.nan)
+    if table.empty:
+        return image
+    distance = spacing(table)
+    y, x = np.indices(shape)
+    pixels = np.stack([y.ravel(), x.ravel()], axis=1)
+    tree = cKDTree(table[["y", "x"]].to_numpy(float))
+    reach = _REACH * distance if np.isfinite(distance) else 5.0
+    far, index = tree.query(pixels, distance_upper_bound=reach)
+    near = np.isfinite(far)
+    image.ravel()[near] = table[name].to_numpy(float)[np.asarray(index)[near]]
+    return image
+
+
+def _turns(name: str) -> bool:
+    return "rotation" in name
+
+
+def _images(
+    maps: Mapping[str, ArrayLike] | pd.DataFrame, shape: tuple[int, int] | None, frame: int | None
+) -> dict[str, NDArray[Any]]:
+    """Images by name: strain in per cent, rotation in degrees."""
+    if isinstance(maps, pd.DataFrame):
+        names = [name for name in NAMES if name in maps]
+        if not names:
+            raise ValueError(f"the table has none of {', '.join(NAMES)}")
+        table = chosen(maps, ["y", "x", *names], frame)
+        if table.empty:
+            raise ValueError("the table has no columns to draw")
+        size = shape or tuple(int(np.ceil(table[a].max())) + 1 for a in ("y", "x"))
+        found = {name: nearest_values(table, name, (size[0], size[1])) for name in names}
+    else:
+        found = {name: single_image(image, name).astype(float) for name, image in maps.items()}
+        if not found:
+            raise ValueError("no maps to draw")
+    if len({image.shape for image in found.values()}) > 1:
+        raise ValueError(f"maps differ in shape: {[image.shape for image in found.values()]}")
+    return {name: image if _turns(name) else 100.0 * image for name, image in found.items()}

@@ -1,0 +1,116 @@
+"""Columns of a table measured again, all of them or only those that were edited."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from napari_atomseg.inference.arrays import as_frames
+from napari_atomseg.localization.refine import Refinement, check_choices
+from napari_atomseg.localization.table import in_angstrom, measured_columns, pixel_size
+from napari_atomseg.progress import CancelToken, Progress, report
+
+SIGNS = {"bright": 1.0, "dark": -1.0}
+
+
+def refine_columns(
+    image: Any,
+    columns: pd.DataFrame,
+    only: ArrayLike | None = None,
+    *,
+    refine: str | None = None,
+    widths: str | None = None,
+    likelihood: str | None = None,
+    contrast: str | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> pd.DataFrame:
+    """Measure columns of a table on an image, starting from where the table has them.
+
+    For columns that were added or dragged by hand, or that come from another program.
+
+    Parameters
+    ----------
+    image : (H, W), or a stack where the table has a ``frame``.
+    columns : table with ``y`` and ``x`` in pixels, other columns as of `localize` or fewer.
+    only : (N,) which rows, as booleans, or the places of rows; None for all. The others are
+        neighbours whose light is taken into account, and stay as they are.
+    refine, widths, likelihood, contrast : as in `localize`; None takes what ``columns.attrs`` says
+        the table was made with, or else the default there, of bright columns.
+    device : as in `predict`.
+
+    Returns
+    -------
+    A copy with the measurements of those rows in place of the former ones.
+
+    Raises
+    ------
+    ValueError
+        An argument is wrong; the message names it.
+    Cancelled
+        `cancel` was raised.
+    """
+    made = {"refine": "gaussian", "widths": "shared", "likelihood": "auto", "contrast": "bright"}
+    made |= {key: columns.attrs[key] for key in made if key in columns.attrs}
+    given = {"refine": refine, "widths": widths, "likelihood": likelihood, "contrast": contrast}
+    made |= {key: value for key, value in given.items() if value is not None}
+    check_choices(contrast=(made["contrast"], tuple(SIGNS)))
+    sign = SIGNS[made.pop("contrast")]
+    refinement = Refinement(**made, device=device)
+    frames, _ = as_frames(image)
+    raw = np.asarray(image).reshape(frames.shape).astype(np.float64)
+    places = _places(columns)
+    frame = columns["frame"].to_numpy(int) if "frame" in columns else np.zeros(len(columns), int)
+    if len(frame) and not 0 <= frame.min() <= frame.max() < len(raw):
+        raise ValueError(
+            f"columns are of frames {frame.min()} to {frame.max()}; image has {len(raw)}"
+        )
+    chosen = _chosen(only, len(columns))
+    new = columns.copy()
+    numbers = np.unique(frame[chosen])
+    for done, number in enumerate(numbers):
+        report(progress, cancel, done, len(numbers), "Measuring columns")
+        there = np.flatnonzero(frame == number)
+        some = chosen[there]
+        y, x = places[:, there]
+        fits = refinement.some(sign * raw[number], y, x, some, cancel)
+        for name, values in measured_columns(fits, sign, refinement.refine).items():
+            if name not in new:
+                new[name] = False if name == "converged" else np.nan
+            kept = new[name].to_numpy(copy=True)
+            kept[there[some]] = values[some]
+            new[name] = kept
+    report(progress, cancel, len(numbers), len(numbers), "Measuring columns")
+    pixel = pixel_size(columns.attrs.get("sampling"))
+    new.attrs = columns.attrs | {"refine": refinement.refine}
+    return new if pixel is None else in_angstrom(new, pixel)
+
+
+def _places(columns: pd.DataFrame) -> NDArray[np.float64]:
+    """(2, N) y and x."""
+    missing = [name for name in ("y", "x") if name not in columns]
+    if missing:
+        raise ValueError(f"columns has no {' and no '.join(missing)}")
+    places = columns[["y", "x"]].to_numpy(float).T
+    if not np.isfinite(places).all():
+        raise ValueError("columns has positions that are not finite")
+    return places
+
+
+def _chosen(only: ArrayLike | None, count: int) -> NDArray[np.bool_]:
+    """(N,) which rows to measure."""
+    if only is None:
+        return np.ones(count, dtype=bool)
+    rows = np.asarray(only)
+    if rows.dtype == bool and rows.shape == (count,):
+        return rows.copy()
+    whole = rows.dtype.kind in "iu" or rows.size == 0
+    if rows.ndim != 1 or not whole or np.any((rows < -count) | (rows >= count)):
+        raise ValueError(f"only={only!r} must be {count} booleans, or places of {count} rows")
+    chosen = np.zeros(count, dtype=bool)
+    chosen[rows.astype(int)] = True
+    return chosen

@@ -1,0 +1,76 @@
+"""Cramér–Rao bounds of columns whose light overlaps, from the Fisher matrix of all of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from napari_atomseg.localization.bounds import DARKEST, Bounds, check_noise
+from napari_atomseg.localization.gaussian import volume_error
+from napari_atomseg.localization.joint_blocks import fisher_blocks
+from napari_atomseg.localization.joint_model import JointModel
+from napari_atomseg.localization.joint_system import WIDTHS, JointSystem
+from napari_atomseg.localization.refine import check_choices
+from napari_atomseg.localization.survey import survey
+
+
+def overlapping_bounds(
+    shape: tuple[int, int],
+    y: ArrayLike,
+    x: ArrayLike,
+    amplitude: ArrayLike,
+    sigma: ArrayLike,
+    background: ArrayLike,
+    *,
+    widths: str = "free",
+    gain: float | None = 1.0,
+    deviation: float = 0.0,
+) -> Bounds:
+    """Bounds of all columns of an image, unknown together as in a joint fit.
+
+    Each column has an unknown position, amplitude and width, or one width is shared by all; the
+    background is unknown in the cell of each (the pixels nearer to it than to any other, within
+    3.5 sigma). Where columns overlap, a bound lies above that of `cramer_rao_bounds`: neighbours
+    add noise and must be told apart. The Fisher matrix is sparse; see `JointSystem.covariance`.
+
+    Parameters
+    ----------
+    shape : (H, W) of the image; pixels beyond do not count.
+    y, x : (N,) positions, pixels.
+    amplitude, sigma, background : (N,) or one for all; intensity, pixels, intensity, the last that
+        of each cell. Amplitude and sigma > 0.
+    widths : "free", or "shared" by all; then `sigma` must be one number or equal ones.
+    gain, deviation : as in `cramer_rao_bounds`.
+
+    Returns
+    -------
+    Arrays (N,); `sigma` is that of each column's width, or of the shared one.
+
+    Raises
+    ------
+    ValueError
+        There is no noise, or a parameter is out of range.
+    """
+    check_choices(widths=(widths, WIDTHS))
+    values = np.broadcast_arrays(
+        *(np.atleast_1d(np.asarray(v, float)) for v in (y, x, sigma, amplitude, background))
+    )
+    y, x, s, a, b = values
+    check_noise(a, s, b, gain, deviation)
+    if widths == "shared" and np.ptp(s) > 0:
+        raise ValueError(f"sigma from {s.min()} to {s.max()} cannot be shared")
+    theta = torch.from_numpy(np.stack([y, x, np.log(s), a, b], axis=1))
+    nothing = torch.zeros(shape, dtype=theta.dtype)
+    known = replace(survey(nothing, y.copy(), x.copy()), sigma=float(s.max()))
+    model = JointModel(nothing, known)
+    expected = model.render(theta)
+    shot = 0.0 if gain is None else gain * expected.clamp_min(DARKEST * float(a.max()))
+    weight = model.used / (shot + deviation**2)
+    own, cross = fisher_blocks(model, theta, weight)
+    spread = JointSystem(own, cross, model.pairs, widths).covariance()
+    error = spread.diagonal(dim1=1, dim2=2).sqrt().numpy().T
+    volume = volume_error(theta[:, 2].exp(), theta[:, 3], spread[:, 2:4, 2:4]).numpy()
+    return Bounds(error[0], error[1], error[2] * s, error[3], error[4], volume)

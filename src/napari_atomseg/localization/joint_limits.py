@@ -1,0 +1,97 @@
+"""Where a joint fit may go: columns that leave their limits are held, and do the others no harm."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from napari_atomseg.localization.joint_model import AMPLITUDE, LOG_SIGMA, Y
+from napari_atomseg.localization.rounds import FREE_WIDTH
+from napari_atomseg.localization.survey import Survey, on
+
+FAINTEST, BRIGHTEST = 1e-3, 4.0
+"""Amplitudes, relative to the median, between which a column stays; a column that was brighter
+when it was fitted alone may grow as much over that."""
+LONGEST, WIDEST = 0.5, 0.2
+"""Steps of a position, over sigma, and of ln sigma, at most."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What parameters (N, 5) stay between.
+
+    A step that is cut short in one parameter is wrong in the others, which reckoned with all of
+    it, and those of its neighbours: where the column of a given place is none, or two are given
+    for one, amplitudes of both signs grow from step to step. Such a column is held where it began,
+    and only its amplitude and background, of which the model is a linear function, follow.
+
+    Attributes
+    ----------
+    start : (N, 5) where the fit begins, within the limits.
+    place : (N, 2) the given positions.
+    walk : (N,) how far from them a fit may end.
+    sigma : the typical width.
+    shared : whether all columns have one width.
+    """
+
+    start: Tensor
+    place: Tensor
+    walk: Tensor
+    sigma: float
+    shared: bool
+
+    @classmethod
+    def about(cls, start: Tensor, known: Survey, widths: str) -> Limits:
+        """The limits of a fit that begins at `start` (N, 5)."""
+        place = torch.stack([on(start, known.y), on(start, known.x)], dim=1)
+        return cls(start, place, on(start, known.step), known.sigma, widths == "shared")
+
+    def left(self, theta: Tensor, step: Tensor, held: Tensor, overshoot: float) -> Tensor:
+        """(N, 5) parameters to be held, too, for a step would take them out of their limits.
+
+        Parameters
+        ----------
+        held : (N, 5) parameters that are held already.
+        overshoot : how far a step of positions may go, over where they may end.
+        """
+        new = theta + step
+        amplitude, first = new[:, AMPLITUDE], self.start[:, AMPLITUDE]
+        typical = first.median()
+        told = amplitude.abs() <= BRIGHTEST * first.clamp_min(typical)
+        within = (new[:, :LOG_SIGMA] - self.place).abs().amax(1) <= overshoot * self.walk
+        within &= told & (amplitude >= FAINTEST * typical)
+        lost = torch.zeros_like(held)
+        lost[:, : LOG_SIGMA + 1] = ~within[:, None]
+        # No pixels but those of its neighbours tell the amplitude of such a column.
+        lost[:, AMPLITUDE] = held[:, Y] & ~told
+        if not self.shared:
+            width = new[:, LOG_SIGMA] - math.log(self.sigma)
+            lost[:, LOG_SIGMA] |= ~(width.abs() <= math.log(FREE_WIDTH))
+        return lost & ~held
+
+    def back(self, theta: Tensor, lost: Tensor) -> Tensor:
+        """Parameters (N, 5) with those that are lost where they began, but for a shared width."""
+        new = torch.where(lost, self.start, theta)
+        new = torch.where(lost[:, Y, None], self.start, new)
+        if self.shared:
+            new[:, LOG_SIGMA] = theta[:, LOG_SIGMA]
+        return new
+
+    def moved(self, theta: Tensor, step: Tensor) -> Tensor:
+        """One step on: all of a column's parameters as far as the first of them may go."""
+        length = step[:, :LOG_SIGMA].abs().amax(1) / (LONGEST * self.sigma)
+        if not self.shared:
+            length = torch.maximum(length, step[:, LOG_SIGMA].abs() / WIDEST)
+        new = theta + step / length.clamp_min(1.0)[:, None]
+        walk = self.walk[:, None]
+        new[:, :LOG_SIGMA] = new[:, :LOG_SIGMA].clamp(self.place - walk, self.place + walk)
+        if self.shared:
+            typical, factor = math.log(self.sigma), math.log(FREE_WIDTH)
+            width = step[:, LOG_SIGMA].clamp(-WIDEST, WIDEST)
+            new[:, LOG_SIGMA] = (theta[:, LOG_SIGMA] + width).clamp(
+                typical - factor, typical + factor
+            )
+        return new

@@ -1,0 +1,169 @@
+"""Measure columns whose places are known, by one of the refinements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from napari_atomseg.localization.centroids import centres_of_mass, centroids
+from napari_atomseg.localization.fits import SHAPES, Fits, fit_gaussians
+from napari_atomseg.localization.joint import fit_jointly
+from napari_atomseg.localization.joint_system import WIDTHS
+from napari_atomseg.localization.noise import LIKELIHOODS
+from napari_atomseg.localization.saturation import saturated
+from napari_atomseg.localization.survey import Vector
+from napari_atomseg.localization.windows import nearest_neighbours
+from napari_atomseg.networks.device import choose_device
+from napari_atomseg.progress import CancelToken
+
+REFINEMENTS = ("none", "centroid", "centre_of_mass", *SHAPES, "joint")
+SHELLS = 2
+"""Neighbours, and neighbours' neighbours, that are measured with a column that is measured anew."""
+ONE_PLACE = 1.0
+"""Pixels; columns nearer than this cannot be told apart."""
+MARGIN = 1.5
+"""Of the part of an image cut out about columns, over their largest distance to a neighbour."""
+
+
+def check_choices(**arguments: tuple[str, tuple[str, ...]]) -> None:
+    """Raise ValueError for the first value that is not among what is accepted, its pair."""
+    for name, (value, accepted) in arguments.items():
+        if value not in accepted:
+            raise ValueError(f"{name}={value!r}; choose one of {', '.join(accepted)}")
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How columns are measured.
+
+    Attributes
+    ----------
+    refine : one of `REFINEMENTS`.
+    widths : of a joint fit, one of `joint_system.WIDTHS`.
+    likelihood : of fits, one of `noise.LIKELIHOODS`.
+    device : where fits run.
+
+    Raises
+    ------
+    ValueError
+        A choice is none of these.
+    """
+
+    refine: str = "gaussian"
+    widths: str = "shared"
+    likelihood: str = "auto"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_choices(
+            refine=(self.refine, REFINEMENTS),
+            widths=(self.widths, WIDTHS),
+            likelihood=(self.likelihood, LIKELIHOODS),
+        )
+
+    def __call__(
+        self, image: NDArray[np.float64], y: Vector, x: Vector, cancel: CancelToken | None = None
+    ) -> Fits:
+        """Measure columns at y and x (N,), pixels, of an (H, W) image of bright columns.
+
+        Pixels that are not finite, or saturated, do not count. Columns beyond the border of the
+        image, and all but the first at one place, come back at their start, without errors.
+        """
+        sound = _sound(image.shape, y, x)
+        if self.refine == "none" or not sound.any():
+            return Fits.of(np.full((10, len(y)), np.nan), y, x)
+        if not sound.all():
+            fits = self(image, y[sound], x[sound], cancel)
+            return fits.among(sound, y, x)
+        finite = np.where(np.isfinite(image) & ~saturated(image), image, np.nan)
+        there = torch.from_numpy(finite).to(self._where())
+        if self.refine == "centroid":
+            return centroids(there, y, x)
+        if self.refine == "centre_of_mass":
+            return centres_of_mass(there, y, x)
+        if self.refine == "joint":
+            fit = partial(fit_jointly, widths=self.widths)
+        else:
+            fit = partial(fit_gaussians, shape=self.refine)
+        return fit(there, y, x, cancel, likelihood=self.likelihood)
+
+    def some(
+        self,
+        image: NDArray[np.float64],
+        y: Vector,
+        x: Vector,
+        only: NDArray[np.bool_],
+        cancel: CancelToken | None = None,
+    ) -> Fits:
+        """Measure some columns of all at y and x (N,): those for which `only` (N,) is true.
+
+        Their neighbours are measured with them, on the pixels nearer to one of these than to any
+        other column. Columns that were not asked for come back at their start, without errors.
+        """
+        sound = _sound(image.shape, y, x)
+        if not sound.all():
+            fits = self.some(image, y[sound], x[sound], only[sound], cancel)
+            return fits.among(sound, y, x)
+        if not only.any():
+            return Fits.of(np.full((10, len(y)), np.nan), y, x)
+        spacing, neighbours = nearest_neighbours(y, x)
+        share = only.copy()
+        for _ in range(SHELLS):
+            near = neighbours[share]
+            share[near[near >= 0]] = True
+        index = np.flatnonzero(share)
+        finite = spacing[index][np.isfinite(spacing[index])]
+        box = _box(image.shape, y[index], x[index], float(finite.max(initial=0.0)))
+        top, left = box[0].start, box[1].start
+        part = image[box].copy()
+        part[~_nearest(image.shape, y, x, share)[box]] = np.nan
+        fits = self(part, y[index] - top, x[index] - left, cancel)
+        fits = replace(fits, y=fits.y + top, x=fits.x + left).among(share, y, x)
+        return fits.only(only).among(only, y, x)
+
+    def _where(self) -> torch.device:
+        """Fits need double precision, which mps does not have."""
+        device = choose_device(self.device)
+        return torch.device("cpu") if device.type == "mps" else device
+
+
+def _sound(shape: tuple[int, ...], y: Vector, x: Vector) -> NDArray[np.bool_]:
+    """(N,) columns that are in the image, and the first of those at one place."""
+    first = np.ones(len(y), dtype=bool)
+    if len(y) > 1:
+        close = cKDTree(np.stack([y, x], axis=1)).query_pairs(ONE_PLACE, output_type="ndarray")
+        first[close.max(axis=1)] = False
+    inside = (np.abs(y - (shape[0] - 1) / 2) <= shape[0] / 2) & (
+        np.abs(x - (shape[1] - 1) / 2) <= shape[1] / 2
+    )
+    sound: NDArray[np.bool_] = first & inside
+    return sound
+
+
+def _nearest(
+    shape: tuple[int, ...], y: Vector, x: Vector, some: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """(H, W) pixels whose nearest column, to the pixel, is one of some."""
+    if some.all():
+        return np.ones(shape, dtype=bool)
+    row = np.clip(np.rint(y), 0, shape[0] - 1).astype(int)
+    col = np.clip(np.rint(x), 0, shape[1] - 1).astype(int)
+    owner = np.full(shape, -1)
+    owner[row, col] = np.arange(len(y))
+    place = ndimage.distance_transform_edt(owner < 0, return_distances=False, return_indices=True)
+    nearest: NDArray[np.bool_] = some[owner[tuple(place)]]
+    return nearest
+
+
+def _box(shape: tuple[int, ...], y: Vector, x: Vector, spacing: float) -> tuple[slice, slice]:
+    """The part of an image about columns; all of it where their distances are not known."""
+    margin = MARGIN * spacing if spacing > 0 else max(shape)
+    rows = slice(max(0, int(y.min() - margin)), min(shape[0], int(y.max() + margin) + 2))
+    cols = slice(max(0, int(x.min() - margin)), min(shape[1], int(x.max() + margin) + 2))
+    return rows, cols

@@ -1,0 +1,248 @@
+"""Atoms are counted, as surely as is said; the model has them where they were."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import napari_atomseg as atomseg
+from napari_atomseg.analysis import count_by_library, count_by_mixture, match, start_model
+
+SLOPE = 2.0
+
+
+def cross_sections(count, sigma=0.25, *, errors=0.0, power=1.0, seed=0):
+    """Columns with `count` (N,) atoms each: `volume` (Å² units) and `volume_err`."""
+    rng = np.random.default_rng(seed)
+    scatter = np.hypot(sigma, errors)
+    volume = SLOPE * np.asarray(count, float) ** power + rng.normal(0.0, scatter, len(count))
+    return pd.DataFrame({"true": count, "volume": volume, "volume_err": errors})
+
+
+def wedge(columns=600, low=1, high=8, seed=0):
+    return np.random.default_rng(seed).integers(low, high + 1, columns)
+
+
+def test_the_likelihood_tells_how_many_components_and_the_line_which_atoms():
+    columns = cross_sections(wedge(low=2))
+    counts = count_by_mixture(columns)
+    assert int(np.argmin(counts.icl)) + 1 == 7
+    assert counts.numbers.tolist() == list(range(2, 9))
+    assert counts.first == pytest.approx(2.0, abs=4 * counts.first_err)
+    assert counts.first_err < 0.1
+    assert (counts.columns["count"] == columns["true"]).mean() > 0.995
+    assert counts.sigma == pytest.approx(0.25, rel=0.1)
+    z = (counts.sections - SLOPE * counts.numbers) / counts.sections_err
+    assert np.sqrt(np.mean(z**2)) < 1.8
+
+
+@pytest.mark.parametrize("errors", [0.0, 0.5], ids=["scatter", "errors of the volumes"])
+def test_probabilities_are_the_shares_of_right_counts(errors):
+    columns = cross_sections(wedge(3000), 0.55 if not errors else 0.2, errors=errors)
+    counts = count_by_mixture(columns, 8, first=1)
+    table = counts.columns
+    right = table["count"] == columns["true"]
+    wrong, spread = counts.miscounted, np.sqrt(counts.miscounted / len(table))
+    assert 0.02 < wrong < 0.2
+    assert abs((1 - right.mean()) - wrong) < 4 * spread
+    unsure = table["count_probability"] < 0.8
+    assert right[unsure].mean() == pytest.approx(
+        table.loc[unsure, "count_probability"].mean(), abs=0.1
+    )
+    away = (table["count"] - columns["true"]).astype(float)
+    assert np.mean(away**2) == pytest.approx(np.mean(table["count_err"] ** 2), rel=0.35)
+
+
+def test_the_total_lies_within_its_error():
+    z = []
+    for seed in range(12):
+        columns = cross_sections(wedge(400, seed=seed), 0.5, seed=seed)
+        total, error = count_by_mixture(columns, 8, first=1).total
+        z.append((total - columns["true"].sum()) / error)
+    assert np.sqrt(np.mean(np.square(z))) == pytest.approx(1.0, abs=0.6)
+
+
+def test_a_library_counts_where_sections_are_not_in_proportion():
+    columns = cross_sections(wedge(500, high=12), 0.2, power=0.9)
+    library = SLOPE * np.arange(1, 21) ** 0.9
+    counts = count_by_library(columns, library)
+    assert (counts.columns["count"] == columns["true"]).mean() > 0.99
+    assert counts.sigma == pytest.approx(0.2, rel=0.15)
+    table = pd.DataFrame({"count": np.arange(1, 21), "section": library}).iloc[::-1]
+    again = count_by_library(columns, table)
+    assert again.columns["count"].equals(counts.columns["count"])
+
+
+def test_the_scale_of_a_curved_library_is_found():
+    columns = cross_sections(wedge(800, high=12), 0.1, power=0.8)
+    library = SLOPE * np.arange(1, 21) ** 0.8 / 1.3
+    counts = count_by_library(columns, library, scale=None)
+    assert counts.scale == pytest.approx(1.3, rel=0.01)
+    assert (counts.columns["count"] == columns["true"]).mean() > 0.99
+    assert (
+        count_by_library(columns, library, scale=1.3)
+        .columns["count"]
+        .equals(counts.columns["count"])
+    )
+
+
+def test_volumes_in_pixels_become_square_angstroms():
+    columns = cross_sections(wedge())
+    pixels = columns.assign(volume=columns["volume"] / 0.01)
+    counts = count_by_mixture(pixels, 8, sampling=0.1, first=1)
+    assert counts.sections == pytest.approx(count_by_mixture(columns, 8, first=1).sections)
+
+
+def test_columns_without_a_cross_section_are_not_counted():
+    columns = cross_sections(wedge())
+    columns.loc[[3, 70], "volume"] = np.nan
+    counts = count_by_mixture(columns, 8, first=1).columns
+    assert counts["count"].isna().sum() == 2
+    assert counts.loc[[3, 70], "count_probability"].isna().all()
+    assert counts["count"].dtype == "Int64"
+
+
+def test_one_thickness_is_one_component():
+    counts = count_by_mixture(cross_sections(np.full(200, 5)), first=5)
+    assert counts.numbers.tolist() == [5]
+    assert (counts.columns["count"] == 5).all()
+    unknown = count_by_mixture(cross_sections(np.full(200, 5)))
+    assert np.isnan(unknown.first)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c: count_by_mixture(c.iloc[:0]), "at least 4"),
+        (lambda c: count_by_mixture(c.iloc[:1]), "at least 4"),
+        (lambda c: count_by_mixture(c, 0), "components=0"),
+        (lambda c: count_by_mixture(c, first=-1), "first=-1"),
+        (lambda c: count_by_mixture(c, value="height"), "'height'"),
+        (lambda c: count_by_mixture(c, max_components=0), "max_components=0"),
+        (lambda c: count_by_mixture(c.iloc[:5], 9), "components=9"),
+        (lambda c: count_by_library(c, []), "grow"),
+        (lambda c: count_by_library(c, [2.0, 1.0]), "grow"),
+        (lambda c: count_by_library(c, [1.0], scale=0.0), "scale"),
+        (lambda c: count_by_library(c, pd.DataFrame({"count": [1]})), "section"),
+        (lambda c: count_by_library(c.iloc[:0], [1.0]), "finite value"),
+    ],
+)
+def test_bad_arguments_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(cross_sections(wedge(50)))
+
+
+def test_a_hundred_thousand_columns_take_seconds():
+    columns = cross_sections(wedge(100_000))
+    start = time.process_time()
+    counts = count_by_library(columns, SLOPE * np.arange(1, 11))
+    assert (counts.columns["count"] == columns["true"]).mean() > 0.99
+    assert time.process_time() - start < 30.0
+
+
+def test_atoms_of_a_simulated_wedge_are_counted_through_its_image():
+    simulation = atomseg.simulate(
+        *("Au", (0, 0, 1), (256, 256), 0.1, 3e5),
+        thickness=33.0,
+        shape_kind="wedge",
+        gamma=1.7,
+        seed=2,
+        jitter=0.0,
+        source_size=0.5,
+    )
+    found = atomseg.localize(
+        simulation.image, sampling=0.1, detector="peaks", refine="joint", edge="drop"
+    )
+    truth = simulation.columns
+    known = truth.loc[(truth["atoms"] > 0) & (truth["atoms"] <= 12)]
+    unit = float((truth["cross_section"] / truth["atoms"]).median())
+    i, j = match(found, known, 3.0)
+    assert len(i) > 60
+    sections = found.iloc[i].reset_index(drop=True)
+    counts = count_by_library(sections, unit * np.arange(1, 16), sampling=0.1, scale=None)
+    away = counts.columns["count"].to_numpy(int) - known["atoms"].to_numpy(int)[j]
+    assert np.mean(np.abs(away) <= 1) > 0.9
+
+
+def crystal(side=5):
+    """Counted columns of fcc gold along [001], thick in the middle; two heights."""
+    i, j = np.mgrid[:side, :side].reshape(2, -1)
+    count = 1 + 2 * np.minimum(np.minimum(i, side - 1 - i), np.minimum(j, side - 1 - j))
+    step = 4.08 / 2 / 0.1
+    return pd.DataFrame(
+        {"y": step * i, "x": step * j + 3.0, "count": count, "odd": (i + j) % 2, "count_err": 0.1}
+    )
+
+
+def test_the_model_is_the_crystal_with_the_counted_atoms():
+    columns = crystal()
+    heights = 2.04 * columns["odd"].to_numpy()
+    atoms = start_model(columns, 4.08, sampling=0.1, element="Au", heights=heights)
+    assert len(atoms) == columns["count"].sum()
+    assert set(atoms.symbols) == {"Au"}
+    per_column = np.bincount(atoms.arrays["column"], minlength=len(columns))
+    assert (per_column == columns["count"]).all()
+    # Nearest neighbours of gold; the image's x is ASE's.
+    distance = atoms.get_all_distances()
+    np.fill_diagonal(distance, np.inf)
+    assert distance.min() == pytest.approx(4.08 / np.sqrt(2), rel=1e-9)
+    assert atoms.positions[:, 0] == pytest.approx(
+        0.1 * columns["x"].to_numpy()[atoms.arrays["column"]]
+    )
+    # All stand on the planes of one crystal, about one middle.
+    assert np.ptp((atoms.positions[:, 2] / 2.04) % 1.0) % 1.0 == pytest.approx(0.0, abs=1e-6)
+    middles = pd.Series(atoms.positions[:, 2]).groupby(atoms.arrays["column"]).mean()
+    assert np.ptp(middles) <= 2.04 + 1e-9
+    assert np.all(atoms.positions > -1e-9)
+    assert not atoms.pbc.any()
+    assert atoms.arrays["count_err"] == pytest.approx(0.1)
+
+
+def test_a_model_on_a_support_has_a_flat_side():
+    columns = crystal()
+    atoms = start_model(columns, 4.08, sampling=0.1, element="Au", align="bottom")
+    lowest = pd.Series(atoms.positions[:, 2]).groupby(atoms.arrays["column"]).min()
+    assert np.ptp(lowest) == pytest.approx(0.0)
+
+
+def test_elements_and_heights_by_sublattice():
+    columns = pd.DataFrame(
+        {"y": [0, 0, 9], "x": [0, 9, 0], "count": [2, 3, 1], "sublattice": [0, 1, -1]}
+    )
+    atoms = start_model(
+        columns.iloc[:2],
+        4.0,
+        sampling=0.2,
+        element={0: "Sr", 1: "Ti"},
+        heights={0: 0.0, 1: 2.0},
+        align="bottom",
+    )
+    assert str(atoms.symbols) == "Sr2Ti3"
+    assert atoms.positions[:, 2] - 5.0 == pytest.approx([0, 4, 2, 6, 10])
+    with pytest.raises(ValueError, match="no symbol"):
+        start_model(columns, 4.0, sampling=0.2, element={0: "Sr", 1: "Ti"})
+    with pytest.raises(ValueError, match="heights"):
+        start_model(columns, 4.0, sampling=0.2, element="Sr", heights={0: 0.0, 1: 2.0})
+
+
+def test_columns_without_a_count_have_no_atoms():
+    columns = crystal()
+    columns["count"] = columns["count"].astype("Int64")
+    columns.loc[0, "count"] = pd.NA
+    assert 0 not in start_model(columns, 4.08, sampling=0.1, element="Au").arrays["column"]
+    assert len(start_model(columns.iloc[:0], 4.08, sampling=0.1, element="Au")) == 0
+    for bad, message in (
+        ({"spacing": 0.0}, "spacing"),
+        ({"align": "top"}, "align"),
+        ({"element": "Gold"}, "Gold"),
+        ({"sampling": 0.0}, "sampling"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            start_model(
+                **{"columns": columns, "spacing": 4.0, "sampling": 0.1, "element": "Au", **bad}
+            )
+    with pytest.raises(ValueError, match="'count'"):
+        start_model(columns[["y", "x"]], 4.0, sampling=0.1, element="Au")

@@ -1,0 +1,135 @@
+"""Grains, and the boundaries between them, are those planted."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from napari_atomseg.analysis import find_grains
+
+SQUARE = [[20.0, 0.0], [0.0, 20.0]]
+HEXAGONAL = [[0.0, 20.0], [10.0 * np.sqrt(3.0), 10.0]]
+BOND = 12.0
+HONEYCOMB = BOND * np.sqrt(3.0) * np.array([[0.0, 1.0], [np.sqrt(0.75), 0.5]])
+
+
+def bicrystal(planted, cell, turn, *, motif=((0.0, 0.0),), noise=0.6, seed=0):
+    """Two grains that meet at x = 200 px; the right one is turned."""
+    left = planted(cell, motif, noise=noise, seed=seed)
+    right = planted(cell, motif, noise=noise, turn=turn, seed=seed + 99)
+    return pd.concat([left[left.x < 195], right[right.x > 205]], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("cell", "motif", "fold", "turn"),
+    [
+        (SQUARE, [[0, 0]], 4, 20.0),
+        (HEXAGONAL, [[0, 0]], 6, -13.0),
+        (HONEYCOMB, [[0, 0], [1 / 3, 1 / 3]], 6, 22.0),
+    ],
+    ids=["square", "hexagonal", "honeycomb"],
+)
+def test_a_boundary_has_its_misorientation_and_its_place(planted, cell, motif, fold, turn):
+    found = find_grains(bicrystal(planted, cell, turn, motif=motif, noise=0.4), 0.1)
+    assert found.fold == fold
+    assert len(found.grains) == 2
+    (boundary,) = found.boundaries.itertuples()
+    assert boundary.misorientation_deg == pytest.approx(
+        abs(turn), abs=4 * boundary.misorientation_deg_err
+    )
+    assert boundary.misorientation_deg_err < 0.5
+    assert boundary.x == pytest.approx(200.0, abs=8.0)
+    assert abs(boundary.direction_deg) == pytest.approx(90.0, abs=5.0)
+    assert boundary.length == pytest.approx(40.0, rel=0.1)
+    inner = found.columns[~found.columns["boundary"]]
+    assert (inner.groupby(inner["x"] > 200)["grain"].nunique() == 1).all()
+    left = found.grains.loc[found.grains["x"].idxmin()]
+    right = found.grains.loc[found.grains["x"].idxmax()]
+    period = 360 / fold
+    step = right["orientation_deg"] - left["orientation_deg"] - turn
+    assert abs((step + period / 2) % period - period / 2) < 1.0
+
+
+def test_misorientations_lie_within_their_errors(planted):
+    z = []
+    for seed in range(12):
+        found = find_grains(bicrystal(planted, HEXAGONAL, 17.0, seed=seed), fold=6)
+        (boundary,) = found.boundaries.itertuples()
+        z.append((boundary.misorientation_deg - 17.0) / boundary.misorientation_deg_err)
+    # Neighbours share bonds, and what one column strays turns two bonds in opposite ways: the
+    # errors, of columns on their own, are on the safe side.
+    assert 0.2 < np.sqrt(np.mean(np.square(z))) < 1.5
+
+
+def test_a_slow_bend_is_one_grain(planted):
+    columns = planted(SQUARE, noise=0.3)
+    # Turned from -3° to 3° across the image.
+    bent = columns.assign(y=columns.y + 2.6e-4 * (columns.x - 200.0) ** 2)
+    found = find_grains(bent)
+    assert len(found.grains) == 1
+    assert len(found.boundaries) == 0
+    fit = np.polyfit(found.columns["x"], found.columns["orientation_deg"], 1)
+    # The bonds along x turn, those along y do not: half the slope of the shear.
+    assert fit[0] == pytest.approx(-np.degrees(2.6e-4), rel=0.15)
+
+
+def test_three_grains_are_numbered_by_size(planted):
+    parts = []
+    for turn, low, high in ((0.0, 0, 180), (15.0, 190, 300), (-15.0, 310, 400)):
+        part = planted(HEXAGONAL, turn=turn, noise=0.3)
+        parts.append(part[(part.x > low) & (part.x < high)])
+    found = find_grains(pd.concat(parts, ignore_index=True), 0.1, fold=6)
+    assert list(found.grains["grain"]) == [1, 2, 3]
+    assert found.grains["columns"].is_monotonic_decreasing
+    pairs = {(b.grain, b.other) for b in found.boundaries.itertuples()}
+    assert pairs == {(1, 2), (2, 3)}
+    assert found.boundaries["misorientation_deg"].to_numpy() == pytest.approx([15, 30], abs=0.7)
+
+
+def test_twins_of_a_centred_lattice_are_told_by_two_folds(planted):
+    """Fcc along [110]: twins mirror in the (111) plane, and their bonds look six-fold."""
+    cell = np.array([[0.0, 28.2], [19.95, 14.1]])
+    axis = np.array([19.95, 14.1]) / np.hypot(19.95, 14.1)
+    mirror = 2 * np.outer(axis, axis) - np.eye(2)
+    lower, upper = planted(cell, noise=0.2), planted(cell @ mirror, noise=0.2)
+    normal = np.array([axis[1], -axis[0]])
+    sides = [(t[["y", "x"]].to_numpy() - 200.3) @ normal for t in (lower, upper)]
+    both = pd.concat([lower[sides[0] < -1], upper[sides[1] > 1]], ignore_index=True)
+    found = find_grains(both, fold=2, tolerance_deg=12.0)
+    assert len(found.grains) == 2
+    assert found.boundaries["misorientation_deg"][0] == pytest.approx(70.5, abs=3.0)
+
+
+def test_no_columns_few_columns_and_columns_on_a_line():
+    for count in range(4):
+        found = find_grains(np.arange(2.0 * count).reshape(-1, 2))
+        assert len(found.columns) == count
+        assert len(found.grains) == len(found.boundaries) == 0
+    row = find_grains(np.stack([np.zeros(30), np.arange(30.0)], axis=1))
+    assert len(row.grains) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fold": 5}, "fold=5"),
+        ({"tolerance_deg": 0.0}, "tolerance_deg"),
+        ({"smallest": 0}, "smallest"),
+        ({"columns": [[np.nan, 1.0]]}, "finite"),
+        ({"sampling": -1.0}, "sampling"),
+    ],
+)
+def test_bad_arguments_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        find_grains(**{"columns": [[0.0, 1.0]], **change})
+
+
+def test_a_hundred_thousand_columns_take_seconds():
+    points = np.mgrid[:320, :320].reshape(2, -1).T * 20.0
+    points += np.random.default_rng(0).normal(0.0, 0.5, points.shape)
+    start = time.process_time()
+    assert len(find_grains(points).grains) == 1
+    assert time.process_time() - start < 20.0

@@ -1,0 +1,146 @@
+"""Measurements on the command line: real files in, tables with provenance out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from napari_atomseg.cli import app
+from napari_atomseg.io import read_columns, read_image, write_columns, write_image
+from napari_atomseg.specimen.dislocations import EdgeDislocation
+
+SAMPLING = 0.1
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments, code=0):
+    done = CliRunner().invoke(app, ["measure", *map(str, arguments)])
+    assert done.exit_code == code, done.output
+    return done.stdout + done.stderr
+
+
+def perovskite(path="columns.csv", noise=0.2, size=400.0):
+    """A cell of 4 Å whose second ion stands 24 pm off the middle, along y."""
+    steps = np.mgrid[:11, :11].reshape(2, -1).T * 40.0
+    rng = np.random.default_rng(0)
+    parts = []
+    for offset, bright in (((1.0, 1.0), 3.0), ((23.4, 21.0), 1.0)):
+        part = pd.DataFrame(steps + offset + rng.normal(0, noise, steps.shape), columns=["y", "x"])
+        parts.append(part.assign(y_err=noise, x_err=noise, volume=bright))
+    columns = pd.concat(parts, ignore_index=True)
+    columns.attrs = {"sampling": SAMPLING}
+    write_columns(path, columns)
+    return columns
+
+
+def test_lattice_spacings_displacements_and_strain():
+    perovskite()
+    said = run("lattice", "columns.csv", "-o", "sites.csv", "--names", "Ba,Ti")
+    assert "a = 4.0" in said
+    sites = read_columns("sites.csv")
+    assert set(sites["species"]) == {"Ba", "Ti"}
+    assert sites.attrs["action"] == "measure lattice"
+    assert "1 pm" in run("spacings", "sites.csv", "-o", "spacings.csv")
+    assert read_columns("spacings.csv")["length_angstrom"].mean() == pytest.approx(4.0, abs=0.01)
+    said = run(*["displacements", "sites.csv", "-o", "p.csv", "--charge", "7", "--volume", "64"])
+    assert "displacement" in said
+    moved = read_columns("p.csv")
+    assert moved["dy_pm"].mean() == pytest.approx(24.0, abs=1.0)
+    assert moved["p_y"].mean() == pytest.approx(7 * 0.24 / 64 * 1602.18, rel=0.05)
+    run("strain", "columns.csv", "-o", "strain.csv", "--reference", 0, 0, 200, 400)
+    assert read_columns("strain.csv")["eps_xx"].median() == pytest.approx(0.0, abs=0.003)
+
+
+def test_sites_edited_by_hand_stand():
+    perovskite()
+    run("lattice", "columns.csv", "-o", "sites.csv")
+    sites = read_columns("sites.csv")
+    taken = sites["sublattice"] == 1
+    sites.loc[taken[taken].index[:5], "sublattice"] = -1
+    write_columns("edited.csv", sites)
+    run("displacements", "sites.csv", "-o", "all.csv")
+    run("displacements", "edited.csv", "-o", "fewer.csv")
+    assert len(read_columns("fewer.csv")) < len(read_columns("all.csv"))
+
+
+def test_strain_as_images_that_the_figure_command_reads(folder):
+    x = np.arange(160.0)
+    image = np.cos(2 * np.pi * x / 8.0) + np.cos(2 * np.pi * x / 8.0)[:, None]
+    write_image("image.tif", image.astype(np.float32), SAMPLING)
+    run("gpa", "image.tif", "-o", "maps")
+    assert np.nanmax(np.abs(read_image("maps/eps_xx.tif").data)) < 1e-3
+    assert {p.name for p in (folder / "maps").iterdir()} == {
+        "eps_xx.tif",
+        "eps_yy.tif",
+        "eps_xy.tif",
+        "rotation_deg.tif",
+    }
+
+
+def test_defects_grains_and_rings():
+    points = np.mgrid[:20, :20].reshape(2, -1).T * 20.0 + 3.0
+    shift = 10 * EdgeDislocation((19.0, 18.0), (0.0, 2.0))(0.1 * points[:, 0], 0.1 * points[:, 1])
+    write_columns("one.csv", pd.DataFrame(points + shift, columns=["y", "x"]))
+    said = run("defects", "one.csv", "-o", "defects.csv", "--sampling", SAMPLING)
+    assert "1 dislocations" in said
+    burgers = read_columns("defects.csv").iloc[0]
+    assert burgers["burgers_angstrom"] == pytest.approx(2.0, rel=0.03)
+    assert "1 grains" in run("grains", "one.csv", "-o", "grains.csv", "--tolerance", 10)
+    said = run("rings", "one.csv", "-o", "rings.csv")
+    assert "rings of 4" in said
+    assert len(read_columns("rings.csv")) > 300
+
+
+def test_counts_with_a_library_and_a_model(folder):
+    count = np.arange(100) % 5 + 1
+    columns = pd.DataFrame({"y": 20.0 * (np.arange(100) // 10), "x": 20.0 * (np.arange(100) % 10)})
+    columns["volume"] = 200.0 * count + np.random.default_rng(0).normal(0, 20, 100)
+    write_columns("columns.csv", columns)
+    pd.DataFrame({"count": range(1, 9), "section": 2.0 * np.arange(1, 9)}).to_csv(
+        "library.csv", index=False
+    )
+    common = ["columns.csv", "--sampling", SAMPLING]
+    run("counts", *common, "-o", "a.csv", "--library", "library.csv", "--model", "model.xyz")
+    assert (read_columns("a.csv")["count"] == count).all()
+    said = run("counts", *common, "-o", "b.csv")
+    assert "300 ±" in said
+    assert (read_columns("b.csv")["count"] == count).all()
+    from ase.io import read
+
+    assert len(read("model.xyz")) == count.sum()
+
+
+def test_tracks_with_their_vacancies_and_hops():
+    frames = []
+    places = np.mgrid[:6, :6].reshape(2, -1).T * 20.0 + 20.0
+    for frame in range(6):
+        keep = np.ones(36, bool)
+        keep[14 if frame < 3 else 15] = False
+        frames.append(
+            pd.DataFrame(places[keep] + 0.5 * frame, columns=["y", "x"]).assign(frame=frame)
+        )
+    write_columns("stack.csv", pd.concat(frames, ignore_index=True))
+    said = run("tracks", "stack.csv", "-o", "tracks.csv", "--shape", 160, 160)
+    assert "35 tracks over 6 frames" in said
+    assert len(read_columns("tracks-hops.csv")) == 1
+    assert set(read_columns("tracks-vacancies.csv")["kind"]) == {"before", "after"}
+    assert read_columns("tracks.csv").attrs["drift"][5] == pytest.approx([2.5, 2.5])
+    assert "no columns of frame 9" in run(
+        "lattice", "stack.csv", "-o", "x.csv", "--frame", 9, code=1
+    )
+
+
+def test_what_cannot_be_measured_is_said_in_one_line():
+    write_columns("two.csv", pd.DataFrame({"y": [1.0, 9.0], "x": [2.0, 3.0]}))
+    said = run("lattice", "two.csv", "-o", "out.csv", code=1)
+    assert "at least 4 columns" in said
+    assert "Traceback" not in said
+    perovskite()
+    assert "--volume" in run("displacements", "columns.csv", "-o", "o.csv", "--charge", 7, code=1)
