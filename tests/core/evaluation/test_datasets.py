@@ -79,7 +79,7 @@ def test_an_image_with_statstems_columns(tmp_path):
     (dataset,) = open_datasets([word], sampling=0.12)
     case = dataset.case(0)
     assert dataset.name == "particle"
-    assert case.columns.to_numpy().tolist() == [[7.5, 9.25], [20.0, 11.0]]
+    assert case.columns[["y", "x"]].to_numpy().tolist() == [[7.5, 9.25], [20.0, 11.0]]
     assert case.sampling == 0.12
 
 
