@@ -254,7 +254,7 @@ def _numbers(features: pd.DataFrame, feature: str) -> NDArray[np.float64]:
 
 def point_size(columns: pd.DataFrame) -> float:
     """Return the diameter (px) of the rings: the columns' width, less than their distance."""
-    from scipy.spatial import cKDTree
+    from napari_atomseg.specimen.neighbours import nearest_distances
 
     positions = columns[["y", "x"]].to_numpy(dtype=float)
     if "frame" in columns and len(columns):
@@ -262,8 +262,7 @@ def point_size(columns: pd.DataFrame) -> float:
     widths = np.concatenate([2.4 * _numbers(columns, "sigma"), 2.0 * _numbers(columns, "radius")])
     width = float(np.median(widths)) if widths.size else np.inf
     if len(positions) > 1:
-        distance, _ = cKDTree(positions).query(positions, k=2)
-        width = min(width, 0.7 * float(np.median(np.asarray(distance)[:, 1])))
+        width = min(width, 0.7 * float(np.median(nearest_distances(positions))))
     return width if np.isfinite(width) and width > 0 else 10.0
 
 

@@ -11,6 +11,7 @@ from scipy.spatial import ConvexHull, QhullError, cKDTree
 from skimage.feature import peak_local_max
 
 from napari_atomseg.analysis.positions import Array
+from napari_atomseg.specimen.neighbours import nearest_distances
 
 Mask = NDArray[np.bool_]
 
@@ -46,7 +47,7 @@ NO_LATTICE = "the columns show no lattice: no translation brings most of them on
 
 def nearest_distance(points: Array) -> float:
     """Median distance of points (N, 2) from their nearest ones."""
-    return float(np.median(cKDTree(points).query(points, k=[2])[0]))
+    return float(np.median(nearest_distances(points)))
 
 
 def primitive_vectors(points: Array) -> tuple[Array, Mask]:

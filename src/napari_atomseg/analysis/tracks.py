@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from napari_atomseg.analysis.matching import match
 from napari_atomseg.analysis.positions import Array, Indices, Sampling, placed, unit_of
 from napari_atomseg.analysis.tracks_events import find_hops, find_vacancies_of, follow
+from napari_atomseg.specimen.neighbours import nearest_distances
 
 REACH = 0.45
 """Of the typical spacing: how far a column may be found from its site."""
@@ -126,8 +126,7 @@ def _typical_spacing(points: Array, frame: Indices) -> float:
     for number in np.unique(frame):
         here = points[frame == number]
         if len(here) > 1:
-            distance, _ = cKDTree(here).query(here, k=2)
-            near.append(np.asarray(distance)[:, 1])
+            near.append(nearest_distances(here))
     return float(np.median(np.concatenate(near))) if near else np.inf
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from napari_atomseg.io.columns_place import Sampling, unit_of
+from napari_atomseg.specimen.neighbours import nearest_distances
 
 MOST_KINDS = 8
 """Whole numbers of more values than this are a quantity, of fewer a category."""
@@ -51,8 +51,7 @@ def spacing(columns: pd.DataFrame) -> float:
     points = columns[["y", "x"]].to_numpy(float)
     if len(points) < 2:
         return float("nan")
-    distance, _ = cKDTree(points).query(points, 2)
-    return float(np.median(np.asarray(distance)[:, 1]))
+    return float(np.median(nearest_distances(points)))
 
 
 def is_category(values: pd.Series) -> bool:

@@ -12,7 +12,13 @@ from urllib.parse import quote, unquote
 import numpy as np
 import pandas as pd
 
-from napari_atomseg.io.columns_place import Sampling, column_file_error, pixel, placed
+from napari_atomseg.io.columns_place import (
+    Sampling,
+    column_file_error,
+    pixel,
+    placed,
+    typical_distance,
+)
 from napari_atomseg.io.columns_text import RECORD, numbers, record, table, tag_names, words
 
 if TYPE_CHECKING:
@@ -65,7 +71,8 @@ def columns_to_atoms(
     dy, dx = pixel(known)
     y, x = columns["y"].to_numpy(float) * dy, columns["x"].to_numpy(float) * dx
     if shape is None:
-        size = [float(np.nanmax(v, initial=0.0)) + 0.5 * _spacing(y, x) for v in (y, x)]
+        margin = 0.5 * (typical_distance(np.stack([y, x], axis=1)) or 0.0)
+        size = [float(np.nanmax(v, initial=0.0)) + margin for v in (y, x)]
     else:
         size = [shape[0] * dy, shape[1] * dx]
     atoms = Atoms(
@@ -205,17 +212,6 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
     result = pd.concat(tables, ignore_index=True)
     result.attrs = tables[0].attrs
     return result
-
-
-def _spacing(y: np.ndarray[Any, Any], x: np.ndarray[Any, Any]) -> float:
-    """Median distance of nearest neighbours, in the unit of the positions; 0 for one."""
-    from scipy.spatial import cKDTree
-
-    points = np.stack([y, x], axis=1)
-    points = points[np.isfinite(points).all(axis=1)]
-    if len(points) < 2:
-        return 0.0
-    return float(np.median(np.asarray(cKDTree(points).query(points, 2)[0])[:, 1]))
 
 
 def _symbols(columns: pd.DataFrame, elements: Elements | None) -> list[str]:

@@ -15,7 +15,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from napari_atomseg.io.columns_place import Sampling, column_file_error, pixel, placed
+from napari_atomseg.io.columns_place import (
+    Sampling,
+    column_file_error,
+    pixel,
+    placed,
+    typical_distance,
+)
 from napari_atomseg.io.columns_text import RECORD, numbers, record, restored, tag_names
 from napari_atomseg.io.units import pixel_size
 
@@ -192,13 +198,8 @@ def _write_lattice(file: Any, columns: pd.DataFrame, sampling: Sampling | None) 
 
 def _separation(columns: pd.DataFrame) -> float:
     """Half the typical distance of neighbours, px: what Atomap takes as least distance."""
-    from scipy.spatial import cKDTree
-
-    points = columns[["y", "x"]].dropna().to_numpy(float)
-    if len(points) < 2:
-        return 10.0
-    distances = np.asarray(cKDTree(points).query(points, 2)[0])
-    return 0.5 * float(np.median(distances[:, 1]))
+    distance = typical_distance(columns[["y", "x"]].to_numpy(float))
+    return 10.0 if distance is None else 0.5 * distance
 
 
 def _sublattice(group: Any) -> tuple[int | None, str, float | None, pd.DataFrame]:
