@@ -74,7 +74,7 @@ def _round(places: Array, *values: float) -> Array:
 
 def _atomap(scene: Scene, *, gaussian: bool) -> Fits:
     """Atomap's refinement; it gives no errors."""
-    from atomap.sublattice import Sublattice
+    from atomap.api import Sublattice
 
     sublattice = Sublattice(scene.start[::-1].T, scene.image)
     with warnings.catch_warnings():

@@ -69,9 +69,10 @@ class Scene:
             places = torch.from_numpy(np.stack([self.y[share], self.x[share]], axis=1))
             theta[:, :2] = places - torch.cat([windows.row, windows.col], dim=1)
             theta[:, 3] = torch.from_numpy(self.amplitude[share])
-            weight = windows.inside / windows.values.clamp_min(1e-9)
+            values = windows.sample(clean)
+            weight = windows.inside / values.clamp_min(1e-9)
             free = torch.ones_like(theta, dtype=torch.bool)
-            problem = EllipticProblem(windows.step, windows.values, weight, free)
+            problem = EllipticProblem(windows.step, values, weight, free)
             fisher = problem(theta, torch.arange(len(share))).matrix
             error = covariance(fisher).diagonal(dim1=1, dim2=2).sqrt()
             bound[:, share] = error[:, :2].T.numpy()

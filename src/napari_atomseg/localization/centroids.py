@@ -32,7 +32,7 @@ def centroids(image: Tensor, y: Vector, x: Vector) -> Fits:
     """
     table = np.full((7, len(y)), np.nan)
     for share, windows in windows_of(image, survey(image, y, x)):
-        table[:, share] = _measured(windows)
+        table[:, share] = _measured(windows, image)
     return Fits.of(table, y, x)
 
 
@@ -54,17 +54,18 @@ def centres_of_mass(image: Tensor, y: Vector, x: Vector) -> Fits:
     for _ in range(ROUNDS):
         for share in shares(np.arange(len(y)), radius):
             there = [on(image, v[share]) for v in (*at, radius)]
-            table[:, share] = _measured(cut_windows(image, there[0], there[1], there[2]))
+            windows = cut_windows(image, there[0], there[1], there[2])
+            table[:, share] = _measured(windows, image)
         far = np.hypot(*(table[:2] - np.stack([y, x]))) > known.step
         table[:, far] = np.nan
         at = np.where(np.isnan(table[:2]), at, table[:2])
     return Fits.of(table, y, x)
 
 
-def _measured(windows: Windows) -> Vector:
+def _measured(windows: Windows, image: Tensor) -> Vector:
     """Rows of `Fits` (7, n) from the moments of the light above the background; NaN for none."""
     inside = windows.inside.flatten(1)
-    values = windows.values.flatten(1)
+    values = windows.sample(image).flatten(1)
     ranked = values.masked_fill(~inside, torch.inf).sort(dim=1).values
     pixels = inside.sum(1)
     dark = (DARKEST * pixels).ceil().long().clamp_min(1)
@@ -72,7 +73,7 @@ def _measured(windows: Windows) -> Vector:
     ground = ranked.masked_fill(~lowest, 0.0).sum(1) / dark
     light = (values - ground[:, None]).clamp_min(0.0).masked_fill(~inside, 0.0)
     volume = light.sum(1)
-    light = light.view_as(windows.values) / volume[:, None, None]
+    light = light.view_as(windows.inside) / volume[:, None, None]
     rows, cols = light.sum(2), light.sum(1)
     off_y, off_x = rows @ windows.step, cols @ windows.step
     second = (rows + cols) @ windows.step**2 - off_y**2 - off_x**2

@@ -82,7 +82,7 @@ class Refinement:
             fits = self(image, y[sound], x[sound], cancel)
             return fits.among(sound, y, x)
         finite = np.where(np.isfinite(image) & ~saturated(image), image, np.nan)
-        there = torch.from_numpy(finite).to(self._where())
+        there = torch.from_numpy(np.ascontiguousarray(finite)).to(self._where())
         if self.refine == "centroid":
             return centroids(there, y, x)
         if self.refine == "centre_of_mass":

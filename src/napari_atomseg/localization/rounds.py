@@ -48,6 +48,7 @@ class Rounds:
     def __init__(self, image: Tensor, known: Survey) -> None:
         y, x = on(image, known.y), on(image, known.x)
         self._image, self._known = image, known
+        self._windows = list(windows_of(image, known))
         self._canvas = Canvas((image.shape[0], image.shape[1]), y, x, known.sigma)
         self._light = torch.zeros_like(image)
         self._theta = torch.full((len(y), 5), torch.nan, dtype=image.dtype, device=image.device)
@@ -58,8 +59,9 @@ class Rounds:
         self.table = np.full((10, len(y)), np.nan)
 
     def cells(self, only: Index | None = None) -> Iterator[tuple[Index, Cells]]:
-        """Batches of columns with the pixels that are theirs."""
-        for share, windows in windows_of(self._image, self._known, only):
+        """Batches of columns, or of some of them, with the pixels that are theirs."""
+        some = self._windows if only is None else windows_of(self._image, self._known, only)
+        for share, windows in some:
             own = self._theta[share].clone()
             own[:, 4] = 0.0
             shape = column_values(own, windows.step)
@@ -68,7 +70,7 @@ class Rounds:
             seen = self._good[share, None, None] & near[:, None] & near
             shape = torch.where(seen, shape, 0.0)
             neighbours = (windows.sample(self._light) - shape).masked_fill_(~windows.inside, 0.0)
-            yield share, Cells(windows, windows.values - neighbours, neighbours)
+            yield share, Cells(windows, windows.sample(self._image) - neighbours, neighbours)
 
     def reshape(self, shape: str) -> None:
         """Let columns be of another of the `SHAPES`, as yet round."""
@@ -125,10 +127,10 @@ class Rounds:
         """Render the light of all columns that were fitted."""
         canvas, theta = self._canvas, self._theta
         lit = torch.where(self._good[:, None], theta, 0.0)
-        self._light = canvas.image(canvas.light(lit))
+        self._light = canvas.image(canvas.light(lit)).contiguous()
 
     def _place(self, windows: Windows, share: Index) -> Tensor:
-        y, x = (on(windows.values, v[share]) for v in (self._known.y, self._known.x))
+        y, x = (on(self._image, v[share]) for v in (self._known.y, self._known.x))
         return torch.stack(windows.relative(y, x), dim=1)
 
     def _solve(

@@ -27,22 +27,21 @@ class Windows:
     ----------
     row, col : (N, 1) image coordinates of the windows' centres, integers.
     step : (S,) pixel coordinates relative to the centre, along either axis.
-    values : (N, S, S) intensities, zero where the pixel is not `inside`.
     inside : (N, S, S) pixels that belong to the column: in the image, finite, within its radius.
     """
 
     row: Tensor
     col: Tensor
     step: Tensor
-    values: Tensor
     inside: Tensor
 
     def sample(self, image: Tensor) -> Tensor:
-        """(N, S, S) values of another (H, W) image at the same pixels, 0 where not `inside`."""
+        """(N, S, S) values of an (H, W) image, 0 where not `inside`."""
         height, width = image.shape
         first = (self.row + self.step.long()).clamp(0, height - 1) * width
         place = first[:, :, None] + (self.col + self.step.long()).clamp(0, width - 1)[:, None, :]
-        return image.reshape(-1)[place].masked_fill_(~self.inside, 0.0)
+        values = image.reshape(-1).index_select(0, place.view(-1)).view(place.shape)
+        return values.masked_fill_(~self.inside, 0.0)
 
     def relative(self, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Image coordinates (N, ...) to coordinates relative to the windows' centres."""
@@ -79,13 +78,10 @@ def cut_windows(
         used = inside.any(0)
         reach = max(1, int((step.abs() * (used.any(0) | used.any(1))).max()))
         middle = slice(half - reach, half + reach + 1)
-        rows, cols, step = rows[:, middle], cols[:, middle], step[middle]
-        inside = inside[:, middle, middle].contiguous()
-    first = rows.clamp(0, height - 1) * width
-    values = image.reshape(-1)[first[:, :, None] + cols.clamp(0, width - 1)[:, None, :]]
-    inside &= torch.isfinite(values)
-    values.masked_fill_(~inside, 0.0)
-    return Windows(row, col, step.to(image), values, inside)
+        step, inside = step[middle], inside[:, middle, middle].contiguous()
+    windows = Windows(row, col, step.to(image), inside)
+    inside &= torch.isfinite(windows.sample(image))
+    return windows
 
 
 def _nearer_to_another(
@@ -133,7 +129,7 @@ def typical_width(image: Tensor, y: Tensor, x: Tensor, reach: float) -> float:
     own_y, own_x = windows.relative(y[:, None], x[:, None])
     off_y, off_x = (windows.step - own_y) ** 2, (windows.step - own_x) ** 2
     ring = torch.sqrt(off_y[:, :, None] + off_x[:, None, :]).round().long()
-    ring, values = ring[windows.inside], windows.values[windows.inside]
+    ring, values = ring[windows.inside], windows.sample(image)[windows.inside]
     count = torch.bincount(ring).cpu().numpy()
     total = torch.bincount(ring, values).cpu().numpy()
     distance = np.flatnonzero(count)
