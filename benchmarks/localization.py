@@ -115,12 +115,15 @@ def particle(folder: Path) -> pd.DataFrame:
     image = imread(folder / PARTICLE).astype(float)
     known = np.loadtxt(folder / PLACES, delimiter=",")[:, :2]
     rows = []
-    for refine in ("centroid", "gaussian", "joint"):
-        found = atomseg.localize(image, sampling=PIXELS[PARTICLE], refine=refine, detector="peaks")
+    ways = {name: {"refine": name} for name in ("centroid", "gaussian", "joint")}
+    ways["joint, one background"] = {"refine": "joint", "backgrounds": "shared"}
+    ways["joint, one background, free widths"] = ways["joint, one background"] | {"widths": "free"}
+    for name, way in ways.items():
+        found = atomseg.localize(image, sampling=PIXELS[PARTICLE], detector="peaks", **way)
         points = found[["y", "x"]].to_numpy(float)
         ours, theirs = match(points, known, 4.0)
         distance = np.hypot(*(points[ours] - known[theirs]).T)
-        row = {"refine": refine, "found": len(points), "of StatSTEM's": f"{len(ours)}/{len(known)}"}
+        row = {"fit": name, "found": len(points), "of StatSTEM's": f"{len(ours)}/{len(known)}"}
         rows.append(
             row | {"median px": np.median(distance), "95 % px": np.quantile(distance, 0.95)}
         )

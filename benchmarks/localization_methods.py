@@ -32,6 +32,7 @@ def methods(peers: bool) -> dict[str, Method]:
         "joint, shared width": Refinement("joint"),
         "joint, Poisson": Refinement("joint", likelihood="poisson"),
         "joint, free widths": Refinement("joint", widths="free"),
+        "joint, one background": Refinement("joint", backgrounds="shared"),
     }
     ways: dict[str, Method] = {name: partial(_ours, way) for name, way in own.items()}
     if peers:

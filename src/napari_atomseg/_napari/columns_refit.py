@@ -18,7 +18,7 @@ from napari_atomseg._napari.preferences import preferences
 from napari_atomseg.io import provenance
 from napari_atomseg.progress import CancelToken, Progress
 
-_MADE = ("refine", "widths", "likelihood", "contrast")
+_MADE = ("refine", "widths", "backgrounds", "likelihood", "contrast")
 """What a layer says of how it was measured."""
 REFIT = "refit"
 """Key of a layer's record for what measured some of its columns again."""

@@ -90,6 +90,9 @@ def localize(
     widths: Annotated[
         str, typer.Option(help="shared by all columns of a joint fit, or free.")
     ] = "shared",
+    backgrounds: Annotated[
+        str, typer.Option(help="local to each column of a joint fit, or shared by all.")
+    ] = "local",
     likelihood: Annotated[
         str, typer.Option(help="Noise that fits expect: auto, gaussian or poisson.")
     ] = "auto",
@@ -110,7 +113,7 @@ def localize(
 ) -> None:
     """Localize atomic columns: a table of positions, widths and intensities."""
     measured = {"refine": refine, "detector": detector, "edge": edge, "min_score": min_score}
-    fitted = {"widths": widths, "likelihood": likelihood, "on": on}
+    fitted = {"widths": widths, "backgrounds": backgrounds, "likelihood": likelihood, "on": on}
     choices: dict[str, Any] = measured | fitted | options
     with session() as current:
         from napari_atomseg import localize as compute

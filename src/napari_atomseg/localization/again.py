@@ -23,6 +23,7 @@ def refine_columns(
     *,
     refine: str | None = None,
     widths: str | None = None,
+    backgrounds: str | None = None,
     likelihood: str | None = None,
     contrast: str | None = None,
     device: str = "auto",
@@ -39,8 +40,9 @@ def refine_columns(
     columns : table with ``y`` and ``x`` in pixels, other columns as of `localize` or fewer.
     only : (N,) which rows, as booleans, or the places of rows; None for all. The others are
         neighbours whose light is taken into account, and stay as they are.
-    refine, widths, likelihood, contrast : as in `localize`; None takes what ``columns.attrs`` says
-        the table was made with, or else the default there, of bright columns.
+    refine, widths, backgrounds, likelihood, contrast : as in `localize`; None takes what
+        ``columns.attrs`` says the table was made with, or else the default there, of bright
+        columns.
     device : as in `predict`.
 
     Returns
@@ -54,9 +56,11 @@ def refine_columns(
     Cancelled
         `cancel` was raised.
     """
-    made = {"refine": "gaussian", "widths": "shared", "likelihood": "auto", "contrast": "bright"}
+    made = {"refine": "gaussian", "widths": "shared", "backgrounds": "local"}
+    made |= {"likelihood": "auto", "contrast": "bright"}
     made |= {key: columns.attrs[key] for key in made if key in columns.attrs}
-    given = {"refine": refine, "widths": widths, "likelihood": likelihood, "contrast": contrast}
+    given = {"refine": refine, "widths": widths, "backgrounds": backgrounds}
+    given |= {"likelihood": likelihood, "contrast": contrast}
     made |= {key: value for key, value in given.items() if value is not None}
     check_choices(contrast=(made["contrast"], tuple(SIGNS)))
     sign = SIGNS[made.pop("contrast")]

@@ -51,6 +51,7 @@ def localize(
     *,
     detector: str = "network",
     widths: str = "shared",
+    backgrounds: str = "local",
     likelihood: str = "auto",
     on: str = "raw",
     region: Any = None,
@@ -77,6 +78,8 @@ def localize(
         any axes) columns, or "joint" (round ones, all together).
     detector : "network", or "peaks" of the filtered image, without a model.
     widths : "shared" by all columns of a joint fit, or "free".
+    backgrounds : of a joint fit, "local" to the cell of each column, or one "shared" by all, which
+        knows volumes much better where the background is as even as that.
     likelihood : noise that fits are to expect: "gaussian" (the same everywhere), "poisson" (counts,
         or a multiple of them), or "auto", both together with any zero, as the residuals say.
     on : measure columns on the "raw" image, on the "restored" one of the model, or on "both". A
@@ -118,7 +121,7 @@ def localize(
     Cancelled
         `cancel` was raised.
     """
-    refinement = Refinement(refine, widths, likelihood, device)
+    refinement = Refinement(refine, widths, backgrounds, likelihood, device)
     check_choices(detector=(detector, DETECTORS), edge=(edge, EDGES))
     check_choices(contrast=(contrast, CONTRASTS), on=(on, IMAGES))
     pixel = pixel_size(sampling)
@@ -126,7 +129,7 @@ def localize(
     regions = None if region is None else region_labels(region, (shape[-2], shape[-1]))
     raw = np.asarray(image).reshape(frames.shape).astype(np.float64)
     attrs: dict[str, Any] = {"detector": detector, "refine": refine, "edge": edge}
-    attrs |= {"widths": widths} if refine == "joint" else {}
+    attrs |= {"widths": widths, "backgrounds": backgrounds} if refine == "joint" else {}
     attrs |= {"likelihood": likelihood, "on": on}
     judge, prediction, elements = None, None, None
     if detector == "network" or on != "raw":

@@ -14,7 +14,7 @@ from napari_atomseg.localization.gaussian import volume_error
 from napari_atomseg.localization.joint_blocks import fisher_blocks
 from napari_atomseg.localization.joint_limits import FAINTEST, Limits
 from napari_atomseg.localization.joint_model import LOG_SIGMA, JointModel, X, Y
-from napari_atomseg.localization.joint_system import JointSystem
+from napari_atomseg.localization.joint_system import JointSystem, shared_parameters
 from napari_atomseg.localization.noise import NoiseModel, estimate_noise
 from napari_atomseg.localization.rounds import ENDS
 from napari_atomseg.localization.survey import Survey, Vector, on, survey
@@ -43,13 +43,14 @@ def fit_jointly(
     cancel: CancelToken | None = None,
     *,
     widths: str = "shared",
+    backgrounds: str = "local",
     likelihood: str = "auto",
 ) -> Fits:
     """Fit Gaussians to all columns together, of one shared width or of a free one each.
 
     The model is a sum of Gaussians on a background that is constant in the (Voronoi) cell of each
-    column, after van Aert et al. (IEEE Trans. Signal Process. 57, 4604 (2009)) and StatSTEM (De
-    Backer et al., Ultramicroscopy 171, 104 (2016)), whose background is constant everywhere.
+    column, or the same in all, after van Aert et al. (IEEE Trans. Signal Process. 57, 4604 (2009))
+    and StatSTEM (De Backer et al., Ultramicroscopy 171, 104 (2016)), whose background is constant.
     Steps are Fisher scoring with a sparse matrix; pixels are weighted as in `fit_gaussians`.
     Standard errors are those of the Fisher information of all columns, their backgrounds and
     widths together. A fit has converged when its last step was less than a hundredth of its
@@ -59,7 +60,7 @@ def fit_jointly(
     ----------
     image : (H, W) float64 of bright columns; NaN pixels do not count.
     y, x : (N,) float64 starting positions, pixels.
-    widths : one of `joint_system.WIDTHS`.
+    widths, backgrounds : one of `joint_system.WIDTHS`, one of `joint_system.BACKGROUNDS`.
     likelihood : one of `noise.LIKELIHOODS`.
 
     Raises
@@ -71,11 +72,12 @@ def fit_jointly(
     alone = rough_fits(image, known, cancel)
     if bool(alone.isnan().all()):
         return Fits.of(np.full((10, len(y)), np.nan), y, x)
-    theta = _start(alone, known, widths)
+    shared = shared_parameters(widths, backgrounds)
+    theta = _start(alone, known, shared)
     known = replace(known, sigma=float(theta[:, LOG_SIGMA].median().exp()))
     model = JointModel(image, known)
     first = expected = model.render(theta)
-    limits = Limits.about(theta, known, widths)
+    limits = Limits.about(theta, known, shared)
     held = torch.zeros_like(theta, dtype=torch.bool)
     at_rest = torch.zeros_like(theta[:, 0], dtype=torch.bool)
     for turn in range(ROUNDS):
@@ -89,7 +91,7 @@ def fit_jointly(
             weight = model.used / noise.variance(known_light)
             if fresh:
                 blocks = fisher_blocks(model, theta, weight)
-                system = JointSystem(*blocks, model.pairs, widths, held)
+                system = JointSystem(*blocks, model.pairs, shared, held)
                 stiff = blocks[0].diagonal(dim1=1, dim2=2).sqrt()
             step = system.solve(model.slope(theta, weight * (model.data - expected)))
             lost = limits.left(theta, step, held, OVERSHOOT if turn < SETTLED else ENDS)
@@ -106,13 +108,12 @@ def fit_jointly(
     return _measured(model, theta, expected, noise, known, system.covariance(), held, at_rest)
 
 
-def _start(alone: Tensor, known: Survey, widths: str) -> Tensor:
+def _start(alone: Tensor, known: Survey, shared: list[int]) -> Tensor:
     """(N, 5) parameters of single fits, the median at the first place for those that failed."""
     median = alone.nanmedian(dim=0).values.expand_as(alone).clone()
     median[:, Y], median[:, X] = on(alone, known.y), on(alone, known.x)
     theta = torch.where(alone.isnan(), median, alone)
-    if widths == "shared":
-        theta[:, LOG_SIGMA] = median[0, LOG_SIGMA]
+    theta[:, shared] = median[:, shared]
     return theta
 
 

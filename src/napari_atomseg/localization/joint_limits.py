@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from napari_atomseg.localization.joint_model import AMPLITUDE, LOG_SIGMA, Y
+from napari_atomseg.localization.joint_model import AMPLITUDE, LOG_SIGMA, X, Y
 from napari_atomseg.localization.rounds import FREE_WIDTH
 from napari_atomseg.localization.survey import Survey, on
 
@@ -34,20 +34,20 @@ class Limits:
     place : (N, 2) the given positions.
     walk : (N,) how far from them a fit may end.
     sigma : the typical width.
-    shared : whether all columns have one width.
+    shared : parameters that all columns have in common.
     """
 
     start: Tensor
     place: Tensor
     walk: Tensor
     sigma: float
-    shared: bool
+    shared: list[int]
 
     @classmethod
-    def about(cls, start: Tensor, known: Survey, widths: str) -> Limits:
+    def about(cls, start: Tensor, known: Survey, shared: list[int]) -> Limits:
         """The limits of a fit that begins at `start` (N, 5)."""
         place = torch.stack([on(start, known.y), on(start, known.x)], dim=1)
-        return cls(start, place, on(start, known.step), known.sigma, widths == "shared")
+        return cls(start, place, on(start, known.step), known.sigma, shared)
 
     def left(self, theta: Tensor, step: Tensor, held: Tensor, overshoot: float) -> Tensor:
         """(N, 5) parameters to be held, too, for a step would take them out of their limits.
@@ -64,34 +64,31 @@ class Limits:
         within = (new[:, :LOG_SIGMA] - self.place).abs().amax(1) <= overshoot * self.walk
         within &= told & (amplitude >= FAINTEST * typical)
         lost = torch.zeros_like(held)
-        lost[:, : LOG_SIGMA + 1] = ~within[:, None]
+        lost[:, [Y, X, LOG_SIGMA, *self.shared]] = ~within[:, None]
         # No pixels but those of its neighbours tell the amplitude of such a column.
         lost[:, AMPLITUDE] = held[:, Y] & ~told
-        if not self.shared:
+        if LOG_SIGMA not in self.shared:
             width = new[:, LOG_SIGMA] - math.log(self.sigma)
             lost[:, LOG_SIGMA] |= ~(width.abs() <= math.log(FREE_WIDTH))
         return lost & ~held
 
     def back(self, theta: Tensor, lost: Tensor) -> Tensor:
-        """Parameters (N, 5) with those that are lost where they began, but for a shared width."""
-        new = torch.where(lost, self.start, theta)
-        new = torch.where(lost[:, Y, None], self.start, new)
-        if self.shared:
-            new[:, LOG_SIGMA] = theta[:, LOG_SIGMA]
+        """Parameters (N, 5) with those that are lost where they began, but for shared ones."""
+        new = torch.where(lost | lost[:, Y, None], self.start, theta)
+        new[:, self.shared] = theta[:, self.shared]
         return new
 
     def moved(self, theta: Tensor, step: Tensor) -> Tensor:
         """One step on: all of a column's parameters as far as the first of them may go."""
         length = step[:, :LOG_SIGMA].abs().amax(1) / (LONGEST * self.sigma)
-        if not self.shared:
+        if LOG_SIGMA not in self.shared:
             length = torch.maximum(length, step[:, LOG_SIGMA].abs() / WIDEST)
         new = theta + step / length.clamp_min(1.0)[:, None]
         walk = self.walk[:, None]
         new[:, :LOG_SIGMA] = new[:, :LOG_SIGMA].clamp(self.place - walk, self.place + walk)
-        if self.shared:
+        new[:, self.shared] = (theta + step)[:, self.shared]
+        if LOG_SIGMA in self.shared:
             typical, factor = math.log(self.sigma), math.log(FREE_WIDTH)
-            width = step[:, LOG_SIGMA].clamp(-WIDEST, WIDEST)
-            new[:, LOG_SIGMA] = (theta[:, LOG_SIGMA] + width).clamp(
-                typical - factor, typical + factor
-            )
+            width = theta[:, LOG_SIGMA] + step[:, LOG_SIGMA].clamp(-WIDEST, WIDEST)
+            new[:, LOG_SIGMA] = width.clamp(typical - factor, typical + factor)
         return new

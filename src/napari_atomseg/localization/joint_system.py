@@ -1,14 +1,14 @@
-"""A sparse Fisher matrix, solved and inverted: columns in blocks, and a width they may share."""
+"""A sparse Fisher matrix, solved and inverted: columns in blocks, and what they may share."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from napari_atomseg.localization.joint_model import AMPLITUDE, LOG_SIGMA
+from napari_atomseg.localization.joint_model import AMPLITUDE, BACKGROUND, LOG_SIGMA
 from napari_atomseg.localization.least_squares import covariance
 
-WIDTHS = ("shared", "free")
+WIDTHS, BACKGROUNDS = ("shared", "free"), ("local", "shared")
 SOLVER_STEPS, SOLVER_ACCURACY = 60, 1e-4
 CLOSE, RIDGE = 0.7, 4e-3
 """Columns whose light is alike to this correlation, less than 1.2 sigma apart, have their diagonal
@@ -16,27 +16,36 @@ raised by this fraction where steps are made: windows of pairs end, and without 
 columns on top of one another need not be positive."""
 MESSAGES = 6
 """Rounds of messages: each tells a column of neighbours one pair farther away."""
-_REST = [0, 1, 3, 4]
-"""A column's parameters without its ln sigma."""
+
+
+def shared_parameters(widths: str, backgrounds: str) -> list[int]:
+    """Which of a column's parameters all columns have in common, for a choice of each."""
+    chosen = {LOG_SIGMA: widths, BACKGROUND: backgrounds}
+    return [parameter for parameter, choice in chosen.items() if choice == "shared"]
 
 
 class JointSystem:
     """The Fisher matrix of N columns of five parameters, see `joint_blocks.fisher_blocks`.
 
-    A width that all share is the sum of the rows and columns of all widths: a border to the matrix
-    of the others, removed by its Schur complement.
+    A parameter that all share, as one width, is the sum of the rows and columns of those of all: a
+    border to the matrix of the others, removed by its Schur complement.
 
     Parameters
     ----------
     own, cross : (N, 5, 5) and (M, 5, 5) blocks.
     pairs : (M, 2) indices of the columns of `cross`.
-    widths : one of `WIDTHS`.
-    held : (N, 5) parameters that are not to move, none without it. A held width takes no part in
-        the shared one, but follows it.
+    shared : those of `shared_parameters`.
+    held : (N, 5) parameters that are not to move, none without it. One that is held takes no part
+        in the shared one, but follows it.
     """
 
     def __init__(
-        self, own: Tensor, cross: Tensor, pairs: Tensor, widths: str, held: Tensor | None = None
+        self,
+        own: Tensor,
+        cross: Tensor,
+        pairs: Tensor,
+        shared: list[int],
+        held: Tensor | None = None,
     ) -> None:
         close = _close(own, cross, pairs)
         if held is not None and bool(held.any()):
@@ -47,13 +56,11 @@ class JointSystem:
         self._from = torch.cat([pairs[:, 0], pairs[:, 1]])
         self._to = torch.cat([pairs[:, 1], pairs[:, 0]])
         both = torch.cat([cross, cross.mT])
-        self._shared = widths == "shared"
-        if self._shared:
-            border = own[:, :, LOG_SIGMA].index_add(0, self._from, both[:, :, LOG_SIGMA])
-            self._border = border[:, _REST]
-            corner = border[:, LOG_SIGMA].sum()
-            self._corner = torch.where(corner > 0, corner, 1.0)
-            own, both = own[:, _REST][:, :, _REST], both[:, _REST][:, :, _REST]
+        self._shared, self._rest = shared, [k for k in range(own.shape[1]) if k not in shared]
+        if shared:
+            border = own[:, :, shared].index_add(0, self._from, both[:, :, shared])
+            self._border, corner = border[:, self._rest], border[:, shared].sum(0)
+            own, both = (m[:, self._rest][:, :, self._rest] for m in (own, both))
         # What nothing is known of takes no part: the identity in place of nothing.
         empty = own.diagonal(dim1=1, dim2=2) <= 0
         own = own + torch.diag_embed(empty.to(own))
@@ -61,9 +68,11 @@ class JointSystem:
         ridge = RIDGE * close[:, None] * own.diagonal(dim1=1, dim2=2)
         self._firm = own + torch.diag_embed(ridge)
         self._inverse = torch.nan_to_num(covariance(self._firm))
-        if self._shared:
-            self._bent = self._solved(self._border[..., None])[..., 0]
-            self._width = self._corner - (self._border * self._bent).sum()
+        if shared:
+            bent = [self._solved(self._border[..., k, None]) for k in range(len(shared))]
+            self._bent = torch.cat(bent, dim=-1)
+            schur = corner - torch.einsum("nps,npt->st", self._border, self._bent)
+            self._spread = torch.nan_to_num(covariance(0.5 * (schur + schur.mT)[None])[0])
 
     def solve(self, slope: Tensor) -> Tensor:
         """(N, 5) Gauss–Newton step for a slope (N, 5) of the log-likelihood."""
@@ -72,10 +81,10 @@ class JointSystem:
         if not self._shared:
             return self._solved(slope[..., None])[..., 0]
         step = torch.empty_like(slope)
-        rest = self._solved(slope[:, _REST, None])[..., 0]
-        width = (slope[:, LOG_SIGMA].sum() - (self._border * rest).sum()) / self._width
-        step[:, _REST] = rest - width * self._bent
-        step[:, LOG_SIGMA] = width
+        rest = self._solved(slope[:, self._rest, None])[..., 0]
+        pull = slope[:, self._shared].sum(0) - torch.einsum("nps,np->s", self._border, rest)
+        common = self._spread @ pull
+        step[:, self._rest], step[:, self._shared] = rest - self._bent @ common, common
         return step
 
     def covariance(self) -> Tensor:
@@ -96,12 +105,14 @@ class JointSystem:
         rest = torch.where(torch.isfinite(rest), rest, covariance(self._own))
         if not self._shared:
             return rest
-        whole = torch.empty(len(rest), 5, 5, dtype=rest.dtype, device=rest.device)
-        index = torch.tensor(_REST, device=rest.device)
-        bent = self._bent
-        whole[:, index[:, None], index] = rest + bent[:, :, None] * bent[:, None] / self._width
-        whole[:, index, LOG_SIGMA] = whole[:, LOG_SIGMA, index] = -bent / self._width
-        whole[:, LOG_SIGMA, LOG_SIGMA] = 1.0 / self._width
+        size = len(self._rest) + len(self._shared)
+        whole = rest.new_empty(len(rest), size, size)
+        some, all_ = (torch.tensor(k, device=rest.device) for k in (self._rest, self._shared))
+        bound = self._bent @ self._spread
+        whole[:, some[:, None], some] = rest + bound @ self._bent.mT
+        whole[:, some[:, None], all_] = -bound
+        whole[:, all_[:, None], some] = -bound.mT
+        whole[:, all_[:, None], all_] = self._spread
         return whole
 
     def _times(self, way: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from napari_atomseg.localization.centroids import centres_of_mass, centroids
 from napari_atomseg.localization.fits import SHAPES, Fits, fit_gaussians
 from napari_atomseg.localization.joint import fit_jointly
-from napari_atomseg.localization.joint_system import WIDTHS
+from napari_atomseg.localization.joint_system import BACKGROUNDS, WIDTHS
 from napari_atomseg.localization.noise import LIKELIHOODS
 from napari_atomseg.localization.saturation import saturated
 from napari_atomseg.localization.survey import Vector
@@ -45,7 +45,7 @@ class Refinement:
     Attributes
     ----------
     refine : one of `REFINEMENTS`.
-    widths : of a joint fit, one of `joint_system.WIDTHS`.
+    widths, backgrounds : of a joint fit, one of `joint_system.WIDTHS` and of `BACKGROUNDS`.
     likelihood : of fits, one of `noise.LIKELIHOODS`.
     device : where fits run.
 
@@ -57,6 +57,7 @@ class Refinement:
 
     refine: str = "gaussian"
     widths: str = "shared"
+    backgrounds: str = "local"
     likelihood: str = "auto"
     device: str = "auto"
 
@@ -64,6 +65,7 @@ class Refinement:
         check_choices(
             refine=(self.refine, REFINEMENTS),
             widths=(self.widths, WIDTHS),
+            backgrounds=(self.backgrounds, BACKGROUNDS),
             likelihood=(self.likelihood, LIKELIHOODS),
         )
 
@@ -88,7 +90,7 @@ class Refinement:
         if self.refine == "centre_of_mass":
             return centres_of_mass(there, y, x)
         if self.refine == "joint":
-            fit = partial(fit_jointly, widths=self.widths)
+            fit = partial(fit_jointly, widths=self.widths, backgrounds=self.backgrounds)
         else:
             fit = partial(fit_gaussians, shape=self.refine)
         return fit(there, y, x, cancel, likelihood=self.likelihood)

@@ -7,9 +7,16 @@ from napari_atomseg.localization import cramer_rao_bounds, overlapping_bounds
 from napari_atomseg.localization.joint import fit_jointly
 from napari_atomseg.localization.joint_blocks import fisher_blocks
 from napari_atomseg.localization.joint_model import JointModel
-from napari_atomseg.localization.joint_system import JointSystem
+from napari_atomseg.localization.joint_system import JointSystem, shared_parameters
 from napari_atomseg.localization.refine import Refinement
 from napari_atomseg.localization.survey import survey
+
+
+SHARING = [
+    {"widths": widths, "backgrounds": backgrounds}
+    for widths in ("free", "shared")
+    for backgrounds in ("local", "shared")
+]
 
 
 @pytest.fixture
@@ -44,7 +51,8 @@ def test_blocks_and_slope_are_those_of_the_models_derivatives(small):
 
 
 @pytest.mark.parametrize("widths", ["free", "shared"])
-def test_steps_and_errors_are_those_of_the_full_matrix(widths, small):
+@pytest.mark.parametrize("backgrounds", ["local", "shared"])
+def test_steps_and_errors_are_those_of_the_full_matrix(widths, backgrounds, small):
     model, theta, weight, _, _ = small
     own, cross = fisher_blocks(model, theta, weight)
     full = torch.zeros(9, 5, 9, 5, dtype=torch.float64)
@@ -53,11 +61,13 @@ def test_steps_and_errors_are_those_of_the_full_matrix(widths, small):
     for (i, j), block in zip(model.pairs.tolist(), cross, strict=True):
         full[i, :, j], full[j, :, i] = block, block.mT
     to_all = torch.eye(45, dtype=torch.float64)
-    if widths == "shared":
-        of_width = torch.arange(45) % 5 == 2
-        to_all = torch.cat([to_all[:, ~of_width], of_width[:, None].double()], dim=1)
+    kind = torch.arange(45) % 5
+    shared = [k for k, choice in ((2, widths), (4, backgrounds)) if choice == "shared"]
+    assert shared_parameters(widths, backgrounds) == shared
+    for k in shared:
+        to_all = torch.cat([to_all[:, to_all[kind == k].sum(0) == 0], (kind == k)[:, None]], dim=1)
     inverse = to_all @ torch.linalg.inv(to_all.T @ full.view(45, 45) @ to_all) @ to_all.T
-    system = JointSystem(own, cross, model.pairs, widths)
+    system = JointSystem(own, cross, model.pairs, shared)
     slope = torch.sin(torch.arange(45, dtype=torch.float64)).view(9, 5)
     wanted = (inverse @ slope.view(-1)).view(9, 5)
     error = inverse.diagonal().sqrt().view(9, 5)
@@ -101,6 +111,10 @@ def test_bounds_of_a_pair_worsen_as_it_closes_and_follow_the_dose():
 def test_bounds_refuse_what_cannot_be():
     with pytest.raises(ValueError, match="shared"):
         overlapping_bounds((60, 60), [20, 40], [20, 40], 10.0, [2.0, 3.0], 1.0, widths="shared")
+    with pytest.raises(ValueError, match="background from 1.0 to 2.0"):
+        overlapping_bounds(
+            (60, 60), [20, 40], [20, 40], 10.0, 2.0, [1.0, 2.0], backgrounds="shared"
+        )
     with pytest.raises(ValueError, match="widths"):
         overlapping_bounds((60, 60), [20], [20], 10.0, 2.0, 1.0, widths="some")
     with pytest.raises(ValueError, match="noise"):
@@ -137,6 +151,23 @@ def test_volumes_of_a_joint_fit_lie_within_their_errors(scene, rng):
     np.testing.assert_allclose(np.median(fits.volume_err / bound.volume), 1.0, rtol=0.1)
 
 
+def test_one_background_for_all_tells_volumes_better(scene, rng):
+    known = scene(12, 13, 3.0, 200.0, 40.0)
+    counted, near = torch.from_numpy(known.counted(rng)), known.near(rng)
+    place = (known.image.shape, known.y, known.x, 200.0, 3.0, 40.0)
+    error, bound = {}, {}
+    for backgrounds in ("local", "shared"):
+        fits = fit_jointly(counted, *near, backgrounds=backgrounds)
+        bounds = overlapping_bounds(*place, widths="shared", backgrounds=backgrounds)
+        error[backgrounds], bound[backgrounds] = np.std(fits.volume), np.median(bounds.volume)
+        np.testing.assert_allclose(np.median(fits.y_err / bounds.y), 1.0, rtol=0.05)
+        np.testing.assert_allclose(np.median(fits.volume_err / bounds.volume), 1.0, rtol=0.1)
+    assert np.ptp(fits.background) == 0.0
+    assert abs(fits.background[0] - 40.0) < 4.0 * bounds.background[0]
+    assert error["shared"] < 0.8 * error["local"]
+    assert bound["shared"] < 0.8 * bound["local"]
+
+
 def test_a_start_that_merges_two_columns_does_the_others_no_harm(draw, rng):
     y, x = np.array([30.0, 30.0, 60.0]), np.array([30.0, 36.0, 60.0])
     image = rng.poisson(draw((90, 90), y, x, 3.0, 500.0, 30.0)).astype(float)
@@ -164,14 +195,13 @@ def agree(fits, plain, but):
     np.testing.assert_allclose(np.median(fits.y_err[apart] / plain.y_err[apart]), 1.0, rtol=0.05)
 
 
-@pytest.mark.parametrize("widths", ["free", "shared"])
+@pytest.mark.parametrize("choices", SHARING)
 @pytest.mark.parametrize("distance", [0.0, 0.5, 2.0, 4.0])
-def test_a_column_too_many_does_the_others_no_harm(widths, distance, crowd):
-    known, image, plain = crowd
+def test_a_column_too_many_does_the_others_no_harm(choices, distance, crowd):
+    known, image, _ = crowd
     y, x = np.append(known.y, known.y[12] + distance), np.append(known.x, known.x[12])
-    fits = fit_jointly(image, y, x, widths=widths)
-    plain = plain if widths == "shared" else fit_jointly(image, known.y, known.x, widths=widths)
-    agree(fits, plain, 12)
+    fits = fit_jointly(image, y, x, **choices)
+    agree(fits, fit_jointly(image, known.y, known.x, **choices), 12)
     lost = np.isnan(fits.y_err)
     assert lost[[12, 25]].any()
     assert not fits.converged[lost].any()
@@ -187,17 +217,19 @@ def test_a_column_on_a_plateau_does_the_others_no_harm(crowd, draw, rng):
     assert np.sum(clipped == 700.0) > 50
     agree(Refinement("joint")(clipped, known.y, known.x), plain, 12)
     agree(Refinement("joint", widths="free")(clipped, known.y, known.x), plain, 12)
+    even = Refinement("joint", backgrounds="shared")
+    agree(even(clipped, known.y, known.x), even(image.numpy(), known.y, known.x), 12)
 
 
-@pytest.mark.parametrize("widths", ["free", "shared"])
+@pytest.mark.parametrize("choices", SHARING)
 @pytest.mark.parametrize("radius", [5.0, 12.0])
-def test_a_column_without_pixels_does_the_others_no_harm(widths, radius, crowd):
+def test_a_column_without_pixels_does_the_others_no_harm(choices, radius, crowd):
     known, image, _ = crowd
-    plain = fit_jointly(image, known.y, known.x, widths=widths)
+    plain = fit_jointly(image, known.y, known.x, **choices)
     row, col = np.ogrid[:70, :70]
     gone = np.hypot(row - known.y[12], col - known.x[12]) < radius
     fits = fit_jointly(
-        image.masked_fill(torch.from_numpy(gone), torch.nan), known.y, known.x, widths=widths
+        image.masked_fill(torch.from_numpy(gone), torch.nan), known.y, known.x, **choices
     )
     apart = np.delete(np.arange(25), 12)
     assert fits.converged[apart].all()
