@@ -12,7 +12,7 @@ from napari_atomseg.localization.cells import moderated
 from napari_atomseg.localization.fits import Fits, rough_fits
 from napari_atomseg.localization.gaussian import volume_error
 from napari_atomseg.localization.joint_blocks import fisher_blocks
-from napari_atomseg.localization.joint_limits import FAINTEST, Limits
+from napari_atomseg.localization.joint_limits import FAINTEST, Limits, eased
 from napari_atomseg.localization.joint_model import LOG_SIGMA, JointModel, X, Y
 from napari_atomseg.localization.joint_system import JointSystem, shared_parameters
 from napari_atomseg.localization.noise import NoiseModel, estimate_noise
@@ -80,6 +80,7 @@ def fit_jointly(
     limits = Limits.about(theta, known, shared)
     held = torch.zeros_like(theta, dtype=torch.bool)
     at_rest = torch.zeros_like(theta[:, 0], dtype=torch.bool)
+    before = None
     for turn in range(ROUNDS):
         report(None, cancel, turn, ROUNDS)
         if turn < WEIGHING_ROUNDS:
@@ -101,7 +102,9 @@ def fit_jointly(
             theta, held = limits.back(theta, lost), held | lost
             expected = model.render(theta)
         at_rest = ((step * stiff).abs() < SMALL_STEP).all(1)
-        theta = limits.moved(theta, step)
+        shorter = step if before is None else eased(step, *before, stiff, shared)
+        last, theta = theta, limits.moved(theta, shorter)
+        before = step, theta - last
         expected = model.render(theta)
         if turn >= WEIGHING_ROUNDS and bool(at_rest.all()):
             break

@@ -39,8 +39,9 @@ def overlapping_bounds(
 
     Each column has an unknown position, amplitude and width, or one width is shared by all; the
     background is unknown in the cell of each (the pixels nearer to it than to any other, within
-    3.5 sigma), or the same in all. Where columns overlap, a bound lies above that of `cramer_rao_bounds`: neighbours
-    add noise and must be told apart. The Fisher matrix is sparse; see `JointSystem.covariance`.
+    3.5 sigma), or the same in all. Where columns overlap, a bound lies above that of
+    `cramer_rao_bounds`: neighbours add noise and must be told apart. The Fisher matrix is sparse;
+    see `JointSystem.covariance`.
 
     Parameters
     ----------

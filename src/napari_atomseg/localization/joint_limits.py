@@ -17,6 +17,10 @@ FAINTEST, BRIGHTEST = 1e-3, 4.0
 when it was fitted alone may grow as much over that."""
 LONGEST, WIDEST = 0.5, 0.2
 """Steps of a position, over sigma, and of ln sigma, at most."""
+WILD = 30.0
+"""Columns that leave their limits so many times less far than another wait for what comes then."""
+LARGEST_FACTOR = 4.0
+"""By which a step is made shorter, at most."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +64,22 @@ class Limits:
         new = theta + step
         amplitude, first = new[:, AMPLITUDE], self.start[:, AMPLITUDE]
         typical = first.median()
-        told = amplitude.abs() <= BRIGHTEST * first.clamp_min(typical)
-        within = (new[:, :LOG_SIGMA] - self.place).abs().amax(1) <= overshoot * self.walk
-        within &= told & (amplitude >= FAINTEST * typical)
+        far = (new[:, :LOG_SIGMA] - self.place).abs().amax(1) / (overshoot * self.walk)
+        bright = amplitude.abs() / (BRIGHTEST * first.clamp_min(typical))
+        wide = (new[:, LOG_SIGMA] - math.log(self.sigma)).abs() / math.log(FREE_WIDTH)
+        told = bright <= 1.0
+        within = (far <= 1.0) & told & (amplitude >= FAINTEST * typical)
         lost = torch.zeros_like(held)
         lost[:, [Y, X, LOG_SIGMA, *self.shared]] = ~within[:, None]
         # No pixels but those of its neighbours tell the amplitude of such a column.
         lost[:, AMPLITUDE] = held[:, Y] & ~told
         if LOG_SIGMA not in self.shared:
-            width = new[:, LOG_SIGMA] - math.log(self.sigma)
-            lost[:, LOG_SIGMA] |= ~(width.abs() <= math.log(FREE_WIDTH))
-        return lost & ~held
+            lost[:, LOG_SIGMA] |= ~(wide <= 1.0)
+        lost &= ~held
+        # A column of which nothing is known takes the others with it: it goes first.
+        wild = torch.stack([far, bright, wide]).amax(0).nan_to_num(nan=torch.inf)
+        wild = torch.where(lost.any(1), wild, 0.0)
+        return lost & (wild >= wild.max() / WILD)[:, None]
 
     def back(self, theta: Tensor, lost: Tensor) -> Tensor:
         """Parameters (N, 5) with those that are lost where they began, but for shared ones."""
@@ -89,6 +98,27 @@ class Limits:
         new[:, self.shared] = (theta + step)[:, self.shared]
         if LOG_SIGMA in self.shared:
             typical, factor = math.log(self.sigma), math.log(FREE_WIDTH)
-            width = theta[:, LOG_SIGMA] + step[:, LOG_SIGMA].clamp(-WIDEST, WIDEST)
-            new[:, LOG_SIGMA] = width.clamp(typical - factor, typical + factor)
+            new[:, LOG_SIGMA] = new[:, LOG_SIGMA].clamp(typical - factor, typical + factor)
         return new
+
+
+def eased(step: Tensor, before: Tensor, gone: Tensor, stiff: Tensor, shared: list[int]) -> Tensor:
+    """A step (N, 5), shorter where the one before it went too far.
+
+    Of a step `before`, the way that is `gone` (both (N, 5)) should leave the rest to the next one.
+    Where columns are no Gaussians, steps are too long, by a factor that the next one tells, as in a
+    secant method; the shared parameters have one factor, and each column has its own.
+
+    Parameters
+    ----------
+    stiff : (N, 5) inverse standard errors, which make parameters comparable.
+    """
+    own = [parameter for parameter in range(step.shape[1]) if parameter not in shared]
+    weight = gone * stiff**2
+    new = step.clone()
+    for some, over in ((own, (1,)), (shared, (0, 1))):
+        if some:
+            lost = (weight * (before - step))[:, some].sum(over, keepdim=True)
+            factor = lost / (weight * gone)[:, some].sum(over, keepdim=True)
+            new[:, some] /= torch.nan_to_num(factor, nan=1.0).clamp(1.0, LARGEST_FACTOR)
+    return new

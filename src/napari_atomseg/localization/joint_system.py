@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from napari_atomseg.localization.joint_limits import WIDEST
 from napari_atomseg.localization.joint_model import AMPLITUDE, BACKGROUND, LOG_SIGMA
 from napari_atomseg.localization.least_squares import covariance
 
@@ -14,6 +15,9 @@ CLOSE, RIDGE = 0.7, 4e-3
 """Columns whose light is alike to this correlation, less than 1.2 sigma apart, have their diagonal
 raised by this fraction where steps are made: windows of pairs end, and without it the matrix of
 columns on top of one another need not be positive."""
+LEAST_KNOWN = 2e-3
+"""Of what is known of shared parameters, at least so much is their own: where columns are wide for
+their distance, one width and one background are nearly the same, and less would be rounding."""
 MESSAGES = 6
 """Rounds of messages: each tells a column of neighbours one pair farther away."""
 
@@ -72,7 +76,7 @@ class JointSystem:
             bent = [self._solved(self._border[..., k, None]) for k in range(len(shared))]
             self._bent = torch.cat(bent, dim=-1)
             schur = corner - torch.einsum("nps,npt->st", self._border, self._bent)
-            self._spread = torch.nan_to_num(covariance(0.5 * (schur + schur.mT)[None])[0])
+            self._spread = _inverse_of(schur, corner.diagonal())
 
     def solve(self, slope: Tensor) -> Tensor:
         """(N, 5) Gauss–Newton step for a slope (N, 5) of the log-likelihood."""
@@ -84,6 +88,10 @@ class JointSystem:
         rest = self._solved(slope[:, self._rest, None])[..., 0]
         pull = slope[:, self._shared].sum(0) - torch.einsum("nps,np->s", self._border, rest)
         common = self._spread @ pull
+        if LOG_SIGMA in self._shared:
+            # The other parameters step as far as the width lets them.
+            width = common[self._shared.index(LOG_SIGMA)]
+            common = common / (width.abs() / WIDEST).clamp_min(1.0)
         step[:, self._rest], step[:, self._shared] = rest - self._bent @ common, common
         return step
 
@@ -138,6 +146,15 @@ class JointSystem:
             size, before = (rest * ahead).sum(), size
             way = ahead + size / before * way
         return found
+
+
+def _inverse_of(schur: Tensor, corner: Tensor) -> Tensor:
+    """(S, S) inverse of what others leave of shared parameters, whose information was `corner`."""
+    scale = torch.where(corner > 0, corner, 1.0).sqrt()
+    scale = scale[:, None] * scale
+    known, ways = torch.linalg.eigh(0.5 * (schur + schur.mT) / scale)
+    inverse: Tensor = ways / known.clamp_min(LEAST_KNOWN) @ ways.mT / scale
+    return inverse
 
 
 def _close(own: Tensor, cross: Tensor, pairs: Tensor) -> Tensor:

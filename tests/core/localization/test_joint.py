@@ -11,7 +11,6 @@ from napari_atomseg.localization.joint_system import JointSystem, shared_paramet
 from napari_atomseg.localization.refine import Refinement
 from napari_atomseg.localization.survey import survey
 
-
 SHARING = [
     {"widths": widths, "backgrounds": backgrounds}
     for widths in ("free", "shared")
@@ -111,7 +110,7 @@ def test_bounds_of_a_pair_worsen_as_it_closes_and_follow_the_dose():
 def test_bounds_refuse_what_cannot_be():
     with pytest.raises(ValueError, match="shared"):
         overlapping_bounds((60, 60), [20, 40], [20, 40], 10.0, [2.0, 3.0], 1.0, widths="shared")
-    with pytest.raises(ValueError, match="background from 1.0 to 2.0"):
+    with pytest.raises(ValueError, match=r"background from 1\.0 to 2\.0"):
         overlapping_bounds(
             (60, 60), [20, 40], [20, 40], 10.0, 2.0, [1.0, 2.0], backgrounds="shared"
         )
