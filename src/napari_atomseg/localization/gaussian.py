@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from napari_atomseg.localization.least_squares import Normal
+from napari_atomseg.localization.least_squares import Normal, covariance
 
 PARAMETERS = ("y", "x", "log_sigma", "amplitude", "background")
 
@@ -18,6 +18,23 @@ def gaussian_values(theta: Tensor, step: Tensor) -> Tensor:
     v, u = (step - y) * torch.exp(-log_sigma), (step - x) * torch.exp(-log_sigma)
     rows, cols = amplitude * torch.exp(-0.5 * v**2), torch.exp(-0.5 * u**2)
     return rows[:, :, None] * cols[:, None, :] + background[:, :, None]
+
+
+def leverage(theta: Tensor, step: Tensor, inside: Tensor) -> Tensor:
+    """(n, S, S) how much of each pixel's own noise an unweighted fit of `inside` follows.
+
+    The mean square of its residual is less than its variance by this part (Hoaglin & Welsch, Am.
+    Stat. 32, 17 (1978)).
+    """
+    y, x, log_sigma, amplitude, _ = theta[:, :, None, None].unbind(1)
+    v, u = (step[:, None] - y) * torch.exp(-log_sigma), (step - x) * torch.exp(-log_sigma)
+    bell = torch.exp(-0.5 * (v**2 + u**2))
+    light = amplitude * bell
+    slopes = [light * v, light * u, light * (v**2 + u**2), bell, torch.ones_like(bell)]
+    slope = torch.stack(slopes, dim=-1) * inside[..., None]
+    matrix = slope.flatten(1, 2).mT @ slope.flatten(1, 2)
+    spread = torch.nan_to_num(covariance(matrix))
+    return torch.einsum("nabi,nij,nabj->nab", slope, spread, slope)
 
 
 class GaussianProblem:

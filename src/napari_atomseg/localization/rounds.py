@@ -12,7 +12,7 @@ from torch import Tensor
 from napari_atomseg.localization.canvas import Canvas
 from napari_atomseg.localization.cells import Cells, excess, linear_guess
 from napari_atomseg.localization.elliptic import ROUND, EllipticProblem, axes_of, column_values
-from napari_atomseg.localization.gaussian import GaussianProblem, volume_error
+from napari_atomseg.localization.gaussian import GaussianProblem, leverage, volume_error
 from napari_atomseg.localization.least_squares import (
     TOLERANCE,
     Solution,
@@ -30,6 +30,8 @@ ROUGH = 1e-2
 """Tolerance of the rounds before the noise is known: a tenth of a standard error."""
 NOISE_COLUMNS = 1_000
 """Columns whose residuals are enough to know the noise."""
+LEAST_LEFT = 0.2
+"""Of the noise of a pixel, in what a fit leaves of it, at least."""
 FREE_WIDTH = 2.0
 """Sigma leaves the typical sigma by no more than this factor, up or down."""
 CREDIBLE_WIDTH = 1.5
@@ -87,10 +89,9 @@ class Rounds:
         for share, cells in self.cells(some):
             inside = cells.windows.inside
             values = column_values(self._theta[share], cells.windows.step)
-            pixels = inside.sum((1, 2), keepdim=True)
-            spent = pixels / (pixels - self._theta.shape[1]).clamp_min(1)
+            left = 1.0 - leverage(self._theta[share], cells.windows.step, inside)
             expected.append((values + cells.neighbours)[inside])
-            squared.append((spent * (cells.data - values) ** 2)[inside])
+            squared.append(((cells.data - values) ** 2 / left.clamp_min(LEAST_LEFT))[inside])
         self._noise = estimate_noise(torch.cat(expected), torch.cat(squared), likelihood)
 
     def turn(self, cancel: CancelToken | None, free_width: bool) -> None:
