@@ -23,6 +23,7 @@ from napari_atomseg.analysis.matching import Scores, match, scores
 from napari_atomseg.analysis.rings import Rings, find_rings
 from napari_atomseg.analysis.tracks import Tracks, link_tracks
 from napari_atomseg.analysis.vacancies import find_vacancies
+from napari_atomseg.analysis.zone_axis import find_zone_axis, name_by_elements
 from napari_atomseg.quality import psnr, ssim
 
 __all__ = [
@@ -46,10 +47,12 @@ __all__ = [
     "find_reflections",
     "find_rings",
     "find_vacancies",
+    "find_zone_axis",
     "frames_needed",
     "geometric_phase",
     "link_tracks",
     "match",
+    "name_by_elements",
     "neighbours",
     "polarization",
     "psnr",

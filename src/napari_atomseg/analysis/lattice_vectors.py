@@ -42,6 +42,9 @@ SAME_LENGTH = 0.03
 SAME_ANGLE = 2.0
 """Angles that differ by less (°) are called equal."""
 
+SAME_SQUARE = 1e-9
+"""Squares of lengths that differ by less than this part are equal."""
+
 NO_LATTICE = "the columns show no lattice: no translation brings most of them onto columns"
 
 
@@ -142,10 +145,11 @@ def reduced(vectors: Array) -> Array:
     while True:
         if a @ a > b @ b:
             a, b = b, a
-        steps = np.round((a @ b) / (a @ a))
-        if steps == 0:
+        shorter = b - np.round((a @ b) / (a @ a)) * a
+        # At 60° two vectors are equally short, and rounding would lead from one to the other.
+        if shorter @ shorter >= (1.0 - SAME_SQUARE) * (b @ b):
             return np.stack([a, b])
-        b = b - steps * a
+        b = shorter
 
 
 def shortest_basis(translations: Array, area: float) -> Array:

@@ -56,7 +56,11 @@ def lattice_of(columns: pd.DataFrame, sampling: Any) -> Lattice:
 
 def as_record(found: Lattice) -> dict[str, Any]:
     """What makes a lattice again, as plain values."""
-    names = ("origin", "vectors", "motif", "vectors_err", "motif_err")
+    import numpy as np
+
+    names = ["origin", "vectors", "motif", "vectors_err", "motif_err"]
+    if np.isfinite(np.asarray(found.intensity)).all():
+        names.append("intensity")
     return {name: getattr(found, name).tolist() for name in names}
 
 

@@ -1,0 +1,214 @@
+"""Symmetry of a crystal, found from its atoms: its translations, and the axes that are alike."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import gcd
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_atomseg.specimen.columns import Array
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+Axis = tuple[int, int, int]
+
+SAME_ATOM = 0.05
+"""Å; atoms that an operation brings this close stand on each other."""
+SAME_CELL = 2e-3
+"""Cells whose metric differs by less than this part of it are one."""
+MOST_ATOMS = 600
+"""Larger cells are of matter without order; they are taken to have no symmetry."""
+ALIGNED = 2e-3
+"""Radians: a direction lies along another one within so much."""
+NEARLY_IN_PLANE = 10.0
+"""Degrees: directions are as short as they are within so many of the plane."""
+HIGHEST = 8
+"""Index of directions in the plane."""
+MOST_INDEX = 40
+"""Of an axis to which symmetry takes one of small indices, in a cell that is not the smallest."""
+
+
+def zone_axes(atoms: Atoms, largest_index: int = 3) -> list[Axis]:
+    """One of each set of zone axes that a crystal's symmetry makes alike, the simplest first.
+
+    [uvw] and [-u -v -w] count as alike: one shows the mirror image of the other.
+
+    Parameters
+    ----------
+    atoms : cell that repeats at least in a plane; of one that does so in a plane only, its normal
+        is the only axis.
+    largest_index : of u, v and w.
+
+    Raises
+    ------
+    ValueError
+        The atoms do not repeat in a plane.
+    """
+    repeats = np.asarray(atoms.pbc, dtype=bool)
+    if repeats.sum() < 2:
+        raise ValueError(f"{atoms.get_chemical_formula()} does not repeat in a plane: no zone axes")
+    if not repeats.all():
+        u, v, w = np.where(repeats, 0, 1).tolist()
+        return [(u, v, w)]
+    cell = np.asarray(atoms.cell.array, dtype=np.float64)
+    turns = [cell @ turn @ np.linalg.inv(cell) for turn in point_group(atoms)]
+    steps = range(-largest_index, largest_index + 1)
+    every = [(u, v, w) for u, v, w in product(steps, repeat=3) if gcd(u, v, w) == 1]
+    left, axes = set(every), list[Axis]()
+    for axis in sorted(every, key=_plainness):
+        if axis in left:
+            axes.append(axis)
+            alike = {
+                found
+                for turn in turns
+                if (found := small_integers(axis @ turn, MOST_INDEX)) is not None
+            }
+            left -= alike | {(-u, -v, -w) for u, v, w in alike}
+    return sorted(axes, key=lambda axis: (sum(i * i for i in axis), _plainness(axis)))
+
+
+def point_group(atoms: Atoms) -> list[Array]:
+    """Turns and reflections, (3, 3) for Cartesian rows from the left, that the crystal has.
+
+    They are those of its lattice under which, with some shift, all atoms fall on atoms.
+    """
+    if len(atoms) > MOST_ATOMS:
+        return [np.eye(3)]
+    vectors, numbers, places = _primitive(atoms)
+    inverse = np.linalg.inv(vectors)
+    metric = vectors @ vectors.T
+    trials = _unimodular()
+    changed = trials @ metric @ trials.transpose(0, 2, 1) - metric
+    alike = np.abs(changed).max(axis=(1, 2)) < SAME_CELL * np.abs(metric).max()
+    rarest = _rarest(numbers)
+    group = []
+    for turn in trials[alike]:
+        turned = places @ turn
+        if any(
+            _coincide(turned + shift, places, numbers, vectors)
+            for shift in places[rarest] - turned[rarest[0]]
+        ):
+            group.append(inverse @ turn @ vectors)
+    return group
+
+
+def direction_along(vector: Array, axis: Axis, cell: Array) -> Axis:
+    """The lattice direction [uvw] that lies along a projected lattice vector.
+
+    It is the simplest one in the plane across the beam; where there is none, as in many planes of
+    crystals that are not cubic, one that projects onto the vector: the shortest within some degrees
+    of the plane.
+
+    Parameters
+    ----------
+    vector : (3,) Cartesian, Å, across the beam.
+    axis : zone axis [uvw].
+    cell : (3, 3) rows are the cell's vectors, Å.
+    """
+    exact = small_integers(vector @ np.linalg.inv(cell), HIGHEST)
+    if exact is not None:
+        return exact
+    beam = np.asarray(axis) @ cell
+    beam = beam / np.linalg.norm(beam)
+    unit = vector / np.linalg.norm(vector)
+    trials = np.array(list(product(range(-HIGHEST, HIGHEST + 1), repeat=3)))
+    places = trials @ cell
+    along, up = places @ unit, places @ beam
+    aside = np.linalg.norm(places - np.outer(along, unit) - np.outer(up, beam), axis=1)
+    trials, places = trials[along > 0], places[along > 0]
+    aside, up, along = (each[along > 0] for each in (aside, up, along))
+    # Where not even that is a small one, the direction that is least off in the plane.
+    there = aside < max(ALIGNED, 1.01 * float((aside / along).min())) * along
+    tilt = np.degrees(np.arctan2(np.abs(up[there]), along[there]))
+    length = np.linalg.norm(places[there], axis=1)
+    second = np.where(tilt < NEARLY_IN_PLANE, length, 1e3 + tilt)
+    u, v, w = trials[there][int(np.argmin(second.round(6)))].tolist()
+    divisor = gcd(u, v, w)
+    return u // divisor, v // divisor, w // divisor
+
+
+def small_integers(values: ArrayLike, largest: int) -> Axis | None:
+    """The smallest integers in the ratio of three numbers; None if there are none so small."""
+    ratio = np.asarray(values, dtype=np.float64)
+    ratio = ratio / np.abs(ratio).max()
+    for factor in range(1, largest + 1):
+        whole = np.round(factor * ratio)
+        if np.abs(factor * ratio - whole).max() < ALIGNED:
+            u, v, w = (int(i) for i in whole)
+            return u, v, w
+    return None
+
+
+def _plainness(axis: Axis) -> tuple[int, bool, int, Axis]:
+    """What is smaller for the axis that names its kind: [0 0 1], [1 1 0], [1 1 2], [2 1 0]."""
+    u, v, w = axis
+    return sum(i < 0 for i in axis), u != v, sum(abs(i) for i in axis), (-u, -v, -w)
+
+
+def _primitive(atoms: Atoms) -> tuple[Array, NDArray[np.int64], Array]:
+    """Reduced primitive vectors (3, 3), atomic numbers, and places in fractions of the vectors."""
+    from ase.geometry import minkowski_reduce
+
+    cell = np.asarray(atoms.cell.array, dtype=np.float64)
+    numbers = np.asarray(atoms.numbers, dtype=np.int64)
+    places = np.asarray(atoms.get_scaled_positions(wrap=False))
+    rarest = _rarest(numbers)
+    shifts = [
+        shift
+        for shift in places[rarest] - places[rarest[0]]
+        if _coincide(places + shift, places, numbers, cell)
+    ]
+    steps = np.array(list(product((-1, 0, 1), repeat=3)), dtype=np.float64)
+    reduced = np.asarray(minkowski_reduce(cell)[0])
+    offsets = np.array(shifts) @ cell @ np.linalg.inv(reduced)
+    points = ((offsets - np.round(offsets))[:, None] + steps).reshape(-1, 3) @ reduced
+    vectors = _shortest(points)
+    fractions = np.asarray(atoms.positions) @ np.linalg.inv(vectors)
+    kept: list[int] = []
+    for i, place in enumerate(fractions):
+        away = fractions[kept] - place
+        if not np.any(np.linalg.norm((away - np.round(away)) @ vectors, axis=1) < SAME_ATOM):
+            kept.append(i)
+    return vectors, numbers[kept], fractions[kept]
+
+
+def _shortest(points: Array) -> Array:
+    """The shortest three vectors that span space."""
+    chosen: list[Array] = []
+    for point in points[np.argsort(np.linalg.norm(points, axis=1), kind="stable")]:
+        spread = np.linalg.svd(np.stack([*chosen, point]), compute_uv=False)
+        if spread[-1] > 1e-3 * spread[0] and spread[-1] > 0.1:
+            chosen.append(point)
+        if len(chosen) == 3:
+            break
+    return np.array(chosen)
+
+
+def _rarest(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Atoms of the element that has the fewest."""
+    kinds, counts = np.unique(numbers, return_counts=True)
+    return np.flatnonzero(numbers == kinds[int(np.argmin(counts))])
+
+
+def _coincide(moved: Array, places: Array, numbers: NDArray[np.int64], vectors: Array) -> bool:
+    """Whether atoms that were moved stand on atoms of their element, in fractions of vectors."""
+    # A few atoms tell most operations apart from symmetries.
+    for some in (slice(0, 4), slice(None)):
+        away = moved[some, None] - places
+        near = np.linalg.norm((away - np.round(away)) @ vectors, axis=-1)
+        near[numbers[some, None] != numbers] = np.inf
+        if near.min(axis=1).max() > SAME_ATOM:
+            return False
+    return True
+
+
+def _unimodular() -> Array:
+    """(M, 3, 3) every matrix of -1, 0 and 1 with determinant 1 or -1: a reduced cell has no other
+    symmetry.
+    """
+    matrices = np.array(list(product((-1, 0, 1), repeat=9)), dtype=np.float64).reshape(-1, 3, 3)
+    return np.asarray(matrices[np.abs(np.linalg.det(matrices)).round() == 1])
