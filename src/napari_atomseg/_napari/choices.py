@@ -9,6 +9,8 @@ from typing import Any
 from qtpy.QtCore import QSignalBlocker, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QComboBox, QFileDialog, QWidget
 
+CRYSTAL_FILES = "Crystals (*.cif *.xyz *.vasp *.pdb);;All (*)"
+"""What a dialog for structure files shows."""
 _BROWSE = object()
 
 

@@ -17,6 +17,7 @@ from napari_atomseg._napari.measure_task import (
     plural,
     rows,
 )
+from napari_atomseg._napari.measure_zone import compared
 from napari_atomseg.progress import CancelToken, Progress, report
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ def find(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
     """Find the lattice, and the sublattice and species of each column."""
     from napari_atomseg.analysis import assign, find_lattice, unit_cells
 
-    report(progress, cancel, 0, 3, "Finding the unit cell")
+    report(progress, cancel, 0, 4, "Finding the unit cell")
     lattice = find_lattice(task.columns, task.sampling, cell=task.settings.cell)
-    report(progress, cancel, 1, 3, "Following the columns")
+    report(progress, cancel, 1, 4, "Following the columns")
     table = named(assign(task.columns, lattice), lattice)
-    report(progress, cancel, 2, 3, "Drawing the cells")
+    report(progress, cancel, 2, 4, "Comparing with the crystal")
+    table, zones, about = compared(table, lattice, task, cancel)
+    report(progress, cancel, 3, 4, "Drawing the cells")
     cells = unit_cells(table, lattice)
     names = [*SITE, "species", "intensity_z", *_SITE_OFFSETS]
     kinds = _kinds(table, lattice)
@@ -49,7 +52,7 @@ def find(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
             "opacity": 0.8,
         }
         drawings.insert(0, Drawing("shapes", "unit cells", cells.corners, looks, cells.table))
-    lines = [*_described(lattice, table, task), ""]
+    lines = [*_described(lattice, table, task), *about, ""]
     lines += [
         f"{row.species}: {plural(row.columns, 'column')} at ({row.a:.3f}, {row.b:.3f})"
         for row in rows(kinds)
@@ -63,7 +66,7 @@ def find(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
         table[[name for name in names if name in table]],
         several,
         tuple(drawings),
-        {"Cells": cells.table},
+        {"Cells": cells.table} | zones,
         lattice=lattice,
         kinds=kinds,
     )

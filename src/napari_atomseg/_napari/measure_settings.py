@@ -26,8 +26,8 @@ class Measurement:
 MEASUREMENTS = {
     "lattice": Measurement(
         "Lattice",
-        ("cell",),
-        "Finds the unit cell, its sublattices and species by itself.",
+        ("cell", "crystal"),
+        "Finds the unit cell, its sublattices and species; of a known crystal the zone axis, too.",
     ),
     "spacings": Measurement(
         "Spacings",
@@ -106,6 +106,11 @@ class MeasureSettings:
         "Cell",
         "Conventional: rectangular where the lattice is centred.  Primitive: the smallest.",
         choices=["conventional", "primitive"],
+    )
+    crystal: str = option(
+        "",
+        "Crystal",
+        "If known: its zone axis is found, and the species take the names of its elements",
     )
     target: float = option(
         1.0,

@@ -12,7 +12,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QLabel, QSizePolicy
 
-from napari_atomseg._napari.choices import NameOrFile
+from napari_atomseg._napari.choices import CRYSTAL_FILES, NameOrFile
 from napari_atomseg._napari.columns_panel import ColumnsPanel
 from napari_atomseg._napari.form import Inputs
 from napari_atomseg._napari.image_panel import chosen_sampling, mean_sampling
@@ -42,6 +42,7 @@ from napari_atomseg._napari.measure_source import (
 from napari_atomseg._napari.measure_task import Outcome, Task
 from napari_atomseg._napari.measure_view import Results
 from napari_atomseg._napari.measure_work import work
+from napari_atomseg._napari.measure_zone import crystals_to_choose
 from napari_atomseg._napari.point_colours import colour_points
 from napari_atomseg.figures.tables import label
 from napari_atomseg.io import provenance
@@ -79,6 +80,7 @@ class Measure(ColumnsPanel):
         automatic = {AUTOMATIC: AUTOMATIC}
         return {
             "which": lambda: NameOrFile({ALL: "all columns"}),
+            "crystal": lambda: NameOrFile(crystals_to_choose(), CRYSTAL_FILES),
             "displaced": lambda: NameOrFile(automatic),
             "against": lambda: NameOrFile({AUTOMATIC: "all others"}),
             "value": lambda: NameOrFile({"volume": "volume"}),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QLabel, QSplitter
 
-from napari_atomseg._napari.choices import NameOrFile
+from napari_atomseg._napari.choices import CRYSTAL_FILES, NameOrFile
 from napari_atomseg._napari.distortion_list import DistortionList
 from napari_atomseg._napari.form import Inputs
 from napari_atomseg._napari.jobs import Show, Work
@@ -98,9 +98,7 @@ class Simulate(Panel):
                 {"": "one crystal", **{name: f"recipe {name}" for name in _recipes()}},
                 "Recipes (*.yaml *.yml)",
             ),
-            "crystal": lambda: NameOrFile(
-                {name: name for name in _crystals()}, "Crystals (*.cif *.xyz *.vasp *.pdb);;All (*)"
-            ),
+            "crystal": lambda: NameOrFile({name: name for name in _crystals()}, CRYSTAL_FILES),
             "microscope": lambda: NameOrFile(
                 {"": "own numbers", **{name: _short(name) for name in _microscopes()}}
             ),
