@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from napari_atomseg.analysis import find_lattice, find_zone_axis
 from napari_atomseg.cli import app
 from napari_atomseg.io import read_columns, read_image, write_columns, write_image
 from napari_atomseg.specimen.dislocations import EdgeDislocation
@@ -56,6 +59,34 @@ def test_lattice_spacings_displacements_and_strain():
     assert moved["p_y"].mean() == pytest.approx(7 * 0.24 / 64 * 1602.18, rel=0.05)
     run("strain", "columns.csv", "-o", "strain.csv", "--reference", 0, 0, 200, 400)
     assert read_columns("strain.csv")["eps_xx"].median() == pytest.approx(0.0, abs=0.003)
+
+
+def test_zone_axes_are_those_of_the_python_call():
+    columns = perovskite()
+    said = run("zone", "columns.csv", "-o", "z.csv", "--crystal", "Au", "--crystal", "BaTiO3")
+    assert said.startswith("1. BaTiO3 [0 0 1]: score 0.")
+    assert "Ba, TiO" in said
+    found = pd.read_csv("z.csv", comment="#")
+    expected = find_zone_axis(find_lattice(columns, SAMPLING), ["Au", "BaTiO3"])
+    pd.testing.assert_frame_equal(found, expected)
+    # The sites of `measure lattice` keep their numbers and their brightness.
+    run("lattice", "columns.csv", "-o", "sites.csv")
+    assert "Ba, TiO" in run("zone", "sites.csv", "-o", "z.csv", "--crystal", "BaTiO3")
+    again = pd.read_csv("z.csv", comment="#")
+    assert again["score"].iloc[0] == pytest.approx(found["score"].iloc[0])
+
+
+def test_zone_axes_without_a_scale_of_a_wrong_crystal_and_of_none():
+    columns = perovskite()
+    columns.attrs = {}
+    write_columns("pixels.csv", columns)
+    said = run("zone", "pixels.csv", "-o", "z.csv", "--crystal", "BaTiO3")
+    assert "the sampling is not known" in said
+    assert "0.1000 Å/px" in said
+    wrong = run("zone", "columns.csv", "-o", "z.csv", "--crystal", "graphene")
+    assert "no zone axis fits" in wrong
+    assert "not known" in run("zone", "columns.csv", "-o", "n.csv", "--crystal", "Xx", code=1)
+    assert not Path("n.csv").exists()
 
 
 def test_sites_edited_by_hand_stand():

@@ -51,12 +51,11 @@ def _said(zones: pd.DataFrame, *, known: bool) -> list[str]:
     if not best["fits"]:
         lines = [f"No zone axis of {best['crystal']} fits; the nearest is {best['zone_axis']}"]
     lines.append(f"a lies along {best['a_direction']}, b along {best['b_direction']}")
-    lines.append(
-        f"lengths {best['length_misfit_percent']:+.2f} %, angle {best['angle_misfit_deg']:+.2f}°, "
-        f"columns {best['motif_rms_pm']:.3g} pm off"
-    )
+    length, angle = best["length_misfit_percent"], best["angle_misfit_deg"]
+    lines.append(f"misfit: lengths {length:+.2f} %, angle {angle:+.2f}°")
+    lines.append(f"columns stand {best['motif_rms_pm']:.3g} pm (rms) off in the cell")
     if not known:
-        lines.append(f"by the shape of the cell alone; a pixel would be {best['sampling']:.4g} Å")
+        lines.append(f"by the cell's shape alone; this gives {best['sampling']:.4g} Å/px")
     others = zones.loc[zones["rank"] == 1, "zone_axis"].iloc[1:]
     if len(others):
         more = ", …" if len(others) > _MOST else ""

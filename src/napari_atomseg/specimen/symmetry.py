@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import product
 from math import gcd
 from typing import TYPE_CHECKING
@@ -115,7 +116,7 @@ def direction_along(vector: Array, axis: Axis, cell: Array) -> Axis:
     beam = np.asarray(axis) @ cell
     beam = beam / np.linalg.norm(beam)
     unit = vector / np.linalg.norm(vector)
-    trials = np.array(list(product(range(-HIGHEST, HIGHEST + 1), repeat=3)))
+    trials = _directions()
     places = trials @ cell
     along, up = places @ unit, places @ beam
     aside = np.linalg.norm(places - np.outer(along, unit) - np.outer(up, beam), axis=1)
@@ -141,6 +142,12 @@ def small_integers(values: ArrayLike, largest: int) -> Axis | None:
             u, v, w = (int(i) for i in whole)
             return u, v, w
     return None
+
+
+@lru_cache(maxsize=1)
+def _directions() -> NDArray[np.int64]:
+    """(M, 3) all [uvw] up to the highest index."""
+    return np.array(list(product(range(-HIGHEST, HIGHEST + 1), repeat=3)), dtype=np.int64)
 
 
 def _plainness(axis: Axis) -> tuple[int, bool, int, Axis]:
@@ -206,6 +213,7 @@ def _coincide(moved: Array, places: Array, numbers: NDArray[np.int64], vectors: 
     return True
 
 
+@lru_cache(maxsize=1)
 def _unimodular() -> Array:
     """(M, 3, 3) every matrix of -1, 0 and 1 with determinant 1 or -1: a reduced cell has no other
     symmetry.
