@@ -26,6 +26,8 @@ UNMATCHED = 0.1
 """Part of the columns, measured or expected, that may lack a partner."""
 MOST_CELLS = 16
 """Of the crystal in a measured one."""
+HOPELESS = 200.0
+"""Beyond this cost, no better cell is looked for."""
 ALIKE = 1e-6
 """Costs that differ by less are equal, as those of cells that symmetry makes one."""
 _STEPS = np.array(list(product((-1, 0, 1), repeat=4)), dtype=np.float64).reshape(-1, 2, 2)
@@ -101,12 +103,12 @@ def fits(measured: Measured, pattern: Pattern, tolerance: float, enough: float) 
     tolerance : relative error of lengths that may be expected.
     enough : cost beyond which none are needed.
     """
-    fixed = (pattern.hidden / DARKEST) ** 2
+    fixed = (pattern.hidden / DARKEST) ** 2 + (pattern.strayed / STRAY) ** 2
     if measured.brightness is not None:
         fixed += (pattern.spread / BRIGHTNESS) ** 2
     best: list[Fit] = []
     for base, cells, stretch in _cells(measured, pattern, tolerance):
-        if base + fixed > enough + ALIKE:
+        if base + fixed > min(enough + ALIKE, HOPELESS if np.isfinite(enough) else np.inf):
             break
         rest, rms, column = _laid(measured, pattern, *cells)
         cost = base + fixed + rest
@@ -123,7 +125,8 @@ def fits(measured: Measured, pattern: Pattern, tolerance: float, enough: float) 
 def _cells(
     measured: Measured, pattern: Pattern, tolerance: float
 ) -> list[tuple[float, tuple[Array, Array], Array]]:
-    """Cells of the crystal that may be the measured one, by rising cost of the stretch.
+    """Cells of the crystal that may be the measured one, by rising cost of the stretch and of
+    columns without partners.
 
     Each has its vectors (2, 2) Å with the translations (M, 2) of the crystal in it, and the stretch
     (2, 2).
@@ -132,6 +135,8 @@ def _cells(
     counts = {int(np.clip(n, 1, MOST_CELLS)) for n in (np.floor(ratio), np.ceil(ratio))}
     found = []
     for count in sorted(counts):
+        sites = (len(measured.motif), count * len(pattern))
+        lost = ((max(sites) - min(sites)) / max(sites) / UNMATCHED) ** 2
         for shape in small_cells(count):
             (p, _), (_, r) = shape
             steps = np.array(list(product(range(p), range(r))), dtype=np.float64) @ pattern.vectors
@@ -139,7 +144,7 @@ def _cells(
             stretches = np.linalg.inv(cells) @ measured.vectors
             cost = _stretch_cost(stretches, measured.known, tolerance)
             for each, vectors, stretch in zip(cost, cells, stretches, strict=True):
-                found.append((float(each), (vectors, steps), stretch))
+                found.append((float(each) + lost, (vectors, steps), stretch))
     return sorted(found, key=lambda each: each[0])
 
 
@@ -166,18 +171,16 @@ def _laid(
     away = (measured.motif - measured.motif[0])[:, None] - places
     shifted = _shortest(away + places[:, None, None], vectors)
     costs = (shifted**2).sum(axis=-1) / STRAY**2 + dim
-    count = (len(measured.motif), len(places))
-    best, chosen = np.inf, (0.0, 0.0, np.zeros(count[0], np.int64))
+    best, chosen = np.inf, (0.0, 0.0, np.zeros(len(measured.motif), np.int64))
     for anchor in range(len(places)):
         row, col = linear_sum_assignment(costs[anchor])
         offsets = shifted[anchor, row, col]
         rms = float(np.sqrt(((offsets - offsets.mean(axis=0)) ** 2).sum(axis=1).mean()))
-        lost = (sum(count) - 2 * len(row)) / max(count)
-        cost = (rms / STRAY) ** 2 + float(dim[row, col].mean()) + (lost / UNMATCHED) ** 2
+        cost = (rms / STRAY) ** 2 + float(dim[row, col].mean())
         if measured.brightness is not None:
             cost += _unequal(measured.brightness[row], bright[col])
         if cost < best - ALIKE:
-            column = np.full(count[0], -1)
+            column = np.full(len(measured.motif), -1)
             column[row] = kind[col]
             best, chosen = cost, (cost, rms, column)
     return chosen

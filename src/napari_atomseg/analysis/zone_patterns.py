@@ -19,6 +19,8 @@ SAME_PLACE = 0.05
 """Å: a shift that brings columns this close to columns of their kind is a translation."""
 SAME_WEIGHT = 0.02
 """Columns of the same elements that scatter alike within this part are equally bright."""
+AVERAGED = 0.3
+"""Å: columns that a shift brings this close to columns of their kind may look the same."""
 MOST_KINDS = 5
 """Each of so many kinds, from the brightest on, is tried as the faintest one that is seen."""
 MOST_COLUMNS = 64
@@ -39,6 +41,7 @@ class Pattern:
     weights : (K,) projected scattering of each, relative.
     spread : deviation of the logarithms of weights that are taken for equal.
     hidden : the brightest column that is not seen, relative to the faintest that is.
+    strayed : rms (Å) of small displacements that are averaged.
     """
 
     vectors: Array
@@ -47,6 +50,7 @@ class Pattern:
     weights: Array
     spread: float = 0.0
     hidden: float = 0.0
+    strayed: float = 0.0
 
     def __len__(self) -> int:
         """Columns of a cell."""
@@ -57,19 +61,25 @@ class Pattern:
         names = tuple(self.names[i] for i in which)
         return replace(self, places=self.places[which], names=names, weights=self.weights[which])
 
-    def distances(self, first: Array, second: Array) -> Array:
-        """(N, M) distances of the nearest images of places, in Å."""
+    def steps(self, first: Array, second: Array) -> Array:
+        """(N, M, 2) from the second places to the nearest images of the first, in Å."""
         away = first[:, None] - second
         images = ((away - np.round(away))[..., None, :] + AROUND) @ self.vectors
-        return np.asarray(np.hypot(images[..., 0], images[..., 1]).min(axis=-1))
+        nearest = np.hypot(images[..., 0], images[..., 1]).argmin(axis=-1)
+        return np.asarray(np.take_along_axis(images, nearest[..., None, None], -2)[..., 0, :])
+
+    def distances(self, first: Array, second: Array) -> Array:
+        """(N, M) lengths of `steps`."""
+        return np.asarray(np.hypot(*np.moveaxis(self.steps(first, second), -1, 0)))
 
 
 def patterns(cell: OrientedCell, resolution: float) -> list[Pattern]:
     """All that may be seen of a crystal turned towards the beam, each in its smallest cell.
 
     Columns of light elements may be too faint to be seen beside bright ones; columns closer than
-    the resolution (Å) may be seen as one; and where brightness is not known, those of several
-    kinds may pass for one kind. None where the crystal's cell has too many columns.
+    the resolution (Å) may be seen as one; where brightness is not known, those of several kinds may
+    pass for one kind; and displacements that alternate may be too small to be seen. None where the
+    crystal's cell has too many columns.
     """
     from napari_atomseg.specimen.lattice import project_cell
 
@@ -88,7 +98,8 @@ def patterns(cell: OrientedCell, resolution: float) -> list[Pattern]:
         for columns in [seen] if joined is None else [seen, joined]:
             apart = _smallest(columns, _kinds(columns))
             alike = _smallest(columns, np.zeros(len(columns), np.int64))
-            found += [apart] if len(alike) == len(apart) else [apart, alike]
+            mean = _smallest(apart, _kinds(apart), AVERAGED)
+            found += [apart, *(each for each in (alike, mean) if len(each) < len(apart))]
     return found
 
 
@@ -135,46 +146,59 @@ def _joined(columns: Pattern, resolution: float) -> Pattern | None:
         members = np.flatnonzero(near[i] & free)
         free[members] = False
         weight = columns.weights[members]
-        # Of the two ways around a cell, images the one that leads to the column itself.
-        away = columns.places[members] - columns.places[i]
-        images = (away - np.round(away))[:, None] + AROUND
-        nearest = np.linalg.norm(images @ columns.vectors, axis=-1).argmin(axis=1)
-        away = images[np.arange(len(members)), nearest]
-        places.append(columns.places[i] + weight @ away / weight.sum())
+        away = columns.steps(columns.places[members], columns.places[i : i + 1])[:, 0]
+        centre = weight @ away / weight.sum() @ np.linalg.inv(columns.vectors)
+        places.append(columns.places[i] + centre)
         weights.append(weight.sum())
         names.append(_together([columns.names[j] for j in members]))
     return replace(columns, places=np.array(places), names=tuple(names), weights=np.array(weights))
 
 
-def _smallest(columns: Pattern, kinds: Indices) -> Pattern:
-    """Columns in the smallest cell after which their kinds repeat."""
+def _smallest(columns: Pattern, kinds: Indices, near: float = SAME_PLACE) -> Pattern:
+    """Columns in the smallest cell after which their kinds repeat, within so many Å."""
     present, counts = np.unique(kinds, return_counts=True)
     rarest = columns.places[kinds == present[int(np.argmin(counts))]]
     differ = np.where(kinds[:, None] == kinds, 0.0, np.inf)
+    turn = np.linalg.inv(columns.vectors)
     shifts = [np.zeros(2)]
     for shift in rarest[1:] - rarest[0]:
-        away = columns.distances(columns.places + shift, columns.places) + differ
-        if away.min(axis=1).max() < SAME_PLACE:
-            shifts.append(shift)
+        steps = columns.steps(columns.places + shift, columns.places)
+        nearest = (np.hypot(steps[..., 0], steps[..., 1]) + differ).argmin(axis=1)
+        # Small displacements are shared out between columns and those that they are brought onto.
+        even = shift - steps[np.arange(len(columns)), nearest].mean(axis=0) @ turn
+        away = columns.distances(columns.places + even, columns.places) + differ
+        known = columns.distances(np.array(shifts), even[None]).min() < near
+        if not known and away.min(axis=1).max() < near:
+            shifts.append(even)
     starts = np.array(shifts) @ columns.vectors
-    steps = combinations(columns.vectors)
-    moves = np.concatenate([(steps[:, None] + starts).reshape(-1, 2), starts[1:]])
+    cells = combinations(columns.vectors)
+    moves = np.concatenate([(cells[:, None] + starts).reshape(-1, 2), starts[1:]])
     rough = shortest_basis(moves, abs(float(np.linalg.det(columns.vectors))) / len(shifts))
     # Whole steps of the large cell make the small one exact.
-    vectors = np.linalg.inv(np.round(columns.vectors @ np.linalg.inv(rough))) @ columns.vectors
+    whole = np.round(columns.vectors @ np.linalg.inv(rough))
+    if round(abs(float(np.linalg.det(whole)))) != len(shifts):
+        return columns
+    vectors = np.linalg.inv(whole) @ columns.vectors
     small = replace(columns, vectors=vectors)
     places = columns.places @ columns.vectors @ np.linalg.inv(vectors)
-    same = small.distances(places, places) + differ < SAME_PLACE * len(shifts)
+    same = small.distances(places, places) + differ < max(near, SAME_PLACE * len(shifts))
     firsts = [i for i in range(len(places)) if not same[i, :i].any()]
-    weights = np.array([columns.weights[same[i]].mean() for i in firsts])
-    kept = [dict.fromkeys(columns.names[j] for j in np.flatnonzero(same[i])) for i in firsts]
-    spread = np.array([np.log(columns.weights[same[i]]).std() for i in firsts])
+    members = [np.flatnonzero(same[i]) for i in firsts]
+    offsets = [
+        small.steps(places[m], places[i : i + 1])[:, 0]
+        for i, m in zip(firsts, members, strict=True)
+    ]
+    middles = np.array([each.mean(axis=0) for each in offsets])
+    spread = np.array([np.log(columns.weights[m]).std() for m in members])
+    strayed = np.array([each.var(axis=0).sum() for each in offsets])
+    kept = [dict.fromkeys(columns.names[j] for j in m) for m in members]
     return replace(
         small,
-        places=places[firsts] % 1.0,
+        places=(places[firsts] + middles @ np.linalg.inv(vectors)) % 1.0,
         names=tuple(EITHER.join(each) for each in kept),
-        weights=weights,
+        weights=np.array([columns.weights[m].mean() for m in members]),
         spread=float(np.sqrt(np.mean(spread**2))),
+        strayed=float(np.sqrt(np.mean(strayed))),
     )
 
 
