@@ -19,6 +19,8 @@ from napari_atomseg.analysis.positions import Array, Indices, Sampling, unit_of
 
 LEAST = 4
 """Columns that a mixture needs."""
+WIDTHS = {"auto": (False, True), "common": (False,), "growing": (True,)}
+"""Whether the width of components grows with their mean."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Counts:
     sections_err : (G,) their standard errors.
     weights : (G,) share of the columns in each component.
     sigma : standard deviation of the cross-sections of a component, beside their own errors.
+    relative : standard deviation in proportion to the mean, which adds to `sigma` in square; 0
+        where one width is enough.
     scale : of the library; NaN without one.
     first : atoms of the thinnest component as the data have it, before rounding; NaN where it was
         given.
@@ -50,6 +54,7 @@ class Counts:
     sections_err: Array
     weights: Array
     sigma: float
+    relative: float
     scale: float
     first: float
     first_err: float
@@ -77,13 +82,15 @@ def count_by_mixture(
     value: str = "volume",
     first: int | None = None,
     max_components: int = 30,
+    width: str = "auto",
 ) -> Counts:
     """Count the atoms of columns by the classes that their cross-sections fall into.
 
-    The cross-sections of one kind of column are a mixture of normal distributions of one width, one
-    for each number of atoms (Van Aert et al., Phys. Rev. B 87, 064107, 2013). How many there are is
-    what the integrated classification likelihood tells, if it is not given. Neighbouring components
-    are taken to differ by one atom.
+    The cross-sections of one kind of column are a mixture of normal distributions, one for each
+    number of atoms (Van Aert et al., Phys. Rev. B 87, 064107, 2013). How many there are is what the
+    integrated classification likelihood tells, if it is not given; and so it does whether they have
+    one width, as there, or one that grows with thickness, σ² = s₀² + (s₁ · mean)², without which
+    thick classes would be split. Neighbouring components are taken to differ by one atom.
 
     The mixture alone does not say how many atoms the thinnest component has. Unless `first` is
     given, it is the whole number nearest to where a straight line through the components' means,
@@ -99,6 +106,7 @@ def count_by_mixture(
     value : name of the cross-section.
     first : atoms of the thinnest component.
     max_components : the most that are tried.
+    width : "common" to all components, "growing" with the mean, or "auto".
 
     Raises
     ------
@@ -119,9 +127,19 @@ def count_by_mixture(
     most = min(components or max_components, len(np.unique(sections)))
     if components is not None and components > most:
         raise ValueError(f"components={components} is more than the {most} different values")
-    mixtures = fit_every_number(sections, errors, most, patient=components is not None)
-    icl = np.array([mixture.icl for mixture in mixtures])
-    mixture = mixtures[-1 if components is not None else int(np.argmin(icl))]
+    families = [
+        fit_every_number(
+            sections, errors, most, patient=components is not None, growing=growing
+        )
+        for growing in _widths(width)
+    ]
+    known = -1 if components is not None else None
+    chosen = [
+        family[int(np.argmin([each.icl for each in family])) if known is None else known]
+        for family in families
+    ]
+    best = int(np.argmin([each.icl for each in chosen]))
+    mixture, icl = chosen[best], np.array([each.icl for each in families[best]])
     spread = component_errors(mixture, errors)
     guess, guess_err = (
         (float("nan"), float("nan")) if first is not None else _first(mixture, spread)
@@ -135,6 +153,7 @@ def count_by_mixture(
         spread,
         mixture.weights,
         mixture.sigma,
+        mixture.relative,
         float("nan"),
         guess,
         guess_err,
@@ -149,11 +168,12 @@ def count_by_library(
     sampling: Sampling | None = None,
     value: str = "volume",
     scale: float | None = 1.0,
+    width: str = "auto",
 ) -> Counts:
     """Count the atoms of columns by comparing their cross-sections with simulated ones.
 
-    Each cross-section is one of the library's with an error of one common width, which is found
-    from all columns, as are the shares of the numbers of atoms. Where the image is not normalized
+    Each cross-section is one of the library's with an error whose width is found from all columns,
+    as are the shares of the numbers of atoms. Where the image is not normalized
     to the beam, the scale may be found as well (the hybrid method of De wael et al., Phys. Rev.
     Lett. 119, 246101, 2017); only the curvature of the library over the number of atoms then tells
     one scale from another, and a straight library tells none.
@@ -164,6 +184,7 @@ def count_by_library(
     library : table with ``count`` and ``section`` (as of `simulate_library`), or the cross-sections
         of 1, 2, … atoms, in Å² times the unit of the image (px² where the sampling is None).
     scale : a factor on the library; None fits it.
+    width : of the errors, as for `count_by_mixture`.
 
     Raises
     ------
@@ -176,7 +197,11 @@ def count_by_library(
     sections, errors, there = _sections(columns, value, sampling)
     if len(sections) == 0:
         raise ValueError(f"columns must have a finite value of {value!r}")
-    mixture, factor = fit_scaled(sections, errors, known * (scale or 1.0), free=scale is None)
+    fits = [
+        fit_scaled(sections, errors, known * (scale or 1.0), free=scale is None, growing=growing)
+        for growing in _widths(width)
+    ]
+    mixture, factor = min(fits, key=lambda fit: fit[0].icl)
     return Counts(
         _counted(columns, there, mixture, numbers),
         numbers,
@@ -184,11 +209,19 @@ def count_by_library(
         np.zeros(len(numbers)),
         mixture.weights,
         mixture.sigma,
+        mixture.relative,
         factor * (scale or 1.0),
         float("nan"),
         float("nan"),
         np.zeros(0),
     )
+
+
+def _widths(width: str) -> tuple[bool, ...]:
+    """Whether the width of components grows, in each way that is to be tried."""
+    if width not in WIDTHS:
+        raise ValueError(f"width={width!r}; choose one of {', '.join(WIDTHS)}")
+    return WIDTHS[width]
 
 
 def _first(mixture: Mixture, spread: Array) -> tuple[float, float]:

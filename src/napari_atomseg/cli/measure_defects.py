@@ -176,7 +176,9 @@ def library(
         60.0,
         200.0,
     ),
-    phonons: Annotated[int, typer.Option(help="Configurations of vibrating atoms.")] = 4,
+    phonons: Annotated[
+        int, typer.Option(help="Configurations of vibrating atoms; 0 for atoms at rest.")
+    ] = 20,
     seed: Annotated[int, typer.Option(help="Of the vibrations.")] = 0,
 ) -> None:
     """Simulate the cross-sections of 1, 2, … atoms, by multislice."""
