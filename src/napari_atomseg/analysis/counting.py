@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg.analysis.counting_mixture import (
     Mixture,
@@ -19,6 +19,8 @@ from napari_atomseg.analysis.positions import Array, Indices, Sampling, unit_of
 
 LEAST = 4
 """Columns that a mixture needs."""
+FAR = 5.0
+"""Farther from the median than this many ranges of nine in ten, or medians, is no column."""
 WIDTHS = {"auto": (False, True), "common": (False,), "growing": (True,)}
 """Whether the width of components grows with their mean."""
 
@@ -91,6 +93,7 @@ def count_by_mixture(
     integrated classification likelihood tells, if it is not given; and so it does whether they have
     one width, as there, or one that grows with thickness, σ² = s₀² + (s₁ · mean)², without which
     thick classes would be split. Neighbouring components are taken to differ by one atom.
+    Cross-sections that are not positive, or out of all proportion to the others, are not counted.
 
     The mixture alone does not say how many atoms the thinnest component has. Unless `first` is
     given, it is the whole number nearest to where a straight line through the components' means,
@@ -119,18 +122,17 @@ def count_by_mixture(
         raise ValueError(f"max_components={max_components!r} must be at least 1")
     if first is not None and first < 0:
         raise ValueError(f"first={first!r} must not be negative")
-    sections, errors, there = _sections(columns, value, sampling)
+    sections, errors, there = _sections(columns, value, sampling, empty=first == 0)
     if len(sections) < LEAST:
         raise ValueError(
-            f"columns must have at least {LEAST} finite values of {value!r}, not {len(sections)}"
+            f"columns must have at least {LEAST} finite positive values of {value!r}, "
+            f"not {len(sections)}"
         )
     most = min(components or max_components, len(np.unique(sections)))
     if components is not None and components > most:
         raise ValueError(f"components={components} is more than the {most} different values")
     families = [
-        fit_every_number(
-            sections, errors, most, patient=components is not None, growing=growing
-        )
+        fit_every_number(sections, errors, most, patient=components is not None, growing=growing)
         for growing in _widths(width)
     ]
     known = -1 if components is not None else None
@@ -178,6 +180,9 @@ def count_by_library(
     Lett. 119, 246101, 2017); only the curvature of the library over the number of atoms then tells
     one scale from another, and a straight library tells none.
 
+    Cross-sections half a step below the library, or a step above it, are not counted. Fewer than
+    four columns without errors of their own do not tell the width, and so no probabilities.
+
     Parameters
     ----------
     columns : table of columns of one kind, as for `count_by_mixture`.
@@ -194,16 +199,29 @@ def count_by_library(
     if scale is not None and not scale > 0:
         raise ValueError(f"scale={scale!r} must be positive, or None")
     numbers, known = _library(library)
-    sections, errors, there = _sections(columns, value, sampling)
+    sections, errors, there = _sections(columns, value, sampling, empty=numbers[0] == 0)
     if len(sections) == 0:
-        raise ValueError(f"columns must have a finite value of {value!r}")
+        raise ValueError(f"columns must have a finite value of {value!r} that is positive")
+    if scale is not None:
+        within = _within(sections, scale * known)
+        if not within.any():
+            raise ValueError(
+                f"{value!r} from {sections.min():.3g} to {sections.max():.3g} lies beyond the "
+                f"library, {scale * known[0]:.3g} to {scale * known[-1]:.3g}: is the image "
+                "normalized, and the sampling right? scale=None fits the scale"
+            )
+        sections, errors, there = sections[within], errors[within], there[within]
     fits = [
         fit_scaled(sections, errors, known * (scale or 1.0), free=scale is None, growing=growing)
         for growing in _widths(width)
     ]
     mixture, factor = min(fits, key=lambda fit: fit[0].icl)
+    table = _counted(columns, there, mixture, numbers)
+    if len(sections) < LEAST and not errors.any():
+        # So few do not tell the width of their errors.
+        table[["count_err", "count_probability"]] = np.nan
     return Counts(
-        _counted(columns, there, mixture, numbers),
+        table,
         numbers,
         mixture.means,
         np.zeros(len(numbers)),
@@ -259,18 +277,31 @@ def _counted(
 
 
 def _sections(
-    columns: pd.DataFrame, value: str, sampling: Sampling | None
+    columns: pd.DataFrame, value: str, sampling: Sampling | None, *, empty: bool
 ) -> tuple[Array, Array, Indices]:
-    """Finite cross-sections in Å² (px²), their errors, and the rows they stand in."""
+    """Cross-sections in Å² (px²) that can be counted, their errors, and the rows they stand in.
+
+    Only where there may be `empty` columns, they need not be positive.
+    """
     if value not in columns:
         raise ValueError(f"columns must have the column {value!r}; it has {list(columns)}")
     area = float(np.prod(unit_of(sampling)))
-    sections = columns[value].to_numpy(dtype=np.float64) * area
+    sections = columns[value].to_numpy(dtype=np.float64, na_value=np.nan) * area
     errors = np.zeros(len(columns))
     if f"{value}_err" in columns:
-        errors = columns[f"{value}_err"].to_numpy(dtype=np.float64) * area
-    there = np.flatnonzero(np.isfinite(sections) & np.isfinite(errors))
+        errors = columns[f"{value}_err"].to_numpy(dtype=np.float64, na_value=np.nan) * area
+    fine = np.isfinite(sections) & np.isfinite(errors) & (empty | (sections > 0))
+    if fine.any():
+        low, middle, high = np.quantile(sections[fine], [0.05, 0.5, 0.95])
+        fine[fine] = np.abs(sections[fine] - middle) <= FAR * max(high - low, abs(middle))
+    there = np.flatnonzero(fine)
     return sections[there], errors[there], there
+
+
+def _within(sections: Array, known: Array) -> NDArray[np.bool_]:
+    """(N,) values from half a step below a library to a step above it."""
+    steps = known if len(known) == 1 else np.diff(known)
+    return np.asarray((sections > known[0] - 0.5 * steps[0]) & (sections < known[-1] + steps[-1]))
 
 
 def _library(library: pd.DataFrame | ArrayLike) -> tuple[Indices, Array]:

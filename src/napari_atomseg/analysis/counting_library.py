@@ -46,10 +46,11 @@ def simulate_library(
 ) -> pd.DataFrame:
     """Simulate the cross-sections that `count_by_library` compares with.
 
-    A crystal is imaged by multislice down to the depths at which the column has 1, 2, … atoms. The cross-section is what the detector gets of the beam over the column's share of the
-    image, the area that is nearer to it than to any other column (E et al., Ultramicroscopy 133,
-    109, 2013): `integrate_columns` measures the same of an image. It does not depend on the size
-    of the source.
+    A crystal is imaged by multislice down to the depths at which the column has 1, 2, … atoms. The
+    cross-section is what the detector gets of the beam over the column's share of the image, the
+    area that is nearer to it than to any other column (E et al., Ultramicroscopy 133, 109, 2013):
+    `integrate_columns` measures the same of an image. The volume of a Gaussian fit is smaller, as
+    it leaves out the light between the columns. The size of the source hardly matters.
 
     All columns are as thick as this one: the crystal is cut off after whole periods along the beam
     or, where the column has several atoms in one, after the layer of atoms that is nearest to the
@@ -139,7 +140,7 @@ def crystal_around(
 
 
 def slab(whole: Structure, chosen: int, largest: int, period: float) -> tuple[Structure, Array]:
-    """The crystal below a surface above an atom of the column, and the depths after 1, 2, … of them.
+    """The crystal below an atom of the column, and the depths after 1, 2, … atoms of it.
 
     All lie in the middle between two layers of atoms.
     """

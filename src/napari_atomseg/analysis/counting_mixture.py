@@ -178,7 +178,7 @@ def _climb(
     rounds: int = ROUNDS,
 ) -> Mixture:
     """Rounds until the likelihood rises no more; the means stay in the proportions of a library."""
-    spread = max(float(values.std()), np.finfo(float).tiny)
+    spread = max(float(values.std()), 1e-9 * float(np.abs(values).max()), 1e-100)
     narrowest = (NARROWEST * spread) ** 2
     gap = float(np.diff(means).min()) if len(means) > 1 else spread
     common, relative = max(min((0.3 * gap) ** 2, spread**2), narrowest), 0.0

@@ -92,9 +92,10 @@ def _sums(picture: Array, points: Array, far: float) -> tuple[Array, Array]:
         places = np.stack(np.meshgrid(rows[block], cols, indexing="ij"), axis=-1).reshape(-1, 2)
         distance, nearest = tree.query(places, distance_upper_bound=far)
         held = np.flatnonzero(np.isfinite(distance))
+        owner = np.asarray(nearest)[held]
         values = framed[block[held // len(cols)] // fine, held % len(cols) // fine]
-        total += np.bincount(nearest[held], values, len(points))
-        area += np.bincount(nearest[held], minlength=len(points))
+        total += np.bincount(owner, values, len(points))
+        area += np.bincount(owner, minlength=len(points))
     # Columns beyond the frame have nothing to add up.
     beyond = np.any((points < -0.5) | (points > np.array(picture.shape) - 0.5), axis=1)
     return np.where(beyond, np.nan, total / fine**2), area / fine**2
@@ -105,7 +106,9 @@ def _typical_corner(points: Array) -> float:
     try:
         cells = Voronoi(points)
     except (QhullError, ValueError) as error:
-        raise ValueError(f"{len(points)} columns do not tell how far a share goes: give reach") from error
+        raise ValueError(
+            f"{len(points)} columns do not tell how far a share goes: give reach"
+        ) from error
     found = []
     for point, region in enumerate(cells.point_region):
         corners = cells.regions[region]

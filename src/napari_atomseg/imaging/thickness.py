@@ -14,15 +14,22 @@ from torch import Tensor
 
 from napari_atomseg.imaging.multislice import layers, load_abtem, moments
 from napari_atomseg.imaging.optics import DETECTOR
-from napari_atomseg.imaging.probe import REST_ENERGY, Array, Probe, aberration_phase, wavelength
+from napari_atomseg.imaging.probe import (
+    REST_ENERGY,
+    Array,
+    Frequencies,
+    Probe,
+    aberration_phase,
+    wavelength,
+)
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.specimen.structure import Structure
 
 THINNEST = 0.5
 """Å: atoms nearer to each other along the beam share a slice."""
 WIDEST, BEYOND = 300.0, 1.5
-"""mrad, and over the detector's outer angle: how far waves reach. Electrons that heavy atoms scatter
-out of the detector come back to it; Au [001] of four atoms is 20 % darker at half of this.
+"""mrad, and over the detector's outer angle: how far waves reach. Electrons that heavy atoms
+scatter out of the detector come back to it; Au [001] of four atoms is 20 % darker at half of this.
 """
 FINER = 2
 """Mesh of a slice, over that of waves: its phase turns faster than they can show, which must not
@@ -48,8 +55,8 @@ def thickness_series(
     """What a detector gets of probes at a few places, for the specimen down to several depths.
 
     Probes travel once through the specimen, a slice a layer of atoms, and are looked at on the way
-    (Kirkland, Advanced Computing in Electron Microscopy, chapter 6). The atoms' potentials are those
-    of abTEM (Lobato and Van Dyck), placed without rounding to the mesh.
+    (Kirkland, Advanced Computing in Electron Microscopy, chapter 6). The atoms' potentials are
+    those of abTEM (Lobato and Van Dyck), placed without rounding to the mesh.
 
     Parameters
     ----------
@@ -119,7 +126,7 @@ def _fresnel(distance: float, k: Tensor, within: Tensor) -> Tensor:
     return wave.to(torch.complex64)
 
 
-def _lens(probe: Probe, ky: Array, kx: Array, k: Tensor) -> Tensor:
+def _lens(probe: Probe, ky: Frequencies, kx: Frequencies, k: Tensor) -> Tensor:
     """(H, W) wave in the aperture, whose edge is as soft as the mesh; of unit intensity."""
     edge = max(float(ky[1]), float(kx[1]))
     inside = ((probe.cutoff - k) / edge + 0.5).clamp(0.0, 1.0)
@@ -135,11 +142,9 @@ def _slices(
     within: Tensor,
 ) -> Iterator[tuple[float, float, Tensor]]:
     """Depth, distance to the next, and (H, W) transmission of each layer of atoms."""
-    load_abtem()
-    from abtem.parametrizations import LobatoParametrization
     from ase.data import chemical_symbols
 
-    factors = LobatoParametrization()
+    factors = load_abtem().parametrizations.LobatoParametrization()
     fine = [FINER * n for n in shape]
     ky, kx = (np.fft.fftfreq(n, side / n) for n, side in zip(fine, size, strict=True))
     square = ky[:, None] ** 2 + kx**2
@@ -147,7 +152,7 @@ def _slices(
         int(number): factors.projected_scattering_factor(chemical_symbols[number])(square)
         for number in np.unique(structure.number)
     }
-    low = [np.r_[: (n + 1) // 2, 2 * n - n // 2 : 2 * n] for n in shape]
+    low = [np.r_[: (n + 1) // 2, FINER * n - n // 2 : FINER * n] for n in shape]
     area = size[0] * size[1] / math.prod(fine)
     layer, depths = layers(structure.z, THINNEST)
     for i, depth in enumerate(depths):

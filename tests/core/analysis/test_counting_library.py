@@ -30,7 +30,7 @@ def at_rest(crystal, largest, element=None, **more):
 
 def test_cross_sections_are_those_of_abtem():
     """A supercell of abTEM's own, its multislice and detector, and the square of a column."""
-    side, points = 3 * COPPER, 6
+    points = 6
     atoms = CRYSTAL * (3, 3, 2)
     # On the mesh, off which abTEM blurs atoms a little.
     potential = abtem.Potential(
@@ -59,9 +59,7 @@ def test_one_atom_has_the_cross_section_of_the_first_born_approximation():
     factor = LobatoParametrization().projected_scattering_factor("Al")
     # The beam comes from all directions of the aperture.
     beams = [(u, v) for u in angle for v in angle if np.hypot(u, v) < SEMIANGLE]
-    squares = [
-        factor(mrad**2 * ((y[seen] - u) ** 2 + (x[seen] - v) ** 2)) ** 2 for u, v in beams
-    ]
+    squares = [factor(mrad**2 * ((y[seen] - u) ** 2 + (x[seen] - v) ** 2)) ** 2 for u, v in beams]
     born = energy2sigma(ENERGY) ** 2 * np.mean(squares, axis=0).sum() * (2.0 * mrad) ** 2
     assert at_rest(bulk("Al", cubic=True), 1)[0] == pytest.approx(born, rel=0.03)
 
@@ -125,7 +123,7 @@ def test_several_atoms_in_a_period_are_counted_one_by_one():
 
 
 def wedge(count, side, pixel, margin):
-    """Gold along [001] of `count` (n, n) atoms in each column, a cell of `side`, and where these stand (px)."""
+    """Gold along [001] of `count` (n, n) atoms in each column, and where these stand (px)."""
     i, j = np.indices(count.shape).reshape(2, -1)
     number = count.ravel()
     column = np.repeat(np.arange(len(number)), number)
