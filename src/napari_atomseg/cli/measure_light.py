@@ -63,6 +63,7 @@ def bounds(
         ),
     ] = None,
     widths: Annotated[str, typer.Option(help="Of columns together: free or shared.")] = "free",
+    backgrounds: Annotated[str, typer.Option(help="Likewise.")] = "free",
     gain: Gain = None,
     deviation: Deviation = 0.0,
     sampling: Pixel = None,
@@ -73,9 +74,10 @@ def bounds(
         from napari_atomseg.localization import column_bounds
 
         columns, scale = read(table, sampling, frame)
-        found = column_bounds(columns, shape, widths=widths, gain=gain, deviation=deviation)
-        settings = {"shape": shape, "widths": widths, "gain": gain, "deviation": deviation}
-        write(output, found, "bounds", table, settings | {"sampling": scale})
+        settings: dict[str, Any] = {"widths": widths, "backgrounds": backgrounds}
+        settings |= {"gain": gain, "deviation": deviation}
+        found = column_bounds(columns, shape, **settings)
+        write(output, found, "bounds", table, settings | {"shape": shape, "sampling": scale})
         middle = found[["y_bound", "x_bound"]].median()
         print_line(f"median bound: y {middle['y_bound']:.4f}, x {middle['x_bound']:.4f} px")
         print_line(f"{table}: {int(found['y_bound'].notna().sum())} columns → {output}")

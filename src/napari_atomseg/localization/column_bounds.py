@@ -17,6 +17,7 @@ def column_bounds(
     shape: tuple[int, int] | None = None,
     *,
     widths: str = "free",
+    backgrounds: str = "free",
     gain: float | None = 1.0,
     deviation: float = 0.0,
 ) -> pd.DataFrame:
@@ -28,14 +29,14 @@ def column_bounds(
     shape : (H, W) of the image: bounds of all columns together, whose light overlaps, as by
         `overlapping_bounds`. None for those of each alone, in the middle of an empty image, as by
         `cramer_rao_bounds`.
-    widths : of columns together: "free" or "shared"; shared ones have their mean.
+    widths, backgrounds : of columns together: "free" or "shared"; shared ones have their mean.
     gain, deviation : noise, as for `cramer_rao_bounds`.
 
     Returns
     -------
     The table with ``y_bound``, ``x_bound``, ``sigma_bound``, ``amplitude_bound``,
-    ``background_bound`` and ``volume_bound``; NaN where a column was not measured, or is not
-    brighter than its background.
+    ``background_bound`` and ``volume_bound``; NaN where a column was not measured, is not
+    brighter than its background, or lies beyond the image.
 
     Raises
     ------
@@ -53,13 +54,19 @@ def column_bounds(
     if gain is not None:
         # A fitted background may fall below zero, the expected number of electrons cannot.
         b = np.maximum(b, 0.0)
-    if shape is None or not len(y):
+    if shape is None:
         found: Bounds = cramer_rao_bounds(a, s, b, gain=gain, deviation=deviation)
     else:
         if widths == "shared":
-            s = np.full_like(s, s.mean())
+            s = np.full_like(s, s.mean() if len(s) else np.nan)
+        if backgrounds == "shared":
+            b = np.full_like(b, b.mean() if len(b) else np.nan)
         found = overlapping_bounds(
-            shape, y, x, a, s, b, widths=widths, gain=gain, deviation=deviation
+            *(shape, y, x, a, s, b),
+            widths=widths,
+            backgrounds=backgrounds,
+            gain=gain,
+            deviation=deviation,
         )
     result = columns.copy()
     for name in NAMES:

@@ -286,7 +286,7 @@ def test_a_model_comes_back_from_a_file_as_it_was_counted(tmp_path):
     columns = crystal()
     heights = 2.04 * columns["odd"].to_numpy()
     atoms = start_model(columns, 4.08, sampling=0.1, element="Au", heights=heights)
-    # 5 Å of vacuum on each side but the image's own origin, which stays.
+    # 5 Å of vacuum, but before x and y, which stay those of the image.
     assert atoms.cell.lengths() == pytest.approx(atoms.positions.max(axis=0) + 5.0)
     assert atoms.positions[:, 2].min() == pytest.approx(5.0)
     for name in ("model.xyz", "model.traj", "model.cif"):

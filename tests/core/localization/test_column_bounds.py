@@ -43,6 +43,13 @@ def test_bounds_of_columns_alone_and_together(columns):
     assert (column_bounds(columns, (60, 60))["x_bound"] > alone["x_bound"])[:2].all()
 
 
+def test_columns_beyond_the_image_have_no_bound(columns):
+    beyond = column_bounds(columns.assign(y=[20.0, 61.0, 40.0, 4.0]), (60, 60))
+    assert beyond["y_bound"].isna().tolist() == [False, True, True, False]
+    rest = column_bounds(columns.iloc[[0]], (60, 60))["y_bound"]
+    assert beyond["y_bound"][7] == pytest.approx(rest[7], rel=0.01)
+
+
 def test_no_columns_and_bad_tables(columns):
     assert column_bounds(columns.iloc[:0])["y_bound"].empty
     assert column_bounds(columns.iloc[2:], (60, 60))["y_bound"].isna().all()
