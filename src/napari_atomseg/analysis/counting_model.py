@@ -50,8 +50,9 @@ def start_model(
     Returns
     -------
     Atoms in a box, not periodic, that ends 5 Å behind the last of them. x and y are those of the
-    image (y down, Å from the centre of its first pixel), z runs along the beam from 5 Å on; ``column`` is an array with the row of each atom's column, and
-    ``count_err`` one with its standard deviation, where the table has it.
+    image (y down, Å from the centre of its first pixel), z runs along the beam from 5 Å on;
+    ``column`` is an array with the row of each atom's column, and ``count_err`` one with its
+    standard deviation, where the table has it.
 
     Raises
     ------

@@ -63,7 +63,9 @@ def bounds(
         ),
     ] = None,
     widths: Annotated[str, typer.Option(help="Of columns together: free or shared.")] = "free",
-    backgrounds: Annotated[str, typer.Option(help="Likewise.")] = "free",
+    backgrounds: Annotated[
+        str, typer.Option(help="Of columns together: local or shared.")
+    ] = "local",
     gain: Gain = None,
     deviation: Deviation = 0.0,
     sampling: Pixel = None,

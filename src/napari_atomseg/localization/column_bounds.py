@@ -17,7 +17,7 @@ def column_bounds(
     shape: tuple[int, int] | None = None,
     *,
     widths: str = "free",
-    backgrounds: str = "free",
+    backgrounds: str = "local",
     gain: float | None = 1.0,
     deviation: float = 0.0,
 ) -> pd.DataFrame:
@@ -29,7 +29,8 @@ def column_bounds(
     shape : (H, W) of the image: bounds of all columns together, whose light overlaps, as by
         `overlapping_bounds`. None for those of each alone, in the middle of an empty image, as by
         `cramer_rao_bounds`.
-    widths, backgrounds : of columns together: "free" or "shared"; shared ones have their mean.
+    widths, backgrounds : of columns together, as for `overlapping_bounds`; shared ones have their
+        mean.
     gain, deviation : noise, as for `cramer_rao_bounds`.
 
     Returns
