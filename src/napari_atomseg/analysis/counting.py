@@ -135,13 +135,12 @@ def count_by_mixture(
         fit_every_number(sections, errors, most, patient=components is not None, growing=growing)
         for growing in _widths(width)
     ]
-    known = -1 if components is not None else None
     chosen = [
-        family[int(np.argmin([each.icl for each in family])) if known is None else known]
+        family[-1] if components is not None else min(family, key=lambda each: each.icl)
         for family in families
     ]
-    best = int(np.argmin([each.icl for each in chosen]))
-    mixture, icl = chosen[best], np.array([each.icl for each in families[best]])
+    family, mixture = min(zip(families, chosen, strict=True), key=lambda pair: pair[1].icl)
+    icl = np.array([each.icl for each in family])
     spread = component_errors(mixture, errors)
     guess, guess_err = (
         (float("nan"), float("nan")) if first is not None else _first(mixture, spread)
