@@ -175,3 +175,53 @@ def test_what_cannot_be_measured_is_said_in_one_line():
     assert "Traceback" not in said
     perovskite()
     assert "--volume" in run("displacements", "columns.csv", "-o", "o.csv", "--charge", 7, code=1)
+
+
+def test_a_simulated_library_counts_the_integrals_of_an_image():
+    """Copper of one to three atoms, imaged as by the library's own cross-sections."""
+    pytest.importorskip("abtem")
+    from ase.build import bulk
+
+    side, pixel = 3.615, 0.1
+    bulk("Cu", "fcc", side, cubic=True).write("copper.cif")
+    common = ["--detector", 60, 150, "--phonons", 1, "--largest", 3]
+    assert "3 cross-sections" in run("library", "copper.cif", "-o", "library.csv", *common)
+    library = pd.read_csv("library.csv")
+    assert library["count"].tolist() == [1, 2, 3]
+    assert library["section"].is_monotonic_increasing
+    i, j = np.mgrid[:7, :7].reshape(2, -1)
+    count = 1 + (i + 2 * j) % 3
+    step = side / 2 / pixel
+    places = pd.DataFrame({"y": 15.0 + step * i, "x": 15.0 + step * j})
+    write_columns("columns.csv", places)
+    y, x = np.mgrid[:140, :140]
+    image = np.zeros((140, 140))
+    for k in range(len(places)):
+        away = (y - places["y"][k]) ** 2 + (x - places["x"][k]) ** 2
+        # In Å², as the library: a pixel of the image is a fraction of the beam.
+        light = library["section"][count[k] - 1] / (2 * np.pi * 4.0**2 * pixel**2)
+        image += light * np.exp(-0.5 * away / 4.0**2)
+    write_image("image.tif", image.astype(np.float32), pixel)
+    said = run("integrals", "image.tif", "columns.csv", "-o", "integrals.csv", "--deviation", 1e-4)
+    assert "49 integrals" in said
+    arguments = ["--library", "library.csv", "--value", "integral", "--width", "common"]
+    said = run("counts", "integrals.csv", "-o", "counts.csv", *arguments)
+    assert "miscounted" in said
+    counted = read_columns("counts.csv")
+    assert (counted["count"] == count).all()
+    assert counted.attrs["settings"]["value"] == "integral"
+    # Pixels forgotten: nothing fits the library, and that is said.
+    said = run("counts", "integrals.csv", "-o", "x.csv", *arguments, "--sampling", 10.0, code=1)
+    assert "normalized" in said
+
+
+def test_bounds_alone_and_together():
+    columns = pd.DataFrame({"y": [20.0, 20.0], "x": [20.0, 28.0], "amplitude": 50.0})
+    write_columns("columns.csv", columns.assign(sigma=3.0, background=10.0))
+    assert "median bound" in run("bounds", "columns.csv", "-o", "alone.csv", "--gain", 1.0)
+    shape = ["--shape", 40, 48]
+    run("bounds", "columns.csv", "-o", "both.csv", "--gain", 1.0, *shape, "--widths", "shared")
+    alone, both = read_columns("alone.csv"), read_columns("both.csv")
+    assert (both["x_bound"] > alone["x_bound"]).all()
+    assert {"y_bound", "volume_bound"} <= set(alone)
+    assert "noise" in run("bounds", "columns.csv", "-o", "x.csv", code=1)

@@ -109,6 +109,8 @@ def read_library(path: str | Path) -> pd.DataFrame:
 
 def _mixture_lines(found: Counts, area: str) -> list[str]:
     lines = [f"{len(found.numbers)} classes of width {number(found.sigma, unit=area)}"]
+    if found.relative:
+        lines.append(f"and {100 * found.relative:.2g} % of the cross-section, in square")
     if len(found.numbers) > 1:
         step = float(np.diff(found.sections).mean())
         lines.append(f"an atom adds {number(step, unit=area)}")

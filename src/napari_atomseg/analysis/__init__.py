@@ -4,6 +4,7 @@ from napari_atomseg.analysis.burgers import BurgersCircuit, burgers_circuit, fin
 from napari_atomseg.analysis.counting import Counts, count_by_library, count_by_mixture
 from napari_atomseg.analysis.counting_library import simulate_library
 from napari_atomseg.analysis.counting_model import start_model
+from napari_atomseg.analysis.cross_sections import integrate_columns
 from napari_atomseg.analysis.grains import Grains, find_grains
 from napari_atomseg.analysis.lattice import Lattice
 from napari_atomseg.analysis.lattice_assign import assign
@@ -50,6 +51,7 @@ __all__ = [
     "find_zone_axis",
     "frames_needed",
     "geometric_phase",
+    "integrate_columns",
     "link_tracks",
     "match",
     "name_by_elements",

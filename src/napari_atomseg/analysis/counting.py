@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg.analysis.counting_mixture import (
     Mixture,
@@ -19,6 +19,10 @@ from napari_atomseg.analysis.positions import Array, Indices, Sampling, unit_of
 
 LEAST = 4
 """Columns that a mixture needs."""
+FAR = 5.0
+"""Farther from the median than this many ranges of nine in ten, or medians, is no column."""
+WIDTHS = {"auto": (False, True), "common": (False,), "growing": (True,)}
+"""Whether the width of components grows with their mean."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Counts:
     sections_err : (G,) their standard errors.
     weights : (G,) share of the columns in each component.
     sigma : standard deviation of the cross-sections of a component, beside their own errors.
+    relative : standard deviation in proportion to the mean, which adds to `sigma` in square; 0
+        where one width is enough.
     scale : of the library; NaN without one.
     first : atoms of the thinnest component as the data have it, before rounding; NaN where it was
         given.
@@ -50,6 +56,7 @@ class Counts:
     sections_err: Array
     weights: Array
     sigma: float
+    relative: float
     scale: float
     first: float
     first_err: float
@@ -77,13 +84,16 @@ def count_by_mixture(
     value: str = "volume",
     first: int | None = None,
     max_components: int = 30,
+    width: str = "auto",
 ) -> Counts:
     """Count the atoms of columns by the classes that their cross-sections fall into.
 
-    The cross-sections of one kind of column are a mixture of normal distributions of one width, one
-    for each number of atoms (Van Aert et al., Phys. Rev. B 87, 064107, 2013). How many there are is
-    what the integrated classification likelihood tells, if it is not given. Neighbouring components
-    are taken to differ by one atom.
+    The cross-sections of one kind of column are a mixture of normal distributions, one for each
+    number of atoms (Van Aert et al., Phys. Rev. B 87, 064107, 2013). How many there are is what the
+    integrated classification likelihood tells, if it is not given; and so it does whether they have
+    one width, as there, or one that grows with thickness, σ² = s₀² + (s₁ · mean)², without which
+    thick classes would be split. Neighbouring components are taken to differ by one atom.
+    Cross-sections that are not positive, or out of all proportion to the others, are not counted.
 
     The mixture alone does not say how many atoms the thinnest component has. Unless `first` is
     given, it is the whole number nearest to where a straight line through the components' means,
@@ -99,6 +109,7 @@ def count_by_mixture(
     value : name of the cross-section.
     first : atoms of the thinnest component.
     max_components : the most that are tried.
+    width : "common" to all components, "growing" with the mean, or "auto".
 
     Raises
     ------
@@ -111,17 +122,25 @@ def count_by_mixture(
         raise ValueError(f"max_components={max_components!r} must be at least 1")
     if first is not None and first < 0:
         raise ValueError(f"first={first!r} must not be negative")
-    sections, errors, there = _sections(columns, value, sampling)
+    sections, errors, there = _sections(columns, value, sampling, empty=first == 0)
     if len(sections) < LEAST:
         raise ValueError(
-            f"columns must have at least {LEAST} finite values of {value!r}, not {len(sections)}"
+            f"columns must have at least {LEAST} finite positive values of {value!r}, "
+            f"not {len(sections)}"
         )
     most = min(components or max_components, len(np.unique(sections)))
     if components is not None and components > most:
         raise ValueError(f"components={components} is more than the {most} different values")
-    mixtures = fit_every_number(sections, errors, most, patient=components is not None)
-    icl = np.array([mixture.icl for mixture in mixtures])
-    mixture = mixtures[-1 if components is not None else int(np.argmin(icl))]
+    families = [
+        fit_every_number(sections, errors, most, patient=components is not None, growing=growing)
+        for growing in _widths(width)
+    ]
+    chosen = [
+        family[-1] if components is not None else min(family, key=lambda each: each.icl)
+        for family in families
+    ]
+    family, mixture = min(zip(families, chosen, strict=True), key=lambda pair: pair[1].icl)
+    icl = np.array([each.icl for each in family])
     spread = component_errors(mixture, errors)
     guess, guess_err = (
         (float("nan"), float("nan")) if first is not None else _first(mixture, spread)
@@ -135,6 +154,7 @@ def count_by_mixture(
         spread,
         mixture.weights,
         mixture.sigma,
+        mixture.relative,
         float("nan"),
         guess,
         guess_err,
@@ -149,14 +169,18 @@ def count_by_library(
     sampling: Sampling | None = None,
     value: str = "volume",
     scale: float | None = 1.0,
+    width: str = "auto",
 ) -> Counts:
     """Count the atoms of columns by comparing their cross-sections with simulated ones.
 
-    Each cross-section is one of the library's with an error of one common width, which is found
-    from all columns, as are the shares of the numbers of atoms. Where the image is not normalized
+    Each cross-section is one of the library's with an error whose width is found from all columns,
+    as are the shares of the numbers of atoms. Where the image is not normalized
     to the beam, the scale may be found as well (the hybrid method of De wael et al., Phys. Rev.
     Lett. 119, 246101, 2017); only the curvature of the library over the number of atoms then tells
     one scale from another, and a straight library tells none.
+
+    Cross-sections half a step below the library, or a step above it, are not counted. Fewer than
+    four columns without errors of their own do not tell the width, and so no probabilities.
 
     Parameters
     ----------
@@ -164,6 +188,7 @@ def count_by_library(
     library : table with ``count`` and ``section`` (as of `simulate_library`), or the cross-sections
         of 1, 2, … atoms, in Å² times the unit of the image (px² where the sampling is None).
     scale : a factor on the library; None fits it.
+    width : of the errors, as for `count_by_mixture`.
 
     Raises
     ------
@@ -173,22 +198,47 @@ def count_by_library(
     if scale is not None and not scale > 0:
         raise ValueError(f"scale={scale!r} must be positive, or None")
     numbers, known = _library(library)
-    sections, errors, there = _sections(columns, value, sampling)
+    sections, errors, there = _sections(columns, value, sampling, empty=numbers[0] == 0)
     if len(sections) == 0:
-        raise ValueError(f"columns must have a finite value of {value!r}")
-    mixture, factor = fit_scaled(sections, errors, known * (scale or 1.0), free=scale is None)
+        raise ValueError(f"columns must have a finite value of {value!r} that is positive")
+    if scale is not None:
+        within = _within(sections, scale * known)
+        if not within.any():
+            raise ValueError(
+                f"{value!r} from {sections.min():.3g} to {sections.max():.3g} lies beyond the "
+                f"library, {scale * known[0]:.3g} to {scale * known[-1]:.3g}: is the image "
+                "normalized, and the sampling right? scale=None fits the scale"
+            )
+        sections, errors, there = sections[within], errors[within], there[within]
+    fits = [
+        fit_scaled(sections, errors, known * (scale or 1.0), free=scale is None, growing=growing)
+        for growing in _widths(width)
+    ]
+    mixture, factor = min(fits, key=lambda fit: fit[0].icl)
+    table = _counted(columns, there, mixture, numbers)
+    if len(sections) < LEAST and not errors.any():
+        # So few do not tell the width of their errors.
+        table[["count_err", "count_probability"]] = np.nan
     return Counts(
-        _counted(columns, there, mixture, numbers),
+        table,
         numbers,
         mixture.means,
         np.zeros(len(numbers)),
         mixture.weights,
         mixture.sigma,
+        mixture.relative,
         factor * (scale or 1.0),
         float("nan"),
         float("nan"),
         np.zeros(0),
     )
+
+
+def _widths(width: str) -> tuple[bool, ...]:
+    """Whether the width of components grows, in each way that is to be tried."""
+    if width not in WIDTHS:
+        raise ValueError(f"width={width!r}; choose one of {', '.join(WIDTHS)}")
+    return WIDTHS[width]
 
 
 def _first(mixture: Mixture, spread: Array) -> tuple[float, float]:
@@ -226,18 +276,31 @@ def _counted(
 
 
 def _sections(
-    columns: pd.DataFrame, value: str, sampling: Sampling | None
+    columns: pd.DataFrame, value: str, sampling: Sampling | None, *, empty: bool
 ) -> tuple[Array, Array, Indices]:
-    """Finite cross-sections in Å² (px²), their errors, and the rows they stand in."""
+    """Cross-sections in Å² (px²) that can be counted, their errors, and the rows they stand in.
+
+    Only where there may be `empty` columns, they need not be positive.
+    """
     if value not in columns:
         raise ValueError(f"columns must have the column {value!r}; it has {list(columns)}")
     area = float(np.prod(unit_of(sampling)))
-    sections = columns[value].to_numpy(dtype=np.float64) * area
+    sections = columns[value].to_numpy(dtype=np.float64, na_value=np.nan) * area
     errors = np.zeros(len(columns))
     if f"{value}_err" in columns:
-        errors = columns[f"{value}_err"].to_numpy(dtype=np.float64) * area
-    there = np.flatnonzero(np.isfinite(sections) & np.isfinite(errors))
+        errors = columns[f"{value}_err"].to_numpy(dtype=np.float64, na_value=np.nan) * area
+    fine = np.isfinite(sections) & np.isfinite(errors) & (empty | (sections > 0))
+    if fine.any():
+        low, middle, high = np.quantile(sections[fine], [0.05, 0.5, 0.95])
+        fine[fine] = np.abs(sections[fine] - middle) <= FAR * max(high - low, abs(middle))
+    there = np.flatnonzero(fine)
     return sections[there], errors[there], there
+
+
+def _within(sections: Array, known: Array) -> NDArray[np.bool_]:
+    """(N,) values from half a step below a library to a step above it."""
+    steps = known if len(known) == 1 else np.diff(known)
+    return np.asarray((sections > known[0] - 0.5 * steps[0]) & (sections < known[-1] + steps[-1]))
 
 
 def _library(library: pd.DataFrame | ArrayLike) -> tuple[Indices, Array]:

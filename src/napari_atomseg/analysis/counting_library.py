@@ -9,22 +9,24 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from napari_atomseg.analysis.positions import Array
-from napari_atomseg.progress import CancelToken, Progress, report
+from napari_atomseg.analysis.positions import Array, Indices
+from napari_atomseg.progress import CancelToken, Progress
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from napari_atomseg.specimen.structure import Structure
 
-PIXEL = 0.2
-"""Å: the image is integrated, and needs no more than the probe's own resolution."""
-SIDE = 16.0
+SIDE = 14.0
 """Å of the crystal that is simulated, its borders far from the column in the middle."""
-NEAR = 1e-3
-"""Å: heights that differ by less are the same."""
-ROOM = 0.25
+ROOM = 2 / 7
 """A column's share of the image must lie within this part of the side about the column."""
+STEP = 0.8
+"""Of the scan, over the coarsest that misses nothing of the image."""
+FINE = 8
+"""Points along a side of a pixel of the scan, by which its part in the column's share is found."""
+NEAR = 0.05
+"""Å: atoms no farther apart along the beam are equally high."""
 
 
 def simulate_library(
@@ -36,16 +38,23 @@ def simulate_library(
     energy: float = 200e3,
     semiangle: float = 20.0,
     detector: tuple[float, float] = (60.0, 200.0),
-    frozen_phonons: int = 4,
+    frozen_phonons: int = 20,
+    temperature: float = 300.0,
     seed: int = 0,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> pd.DataFrame:
     """Simulate the cross-sections that `count_by_library` compares with.
 
-    Crystals with 1, 2, … atoms in a column are imaged by abTEM's multislice, with thermal
-    vibrations at 300 K. The cross-section is what the detector gets of the beam over the column's
-    share of the image, the pixels that are nearer to it than to any other column.
+    A crystal is imaged by multislice down to the depths at which the column has 1, 2, … atoms. The
+    cross-section is what the detector gets of the beam over the column's share of the image, the
+    area that is nearer to it than to any other column (E et al., Ultramicroscopy 133, 109, 2013):
+    `integrate_columns` measures the same of an image. The volume of a Gaussian fit is smaller, as
+    it leaves out the light between the columns. The size of the source hardly matters.
+
+    All columns are as thick as this one: the crystal is cut off after whole periods along the beam
+    or, where the column has several atoms in one, after the layer of atoms that is nearest to the
+    column's part of a period.
 
     Parameters
     ----------
@@ -53,14 +62,17 @@ def simulate_library(
     largest : number of atoms.
     element : of the column, which has no other; None takes the first column that has one alone.
     energy : eV.
-    semiangle : of the probe, mrad.
+    semiangle : of the probe, mrad. It is in focus at the surface.
     detector : inner and outer angle, mrad.
-    frozen_phonons : configurations of vibrating atoms, of which the mean is taken.
+    frozen_phonons : configurations of vibrating atoms, of which the mean is taken; 0 for atoms at
+        rest.
+    temperature : K.
 
     Returns
     -------
     ``count``, ``section`` (Å² times the fraction of the beam) and ``section_err``, the standard
-    error of the mean over the configurations (NaN of one).
+    error of the mean over the configurations (NaN of one). The configurations are the same for all
+    numbers, so that the curve is smoother than its errors.
 
     Raises
     ------
@@ -70,50 +82,39 @@ def simulate_library(
         abTEM is not installed.
     """
     from napari_atomseg.imaging import Probe
-    from napari_atomseg.imaging.multislice import multislice_adf
-    from napari_atomseg.specimen import Field
+    from napari_atomseg.imaging.thickness import thickness_series
 
     if largest < 1:
         raise ValueError(f"largest={largest!r} must be at least 1")
-    if frozen_phonons < 1:
-        raise ValueError(f"frozen_phonons={frozen_phonons!r} must be at least 1")
-    pixels = round(SIDE / PIXEL)
-    field = Field((pixels, pixels), PIXEL, margin=0)
-    whole, chosen = _crystal(crystal, zone_axis, largest, element, field.size)
-    share = _share(whole, chosen, (pixels, pixels))
-    ends = np.sort(whole.z[whole.column == chosen])
+    if frozen_phonons < 0:
+        raise ValueError(f"frozen_phonons={frozen_phonons!r} must not be negative")
     probe = Probe(energy, semiangle)
-    work = largest * frozen_phonons
-    rows = []
-    for count in range(1, largest + 1):
-        # From an atom of the column to the next but `count`: other columns are as thick.
-        above, below = whole.z > ends[0] - NEAR, whole.z < ends[count] - NEAR
-        slab = whole.select(above & below)
-        found = []
-        for moment in range(frozen_phonons):
-            report(progress, cancel, (count - 1) * frozen_phonons + moment, work, f"{count} atoms")
-            image = multislice_adf(
-                *(slab, field, probe),
-                detector=detector,
-                frozen_phonons=1,
-                seed=seed + moment,
-                cancel=cancel,
-            )
-            found.append(float(image[share].sum()) * PIXEL**2)
-        error = np.std(found, ddof=1) / np.sqrt(len(found)) if len(found) > 1 else np.nan
-        rows.append((count, float(np.mean(found)), float(error)))
-    report(progress, cancel, work, work, "done")
-    return pd.DataFrame(rows, columns=["count", "section", "section_err"])
+    whole, chosen, period = crystal_around(crystal, zone_axis, largest, element)
+    below, planes = slab(whole, chosen, largest, period)
+    places, share = _share(whole, chosen, STEP / (4.0 * probe.cutoff))
+    signal = thickness_series(
+        *(below, (SIDE, SIDE), probe, places, planes),
+        detector=detector,
+        frozen_phonons=frozen_phonons,
+        temperature=temperature,
+        seed=seed,
+        progress=progress,
+        cancel=cancel,
+    )
+    found = signal @ share
+    many = len(found) > 1
+    error = found.std(axis=0, ddof=1) / np.sqrt(len(found)) if many else np.full(largest, np.nan)
+    count = 1 + np.arange(largest)
+    return pd.DataFrame({"count": count, "section": found.mean(axis=0), "section_err": error})
 
 
-def _crystal(
+def crystal_around(
     crystal: str | Path | Atoms,
     zone_axis: tuple[int, int, int],
     largest: int,
     element: str | None,
-    size: Array,
-) -> tuple[Structure, int]:
-    """A crystal thick enough for a column of one atom more, and that column nearest the middle."""
+) -> tuple[Structure, int, float]:
+    """A crystal thick enough for the column of one element nearest its middle; and its period."""
     from ase.data import atomic_numbers
 
     from napari_atomseg.specimen import Field
@@ -125,33 +126,55 @@ def _crystal(
         raise ValueError(f"element={element!r} is no symbol of an element")
     atoms = get_crystal(crystal)
     period = orient(atoms, zone_axis).period
-    shape = tuple(np.rint(size / PIXEL).astype(int).tolist())
-    field = Field(shape, PIXEL, margin=0)
-    built = build_structure(atoms, zone_axis, field, (largest + 1) * period)
-    away = np.hypot(built.y - 0.5 * size[0], built.x - 0.5 * size[1])
+    # Enough even for a column of one atom a period, its first atom on top of a period.
+    built = build_structure(atoms, zone_axis, Field((1, 1), SIDE, margin=0), (largest + 2) * period)
+    away = np.hypot(built.y - 0.5 * SIDE, built.x - 0.5 * SIDE)
     for atom in np.argsort(away, kind="stable"):
         members = built.column == built.column[atom]
         numbers = np.unique(built.number[members])
         alone = len(numbers) == 1 and members.sum() > largest
         if alone and (element is None or numbers[0] == atomic_numbers[element]):
-            return built, int(built.column[atom])
+            return built, int(built.column[atom]), period
     kind = "one element" if element is None else f"{element} alone"
     raise ValueError(f"crystal={crystal!r} along {zone_axis} has no column of {kind}")
 
 
-def _share(built: Structure, chosen: int, shape: tuple[int, int]) -> Array:
-    """(H, W) pixels that are nearer to a column than to the others."""
+def slab(whole: Structure, chosen: int, largest: int, period: float) -> tuple[Structure, Array]:
+    """The crystal below an atom of the column, and the depths after 1, 2, … atoms of it.
+
+    All lie in the middle between two layers of atoms.
+    """
+    layers = np.unique(np.round(whole.z / NEAR)) * NEAR
+    gaps = 0.5 * (layers[1:] + layers[:-1])
+    own = np.sort(whole.z[whole.column == chosen])
+    several = int(np.sum(own < own[0] + period - NEAR))
+    first = 0 if own[0] > gaps[0] else several
+    top = gaps[gaps < own[first]][-1]
+    planes = []
+    for count in range(1, largest + 1):
+        last, after = own[first + count - 1], own[first + count]
+        between = gaps[(gaps > last) & (gaps < after)]
+        planes.append(between[np.argmin(np.abs(between - top - count * period / several))])
+    return whole.select(whole.z > top), np.array(planes)
+
+
+def _share(built: Structure, chosen: int, coarsest: float) -> tuple[Array, Array]:
+    """(P, 2) places of a scan and the area (Å²) of each that is nearest to the column."""
     size = np.bincount(built.column)
-    places = np.stack(
+    centres = np.stack(
         [np.bincount(built.column, v) / np.maximum(size, 1) for v in (built.y, built.x)], axis=1
     )
     there = np.flatnonzero(size)
-    pixels = np.indices(shape).reshape(2, -1).T * PIXEL
-    nearest = there[cKDTree(places[there]).query(pixels)[1]].reshape(shape)
-    share = np.asarray(nearest == chosen)
-    reach = np.hypot(*(np.argwhere(share) * PIXEL - places[chosen]).T).max()
+    steps = int(np.ceil(ROOM * SIDE / coarsest))
+    step = ROOM * SIDE / steps
+    fine = (np.arange((2 * steps + 1) * FINE) + 0.5) / FINE - steps - 0.5
+    around = centres[chosen] + step * np.stack(np.meshgrid(fine, fine, indexing="ij"), axis=-1)
+    own = there[cKDTree(centres[there]).query(around)[1]] == chosen
+    reach = np.hypot(*(around[own] - centres[chosen]).T).max()
     if reach > ROOM * SIDE:
         raise ValueError(
             f"columns stand too far apart: {2 * reach:.1f} Å of at most {ROOM * 2 * SIDE:g} Å"
         )
-    return share
+    pixels = own.reshape(2 * steps + 1, FINE, 2 * steps + 1, FINE).mean(axis=(1, 3)) * step**2
+    places: Indices = np.argwhere(pixels > 0)
+    return centres[chosen] + step * (places - steps), pixels[pixels > 0]

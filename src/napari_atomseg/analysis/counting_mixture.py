@@ -1,8 +1,9 @@
-"""Mixtures of normal distributions of one width over cross-sections, and how many there are."""
+"""Mixtures of normal distributions over cross-sections, and how many there are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -27,40 +28,49 @@ NARROWEST = 1e-4
 
 @dataclass(frozen=True)
 class Mixture:
-    """Normal distributions of one width, in order of their means.
+    """Normal distributions in order of their means, of one width or one that grows with the mean.
 
     Attributes
     ----------
     means, weights : (G,) of the components; the weights add up to 1.
     sigma : their common standard deviation, beside the values' own errors.
+    relative : standard deviation in proportion to the mean, which adds to it in square.
     posterior : (N, G) probability that a value is of a component.
     log_likelihood : of all values.
+    growing : whether `relative` was free.
     """
 
     means: Array
     weights: Array
     sigma: float
+    relative: float
     posterior: Array
     log_likelihood: float
+    growing: bool
+
+    @property
+    def variances(self) -> Array:
+        """(G,) of the components, beside the values' own errors."""
+        return np.asarray(self.sigma**2 + (self.relative * self.means) ** 2)
 
     @property
     def icl(self) -> float:
         """Integrated classification likelihood, the smaller the better.
 
         -2 log L + 2 EN + d log N: the entropy EN = -Σ τ log τ of the posterior τ punishes
-        components that overlap, and d counts the means, the weights and the width (McLachlan and
+        components that overlap, and d counts the means, the weights and the widths (McLachlan and
         Peel, Finite Mixture Models, 2000; for atoms De Backer et al., Ultramicroscopy 134, 23,
         2013). Components that hold less than half a value do not count.
         """
         known = self.posterior[self.posterior > 0]
         entropy = -float(np.sum(known * np.log(known)))
-        parameters = 2 * int(np.sum(self.weights * len(self.posterior) >= 0.5))
+        parameters = 2 * int(np.sum(self.weights * len(self.posterior) >= 0.5)) + self.growing
         penalty = parameters * float(np.log(len(self.posterior)))
         return -2 * self.log_likelihood + 2 * entropy + penalty
 
 
 def fit_scaled(
-    values: Array, errors: Array, library: Array, *, free: bool
+    values: Array, errors: Array, library: Array, *, free: bool, growing: bool = False
 ) -> tuple[Mixture, float]:
     """The mixture with means in given proportions, and their scale.
 
@@ -70,14 +80,16 @@ def fit_scaled(
     library : (G,) means of the components at scale 1.
     free : whether the scale is fitted; else it is 1. Of scales that explain the values about
         equally well, the largest is taken, which means the fewest atoms.
+    growing : whether the width may grow with the mean.
     """
     if not free:
-        return _climb(values, errors, library, library, fixed=True), 1.0
+        return _climb(values, errors, library, library, fixed=True, growing=growing), 1.0
     ends = library[np.unique(np.linspace(0, len(library) - 1, 40).astype(int))]
     scales = values.max() / ends
-    tried = [_climb(values, errors, library * s, library, rounds=FIRST_ROUNDS) for s in scales]
+    climb = partial(_climb, values, errors, library=library, growing=growing)
+    tried = [climb(means=library * s, rounds=FIRST_ROUNDS) for s in scales]
     tried.sort(key=lambda mixture: mixture.icl)
-    climbs = [_climb(values, errors, mixture.means, library) for mixture in tried[:5]]
+    climbs = [climb(means=mixture.means) for mixture in tried[:5]]
     least = min(mixture.icl for mixture in climbs)
     equal = [mixture for mixture in climbs if mixture.icl < least + EVIDENCE]
     best = max(equal, key=lambda mixture: float(mixture.means[-1]))
@@ -85,7 +97,7 @@ def fit_scaled(
 
 
 def fit_every_number(
-    values: Array, errors: Array, largest: int, *, patient: bool = False
+    values: Array, errors: Array, largest: int, *, patient: bool = False, growing: bool = False
 ) -> list[Mixture]:
     """The mixtures of 1, 2, … up to `largest` components.
 
@@ -98,7 +110,9 @@ def fit_every_number(
     ----------
     values, errors : (N,) cross-sections and their standard errors; zeros where those are not known.
     patient : go on to `largest` where more components have long been worse.
+    growing : whether the width may grow with the mean.
     """
+    climb = partial(_climb, values, errors, library=None, growing=growing)
     mixtures: list[Mixture] = []
     best = 0
     low, high = np.quantile(values, [0.005, 0.995])
@@ -107,11 +121,9 @@ def fit_every_number(
         if mixtures:
             starts.append(np.linspace(low, high, number))
             starts.append(np.append(mixtures[-1].means, _strangest(values, errors, mixtures[-1])))
-        tried = [
-            _climb(values, errors, np.sort(start), None, rounds=FIRST_ROUNDS) for start in starts
-        ]
+        tried = [climb(means=np.sort(start), rounds=FIRST_ROUNDS) for start in starts]
         ahead = max(tried, key=lambda mixture: mixture.log_likelihood)
-        mixtures.append(_climb(values, errors, ahead.means, None, ahead))
+        mixtures.append(climb(means=ahead.means, start=ahead))
         if mixtures[-1].icl < mixtures[best].icl:
             best = number - 1
         if not patient and best and number - 1 - best >= PATIENCE:
@@ -162,59 +174,97 @@ def _climb(
     start: Mixture | None = None,
     *,
     fixed: bool = False,
+    growing: bool = False,
     rounds: int = ROUNDS,
 ) -> Mixture:
     """Rounds until the likelihood rises no more; the means stay in the proportions of a library."""
-    spread = max(float(values.std()), np.finfo(float).tiny)
+    spread = max(float(values.std()), 1e-9 * float(np.abs(values).max()), 1e-100)
     narrowest = (NARROWEST * spread) ** 2
     gap = float(np.diff(means).min()) if len(means) > 1 else spread
-    variance = max(min((0.3 * gap) ** 2, spread**2), narrowest)
+    common, relative = max(min((0.3 * gap) ** 2, spread**2), narrowest), 0.0
     weights = np.full(len(means), 1.0 / len(means))
     if start is not None:
-        variance, weights = start.sigma**2, start.weights
-    posterior, likelihood = _expected(values, variance + errors**2, means, weights)
+        common, relative, weights = start.sigma**2, start.relative**2, start.weights
+    own = errors[:, None] ** 2
+    variance = common + relative * means**2
+    posterior, likelihood = _expected(values, variance + own, means, weights)
     for _ in range(rounds):
-        width = variance + errors**2
+        width = variance + own
         weights = posterior.mean(axis=0)
-        share = posterior / width[:, None]
+        share = posterior / width
         if library is None:
             held = share.sum(axis=0)
             means = np.divide(values @ share, held, out=means.copy(), where=held > 1e-300)
         elif not fixed:
             means = library * float(values @ share @ library / (share.sum(axis=0) @ library**2))
         shrink = variance / width
-        away = np.einsum("ng,ng->n", posterior, (values[:, None] - means) ** 2)
-        variance = max(float((shrink**2 * away + variance * (1 - shrink)).mean()), narrowest)
+        away = shrink**2 * (values[:, None] - means) ** 2 + variance * (1 - shrink)
+        square = np.einsum("ng,ng->g", posterior, away)
+        common = max(float(square.sum()) / len(values), narrowest)
+        if growing:
+            common, relative = _widths(square, posterior.sum(axis=0), means, variance, narrowest)
+        variance = common + relative * means**2
         before = likelihood
-        posterior, likelihood = _expected(values, variance + errors**2, means, weights)
+        posterior, likelihood = _expected(values, variance + own, means, weights)
         if likelihood - before < TOLERANCE * len(values):
             break
     order = np.argsort(means)
     return Mixture(
-        means[order], weights[order], float(np.sqrt(variance)), posterior[:, order], likelihood
+        means[order],
+        weights[order],
+        float(np.sqrt(common)),
+        float(np.sqrt(relative)),
+        posterior[:, order],
+        likelihood,
+        growing,
     )
 
 
+def _widths(
+    square: Array, held: Array, means: Array, variance: Array, narrowest: float
+) -> tuple[float, float]:
+    """Common variance and the share of the mean's square in it, a step of Fisher scoring.
+
+    Parameters
+    ----------
+    square : (G,) sum of squares of each component of as many values as `held` (G,).
+    variance : (G,) from the round before.
+    """
+    weight = 1.0 / variance**2
+    ones, line = held * weight, held * weight * means**2
+    normal = np.array([[ones.sum(), line.sum()], [line.sum(), line @ means**2]])
+    right = np.array([square @ weight, square @ (weight * means**2)])
+    if np.linalg.det(normal) > 1e-9 * normal[0, 0] * normal[1, 1]:
+        common, relative = np.linalg.solve(normal, right)
+        if common >= narrowest and relative >= 0:
+            return float(common), float(relative)
+        if common < narrowest:
+            rest = right[1] - narrowest * normal[0, 1]
+            return narrowest, max(float(rest / normal[1, 1]), 0.0)
+    return max(float(right[0] / normal[0, 0]), narrowest), 0.0
+
+
 def _expected(values: Array, width: Array, means: Array, weights: Array) -> tuple[Array, float]:
-    """Posterior (N, G) and log likelihood; `width` (N,) are variances."""
+    """Posterior (N, G) and log likelihood; `width` (N, G) are variances."""
     with np.errstate(divide="ignore"):
-        logarithm = np.log(weights) - 0.5 * (values[:, None] - means) ** 2 / width[:, None]
+        logarithm = np.log(weights) - 0.5 * (values[:, None] - means) ** 2 / width
+    logarithm -= 0.5 * np.log(2 * np.pi * width)
     top = logarithm.max(axis=1, keepdims=True)
     share = np.exp(logarithm - top)
     total = share.sum(axis=1, keepdims=True)
-    norm = 0.5 * np.log(2 * np.pi * width)
-    return share / total, float(np.sum(top[:, 0] + np.log(total[:, 0]) - norm))
+    return share / total, float(np.sum(top[:, 0] + np.log(total[:, 0])))
 
 
 def _strangest(values: Array, errors: Array, mixture: Mixture) -> float:
     """The value that lies farthest from all components, in units of their width."""
-    square = (values[:, None] - mixture.means) ** 2 / (mixture.sigma**2 + errors**2)[:, None]
+    width = mixture.variances + errors[:, None] ** 2
+    square = (values[:, None] - mixture.means) ** 2 / width
     return float(values[np.argmax(square.min(axis=1))])
 
 
 def component_errors(mixture: Mixture, errors: Array) -> Array:
     """(G,) standard errors of the means, given what each value is."""
-    held = (mixture.posterior / (mixture.sigma**2 + errors**2)[:, None]).sum(axis=0)
+    held = (mixture.posterior / (mixture.variances + errors[:, None] ** 2)).sum(axis=0)
     return np.asarray(1.0 / np.sqrt(np.maximum(held, 1e-300)))
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ALIGNMENTS = ("centre", "bottom")
 MARGIN = 5.0
-"""Å of vacuum around the model."""
+"""Å of vacuum behind the model, and before it along the beam."""
 
 
 def start_model(
@@ -49,9 +49,10 @@ def start_model(
 
     Returns
     -------
-    Atoms in a box with 5 Å of vacuum, not periodic. x and y are those of the image (y down), z runs
-    along the beam from 5 Å on; ``column`` is an array with the row of each atom's column, and
-    ``count_err`` one with its standard deviation, where the table has it.
+    Atoms in a box, not periodic, that ends 5 Å behind the last of them. x and y are those of the
+    image (y down, Å from the centre of its first pixel), z runs along the beam from 5 Å on;
+    ``column`` is an array with the row of each atom's column, and ``count_err`` one with its
+    standard deviation, where the table has it.
 
     Raises
     ------

@@ -124,7 +124,13 @@ def counts(
         int | None,
         typer.Option(help="Atoms of the thinnest component; by default by a straight line."),
     ] = None,
-    value: Annotated[str, typer.Option(help="Column with the cross-sections.")] = "volume",
+    value: Annotated[
+        str,
+        typer.Option(help="Column with the cross-sections; with a library, integral is better."),
+    ] = "volume",
+    width: Annotated[
+        str, typer.Option(help="Of a class: common, growing with its mean, or auto.")
+    ] = "auto",
     model: Annotated[
         Path | None,
         typer.Option(help="Atoms in 3-D, in any format of ASE, such as .xyz.", show_default=False),
@@ -141,15 +147,22 @@ def counts(
         from napari_atomseg.analysis import count_by_library, count_by_mixture, start_model
 
         columns, scale = read(table, sampling, frame)
-        settings: dict[str, Any] = {"value": value, "sampling": scale}
+        settings: dict[str, Any] = {"value": value, "width": width, "sampling": scale}
         if library is None:
             settings |= {"components": components, "first": first}
-            found = count_by_mixture(columns, components, sampling=scale, value=value, first=first)
+            found = count_by_mixture(
+                columns, components, sampling=scale, value=value, first=first, width=width
+            )
         else:
             settings |= {"library": library.name, "fit_scale": fit_scale}
             known = pd.read_csv(library, comment="#")
             found = count_by_library(
-                columns, known, sampling=scale, value=value, scale=None if fit_scale else 1.0
+                columns,
+                known,
+                sampling=scale,
+                value=value,
+                scale=None if fit_scale else 1.0,
+                width=width,
             )
         write(output, found.columns, "counts", table, settings)
         if model is not None:
@@ -176,7 +189,9 @@ def library(
         60.0,
         200.0,
     ),
-    phonons: Annotated[int, typer.Option(help="Configurations of vibrating atoms.")] = 4,
+    phonons: Annotated[
+        int, typer.Option(help="Configurations of vibrating atoms; 0 for atoms at rest.")
+    ] = 20,
     seed: Annotated[int, typer.Option(help="Of the vibrations.")] = 0,
 ) -> None:
     """Simulate the cross-sections of 1, 2, … atoms, by multislice."""

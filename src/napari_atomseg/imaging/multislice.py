@@ -57,7 +57,8 @@ def multislice_adf(
     ----------
     structure : atoms that fill the canvas.
     detector : inner and outer angle in mrad.
-    slice_thickness : Å.
+    slice_thickness : Å that slices have at most, unless layers of atoms are farther apart. They
+        begin with a layer, as abTEM takes all atoms of a slice to stand where it begins.
     frozen_phonons : configurations of thermally displaced atoms to average; 0 for atoms at rest.
     temperature : K.
     seed : of the displacements.
@@ -75,7 +76,7 @@ def multislice_adf(
     """
     if not 0 <= detector[0] < detector[1]:
         raise ValueError(f"detector={detector!r} must be (inner, outer) angles in mrad that grow")
-    abtem = _abtem()
+    abtem = load_abtem()
     canvas = _size(field)
     scan = [math.ceil(4.0 * probe.cutoff * length) + 1 for length in canvas]
     wave_width = peak_width(replace(probe, source_size=0.0, tail=0.0))
@@ -83,15 +84,15 @@ def multislice_adf(
     # A third of the mesh's frequencies is kept free of aliases, and whole pixels take some more.
     sampling = wavelength(probe.energy) / (3.2e-3 * max(detector[1], 2.0 * probe.semiangle))
     gpts = [interpolation * next_fast_len(math.ceil(n / sampling / interpolation)) for n in canvas]
-    moments = _moments(structure, frozen_phonons, temperature, seed)
+    configurations = moments(structure, frozen_phonons, temperature, seed)
     blocks = np.array_split(np.arange(scan[0]), min(BLOCKS, scan[0]))
     total = np.zeros(scan)
-    done, work = 0, len(moments) * (len(blocks) + 1)
+    done, work = 0, len(configurations) * (len(blocks) + 1)
     with abtem.config.set({"diagnostics.progress_bar": False}):
-        for moment in moments:
+        for moment in configurations:
             report(progress, cancel, done, work, "multislice")
             matrix = abtem.SMatrix(
-                potential=_potential(abtem, moment, field, gpts, slice_thickness),
+                potential=_potential(abtem, moment, field, gpts, slice_thickness, layered=True),
                 energy=probe.energy,
                 semiangle_cutoff=probe.semiangle,
                 interpolation=interpolation,
@@ -114,7 +115,7 @@ def multislice_adf(
                 total[rows] += np.asarray(signal.array).T
                 done += 1
     report(progress, cancel, work, work, "scan")
-    return _pixels(_blurred(total / len(moments), canvas, probe), field)
+    return _pixels(_blurred(total / len(configurations), canvas, probe), field)
 
 
 def multislice_hrtem(
@@ -140,14 +141,14 @@ def multislice_hrtem(
     -------
     (H, W) float32 intensity relative to the incident beam, on the canvas.
     """
-    abtem = _abtem()
+    abtem = load_abtem()
     canvas = _size(field)
     gpts = [next_fast_len(math.ceil(6.0 * optics.limit * length)) for length in canvas]
-    moments = _moments(structure, frozen_phonons, temperature, seed)
+    configurations = moments(structure, frozen_phonons, temperature, seed)
     total = np.zeros(field.canvas)
     with abtem.config.set({"diagnostics.progress_bar": False}):
-        for done, moment in enumerate(moments):
-            report(progress, cancel, done, len(moments), "multislice")
+        for done, moment in enumerate(configurations):
+            report(progress, cancel, done, len(configurations), "multislice")
             potential = _potential(abtem, moment, field, gpts, slice_thickness)
             # The illumination is tilted towards x first, as abTEM counts axes.
             beam = abtem.PlaneWave(energy=optics.energy, tilt=(optics.tilt[1], optics.tilt[0]))
@@ -155,11 +156,12 @@ def multislice_hrtem(
             exit_wave = torch.from_numpy(np.ascontiguousarray(np.asarray(wave.array).T))
             image = seen_through(optics, exit_wave, canvas)
             total += resampled(image, field.canvas).numpy()
-    report(progress, cancel, len(moments), len(moments), "multislice")
-    return np.asarray(total / len(moments), dtype=np.float32)
+    report(progress, cancel, len(configurations), len(configurations), "multislice")
+    return np.asarray(total / len(configurations), dtype=np.float32)
 
 
-def _abtem() -> ModuleType:
+def load_abtem() -> ModuleType:
+    """The package, or ImportError that says how to install it."""
     try:
         import abtem
     except ImportError as error:
@@ -174,22 +176,49 @@ def _size(field: Field) -> tuple[float, float]:
     return height * field.sampling, width * field.sampling
 
 
-def _moments(structure: Structure, count: int, temperature: float, seed: int) -> list[Structure]:
+def moments(structure: Structure, count: int, temperature: float, seed: int) -> list[Structure]:
     """The structure at several moments, or once at rest."""
     rng = np.random.default_rng(seed)
-    moments = [with_thermal_displacements(structure, temperature, rng) for _ in range(count)]
-    return moments or [structure]
+    found = [with_thermal_displacements(structure, temperature, rng) for _ in range(count)]
+    return found or [structure]
 
 
 def _potential(
-    abtem: ModuleType, structure: Structure, field: Field, gpts: list[int], slices: float
+    abtem: ModuleType,
+    structure: Structure,
+    field: Field,
+    gpts: list[int],
+    thickness: float,
+    *,
+    layered: bool = False,
 ) -> object:
+    atoms = _boxed(structure, field)
+    slices: float | tuple[float, ...] = thickness
+    if layered and len(atoms):
+        z = atoms.positions[:, 2]
+        starts = layers(z, thickness)[1] - 0.01 * VACUUM
+        slices = tuple(np.diff([0.0, *starts, atoms.cell[2, 2]]).tolist())
     return abtem.Potential(
-        _boxed(structure, field),
+        atoms,
         gpts=(gpts[1], gpts[0]),
         slice_thickness=slices,
         projection="infinite",
     )
+
+
+def layers(z: Array, thickness: float) -> tuple[NDArray[np.int64], Array]:
+    """(N,) number of the layer of each atom, and (L,) heights of their first atoms, Å.
+
+    A layer is less than the thickness thick, and begins with the first atom after the one before.
+    """
+    order = np.argsort(z, kind="stable")
+    number: NDArray[np.int64] = np.zeros(len(z), dtype=np.int64)
+    starts: list[float] = []
+    for atom in order:
+        if not starts or z[atom] >= starts[-1] + thickness:
+            starts.append(float(z[atom]))
+        number[atom] = len(starts) - 1
+    return number, np.array(starts)
 
 
 def _boxed(structure: Structure, field: Field) -> Atoms:

@@ -150,7 +150,7 @@ def _frames(
     sampling = metadata.get("sampling", columns.attrs.get("sampling"))
     parts = [columns]
     if "frame" in columns:
-        parts = [part for _, part in columns.groupby("frame", sort=False)]
+        parts = [part for _, part in columns.groupby("frame", sort=False, dropna=False)]
     for part in parts:
         part.attrs = columns.attrs
     return [

@@ -173,7 +173,11 @@ def _write_lattice(file: Any, columns: pd.DataFrame, sampling: Sampling | None) 
     file.attrs["pixel_separation"] = separation
     steps = (1.0, 1.0) if sampling is None else pixel(sampling)
     key = next((name for name in _SPECIES if name in columns), None)
-    parts = [("columns", columns)] if key is None else list(columns.groupby(key, sort=True))
+    parts = (
+        [("columns", columns)]
+        if key is None
+        else list(columns.groupby(key, sort=True, dropna=False))
+    )
     for number, (value, part) in enumerate(parts):
         name = str(value)
         group = file.create_group(f"{number}_{name}_sublattice".replace("/", "_"))

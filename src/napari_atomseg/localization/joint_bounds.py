@@ -18,7 +18,7 @@ from napari_atomseg.localization.joint_system import (
     JointSystem,
     shared_parameters,
 )
-from napari_atomseg.localization.refine import check_choices
+from napari_atomseg.localization.refine import check_choices, within_image
 from napari_atomseg.localization.survey import survey
 
 
@@ -55,7 +55,8 @@ def overlapping_bounds(
 
     Returns
     -------
-    Arrays (N,); `sigma` and `background` are those of each column, or of what all share.
+    Arrays (N,); `sigma` and `background` are those of each column, or of what all share. NaN for
+    columns beyond the image, whose light does not count.
 
     Raises
     ------
@@ -71,6 +72,11 @@ def overlapping_bounds(
     for name, choice, each in (("sigma", widths, s), ("background", backgrounds, b)):
         if choice == "shared" and np.ptp(each) > 0:
             raise ValueError(f"{name} from {each.min()} to {each.max()} cannot be shared")
+    inside = within_image(shape, y, x)
+    bounds = np.full((6, len(y)), np.nan)
+    y, x, s, a, b = (v[inside] for v in values)
+    if not len(y):
+        return Bounds(*bounds)
     theta = torch.from_numpy(np.stack([y, x, np.log(s), a, b], axis=1))
     nothing = torch.zeros(shape, dtype=theta.dtype)
     known = replace(survey(nothing, y.copy(), x.copy()), sigma=float(s.max()))
@@ -83,4 +89,5 @@ def overlapping_bounds(
     spread = JointSystem(own, cross, model.pairs, shared).covariance()
     error = spread.diagonal(dim1=1, dim2=2).sqrt().numpy().T
     volume = volume_error(theta[:, 2].exp(), theta[:, 3], spread[:, 2:4, 2:4]).numpy()
-    return Bounds(error[0], error[1], error[2] * s, error[3], error[4], volume)
+    bounds[:, inside] = [error[0], error[1], error[2] * s, error[3], error[4], volume]
+    return Bounds(*bounds)

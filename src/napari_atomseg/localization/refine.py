@@ -141,11 +141,16 @@ def _sound(shape: tuple[int, ...], y: Vector, x: Vector) -> NDArray[np.bool_]:
     if len(y) > 1:
         close = cKDTree(np.stack([y, x], axis=1)).query_pairs(ONE_PLACE, output_type="ndarray")
         first[close.max(axis=1)] = False
-    inside = (np.abs(y - (shape[0] - 1) / 2) <= shape[0] / 2) & (
+    sound: NDArray[np.bool_] = first & within_image(shape, y, x)
+    return sound
+
+
+def within_image(shape: tuple[int, ...], y: Vector, x: Vector) -> NDArray[np.bool_]:
+    """(N,) positions that lie on a pixel of the image."""
+    inside: NDArray[np.bool_] = (np.abs(y - (shape[0] - 1) / 2) <= shape[0] / 2) & (
         np.abs(x - (shape[1] - 1) / 2) <= shape[1] / 2
     )
-    sound: NDArray[np.bool_] = first & inside
-    return sound
+    return inside
 
 
 def _nearest(

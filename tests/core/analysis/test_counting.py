@@ -65,6 +65,84 @@ def test_the_total_lies_within_its_error():
     assert np.sqrt(np.mean(np.square(z))) == pytest.approx(1.0, abs=0.6)
 
 
+@pytest.mark.parametrize(
+    ("absolute", "relative", "high", "number"),
+    [(0.05, 0.012, 20, 1500), (0.1, 0.02, 12, 800), (0.3, 0.0, 10, 800)],
+)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_classes_that_widen_with_thickness_are_not_split(absolute, relative, high, number, seed):
+    rng = np.random.default_rng(seed)
+    count = rng.integers(1, high + 1, number)
+    mean = SLOPE * count**0.95
+    volume = mean + rng.normal(size=number) * np.hypot(absolute, relative * mean)
+    counts = count_by_mixture(pd.DataFrame({"volume": volume}), first=1)
+    assert len(counts.numbers) == high
+    right = (counts.columns["count"] == count).mean()
+    assert right > 0.97
+    assert right == pytest.approx(1 - counts.miscounted, abs=0.012)
+    assert counts.relative == pytest.approx(relative, abs=0.2 * relative)
+    library = SLOPE * np.arange(1, high + 3) ** 0.95
+    known = count_by_library(pd.DataFrame({"volume": volume}), library)
+    assert (known.columns["count"] == count).mean() > 0.97
+    assert known.relative == pytest.approx(relative, abs=0.2 * relative)
+
+
+def test_one_width_is_kept_on_demand():
+    columns = cross_sections(wedge())
+    common, free = (count_by_mixture(columns, width=width) for width in ("common", "auto"))
+    assert common.relative == free.relative == 0.0
+    assert (
+        count_by_mixture(columns, width="growing").columns["count"].equals(common.columns["count"])
+    )
+
+
+def test_stated_miscounts_hold_over_many_wedges():
+    """Of every level of certainty, as many counts are right as is said."""
+    stated, right = [], []
+    for seed in range(12):
+        columns = cross_sections(wedge(1000, seed=seed), 0.6, seed=100 + seed)
+        table = count_by_mixture(columns, 8, first=1).columns
+        counted = table["count"].notna()
+        stated.append(table.loc[counted, "count_probability"].to_numpy())
+        right.append((table["count"] == columns["true"])[counted].to_numpy(bool))
+    certain, correct = np.concatenate(stated), np.concatenate(right)
+    level = np.digitize(certain, [0.6, 0.8, 0.95])
+    for each in range(4):
+        some = level == each
+        noise = np.sqrt(certain[some].mean() * (1 - certain[some].mean()) / some.sum())
+        assert correct[some].mean() == pytest.approx(certain[some].mean(), abs=0.02 + 3 * noise)
+    assert correct.mean() == pytest.approx(certain.mean(), abs=0.01)
+
+
+@pytest.mark.parametrize("strange", [-1.0, 0.0, 1e6, -1e6, np.inf, np.nan])
+def test_what_is_no_column_changes_no_count(strange):
+    columns = cross_sections(wedge(100, high=5), 0.1)
+    with_it = pd.concat([columns, pd.DataFrame({"volume": [strange], "volume_err": [0.0]})])
+    for counts in (
+        count_by_mixture(with_it, first=1),
+        count_by_library(with_it, SLOPE * np.arange(1, 9)),
+    ):
+        assert counts.columns["count"].isna().tolist() == [False] * 100 + [True]
+        assert (counts.columns["count"].iloc[:100] == columns["true"]).all()
+
+
+def test_equal_and_few_columns():
+    equal = pd.DataFrame({"volume": np.full(20, 6.1)})
+    assert len(count_by_mixture(equal, first=3).numbers) == 1
+    library = SLOPE * np.arange(1, 6)
+    assert (count_by_library(equal, library).columns["count"] == 3).all()
+    few = count_by_library(equal.iloc[:2], library).columns
+    assert few["count"].tolist() == [3, 3]
+    assert few["count_probability"].isna().all()
+    known = count_by_library(equal.iloc[:2].assign(volume_err=0.5), library).columns
+    assert known["count_probability"].between(0.5, 1.0).all()
+
+
+def test_a_library_in_other_units_is_refused():
+    with pytest.raises(ValueError, match="normalized"):
+        count_by_library(cross_sections(wedge(50)), 1e-3 * np.arange(1, 5))
+
+
 def test_a_library_counts_where_sections_are_not_in_proportion():
     columns = cross_sections(wedge(500, high=12), 0.2, power=0.9)
     library = SLOPE * np.arange(1, 21) ** 0.9
@@ -119,6 +197,7 @@ def test_one_thickness_is_one_component():
         (lambda c: count_by_mixture(c.iloc[:0]), "at least 4"),
         (lambda c: count_by_mixture(c.iloc[:1]), "at least 4"),
         (lambda c: count_by_mixture(c, 0), "components=0"),
+        (lambda c: count_by_mixture(c, width="wide"), "width='wide'"),
         (lambda c: count_by_mixture(c, first=-1), "first=-1"),
         (lambda c: count_by_mixture(c, value="height"), "'height'"),
         (lambda c: count_by_mixture(c, max_components=0), "max_components=0"),
@@ -199,6 +278,28 @@ def test_the_model_is_the_crystal_with_the_counted_atoms():
     assert np.all(atoms.positions > -1e-9)
     assert not atoms.pbc.any()
     assert atoms.arrays["count_err"] == pytest.approx(0.1)
+
+
+def test_a_model_comes_back_from_a_file_as_it_was_counted(tmp_path):
+    from ase.io import read
+
+    columns = crystal()
+    heights = 2.04 * columns["odd"].to_numpy()
+    atoms = start_model(columns, 4.08, sampling=0.1, element="Au", heights=heights)
+    # 5 Å of vacuum, but before x and y, which stay those of the image.
+    assert atoms.cell.lengths() == pytest.approx(atoms.positions.max(axis=0) + 5.0)
+    assert atoms.positions[:, 2].min() == pytest.approx(5.0)
+    for name in ("model.xyz", "model.traj", "model.cif"):
+        atoms.write(tmp_path / name)
+        back = read(tmp_path / name)
+        assert back.cell.lengths() == pytest.approx(atoms.cell.lengths(), abs=1e-3)
+        assert back.positions == pytest.approx(atoms.positions, abs=1e-3)
+        assert not back.pbc.any() or name == "model.cif"
+        places = columns[["x", "y"]].to_numpy() * 0.1
+        apart = np.linalg.norm(back.positions[:, None, :2] - places, axis=2)
+        assert apart.min(axis=1).max() < 1e-3
+        assert (np.bincount(apart.argmin(axis=1)) == columns["count"]).all()
+    assert (read(tmp_path / "model.xyz").arrays["column"] == atoms.arrays["column"]).all()
 
 
 def test_a_model_on_a_support_has_a_flat_side():
