@@ -452,6 +452,59 @@ def test_cancelling_adds_nothing(dock: OpenPanel, viewer: Any, notices: Any) -> 
     assert notices == []
 
 
+def long_work(what: str, viewer: Any) -> tuple[Points, dict[str, Any]]:
+    """Columns whose measurement takes a second or more, and its settings."""
+    rng = np.random.default_rng(5)
+    if what == "tracks":
+        stack = pd.concat([table(grid(12, 12), seed=k).assign(frame=k) for k in range(150)])
+        place = sampled(SAMPLING, 3)
+        layer = points_layer(stack, "scene columns", place, {}, leading=(150,))
+        viewer.add_layer(layer)
+        return layer, {}
+    columns = table(grid(40, 40, 20.0))
+    if what == "counts":
+        atoms = rng.integers(1, 16, len(columns))
+        columns["volume"] = 40.0 * atoms + rng.normal(0.0, 3.0, len(atoms))
+    else:
+        y, x = np.mgrid[:1024, :1024] * (2 * np.pi / 20)
+        image = (np.cos(y) + np.cos(x)).astype(np.float32)
+        viewer.add_layer(image_layer(image, "scene", sampled(SAMPLING), {}))
+    return add(viewer, columns), {"strain_from": "phase"}
+
+
+@pytest.mark.parametrize(
+    ("what", "step"),
+    [("strain", "Measuring strain"), ("counts", "Trying"), ("tracks", "Linking")],
+)
+def test_long_measurements_stop_in_the_middle(
+    what: str, step: str, dock: OpenPanel, viewer: Any, notices: Any
+) -> None:
+    layer, settings = long_work(what, viewer)
+    panel = dock("Measure")
+    panel.measure = what
+    for name, value in settings.items():
+        setattr(panel, name, value)
+    before = (list(viewer.layers), list(layer.features))
+    job = panel.run()
+    steps: list[tuple[int, int]] = []
+
+    def stop(done: int, total: int, message: str) -> None:
+        steps.append((done, total))
+        if message.startswith(step):
+            panel.cancel_button.click()
+
+    job.progressed.connect(stop)
+    with pytest.raises(Cancelled):
+        job.result(PATIENCE)
+    done, total = steps[-1]
+    assert total > 0
+    assert done < total, "it went on to its end"
+    assert (list(viewer.layers), list(layer.features)) == before
+    assert panel.message.text() == "Cancelled"
+    assert panel.run_button.isEnabled()
+    assert notices == []
+
+
 def test_each_measurement_shows_its_own_settings_and_fits_a_laptop(
     dock: OpenPanel, viewer: Any, tmp_path: Path
 ) -> None:

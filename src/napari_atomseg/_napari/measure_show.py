@@ -13,6 +13,7 @@ from napari_atomseg._napari.layers import PROVENANCE, Placement
 from napari_atomseg._napari.measure_source import COPY, LATTICE, Columns, put_features
 from napari_atomseg._napari.measure_task import Drawing, Outcome
 from napari_atomseg._napari.point_colours import Key, colour_points
+from napari_atomseg.progress import CancelToken
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -56,13 +57,21 @@ class Measured:
 
 
 def make_layers(
-    outcome: Outcome, name: str, record: dict[str, Any], places: dict[str, Place]
+    outcome: Outcome,
+    name: str,
+    record: dict[str, Any],
+    places: dict[str, Place],
+    cancel: CancelToken,
 ) -> list[Layer]:
-    """Return the layers of an outcome.
+    """Return the layers of an outcome, or raise `Cancelled`.
 
     Many polygons take seconds: this may run in another thread.
     """
-    return [_layer(each, name, record, places[each.on]) for each in outcome.drawings]
+    layers = []
+    for each in outcome.drawings:
+        cancel.raise_if_cancelled()
+        layers.append(_layer(each, name, record, places[each.on]))
+    return layers
 
 
 def show(

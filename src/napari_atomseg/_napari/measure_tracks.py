@@ -29,15 +29,16 @@ def tracks(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
     settings = task.settings
     if "frame" not in task.columns or task.columns["frame"].nunique() < 2:
         raise ValueError("tracks need columns of several frames: run Localize on a stack")
-    report(progress, cancel, 0, 2, "Linking the frames")
     found = link_tracks(
         task.columns,
         sampling=task.sampling,
         shape=task.shape,
         hop=settings.hop,
         patience=settings.patience,
+        progress=progress,
+        cancel=cancel,
     )
-    report(progress, cancel, 1, 2, "Drawing the tracks")
+    report(progress, cancel, 1, 1, "Drawing the tracks")
     end = "" if task.sampling is None else "_angstrom"
     table = found.columns
     steady = ["y_steady", "x_steady"] if settings.drift == "removed" else ["y", "x"]

@@ -16,6 +16,7 @@ from napari_atomseg.analysis.counting_mixture import (
     likeliest,
 )
 from napari_atomseg.analysis.positions import Array, Indices, Sampling, unit_of
+from napari_atomseg.progress import CancelToken, Progress
 
 LEAST = 4
 """Columns that a mixture needs."""
@@ -77,6 +78,8 @@ def count_by_mixture(
     value: str = "volume",
     first: int | None = None,
     max_components: int = 30,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
 ) -> Counts:
     """Count the atoms of columns by the classes that their cross-sections fall into.
 
@@ -104,6 +107,8 @@ def count_by_mixture(
     ------
     ValueError
         An argument is wrong, or there are too few columns.
+    Cancelled
+        `cancel` was raised.
     """
     if components is not None and components < 1:
         raise ValueError(f"components={components!r} must be at least 1, or None")
@@ -119,7 +124,14 @@ def count_by_mixture(
     most = min(components or max_components, len(np.unique(sections)))
     if components is not None and components > most:
         raise ValueError(f"components={components} is more than the {most} different values")
-    mixtures = fit_every_number(sections, errors, most, patient=components is not None)
+    mixtures = fit_every_number(
+        sections,
+        errors,
+        most,
+        patient=components is not None,
+        progress=progress,
+        cancel=cancel,
+    )
     icl = np.array([mixture.icl for mixture in mixtures])
     mixture = mixtures[-1 if components is not None else int(np.argmin(icl))]
     spread = component_errors(mixture, errors)
@@ -149,6 +161,8 @@ def count_by_library(
     sampling: Sampling | None = None,
     value: str = "volume",
     scale: float | None = 1.0,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
 ) -> Counts:
     """Count the atoms of columns by comparing their cross-sections with simulated ones.
 
@@ -169,6 +183,8 @@ def count_by_library(
     ------
     ValueError
         An argument is wrong.
+    Cancelled
+        `cancel` was raised.
     """
     if scale is not None and not scale > 0:
         raise ValueError(f"scale={scale!r} must be positive, or None")
@@ -176,7 +192,14 @@ def count_by_library(
     sections, errors, there = _sections(columns, value, sampling)
     if len(sections) == 0:
         raise ValueError(f"columns must have a finite value of {value!r}")
-    mixture, factor = fit_scaled(sections, errors, known * (scale or 1.0), free=scale is None)
+    mixture, factor = fit_scaled(
+        sections,
+        errors,
+        known * (scale or 1.0),
+        free=scale is None,
+        progress=progress,
+        cancel=cancel,
+    )
     return Counts(
         _counted(columns, there, mixture, numbers),
         numbers,

@@ -188,7 +188,7 @@ def test_strains_share_their_scale(table: pd.DataFrame) -> None:
 
 def test_columns_colour_the_pixels_nearest_to_them(table: pd.DataFrame) -> None:
     table["eps_xx"] = table["volume"]
-    drawn = nearest_values(table, "eps_xx", (40, 90))
+    drawn = nearest_values(table, ["eps_xx"], (40, 90))["eps_xx"]
     assert drawn[5, 5] == 100
     assert drawn[6, 13] == 101
     assert np.isnan(drawn[:, 60:]).all(), "nothing was measured far from the columns"
