@@ -527,6 +527,26 @@ def test_panel_fits_a_laptop(panel: Any) -> None:
     assert untold == []
 
 
+def test_what_measurements_draw_is_no_column(dock: OpenPanel, columns: Any, viewer: Any) -> None:
+    """Symbols of vacancies and images of strain are not offered, points of a user are."""
+    row = middle(pd.DataFrame(columns.data, columns=["y", "x"]))
+    columns.selected_data = {row}
+    columns.remove_selected()
+    measure = dock("Measure")
+    for what, network in (("rings", "vacancies"), ("strain", "rings")):
+        measure.measure, measure.network = what, network
+        drawn = measure.run().result(PATIENCE).layers
+        assert drawn
+    assert any(isinstance(layer, Points) and layer is not columns for layer in viewer.layers)
+    mine = viewer.add_points([[10.0, 20.0], [30.0, 40.0]], name="mine")
+    panel = dock("Columns")
+    assert list(panel._columns.choices) == [columns, mine]
+    assert [image.name for image in panel._image.choices] == ["scene"]
+    assert panel.columns.name == mine.name
+    panel.columns = "scene columns"
+    assert panel.image.name == "scene"
+
+
 def test_layers_are_chosen_by_name(panel: Any, viewer: Any, table: pd.DataFrame) -> None:
     other = viewer.add_points([[1.0, 2.0]], name="other")
     panel.columns = "other"

@@ -425,6 +425,7 @@ def test_columns_that_go_meanwhile_are_kept_with_their_results(
     assert measured.columns is not layer
     assert measured.columns in viewer.layers
     assert placement(measured.columns) == place
+    assert measured.columns.metadata["napari-atomseg"]["source"] == "scene"
     assert len(measured.columns.features["sublattice"]) == 145
     assert "changed meanwhile" in text(panel)
     assert panel.columns is measured.columns

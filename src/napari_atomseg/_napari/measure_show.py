@@ -10,7 +10,7 @@ from napari.layers import Image, Layer, Points, Shapes, Tracks, Vectors
 from napari.utils.transforms import Affine
 
 from napari_atomseg._napari.layers import PROVENANCE, Placement
-from napari_atomseg._napari.measure_source import COPY, LATTICE, Columns, put_features
+from napari_atomseg._napari.measure_source import LATTICE, Columns, put_features
 from napari_atomseg._napari.measure_task import Drawing, Outcome
 from napari_atomseg._napari.point_colours import Key, colour_points
 from napari_atomseg.progress import CancelToken
@@ -84,7 +84,7 @@ def show(
     """Join the features to the columns, and add the layers: images below the columns."""
     target, note, key = columns, "", Key()
     if columns.layer not in viewer.layers or not columns.unchanged():
-        target, note = _copy(columns, record), "The columns changed meanwhile: see the new layer."
+        target, note = _copy(columns), "The columns changed meanwhile: see the new layer."
         viewer.add_layer(target.layer)
     layer = target.layer
     if outcome.features is not None:
@@ -146,20 +146,20 @@ def _at_frame(place: Place) -> Placement:
     return replace(at, translate=np.asarray(whole(np.array([*lead, 0.0, 0.0]))))
 
 
-def _copy(columns: Columns, record: dict[str, Any]) -> Columns:
+def _copy(columns: Columns) -> Columns:
     """Return the columns as they were, in a layer of their own."""
     table = columns.table.drop(columns=["y", "x", "y_angstrom", "x_angstrom"], errors="ignore")
     old = columns.layer
     layer = Points(
         columns.data[columns.rows],
-        name=f"{columns.name}{COPY}",
+        name=f"{columns.name} measured",
         features=table,
         size=float(np.median(old.size)) if len(old.size) else 10.0,
         symbol="disc",
         face_color="transparent",
         border_width=0.15,
         border_color="yellow",
-        metadata={PROVENANCE: record},
+        metadata={PROVENANCE: old.metadata.get(PROVENANCE, {})},
         **columns.placement.arguments(),
     )
     return replace(

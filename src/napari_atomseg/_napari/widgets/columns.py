@@ -18,6 +18,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLa
 from napari_atomseg import figures
 from napari_atomseg._napari import columns_figures, columns_files
 from napari_atomseg._napari.choices import NameOrFile
+from napari_atomseg._napari.columns_edits import Edits
 from napari_atomseg._napari.columns_legend import Legend
 from napari_atomseg._napari.columns_panel import ColumnsPanel
 from napari_atomseg._napari.columns_plots import Plots
@@ -45,6 +46,7 @@ class Columns(ColumnsPanel):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
+        self.edits = Edits()
         self._everything = False
         self.run_button.setToolTip("Measure only columns that were added or dragged")
         self._refresh = QTimer(self)
@@ -53,7 +55,8 @@ class Columns(ColumnsPanel):
         self._connect()
         self._wear()
         self._follow()
-        self._taken()
+        if self._followed is None:
+            self._taken(None)
 
     def make_inputs(self) -> Inputs:
         """Return the input of the feature, whose names follow the layer."""
@@ -180,7 +183,8 @@ class Columns(ColumnsPanel):
         self.figures.asked.connect(self._draw)
         self.viewer.events.theme.connect(self._wear)
 
-    def _taken(self) -> None:
+    def _taken(self, before: Points | None) -> None:
+        self.edits.watch(self._followed)
         self.message.setText("")
         self._offer_features()
         layer = self.edits.layer
