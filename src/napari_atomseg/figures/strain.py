@@ -14,8 +14,8 @@ from scipy.spatial import cKDTree
 
 from napari_atomseg.figures.canvas import STYLE, sheet, style
 from napari_atomseg.figures.palette import NOTHING, SIGNED
+from napari_atomseg.figures.picture import fit_height, scale_bar, single_image, true_proportions
 from napari_atomseg.figures.picture import frame as framed
-from napari_atomseg.figures.picture import scale_bar, single_image, true_proportions
 from napari_atomseg.figures.tables import chosen, known_sampling, limits, spacing, words
 from napari_atomseg.io.columns_place import Sampling
 from napari_atomseg.progress import CancelToken, Progress, report
@@ -83,11 +83,10 @@ def strain_map(
             unit = "°" if _turns(name) else "%"
             panel.set_title(_TITLES.get(name, words(name)))
             figure.colorbar(shown, ax=panel, location="bottom", label=unit, shrink=0.8, aspect=25)
-        scale_bar(panels[0], known, first.shape)
-        height = ratio * first.shape[0] / first.shape[1] / count
-        figure.set_figheight(figure.get_figwidth() * height + 0.65)
+        scale_bar(panels[0], known, first.shape, ink="black")
         if title:
             figure.suptitle(title, fontsize=STYLE["axes.titlesize"])
+        fit_height(figure, list(panels), ratio * first.shape[0] / first.shape[1])
     return figure
 
 

@@ -157,7 +157,7 @@ def test_components_add_up() -> None:
     lines = figures.histogram(values, components=parts, bins=40).axes[0].get_lines()
     first, second, whole = (line.get_ydata() for line in lines)
     np.testing.assert_allclose(first + second, whole)
-    assert first.max() == pytest.approx(3 * second.max(), rel=0.02)
+    assert first.max() == pytest.approx(3 * second.max(), rel=0.05)
 
 
 def test_quantities_of_one_unit_share_their_axis(table: pd.DataFrame) -> None:
@@ -192,6 +192,44 @@ def test_columns_colour_the_pixels_nearest_to_them(table: pd.DataFrame) -> None:
     assert drawn[5, 5] == 100
     assert drawn[6, 13] == 101
     assert np.isnan(drawn[:, 60:]).all(), "nothing was measured far from the columns"
+
+
+@pytest.mark.parametrize("shape", [(90, 90), (40, 200), (200, 60)])
+def test_no_bands_stay_blank(shape: tuple[int, int], table: pd.DataFrame) -> None:
+    """The image, with its bar or legend, fills the sheet, whatever its shape."""
+    image = np.random.default_rng(0).random(shape)
+    table = table.assign(dy=1.0, dx=2.0, kind="Sr", eps_xx=0.01, eps_yy=0.02, rotation_deg=0.1)
+    for figure in (
+        figures.overlay(image, table, colour_by="volume", sampling=(0.1, 0.13)),
+        figures.overlay(image, table, colour_by="kind", title="Two kinds"),
+        figures.vector_map(table, image),
+        figures.vector_map(table, image, colour_by="length"),
+        figures.strain_map(table, shape=shape, sampling=0.1, title="Strain"),
+    ):
+        figure.canvas.draw()  # type: ignore[attr-defined]
+        used = figure.get_tightbbox()
+        blank = figure.get_size_inches() - (used.width, used.height)
+        assert np.all(blank > -0.02), "something is cut off"
+        assert np.all(blank < 0.2), "inches"
+        axes = figure.axes[0]
+        drawn, room = axes.get_position(), axes.get_position(original=True)
+        assert drawn.height == pytest.approx(room.height, rel=0.05)
+        assert drawn.width == pytest.approx(room.width, rel=0.05)
+
+
+def test_polarization_is_drawn_in_its_unit(image: Any, table: pd.DataFrame) -> None:
+    """As the measurements name it; where there are displacements too, `vectors` chooses."""
+    for pair in (("p_y", "p_x"), ("polarization_y", "polarization_x")):
+        polar = table.assign(**{pair[0]: 20.0, pair[1]: 0.0})
+        figure = figures.vector_map(polar, image)
+        assert "20 µC/cm²" in texts(figure)
+        (arrows,) = of_kind(figure, Quiver)
+        assert np.all(arrows.V > 0)
+        both = polar.assign(dy_pm=-5.0, dx_pm=0.0)
+        (arrows,) = of_kind(figures.vector_map(both, image), Quiver)
+        assert np.all(arrows.V < 0)
+        (arrows,) = of_kind(figures.vector_map(both, image, vectors=pair), Quiver)
+        assert np.all(arrows.V > 0)
 
 
 @pytest.mark.parametrize("width", [89.0, 183.0])
