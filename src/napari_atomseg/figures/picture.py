@@ -102,11 +102,8 @@ def bar_place(proportion: float) -> dict[str, Any]:
     return {"location": place, "shrink": 0.8, "aspect": 30}
 
 
-def scale_bar(
-    axes: Axes, sampling: Sampling | None, shape: tuple[int, ...], ink: str = "white"
-) -> None:
+def scale_bar(axes: Axes, sampling: Sampling | None, shape: tuple[int, ...]) -> None:
     """A bar of a round length in the lower left corner; none where the sampling is unknown."""
-    edge = "black" if ink == "white" else "white"
     if sampling is None:
         return
     dy, dx = pixel(sampling)
@@ -115,17 +112,19 @@ def scale_bar(
     across = min(height * dy, width * dx)
     x, y = 0.05 * across / dx, height - 1 - 0.05 * across / dy
     thick = max(0.015 * across, 0.006 * width * dx) / dy
-    axes.add_patch(Rectangle((x, y - thick), length / dx, thick, fc=ink, ec=edge, lw=0.4, zorder=5))
+    axes.add_patch(
+        Rectangle((x, y - thick), length / dx, thick, fc="white", ec="black", lw=0.4, zorder=5)
+    )
     axes.text(
         x + 0.5 * length / dx,
         y - 1.6 * thick,
         length_text(length),
-        color=ink,
+        color="white",
         ha="center",
         va="bottom",
         weight="bold",
         zorder=5,
-        path_effects=[withStroke(linewidth=1.2, foreground=edge)],
+        path_effects=[withStroke(linewidth=1.2, foreground="black")],
     )
 
 

@@ -26,6 +26,8 @@ NAMES = ("eps_xx", "eps_yy", "eps_xy", "rotation_deg", "rotation")
 """What is drawn of a table, where it has it."""
 
 _TITLES = {"eps_xx": "ε$_{xx}$", "eps_yy": "ε$_{yy}$", "eps_xy": "ε$_{xy}$"}
+_GAP = 0.04
+"""Between an image and its bar, over the width of the image."""
 _BAND = 128
 """Rows of pixels that are coloured at once."""
 _REACH = 1.0
@@ -82,11 +84,13 @@ def strain_map(
             ratio = true_proportions(panel, known)
             unit = "°" if _turns(name) else "%"
             panel.set_title(_TITLES.get(name, words(name)))
-            figure.colorbar(shown, ax=panel, location="bottom", label=unit, shrink=0.8, aspect=25)
-        scale_bar(panels[0], known, first.shape, ink="black")
+            proportion = ratio * first.shape[0] / first.shape[1]
+            bar = {"shrink": 0.8, "aspect": 25, "pad": _GAP / proportion}
+            figure.colorbar(shown, ax=panel, location="bottom", label=unit, **bar)
+        scale_bar(panels[0], known, first.shape)
         if title:
             figure.suptitle(title, fontsize=STYLE["axes.titlesize"])
-        fit_height(figure, list(panels), ratio * first.shape[0] / first.shape[1])
+        fit_height(figure, list(panels), proportion)
     return figure
 
 
