@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,9 +21,11 @@ from napari.utils.interactions import (
     mouse_press_callbacks,
     mouse_release_callbacks,
 )
+from qtpy.QtCore import QTimer
 from scipy.io import savemat
 
 from napari_atomseg import io
+from napari_atomseg._napari.columns_drawing import strain_images
 from napari_atomseg._napari.layers import MEASURED, PROVENANCE, Placement, points_layer
 from napari_atomseg._napari.point_colours import KINDS, colour_points
 from napari_atomseg.localization import again, localize
@@ -372,7 +375,12 @@ def test_statstem_and_atomap_are_imported(
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_figures_are_one_button_each(
-    suffix: str, panel: Any, columns: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    suffix: str,
+    panel: Any,
+    columns: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: Any,
 ) -> None:
     count = len(columns.data)
     columns.features = columns.features.assign(
@@ -383,6 +391,7 @@ def test_figures_are_one_button_each(
         path = tmp_path / f"{kind}.{suffix}"
         monkeypatch.setattr(panel.figures, "ask", lambda kind, path=path: str(path))
         button.click()
+        qtbot.waitUntil(lambda path=path: panel.job.done and path.exists(), timeout=60_000)
         assert path.stat().st_size > 2000
         assert path.name in panel.message.text()
         assert panel.figures.preview.pixmap().width() > 50
@@ -397,9 +406,98 @@ def test_figures_are_one_button_each(
 @pytest.mark.parametrize("kind", ["vectors", "strain"])
 def test_figures_of_what_was_not_measured_say_so(kind: str, panel: Any, notices: Any) -> None:
     panel.figures.buttons[kind].click()
+    panel.job.wait(PATIENCE)
     (notice,) = notices
     assert {"vectors": "no vectors", "strain": "eps_xx"}[kind] in notice.message
     assert panel.message.text()
+
+
+def many(viewer: Any) -> Any:
+    """10,000 columns on an image of 2048 x 2048 pixels."""
+    places = np.indices((100, 100)).reshape(2, -1).T * 20.0 + 30.0
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"y": places[:, 0], "x": places[:, 1]})
+    for name in ("volume", "amplitude", "sigma", "x_err", "eps_xx", "rotation_deg"):
+        table[name] = rng.normal(50.0, 5.0, len(table))
+    table["shift_y_pm"], table["shift_x_pm"] = 10.0 * np.sin(places[:, 1] / 100), 6.0
+    viewer.add_image(rng.random((2048, 2048), dtype=np.float32), name="scene")
+    layer = points_layer(table, "scene columns", {}, {"source": "scene"})
+    viewer.add_layer(layer)
+    return layer
+
+
+def test_the_window_lives_while_large_figures_are_drawn(
+    dock: OpenPanel, viewer: Any, tmp_path: Path
+) -> None:
+    many(viewer)
+    panel = dock("Columns")
+    beats: list[float] = []
+    timer = QTimer()
+    timer.timeout.connect(lambda: beats.append(time.monotonic()))
+    timer.start(10)
+    path = tmp_path / "strain.pdf"
+    start = time.monotonic()
+    job = panel.save_figure("strain", path)
+    assert time.monotonic() - start < 0.5
+    assert not panel.figures.buttons["overlay"].isEnabled()
+    assert panel.cancel_button.isVisibleTo(panel)
+    job.wait(PATIENCE)
+    timer.stop()
+    assert path.exists()
+    assert len(beats) > 10
+    assert np.diff([start, *beats]).max() < 0.8, "seconds without a sign of life"
+    assert panel.figures.buttons["overlay"].isEnabled()
+    path.unlink()
+    job = panel.save_figure("vectors", path)
+    panel.cancel_button.click()
+    with pytest.raises(Cancelled):
+        job.result(PATIENCE)
+    assert not path.exists()
+
+
+def test_strain_of_geometric_phase_is_drawn(dock: OpenPanel, viewer: Any) -> None:
+    """From its images, as the pixels that they have, in place of the columns' own strain."""
+    y, x = np.mgrid[:200, :240] * (2 * np.pi / 16.0)
+    data = (np.cos(1.01 * y) + np.cos(x)).astype(np.float32)
+    viewer.add_image(data, name="scene", scale=(0.2, 0.2), units=("angstrom", "angstrom"))
+    places = np.indices((11, 14)).reshape(2, -1).T * 16.0 + 16.0
+    table = pd.DataFrame({"y": places[:, 0], "x": places[:, 1]})
+    place = {"scale": (0.2, 0.2), "units": ("angstrom", "angstrom")}
+    viewer.add_layer(points_layer(table, "scene columns", place, {"source": "scene"}))
+    measure = dock("Measure")
+    panel = dock("Columns")
+    assert panel.figures.strain.value == ""
+    measure.measure, measure.strain_from = "strain", "phase"
+    layers = measure.run().result(PATIENCE).layers
+    assert panel.figures.strain.value.startswith("geometric phase, scene columns")
+    figure = panel.figure("strain").result(PATIENCE)
+    drawn = {axes.get_title(): axes.get_images()[0] for axes in figure.axes if axes.get_title()}
+    assert list(drawn) == ["ε$_{xx}$", "ε$_{yy}$", "ε$_{xy}$", "rotation"]
+    (shown,) = [layer for layer in layers if "eps_yy" in layer.name]
+    known = drawn["ε$_{yy}$"].get_array().filled(np.nan)
+    np.testing.assert_allclose(known, shown.data, rtol=1e-6)
+    assert any("Å" in text.get_text() or "nm" in text.get_text() for text in figure.axes[0].texts)
+    measure.strain_from = "positions"
+    measure.run().result(PATIENCE)
+    assert len(strain_images(viewer.layers)) == 2
+    panel.figures.strain.value = ""
+    own = panel.figure("strain").result(PATIENCE).axes[0].get_images()[0].get_array()
+    assert len(np.unique(own.compressed())) <= len(table)
+
+
+def test_arrows_are_those_that_were_chosen(panel: Any, columns: Any) -> None:
+    columns.features = columns.features.assign(
+        dy_pm=1.0, dx_pm=1.0, polarization_y=20.0, polarization_x=0.0
+    )
+    boxes = panel.figures.arrows
+    assert [boxes.itemText(k) for k in range(2)] == [
+        "polarization (µC/cm²)",
+        "offsets from sites (pm)",
+    ]
+    for arrows, said in (("polarization_y", "20 µC/cm²"), ("dy_pm", "1 pm")):
+        panel.figures.arrows.value = arrows
+        axes = panel.figure("vectors").result(PATIENCE).axes[0]
+        assert said in [text.get_text() for text in axes.texts]
 
 
 @pytest.mark.parametrize(

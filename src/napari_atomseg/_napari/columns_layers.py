@@ -12,6 +12,8 @@ from napari_atomseg._napari.layers import PROVENANCE
 
 ACTION = "measure"
 """What the record of a layer says that a measurement drew."""
+COMPONENT = "napari-atomseg component"
+"""Key of the metadata of an image of strain for the component that it shows."""
 
 
 def columns_layers(layers: Iterable[Layer]) -> list[Points]:

@@ -144,7 +144,7 @@ class Plots(QWidget):
             axes.set_facecolor(self._paper)
             axes.tick_params(colors=self._ink, labelsize=_SMALL)
             for spine in axes.spines.values():
-                spine.set_color(self._ink)
+                spine.set(color=self._ink, visible=True)
         self._marks = []
         if len(self.table):
             self._draw_histogram()

@@ -121,7 +121,7 @@ def _layer(drawing: Drawing, name: str, record: dict[str, Any], place: Place) ->
     layer = _LAYERS[drawing.kind](
         data,
         name=f"{name} {drawing.name}",
-        metadata={PROVENANCE: record},
+        metadata={PROVENANCE: record, **drawing.says},
         **(arguments | dict(drawing.looks)),
     )
     if drawing.kind == "image" and hasattr(layer, "colorbar"):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_atomseg._napari.columns_layers import COMPONENT
 from napari_atomseg._napari.measure_lattice import known
 from napari_atomseg._napari.measure_settings import COMPONENTS
 from napari_atomseg._napari.measure_task import NO_SAMPLING, Drawing, Outcome, Task, number
@@ -139,7 +140,8 @@ def _drawings(maps: Mapping[str, NDArray], prefix: str, task: Task, on: str) -> 
         turned = name == "rotation_deg"
         title = "rotation (°)" if turned else f"{name} (%)"
         picture = np.asarray(maps[name] * (1.0 if turned else 100.0), dtype=np.float32)
-        drawings.append(Drawing("image", prefix + title, picture, looks, on=on))
+        says = {COMPONENT: name}
+        drawings.append(Drawing("image", prefix + title, picture, looks, on=on, says=says))
     return tuple(drawings)
 
 

@@ -83,6 +83,7 @@ class Drawing:
     looks : keyword arguments of the layer.
     features : a row an item.
     on : whose pixels they are, of the "columns" or of the "image".
+    says : what the layer's metadata hold of it.
     """
 
     kind: str
@@ -91,6 +92,7 @@ class Drawing:
     looks: Mapping[str, Any] = field(default_factory=dict)
     features: pd.DataFrame | None = None
     on: str = "columns"
+    says: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

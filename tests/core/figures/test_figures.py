@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.quiver import Quiver
 
 from napari_atomseg import figures
+from napari_atomseg.figures.canvas import style
 from napari_atomseg.figures.strain import nearest_values
 from napari_atomseg.figures.tables import label
 
@@ -273,6 +275,24 @@ def test_settings_of_the_user_stay(image: Any, tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
     figures.save(figures.overlay(image), tmp_path / "a.svg")
     assert dict(mpl.rcParams) == before
+
+
+def test_two_threads_that_draw_leave_the_settings_of_the_user() -> None:
+    size, entered, left = mpl.rcParams["font.size"], threading.Event(), threading.Event()
+
+    def draw() -> None:
+        with style():
+            entered.set()
+            left.wait(10.0)
+
+    other = threading.Thread(target=draw)
+    with style():
+        other.start()
+        assert not entered.wait(0.1)
+    left.set()
+    other.join()
+    assert entered.is_set()
+    assert mpl.rcParams["font.size"] == size
 
 
 @pytest.mark.parametrize("count", [0, 1])
