@@ -137,6 +137,25 @@ def drag(layer: Any, start: Any, end: Any) -> None:
     mouse_release_callbacks(layer, mouse)
 
 
+def test_a_refit_keeps_the_width_of_a_joint_fit(
+    dock: OpenPanel, viewer: Any, scene: Simulation, image_layer: Any
+) -> None:
+    made = {"refine": "joint", "contrast": "bright"}
+    found = localize(scene.image, sampling=0.15, detector="peaks", **made)
+    place = Placement.of(image_layer).arguments()
+    record = io.provenance("localize", "scene", made)
+    layer = points_layer(found, "scene columns", place, record)
+    viewer.add_layer(layer)
+    panel = dock("Columns")
+    row = middle(found)
+    layer.data = layer.data + np.where(np.arange(len(found)) == row, 0.6, 0.0)[:, None]
+    panel.run().result(PATIENCE)
+    np.testing.assert_allclose(
+        layer.data[row], found.loc[row, ["y", "x"]].to_numpy(float), atol=0.02
+    )
+    np.testing.assert_allclose(layer.features["sigma"], found["sigma"][0], rtol=1e-9)
+
+
 def test_edits_and_refits_are_undone_one_by_one(
     panel: Any, columns: Any, table: pd.DataFrame
 ) -> None:

@@ -48,7 +48,7 @@ def refit(edits: Edits, image: Image | None, how: str, everything: bool) -> tupl
     _check(layer, rows, source)
     table = table_of(layer, tuple(source.data.shape))
     made = _made(layer, how)
-    table = table[[name for name in ("frame", "y", "x") if name in table]]
+    table = table[[name for name in ("frame", "y", "x", "sigma") if name in table]]
     table.attrs = {"sampling": source.sampling} | dict[Any, Any](made)
     return (
         f"Refit {int(rows.sum())} columns of {layer.name}",
