@@ -153,7 +153,7 @@ def test_a_refit_keeps_the_width_of_a_joint_fit(
     np.testing.assert_allclose(
         layer.data[row], found.loc[row, ["y", "x"]].to_numpy(float), atol=0.02
     )
-    np.testing.assert_allclose(layer.features["sigma"], found["sigma"][0], rtol=1e-9)
+    np.testing.assert_allclose(layer.features["sigma"], found["sigma"], rtol=1e-9)
 
 
 def test_edits_and_refits_are_undone_one_by_one(
