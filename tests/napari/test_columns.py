@@ -22,6 +22,7 @@ from napari.utils.interactions import (
     mouse_release_callbacks,
 )
 from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
 from scipy.io import savemat
 
 from napari_atomseg import io
@@ -443,6 +444,35 @@ def many(viewer: Any) -> Any:
     layer = points_layer(table, "scene columns", {}, {"source": "scene"})
     viewer.add_layer(layer)
     return layer
+
+
+def test_ten_thousand_columns_stay_fluid(dock: OpenPanel, viewer: Any) -> None:
+    """A tenth of a second or two each on a laptop; more than one would not be worked with."""
+    layer = many(viewer)
+    panel = dock("Columns")
+    layer.metadata[MEASURED] = layer.data.copy()
+
+    def drag_one() -> None:
+        layer.mode = "select"
+        start = layer.data_to_world(layer.data[5050])
+        drag(layer, start, np.add(start, 2.0))
+
+    steps: dict[str, Callable[[], Any]] = {
+        "colour": lambda: setattr(panel, "colour_by", "volume"),
+        "select": lambda: panel.select("sigma", 45.0, 55.0),
+        "plot": lambda: setattr(panel.plots.along, "value", "x_err"),
+        "drag": drag_one,
+        "add": lambda: layer.add([41.0, 41.0]),
+        "undo": panel.undo,
+    }
+    for name, step in steps.items():
+        QApplication.processEvents()
+        start = time.monotonic()
+        step()
+        QApplication.processEvents()
+        assert time.monotonic() - start < 1.0, name
+    assert panel.edits.changed.sum() == 1
+    assert len(layer.data) == 10_000
 
 
 def test_the_window_lives_while_large_figures_are_drawn(

@@ -73,8 +73,10 @@ class Plots(QWidget):
         self.rows: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
         self._colours: NDArray[np.float64] = np.zeros((0, 4))
         self._paper, self._ink, self._bright = "black", "white", "#ffff00"
-        self.figure = Figure(layout="constrained")
+        self.figure = Figure()
         self.canvas = _Canvas(self.figure)
+        self.canvas.mpl_connect("draw_event", lambda _event: self._keep_layout())
+        self.canvas.mpl_connect("resize_event", lambda _event: self._lay_axes())
         self.histogram, self.scatter = self.figure.subplots(2, 1, height_ratios=(2, 3))
         self._marks: list[Any] = []
         self._selectors: list[Any] = []
@@ -138,6 +140,7 @@ class Plots(QWidget):
         """Draw both plots anew."""
         if self._quiet:
             return
+        self._lay_axes()
         self.figure.set_facecolor(self._paper)
         for axes in (self.histogram, self.scatter):
             axes.clear()
@@ -202,16 +205,26 @@ class Plots(QWidget):
             numbers = self._values(self.of).numbers[self.rows]
             numbers = numbers[np.isfinite(numbers)]
             if len(numbers):
-                _, _, bars = self.histogram.hist(numbers, self._edges, color=self._bright)
+                counts, _ = np.histogram(numbers, self._edges)
+                bars = self.histogram.stairs(counts, self._edges, color=self._bright, fill=True)
                 self._marks.append(bars)
         self.canvas.draw_idle()
+
+    def _lay_axes(self) -> None:
+        """Find room for the labels when the figure is drawn next."""
+        self.figure.set_layout_engine("constrained")
+
+    def _keep_layout(self) -> None:
+        """Leave the axes where they are: what is selected may change often, and labels do not."""
+        self.figure.set_layout_engine("none")
 
     def _draw_histogram(self) -> None:
         values = self._values(self.of)
         known = values.numbers[np.isfinite(values.numbers)]
         self._edges = _edges(known, values.words, is_category(self.table[self.of.value]))
         if len(known):
-            self.histogram.hist(known, self._edges, color="#009ade", alpha=0.8)
+            counts, _ = np.histogram(known, self._edges)
+            self.histogram.stairs(counts, self._edges, color="#009ade", alpha=0.8, fill=True)
         self._describe(self.histogram, "x", self.of, values)
         self.histogram.set_ylabel("columns", color=self._ink, fontsize=_SMALL)
 
