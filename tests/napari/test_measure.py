@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,7 @@ def test_rings_by_size_and_the_vacancy_among_them(dock: OpenPanel, viewer: Any) 
     assert faces[6] != faces[12]
     np.testing.assert_allclose(of_kind(measured, Points).data, [places[gone]], atol=1.0)
     assert "vacancy, 1 atom missing" in text(panel)
+    assert "12" in panel.results.legend.kinds.text()
     assert layer.features["coordination"].max() == 3
     found = of_kind(measure(panel, "rings", network="vacancies"), Points)
     np.testing.assert_allclose(found.data, [places[gone]], atol=0.5)
@@ -313,7 +315,7 @@ def movie(viewer: Any) -> tuple[Points, Any]:
 def test_tracks_have_no_drift_and_tell_of_vacancies(dock: OpenPanel, viewer: Any) -> None:
     layer, drift = movie(viewer)
     panel = dock("Measure")
-    measured = measure(panel, "tracks")
+    measured = measure(panel, "tracks", drift="removed")
     tracks = of_kind(measured, Tracks)
     assert placement(tracks)["scale"] == placement(layer)["scale"]
     one = tracks.data[tracks.data[:, 0] == 0]
@@ -329,6 +331,57 @@ def test_tracks_have_no_drift_and_tell_of_vacancies(dock: OpenPanel, viewer: Any
     np.testing.assert_allclose(symbols.data[:, 1:], 102.0 + drift[3:], atol=0.5)
     kept = of_kind(measure(panel, "tracks", drift="kept"), Tracks).data
     assert np.ptp(kept[kept[:, 0] == 0][:, 2]) == pytest.approx(5.5, abs=0.5)
+
+
+def test_tracks_follow_a_column_that_hops(dock: OpenPanel, viewer: Any) -> None:
+    """Into an empty site beside, from frame 3 to 4, while the crystal drifts."""
+    drift = np.outer(np.arange(7), (1.1, -0.4))
+    old, new = 30, 31
+    places = grid(7, 7, 24.0, 30.0)
+    frames = []
+    for number, shift in enumerate(drift):
+        there = table(places + shift, noise=0.1, seed=number)
+        gone = new if number < 4 else old
+        frames.append(there.drop(index=gone).assign(frame=number, was=there.index.delete(gone)))
+    place = sampled(SAMPLING, 3)
+    stack = pd.concat(frames, ignore_index=True)
+    viewer.add_image(np.ones((7, 210, 210), np.float32), name="scene", **place)
+    layer = points_layer(stack, "scene columns", place, {"source": "scene"}, leading=(7,))
+    viewer.add_layer(layer)
+    panel = dock("Measure")
+    measured = measure(panel, "tracks")
+    (hop,) = panel.results.tables["Hops"].itertuples()
+    assert (hop.frame, hop.arrival) == (3, 4)
+    assert hop.distance_angstrom == pytest.approx(24.0 * SAMPLING, abs=0.03)
+    # Its arrow starts and ends on the columns as the frame of the arrival shows them.
+    arrows = of_kind(measured, Vectors)
+    ((start, step),) = arrows.data
+    assert start[0] == 4
+    assert step[0] == 0
+    np.testing.assert_allclose(start[1:], places[old] + drift[4], atol=0.5)
+    np.testing.assert_allclose(start[1:] + step[1:], places[new] + drift[4], atol=0.5)
+    assert placement(arrows)["scale"] == placement(layer)["scale"]
+    # One track has the column before and after, and lies on it in every frame.
+    features = layer.features
+    moved = features[features["track"] == hop.track]
+    assert moved["was"].tolist() == [old] * 4 + [new] * 3
+    drawn = of_kind(measured, Tracks).data
+    mine = drawn[drawn[:, 0] == hop.track]
+    np.testing.assert_allclose(mine[:, 2:], layer.data[moved.index][:, 1:], atol=1e-4)
+    # The site that it left is empty after, the one that it came to was before.
+    empty = panel.results.tables["Vacancies"].set_index("kind")
+    assert empty.loc["after", ["first", "last"]].tolist() == [4, 6]
+    assert empty.loc["before", ["first", "last"]].tolist() == [0, 3]
+    said = text(panel)
+    assert re.search(r"1 hop\n   frame 3 to 4: 3\.[56]\d* Å from y", said)
+    assert "2 vacancies\n   frame" in said
+    headers = panel.results.table
+    panel.results.which.value = "Hops"
+    names = [headers.horizontalHeaderItem(k).text() for k in range(headers.columnCount())]
+    assert "distance (Å)" in names
+    none = measure(panel, "tracks", hop=10.0)
+    assert not any(isinstance(layer, Vectors) for layer in none.layers)
+    assert "0 hops" in text(panel)
 
 
 def test_of_a_stack_the_frame_in_sight_is_measured(dock: OpenPanel, viewer: Any) -> None:

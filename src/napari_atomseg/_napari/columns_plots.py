@@ -23,7 +23,7 @@ from napari_atomseg.figures.tables import is_category, label
 MOST_BINS = 60
 FEWEST_BINS = 30
 """Where there are columns enough: several kinds of them make peaks of their own."""
-_PREFERRED = (("volume", "amplitude"), ("sigma", "x_err"), ("volume", "amplitude"))
+_PREFERRED = (("volume", "amplitude"), ("sigma", "x_err", "x"), ("volume", "amplitude"))
 """What the histogram and the two axes of the scatter plot show at first, where there is it."""
 _SMALL = 7
 """Points of type."""
@@ -92,15 +92,15 @@ class Plots(QWidget):
         self.tool.addItems(["rectangle", "lasso"])
         self.tool.setToolTip("How columns are selected in the scatter plot")
         make_narrow(self.tool)
-        self.clear_button = QPushButton("Select none")
+        self.clear_button = QPushButton("None")
         self.clear_button.setToolTip("Let go of the selected columns")
         how = QHBoxLayout()
         how.addWidget(self.tool, 1)
         how.addWidget(self.clear_button)
         rows: QFormLayout = form_rows()
         rows.addRow("Histogram", self.of)
-        rows.addRow("Scatter, up", self.along)
-        rows.addRow("against", self.across)
+        rows.addRow("Scatter y", self.along)
+        rows.addRow("Scatter x", self.across)
         rows.addRow("Select with", how)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 4, 2, 2)
@@ -118,6 +118,7 @@ class Plots(QWidget):
         self.table, self._colours = table, np.asarray(colours, dtype=float)
         self.rows = np.asarray(rows, dtype=np.intp)
         names = {str(name): label(str(name)) for name in table.columns}
+        telling = [name for name in names if table[name].nunique() > 1]
         self._quiet = True
         boxes: list[tuple[NameOrFile, tuple[str, ...]]] = list(
             zip((self.of, self.across, self.along), _PREFERRED, strict=True)
@@ -125,7 +126,7 @@ class Plots(QWidget):
         for box, preferred in boxes:
             before = box.value
             box.offer(names or {"": "nothing"})
-            first = next((name for name in preferred if name in names), None)
+            first = next((name for name in preferred if name in telling), None)
             if first is not None and (fresh or before not in names):
                 box.value = first
         self._quiet = False

@@ -26,5 +26,5 @@ class ColumnsSettings:
         "",
         "Refit by",
         "How columns that were added or dragged are measured again on the image",
-        choices=[("what measured the others", ""), *REFINEMENTS],
+        choices=[("as the others were", ""), *REFINEMENTS],
     )

@@ -82,7 +82,7 @@ def show(
     layers: list[Layer],
 ) -> Measured:
     """Join the features to the columns, and add the layers: images below the columns."""
-    target, note, key = columns, "", Key()
+    target, note, key = columns, "", Key(outcome.coloured, kinds=dict(outcome.colours))
     if columns.layer not in viewer.layers or not columns.unchanged():
         target, note = _copy(columns), "The columns changed meanwhile: see the new layer."
         viewer.add_layer(target.layer)

@@ -127,6 +127,8 @@ class Outcome:
     lattice : that later measurements take.
     kinds : a row a sublattice: ``sublattice``, ``columns``, ``species`` and what tells them apart.
     atoms : a model in three dimensions.
+    colours : of a drawing, by the kind that each stands for.
+    coloured : what those kinds are.
     """
 
     lines: tuple[str, ...]
@@ -138,6 +140,8 @@ class Outcome:
     lattice: Lattice | None = None
     kinds: pd.DataFrame | None = None
     atoms: Atoms | None = None
+    colours: Mapping[str, str] = field(default_factory=dict)
+    coloured: str = ""
 
 
 NO_SAMPLING = "The sampling is not known: lengths are in pixels."

@@ -24,6 +24,7 @@ from napari_atomseg.figures.picture import (
 from napari_atomseg.figures.tables import (
     chosen,
     is_category,
+    kind_text,
     known_sampling,
     label,
     limits,
@@ -135,7 +136,7 @@ def _draw_columns(
             some["y"],
             c=CATEGORIES[k % len(CATEGORIES)],
             marker=MARKERS[k % len(MARKERS)],
-            label=str(kind),
+            label=kind_text(kind),
             **style,
         )
     figure.legend(loc="outside lower center", ncols=6, title=words(colour_by), markerscale=1.0)

@@ -32,6 +32,7 @@ _ONLY = {
     "widths": ("joint",),
 }
 """Refinements with which a setting changes something."""
+_NEXT = "Correct and plot them in Columns, measure them in Measure."
 _VERDICTS = ("calibrated", "training_range", "contrast")
 """What the table says of itself that its layer repeats."""
 
@@ -167,7 +168,7 @@ class Localize(ImagePanel):
     def summary(self, result: Points) -> str:
         verdict = result.metadata[PROVENANCE].get("training_range")
         where = f"; {verdict}" if verdict else ""
-        return f"{len(result.data)} columns{_median_error(result)}{where}"
+        return f"{len(result.data)} columns{_median_error(result)}{where}. {_NEXT}"
 
     def show_table(self) -> None:
         """Open napari's table of features beside the viewer."""
