@@ -494,7 +494,7 @@ def test_the_window_lives_while_large_figures_are_drawn(
     timer.stop()
     assert path.exists()
     assert len(beats) > 10
-    assert np.diff([start, *beats]).max() < 0.8, "seconds without a sign of life"
+    assert np.diff([start, *beats]).max() < 2.0, "seconds without a sign of life"
     assert panel.figures.buttons["overlay"].isEnabled()
     path.unlink()
     job = panel.save_figure("vectors", path)

@@ -98,6 +98,26 @@ def test_a_width_that_all_columns_share_stays_theirs(lattice):
     assert free.sigma[rows].nunique() == 2
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_background_that_all_columns_share_stays_theirs(lattice, sign):
+    _, image = lattice
+    made = PEAKS | {"contrast": "bright" if sign > 0 else "dark"}
+    table = localize(sign * image, refine="joint", backgrounds="shared", **made)
+    assert table.background.nunique() == table.sigma.nunique() == 1
+    edited = table.copy()
+    edited.loc[14, ["y", "x"]] += 1.2
+    edited.loc[14, ["sigma", "background", "amplitude", "volume"]] = np.nan
+    again = refine_columns(sign * image, edited, only=[14], device="cpu")
+    for name in ("sigma", "background"):
+        np.testing.assert_allclose(again[name], table[name][0], rtol=1e-12)
+    assert again.y[14] == pytest.approx(table.y[14], abs=5e-3)
+    assert again.volume[14] == pytest.approx(table.volume[14], rel=0.01)
+    # Backgrounds of its own, where it is asked for them.
+    local = refine_columns(sign * image, edited, only=[14], backgrounds="local", device="cpu")
+    assert local.background.nunique() == 2
+    assert local.sigma.nunique() == 1
+
+
 def test_each_frame_keeps_its_own_shared_width(scene, rng):
     narrow, wide = scene(6, 16, 2.6, 400.0, 50.0), scene(6, 16, 3.4, 400.0, 50.0)
     stack = np.stack([narrow.counted(rng), wide.counted(rng)])

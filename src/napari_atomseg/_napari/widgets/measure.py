@@ -45,7 +45,7 @@ from napari_atomseg.io import provenance
 if TYPE_CHECKING:
     import napari.viewer
 
-_NEXT = "Colour, plot and export the columns' new features in Columns."
+_NEXT = "Colour, plot, export and draw the columns' new features in Columns."
 
 
 class Measure(ColumnsPanel):
