@@ -231,6 +231,21 @@ def test_opening_the_panel_leaves_the_colours_alone(dock: OpenPanel, columns: An
     np.testing.assert_array_equal(np.unique(columns.border_color, axis=0), [[1, 0, 0, 1]])
 
 
+def test_columns_without_a_kind_are_white(columns: Any) -> None:
+    """No name, as of columns on no site, and no count."""
+    species = columns.features["species"].to_numpy(object).copy()
+    species[:3] = ""
+    counts = np.where(species == "Sr", 5.0, 2.0)
+    counts[:3] = np.nan
+    columns.features = columns.features.assign(species=species, count=counts)
+    for feature, kinds in (("species", {"Sr", "TiO"}), ("count", {"2", "5"})):
+        key = colour_points(columns, feature)
+        assert set(key.kinds) == kinds
+        assert key.unknown == 3
+        np.testing.assert_allclose(columns.border_color[:3], 1.0)
+        assert len(np.unique(columns.border_color[3:], axis=0)) == 2
+
+
 def test_colours_of_a_layer_are_taken_over(dock: OpenPanel, columns: Any) -> None:
     colour_points(columns, "volume")
     panel = dock("Columns")

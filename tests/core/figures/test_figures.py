@@ -22,7 +22,7 @@ from matplotlib.quiver import Quiver
 from napari_atomseg import figures
 from napari_atomseg.figures.canvas import style
 from napari_atomseg.figures.strain import nearest_values
-from napari_atomseg.figures.tables import label
+from napari_atomseg.figures.tables import is_category, label
 
 MM = 1 / 25.4
 
@@ -364,3 +364,14 @@ def test_what_cannot_be_saved_is_told(image: Any, tmp_path: Path) -> None:
 )
 def test_axes_say_their_unit(name: str, said: str) -> None:
     assert label(name) == said
+
+
+def test_whole_numbers_with_gaps_are_kinds(image: Any, table: pd.DataFrame) -> None:
+    """Counts and grains are floats where some are missing; measured floats are none."""
+    counts = np.where(np.arange(len(table)) % 2, 3.0, 4.0)
+    assert not is_category(pd.Series(counts))
+    counts[0] = np.nan
+    table = table.assign(count=counts)
+    assert is_category(table["count"])
+    assert not is_category(table["count"] + 0.5)
+    assert {"3", "4"} <= set(texts(figures.overlay(image, table, colour_by="count")))
