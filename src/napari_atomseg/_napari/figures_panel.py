@@ -63,7 +63,7 @@ class FiguresPanel(ColumnsPanel):
             work = partial(make_figure, draw if drawn is None else lambda: drawn, path, record)
             return f"Figure of {layer.name}", work, self._show_figure
 
-        return self.start(prepare, lambda _figure: "" if path is None else f"Saved as {path.name}")
+        return self.begin(prepare, lambda _figure: "" if path is None else f"Saved as {path.name}")
 
     def _show_figure(self, made: tuple[Figure, NDArray[np.uint8]]) -> Figure:
         figure, pixels = made

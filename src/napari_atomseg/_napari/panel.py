@@ -102,9 +102,9 @@ class Panel(QWidget, metaclass=_PanelType):
         RuntimeError
             If the panel is still at work.
         """
-        return self.start(self.prepare)
+        return self.begin(self.prepare)
 
-    def start(
+    def begin(
         self,
         prepare: Callable[[], tuple[str, Work, Show]],
         summary: Callable[[Any], str] | None = None,
