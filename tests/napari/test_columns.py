@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,9 +21,12 @@ from napari.utils.interactions import (
     mouse_press_callbacks,
     mouse_release_callbacks,
 )
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
 from scipy.io import savemat
 
 from napari_atomseg import io
+from napari_atomseg._napari.columns_drawing import strain_images
 from napari_atomseg._napari.layers import MEASURED, PROVENANCE, Placement, points_layer
 from napari_atomseg._napari.point_colours import KINDS, colour_points
 from napari_atomseg.localization import again, localize
@@ -134,6 +138,25 @@ def drag(layer: Any, start: Any, end: Any) -> None:
     mouse_release_callbacks(layer, mouse)
 
 
+def test_a_refit_keeps_the_width_of_a_joint_fit(
+    dock: OpenPanel, viewer: Any, scene: Simulation, image_layer: Any
+) -> None:
+    made = {"refine": "joint", "contrast": "bright"}
+    found = localize(scene.image, sampling=0.15, detector="peaks", **made)
+    place = Placement.of(image_layer).arguments()
+    record = io.provenance("localize", "scene", made)
+    layer = points_layer(found, "scene columns", place, record)
+    viewer.add_layer(layer)
+    panel = dock("Columns")
+    row = middle(found)
+    layer.data = layer.data + np.where(np.arange(len(found)) == row, 0.6, 0.0)[:, None]
+    panel.run().result(PATIENCE)
+    np.testing.assert_allclose(
+        layer.data[row], found.loc[row, ["y", "x"]].to_numpy(float), atol=0.02
+    )
+    np.testing.assert_allclose(layer.features["sigma"], found["sigma"], rtol=1e-9)
+
+
 def test_edits_and_refits_are_undone_one_by_one(
     panel: Any, columns: Any, table: pd.DataFrame
 ) -> None:
@@ -206,6 +229,21 @@ def test_opening_the_panel_leaves_the_colours_alone(dock: OpenPanel, columns: An
     columns.border_color = "red"
     assert not dock("Columns").colour_by
     np.testing.assert_array_equal(np.unique(columns.border_color, axis=0), [[1, 0, 0, 1]])
+
+
+def test_columns_without_a_kind_are_white(columns: Any) -> None:
+    """No name, as of columns on no site, and no count."""
+    species = columns.features["species"].to_numpy(object).copy()
+    species[:3] = ""
+    counts = np.where(species == "Sr", 5.0, 2.0)
+    counts[:3] = np.nan
+    columns.features = columns.features.assign(species=species, count=counts)
+    for feature, kinds in (("species", {"Sr", "TiO"}), ("count", {"2", "5"})):
+        key = colour_points(columns, feature)
+        assert set(key.kinds) == kinds
+        assert key.unknown == 3
+        np.testing.assert_allclose(columns.border_color[:3], 1.0)
+        assert len(np.unique(columns.border_color[3:], axis=0)) == 2
 
 
 def test_colours_of_a_layer_are_taken_over(dock: OpenPanel, columns: Any) -> None:
@@ -372,7 +410,12 @@ def test_statstem_and_atomap_are_imported(
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_figures_are_one_button_each(
-    suffix: str, panel: Any, columns: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    suffix: str,
+    panel: Any,
+    columns: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: Any,
 ) -> None:
     count = len(columns.data)
     columns.features = columns.features.assign(
@@ -383,6 +426,7 @@ def test_figures_are_one_button_each(
         path = tmp_path / f"{kind}.{suffix}"
         monkeypatch.setattr(panel.figures, "ask", lambda kind, path=path: str(path))
         button.click()
+        qtbot.waitUntil(lambda path=path: panel.job.done and path.exists(), timeout=60_000)
         assert path.stat().st_size > 2000
         assert path.name in panel.message.text()
         assert panel.figures.preview.pixmap().width() > 50
@@ -397,9 +441,127 @@ def test_figures_are_one_button_each(
 @pytest.mark.parametrize("kind", ["vectors", "strain"])
 def test_figures_of_what_was_not_measured_say_so(kind: str, panel: Any, notices: Any) -> None:
     panel.figures.buttons[kind].click()
+    panel.job.wait(PATIENCE)
     (notice,) = notices
     assert {"vectors": "no vectors", "strain": "eps_xx"}[kind] in notice.message
     assert panel.message.text()
+
+
+def many(viewer: Any) -> Any:
+    """10,000 columns on an image of 2048 x 2048 pixels."""
+    places = np.indices((100, 100)).reshape(2, -1).T * 20.0 + 30.0
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"y": places[:, 0], "x": places[:, 1]})
+    for name in ("volume", "amplitude", "sigma", "x_err", "eps_xx", "rotation_deg"):
+        table[name] = rng.normal(50.0, 5.0, len(table))
+    table["shift_y_pm"], table["shift_x_pm"] = 10.0 * np.sin(places[:, 1] / 100), 6.0
+    viewer.add_image(rng.random((2048, 2048), dtype=np.float32), name="scene")
+    layer = points_layer(table, "scene columns", {}, {"source": "scene"})
+    viewer.add_layer(layer)
+    return layer
+
+
+def test_ten_thousand_columns_stay_fluid(dock: OpenPanel, viewer: Any) -> None:
+    """A tenth of a second or two each on a laptop; more than one would not be worked with."""
+    layer = many(viewer)
+    panel = dock("Columns")
+    layer.metadata[MEASURED] = layer.data.copy()
+
+    def drag_one() -> None:
+        layer.mode = "select"
+        start = layer.data_to_world(layer.data[5050])
+        drag(layer, start, np.add(start, 2.0))
+
+    steps: dict[str, Callable[[], Any]] = {
+        "colour": lambda: setattr(panel, "colour_by", "volume"),
+        "select": lambda: panel.select("sigma", 45.0, 55.0),
+        "plot": lambda: setattr(panel.plots.along, "value", "x_err"),
+        "drag": drag_one,
+        "add": lambda: layer.add([41.0, 41.0]),
+        "undo": panel.undo,
+    }
+    for name, step in steps.items():
+        QApplication.processEvents()
+        start = time.monotonic()
+        step()
+        QApplication.processEvents()
+        assert time.monotonic() - start < 1.0, name
+    assert panel.edits.changed.sum() == 1
+    assert len(layer.data) == 10_000
+
+
+def test_the_window_lives_while_large_figures_are_drawn(
+    dock: OpenPanel, viewer: Any, tmp_path: Path
+) -> None:
+    many(viewer)
+    panel = dock("Columns")
+    beats: list[float] = []
+    timer = QTimer()
+    timer.timeout.connect(lambda: beats.append(time.monotonic()))
+    timer.start(10)
+    path = tmp_path / "strain.pdf"
+    start = time.monotonic()
+    job = panel.save_figure("strain", path)
+    assert time.monotonic() - start < 0.5
+    assert not panel.figures.buttons["overlay"].isEnabled()
+    assert panel.cancel_button.isVisibleTo(panel)
+    job.wait(PATIENCE)
+    timer.stop()
+    assert path.exists()
+    assert len(beats) > 10
+    assert np.diff([start, *beats]).max() < 2.0, "seconds without a sign of life"
+    assert panel.figures.buttons["overlay"].isEnabled()
+    path.unlink()
+    job = panel.save_figure("vectors", path)
+    panel.cancel_button.click()
+    with pytest.raises(Cancelled):
+        job.result(PATIENCE)
+    assert not path.exists()
+
+
+def test_strain_of_geometric_phase_is_drawn(dock: OpenPanel, viewer: Any) -> None:
+    """From its images, as the pixels that they have, in place of the columns' own strain."""
+    y, x = np.mgrid[:200, :240] * (2 * np.pi / 16.0)
+    data = (np.cos(1.01 * y) + np.cos(x)).astype(np.float32)
+    viewer.add_image(data, name="scene", scale=(0.2, 0.2), units=("angstrom", "angstrom"))
+    places = np.indices((11, 14)).reshape(2, -1).T * 16.0 + 16.0
+    table = pd.DataFrame({"y": places[:, 0], "x": places[:, 1]})
+    place = {"scale": (0.2, 0.2), "units": ("angstrom", "angstrom")}
+    viewer.add_layer(points_layer(table, "scene columns", place, {"source": "scene"}))
+    measure = dock("Measure")
+    panel = dock("Columns")
+    assert panel.figures.strain.value == ""
+    measure.measure, measure.strain_from = "strain", "phase"
+    layers = measure.run().result(PATIENCE).layers
+    assert panel.figures.strain.value.startswith("geometric phase, scene columns")
+    figure = panel.figure("strain").result(PATIENCE)
+    drawn = {axes.get_title(): axes.get_images()[0] for axes in figure.axes if axes.get_title()}
+    assert list(drawn) == ["ε$_{xx}$", "ε$_{yy}$", "ε$_{xy}$", "rotation"]
+    (shown,) = [layer for layer in layers if "eps_yy" in layer.name]
+    known = drawn["ε$_{yy}$"].get_array().filled(np.nan)
+    np.testing.assert_allclose(known, shown.data, rtol=1e-6)
+    assert any("Å" in text.get_text() or "nm" in text.get_text() for text in figure.axes[0].texts)
+    measure.strain_from = "positions"
+    measure.run().result(PATIENCE)
+    assert len(strain_images(viewer.layers)) == 2
+    panel.figures.strain.value = ""
+    own = panel.figure("strain").result(PATIENCE).axes[0].get_images()[0].get_array()
+    assert len(np.unique(own.compressed())) <= len(table)
+
+
+def test_arrows_are_those_that_were_chosen(panel: Any, columns: Any) -> None:
+    columns.features = columns.features.assign(
+        dy_pm=1.0, dx_pm=1.0, polarization_y=20.0, polarization_x=0.0
+    )
+    boxes = panel.figures.arrows
+    assert [boxes.itemText(k) for k in range(2)] == [
+        "polarization (µC/cm²)",
+        "offsets from sites (pm)",
+    ]
+    for arrows, said in (("polarization_y", "20 µC/cm²"), ("dy_pm", "1 pm")):
+        panel.figures.arrows.value = arrows
+        axes = panel.figure("vectors").result(PATIENCE).axes[0]
+        assert said in [text.get_text() for text in axes.texts]
 
 
 @pytest.mark.parametrize(
@@ -525,6 +687,26 @@ def test_panel_fits_a_laptop(panel: Any) -> None:
         if not widget.toolTip()
     ]  # fmt: skip
     assert untold == []
+
+
+def test_what_measurements_draw_is_no_column(dock: OpenPanel, columns: Any, viewer: Any) -> None:
+    """Symbols of vacancies and images of strain are not offered, points of a user are."""
+    row = middle(pd.DataFrame(columns.data, columns=["y", "x"]))
+    columns.selected_data = {row}
+    columns.remove_selected()
+    measure = dock("Measure")
+    for what, network in (("rings", "vacancies"), ("strain", "rings")):
+        measure.measure, measure.network = what, network
+        drawn = measure.run().result(PATIENCE).layers
+        assert drawn
+    assert any(isinstance(layer, Points) and layer is not columns for layer in viewer.layers)
+    mine = viewer.add_points([[10.0, 20.0], [30.0, 40.0]], name="mine")
+    panel = dock("Columns")
+    assert list(panel._columns.choices) == [columns, mine]
+    assert [image.name for image in panel._image.choices] == ["scene"]
+    assert panel.columns.name == mine.name
+    panel.columns = "scene columns"
+    assert panel.image.name == "scene"
 
 
 def test_layers_are_chosen_by_name(panel: Any, viewer: Any, table: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,7 @@ def test_rings_by_size_and_the_vacancy_among_them(dock: OpenPanel, viewer: Any) 
     assert faces[6] != faces[12]
     np.testing.assert_allclose(of_kind(measured, Points).data, [places[gone]], atol=1.0)
     assert "vacancy, 1 atom missing" in text(panel)
+    assert "12" in panel.results.legend.kinds.text()
     assert layer.features["coordination"].max() == 3
     found = of_kind(measure(panel, "rings", network="vacancies"), Points)
     np.testing.assert_allclose(found.data, [places[gone]], atol=0.5)
@@ -313,7 +315,7 @@ def movie(viewer: Any) -> tuple[Points, Any]:
 def test_tracks_have_no_drift_and_tell_of_vacancies(dock: OpenPanel, viewer: Any) -> None:
     layer, drift = movie(viewer)
     panel = dock("Measure")
-    measured = measure(panel, "tracks")
+    measured = measure(panel, "tracks", drift="removed")
     tracks = of_kind(measured, Tracks)
     assert placement(tracks)["scale"] == placement(layer)["scale"]
     one = tracks.data[tracks.data[:, 0] == 0]
@@ -329,6 +331,57 @@ def test_tracks_have_no_drift_and_tell_of_vacancies(dock: OpenPanel, viewer: Any
     np.testing.assert_allclose(symbols.data[:, 1:], 102.0 + drift[3:], atol=0.5)
     kept = of_kind(measure(panel, "tracks", drift="kept"), Tracks).data
     assert np.ptp(kept[kept[:, 0] == 0][:, 2]) == pytest.approx(5.5, abs=0.5)
+
+
+def test_tracks_follow_a_column_that_hops(dock: OpenPanel, viewer: Any) -> None:
+    """Into an empty site beside, from frame 3 to 4, while the crystal drifts."""
+    drift = np.outer(np.arange(7), (1.1, -0.4))
+    old, new = 30, 31
+    places = grid(7, 7, 24.0, 30.0)
+    frames = []
+    for number, shift in enumerate(drift):
+        there = table(places + shift, noise=0.1, seed=number)
+        gone = new if number < 4 else old
+        frames.append(there.drop(index=gone).assign(frame=number, was=there.index.delete(gone)))
+    place = sampled(SAMPLING, 3)
+    stack = pd.concat(frames, ignore_index=True)
+    viewer.add_image(np.ones((7, 210, 210), np.float32), name="scene", **place)
+    layer = points_layer(stack, "scene columns", place, {"source": "scene"}, leading=(7,))
+    viewer.add_layer(layer)
+    panel = dock("Measure")
+    measured = measure(panel, "tracks")
+    (hop,) = panel.results.tables["Hops"].itertuples()
+    assert (hop.frame, hop.arrival) == (3, 4)
+    assert hop.distance_angstrom == pytest.approx(24.0 * SAMPLING, abs=0.03)
+    # Its arrow starts and ends on the columns as the frame of the arrival shows them.
+    arrows = of_kind(measured, Vectors)
+    ((start, step),) = arrows.data
+    assert start[0] == 4
+    assert step[0] == 0
+    np.testing.assert_allclose(start[1:], places[old] + drift[4], atol=0.5)
+    np.testing.assert_allclose(start[1:] + step[1:], places[new] + drift[4], atol=0.5)
+    assert placement(arrows)["scale"] == placement(layer)["scale"]
+    # One track has the column before and after, and lies on it in every frame.
+    features = layer.features
+    moved = features[features["track"] == hop.track]
+    assert moved["was"].tolist() == [old] * 4 + [new] * 3
+    drawn = of_kind(measured, Tracks).data
+    mine = drawn[drawn[:, 0] == hop.track]
+    np.testing.assert_allclose(mine[:, 2:], layer.data[moved.index][:, 1:], atol=1e-4)
+    # The site that it left is empty after, the one that it came to was before.
+    empty = panel.results.tables["Vacancies"].set_index("kind")
+    assert empty.loc["after", ["first", "last"]].tolist() == [4, 6]
+    assert empty.loc["before", ["first", "last"]].tolist() == [0, 3]
+    said = text(panel)
+    assert re.search(r"1 hop\n   frame 3 to 4: 3\.[56]\d* Å from y", said)
+    assert "2 vacancies\n   frame" in said
+    headers = panel.results.table
+    panel.results.which.value = "Hops"
+    names = [headers.horizontalHeaderItem(k).text() for k in range(headers.columnCount())]
+    assert "distance (Å)" in names
+    none = measure(panel, "tracks", hop=10.0)
+    assert not any(isinstance(layer, Vectors) for layer in none.layers)
+    assert "0 hops" in text(panel)
 
 
 def test_of_a_stack_the_frame_in_sight_is_measured(dock: OpenPanel, viewer: Any) -> None:
@@ -425,6 +478,7 @@ def test_columns_that_go_meanwhile_are_kept_with_their_results(
     assert measured.columns is not layer
     assert measured.columns in viewer.layers
     assert placement(measured.columns) == place
+    assert measured.columns.metadata["napari-atomseg"]["source"] == "scene"
     assert len(measured.columns.features["sublattice"]) == 145
     assert "changed meanwhile" in text(panel)
     assert panel.columns is measured.columns
@@ -449,6 +503,59 @@ def test_cancelling_adds_nothing(dock: OpenPanel, viewer: Any, notices: Any) -> 
     assert list(viewer.layers) == [layer]
     assert "sublattice" not in layer.features
     assert panel.message.text() == "Cancelled"
+    assert notices == []
+
+
+def long_work(what: str, viewer: Any) -> tuple[Points, dict[str, Any]]:
+    """Columns whose measurement takes a second or more, and its settings."""
+    rng = np.random.default_rng(5)
+    if what == "tracks":
+        stack = pd.concat([table(grid(12, 12), seed=k).assign(frame=k) for k in range(150)])
+        place = sampled(SAMPLING, 3)
+        layer = points_layer(stack, "scene columns", place, {}, leading=(150,))
+        viewer.add_layer(layer)
+        return layer, {}
+    columns = table(grid(40, 40, 20.0))
+    if what == "counts":
+        atoms = rng.integers(1, 16, len(columns))
+        columns["volume"] = 40.0 * atoms + rng.normal(0.0, 3.0, len(atoms))
+    else:
+        y, x = np.mgrid[:1024, :1024] * (2 * np.pi / 20)
+        image = (np.cos(y) + np.cos(x)).astype(np.float32)
+        viewer.add_layer(image_layer(image, "scene", sampled(SAMPLING), {}))
+    return add(viewer, columns), {"strain_from": "phase"}
+
+
+@pytest.mark.parametrize(
+    ("what", "step"),
+    [("strain", "Measuring strain"), ("counts", "Trying"), ("tracks", "Linking")],
+)
+def test_long_measurements_stop_in_the_middle(
+    what: str, step: str, dock: OpenPanel, viewer: Any, notices: Any
+) -> None:
+    layer, settings = long_work(what, viewer)
+    panel = dock("Measure")
+    panel.measure = what
+    for name, value in settings.items():
+        setattr(panel, name, value)
+    before = (list(viewer.layers), list(layer.features))
+    job = panel.run()
+    steps: list[tuple[int, int]] = []
+
+    def stop(done: int, total: int, message: str) -> None:
+        steps.append((done, total))
+        if message.startswith(step):
+            panel.cancel_button.click()
+
+    job.progressed.connect(stop)
+    with pytest.raises(Cancelled):
+        job.result(PATIENCE)
+    done, total = steps[-1]
+    assert total > 0
+    assert done < total, "it went on to its end"
+    assert (list(viewer.layers), list(layer.features)) == before
+    assert panel.message.text() == "Cancelled"
+    assert panel.run_button.isEnabled()
     assert notices == []
 
 

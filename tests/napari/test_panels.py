@@ -15,6 +15,8 @@ from qtpy.QtWidgets import QScrollArea
 from scipy.spatial import cKDTree
 
 from napari_atomseg import weights
+from napari_atomseg._napari.region_layers import region_of
+from napari_atomseg.localization import localize
 from napari_atomseg.progress import Cancelled
 from napari_atomseg.simulation import Simulation
 
@@ -108,6 +110,92 @@ def test_columns_are_found_where_they_are(
     assert {"y_err", "x_err", "sigma", "amplitude", "volume", "score"} <= set(points.features)
     assert f"{len(points.data)} columns" in panel.message.text()
     assert " pm" in panel.message.text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "features"),
+    [
+        ({"refine": "rotated"}, {"ellipticity", "angle", "volume_err"}),
+        ({"refine": "joint", "widths": "free", "likelihood": "poisson"}, {"volume_err"}),
+        ({"refine": "centre_of_mass", "edge": "drop"}, {"volume"}),
+        ({"refine": "elliptic", "on": "both"}, {"y_restored", "volume_restored", "ellipticity"}),
+    ],
+)
+def test_columns_are_measured_as_asked(
+    settings: dict[str, str], features: set[str], dock: OpenPanel, image_layer: Any
+) -> None:
+    """With the names and results of `localize`."""
+    panel = dock("Localize")
+    for name, value in settings.items():
+        setattr(panel, name, value)
+    points = panel.run().result(PATIENCE)
+    assert features <= set(points.features)
+    record = points.metadata["napari-atomseg"]["settings"]
+    assert {name: record[name] for name in settings} == settings
+    made = {name: record[name] for name in ("refine", "widths", "likelihood", "on", "edge")}
+    expected = localize(image_layer.data, sampling=0.15, contrast="bright", **made)
+    np.testing.assert_allclose(points.data, expected[["y", "x"]], atol=1e-6)
+    if settings["refine"] == "joint":
+        assert points.features["sigma"].nunique() > 10
+
+
+def test_settings_that_change_nothing_are_grey(dock: OpenPanel) -> None:
+    panel = dock("Localize")
+    widths, likelihood = (panel.form.inputs[name].native for name in ("widths", "likelihood"))
+    for refine, able in (
+        ("gaussian", (False, True)),
+        ("joint", (True, True)),
+        ("none", (False,) * 2),
+    ):
+        panel.refine = refine
+        assert (widths.isEnabled(), likelihood.isEnabled()) == able
+
+
+def test_columns_of_a_region_are_measured(
+    dock: OpenPanel, viewer: Any, image_layer: Any, scene: Simulation
+) -> None:
+    """Shapes of a layer that is placed otherwise, and labels on the image's pixels."""
+    panel = dock("Localize")
+    panel.detector = "peaks"
+    whole = panel.run().result(PATIENCE).data
+    corners = np.array([[20.0, 30.0], [20.0, 110.0], [90.0, 110.0], [90.0, 30.0]])
+    world = np.array([image_layer.data_to_world(corner) for corner in corners])
+    place = {"units": ("nm", "nm"), "scale": (0.5, 0.5), "translate": (1.0, 2.0)}
+    shapes = viewer.add_shapes(
+        [(world - (1.0, 2.0)) / 0.5], shape_type="polygon", name="part", **place
+    )
+    panel.region = "part"
+    found = panel.run().result(PATIENCE)
+    inside = (whole > (22, 32)).all(axis=1) & (whole < (88, 108)).all(axis=1)
+    distance, _ = cKDTree(found.data).query(whole[inside])
+    assert distance.max() < 0.2
+    assert np.all((found.data > (18, 28)) & (found.data < (92, 112)))
+    assert found.metadata["napari-atomseg"]["settings"]["region"] == "part"
+    labels = np.zeros(scene.image.shape, np.uint8)
+    labels[:64], labels[64:, :80] = 1, 5
+    like = {name: getattr(image_layer, name) for name in ("scale", "translate", "rotate", "units")}
+    viewer.add_labels(labels, name="halves", **like)
+    panel.region = "halves"
+    assert set(panel.run().result(PATIENCE).features["region"]) == {1, 5}
+    viewer.add_labels(labels[:50], name="small", **like)
+    panel.region = "small"
+    with pytest.raises(ValueError, match="pixels of 'scene'"):
+        panel.run().result(PATIENCE)
+    shapes.data = []
+    panel.region = "part"
+    with pytest.raises(ValueError, match="no shape with an area"):
+        panel.run().result(PATIENCE)
+    viewer.layers.remove(shapes)
+    assert panel.region == ""
+
+
+def test_ellipses_are_regions(viewer: Any, image_layer: Any) -> None:
+    box = [[10.0, 20.0], [10.0, 60.0], [40.0, 60.0], [40.0, 20.0]]
+    shapes = viewer.add_shapes([box], shape_type="ellipse")
+    image = viewer.add_image(np.zeros((64, 80)))
+    (polygon,) = region_of(shapes, image, viewer.dims.point)
+    away = (polygon - (25.0, 40.0)) / (15.0, 20.0)
+    np.testing.assert_allclose(np.hypot(*away.T), 1.0)
 
 
 def test_changing_the_colour_recolours_the_result(dock: OpenPanel, image_layer: Any) -> None:

@@ -66,20 +66,14 @@ class Edits(QObject):
         self._history: list[_Snapshot] = []
         self._busy = False
 
-    def watch(self, layer: Points | None) -> bool:
-        """Watch a layer, or none; return whether it is another one.
-
-        What was done to the former one can no more be undone.
-        """
-        if layer is self.layer:
-            return False
+    def watch(self, layer: Points | None) -> None:
+        """Watch another layer, or none; what was done to the former can no more be undone."""
         for emitter, callback in self._connections():
             emitter.disconnect(callback)
         self.layer = layer
         self._history.clear()
         for emitter, callback in self._connections():
             emitter.connect(callback)
-        return True
 
     @property
     def changed(self) -> NDArray[np.bool_]:

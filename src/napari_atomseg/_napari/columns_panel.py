@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer, Points
 
-from napari_atomseg._napari.columns_edits import Edits
+from napari_atomseg._napari.columns_layers import columns_layers, image_layers, own_image
 from napari_atomseg._napari.form import make_narrow
-from napari_atomseg._napari.layers import PROVENANCE, Placement, Source, unwrapped
+from napari_atomseg._napari.layers import Placement, Source, unwrapped
 from napari_atomseg._napari.panel import Panel
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class ColumnsPanel(Panel):
-    """A panel with a points layer of columns, which it watches, and their image."""
+    """A panel with a points layer of columns, which it follows, and their image."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
-        self.edits = Edits()
+        self._followed: Points | None = None
         self._columns = self._chooser("columns", Points, "The points layer of columns")
         self._image = self._chooser("image", Image, "The image that the columns lie on")
         self.form.rows.insertRow(0, "Columns", self._columns.native)
@@ -81,11 +81,9 @@ class ColumnsPanel(Panel):
         return box
 
     def _layers(self, kind: type) -> list[Any]:
-        return [
-            layer
-            for layer in self.viewer.layers
-            if isinstance(layer, kind) and not getattr(layer, "rgb", False)
-        ]
+        """Return the layers that can be chosen: not what measurements were drawn with."""
+        choose = columns_layers if kind is Points else image_layers
+        return list(choose(self.viewer.layers))
 
     def _choose(self, box: ComboBox, layer: Any, kind: type[Layer]) -> None:
         layer = self.viewer.layers[layer] if isinstance(layer, str) else unwrapped(layer)
@@ -99,16 +97,16 @@ class ColumnsPanel(Panel):
         box.value = layer
 
     def _follow(self, event: Any = None) -> None:
-        """Watch the layer that is chosen now."""
+        """Follow the layer that is chosen now, and choose its image."""
         layer = self.columns
-        if layer is not None and layer is not self.edits.layer:
-            source = layer.metadata.get(PROVENANCE, {}).get("source")
-            images = {image.name: image for image in self._layers(Image)}
-            if source in images:
-                self._image.value = images[source]
-        if self.edits.watch(layer):
-            self._taken()
+        if layer is self._followed:
+            return
+        before, self._followed = self._followed, layer
+        image = own_image(layer, self._layers(Image))
+        if image is not None:
+            self._image.value = image
+        self._taken(before)
 
     @abstractmethod
-    def _taken(self) -> None:
-        """Show the layer that was just chosen, or that there is none."""
+    def _taken(self, before: Points | None) -> None:
+        """Show the layer that was just chosen, or that there is none, in place of another."""

@@ -23,7 +23,7 @@ from napari_atomseg.figures.tables import is_category, label
 MOST_BINS = 60
 FEWEST_BINS = 30
 """Where there are columns enough: several kinds of them make peaks of their own."""
-_PREFERRED = (("volume", "amplitude"), ("sigma", "x_err"), ("volume", "amplitude"))
+_PREFERRED = (("volume", "amplitude"), ("sigma", "x_err", "x"), ("volume", "amplitude"))
 """What the histogram and the two axes of the scatter plot show at first, where there is it."""
 _SMALL = 7
 """Points of type."""
@@ -73,8 +73,10 @@ class Plots(QWidget):
         self.rows: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
         self._colours: NDArray[np.float64] = np.zeros((0, 4))
         self._paper, self._ink, self._bright = "black", "white", "#ffff00"
-        self.figure = Figure(layout="constrained")
+        self.figure = Figure()
         self.canvas = _Canvas(self.figure)
+        self.canvas.mpl_connect("draw_event", lambda _event: self._keep_layout())
+        self.canvas.mpl_connect("resize_event", lambda _event: self._lay_axes())
         self.histogram, self.scatter = self.figure.subplots(2, 1, height_ratios=(2, 3))
         self._marks: list[Any] = []
         self._selectors: list[Any] = []
@@ -90,15 +92,15 @@ class Plots(QWidget):
         self.tool.addItems(["rectangle", "lasso"])
         self.tool.setToolTip("How columns are selected in the scatter plot")
         make_narrow(self.tool)
-        self.clear_button = QPushButton("Select none")
+        self.clear_button = QPushButton("None")
         self.clear_button.setToolTip("Let go of the selected columns")
         how = QHBoxLayout()
         how.addWidget(self.tool, 1)
         how.addWidget(self.clear_button)
         rows: QFormLayout = form_rows()
         rows.addRow("Histogram", self.of)
-        rows.addRow("Scatter, up", self.along)
-        rows.addRow("against", self.across)
+        rows.addRow("Scatter y", self.along)
+        rows.addRow("Scatter x", self.across)
         rows.addRow("Select with", how)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 4, 2, 2)
@@ -116,6 +118,7 @@ class Plots(QWidget):
         self.table, self._colours = table, np.asarray(colours, dtype=float)
         self.rows = np.asarray(rows, dtype=np.intp)
         names = {str(name): label(str(name)) for name in table.columns}
+        telling = [name for name in names if table[name].nunique() > 1]
         self._quiet = True
         boxes: list[tuple[NameOrFile, tuple[str, ...]]] = list(
             zip((self.of, self.across, self.along), _PREFERRED, strict=True)
@@ -123,7 +126,7 @@ class Plots(QWidget):
         for box, preferred in boxes:
             before = box.value
             box.offer(names or {"": "nothing"})
-            first = next((name for name in preferred if name in names), None)
+            first = next((name for name in preferred if name in telling), None)
             if first is not None and (fresh or before not in names):
                 box.value = first
         self._quiet = False
@@ -138,13 +141,14 @@ class Plots(QWidget):
         """Draw both plots anew."""
         if self._quiet:
             return
+        self._lay_axes()
         self.figure.set_facecolor(self._paper)
         for axes in (self.histogram, self.scatter):
             axes.clear()
             axes.set_facecolor(self._paper)
             axes.tick_params(colors=self._ink, labelsize=_SMALL)
             for spine in axes.spines.values():
-                spine.set_color(self._ink)
+                spine.set(color=self._ink, visible=True)
         self._marks = []
         if len(self.table):
             self._draw_histogram()
@@ -202,16 +206,26 @@ class Plots(QWidget):
             numbers = self._values(self.of).numbers[self.rows]
             numbers = numbers[np.isfinite(numbers)]
             if len(numbers):
-                _, _, bars = self.histogram.hist(numbers, self._edges, color=self._bright)
+                counts, _ = np.histogram(numbers, self._edges)
+                bars = self.histogram.stairs(counts, self._edges, color=self._bright, fill=True)
                 self._marks.append(bars)
         self.canvas.draw_idle()
+
+    def _lay_axes(self) -> None:
+        """Find room for the labels when the figure is drawn next."""
+        self.figure.set_layout_engine("constrained")
+
+    def _keep_layout(self) -> None:
+        """Leave the axes where they are: what is selected may change often, and labels do not."""
+        self.figure.set_layout_engine("none")
 
     def _draw_histogram(self) -> None:
         values = self._values(self.of)
         known = values.numbers[np.isfinite(values.numbers)]
         self._edges = _edges(known, values.words, is_category(self.table[self.of.value]))
         if len(known):
-            self.histogram.hist(known, self._edges, color="#009ade", alpha=0.8)
+            counts, _ = np.histogram(known, self._edges)
+            self.histogram.stairs(counts, self._edges, color="#009ade", alpha=0.8, fill=True)
         self._describe(self.histogram, "x", self.of, values)
         self.histogram.set_ylabel("columns", color=self._ink, fontsize=_SMALL)
 

@@ -20,6 +20,8 @@ from napari_atomseg.progress import CancelToken, Progress
 
 _MADE = ("refine", "widths", "backgrounds", "likelihood", "contrast")
 """What a layer says of how it was measured."""
+_START = ("frame", "y", "x", "sigma", "background")
+"""Columns of a table that a fit starts from, or that all columns share."""
 REFIT = "refit"
 """Key of a layer's record for what measured some of its columns again."""
 
@@ -48,7 +50,7 @@ def refit(edits: Edits, image: Image | None, how: str, everything: bool) -> tupl
     _check(layer, rows, source)
     table = table_of(layer, tuple(source.data.shape))
     made = _made(layer, how)
-    table = table[[name for name in ("frame", "y", "x") if name in table]]
+    table = table[[name for name in _START if name in table]]
     table.attrs = {"sampling": source.sampling} | dict[Any, Any](made)
     return (
         f"Refit {int(rows.sum())} columns of {layer.name}",

@@ -6,6 +6,16 @@ from dataclasses import dataclass
 
 from napari_atomseg._napari.form import option
 
+REFINEMENTS = (
+    ("Gaussian fit", "gaussian"),
+    ("elliptic fit", "elliptic"),
+    ("rotated elliptic fit", "rotated"),
+    ("joint fit", "joint"),
+    ("centre of mass", "centre_of_mass"),
+    ("centroid", "centroid"),
+)
+"""How columns can be measured, as `localize` names it."""
+
 
 @dataclass(frozen=True)
 class ColumnsSettings:
@@ -16,13 +26,5 @@ class ColumnsSettings:
         "",
         "Refit by",
         "How columns that were added or dragged are measured again on the image",
-        choices=[
-            ("what measured the others", ""),
-            ("Gaussian fit", "gaussian"),
-            ("elliptic fit", "elliptic"),
-            ("rotated elliptic fit", "rotated"),
-            ("joint fit", "joint"),
-            ("centre of mass", "centre_of_mass"),
-            ("centroid", "centroid"),
-        ],
+        choices=[("as the others were", ""), *REFINEMENTS],
     )

@@ -29,9 +29,9 @@ def counts(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
             f"the columns have no {settings.value!r}: run Localize with a Gaussian fit, "
             "or choose another cross-section"
         )
-    report(progress, cancel, 0, 2, "Comparing cross-sections")
-    found = _mixture(task) if settings.method == "mixture" else _library(task)
-    report(progress, cancel, 1, 2, "Building the model")
+    count = _mixture if settings.method == "mixture" else _library
+    found = count(task, progress, cancel)
+    report(progress, cancel, 1, 1, "Building the model")
     area = "px²" if task.sampling is None else "Å²"
     lines = [NO_SAMPLING.replace("lengths", "cross-sections")] if task.sampling is None else []
     total, error = found.total
@@ -60,7 +60,7 @@ def counts(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
     )
 
 
-def _mixture(task: Task) -> Counts:
+def _mixture(task: Task, progress: Progress, cancel: CancelToken) -> Counts:
     from napari_atomseg.analysis import count_by_mixture
 
     settings = task.settings
@@ -70,10 +70,12 @@ def _mixture(task: Task) -> Counts:
         sampling=task.sampling,
         value=settings.value,
         first=None if settings.first is None else int(settings.first),
+        progress=progress,
+        cancel=cancel,
     )
 
 
-def _library(task: Task) -> Counts:
+def _library(task: Task, progress: Progress, cancel: CancelToken) -> Counts:
     from napari_atomseg.analysis import count_by_library
 
     settings = task.settings
@@ -85,6 +87,8 @@ def _library(task: Task) -> Counts:
         sampling=task.sampling,
         value=settings.value,
         scale=None if settings.scale else 1.0,
+        progress=progress,
+        cancel=cancel,
     )
 
 

@@ -150,7 +150,15 @@ def rings(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
         drawings.append(_symbols("vacancies", places, "cross", "#ff4040", missing, task))
     features = pd.DataFrame({"coordination": found.coordination})
     tables = {"Rings": found.table, "Defects": found.defects}
-    return Outcome(tuple(lines), features, None, tuple(drawings), tables)
+    legend = {str(size): RING_COLOURS.get(size, LARGE) for size in sorted(sizes.index)}
+    return Outcome(
+        tuple(lines),
+        features,
+        drawings=tuple(drawings),
+        tables=tables,
+        colours=legend if len(found.members) <= MOST_RINGS else {},
+        coloured="atoms of a ring",
+    )
 
 
 def _vacancies(task: Task, table: pd.DataFrame, lattice: Any) -> Outcome:

@@ -259,10 +259,11 @@ class MeasureSettings:
         decimals=3,
     )
     drift: str = option(
-        "removed",
+        "kept",
         "Drift",
-        "Whether tracks are drawn without the drift of the specimen, or move with the image",
-        choices=["removed", "kept"],
+        "Kept: tracks lie on the columns of each frame.\n"
+        "Removed: as if the specimen had stayed where it is in the first frame.",
+        choices=["kept", "removed"],
     )
     patience: int = option(
         0,

@@ -10,9 +10,10 @@ from napari.layers import Image, Layer, Points, Shapes, Tracks, Vectors
 from napari.utils.transforms import Affine
 
 from napari_atomseg._napari.layers import PROVENANCE, Placement
-from napari_atomseg._napari.measure_source import COPY, LATTICE, Columns, put_features
+from napari_atomseg._napari.measure_source import LATTICE, Columns, put_features
 from napari_atomseg._napari.measure_task import Drawing, Outcome
 from napari_atomseg._napari.point_colours import Key, colour_points
+from napari_atomseg.progress import CancelToken
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -56,13 +57,21 @@ class Measured:
 
 
 def make_layers(
-    outcome: Outcome, name: str, record: dict[str, Any], places: dict[str, Place]
+    outcome: Outcome,
+    name: str,
+    record: dict[str, Any],
+    places: dict[str, Place],
+    cancel: CancelToken,
 ) -> list[Layer]:
-    """Return the layers of an outcome.
+    """Return the layers of an outcome, or raise `Cancelled`.
 
     Many polygons take seconds: this may run in another thread.
     """
-    return [_layer(each, name, record, places[each.on]) for each in outcome.drawings]
+    layers = []
+    for each in outcome.drawings:
+        cancel.raise_if_cancelled()
+        layers.append(_layer(each, name, record, places[each.on]))
+    return layers
 
 
 def show(
@@ -73,9 +82,9 @@ def show(
     layers: list[Layer],
 ) -> Measured:
     """Join the features to the columns, and add the layers: images below the columns."""
-    target, note, key = columns, "", Key()
+    target, note, key = columns, "", Key(outcome.coloured, kinds=dict(outcome.colours))
     if columns.layer not in viewer.layers or not columns.unchanged():
-        target, note = _copy(columns, record), "The columns changed meanwhile: see the new layer."
+        target, note = _copy(columns), "The columns changed meanwhile: see the new layer."
         viewer.add_layer(target.layer)
     layer = target.layer
     if outcome.features is not None:
@@ -112,7 +121,7 @@ def _layer(drawing: Drawing, name: str, record: dict[str, Any], place: Place) ->
     layer = _LAYERS[drawing.kind](
         data,
         name=f"{name} {drawing.name}",
-        metadata={PROVENANCE: record},
+        metadata={PROVENANCE: record, **drawing.says},
         **(arguments | dict(drawing.looks)),
     )
     if drawing.kind == "image" and hasattr(layer, "colorbar"):
@@ -137,20 +146,20 @@ def _at_frame(place: Place) -> Placement:
     return replace(at, translate=np.asarray(whole(np.array([*lead, 0.0, 0.0]))))
 
 
-def _copy(columns: Columns, record: dict[str, Any]) -> Columns:
+def _copy(columns: Columns) -> Columns:
     """Return the columns as they were, in a layer of their own."""
     table = columns.table.drop(columns=["y", "x", "y_angstrom", "x_angstrom"], errors="ignore")
     old = columns.layer
     layer = Points(
         columns.data[columns.rows],
-        name=f"{columns.name}{COPY}",
+        name=f"{columns.name} measured",
         features=table,
         size=float(np.median(old.size)) if len(old.size) else 10.0,
         symbol="disc",
         face_color="transparent",
         border_width=0.15,
         border_color="yellow",
-        metadata={PROVENANCE: record},
+        metadata={PROVENANCE: old.metadata.get(PROVENANCE, {})},
         **columns.placement.arguments(),
     )
     return replace(

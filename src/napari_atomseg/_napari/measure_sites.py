@@ -53,6 +53,11 @@ def spacings(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
             aim = f"{task.settings.target:g} pm"
             lines += ["", f"For {aim}: the mean of {plural(int(frames), 'frame')}."]
     drawing = _spacing_lines(pairs, table, length, task)
+    bound = drawing.looks["edge_contrast_limits"][1]
+    lines += [
+        "",
+        f"Lines: red is longer than the median, by {bound:.2g} {task.unit}; blue shorter.",
+    ]
     shown = precision if task.sampling is not None else _in_pixels(precision)
     values = {axis: pairs.loc[pairs["axis"] == axis, length].to_numpy() for axis in ("a", "b")}
     return Outcome(

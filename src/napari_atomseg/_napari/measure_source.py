@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +11,10 @@ from napari.layers import Image, Layer, Points
 from numpy.typing import NDArray
 
 from napari_atomseg._napari.columns_table import table_of
-from napari_atomseg._napari.layers import PROVENANCE, Placement, Sampling, Source, layer_sampling
+from napari_atomseg._napari.layers import Placement, Sampling, Source, layer_sampling
 
 LATTICE = "napari-atomseg lattice"
 """Key of the metadata of a points layer for the lattice of its columns."""
-ACTION = "measure"
-"""What the record of a layer says that this panel made."""
-COPY = " measured"
-"""Ending of the name of columns that changed while they were measured."""
 ALL, SELECTED = "all", "selected"
 _GROUPS = ("species", "sublattice", "grain")
 """Features whose values can be chosen."""
@@ -121,21 +116,6 @@ def groups(layer: Points | None) -> dict[str, str]:
     return choices
 
 
-def columns_layers(layers: Iterable[Layer]) -> list[Points]:
-    """Return those that may be columns: not the symbols that measurements are drawn with."""
-    return [
-        layer
-        for layer in layers
-        if isinstance(layer, Points) and (not _measured(layer) or layer.name.endswith(COPY))
-    ]
-
-
-def image_layers(layers: Iterable[Layer]) -> list[Image]:
-    """Return the images that columns may lie on."""
-    images = (layer for layer in layers if isinstance(layer, Image))
-    return [layer for layer in images if not layer.rgb and not _measured(layer)]
-
-
 def sublattices(layer: Points | None) -> dict[str, str]:
     """Return the sublattices of columns whose lattice is known, and what they are called."""
     if layer is None or LATTICE not in layer.metadata or "sublattice" not in layer.features:
@@ -187,34 +167,6 @@ def frame_of(layer: Image | None, point: Any) -> tuple[Any, tuple[int, ...], Pla
     lengths = source.data.shape[:-2]
     leading = tuple(min(max(i, 0), n - 1) for i, n in zip(shown, lengths, strict=True))
     return source.data[leading], leading, source.placement
-
-
-def aligned(columns: Points, image: Image | None) -> bool:
-    """Whether pixels of an image are those that positions of columns count in."""
-    if image is None:
-        return False
-    corners = np.array([[0.0, 0.0], [0.0, 100.0], [100.0, 0.0]])
-
-    def places(layer: Layer) -> NDArray[np.float64]:
-        leading = [0.0] * (layer.ndim - 2)
-        return np.array([layer.data_to_world([*leading, *corner])[-2:] for corner in corners])
-
-    here, there = places(columns), places(image)
-    return bool(np.allclose(here, there, atol=1e-3 * np.ptp(here)))
-
-
-def own_image(columns: Points | None, images: list[Image]) -> Image | None:
-    """Return the image that columns were measured on, or else one with the same pixels."""
-    if columns is None:
-        return None
-    source = columns.metadata.get(PROVENANCE, {}).get("source")
-    fitting = [image for image in images if aligned(columns, image)]
-    named = [image for image in fitting if image.name == source]
-    return next(iter(named or fitting), None)
-
-
-def _measured(layer: Layer) -> bool:
-    return bool(layer.metadata.get(PROVENANCE, {}).get("action") == ACTION)
 
 
 def _chosen(table: pd.DataFrame, which: str, selected: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_atomseg._napari.columns_layers import COMPONENT
 from napari_atomseg._napari.measure_lattice import known
 from napari_atomseg._napari.measure_settings import COMPONENTS
 from napari_atomseg._napari.measure_task import NO_SAMPLING, Drawing, Outcome, Task, number
@@ -37,13 +38,14 @@ def _from_positions(task: Task, progress: Progress, cancel: CancelToken) -> Outc
         lattice = find_lattice(table[_chosen(task)], task.sampling)
         # Sites of another lattice would be another crystal's.
         table = table.drop(columns=["i", "j", "sublattice"])
-    report(progress, cancel, 1, 3, "Fitting around each column")
+    report(progress, cancel, 0, 1, "Fitting around each column")
     found = measure(table, lattice, radius=task.settings.reach, x_axis=task.settings.x_axis)
     if not np.isfinite(found["eps_xx"]).any():
         raise ValueError("no column has enough neighbours on sites: average over a larger radius")
-    report(progress, cancel, 2, 3, "Drawing the maps")
     height, width = task.shape or (int(np.ceil(table[axis].max())) + 1 for axis in ("y", "x"))
-    maps = {name: nearest_values(found, name, (height, width)) for name in COMPONENTS}
+    maps = nearest_values(
+        found, list(COMPONENTS), (height, width), progress=progress, cancel=cancel
+    )
     names = [*COMPONENTS, *(f"{name}_err" for name in COMPONENTS)]
     lines = _lines({name: found[name] for name in names})
     lines += ["", _reference(task), _AXES]
@@ -66,7 +68,6 @@ def _from_phase(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
         _, lattice = known(task, progress, cancel)
     elif task.settings.x_axis != "image" or task.settings.reference == "selected":
         raise ValueError("the image does not have the columns' pixels: choose their own image")
-    report(progress, cancel, 1, 3, "Measuring the phases")
     image = np.asarray(task.image)
     region = _region(task, image.shape) if task.settings.reference == "selected" else None
     maps = geometric_phase(
@@ -76,8 +77,9 @@ def _from_phase(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
         reference=region,
         resolution=task.settings.reach,
         x_axis=task.settings.x_axis,
+        progress=progress,
+        cancel=cancel,
     )
-    report(progress, cancel, 2, 3, "Drawing the maps")
     values = {name: getattr(maps, name) for name in COMPONENTS}
     errors = {f"{name}_err": getattr(maps, f"{name}_err") for name in COMPONENTS}
     drawings = _drawings(values, "GPA ", task, "image")
@@ -138,7 +140,8 @@ def _drawings(maps: Mapping[str, NDArray], prefix: str, task: Task, on: str) -> 
         turned = name == "rotation_deg"
         title = "rotation (°)" if turned else f"{name} (%)"
         picture = np.asarray(maps[name] * (1.0 if turned else 100.0), dtype=np.float32)
-        drawings.append(Drawing("image", prefix + title, picture, looks, on=on))
+        says = {COMPONENT: name}
+        drawings.append(Drawing("image", prefix + title, picture, looks, on=on, says=says))
     return tuple(drawings)
 
 

@@ -83,6 +83,7 @@ class Drawing:
     looks : keyword arguments of the layer.
     features : a row an item.
     on : whose pixels they are, of the "columns" or of the "image".
+    says : what the layer's metadata hold of it.
     """
 
     kind: str
@@ -91,6 +92,7 @@ class Drawing:
     looks: Mapping[str, Any] = field(default_factory=dict)
     features: pd.DataFrame | None = None
     on: str = "columns"
+    says: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,8 @@ class Outcome:
     lattice : that later measurements take.
     kinds : a row a sublattice: ``sublattice``, ``columns``, ``species`` and what tells them apart.
     atoms : a model in three dimensions.
+    colours : of a drawing, by the kind that each stands for.
+    coloured : what those kinds are.
     """
 
     lines: tuple[str, ...]
@@ -136,6 +140,8 @@ class Outcome:
     lattice: Lattice | None = None
     kinds: pd.DataFrame | None = None
     atoms: Atoms | None = None
+    colours: Mapping[str, str] = field(default_factory=dict)
+    coloured: str = ""
 
 
 NO_SAMPLING = "The sampling is not known: lengths are in pixels."

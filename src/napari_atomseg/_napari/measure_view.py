@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QFontMetrics
 from qtpy.QtWidgets import (
@@ -28,6 +29,7 @@ from napari_atomseg._napari.choices import NameOrFile
 from napari_atomseg._napari.columns_legend import Legend
 from napari_atomseg._napari.measure_task import Outcome, Plot
 from napari_atomseg._napari.point_colours import Key
+from napari_atomseg.figures.tables import label
 
 COLOURS = ("#009ade", "#ffa23f", "#6fd36f")
 _SMALL = 7
@@ -190,13 +192,15 @@ def _curves(axes: Any, plot: Plot) -> None:
             axes.plot(*values, color=colour, label=name, marker=".", linewidth=1.2)
         else:
             axes.hist(values, edges, color=colour, alpha=0.7, label=name)
+    if lines and all(np.all(np.mod(x, 1) == 0) for x, _ in plot.values.values()):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if plot.mark is not None:
         axes.axvline(plot.mark, color="#ff4040", linewidth=1.0, linestyle="--")
 
 
 def _fill(table: QTableWidget, rows: pd.DataFrame) -> None:
     table.setColumnCount(len(rows.columns))
-    table.setHorizontalHeaderLabels([str(name).replace("_", " ") for name in rows.columns])
+    table.setHorizontalHeaderLabels([label(str(name)) for name in rows.columns])
     table.setRowCount(len(rows))
     for place, (_, row) in enumerate(rows.iterrows()):
         for column, value in enumerate(row):

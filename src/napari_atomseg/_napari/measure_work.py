@@ -43,5 +43,4 @@ def work(
 ) -> tuple[Outcome, list[Layer]]:
     """Measure, and make the layers that show it."""
     outcome = WORK[task.settings.measure](task, progress, cancel)
-    cancel.raise_if_cancelled()
-    return outcome, make_layers(outcome, name, record, places)
+    return outcome, make_layers(outcome, name, record, places, cancel)

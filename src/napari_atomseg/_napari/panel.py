@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
@@ -53,6 +54,7 @@ class Panel(QWidget, metaclass=_PanelType):
         super().__init__()
         self.viewer = unwrapped(viewer)
         self.job: Job | None = None
+        self._summary: Callable[[Any], str] = self.summary
         self.form = Form(self.Settings, self.make_inputs())
         self.run_button = QPushButton("Run")
         self.run_button.setToolTip(f"{self.title} with these settings")
@@ -100,10 +102,29 @@ class Panel(QWidget, metaclass=_PanelType):
         RuntimeError
             If the panel is still at work.
         """
+        return self.begin(self.prepare)
+
+    def begin(
+        self,
+        prepare: Callable[[], tuple[str, Work, Show]],
+        summary: Callable[[Any], str] | None = None,
+    ) -> Job:
+        """Start a job of the panel, one at a time, beside the window.
+
+        Parameters
+        ----------
+        prepare, summary : do what those of the panel do for `run`.
+
+        Raises
+        ------
+        RuntimeError
+            If the panel is still at work.
+        """
         if self.job is not None and not self.job.done:
             raise RuntimeError(f"{self.title} is still running: wait for it or cancel it")
+        self._summary = summary or self.summary
         try:
-            self.job = Job(*self.prepare())
+            self.job = Job(*prepare())
         except (ValueError, TypeError, OSError, ImportError) as error:
             self.job = Job.failed(self.title, error)
             self._finish()
@@ -151,7 +172,7 @@ class Panel(QWidget, metaclass=_PanelType):
         elif job.error is not None:
             self.message.setText(describe(job.error))
         else:
-            self.message.setText(self.summary(job.result()))
+            self.message.setText(self._summary(job.result()))
 
     def _show_running(self, running: bool) -> None:
         self.run_button.setEnabled(not running)

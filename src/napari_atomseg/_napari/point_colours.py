@@ -63,8 +63,10 @@ def colour_points(layer: Points, feature: str | None) -> Key:
 
 
 def _by_kind(feature: str, values: pd.Series) -> tuple[NDArray[np.float64], Key]:
-    known = values.notna().to_numpy(dtype=bool)
-    names = values.astype(str).to_numpy(dtype=object)
+    from napari_atomseg.figures.tables import kind_text
+
+    names = np.array([kind_text(value) for value in values], dtype=object)
+    known = values.notna().to_numpy(dtype=bool) & (names != "")
     kinds = sorted(set(names[known]), key=_in_order)
     colours = {kind: KINDS[place % len(KINDS)] for place, kind in enumerate(kinds)}
     rgba = ensure_colormap("gray").map(np.ones(len(values)))

@@ -16,6 +16,7 @@ from napari_atomseg.analysis.counting_mixture import (
     likeliest,
 )
 from napari_atomseg.analysis.positions import Array, Indices, Sampling, unit_of
+from napari_atomseg.progress import CancelToken, Progress
 
 LEAST = 4
 """Columns that a mixture needs."""
@@ -85,6 +86,8 @@ def count_by_mixture(
     first: int | None = None,
     max_components: int = 30,
     width: str = "auto",
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
 ) -> Counts:
     """Count the atoms of columns by the classes that their cross-sections fall into.
 
@@ -115,6 +118,8 @@ def count_by_mixture(
     ------
     ValueError
         An argument is wrong, or there are too few columns.
+    Cancelled
+        `cancel` was raised.
     """
     if components is not None and components < 1:
         raise ValueError(f"components={components!r} must be at least 1, or None")
@@ -132,7 +137,15 @@ def count_by_mixture(
     if components is not None and components > most:
         raise ValueError(f"components={components} is more than the {most} different values")
     families = [
-        fit_every_number(sections, errors, most, patient=components is not None, growing=growing)
+        fit_every_number(
+            sections,
+            errors,
+            most,
+            patient=components is not None,
+            growing=growing,
+            progress=progress,
+            cancel=cancel,
+        )
         for growing in _widths(width)
     ]
     chosen = [
@@ -170,6 +183,8 @@ def count_by_library(
     value: str = "volume",
     scale: float | None = 1.0,
     width: str = "auto",
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
 ) -> Counts:
     """Count the atoms of columns by comparing their cross-sections with simulated ones.
 
@@ -194,6 +209,8 @@ def count_by_library(
     ------
     ValueError
         An argument is wrong.
+    Cancelled
+        `cancel` was raised.
     """
     if scale is not None and not scale > 0:
         raise ValueError(f"scale={scale!r} must be positive, or None")
@@ -211,7 +228,15 @@ def count_by_library(
             )
         sections, errors, there = sections[within], errors[within], there[within]
     fits = [
-        fit_scaled(sections, errors, known * (scale or 1.0), free=scale is None, growing=growing)
+        fit_scaled(
+            sections,
+            errors,
+            known * (scale or 1.0),
+            free=scale is None,
+            growing=growing,
+            progress=progress,
+            cancel=cancel,
+        )
         for growing in _widths(width)
     ]
     mixture, factor = min(fits, key=lambda fit: fit[0].icl)

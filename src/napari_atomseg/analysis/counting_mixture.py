@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from napari_atomseg.analysis.positions import Array, Indices
+from napari_atomseg.progress import CancelToken, Progress, report
 
 ROUNDS = 300
 """Of expectation and maximization, at most."""
@@ -17,6 +18,8 @@ TOLERANCE = 1e-6
 """Gain in mean log likelihood of a round, below which no more follow."""
 PATIENCE = 8
 """Components more than the best number so far, after which no more are tried."""
+FINALISTS = 5
+"""Scales of a library that rounds go on from."""
 EVIDENCE = 6.0
 """Difference of criteria that is strong evidence for the smaller one."""
 BINS = 512
@@ -70,7 +73,14 @@ class Mixture:
 
 
 def fit_scaled(
-    values: Array, errors: Array, library: Array, *, free: bool, growing: bool = False
+    values: Array,
+    errors: Array,
+    library: Array,
+    *,
+    free: bool,
+    growing: bool = False,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
 ) -> tuple[Mixture, float]:
     """The mixture with means in given proportions, and their scale.
 
@@ -87,9 +97,16 @@ def fit_scaled(
     ends = library[np.unique(np.linspace(0, len(library) - 1, 40).astype(int))]
     scales = values.max() / ends
     climb = partial(_climb, values, errors, library=library, growing=growing)
-    tried = [climb(means=library * s, rounds=FIRST_ROUNDS) for s in scales]
+    work = len(scales) + FINALISTS
+    tried = []
+    for done, scale in enumerate(scales):
+        report(progress, cancel, done, work, "Trying scales")
+        tried.append(climb(means=library * scale, rounds=FIRST_ROUNDS))
     tried.sort(key=lambda mixture: mixture.icl)
-    climbs = [climb(means=mixture.means) for mixture in tried[:5]]
+    climbs = []
+    for done, mixture in enumerate(tried[:FINALISTS], start=len(scales)):
+        report(progress, cancel, done, work, "Trying scales")
+        climbs.append(climb(means=mixture.means))
     least = min(mixture.icl for mixture in climbs)
     equal = [mixture for mixture in climbs if mixture.icl < least + EVIDENCE]
     best = max(equal, key=lambda mixture: float(mixture.means[-1]))
@@ -97,7 +114,14 @@ def fit_scaled(
 
 
 def fit_every_number(
-    values: Array, errors: Array, largest: int, *, patient: bool = False, growing: bool = False
+    values: Array,
+    errors: Array,
+    largest: int,
+    *,
+    patient: bool = False,
+    growing: bool = False,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
 ) -> list[Mixture]:
     """The mixtures of 1, 2, … up to `largest` components.
 
@@ -117,6 +141,7 @@ def fit_every_number(
     best = 0
     low, high = np.quantile(values, [0.005, 0.995])
     for number, partition in enumerate(best_partitions(values, largest), start=1):
+        report(progress, cancel, number - 1, largest, f"Trying {number} classes")
         starts = [partition, np.linspace(low, high, number + 2)[1:-1]]
         if mixtures:
             starts.append(np.linspace(low, high, number))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +15,7 @@ from skimage.feature import peak_local_max
 from napari_atomseg.analysis.lattice import Lattice
 from napari_atomseg.analysis.lattice_tensor import Axis, axis_angle, strain_errors, strains
 from napari_atomseg.analysis.positions import Array, Sampling, unit_of
+from napari_atomseg.progress import CancelToken, Progress, report
 
 RESOLUTION = 0.8
 """Sigma of the filter in periods of the lattice: it lets a neighbouring reflection through by
@@ -24,6 +27,8 @@ FAINT = 0.2
 HIGHEST = 0.4
 """Reflections beyond this frequency (cycles a px) are not used: pixels hardly resolve them."""
 LOW_ORDER = 2
+STEPS = 7
+"""Of the analysis, after which it can be cancelled."""
 
 Mask = NDArray[np.bool_]
 
@@ -66,6 +71,8 @@ def geometric_phase(
     resolution: float | None = None,
     noise: float | None = None,
     x_axis: Axis = "image",
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
 ) -> StrainMaps:
     """Strain of a lattice image by geometric phase analysis (Hÿtch, Snoeck & Kilaas 1998).
 
@@ -90,7 +97,11 @@ def geometric_phase(
     ------
     ValueError
         An argument is wrong, the image is too small for the resolution, or shows no fringes.
+    Cancelled
+        `cancel` was raised.
     """
+    tell = partial(report, progress, cancel)
+    tell(0, STEPS, "Looking for fringes")
     picture = np.asarray(image, dtype=np.float64)
     if picture.ndim != 2:
         raise ValueError(f"image must be of two axes, not of shape {picture.shape}")
@@ -107,7 +118,13 @@ def geometric_phase(
             f"{picture.shape}"
         )
     angle = axis_angle(x_axis, own)
-    fringes = [_fringe(picture, good, g, sigma) for g in reflections]
+    tell(1, STEPS, "Measuring the phases")
+    weight = np.maximum(_smooth(good.astype(float), sigma), 1e-6)
+    fringes = []
+    for number, g in enumerate(reflections, start=2):
+        tell(number, STEPS, "Measuring the phases")
+        fringes.append(2.0 * _smooth(_at_zero(picture, g), sigma) / weight)
+    tell(4, STEPS, "Measuring strain")
     amplitude = np.abs(fringes)
     seen = _seen(amplitude, good, sigma)
     chosen = seen if reference is None else seen & _mask(reference, picture.shape)
@@ -120,9 +137,12 @@ def geometric_phase(
     inverse = np.linalg.inv(reflections)
     distortion = -np.einsum("ik,kjhw->hwij", inverse, slopes) / (2 * np.pi)
     distortion *= scale[:, None] / scale
+    tell(5, STEPS, "Measuring strain")
     values = strains(np.linalg.inv(np.eye(2) - distortion), angle)
     deviation = _noise(picture, good) if noise is None else float(noise)
+    tell(6, STEPS, "Measuring strain")
     values |= _errors(amplitude, deviation, sigma, inverse * scale[:, None], scale, angle)
+    tell(STEPS, STEPS)
     return StrainMaps(
         **{name: np.where(seen, value, np.nan) for name, value in values.items()},
         phase=_phases(fringes, shift, chosen),
@@ -202,13 +222,16 @@ def _refined(spectrum: Array, g: Array) -> Array:
     return np.asarray((centre - shape // 2) / shape)
 
 
-def _fringe(picture: Array, good: Mask, g: Array, sigma: float) -> NDArray[np.complex128]:
-    """(H, W) the fringe at zero frequency, smoothed over the pixels that there are."""
+def _at_zero(picture: Array, g: Array) -> NDArray[np.complex128]:
+    """(H, W) the image with a fringe moved to zero frequency."""
     rows, cols = (np.arange(n) for n in picture.shape)
     wave = np.outer(np.exp(-2j * np.pi * g[0] * rows), np.exp(-2j * np.pi * g[1] * cols))
-    smooth = ndimage.gaussian_filter(picture * wave, sigma, mode="constant", truncate=5.0)
-    weight = ndimage.gaussian_filter(good.astype(float), sigma, mode="constant", truncate=5.0)
-    return np.asarray(2.0 * smooth / np.maximum(weight, 1e-6))
+    return np.asarray(picture * wave)
+
+
+def _smooth(image: NDArray[Any], sigma: float) -> NDArray[Any]:
+    """An image (H, W) smoothed by a Gaussian, with nothing beyond its border."""
+    return np.asarray(ndimage.gaussian_filter(image, sigma, mode="constant", truncate=5.0))
 
 
 def _slope(fringe: NDArray[np.complex128]) -> Array:
@@ -264,12 +287,12 @@ def _errors(
     phase deviate by that over s √2, independently along y and x.
     """
     slope = noise / (amplitude * sigma * np.sqrt(2 * np.pi)) / (sigma * np.sqrt(2))
-    rows = []
-    # A row of pixels at a time: of each pixel there are sixteen covariances.
-    for line in np.moveaxis(slope, 1, 0):
-        part = np.einsum("ik,lk,kw->wil", inverse, inverse, line**2) / (4 * np.pi**2)
-        covariance = np.zeros((line.shape[1], 2, 2, 2, 2))
+    variance = dict[str, Array]()
+    for share, way in zip(slope**2, inverse.T, strict=True):
+        # Of a fringe whose slopes deviate by one.
+        covariance = np.zeros((2, 2, 2, 2))
         for j in range(2):
-            covariance[:, :, j, :, j] = part / scale[j] ** 2
-        rows.append(strain_errors(covariance.reshape(-1, 4, 4), angle))
-    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+            covariance[:, j, :, j] = np.outer(way, way) / (2 * np.pi * scale[j]) ** 2
+        for name, error in strain_errors(covariance.reshape(4, 4), angle).items():
+            variance[name] = variance.get(name, 0.0) + error**2 * share
+    return {name: np.sqrt(each) for name, each in variance.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from napari_atomseg.analysis.matching import match
 from napari_atomseg.analysis.positions import Array, Indices, Sampling, placed, unit_of
 from napari_atomseg.analysis.tracks_events import find_hops, find_vacancies_of, follow
+from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.specimen.neighbours import nearest_distances
 
 REACH = 0.45
@@ -64,6 +66,8 @@ def link_tracks(
     reach: float | None = None,
     hop: float | None = None,
     patience: int = 0,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
 ) -> Tracks:
     """Link the columns of a stack's frames.
 
@@ -86,6 +90,8 @@ def link_tracks(
     ------
     ValueError
         An argument is wrong, or there is no ``frame``.
+    Cancelled
+        `cancel` was raised.
     """
     if "frame" not in columns:
         raise ValueError(f"columns must have the column 'frame'; it has {list(columns)}")
@@ -98,7 +104,9 @@ def link_tracks(
     frame = columns["frame"].to_numpy(dtype=np.int64)
     count = int(frame.max(initial=-1)) + 1
     spacing = _typical_spacing(points, frame)
-    site, drift, error = _link(points, frame, count, reach or REACH * spacing)
+    site, drift, error = _link(
+        points, frame, count, reach or REACH * spacing, partial(report, progress, cancel)
+    )
     steady = points - drift[frame]
     places = _means(steady, site)
     held = np.zeros((count, len(places)), bool)
@@ -130,12 +138,15 @@ def _typical_spacing(points: Array, frame: Indices) -> float:
     return float(np.median(np.concatenate(near))) if near else np.inf
 
 
-def _link(points: Array, frame: Indices, count: int, reach: float) -> tuple[Indices, Array, Array]:
+def _link(
+    points: Array, frame: Indices, count: int, reach: float, tell: Progress
+) -> tuple[Indices, Array, Array]:
     """Site of each column, drift of each frame and its standard error."""
     site = np.full(len(points), -1, dtype=np.int64)
     drift, error = np.zeros((count, 2)), np.zeros((count, 2))
     sums, size = np.zeros((0, 2)), np.zeros(0)
     for number in range(count):
+        tell(number, count, "Linking the frames")
         rows = np.flatnonzero(frame == number)
         # A steady stage goes on as it did.
         ahead = 2 * drift[number - 1] - drift[number - 2] if number > 1 else drift[number - 1]
@@ -152,6 +163,7 @@ def _link(points: Array, frame: Indices, count: int, reach: float) -> tuple[Indi
         size = np.concatenate([size, np.zeros(len(fresh))])
         np.add.at(sums, site[rows], points[rows] - shift)
         np.add.at(size, site[rows], 1.0)
+    tell(count, count, "Following the columns")
     return site, drift, error
 
 

@@ -10,6 +10,7 @@ import typer
 from napari_atomseg.cli.batch import print_line
 from napari_atomseg.cli.commands import app
 from napari_atomseg.cli.measure_tables import SITES, as_record, described, lattice_of, read, write
+from napari_atomseg.cli.options import hooks
 from napari_atomseg.cli.session import session
 
 measure = typer.Typer(
@@ -204,7 +205,7 @@ def gpa(
     sampling: Pixel = None,
 ) -> None:
     """Strain and rotation as images, by geometric phase analysis."""
-    with session():
+    with session() as current:
         import numpy as np
 
         from napari_atomseg.analysis import geometric_phase
@@ -223,6 +224,7 @@ def gpa(
             reference=mask,
             resolution=resolution,
             x_axis=axis(x_axis),
+            **hooks(current),
         )
         settings = {"reference": reference, "resolution": maps.resolution, "x_axis": x_axis}
         settings["reflections"] = maps.reflections.tolist()

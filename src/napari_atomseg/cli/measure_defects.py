@@ -10,6 +10,7 @@ import typer
 from napari_atomseg.cli.batch import print_line
 from napari_atomseg.cli.measure import Frame, Pixel, Result, Table, measure
 from napari_atomseg.cli.measure_tables import lattice_of, read, write
+from napari_atomseg.cli.options import hooks
 from napari_atomseg.cli.session import session
 
 
@@ -141,7 +142,7 @@ def counts(
     frame: Frame = None,
 ) -> None:
     """Count the atoms of columns, by a mixture or by a simulated library."""
-    with session():
+    with session() as current:
         import pandas as pd
 
         from napari_atomseg.analysis import count_by_library, count_by_mixture, start_model
@@ -151,7 +152,13 @@ def counts(
         if library is None:
             settings |= {"components": components, "first": first}
             found = count_by_mixture(
-                columns, components, sampling=scale, value=value, first=first, width=width
+                columns,
+                components,
+                sampling=scale,
+                value=value,
+                first=first,
+                width=width,
+                **hooks(current),
             )
         else:
             settings |= {"library": library.name, "fit_scale": fit_scale}
@@ -163,6 +170,7 @@ def counts(
                 value=value,
                 scale=None if fit_scale else 1.0,
                 width=width,
+                **hooks(current),
             )
         write(output, found.columns, "counts", table, settings)
         if model is not None:
@@ -230,12 +238,18 @@ def tracks(
     sampling: Pixel = None,
 ) -> None:
     """Link the columns of a stack: drift, tracks, and beside OUTPUT its vacancies and hops."""
-    with session():
+    with session() as current:
         from napari_atomseg.analysis import link_tracks
 
         columns, scale = read(table, sampling)
         found = link_tracks(
-            columns, sampling=scale, shape=shape, reach=reach, hop=hop, patience=patience
+            columns,
+            sampling=scale,
+            shape=shape,
+            reach=reach,
+            hop=hop,
+            patience=patience,
+            **hooks(current),
         )
         settings = {"patience": patience, "reach": reach, "hop": hop, "sampling": scale}
         drift = {"drift": found.drift.tolist(), "drift_err": found.drift_err.tolist()}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata as installed
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,19 @@ STYLE: Mapping[str, Any] = {
 """Settings of matplotlib under which figures are made and saved; the user's own stay untouched."""
 
 _MM = 1 / 25.4
+_ONE_AT_A_TIME = threading.RLock()
 
 
-def style() -> AbstractContextManager[None]:
-    """Settings of matplotlib under which figures are drawn, and no longer."""
+@contextmanager
+def style() -> Iterator[None]:
+    """Settings of matplotlib under which figures are drawn, and no longer.
+
+    Matplotlib has one set of them for all threads: of two that draw, one waits for the other, or
+    the user's own would not come back.
+    """
     settings: dict[Any, Any] = dict(STYLE)
-    return rc_context(settings)
+    with _ONE_AT_A_TIME, rc_context(settings):
+        yield
 
 
 def sheet(width: float, aspect: float) -> Figure:

@@ -13,10 +13,18 @@ from numpy.typing import ArrayLike
 
 from napari_atomseg.figures.canvas import WIDTH, sheet, style
 from napari_atomseg.figures.palette import CATEGORIES, MARKERS, NOTHING, SEQUENTIAL
-from napari_atomseg.figures.picture import draw_image, scale_bar, single_image, true_proportions
+from napari_atomseg.figures.picture import (
+    bar_place,
+    draw_image,
+    fit_height,
+    scale_bar,
+    single_image,
+    true_proportions,
+)
 from napari_atomseg.figures.tables import (
     chosen,
     is_category,
+    kind_text,
     known_sampling,
     label,
     limits,
@@ -74,15 +82,16 @@ def overlay(
         figure = sheet(width, picture.shape[0] / picture.shape[1])
         axes = figure.add_subplot()
         draw_image(axes, picture, contrast)
-        ratio = true_proportions(axes, known)
-        figure.set_figheight(figure.get_figwidth() * ratio * picture.shape[0] / picture.shape[1])
+        proportion = true_proportions(axes, known) * picture.shape[0] / picture.shape[1]
         if cells is not None:
             _draw_cells(axes, cells)
         if table is not None:
-            _draw_columns(figure, axes, table, colour_by, unit, size)
+            place = bar_place(proportion)
+            _draw_columns(figure, axes, table, colour_by, unit, size, place)
         scale_bar(axes, known, picture.shape)
         if title:
             axes.set_title(title)
+        fit_height(figure, [axes], proportion)
     return figure
 
 
@@ -101,6 +110,7 @@ def _draw_columns(
     colour_by: str | None,
     unit: str | None,
     size: float | None,
+    place: dict[str, Any],
 ) -> None:
     distance = spacing(table)
     diameter = size or _DOT * (distance if np.isfinite(distance) else 10.0)
@@ -117,7 +127,7 @@ def _draw_columns(
         shown = axes.scatter(
             table["x"], table["y"], c=numbers, cmap=SEQUENTIAL, vmin=low, vmax=high, **style
         )
-        figure.colorbar(shown, ax=axes, label=label(colour_by, unit), shrink=0.8, aspect=30)
+        figure.colorbar(shown, ax=axes, label=label(colour_by, unit), **place)
         return
     for k, kind in enumerate(sorted(values.dropna().unique(), key=str)):
         some = table[values == kind]
@@ -126,7 +136,7 @@ def _draw_columns(
             some["y"],
             c=CATEGORIES[k % len(CATEGORIES)],
             marker=MARKERS[k % len(MARKERS)],
-            label=str(kind),
+            label=kind_text(kind),
             **style,
         )
     figure.legend(loc="outside lower center", ncols=6, title=words(colour_by), markerscale=1.0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +19,13 @@ PERCENTILES = (0.5, 99.8)
 BARS = tuple(digit * 10.0**power for power in range(-2, 7) for digit in (1, 2, 5))
 """Lengths of scale bars, Å."""
 
+_LAYOUTS = 4
+"""Bars grow with the image, and take room from it: so often is the layout made anew."""
+_AT_FIRST = 1.5
+"""Inches added to the image's height at first: without room for titles and bars there is no layout.
+"""
+_WIDE = 0.6
+"""Images of a lower height over width leave no room for the label of a bar beside them."""
 _LONGEST = 0.3
 """A scale bar is at most this fraction of the image's width."""
 
@@ -63,6 +72,36 @@ def true_proportions(axes: Axes, sampling: Sampling | None) -> float:
     return ratio
 
 
+def fit_height(figure: Figure, panels: Sequence[Axes], proportion: float) -> None:
+    """Make a figure as high as its images and what stands about them: no blank bands.
+
+    Parameters
+    ----------
+    panels : of the images, which have a row together.
+    proportion : height of an image over its width, as drawn.
+    """
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    aspects = [panel.get_aspect() for panel in panels]
+    # The layout takes room that an image of fixed shape leaves free for that of its title.
+    for panel in panels:
+        panel.set_aspect("auto")
+    figure.set_figheight(figure.get_figheight() + _AT_FIRST)
+    for _ in range(_LAYOUTS):
+        engine.execute(figure)
+        room, (width, height) = panels[0].get_position(), figure.get_size_inches()
+        figure.set_figheight(height * (1.0 - room.height) + width * room.width * proportion)
+    for panel, aspect in zip(panels, aspects, strict=True):
+        panel.set_aspect(aspect)
+
+
+def bar_place(proportion: float) -> dict[str, Any]:
+    """Keyword arguments of a colour bar beside an image, or below one that is wide."""
+    place = "right" if proportion > _WIDE else "bottom"
+    return {"location": place, "shrink": 0.8, "aspect": 30}
+
+
 def scale_bar(axes: Axes, sampling: Sampling | None, shape: tuple[int, ...]) -> None:
     """A bar of a round length in the lower left corner; none where the sampling is unknown."""
     if sampling is None:
@@ -72,7 +111,7 @@ def scale_bar(axes: Axes, sampling: Sampling | None, shape: tuple[int, ...]) -> 
     length = max((bar for bar in BARS if bar <= _LONGEST * width * dx), default=BARS[0])
     across = min(height * dy, width * dx)
     x, y = 0.05 * across / dx, height - 1 - 0.05 * across / dy
-    thick = 0.015 * across / dy
+    thick = max(0.015 * across, 0.006 * width * dx) / dy
     axes.add_patch(
         Rectangle((x, y - thick), length / dx, thick, fc="white", ec="black", lw=0.4, zorder=5)
     )

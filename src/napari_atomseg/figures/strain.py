@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,11 @@ from scipy.spatial import cKDTree
 
 from napari_atomseg.figures.canvas import STYLE, sheet, style
 from napari_atomseg.figures.palette import NOTHING, SIGNED
+from napari_atomseg.figures.picture import fit_height, scale_bar, single_image, true_proportions
 from napari_atomseg.figures.picture import frame as framed
-from napari_atomseg.figures.picture import scale_bar, single_image, true_proportions
 from napari_atomseg.figures.tables import chosen, known_sampling, limits, spacing, words
 from napari_atomseg.io.columns_place import Sampling
+from napari_atomseg.progress import CancelToken, Progress, report
 
 TWO_COLUMNS = 183.0
 """mm; the width of a page of most journals."""
@@ -25,6 +26,10 @@ NAMES = ("eps_xx", "eps_yy", "eps_xy", "rotation_deg", "rotation")
 """What is drawn of a table, where it has it."""
 
 _TITLES = {"eps_xx": "ε$_{xx}$", "eps_yy": "ε$_{yy}$", "eps_xy": "ε$_{xy}$"}
+_GAP = 0.04
+"""Between an image and its bar, over the width of the image."""
+_BAND = 128
+"""Rows of pixels that are coloured at once."""
 _REACH = 1.0
 """Columns colour the pixels up to this many distances of neighbours around them."""
 
@@ -79,30 +84,49 @@ def strain_map(
             ratio = true_proportions(panel, known)
             unit = "°" if _turns(name) else "%"
             panel.set_title(_TITLES.get(name, words(name)))
-            figure.colorbar(shown, ax=panel, location="bottom", label=unit, shrink=0.8, aspect=25)
+            proportion = ratio * first.shape[0] / first.shape[1]
+            bar = {"shrink": 0.8, "aspect": 25, "pad": _GAP / proportion}
+            figure.colorbar(shown, ax=panel, location="bottom", label=unit, **bar)
         scale_bar(panels[0], known, first.shape)
-        height = ratio * first.shape[0] / first.shape[1] / count
-        figure.set_figheight(figure.get_figwidth() * height + 0.65)
         if title:
             figure.suptitle(title, fontsize=STYLE["axes.titlesize"])
+        fit_height(figure, list(panels), proportion)
     return figure
 
 
-def nearest_values(columns: pd.DataFrame, name: str, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """(H, W) value of the column next to each pixel; NaN far from all of them."""
-    table = columns[np.isfinite(columns[name])]
-    image: NDArray[np.float64] = np.full(shape, np.nan)
-    if table.empty:
-        return image
-    distance = spacing(table)
-    y, x = np.indices(shape)
-    pixels = np.stack([y.ravel(), x.ravel()], axis=1)
-    tree = cKDTree(table[["y", "x"]].to_numpy(float))
+def nearest_values(
+    columns: pd.DataFrame,
+    names: Sequence[str],
+    shape: tuple[int, int],
+    *,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> dict[str, NDArray[np.float64]]:
+    """(H, W) values of the column next to each pixel, by name; NaN far from all that have any.
+
+    Raises
+    ------
+    Cancelled
+        `cancel` was raised.
+    """
+    values = columns[list(names)].to_numpy(float)
+    there = np.isfinite(values).any(axis=1)
+    # What is beyond the reach has the index after the last.
+    values = np.vstack([values[there], np.full(len(names), np.nan)])
+    images = {name: np.full(shape, np.nan) for name in names}
+    if not there.any():
+        return images
+    distance = spacing(columns[there])
+    tree = cKDTree(columns.loc[there, ["y", "x"]].to_numpy(float))
     reach = _REACH * distance if np.isfinite(distance) else 5.0
-    far, index = tree.query(pixels, distance_upper_bound=reach)
-    near = np.isfinite(far)
-    image.ravel()[near] = table[name].to_numpy(float)[np.asarray(index)[near]]
-    return image
+    for top in range(0, shape[0], _BAND):
+        report(progress, cancel, top, shape[0], "Drawing the maps")
+        band = slice(top, top + _BAND)
+        pixels = np.mgrid[top : min(top + _BAND, shape[0]), : shape[1]]
+        _, index = tree.query(np.moveaxis(pixels, 0, -1), distance_upper_bound=reach)
+        for name, column in zip(names, values.T, strict=True):
+            images[name][band] = column[index]
+    return images
 
 
 def _turns(name: str) -> bool:
@@ -121,7 +145,7 @@ def _images(
         if table.empty:
             raise ValueError("the table has no columns to draw")
         size = shape or tuple(int(np.ceil(table[a].max())) + 1 for a in ("y", "x"))
-        found = {name: nearest_values(table, name, (size[0], size[1])) for name in names}
+        found: dict[str, NDArray[Any]] = {**nearest_values(table, names, (size[0], size[1]))}
     else:
         found = {name: single_image(image, name).astype(float) for name, image in maps.items()}
         if not found:

@@ -58,7 +58,17 @@ def is_category(values: pd.Series) -> bool:
     """Whether values are kinds, as names, yes and no, or few whole numbers, and no quantity."""
     if not pd.api.types.is_numeric_dtype(values) or values.dtype.kind == "b":
         return True
-    return values.dtype.kind in "iu" and values.nunique() <= MOST_KINDS
+    known = values.dropna()
+    whole = values.dtype.kind in "iu"
+    if values.dtype.kind == "f":
+        # What whole numbers become where some are missing.
+        whole = 0 < len(known) < len(values) and bool((known % 1 == 0).all())
+    return whole and known.nunique() <= MOST_KINDS
+
+
+def kind_text(value: Any) -> str:
+    """What a kind is called: a name, or a whole number without decimals."""
+    return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
 def label(name: str, unit: str | None = None) -> str:

@@ -15,7 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg.figures.canvas import WIDTH, sheet, style
 from napari_atomseg.figures.palette import CYCLIC, SEQUENTIAL
-from napari_atomseg.figures.picture import draw_image, scale_bar, single_image, true_proportions
+from napari_atomseg.figures.picture import (
+    bar_place,
+    draw_image,
+    fit_height,
+    scale_bar,
+    single_image,
+    true_proportions,
+)
 from napari_atomseg.figures.tables import chosen, known_sampling, limits, spacing
 from napari_atomseg.io.columns_place import Sampling, pixel, unit_of
 
@@ -27,6 +34,8 @@ PAIRS = (
     ("py", "px"),
     ("shift_y_pm", "shift_x_pm"),
     ("shift_y", "shift_x"),
+    ("polarization_y", "polarization_x"),
+    ("p_y", "p_x"),
 )
 """Names of vectors in tables, in the order in which they are looked for."""
 COLOURS = ("direction", "length")
@@ -57,7 +66,7 @@ def vector_map(
     columns : table with ``y``, ``x`` in px and the vectors; rows without a vector are left out.
     image : (H, W) below the arrows.
     vectors : names of the columns with the parts along y (downwards) and x. By default the first
-        of dy_pm, dy_angstrom, dy, uy, py, shift_y_pm and shift_y with its partner.
+        of `PAIRS` that the table has: displacements before polarization.
     unit : of the vectors, where their names do not say: px by default.
     sampling : Å per pixel, one number or (dy, dx); by default the table's own.
     colour_by : "direction", with a wheel, or "length", with a bar.
@@ -89,8 +98,7 @@ def vector_map(
         figure = sheet(width, shape[0] / shape[1])
         axes = figure.add_subplot()
         draw_image(axes, np.full(shape, np.nan) if picture is None else picture, contrast)
-        ratio = true_proportions(axes, known)
-        figure.set_figheight(figure.get_figwidth() * ratio * shape[0] / shape[1])
+        proportion = true_proportions(axes, known) * shape[0] / shape[1]
         colours, bounds = _colours(dy, dx, length, colour_by)
         axes.quiver(
             table["x"],
@@ -111,7 +119,7 @@ def vector_map(
             ],
         )
         if colour_by == "direction":
-            _wheel(axes)
+            _wheel(axes, proportion)
         else:
             bar = Normalize(*bounds)
             from matplotlib.cm import ScalarMappable
@@ -120,14 +128,14 @@ def vector_map(
                 ScalarMappable(bar, SEQUENTIAL),
                 ax=axes,
                 label=f"length ({unit})",
-                shrink=0.8,
-                aspect=30,
+                **bar_place(proportion),
             )
         _measure(axes, shape, length, unit, scale * steps[1])
         if picture is not None:
             scale_bar(axes, known, shape)
         if title:
             axes.set_title(title)
+        fit_height(figure, [axes], proportion)
     return figure
 
 
@@ -185,9 +193,14 @@ def _turn(dy: Any, dx: Any) -> Any:
     return (np.arctan2(-dy, dx) / (2 * np.pi)) % 1.0
 
 
-def _wheel(axes: Axes) -> None:
-    """The colours of directions, as a ring in the upper right corner."""
-    inset = axes.inset_axes((0.84, 0.84, 0.14, 0.14))
+def _wheel(axes: Axes, proportion: float) -> None:
+    """The colours of directions, as a ring in the upper right corner of an image of a height over
+    width.
+    """
+    across = max(0.14 * min(1.0, proportion), min(0.3 * proportion, 0.08))
+    high, gap = across / proportion, 0.02 * min(1.0, proportion)
+    place = (1.0 - gap - across, 1.0 - gap / proportion - high, across, high)
+    inset = axes.inset_axes(place)
     y, x = np.mgrid[1:-1:101j, -1:1:101j]
     radius = np.hypot(x, y)
     ring = colormaps[CYCLIC](_turn(-y, x))

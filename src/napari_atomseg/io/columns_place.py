@@ -32,6 +32,8 @@ UNITS = {
     "volume": "intensity px²",
     "volume_err": "intensity px²",
     "angle": "°",
+    **dict.fromkeys(("p", "p_y", "p_x", "p_y_err", "p_x_err"), "µC/cm²"),
+    **dict.fromkeys(("polarization", "polarization_y", "polarization_x"), "µC/cm²"),
 }
 """Units of the columns of a table whose name does not end in one."""
 

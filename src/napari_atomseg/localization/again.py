@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from napari_atomseg.localization.table import in_angstrom, measured_columns, pix
 from napari_atomseg.progress import CancelToken, Progress, report
 
 SIGNS = {"bright": 1.0, "dark": -1.0}
+SAME = 1e-4
+"""Values that differ by less than this part are one that a file has rounded."""
 
 
 def refine_columns(
@@ -39,7 +42,8 @@ def refine_columns(
     image : (H, W), or a stack where the table has a ``frame``.
     columns : table with ``y`` and ``x`` in pixels, other columns as of `localize` or fewer.
     only : (N,) which rows, as booleans, or the places of rows; None for all. The others are
-        neighbours whose light is taken into account, and stay as they are.
+        neighbours whose light is taken into account, and stay as they are. A width or background
+        that these share, from a joint fit, is that of the rows measured now.
     refine, widths, backgrounds, likelihood, contrast : as in `localize`; None takes what
         ``columns.attrs`` says the table was made with, or else the default there, of bright
         columns.
@@ -64,7 +68,9 @@ def refine_columns(
     made |= {key: value for key, value in given.items() if value is not None}
     check_choices(contrast=(made["contrast"], tuple(SIGNS)))
     sign = SIGNS[made.pop("contrast")]
-    refinement = Refinement(**made, device=device)
+    refinement = Refinement(
+        made["refine"], made["widths"], made["backgrounds"], made["likelihood"], device
+    )
     frames, _ = as_frames(image)
     raw = np.asarray(image).reshape(frames.shape).astype(np.float64)
     places = _places(columns)
@@ -81,7 +87,9 @@ def refine_columns(
         there = np.flatnonzero(frame == number)
         some = chosen[there]
         y, x = places[:, there]
-        fits = refinement.some(sign * raw[number], y, x, some, cancel)
+        shared = _shared(columns.iloc[there[~some]], refinement, sign)
+        measure = replace(refinement, common=shared)
+        fits = measure.some(sign * raw[number], y, x, some, cancel)
         for name, values in measured_columns(fits, sign, refinement.refine).items():
             if name not in new:
                 new[name] = False if name == "converged" else np.nan
@@ -92,6 +100,19 @@ def refine_columns(
     pixel = pixel_size(columns.attrs.get("sampling"))
     new.attrs = columns.attrs | {"refine": refinement.refine}
     return new if pixel is None else in_angstrom(new, pixel)
+
+
+def _shared(others: pd.DataFrame, refinement: Refinement, sign: float) -> dict[str, float]:
+    """Width and background of the bright columns of `sign * image` that all others have."""
+    choices = {"sigma": refinement.widths, "background": refinement.backgrounds}
+    shared = {}
+    for name, choice in choices.items():
+        if choice == "shared" and name in others:
+            values = others[name].to_numpy(float)
+            values = values[np.isfinite(values)]
+            if len(values) > 1 and np.ptp(values) <= SAME * np.abs(values).max():
+                shared[name] = float(np.median(values)) * (sign if name == "background" else 1.0)
+    return shared
 
 
 def _places(columns: pd.DataFrame) -> NDArray[np.float64]:

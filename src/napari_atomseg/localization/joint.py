@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +15,7 @@ from napari_atomseg.localization.fits import Fits, rough_fits
 from napari_atomseg.localization.gaussian import volume_error
 from napari_atomseg.localization.joint_blocks import fisher_blocks
 from napari_atomseg.localization.joint_limits import FAINTEST, Limits, eased
-from napari_atomseg.localization.joint_model import LOG_SIGMA, JointModel, X, Y
+from napari_atomseg.localization.joint_model import COMMON, LOG_SIGMA, JointModel, X, Y
 from napari_atomseg.localization.joint_system import JointSystem, shared_parameters
 from napari_atomseg.localization.noise import NoiseModel, estimate_noise
 from napari_atomseg.localization.rounds import ENDS
@@ -45,6 +47,7 @@ def fit_jointly(
     widths: str = "shared",
     backgrounds: str = "local",
     likelihood: str = "auto",
+    common: Mapping[str, float] | None = None,
 ) -> Fits:
     """Fit Gaussians to all columns together, of one shared width or of a free one each.
 
@@ -62,6 +65,8 @@ def fit_jointly(
     y, x : (N,) float64 starting positions, pixels.
     widths, backgrounds : one of `joint_system.WIDTHS`, one of `joint_system.BACKGROUNDS`.
     likelihood : one of `noise.LIKELIHOODS`.
+    common : `sigma` (pixels) and `background` of all columns, where they are known: those are not
+        fitted, and count as exact.
 
     Raises
     ------
@@ -74,11 +79,14 @@ def fit_jointly(
         return Fits.of(np.full((10, len(y)), np.nan), y, x)
     shared = shared_parameters(widths, backgrounds)
     theta = _start(alone, known, shared)
+    for name, value in (common or {}).items():
+        theta[:, COMMON[name]] = math.log(value) if name == "sigma" else value
     known = replace(known, sigma=float(theta[:, LOG_SIGMA].median().exp()))
     model = JointModel(image, known)
     first = expected = model.render(theta)
     limits = Limits.about(theta, known, shared)
     held = torch.zeros_like(theta, dtype=torch.bool)
+    held[:, [COMMON[name] for name in common or {}]] = True
     at_rest = torch.zeros_like(theta[:, 0], dtype=torch.bool)
     before = None
     for turn in range(ROUNDS):

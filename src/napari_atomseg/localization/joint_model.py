@@ -15,6 +15,8 @@ PAIRED = 6.5
 """Columns farther apart than this, over sigma, share no light: of its square exp(-d² / 4) is left,
 three parts in 100,000. Without the diagonals of a square, 5.7 sigma long, steps overshoot."""
 Y, X, LOG_SIGMA, AMPLITUDE, BACKGROUND = range(5)
+COMMON = {"sigma": LOG_SIGMA, "background": BACKGROUND}
+"""Parameters that all columns may share, as tables name them."""
 """Parameters of a column, in the order of `gaussian.PARAMETERS`; positions are of the image."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -47,6 +48,7 @@ class Refinement:
     refine : one of `REFINEMENTS`.
     widths, backgrounds : of a joint fit, one of `joint_system.WIDTHS` and of `BACKGROUNDS`.
     likelihood : of fits, one of `noise.LIKELIHOODS`.
+    common : of a joint fit, the `sigma` and `background` of all columns that are known already.
     device : where fits run.
 
     Raises
@@ -60,6 +62,7 @@ class Refinement:
     backgrounds: str = "local"
     likelihood: str = "auto"
     device: str = "auto"
+    common: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_choices(
@@ -90,7 +93,12 @@ class Refinement:
         if self.refine == "centre_of_mass":
             return centres_of_mass(there, y, x)
         if self.refine == "joint":
-            fit = partial(fit_jointly, widths=self.widths, backgrounds=self.backgrounds)
+            fit = partial(
+                fit_jointly,
+                widths=self.widths,
+                backgrounds=self.backgrounds,
+                common=self.common,
+            )
         else:
             fit = partial(fit_gaussians, shape=self.refine)
         return fit(there, y, x, cancel, likelihood=self.likelihood)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.quiver import Quiver
 
 from napari_atomseg import figures
+from napari_atomseg.figures.canvas import style
 from napari_atomseg.figures.strain import nearest_values
-from napari_atomseg.figures.tables import label
+from napari_atomseg.figures.tables import is_category, label
 
 MM = 1 / 25.4
 
@@ -157,7 +159,7 @@ def test_components_add_up() -> None:
     lines = figures.histogram(values, components=parts, bins=40).axes[0].get_lines()
     first, second, whole = (line.get_ydata() for line in lines)
     np.testing.assert_allclose(first + second, whole)
-    assert first.max() == pytest.approx(3 * second.max(), rel=0.02)
+    assert first.max() == pytest.approx(3 * second.max(), rel=0.05)
 
 
 def test_quantities_of_one_unit_share_their_axis(table: pd.DataFrame) -> None:
@@ -188,10 +190,47 @@ def test_strains_share_their_scale(table: pd.DataFrame) -> None:
 
 def test_columns_colour_the_pixels_nearest_to_them(table: pd.DataFrame) -> None:
     table["eps_xx"] = table["volume"]
-    drawn = nearest_values(table, "eps_xx", (40, 90))
+    drawn = nearest_values(table, ["eps_xx"], (40, 90))["eps_xx"]
     assert drawn[5, 5] == 100
     assert drawn[6, 13] == 101
     assert np.isnan(drawn[:, 60:]).all(), "nothing was measured far from the columns"
+
+
+@pytest.mark.parametrize("shape", [(90, 90), (40, 200), (200, 60)])
+def test_no_bands_stay_blank(shape: tuple[int, int], table: pd.DataFrame) -> None:
+    """Images, with titles, bars and legends about them, fill the sheet, whatever their shape."""
+    image = np.random.default_rng(0).random(shape)
+    table = table.assign(dy=1.0, dx=2.0, kind="Sr", eps_xx=0.01, eps_yy=0.02, rotation_deg=0.1)
+    bar = 0.6 if shape[0] < shape[1] else 0.15
+    title = "A title"
+    for figure, about in (
+        (figures.overlay(image, table, colour_by="volume", sampling=(0.1, 0.13)), bar),
+        (figures.overlay(image, table, colour_by="kind", title=title), 0.75),
+        (figures.vector_map(table, image), 0.15),
+        (figures.vector_map(table, image, colour_by="length"), bar),
+        (figures.strain_map(table, shape=shape, sampling=0.1, title=title), 1.1),
+    ):
+        figure.canvas.draw()  # type: ignore[attr-defined]
+        used = figure.get_tightbbox()
+        width, height = figure.get_size_inches()
+        assert -0.02 < width - used.width < 0.2, "inches: cut off, or blank"
+        assert -0.02 < height - used.height < 0.2
+        assert height * (1.0 - figure.axes[0].get_position().height) < about
+
+
+def test_polarization_is_drawn_in_its_unit(image: Any, table: pd.DataFrame) -> None:
+    """As the measurements name it; where there are displacements too, `vectors` chooses."""
+    for pair in (("p_y", "p_x"), ("polarization_y", "polarization_x")):
+        polar = table[["y", "x"]].assign(**{pair[0]: 20.0, pair[1]: 0.0})
+        figure = figures.vector_map(polar, image)
+        assert "20 µC/cm²" in texts(figure)
+        (arrows,) = of_kind(figure, Quiver)
+        assert np.all(arrows.V > 0), "downwards"
+        both = polar.assign(dy_pm=-5.0, dx_pm=0.0)
+        (arrows,) = of_kind(figures.vector_map(both, image), Quiver)
+        assert np.all(arrows.V < 0)
+        (arrows,) = of_kind(figures.vector_map(both, image, vectors=pair), Quiver)
+        assert np.all(arrows.V > 0)
 
 
 @pytest.mark.parametrize("width", [89.0, 183.0])
@@ -236,6 +275,24 @@ def test_settings_of_the_user_stay(image: Any, tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
     figures.save(figures.overlay(image), tmp_path / "a.svg")
     assert dict(mpl.rcParams) == before
+
+
+def test_two_threads_that_draw_leave_the_settings_of_the_user() -> None:
+    size, entered, left = mpl.rcParams["font.size"], threading.Event(), threading.Event()
+
+    def draw() -> None:
+        with style():
+            entered.set()
+            left.wait(10.0)
+
+    other = threading.Thread(target=draw)
+    with style():
+        other.start()
+        assert not entered.wait(0.1)
+    left.set()
+    other.join()
+    assert entered.is_set()
+    assert mpl.rcParams["font.size"] == size
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -307,3 +364,14 @@ def test_what_cannot_be_saved_is_told(image: Any, tmp_path: Path) -> None:
 )
 def test_axes_say_their_unit(name: str, said: str) -> None:
     assert label(name) == said
+
+
+def test_whole_numbers_with_gaps_are_kinds(image: Any, table: pd.DataFrame) -> None:
+    """Counts and grains are floats where some are missing; measured floats are none."""
+    counts = np.where(np.arange(len(table)) % 2, 3.0, 4.0)
+    assert not is_category(pd.Series(counts))
+    counts[0] = np.nan
+    table = table.assign(count=counts)
+    assert is_category(table["count"])
+    assert not is_category(table["count"] + 0.5)
+    assert {"3", "4"} <= set(texts(figures.overlay(image, table, colour_by="count")))

@@ -70,6 +70,67 @@ def test_only_the_columns_that_were_edited_are_measured_again(lattice, refine):
     assert again.volume[14] == pytest.approx(table.volume[14], abs=error)
 
 
+def test_a_width_that_all_columns_share_stays_theirs(lattice):
+    """The few columns measured anew would find another width from their few pixels."""
+    _, image = lattice
+    table = localize(image, refine="joint", **PEAKS)
+    assert table.sigma.nunique() == 1
+    edited = table.copy()
+    edited.loc[[14, 21], ["y", "x"]] += 1.2
+    edited.loc[[14, 21], ["sigma", "y_err", "x_err", "amplitude", "volume"]] = np.nan
+    rows = [14, 21]
+    again = refine_columns(image, edited, only=rows, device="cpu")
+    np.testing.assert_allclose(again.sigma, table.sigma[0], rtol=1e-12)
+    for name in ("y", "x"):
+        np.testing.assert_allclose(again[name][rows], table[name][rows], atol=5e-3)
+        np.testing.assert_allclose(again[f"{name}_err"][rows], table[f"{name}_err"][rows], rtol=0.1)
+    np.testing.assert_allclose(
+        again.volume, 2 * np.pi * again.sigma**2 * again.amplitude, rtol=1e-9
+    )
+    np.testing.assert_allclose(again.volume[rows], table.volume[rows], rtol=0.02)
+    # One more column is the others' kin, all of them find a width anew, free ones have their own.
+    more = pd.concat([table.drop(index=14), table.loc[[14], ["y", "x"]]], ignore_index=True)
+    more.attrs = table.attrs
+    assert refine_columns(image, more, only=[35], device="cpu").sigma.nunique() == 1
+    anew = refine_columns(image, table.assign(sigma=1.0), device="cpu")
+    np.testing.assert_allclose(anew.sigma, table.sigma[0], rtol=1e-3)
+    free = refine_columns(image, edited, only=rows, widths="free", device="cpu")
+    assert free.sigma[rows].nunique() == 2
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_background_that_all_columns_share_stays_theirs(lattice, sign):
+    _, image = lattice
+    made = PEAKS | {"contrast": "bright" if sign > 0 else "dark"}
+    table = localize(sign * image, refine="joint", backgrounds="shared", **made)
+    assert table.background.nunique() == table.sigma.nunique() == 1
+    edited = table.copy()
+    edited.loc[14, ["y", "x"]] += 1.2
+    edited.loc[14, ["sigma", "background", "amplitude", "volume"]] = np.nan
+    again = refine_columns(sign * image, edited, only=[14], device="cpu")
+    for name in ("sigma", "background"):
+        np.testing.assert_allclose(again[name], table[name][0], rtol=1e-12)
+    assert again.y[14] == pytest.approx(table.y[14], abs=5e-3)
+    assert again.volume[14] == pytest.approx(table.volume[14], rel=0.01)
+    # Backgrounds of its own, where it is asked for them.
+    local = refine_columns(sign * image, edited, only=[14], backgrounds="local", device="cpu")
+    assert local.background.nunique() == 2
+    assert local.sigma.nunique() == 1
+
+
+def test_each_frame_keeps_its_own_shared_width(scene, rng):
+    narrow, wide = scene(6, 16, 2.6, 400.0, 50.0), scene(6, 16, 3.4, 400.0, 50.0)
+    stack = np.stack([narrow.counted(rng), wide.counted(rng)])
+    table = localize(stack, refine="joint", **PEAKS)
+    assert table.groupby("frame").sigma.nunique().tolist() == [1, 1]
+    rows = [10, len(table) - 10]
+    edited = table.copy()
+    edited.loc[rows, "sigma"] = np.nan
+    again = refine_columns(stack, edited, only=rows, device="cpu")
+    np.testing.assert_allclose(again.sigma, table.sigma, rtol=1e-12)
+    assert again.sigma[rows[1]] - again.sigma[rows[0]] == pytest.approx(0.8, abs=0.1)
+
+
 def test_places_of_another_program_are_measured_in_full(lattice, rng):
     known, image = lattice
     y, x = known.near(rng)

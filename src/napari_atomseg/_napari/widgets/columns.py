@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from napari.layers import Points
 from napari.utils.notifications import show_error
 from napari.utils.theme import get_theme
@@ -15,21 +14,22 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout
 
-from napari_atomseg import figures
-from napari_atomseg._napari import columns_figures, columns_files
+from napari_atomseg._napari import columns_files
 from napari_atomseg._napari.choices import NameOrFile
+from napari_atomseg._napari.columns_drawing import Choices, arrows_of, strain_images
+from napari_atomseg._napari.columns_edits import Edits
+from napari_atomseg._napari.columns_figures import Figures
 from napari_atomseg._napari.columns_legend import Legend
-from napari_atomseg._napari.columns_panel import ColumnsPanel
 from napari_atomseg._napari.columns_plots import Plots
 from napari_atomseg._napari.columns_refit import REFIT, refit
 from napari_atomseg._napari.columns_settings import ColumnsSettings
 from napari_atomseg._napari.columns_table import table_of
+from napari_atomseg._napari.figures_panel import FiguresPanel
 from napari_atomseg._napari.form import Inputs
 from napari_atomseg._napari.jobs import Job, Show, Work, describe
 from napari_atomseg._napari.layers import PROVENANCE
 from napari_atomseg._napari.point_colours import COLOURED, Key, colour_points
 from napari_atomseg.figures.tables import label
-from napari_atomseg.io import provenance
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _NOTHING = {"": "nothing"}
 
 
-class Columns(ColumnsPanel):
+class Columns(FiguresPanel):
     """Works on a points layer of columns, as Localize makes it."""
 
     title = "Columns"
@@ -45,6 +45,7 @@ class Columns(ColumnsPanel):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
+        self.edits = Edits()
         self._everything = False
         self.run_button.setToolTip("Measure only columns that were added or dragged")
         self._refresh = QTimer(self)
@@ -53,7 +54,8 @@ class Columns(ColumnsPanel):
         self._connect()
         self._wear()
         self._follow()
-        self._taken()
+        if self._followed is None:
+            self._taken(None)
 
     def make_inputs(self) -> Inputs:
         """Return the input of the feature, whose names follow the layer."""
@@ -75,6 +77,11 @@ class Columns(ColumnsPanel):
         done = self.edits.undo()
         self.message.setText("Undone" if done else "Nothing to undo")
         return done
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Offer the layers that the viewer holds now, and their images of strain."""
+        super().reset_choices(event)
+        self._offer_features()
 
     def select(self, feature: str, low: float, high: float) -> NDArray[np.intp]:
         """Select the columns whose feature lies between two values; return their rows."""
@@ -109,29 +116,15 @@ class Columns(ColumnsPanel):
         columns_files.export_columns(path, layer, self.own_image(), elements)
         self.message.setText(f"{len(layer.data)} columns saved as {Path(path).name}")
 
-    def figure(self, kind: str) -> Figure:
-        """Return a figure of the columns: "overlay", "vectors", "histogram" or "strain"."""
-        drawn = columns_figures.draw(
-            kind,
-            self.there(),
-            self.own_image(),
-            colour_by=self.form["colour_by"] or None,
-            of=self.plots.of.value or "volume",
-            width=self.figures.width_mm,
-            point=tuple(self.viewer.dims.point),
+    def choices(self) -> Choices:
+        """Return what figures show, and how."""
+        return Choices(
+            self.form["colour_by"] or None,
+            self.plots.of.value or "volume",
+            self.figures.arrows.value,
+            self.figures.strain.value,
+            self.figures.width_mm,
         )
-        self.figures.show_figure(drawn)
-        return drawn
-
-    def save_figure(self, kind: str, path: str | Path) -> Figure:
-        """Draw a figure and write it as PNG, SVG or PDF; see `figure` and `figures.save`."""
-        drawn = self.figure(kind)
-        settings = {"colour_by": self.form["colour_by"], "of": self.plots.of.value}
-        record = provenance(f"figure {kind}", self.there().name, settings)
-        made = self.there().metadata.get(PROVENANCE)
-        figures.save(drawn, path, metadata=record | {"columns": made})
-        self.message.setText(f"Saved as {Path(path).name}")
-        return drawn
 
     def summary(self, result: Points) -> str:
         again = result.metadata[PROVENANCE][REFIT]
@@ -141,7 +134,7 @@ class Columns(ColumnsPanel):
 
     def _lay_out(self) -> None:
         self.legend, self.plots = Legend(), Plots()
-        self.files, self.figures = columns_files.Files(), columns_figures.Figures()
+        self.files, self.figures = columns_files.Files(), Figures()
         self.status = QLabel()
         self.status.setWordWrap(True)
         self.all_button = QPushButton("All")
@@ -177,10 +170,11 @@ class Columns(ColumnsPanel):
         self.plots.selected.connect(self._select)
         self.files.opened.connect(self._open)
         self.files.saved.connect(self._save)
-        self.figures.asked.connect(self._draw)
+        self.figures.asked.connect(self.draw_and_ask)
         self.viewer.events.theme.connect(self._wear)
 
-    def _taken(self) -> None:
+    def _taken(self, before: Points | None) -> None:
+        self.edits.watch(self._followed)
         self.message.setText("")
         self._offer_features()
         layer = self.edits.layer
@@ -201,6 +195,9 @@ class Columns(ColumnsPanel):
         box.blockSignals(True)
         box.offer(_NOTHING | {name: label(name) for name in names})
         box.blockSignals(False)
+        layer = self.edits.layer
+        own = layer is not None and "eps_xx" in layer.features
+        self.figures.offer(arrows_of(layer), strain_images(self.viewer.layers), own)
 
     def _recolour(self) -> None:
         layer, feature = self.edits.layer, self.form["colour_by"]
@@ -232,7 +229,7 @@ class Columns(ColumnsPanel):
         self.undo_button.setEnabled(idle and self.edits.can_undo)
         self.files.export_button.setEnabled(count > 0)
         for button in self.figures.buttons.values():
-            button.setEnabled(count > 0)
+            button.setEnabled(idle and count > 0)
 
     def _replot(self) -> None:
         self._refresh.stop()
@@ -267,15 +264,6 @@ class Columns(ColumnsPanel):
 
     def _save(self, path: str) -> None:
         self._try(lambda: self.export_columns(path, self.files.elements.text().strip()))
-
-    def _draw(self, kind: str) -> None:
-        def ask() -> None:
-            self.figure(kind)
-            path = self.figures.ask(kind)
-            if path:
-                self.save_figure(kind, path)
-
-        self._try(ask)
 
     def _try(self, work: Callable[[], Any]) -> None:
         """Do what a button asks for; what is wrong is told in a line."""

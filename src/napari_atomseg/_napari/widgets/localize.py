@@ -10,18 +10,29 @@ import numpy as np
 from napari.layers import Points
 from qtpy.QtWidgets import QPushButton
 
-from napari_atomseg._napari.form import option
+from napari_atomseg._napari.choices import NameOrFile
+from napari_atomseg._napari.columns_settings import REFINEMENTS
+from napari_atomseg._napari.form import Inputs, option
 from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import PROVENANCE, Source, points_layer
 from napari_atomseg._napari.models import fetch_model, identity
 from napari_atomseg._napari.point_colours import colour_points
+from napari_atomseg._napari.region_layers import WHOLE, region_layers, region_of
 from napari_atomseg.io import provenance
 from napari_atomseg.progress import CancelToken, Progress
 
 if TYPE_CHECKING:
     import napari.viewer
 
+_TAKEN = ("detector", "refine", "edge", "on", "widths", "likelihood")
+"""Settings that `localize` takes as they are."""
+_ONLY = {
+    "likelihood": ("gaussian", "elliptic", "rotated", "joint"),
+    "widths": ("joint",),
+}
+"""Refinements with which a setting changes something."""
+_NEXT = "Correct and plot them in Columns, measure them in Measure."
 _VERDICTS = ("calibrated", "training_range", "contrast")
 """What the table says of itself that its layer repeats."""
 
@@ -39,9 +50,15 @@ class LocalizeSettings(ImageSettings):
     refine: str = option(
         "gaussian",
         "Refine by",
-        "Gaussian: fit each column of the raw image; gives errors, widths and volumes.\n"
-        "Centroid: centre of intensity.  None: positions as found.",
-        choices=[("Gaussian fit", "gaussian"), ("centroid", "centroid"), ("nothing", "none")],
+        "Fits give errors, widths and volumes. Gaussian: round columns, one by one.\n"
+        "Elliptic: along the axes of the image, or turned. Joint: all columns together,\n"
+        "where they overlap. Centroid: centre of intensity, in a disc as centre of mass.",
+        choices=[*REFINEMENTS, ("nothing", "none")],
+    )
+    region: str = option(
+        "",
+        "Region",
+        "Only columns in it are measured: shapes or labels, drawn in a layer of napari",
     )
     colour_by: str = option(
         "volume",
@@ -51,6 +68,7 @@ class LocalizeSettings(ImageSettings):
             ("volume (intensity)", "volume"),
             ("amplitude", "amplitude"),
             ("width (sigma)", "sigma"),
+            ("ellipticity", "ellipticity"),
             ("error in y", "y_err"),
             ("error in x", "x_err"),
             ("background", "background"),
@@ -65,6 +83,29 @@ class LocalizeSettings(ImageSettings):
         "At the edge",
         "Whether to keep or drop columns that the border of the image cuts",
         choices=[("keep", "keep"), ("drop", "drop")],
+        advanced=True,
+    )
+    on: str = option(
+        "raw",
+        "Measured on",
+        "The raw image gives errors. A restored one is less noisy, but the network adds to it\n"
+        "what it expects, and there are no errors. Both: the restored beside the raw one.",
+        choices=[("the raw image", "raw"), ("the restored image", "restored"), ("both", "both")],
+        advanced=True,
+    )
+    widths: str = option(
+        "shared",
+        "Widths",
+        "Of a joint fit: one that all columns share, or a free one each",
+        choices=[("shared", "shared"), ("free", "free")],
+        advanced=True,
+    )
+    likelihood: str = option(
+        "auto",
+        "Noise",
+        "That fits expect. Poisson: of counts. Gaussian: the same everywhere.\n"
+        "Automatic: both together, as the residuals say.",
+        choices=[("automatic", "auto"), ("Poisson", "poisson"), ("Gaussian", "gaussian")],
         advanced=True,
     )
     keep: str = option(
@@ -90,26 +131,44 @@ class Localize(ImagePanel):
         self.layout().addWidget(self.table_button)
         self.table_button.setVisible(False)
         self.form.inputs["colour_by"].changed.connect(self._recolour)
-        self.form.inputs["detector"].changed.connect(self._offer_models)
+        for name in ("detector", "on"):
+            self.form.inputs[name].changed.connect(self._offer_models)
+        self.form.inputs["refine"].changed.connect(self._enable)
+        self._enable()
+        self._offer_regions()
+
+    def make_inputs(self) -> Inputs:
+        """Return the input of the region, whose layers follow the viewer."""
+        return {"region": lambda: NameOrFile(WHOLE)}
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Offer the images and regions that the viewer holds now."""
+        super().reset_choices(event)
+        self._offer_regions()
 
     def tasks(self) -> tuple[str, ...]:
-        return ("column_map",) if self.form["detector"] == "network" else ()
+        found = ("column_map",) if self.form["detector"] == "network" else ()
+        return found if self.form["on"] == "raw" else (*found, "denoise")
 
     def prepare(self) -> tuple[str, Work, Show]:
         source = self.source()
         options = self.options(source)
-        settings = {name: self.form[name] for name in ("detector", "refine", "edge")}
+        settings = options | {name: self.form[name] for name in _TAKEN}
         settings["min_score"] = None if self.form["keep"] == "likely" else 0.0
+        chosen, region = self.form["region"], None
+        if chosen and self.image is not None:
+            point = self.viewer.dims.point
+            region = region_of(self.viewer.layers[chosen], self.image, point)
         return (
             f"Localize {source.name}",
-            partial(_localize, source.data, options | settings),
-            partial(self._show, source, options | settings),
+            partial(_localize, source.data, region, settings),
+            partial(self._show, source, settings | {"region": chosen}),
         )
 
     def summary(self, result: Points) -> str:
         verdict = result.metadata[PROVENANCE].get("training_range")
         where = f"; {verdict}" if verdict else ""
-        return f"{len(result.data)} columns{_median_error(result)}{where}"
+        return f"{len(result.data)} columns{_median_error(result)}{where}. {_NEXT}"
 
     def show_table(self) -> None:
         """Open napari's table of features beside the viewer."""
@@ -129,6 +188,13 @@ class Localize(ImagePanel):
         self.viewer.add_layer(layer)
         self.table_button.setVisible(True)
         return layer
+
+    def _enable(self, _value: object = None) -> None:
+        for name, refinements in _ONLY.items():
+            self.form.inputs[name].native.setEnabled(self.form["refine"] in refinements)
+
+    def _offer_regions(self) -> None:
+        self.form.inputs["region"].offer(region_layers(self.viewer.layers))
 
     def _recolour(self, feature: str) -> None:
         job = self.job
@@ -151,12 +217,12 @@ def _median_error(layer: Points) -> str:
 
 
 def _localize(
-    data: Any, options: dict[str, Any], progress: Progress, cancel: CancelToken
+    data: Any, region: Any, options: dict[str, Any], progress: Progress, cancel: CancelToken
 ) -> tuple[Any, dict[str, str]]:
     from napari_atomseg.localization import localize
 
-    if options["detector"] == "peaks":
-        return localize(data, **options, progress=progress, cancel=cancel), {}
+    work = partial(localize, data, region=region, progress=progress, cancel=cancel)
+    if options["detector"] == "peaks" and options["on"] == "raw":
+        return work(**options), {}
     model = fetch_model(options["model"], progress, cancel)
-    columns = localize(data, **options | {"model": model}, progress=progress, cancel=cancel)
-    return columns, identity(model)
+    return work(**options | {"model": model}), identity(model)

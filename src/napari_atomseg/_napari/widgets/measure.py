@@ -13,6 +13,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QLabel, QSizePolicy
 
 from napari_atomseg._napari.choices import CRYSTAL_FILES, NameOrFile
+from napari_atomseg._napari.columns_layers import ACTION, aligned
 from napari_atomseg._napari.columns_panel import ColumnsPanel
 from napari_atomseg._napari.form import Inputs
 from napari_atomseg._napari.image_panel import chosen_sampling, mean_sampling
@@ -27,16 +28,11 @@ from napari_atomseg._napari.measure_settings import (
 )
 from napari_atomseg._napari.measure_show import Measured, Place, show
 from napari_atomseg._napari.measure_source import (
-    ACTION,
     ALL,
     Columns,
-    aligned,
-    columns_layers,
     frame_of,
     groups,
-    image_layers,
     numeric_features,
-    own_image,
     sublattices,
 )
 from napari_atomseg._napari.measure_task import Outcome, Task
@@ -50,7 +46,7 @@ from napari_atomseg.io import provenance
 if TYPE_CHECKING:
     import napari.viewer
 
-_NEXT = "Colour, plot and export the columns' new features in Columns."
+_NEXT = "Colour, plot, export and draw the columns' new features in Columns."
 
 
 class Measure(ColumnsPanel):
@@ -63,7 +59,6 @@ class Measure(ColumnsPanel):
         self.results, self.hint = Results(), QLabel()
         self.hint.setWordWrap(True)
         self.measured: Measured | None = None
-        self._followed: Points | None = None
         super().__init__(viewer)
         self.form.inputs["measure"].changed.connect(self._show_fields)
         self.form.inputs["method"].changed.connect(self._show_fields)
@@ -192,29 +187,14 @@ class Measure(ColumnsPanel):
         self._offer()
         return self.measured
 
-    def _layers(self, kind: type) -> list[Any]:
-        """Return the layers that can be chosen: not what measurements were drawn with."""
-        choose = columns_layers if kind is Points else image_layers
-        return list(choose(self.viewer.layers))
-
-    def _follow(self, event: Any = None) -> None:
-        """Watch the layer that is chosen now, and take its sampling and its image."""
-        layer = self.columns
-        if layer is self._followed:
-            return
-        old, self._followed = self._followed, layer
-        for each, connect in ((old, False), (layer, True)):
+    def _taken(self, before: Points | None) -> None:
+        """Watch the layer that was chosen, and take its sampling."""
+        for each, connect in ((before, False), (self._followed, True)):
             if each is not None:
                 for emitter in (each.events.scale, each.events.units):
                     (emitter.connect if connect else emitter.disconnect)(self._show_sampling)
                 changed = each.events.features
                 (changed.connect if connect else changed.disconnect)(self._offer)
-        image = own_image(layer, self._layers(Image))
-        if image is not None:
-            self._image.value = image
-        self._taken()
-
-    def _taken(self) -> None:
         self._show_sampling()
         self._offer()
 
