@@ -75,3 +75,10 @@ def report(
         cancel.raise_if_cancelled()
     if progress is not None:
         progress(done, total, message)
+
+
+def stage(progress: Progress | None, number: int, stages: int) -> Progress | None:
+    """Progress of one stage of work that has several of the same length, counted from 0."""
+    if progress is None:
+        return None
+    return lambda done, total, message: progress(number * total + done, stages * total, message)

@@ -1,7 +1,8 @@
 """Measurements on columns and images: lattices, strain, defects, counts, tracks and scores."""
 
 from napari_atomseg.analysis.burgers import BurgersCircuit, burgers_circuit, find_dislocations
-from napari_atomseg.analysis.counting import Counts, count_by_library, count_by_mixture
+from napari_atomseg.analysis.counting import Counts, count_by_mixture
+from napari_atomseg.analysis.counting_compare import count_by_library
 from napari_atomseg.analysis.counting_library import simulate_library
 from napari_atomseg.analysis.counting_model import start_model
 from napari_atomseg.analysis.cross_sections import integrate_columns

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg.analysis.counting_mixture import (
     Mixture,
     component_errors,
     fit_every_number,
-    fit_scaled,
     likeliest,
 )
 from napari_atomseg.analysis.positions import Array, Indices, Sampling, unit_of
-from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.progress import CancelToken, Progress, stage
 
 LEAST = 4
 """Columns that a mixture needs."""
@@ -127,7 +125,7 @@ def count_by_mixture(
         raise ValueError(f"max_components={max_components!r} must be at least 1")
     if first is not None and first < 0:
         raise ValueError(f"first={first!r} must not be negative")
-    sections, errors, there = _sections(columns, value, sampling, empty=first == 0)
+    sections, errors, there = sections_of(columns, value, sampling, empty=first == 0)
     if len(sections) < LEAST:
         raise ValueError(
             f"columns must have at least {LEAST} finite positive values of {value!r}, "
@@ -136,6 +134,7 @@ def count_by_mixture(
     most = min(components or max_components, len(np.unique(sections)))
     if components is not None and components > most:
         raise ValueError(f"components={components} is more than the {most} different values")
+    ways = widths_of(width)
     families = [
         fit_every_number(
             sections,
@@ -143,10 +142,10 @@ def count_by_mixture(
             most,
             patient=components is not None,
             growing=growing,
-            progress=progress,
+            progress=stage(progress, number, len(ways)),
             cancel=cancel,
         )
-        for growing in _widths(width)
+        for number, growing in enumerate(ways)
     ]
     chosen = [
         family[-1] if components is not None else min(family, key=lambda each: each.icl)
@@ -161,7 +160,7 @@ def count_by_mixture(
     start = first if first is not None else max(1, round(guess)) if np.isfinite(guess) else 1
     numbers = start + np.arange(len(mixture.means))
     return Counts(
-        _counted(columns, there, mixture, numbers),
+        counted(columns, there, mixture, numbers),
         numbers,
         mixture.means,
         spread,
@@ -175,91 +174,7 @@ def count_by_mixture(
     )
 
 
-def count_by_library(
-    columns: pd.DataFrame,
-    library: pd.DataFrame | ArrayLike,
-    *,
-    sampling: Sampling | None = None,
-    value: str = "volume",
-    scale: float | None = 1.0,
-    width: str = "auto",
-    progress: Progress | None = None,
-    cancel: CancelToken | None = None,
-) -> Counts:
-    """Count the atoms of columns by comparing their cross-sections with simulated ones.
-
-    Each cross-section is one of the library's with an error whose width is found from all columns,
-    as are the shares of the numbers of atoms. Where the image is not normalized
-    to the beam, the scale may be found as well (the hybrid method of De wael et al., Phys. Rev.
-    Lett. 119, 246101, 2017); only the curvature of the library over the number of atoms then tells
-    one scale from another, and a straight library tells none.
-
-    Cross-sections half a step below the library, or a step above it, are not counted. Fewer than
-    four columns without errors of their own do not tell the width, and so no probabilities.
-
-    Parameters
-    ----------
-    columns : table of columns of one kind, as for `count_by_mixture`.
-    library : table with ``count`` and ``section`` (as of `simulate_library`), or the cross-sections
-        of 1, 2, … atoms, in Å² times the unit of the image (px² where the sampling is None).
-    scale : a factor on the library; None fits it.
-    width : of the errors, as for `count_by_mixture`.
-
-    Raises
-    ------
-    ValueError
-        An argument is wrong.
-    Cancelled
-        `cancel` was raised.
-    """
-    if scale is not None and not scale > 0:
-        raise ValueError(f"scale={scale!r} must be positive, or None")
-    numbers, known = _library(library)
-    sections, errors, there = _sections(columns, value, sampling, empty=numbers[0] == 0)
-    if len(sections) == 0:
-        raise ValueError(f"columns must have a finite value of {value!r} that is positive")
-    if scale is not None:
-        within = _within(sections, scale * known)
-        if not within.any():
-            raise ValueError(
-                f"{value!r} from {sections.min():.3g} to {sections.max():.3g} lies beyond the "
-                f"library, {scale * known[0]:.3g} to {scale * known[-1]:.3g}: is the image "
-                "normalized, and the sampling right? scale=None fits the scale"
-            )
-        sections, errors, there = sections[within], errors[within], there[within]
-    fits = [
-        fit_scaled(
-            sections,
-            errors,
-            known * (scale or 1.0),
-            free=scale is None,
-            growing=growing,
-            progress=progress,
-            cancel=cancel,
-        )
-        for growing in _widths(width)
-    ]
-    mixture, factor = min(fits, key=lambda fit: fit[0].icl)
-    table = _counted(columns, there, mixture, numbers)
-    if len(sections) < LEAST and not errors.any():
-        # So few do not tell the width of their errors.
-        table[["count_err", "count_probability"]] = np.nan
-    return Counts(
-        table,
-        numbers,
-        mixture.means,
-        np.zeros(len(numbers)),
-        mixture.weights,
-        mixture.sigma,
-        mixture.relative,
-        factor * (scale or 1.0),
-        float("nan"),
-        float("nan"),
-        np.zeros(0),
-    )
-
-
-def _widths(width: str) -> tuple[bool, ...]:
+def widths_of(width: str) -> tuple[bool, ...]:
     """Whether the width of components grows, in each way that is to be tried."""
     if width not in WIDTHS:
         raise ValueError(f"width={width!r}; choose one of {', '.join(WIDTHS)}")
@@ -283,9 +198,10 @@ def _first(mixture: Mixture, spread: Array) -> tuple[float, float]:
     return float(intercept / slope), float(np.sqrt(gradient @ covariance @ gradient))
 
 
-def _counted(
+def counted(
     columns: pd.DataFrame, there: Indices, mixture: Mixture, numbers: Indices
 ) -> pd.DataFrame:
+    """The table with counts in the rows `there`, and how sure they are."""
     chosen = likeliest(mixture)
     mean = mixture.posterior @ numbers
     deviation = np.sqrt(np.maximum(mixture.posterior @ numbers.astype(float) ** 2 - mean**2, 0.0))
@@ -300,7 +216,7 @@ def _counted(
     return table
 
 
-def _sections(
+def sections_of(
     columns: pd.DataFrame, value: str, sampling: Sampling | None, *, empty: bool
 ) -> tuple[Array, Array, Indices]:
     """Cross-sections in Å² (px²) that can be counted, their errors, and the rows they stand in.
@@ -320,25 +236,3 @@ def _sections(
         fine[fine] = np.abs(sections[fine] - middle) <= FAR * max(high - low, abs(middle))
     there = np.flatnonzero(fine)
     return sections[there], errors[there], there
-
-
-def _within(sections: Array, known: Array) -> NDArray[np.bool_]:
-    """(N,) values from half a step below a library to a step above it."""
-    steps = known if len(known) == 1 else np.diff(known)
-    return np.asarray((sections > known[0] - 0.5 * steps[0]) & (sections < known[-1] + steps[-1]))
-
-
-def _library(library: pd.DataFrame | ArrayLike) -> tuple[Indices, Array]:
-    if isinstance(library, pd.DataFrame):
-        missing = [name for name in ("count", "section") if name not in library]
-        if missing:
-            raise ValueError(f"library must have 'count' and 'section'; it lacks {missing}")
-        ordered = library.sort_values("count")
-        numbers = ordered["count"].to_numpy(dtype=np.int64)
-        known = ordered["section"].to_numpy(dtype=np.float64)
-    else:
-        known = np.asarray(library, dtype=np.float64).reshape(-1)
-        numbers = 1 + np.arange(len(known))
-    if len(known) == 0 or not np.all(np.isfinite(known)) or not np.all(np.diff(known) > 0):
-        raise ValueError("library must have cross-sections that grow with the number of atoms")
-    return numbers, known

@@ -1,7 +1,9 @@
-"""Symmetry of a crystal, found from its atoms: its translations, and the axes that are alike."""
+"""Symmetry of a crystal: the axes that are alike, and directions across them."""
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from functools import lru_cache
 from itertools import product
 from math import gcd
@@ -19,8 +21,6 @@ Axis = tuple[int, int, int]
 
 SAME_ATOM = 0.05
 """Å; atoms that an operation brings this close stand on each other."""
-SAME_CELL = 2e-3
-"""Cells whose metric differs by less than this part of it are one."""
 MOST_ATOMS = 600
 """Larger cells are of matter without order; they are taken to have no symmetry."""
 ALIGNED = 2e-3
@@ -75,26 +75,26 @@ def zone_axes(atoms: Atoms, largest_index: int = 3) -> list[Axis]:
 def point_group(atoms: Atoms) -> list[Array]:
     """Turns and reflections, (3, 3) for Cartesian rows from the left, that the crystal has.
 
-    They are those of its lattice under which, with some shift, all atoms fall on atoms.
+    spglib finds them (Togo, Shinohara and Tanaka, Sci. Technol. Adv. Mater. Methods 4, 2384822,
+    2024); a cell in which it finds none has the identity alone.
     """
     if len(atoms) > MOST_ATOMS:
         return [np.eye(3)]
-    vectors, numbers, places = _primitive(atoms)
+    import spglib
+
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    found = None
+    # Newer releases raise this in place of returning None, and older ones warn that they will.
+    with warnings.catch_warnings(), suppress(getattr(spglib, "SpglibError", ())):
+        warnings.simplefilter("ignore", DeprecationWarning)
+        # Of a cell that is not primitive, only those that leave it as it is would be told.
+        smallest = spglib.find_primitive(cell, symprec=SAME_ATOM)
+        found = smallest and spglib.get_symmetry(smallest, symprec=SAME_ATOM)
+    if not found:
+        return [np.eye(3)]
+    vectors = np.asarray(smallest[0], dtype=np.float64)
     inverse = np.linalg.inv(vectors)
-    metric = vectors @ vectors.T
-    trials = _unimodular()
-    changed = trials @ metric @ trials.transpose(0, 2, 1) - metric
-    alike = np.abs(changed).max(axis=(1, 2)) < SAME_CELL * np.abs(metric).max()
-    rarest = _rarest(numbers)
-    group = []
-    for turn in trials[alike]:
-        turned = places @ turn
-        if any(
-            _coincide(turned + shift, places, numbers, vectors)
-            for shift in places[rarest] - turned[rarest[0]]
-        ):
-            group.append(inverse @ turn @ vectors)
-    return group
+    return [inverse @ turn.T @ vectors for turn in np.unique(found["rotations"], axis=0)]
 
 
 def direction_along(vector: Array, axis: Axis, cell: Array) -> Axis:
@@ -154,69 +154,3 @@ def _plainness(axis: Axis) -> tuple[int, bool, int, Axis]:
     """What is smaller for the axis that names its kind: [0 0 1], [1 1 0], [1 1 2], [2 1 0]."""
     u, v, w = axis
     return sum(i < 0 for i in axis), u != v, sum(abs(i) for i in axis), (-u, -v, -w)
-
-
-def _primitive(atoms: Atoms) -> tuple[Array, NDArray[np.int64], Array]:
-    """Reduced primitive vectors (3, 3), atomic numbers, and places in fractions of the vectors."""
-    from ase.geometry import minkowski_reduce
-
-    cell = np.asarray(atoms.cell.array, dtype=np.float64)
-    numbers = np.asarray(atoms.numbers, dtype=np.int64)
-    places = np.asarray(atoms.get_scaled_positions(wrap=False))
-    rarest = _rarest(numbers)
-    shifts = [
-        shift
-        for shift in places[rarest] - places[rarest[0]]
-        if _coincide(places + shift, places, numbers, cell)
-    ]
-    steps = np.array(list(product((-1, 0, 1), repeat=3)), dtype=np.float64)
-    reduced = np.asarray(minkowski_reduce(cell)[0])
-    offsets = np.array(shifts) @ cell @ np.linalg.inv(reduced)
-    points = ((offsets - np.round(offsets))[:, None] + steps).reshape(-1, 3) @ reduced
-    vectors = _shortest(points)
-    fractions = np.asarray(atoms.positions) @ np.linalg.inv(vectors)
-    kept: list[int] = []
-    for i, place in enumerate(fractions):
-        away = fractions[kept] - place
-        if not np.any(np.linalg.norm((away - np.round(away)) @ vectors, axis=1) < SAME_ATOM):
-            kept.append(i)
-    return vectors, numbers[kept], fractions[kept]
-
-
-def _shortest(points: Array) -> Array:
-    """The shortest three vectors that span space."""
-    chosen: list[Array] = []
-    for point in points[np.argsort(np.linalg.norm(points, axis=1), kind="stable")]:
-        spread = np.linalg.svd(np.stack([*chosen, point]), compute_uv=False)
-        if spread[-1] > 1e-3 * spread[0] and spread[-1] > 0.1:
-            chosen.append(point)
-        if len(chosen) == 3:
-            break
-    return np.array(chosen)
-
-
-def _rarest(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Atoms of the element that has the fewest."""
-    kinds, counts = np.unique(numbers, return_counts=True)
-    return np.flatnonzero(numbers == kinds[int(np.argmin(counts))])
-
-
-def _coincide(moved: Array, places: Array, numbers: NDArray[np.int64], vectors: Array) -> bool:
-    """Whether atoms that were moved stand on atoms of their element, in fractions of vectors."""
-    # A few atoms tell most operations apart from symmetries.
-    for some in (slice(0, 4), slice(None)):
-        away = moved[some, None] - places
-        near = np.linalg.norm((away - np.round(away)) @ vectors, axis=-1)
-        near[numbers[some, None] != numbers] = np.inf
-        if near.min(axis=1).max() > SAME_ATOM:
-            return False
-    return True
-
-
-@lru_cache(maxsize=1)
-def _unimodular() -> Array:
-    """(M, 3, 3) every matrix of -1, 0 and 1 with determinant 1 or -1: a reduced cell has no other
-    symmetry.
-    """
-    matrices = np.array(list(product((-1, 0, 1), repeat=9)), dtype=np.float64).reshape(-1, 3, 3)
-    return np.asarray(matrices[np.abs(np.linalg.det(matrices)).round() == 1])
