@@ -83,14 +83,15 @@ def point_group(atoms: Atoms) -> list[Array]:
     import spglib
 
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    found = None
+    smallest = found = None
     # Newer releases raise this in place of returning None, and older ones warn that they will.
     with warnings.catch_warnings(), suppress(getattr(spglib, "SpglibError", ())):
         warnings.simplefilter("ignore", DeprecationWarning)
         # Of a cell that is not primitive, only those that leave it as it is would be told.
         smallest = spglib.find_primitive(cell, symprec=SAME_ATOM)
-        found = smallest and spglib.get_symmetry(smallest, symprec=SAME_ATOM)
-    if not found:
+        if smallest is not None:
+            found = spglib.get_symmetry(smallest, symprec=SAME_ATOM)
+    if smallest is None or found is None:
         return [np.eye(3)]
     vectors = np.asarray(smallest[0], dtype=np.float64)
     inverse = np.linalg.inv(vectors)
