@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import lru_cache
 from itertools import product
 from math import gcd
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -85,7 +85,8 @@ def point_group(atoms: Atoms) -> list[Array]:
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
     smallest = found = None
     # Newer releases raise this in place of returning None, and older ones warn that they will.
-    with warnings.catch_warnings(), suppress(getattr(spglib, "SpglibError", ())):
+    failure: Any = getattr(spglib, "SpglibError", ())
+    with warnings.catch_warnings(), suppress(failure):
         warnings.simplefilter("ignore", DeprecationWarning)
         # Of a cell that is not primitive, only those that leave it as it is would be told.
         smallest = spglib.find_primitive(cell, symprec=SAME_ATOM)
