@@ -296,6 +296,28 @@ def test_atoms_are_counted_by_a_library(dock: OpenPanel, viewer: Any, tmp_path: 
         panel.run().result(PATIENCE)
 
 
+def test_atoms_are_counted_by_integrals_of_the_image(dock: OpenPanel, viewer: Any) -> None:
+    places = grid(9, 9, 20.0)
+    atoms = 1 + np.arange(81) % 4
+    y, x = np.indices((196, 196))
+    image = np.random.default_rng(3).normal(0.0, 0.005, y.shape)
+    for (row, col), number in zip(places, atoms, strict=True):
+        # No Gaussian: a fit would not know what is light and what is background.
+        image += 0.1 * number * np.exp(-np.hypot(y - row, x - col) / 3.0)
+    layer = add(viewer, table(places).drop(columns="volume"))
+    panel = dock("Measure")
+    panel.measure, panel.value, panel.first = "counts", "integral", 1
+    with pytest.raises(ValueError, match="choose the image"):
+        panel.run().result(PATIENCE)
+    scene = image_layer(image.astype(np.float32), "scene", sampled(SAMPLING), {})
+    panel.image = viewer.add_layer(scene)
+    panel.run().result(PATIENCE)
+    inner = layer.features["integral"].notna().to_numpy()
+    assert inner.sum() >= 49
+    assert (layer.features["count"][inner] == atoms[inner]).mean() > 0.95
+    assert layer.features["count"][~inner].isna().all()
+
+
 def movie(viewer: Any) -> tuple[Points, Any]:
     """A square crystal that drifts; the column in its middle is gone from frame 3 on."""
     drift = np.outer(np.arange(6), (1.1, -0.4))

@@ -117,6 +117,7 @@ def test_columns_are_found_where_they_are(
     [
         ({"refine": "rotated"}, {"ellipticity", "angle", "volume_err"}),
         ({"refine": "joint", "widths": "free", "likelihood": "poisson"}, {"volume_err"}),
+        ({"refine": "joint", "backgrounds": "shared"}, {"volume_err"}),
         ({"refine": "centre_of_mass", "edge": "drop"}, {"volume"}),
         ({"refine": "elliptic", "on": "both"}, {"y_restored", "volume_restored", "ellipticity"}),
     ],
@@ -132,11 +133,13 @@ def test_columns_are_measured_as_asked(
     assert features <= set(points.features)
     record = points.metadata["napari-atomseg"]["settings"]
     assert {name: record[name] for name in settings} == settings
-    made = {name: record[name] for name in ("refine", "widths", "likelihood", "on", "edge")}
+    taken = ("refine", "widths", "backgrounds", "likelihood", "on", "edge")
+    made = {name: record[name] for name in taken}
     expected = localize(image_layer.data, sampling=0.15, contrast="bright", **made)
     np.testing.assert_allclose(points.data, expected[["y", "x"]], atol=1e-6)
     if settings["refine"] == "joint":
-        assert points.features["sigma"].nunique() > 10
+        assert (points.features["sigma"].nunique() > 10) == (settings.get("widths") == "free")
+        assert (points.features["background"].nunique() > 10) == ("backgrounds" not in settings)
 
 
 def test_settings_that_change_nothing_are_grey(dock: OpenPanel) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from napari_atomseg._napari.measure_settings import INTEGRAL
 from napari_atomseg._napari.measure_task import NO_SAMPLING, Outcome, Plot, Task, number
 from napari_atomseg.progress import CancelToken, Progress, report
 
@@ -24,7 +26,9 @@ UNSURE = 0.3
 def counts(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
     """Count the atoms in the way that is chosen."""
     settings = task.settings
-    if settings.value not in task.columns:
+    if settings.value == INTEGRAL:
+        task = _integrated(task)
+    elif settings.value not in task.columns:
         raise ValueError(
             f"the columns have no {settings.value!r}: run Localize with a Gaussian fit, "
             "or choose another cross-section"
@@ -52,12 +56,21 @@ def counts(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
     )
     return Outcome(
         (*lines, *said),
-        found.columns[_NAMES],
+        found.columns[[*_NAMES, *({INTEGRAL} & {settings.value})]],
         "count",
         tables={"Classes": table},
         plot=_plot(found, settings.value, task),
         atoms=model,
     )
+
+
+def _integrated(task: Task) -> Task:
+    """The columns with the integral of the image over the share of each."""
+    from napari_atomseg.analysis import integrate_columns
+
+    if task.image is None or not task.aligned:
+        raise ValueError("choose the image whose pixels the columns lie on, to integrate it")
+    return replace(task, columns=integrate_columns(np.asarray(task.image), task.columns))
 
 
 def _mixture(task: Task, progress: Progress, cancel: CancelToken) -> Counts:

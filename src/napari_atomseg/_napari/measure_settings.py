@@ -69,6 +69,8 @@ MEASUREMENTS = {
     ),
 }
 AUTOMATIC = "automatic"
+INTEGRAL = "integral"
+"""The cross-section that counting itself measures, on the image."""
 COMPONENTS = {
     "eps_xx": "ε_xx",
     "eps_yy": "ε_yy",
@@ -216,7 +218,12 @@ class MeasureSettings:
         "Library: simulated cross-sections of 1, 2, … atoms.",
         choices=[("mixture (ICL)", "mixture"), ("library", "library")],
     )
-    value: str = option("volume", "Cross-section", "The measurement that grows with the atoms")
+    value: str = option(
+        "volume",
+        "Cross-section",
+        "The measurement that grows with the atoms.  Integral: of the image, over what is nearest\n"
+        "to each column; a simulated library has the same.",
+    )
     components: float | None = option(
         0.0,
         "Classes",

@@ -25,11 +25,12 @@ from napari_atomseg.progress import CancelToken, Progress
 if TYPE_CHECKING:
     import napari.viewer
 
-_TAKEN = ("detector", "refine", "edge", "on", "widths", "likelihood")
+_TAKEN = ("detector", "refine", "edge", "on", "widths", "backgrounds", "likelihood")
 """Settings that `localize` takes as they are."""
 _ONLY = {
     "likelihood": ("gaussian", "elliptic", "rotated", "joint"),
     "widths": ("joint",),
+    "backgrounds": ("joint",),
 }
 """Refinements with which a setting changes something."""
 _NEXT = "Correct and plot them in Columns, measure them in Measure."
@@ -98,6 +99,14 @@ class LocalizeSettings(ImageSettings):
         "Widths",
         "Of a joint fit: one that all columns share, or a free one each",
         choices=[("shared", "shared"), ("free", "free")],
+        advanced=True,
+    )
+    backgrounds: str = option(
+        "local",
+        "Background",
+        "Of a joint fit: one for each column, or a single one for all. That tells volumes better,\n"
+        "where the background is as even as that.",
+        choices=[("of each column", "local"), ("one for all", "shared")],
         advanced=True,
     )
     likelihood: str = option(

@@ -23,6 +23,7 @@ from napari_atomseg._napari.measure_settings import (
     ALWAYS,
     AUTOMATIC,
     COMPONENTS,
+    INTEGRAL,
     MEASUREMENTS,
     MeasureSettings,
 )
@@ -78,7 +79,7 @@ class Measure(ColumnsPanel):
             "crystal": lambda: NameOrFile(crystals_to_choose(), CRYSTAL_FILES),
             "displaced": lambda: NameOrFile(automatic),
             "against": lambda: NameOrFile({AUTOMATIC: "all others"}),
-            "value": lambda: NameOrFile({"volume": "volume"}),
+            "value": lambda: NameOrFile({"volume": "volume", INTEGRAL: "integral of the image"}),
             "library": lambda: NameOrFile({"": "none yet"}, "Tables (*.csv)"),
         }
 
@@ -209,7 +210,8 @@ class Measure(ColumnsPanel):
         inputs["which"].offer(groups(layer))
         names = {name: label(name) for name in numeric_features(layer)}
         first = [name for name in ("volume", "amplitude", "intensity") if name in names]
-        inputs["value"].offer({n: names[n] for n in [*first, *names]} or {"volume": "volume"})
+        values = {n: names[n] for n in [*first, *names]} or {"volume": "volume"}
+        inputs["value"].offer(values | {INTEGRAL: "integral of the image"})
         kinds = sublattices(layer)
         inputs["displaced"].offer({AUTOMATIC: AUTOMATIC} | kinds)
         inputs["against"].offer({AUTOMATIC: "all others"} | kinds)
