@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from skimage.io import imread
 from typer.testing import CliRunner
 
 from napari_atomseg.cli import app
@@ -53,6 +54,17 @@ def test_figures_are_drawn(folder: Path, arguments: tuple[str, ...]) -> None:
     content = (folder / "figure.svg").read_text(encoding="utf-8")
     assert content.startswith("<?xml")
     assert arguments[1] in content, "the record names what it was made from"
+
+
+def test_strain_in_percent_is_drawn_as_pure_numbers_are(folder: Path) -> None:
+    """Layers of strain hold per cent, and files of `measure gpa` pure numbers."""
+    (folder / "layers").mkdir()
+    write_image(folder / "layers/eps_xx.tif", np.full((48, 60), 1.0, np.float32), SAMPLING)
+    pictures = []
+    for name, more in (("eps_xx.tif", ()), ("layers/eps_xx.tif", ("--percent",))):
+        run(folder, "figure", "strain", name, *more, "--limit", "2", "--dpi", "60", "-o", "a.png")
+        pictures.append(imread(folder / "a.png"))
+    np.testing.assert_array_equal(*pictures)
 
 
 @pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF")])

@@ -162,6 +162,10 @@ def strain(
         typer.Argument(help="A table with eps_xx, eps_yy…, or an image file for each of them."),
     ],
     output: Result,
+    percent: Annotated[
+        bool,
+        typer.Option(help="The images hold strain in %, as layers of napari do, no pure numbers."),
+    ] = False,
     limit: Annotated[
         float | None,
         typer.Option(
@@ -185,14 +189,17 @@ def strain(
             maps, scale = read_columns(source[0]), sampling
         elif len(images) == len(source):
             read = {path.stem: _image(path, sampling, frame) for path in images}
-            maps = {name: pixels for name, (pixels, _) in read.items()}
+            maps = {
+                name: pixels / 100.0 if percent and "rotation" not in name else pixels
+                for name, (pixels, _) in read.items()
+            }
             scale = next(iter(read.values()))[1]
         else:
             raise ValueError("give one table, or images, such as eps_xx.tif eps_yy.tif")
         drawn = figures.strain_map(
             maps, sampling=scale, limit=limit, frame=frame, title=title, width=width
         )
-        _finish(drawn, output, dpi, "strain", source[0], {"limit": limit})
+        _finish(drawn, output, dpi, "strain", source[0], {"limit": limit, "percent": percent})
 
 
 def _image(path: Path, sampling: float | None, frame: int | None) -> Any:
