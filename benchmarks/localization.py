@@ -56,6 +56,12 @@ def ratio(fits: Fits, scene: Scene, bound: Array) -> float:
     return float(np.sqrt(np.mean(error**2) / np.mean(bound**2)))
 
 
+def volume_error(fits: Fits, scene: Scene) -> float:
+    """RMSE of the volumes of the inner columns that were measured, per cent of their own."""
+    error = (fits.volume / scene.volume - 1.0)[scene.inner]
+    return 100 * float(np.sqrt(np.nanmean(error**2))) if np.isfinite(error).any() else np.nan
+
+
 def coverage(fits: Fits, scene: Scene) -> dict[str, float]:
     """Per cent of the inner columns' places and volumes that lie within 1 and 1.96 errors."""
     there = scene.inner & np.isfinite(fits.y_err)
@@ -107,6 +113,7 @@ def overlapping(scenes: Sequence[Scene], chosen: Mapping[str, Method]) -> pd.Dat
             fits, seconds = timed(method, scene)
             row = {"method": name}
             row |= {f"RMSE / {key}": ratio(fits, scene, bound) for key, bound in bounds.items()}
+            row["RMSE of volumes, %"] = volume_error(fits, scene)
             rows.append(row | coverage(fits, scene) | seconds)
     table = pd.DataFrame(rows)
     ratios = [name for name in table if name.startswith("RMSE")]
