@@ -192,15 +192,18 @@ def _mesh(columns: pd.DataFrame, sampling: Sampling | None, lattice: Lattice | N
 
 
 def _refined(points: Array, triangles: Indices, lattice: Lattice) -> Lattice:
-    """The lattice with vectors fitted to the steps between neighbours.
+    """The lattice with vectors fitted to the steps a and b between neighbours.
 
     Over a dislocation the sites of columns are shifted by its Burgers vector, which bends a lattice
     that is fitted to all of them; steps are not. The errors are those of the mean over parts of the
-    image, whose strains differ.
+    image, whose strains differ. Of the diagonals of a cell near a rectangle the triangles have the
+    one that noise made shorter, which would shrink the lattice.
     """
     sides = sides_of(triangles)
     vectors = points[sides[:, 1]] - points[sides[:, 0]]
     steps = _steps(vectors, lattice).astype(np.float64)
+    single = np.abs(steps).sum(axis=1) == 1
+    sides, vectors, steps = sides[single], vectors[single], steps[single]
     middle = points[sides].mean(axis=1)
     low, size = points.min(axis=0, initial=np.inf), np.ptp(points, axis=0) if len(points) else 1.0
     part = np.minimum(PARTS * (middle - low) / np.maximum(size, 1e-9), PARTS - 1).astype(np.int64)

@@ -31,8 +31,8 @@ class Counts:
     Attributes
     ----------
     columns : the table that was counted, with ``count`` (the likeliest number of atoms, or <NA>
-        where there is no cross-section), ``count_err`` (standard deviation of the number) and
-        ``count_probability`` (that the number is right).
+        where there is no cross-section), ``count_err`` (rms deviation of the number from
+        it) and ``count_probability`` (that the number is right).
     numbers : (G,) atoms of a column of each component.
     sections : (G,) mean cross-section of each component, in Å² times the unit of the image, or px²
         where the sampling is not known.
@@ -68,7 +68,7 @@ class Counts:
 
     @property
     def total(self) -> tuple[float, float]:
-        """Expected number of all atoms and its standard error, if the components are right."""
+        """Number of all atoms and its standard error, if the components are right."""
         return (
             float(self.columns["count"].sum()),
             float(np.sqrt((self.columns["count_err"] ** 2).sum())),
@@ -203,8 +203,8 @@ def counted(
 ) -> pd.DataFrame:
     """The table with counts in the rows `there`, and how sure they are."""
     chosen = likeliest(mixture)
-    mean = mixture.posterior @ numbers
-    deviation = np.sqrt(np.maximum(mixture.posterior @ numbers.astype(float) ** 2 - mean**2, 0.0))
+    away = (numbers - numbers[chosen][:, None]).astype(np.float64)
+    deviation = np.sqrt((mixture.posterior * away**2).sum(axis=1))
     count = pd.array([pd.NA] * len(columns), dtype="Int64")
     count[there] = numbers[chosen]
     filled = {"count_err": deviation, "count_probability": mixture.posterior.max(axis=1)}

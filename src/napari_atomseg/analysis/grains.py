@@ -98,7 +98,7 @@ def find_grains(
             "boundary": ~steady,
         }
     )
-    grains = _grain_table(table, own, steady & (grain > 0), bonds.surrounded(), fold)
+    grains = _grain_table(table, own, steady & (grain > 0), bonds, fold)
     boundaries = _boundaries(bonds, grain, grains, fold)
     boundaries[["y", "x"]] /= unit
     return Grains(table, grains, boundaries, fold)
@@ -145,14 +145,15 @@ def _grain_table(
     table: pd.DataFrame,
     own: NDArray[np.complex128],
     inner: NDArray[np.bool_],
-    surrounded: NDArray[np.bool_],
+    bonds: Bonds,
     fold: int,
 ) -> pd.DataFrame:
     rows = []
     for number in range(1, int(table["grain"].max() if len(table) else 0) + 1):
         members = (table["grain"] == number).to_numpy()
-        telling = members & inner & surrounded
-        turns = own[telling if telling.any() else members & inner]
+        telling = members & inner & bonds.surrounded()
+        telling = telling if telling.any() else members & inner
+        turns = own[telling]
         mean = turns.mean()
         away = np.angle(turns * np.conj(mean)) / fold
         rows.append(
@@ -162,7 +163,7 @@ def _grain_table(
                 float(table.loc[members, "y"].mean()),
                 float(table.loc[members, "x"].mean()),
                 float(-np.degrees(np.angle(mean)) / fold),
-                float(np.degrees(away.std() / np.sqrt(len(turns)))),
+                float(np.degrees(away.std()) * bonds.leverage(telling)),
             )
         )
     names = ["grain", "columns", "y", "x", "orientation_deg", "orientation_deg_err"]

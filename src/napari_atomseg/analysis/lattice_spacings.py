@@ -18,6 +18,7 @@ from napari_atomseg.analysis.positions import (
 )
 
 AXES = ("a", "b")
+ENDS = ["column", "neighbour"]
 CHAINED = 1.5
 """Variance of a sample variance of spacings in a row, over that of independent ones: neighbouring
 spacings share a column, have the correlation -1/2, and add 2 (1/2)² to it."""
@@ -148,8 +149,9 @@ def spacing_precision(
     Returns
     -------
     One row for "a" and one for "b" (the index): ``count`` of spacings; their mean
-    ``mean_angstrom`` and its error ``mean_err_angstrom``; their deviation ``deviation_pm`` with
-    its standard error ``deviation_err_pm``; ``robust_pm``, the same by the median absolute
+    ``mean_angstrom`` and its error ``mean_err_angstrom``, of columns that stray independently of
+    each other: of spacings in a row, only the first and the last column count; their deviation
+    ``deviation_pm`` with its standard error ``deviation_err_pm``; ``robust_pm``, the same by the median absolute
     deviation, which single bad columns do not change; ``expected_pm``, by the errors of the
     positions alone (NaN without); ``column_pm`` σ/√2; and ``frames`` needed. A mean is taken for
     each sublattice on its own.
@@ -178,10 +180,14 @@ def _precision(table: pd.DataFrame, target_pm: float) -> dict[str, float]:
     nan = float("nan")
     deviation = float(np.sqrt((rest**2).sum() / spare)) if spare > 0 else nan
     expected = PICOMETRES * np.sqrt(np.mean(table["length_err_angstrom"] ** 2)) if count else nan
+    # A column between two spacings makes one longer by what it makes the other shorter.
+    ends = table[ENDS].to_numpy().ravel()
+    net = np.bincount(ends, np.tile([-1.0, 1.0], count))
+    loose = np.sqrt(0.5 * (net**2).sum())
     return {
         "count": count,
         "mean_angstrom": length.mean() / PICOMETRES if count else nan,
-        "mean_err_angstrom": deviation / np.sqrt(count) / PICOMETRES if count else nan,
+        "mean_err_angstrom": float(deviation * loose / count / PICOMETRES) if count else nan,
         "deviation_pm": deviation,
         "deviation_err_pm": deviation * np.sqrt(CHAINED / (2 * spare)) if spare > 0 else nan,
         "robust_pm": 1.4826 * float(np.median(np.abs(rest))) if count else nan,

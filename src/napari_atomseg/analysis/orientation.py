@@ -72,6 +72,27 @@ class Bonds:
         count = np.bincount(self.pairs.reshape(-1), minlength=len(self.points))
         return np.asarray(total / np.maximum(count, 1))
 
+    def leverage(self, members: NDArray[np.bool_]) -> float:
+        """Deviation of the mean turn of some columns' bonds over that of one column's turn.
+
+        Where all columns stray alike and independently. What one strays turns the bonds on both
+        of its sides in opposite ways, so that the mean depends on the columns of the rim alone.
+        """
+        count = np.maximum(np.bincount(self.pairs.reshape(-1), minlength=len(self.points)), 1)
+        step = self.points[self.pairs[:, 1]] - self.points[self.pairs[:, 0]]
+        # By what a bond turns as its end moves.
+        turn = np.stack([step[:, 1], -step[:, 0]]) / (step**2).sum(axis=1)
+        share = members / count
+        whole, own, square = (np.zeros((2, len(self.points))) for _ in range(3))
+        for start, end, sign in ((*self.pairs.T, 1.0), (*self.pairs.T[::-1], -1.0)):
+            for axis in range(2):
+                moved = sign * turn[axis]
+                whole[axis] += np.bincount(end, moved * (share[start] + share[end]), len(count))
+                own[axis] += np.bincount(start, -moved, len(count))
+                square[axis] += np.bincount(start, moved**2, len(count))
+        single = ((own**2 + square).sum(axis=0) / count**2)[members].mean()
+        return float(np.sqrt((whole**2).sum() / single) / members.sum())
+
     def surrounded(self) -> NDArray[np.bool_]:
         """(N,) whether a column has as many bonds as most have, which those of a border do not."""
         count = np.bincount(self.pairs.reshape(-1), minlength=len(self.points))

@@ -152,7 +152,7 @@ def _link(
         ahead = 2 * drift[number - 1] - drift[number - 2] if number > 1 else drift[number - 1]
         places = sums / size[:, None]
         shift, error[number] = (
-            _shift(points[rows], places, ahead, reach) if len(sums) else (np.zeros(2), 0.0)
+            _shift(points[rows], places, size, ahead, reach) if len(sums) else (np.zeros(2), 0.0)
         )
         drift[number] = shift
         found, known = match(points[rows] - shift, places, reach)
@@ -167,8 +167,13 @@ def _link(
     return site, drift, error
 
 
-def _shift(points: Array, places: Array, ahead: Array, reach: float) -> tuple[Array, Array]:
-    """Shift of points against places, near the one expected, and its standard error."""
+def _shift(
+    points: Array, places: Array, frames: Array, ahead: Array, reach: float
+) -> tuple[Array, Array]:
+    """Shift of points against places, near the one expected, and its standard error.
+
+    The places are means of so many frames (S,).
+    """
     shift, error = ahead, np.full(2, np.nan)
     before: tuple[Indices, Indices] | None = None
     for _ in range(ROUNDS):
@@ -181,8 +186,11 @@ def _shift(points: Array, places: Array, ahead: Array, reach: float) -> tuple[Ar
         steps = points[found] - places[known]
         shift = np.median(steps, axis=0)
         spread = 1.4826 * np.median(np.abs(steps - shift), axis=0)
-        # A median is known to sqrt(pi / 2) of what a mean is.
-        error = np.sqrt(np.pi / 2 / len(steps)) * spread
+        # A median is known to sqrt(pi / 2) of what a mean is. Steps from n frames scatter by
+        # 1 + 1 / n in square, but the sites stand where the first frame and medians put them: the
+        # shift against it has the error of a step from one frame, whatever n.
+        mean = frames[known].mean()
+        error = np.sqrt(np.pi * mean / (mean + 1) / len(steps)) * spread
     return np.asarray(shift), np.asarray(error)
 
 

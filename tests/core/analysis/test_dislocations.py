@@ -61,6 +61,19 @@ def test_burgers_vectors_lie_within_their_errors(planted):
     assert np.sqrt(np.mean(np.square(z))) == pytest.approx(1.0, abs=0.5)
 
 
+@pytest.mark.parametrize("cell", [SQUARE, HEXAGONAL], ids=["square", "hexagonal"])
+def test_noise_does_not_shrink_burgers_vectors(planted, cell):
+    """Of two diagonals of a square, triangles take the one that noise made shorter."""
+    z, size = [], []
+    for seed in range(6):
+        columns = dislocated(planted(cell), (CORE, (0.0, 20.0)), noise=0.5, seed=seed)
+        only = find_dislocations(columns, 0.1).iloc[0]
+        z.append((only["burgers_x"] - 20.0) / only["burgers_x_err"])
+        size.append(only["burgers_x"])
+    assert np.mean(size) == pytest.approx(20.0, abs=0.05)
+    assert np.abs(z).max() < 2.5
+
+
 def test_a_pair_is_told_apart_and_cancels_from_afar(planted):
     plus, minus = ((203.0, 116.0), (0.0, 20.0)), ((203.0, 286.0), (0.0, -20.0))
     columns = dislocated(planted(SQUARE), plus, minus, noise=0.5)

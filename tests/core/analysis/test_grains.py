@@ -55,13 +55,14 @@ def test_a_boundary_has_its_misorientation_and_its_place(planted, cell, motif, f
 
 def test_misorientations_lie_within_their_errors(planted):
     z = []
-    for seed in range(12):
-        found = find_grains(bicrystal(planted, HEXAGONAL, 17.0, seed=seed), fold=6)
-        (boundary,) = found.boundaries.itertuples()
-        z.append((boundary.misorientation_deg - 17.0) / boundary.misorientation_deg_err)
-    # Neighbours share bonds, and what one column strays turns two bonds in opposite ways: the
-    # errors, of columns on their own, are on the safe side.
-    assert 0.2 < np.sqrt(np.mean(np.square(z))) < 1.5
+    for cell, fold in ((HEXAGONAL, 6), (SQUARE, 4)):
+        for seed in range(15):
+            found = find_grains(bicrystal(planted, cell, 17.0, seed=seed), fold=fold)
+            (boundary,) = found.boundaries.itertuples()
+            z.append((boundary.misorientation_deg - 17.0) / boundary.misorientation_deg_err)
+    # Neighbours share bonds, and what one column strays turns two bonds in opposite ways: errors of
+    # columns on their own would be three times too large.
+    assert 0.6 < np.sqrt(np.mean(np.square(z))) < 1.3
 
 
 def test_a_slow_bend_is_one_grain(planted):

@@ -45,6 +45,17 @@ def test_drift_is_found_within_its_stated_error_and_removed():
     assert tracks.hops.empty
 
 
+def test_drift_against_the_first_frame_has_its_error_in_every_frame():
+    z = []
+    for seed in range(20):
+        places, _, path = movie(frames=10, seed=seed)
+        tracks = link_tracks(table_of(places, np.ones(places.shape[:2], bool)))
+        z.append((tracks.drift - path)[1:] / tracks.drift_err[1:])
+    scatter = np.sqrt(np.mean(np.square(z), axis=(0, 2)))
+    assert scatter[0] == pytest.approx(1.0, abs=0.3)
+    assert scatter[1:].mean() == pytest.approx(1.05, abs=0.2)
+
+
 def test_a_drift_beyond_the_view_leaves_no_vacancies_behind():
     places, _, _ = movie(frames=20, drift=(4.0, 0.0))
     inside = np.all((places > 0) & (places < 179), axis=2)
