@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 from measurements_planted import Array, seeded
@@ -17,8 +19,8 @@ SCENES: dict[str, tuple[float, float, int, int]] = {
     "constant": (0.3, 0.0, 10, 800),
 }
 """Scatter, part that is in proportion to the cross-section, classes, columns."""
-OVERLAP = 0.6
-"""Scatter of classes SLOPE apart."""
+OVERLAPS = (0.4, 0.5, 0.6)
+"""Scatter of classes that are 1.8 apart in the mean."""
 CALIBRATED = {250: 48, 1000: 12}
 """Columns of a wedge, and how many wedges."""
 
@@ -62,11 +64,13 @@ def classes(share: float) -> pd.DataFrame:
 def calibration(share: float) -> pd.DataFrame:
     """Of eight classes that overlap, their number known."""
     rows = []
-    for columns, wedges in CALIBRATED.items():
+    for scatter, (columns, wedges) in product(OVERLAPS, CALIBRATED.items()):
         found = []
         for seed in range(max(1, round(share * wedges))):
-            table, atoms = sections(seeded(40, seed), 8, columns, OVERLAP)
+            table, atoms = sections(seeded(40, seed), 8, columns, scatter)
             found.append(shares(count_by_mixture(table, 8, first=1), atoms))
-        row = {"columns": str(columns), "wedges": str(len(found))}
+        apart = SLOPE * (8**POWER - 1) / 7 / scatter
+        row = {"scatters between classes": apart}
+        row |= {"columns": str(columns), "wedges": str(len(found))}
         rows.append(row | pd.DataFrame(found).mean().to_dict())
     return pd.DataFrame(rows)

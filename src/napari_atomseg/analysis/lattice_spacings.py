@@ -151,10 +151,10 @@ def spacing_precision(
     One row for "a" and one for "b" (the index): ``count`` of spacings; their mean
     ``mean_angstrom`` and its error ``mean_err_angstrom``, of columns that stray independently of
     each other: of spacings in a row, only the first and the last column count; their deviation
-    ``deviation_pm`` with its standard error ``deviation_err_pm``; ``robust_pm``, the same by the median absolute
-    deviation, which single bad columns do not change; ``expected_pm``, by the errors of the
-    positions alone (NaN without); ``column_pm`` σ/√2; and ``frames`` needed. A mean is taken for
-    each sublattice on its own.
+    ``deviation_pm`` with its standard error ``deviation_err_pm``; ``robust_pm``, the same by the
+    median absolute deviation, which single bad columns do not change; ``expected_pm``, by the
+    errors of the positions alone (NaN without); ``column_pm`` σ/√2; and ``frames`` needed. A mean
+    is taken for each sublattice on its own.
 
     Raises
     ------
