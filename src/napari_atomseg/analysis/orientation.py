@@ -75,8 +75,9 @@ class Bonds:
     def leverage(self, members: NDArray[np.bool_]) -> float:
         """Deviation of the mean turn of some columns' bonds over that of one column's turn.
 
-        Where all columns stray alike and independently. What one strays turns the bonds on both
-        of its sides in opposite ways, so that the mean depends on the columns of the rim alone.
+        Where all columns stray alike and independently; NaN where they have no bonds. What one
+        strays turns the bonds on both of its sides in opposite ways, so that the mean depends on
+        the columns of the rim alone.
         """
         count = np.maximum(np.bincount(self.pairs.reshape(-1), minlength=len(self.points)), 1)
         step = self.points[self.pairs[:, 1]] - self.points[self.pairs[:, 0]]
@@ -91,6 +92,8 @@ class Bonds:
                 own[axis] += np.bincount(start, -moved, len(count))
                 square[axis] += np.bincount(start, moved**2, len(count))
         single = ((own**2 + square).sum(axis=0) / count**2)[members].mean()
+        if not single > 0:
+            return float("nan")
         return float(np.sqrt((whole**2).sum() / single) / members.sum())
 
     def surrounded(self) -> NDArray[np.bool_]:

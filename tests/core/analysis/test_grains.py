@@ -109,6 +109,8 @@ def test_no_columns_few_columns_and_columns_on_a_line():
         found = find_grains(np.arange(2.0 * count).reshape(-1, 2))
         assert len(found.columns) == count
         assert len(found.grains) == len(found.boundaries) == 0
+    lone = find_grains([[0.0, 0.0]], smallest=1)
+    assert np.isnan(lone.grains["orientation_deg_err"]).all()
     row = find_grains(np.stack([np.zeros(30), np.arange(30.0)], axis=1))
     assert len(row.grains) == 0
 
