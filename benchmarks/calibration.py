@@ -82,8 +82,7 @@ def scene(
         image = rng.poisson(level, SHAPE) if index % 12 else rng.normal(size=SHAPE)
         return image.astype(np.float32), np.zeros((0, 2)), 1.0
     recipe = simulated[(index - index // NOISE_EVERY) % len(simulated)]
-    crystal = isinstance(recipe.specimen, CrystalSpecimen)
-    if crystal and recipe.specimen.missing_columns[0] < 1.0:
+    if isinstance(recipe.specimen, CrystalSpecimen):
         holed = recipe.specimen.model_copy(update={"missing_columns": MISSING})
         recipe = recipe.model_copy(update={"specimen": holed})
     drawn = simulation.sample(recipe, index, SEED, SHAPE)

@@ -130,7 +130,13 @@ def measured(
     """
     clean = dose * SAMPLING**2 * sample.image
     ideal = fitted(clean, sample.y, sample.x)
-    bound = cramer_rao_bounds(ideal.amplitude, ideal.sigma, np.maximum(ideal.background, 0.0))
+    # Columns that the border cuts may have no fit, not even without noise.
+    there = np.isfinite(ideal.amplitude)
+    bound = cramer_rao_bounds(
+        np.where(there, ideal.amplitude, 1.0),
+        np.where(there, ideal.sigma, 1.0),
+        np.where(there, np.maximum(ideal.background, 0.0), 0.0),
+    )
     places: dict[str, list[Array]] = {name: [] for name in methods}
     volumes: dict[str, list[Array]] = {name: [] for name in methods}
     images: dict[str, list[Image]] = {name: [] for name in methods}
@@ -146,6 +152,7 @@ def measured(
             volumes[name].append(volume(fits) / volume(ideal))
             images[name].append(image)
     place_bound = PICOMETRES * SAMPLING * np.hypot(bound.y, bound.x)
+    place_bound[~there] = np.nan
     errors = {
         name: Errors(
             np.array(places[name]),
