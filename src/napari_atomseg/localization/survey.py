@@ -20,8 +20,8 @@ from napari_atomseg.localization.windows import (
 Vector = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-BATCH_PIXELS = 300_000
-"""Pixels in work at once; bounds the memory of a batch to some tens of megabytes."""
+BATCH_PIXELS = 1_200_000
+"""Pixels in work at once; bounds the memory of a batch to some two hundred megabytes."""
 CELL = 0.75
 """Radius of a window over the distance to the nearest column: the corners of a square cell."""
 TAILS = 4.0
