@@ -15,7 +15,7 @@ from napari.layers import Image, Layer, Points
 from numpy.typing import NDArray
 
 from napari_atomseg import figures
-from napari_atomseg._napari.columns_layers import ACTION, COMPONENT
+from napari_atomseg._napari.columns_layers import COMPONENT, drawn
 from napari_atomseg._napari.columns_table import table_of
 from napari_atomseg._napari.layers import PROVENANCE, Sampling, layer_sampling
 from napari_atomseg.figures.strain import NAMES as STRAINS
@@ -130,7 +130,7 @@ def strain_images(layers: Iterable[Layer]) -> dict[str, dict[str, Image]]:
     for layer in layers:
         record = layer.metadata.get(PROVENANCE, {})
         component = layer.metadata.get(COMPONENT)
-        if record.get("action") == ACTION and component in STRAINS and isinstance(layer, Image):
+        if drawn(layer) and component in STRAINS and isinstance(layer, Image):
             phase = record["settings"]["strain_from"] == "phase"
             way = "geometric phase" if phase else "positions"
             key = f"{way}, {record['source']}, {record['created'][11:19]}"

@@ -18,13 +18,13 @@ COMPONENT = "napari-atomseg component"
 
 def columns_layers(layers: Iterable[Layer]) -> list[Points]:
     """Return those that may be columns: not the symbols that measurements are drawn with."""
-    return [layer for layer in layers if isinstance(layer, Points) and not _drawn(layer)]
+    return [layer for layer in layers if isinstance(layer, Points) and not drawn(layer)]
 
 
 def image_layers(layers: Iterable[Layer]) -> list[Image]:
     """Return the images that columns may lie on."""
     images = (layer for layer in layers if isinstance(layer, Image))
-    return [layer for layer in images if not layer.rgb and not _drawn(layer)]
+    return [layer for layer in images if not layer.rgb and not drawn(layer)]
 
 
 def aligned(columns: Points, image: Image | None) -> bool:
@@ -51,5 +51,6 @@ def own_image(columns: Points | None, images: list[Image]) -> Image | None:
     return next(iter(named or fitting), None)
 
 
-def _drawn(layer: Layer) -> bool:
+def drawn(layer: Layer) -> bool:
+    """Whether a measurement made the layer."""
     return bool(layer.metadata.get(PROVENANCE, {}).get("action") == ACTION)

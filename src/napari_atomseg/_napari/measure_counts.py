@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,8 +25,9 @@ UNSURE = 0.3
 def counts(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
     """Count the atoms in the way that is chosen."""
     settings = task.settings
+    features = _NAMES
     if settings.value == INTEGRAL:
-        task = _integrated(task)
+        task, features = _integrated(task), [*_NAMES, INTEGRAL]
     elif settings.value not in task.columns:
         raise ValueError(
             f"the columns have no {settings.value!r}: run Localize with a Gaussian fit, "
@@ -56,7 +56,7 @@ def counts(task: Task, progress: Progress, cancel: CancelToken) -> Outcome:
     )
     return Outcome(
         (*lines, *said),
-        found.columns[[*_NAMES, *({INTEGRAL} & {settings.value})]],
+        found.columns[features],
         "count",
         tables={"Classes": table},
         plot=_plot(found, settings.value, task),
@@ -90,6 +90,7 @@ def _mixture(task: Task, progress: Progress, cancel: CancelToken) -> Counts:
 
 def _library(task: Task, progress: Progress, cancel: CancelToken) -> Counts:
     from napari_atomseg.analysis import count_by_library
+    from napari_atomseg.analysis.counting_library import read_library
 
     settings = task.settings
     if not settings.library:
@@ -103,25 +104,6 @@ def _library(task: Task, progress: Progress, cancel: CancelToken) -> Counts:
         progress=progress,
         cancel=cancel,
     )
-
-
-def read_library(path: str | Path) -> pd.DataFrame:
-    """Read cross-sections by the number of atoms.
-
-    Raises
-    ------
-    OSError
-        There is no such file, or it is no such table.
-    """
-    try:
-        table = pd.read_csv(path, comment="#")
-    except (ValueError, UnicodeDecodeError) as error:
-        raise OSError(f"{Path(path).name} cannot be read as CSV: {error}") from error
-    if not {"count", "section"} <= set(table):
-        raise OSError(
-            f"{Path(path).name} lacks the columns count and section; it has {list(table)}"
-        )
-    return table
 
 
 def _mixture_lines(found: Counts, area: str) -> list[str]:

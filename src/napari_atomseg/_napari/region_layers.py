@@ -9,8 +9,8 @@ import numpy as np
 from napari.layers import Image, Labels, Layer, Shapes
 from numpy.typing import NDArray
 
-from napari_atomseg._napari.columns_layers import ACTION
-from napari_atomseg._napari.layers import PROVENANCE, Placement
+from napari_atomseg._napari.columns_layers import drawn
+from napari_atomseg._napari.layers import Placement
 from napari_atomseg._napari.measure_source import frame_shown
 
 WHOLE = {"": "the whole image"}
@@ -21,10 +21,7 @@ _ROUND = 72
 def region_layers(layers: Iterable[Layer]) -> dict[str, str]:
     """Return the names of the layers that can be regions, and of no region."""
     found = (
-        layer.name
-        for layer in layers
-        if isinstance(layer, Shapes | Labels)
-        and layer.metadata.get(PROVENANCE, {}).get("action") != ACTION
+        layer.name for layer in layers if isinstance(layer, Shapes | Labels) and not drawn(layer)
     )
     return WHOLE | {name: name for name in found}
 

@@ -108,6 +108,25 @@ def simulate_library(
     return pd.DataFrame({"count": count, "section": found.mean(axis=0), "section_err": error})
 
 
+def read_library(path: str | Path) -> pd.DataFrame:
+    """Read cross-sections by the number of atoms.
+
+    Raises
+    ------
+    OSError
+        There is no such file, or it is no such table.
+    """
+    try:
+        table = pd.read_csv(path, comment="#")
+    except (ValueError, UnicodeDecodeError) as error:
+        raise OSError(f"{Path(path).name} cannot be read as CSV: {error}") from error
+    if not {"count", "section"} <= set(table):
+        raise OSError(
+            f"{Path(path).name} lacks the columns count and section; it has {list(table)}"
+        )
+    return table
+
+
 def crystal_around(
     crystal: str | Path | Atoms,
     zone_axis: tuple[int, int, int],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_atomseg.cli.session import Session
 
@@ -81,3 +81,17 @@ def _opened(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     return sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def one_image(path: Path, sampling: float | None, frame: int | None) -> Any:
+    """The pixels of an image file, or of one frame of it, and its sampling."""
+    from napari_atomseg.io import read_image
+
+    read = read_image(path)
+    pixels = read.data
+    if pixels.ndim > 2:
+        stack = pixels.reshape(-1, *pixels.shape[-2:])
+        if frame is None or not 0 <= frame < len(stack):
+            raise ValueError(f"{path}: a stack; --frame says which of its {len(stack)} images")
+        pixels = stack[frame]
+    return pixels, read.sampling if sampling is None else sampling

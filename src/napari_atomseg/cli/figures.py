@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_atomseg.cli.batch import print_line
+from napari_atomseg.cli.batch import one_image, print_line
 from napari_atomseg.cli.commands import app
 from napari_atomseg.cli.session import session
 
@@ -61,7 +61,7 @@ def overlay(
         from napari_atomseg import figures
         from napari_atomseg.io import read_columns
 
-        pixels, scale = _image(image, sampling, frame)
+        pixels, scale = one_image(image, sampling, frame)
         columns = None if table is None else read_columns(table)
         drawn = figures.overlay(
             pixels,
@@ -108,7 +108,7 @@ def vectors(
         pair = None if names is None else tuple(names.split(","))
         if pair is not None and len(pair) != 2:
             raise ValueError(f"--names {names}: give two names, y first, as dy_pm,dx_pm")
-        pixels, scale = (None, sampling) if image is None else _image(image, sampling, frame)
+        pixels, scale = (None, sampling) if image is None else one_image(image, sampling, frame)
         drawn = figures.vector_map(
             read_columns(table),
             pixels,
@@ -188,7 +188,7 @@ def strain(
         if not images and len(source) == 1:
             maps, scale = read_columns(source[0]), sampling
         elif len(images) == len(source):
-            read = {path.stem: _image(path, sampling, frame) for path in images}
+            read = {path.stem: one_image(path, sampling, frame) for path in images}
             maps = {
                 name: pixels / 100.0 if percent and "rotation" not in name else pixels
                 for name, (pixels, _) in read.items()
@@ -200,20 +200,6 @@ def strain(
             maps, sampling=scale, limit=limit, frame=frame, title=title, width=width
         )
         _finish(drawn, output, dpi, "strain", source[0], {"limit": limit, "percent": percent})
-
-
-def _image(path: Path, sampling: float | None, frame: int | None) -> Any:
-    """The pixels of an image file, or of one frame of it, and its sampling."""
-    from napari_atomseg.io import read_image
-
-    read = read_image(path)
-    pixels = read.data
-    if pixels.ndim > 2:
-        stack = pixels.reshape(-1, *pixels.shape[-2:])
-        if frame is None or not 0 <= frame < len(stack):
-            raise ValueError(f"{path}: a stack; --frame says which of its {len(stack)} images")
-        pixels = stack[frame]
-    return pixels, read.sampling if sampling is None else sampling
 
 
 def _finish(

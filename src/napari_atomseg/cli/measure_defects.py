@@ -143,9 +143,8 @@ def counts(
 ) -> None:
     """Count the atoms of columns, by a mixture or by a simulated library."""
     with session() as current:
-        import pandas as pd
-
         from napari_atomseg.analysis import count_by_library, count_by_mixture, start_model
+        from napari_atomseg.analysis.counting_library import read_library
 
         columns, scale = read(table, sampling, frame)
         settings: dict[str, Any] = {"value": value, "width": width, "sampling": scale}
@@ -162,10 +161,9 @@ def counts(
             )
         else:
             settings |= {"library": library.name, "fit_scale": fit_scale}
-            known = pd.read_csv(library, comment="#")
             found = count_by_library(
                 columns,
-                known,
+                read_library(library),
                 sampling=scale,
                 value=value,
                 scale=None if fit_scale else 1.0,

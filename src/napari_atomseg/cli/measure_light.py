@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_atomseg.cli.batch import print_line
+from napari_atomseg.cli.batch import one_image, print_line
 from napari_atomseg.cli.measure import Frame, Pixel, Result, Table, measure
 from napari_atomseg.cli.measure_tables import read, write
 from napari_atomseg.cli.session import session
@@ -37,12 +37,9 @@ def integrals(
     """Integrate an image over the share of each column, as a library of cross-sections does."""
     with session():
         from napari_atomseg.analysis import integrate_columns
-        from napari_atomseg.io import read_image
 
         columns, scale = read(table, sampling, frame)
-        picture = read_image(image)
-        scale = picture.sampling if scale is None else scale
-        data = picture.data if frame is None or picture.data.ndim == 2 else picture.data[frame]
+        data, scale = one_image(image, scale, frame)
         settings: dict[str, Any] = {"reach": reach, "background": background}
         settings |= {"gain": gain, "deviation": deviation}
         found = integrate_columns(data, columns, **settings)
