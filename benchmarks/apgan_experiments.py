@@ -33,7 +33,7 @@ from skimage.feature import peak_local_max
 
 import napari_atomseg as atomseg
 from napari_atomseg.networks.files import load_weights
-from napari_atomseg.networks.tasks import compose, normalise
+from napari_atomseg.networks.maps import compose, normalise
 from napari_atomseg.simulation import Simulation, load_recipe, sample, write_library
 from napari_atomseg.training import train
 

@@ -28,7 +28,7 @@ from napari_atomseg import analysis, inference, simulation, weights
 from napari_atomseg.localization.detect import columns_from_map
 from napari_atomseg.networks.card import read_card
 from napari_atomseg.simulation import SimulationRecipe
-from napari_atomseg.specimen.recipes_crystal import CrystalSpecimen
+from napari_atomseg.specimen.recipes.crystal import CrystalSpecimen
 from napari_atomseg.training import TrainingRecipe, load_recipe
 from napari_atomseg.training.sources import Simulated, parts_of
 from napari_atomseg.trust.calibration import (

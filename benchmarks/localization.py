@@ -38,7 +38,7 @@ from skimage.io import imread
 import napari_atomseg as atomseg
 from napari_atomseg.analysis import find_lattice, match
 from napari_atomseg.evaluation.report import markdown
-from napari_atomseg.localization.fits import Fits
+from napari_atomseg.localization.fit.independent import Fits
 
 SEED = 20_260
 PARTICLE, PLACES = "ptir_particle_0.1211A.tif", "ptir_particle_reference_columns.csv"

@@ -11,7 +11,7 @@ import numpy as np
 from localization_scenes import Array, Scene
 from scipy.optimize import OptimizeWarning, curve_fit
 
-from napari_atomseg.localization.fits import Fits
+from napari_atomseg.localization.fit.independent import Fits
 from napari_atomseg.localization.refine import Refinement
 
 WINDOW = 0.5

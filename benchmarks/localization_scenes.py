@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from napari_atomseg.localization import cramer_rao_bounds, overlapping_bounds
-from napari_atomseg.localization.elliptic import EllipticProblem
-from napari_atomseg.localization.least_squares import covariance
-from napari_atomseg.localization.survey import survey, windows_of
+from napari_atomseg.localization.fit.elliptic import EllipticProblem
+from napari_atomseg.localization.fit.least_squares import covariance
+from napari_atomseg.localization.fit.neighbourhood import survey, windows_of
 
 Array = NDArray[np.float64]
 

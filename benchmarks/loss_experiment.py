@@ -22,7 +22,7 @@ from skimage.filters import threshold_otsu
 
 import napari_atomseg as atomseg
 from napari_atomseg.networks.files import load_weights
-from napari_atomseg.networks.tasks import normalise
+from napari_atomseg.networks.maps import normalise
 from napari_atomseg.simulation import Simulation, sample
 from napari_atomseg.training import train
 

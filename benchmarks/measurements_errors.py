@@ -36,8 +36,8 @@ from napari_atomseg.analysis import (
     spacings,
     strain,
 )
-from napari_atomseg.analysis.lattice_tensor import turned
-from napari_atomseg.specimen.dislocations import EdgeDislocation
+from napari_atomseg.analysis.lattice.strain import turned
+from napari_atomseg.specimen.defects import EdgeDislocation
 
 Deviations = Iterator[tuple[str, Array]]
 """Names of measurements with (n,) deviations from the truth over the stated errors."""

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from napari_atomseg.analysis.lattice_tensor import turned
+from napari_atomseg.analysis.lattice.strain import turned
 
 Array = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from measurements_planted import Array, seeded
 from napari_atomseg.analysis import count_by_library, integrate_columns, simulate_library
 from napari_atomseg.imaging import Probe
 from napari_atomseg.imaging.multislice import multislice_adf
-from napari_atomseg.localization.joint import fit_jointly
+from napari_atomseg.localization.fit.joint.solve import fit_jointly
 from napari_atomseg.specimen import Field
 from napari_atomseg.specimen.structure import Structure
 

@@ -23,7 +23,7 @@ import matplotlib.pyplot as plt
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.tasks import RESTORATION
-from napari_atomseg.training.feed import Maker
+from napari_atomseg.training.data import Maker
 from napari_atomseg.training.recipe import TrainingRecipe, load_recipe
 from napari_atomseg.training.validation import Validation
 

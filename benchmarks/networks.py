@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from napari_atomseg import networks
-from napari_atomseg.networks.device import choose_device
+from napari_atomseg._shared.device import choose_device
 
 
 def fastest(job: Callable[[], object], repeats: int, device: torch.device) -> float:

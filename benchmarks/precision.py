@@ -32,9 +32,9 @@ from skimage.io import imread
 
 from napari_atomseg.evaluation import Case, Method
 from napari_atomseg.evaluation.case import known_columns
-from napari_atomseg.evaluation.pairs import pair
 from napari_atomseg.evaluation.report import markdown
 from napari_atomseg.evaluation.simulated import with_shot_noise
+from napari_atomseg.evaluation.tasks import pair
 from napari_atomseg.simulation import Simulation, simulate
 
 SEED = 810_001

@@ -15,13 +15,13 @@ from scipy.optimize import OptimizeWarning, curve_fit
 
 import napari_atomseg as atomseg
 from napari_atomseg import weights
+from napari_atomseg._shared.geometry import nearest_distances
 from napari_atomseg.evaluation import Case, Method, Outcome
 from napari_atomseg.evaluation.baselines import Filter, OtsuCentroids
 from napari_atomseg.evaluation.methods import Model
-from napari_atomseg.localization.fits import fit_gaussians
+from napari_atomseg.localization.fit.independent import fit_gaussians
 from napari_atomseg.networks.card import read_card
 from napari_atomseg.networks.tasks import predictable
-from napari_atomseg.specimen.neighbours import nearest_distances
 
 WINDOW = 0.45
 """Half width of the plain fit's window over the median distance of nearest columns."""

@@ -14,7 +14,7 @@ from napari_atomseg.distortion.lines import scan_blur
 from napari_atomseg.distortion.scan import shift_lines
 from napari_atomseg.imaging import LinearOptics, form_image
 from napari_atomseg.specimen import EdgeDislocation, Field, Scatterers
-from napari_atomseg.specimen.book import book_crystal
+from napari_atomseg.specimen.crystals.crystal import book_crystal
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]

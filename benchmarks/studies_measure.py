@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from studies_images import SAMPLING, Array, Image, Sample, recorded
 
 from napari_atomseg.localization import cramer_rao_bounds
-from napari_atomseg.localization.fits import Fits, fit_gaussians
-from napari_atomseg.localization.joint import fit_jointly
-from napari_atomseg.localization.peaks import columns_from_peaks
+from napari_atomseg.localization.detect import columns_from_peaks
+from napari_atomseg.localization.fit.independent import Fits, fit_gaussians
+from napari_atomseg.localization.fit.joint.solve import fit_jointly
 
 Method = Callable[[Image], Image]
 

@@ -14,11 +14,11 @@ import time
 import torch
 
 from napari_atomseg import networks
-from napari_atomseg.networks.device import choose_device
+from napari_atomseg._shared.device import choose_device
 from napari_atomseg.training import TrainingRecipe
+from napari_atomseg.training.data import Feed, Maker
 from napari_atomseg.training.engine import Alone
-from napari_atomseg.training.feed import Feed, Maker
-from napari_atomseg.training.start import new_state
+from napari_atomseg.training.loop import new_state
 from napari_atomseg.training.step import Stepper
 
 

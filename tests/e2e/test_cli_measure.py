@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from napari_atomseg.analysis import find_lattice, find_zone_axis
 from napari_atomseg.cli import app
 from napari_atomseg.io import read_columns, read_image, write_columns, write_image
-from napari_atomseg.specimen.dislocations import EdgeDislocation
+from napari_atomseg.specimen.defects import EdgeDislocation
 
 SAMPLING = 0.1
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from napari_atomseg import simulate
-from napari_atomseg.demo import DemoResult, run_demo, show, window
-from napari_atomseg.demo.window import screen_problem
+from napari_atomseg.cli import demo as window
+from napari_atomseg.cli.demo import DemoResult, run_demo, screen_problem, show
 from napari_atomseg.io import read_image, write_image
 from napari_atomseg.progress import Cancelled, CancelToken
 

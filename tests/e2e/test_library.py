@@ -12,7 +12,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from napari_atomseg.cli import app
-from napari_atomseg.simulation.library import open_library
+from napari_atomseg.simulation.library.read import open_library
 
 OPTIONS = ["--recipe", "temimagenet", "--shape", "32", "32", "--count", "100"]
 

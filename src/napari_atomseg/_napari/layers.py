@@ -18,7 +18,7 @@ from napari.utils.colormaps import Colormap
 from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
-from napari_atomseg._napari.point_colours import ALIKE, colour_points
+from napari_atomseg._napari.columns.colours import ALIKE, colour_points
 
 PROVENANCE = "napari-atomseg"
 """Key of a layer's metadata under which the plugin says how the layer was made."""
@@ -254,7 +254,7 @@ def _numbers(features: pd.DataFrame, feature: str) -> NDArray[np.float64]:
 
 def point_size(columns: pd.DataFrame) -> float:
     """Return the diameter (px) of the rings: the columns' width, less than their distance."""
-    from napari_atomseg.specimen.neighbours import nearest_distances
+    from napari_atomseg._shared.geometry import nearest_distances
 
     positions = columns[["y", "x"]].to_numpy(dtype=float)
     if "frame" in columns and len(columns):

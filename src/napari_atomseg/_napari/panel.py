@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_atomseg._napari.form import Form, Inputs, tooltip
+from napari_atomseg._napari.forms.form import Form, Inputs, tooltip
 from napari_atomseg._napari.jobs import Job, Show, Work, describe
 from napari_atomseg._napari.layers import unwrapped
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from napari_atomseg.weights.folders import CACHE_VARIABLE
+from napari_atomseg.weights.store import CACHE_VARIABLE
 
 _OUTSIDE = os.environ.get(CACHE_VARIABLE)
 """Cache folder that was set before napari started; holds where Preferences name none."""

@@ -9,7 +9,7 @@ import pooch
 from napari_atomseg import weights
 from napari_atomseg._napari.layers import image_layer, sampled
 from napari_atomseg._napari.preferences import preferences
-from napari_atomseg._napari.simulated import simulation_layers
+from napari_atomseg._napari.simulate.layers import simulation_layers
 from napari_atomseg.io import provenance, read_image
 
 LayerData = tuple[Any, dict[str, Any], str]

@@ -1,32 +1,31 @@
 """Measurements on columns and images: lattices, strain, defects, counts, tracks and scores."""
 
-from napari_atomseg.analysis.burgers import BurgersCircuit, burgers_circuit, find_dislocations
-from napari_atomseg.analysis.counting import Counts, count_by_mixture
-from napari_atomseg.analysis.counting_compare import count_by_library
-from napari_atomseg.analysis.counting_library import simulate_library
-from napari_atomseg.analysis.counting_model import start_model
-from napari_atomseg.analysis.cross_sections import integrate_columns
+from napari_atomseg._shared.metrics import psnr, ssim
+from napari_atomseg.analysis.counting.counts import Counts, count_by_mixture
+from napari_atomseg.analysis.counting.cross_sections import integrate_columns
+from napari_atomseg.analysis.counting.library import count_by_library, simulate_library
+from napari_atomseg.analysis.counting.model import start_model
+from napari_atomseg.analysis.dislocations import BurgersCircuit, burgers_circuit, find_dislocations
 from napari_atomseg.analysis.grains import Grains, find_grains
-from napari_atomseg.analysis.lattice import Lattice
-from napari_atomseg.analysis.lattice_assign import assign
-from napari_atomseg.analysis.lattice_cells import UnitCells, unit_cells
-from napari_atomseg.analysis.lattice_displacements import displacements, polarization
-from napari_atomseg.analysis.lattice_find import find_lattice
-from napari_atomseg.analysis.lattice_kinds import species
-from napari_atomseg.analysis.lattice_phase import StrainMaps, find_reflections, geometric_phase
-from napari_atomseg.analysis.lattice_spacings import (
+from napari_atomseg.analysis.lattice.assign import assign
+from napari_atomseg.analysis.lattice.displacements import displacements, polarization
+from napari_atomseg.analysis.lattice.find import find_lattice
+from napari_atomseg.analysis.lattice.gpa import StrainMaps, find_reflections, geometric_phase
+from napari_atomseg.analysis.lattice.lattice import Lattice
+from napari_atomseg.analysis.lattice.sites import UnitCells, unit_cells
+from napari_atomseg.analysis.lattice.spacings import (
     frames_needed,
     neighbours,
     spacing_precision,
     spacings,
 )
-from napari_atomseg.analysis.lattice_strain import strain
-from napari_atomseg.analysis.matching import Scores, match, scores
+from napari_atomseg.analysis.lattice.species import species
+from napari_atomseg.analysis.lattice.strain import strain
 from napari_atomseg.analysis.rings import Rings, find_rings
+from napari_atomseg.analysis.scores import Scores, match, scores
 from napari_atomseg.analysis.tracks import Tracks, link_tracks
 from napari_atomseg.analysis.vacancies import find_vacancies
-from napari_atomseg.analysis.zone_axis import find_zone_axis, name_by_elements
-from napari_atomseg.quality import psnr, ssim
+from napari_atomseg.analysis.zone_axis.find import find_zone_axis, name_by_elements
 
 __all__ = [
     "BurgersCircuit",

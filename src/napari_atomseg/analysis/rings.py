@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from napari_atomseg._shared.geometry import clusters_of, delaunay_triangles, sides_of
 from napari_atomseg.analysis.positions import Array, Indices, Positions, Sampling, placed, unit_of
-from napari_atomseg.analysis.triangles import clusters_of, delaunay_triangles, sides_of
 
 LONGEST_BOND = 1.3
 """Typical bonds; second neighbours of a honeycomb are at 1.73."""

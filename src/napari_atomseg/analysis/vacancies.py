@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from napari_atomseg.analysis.lattice import Lattice
-from napari_atomseg.analysis.lattice_assign import assign
-from napari_atomseg.analysis.lattice_find import find_lattice
+from napari_atomseg.analysis.lattice.assign import assign
+from napari_atomseg.analysis.lattice.find import find_lattice
+from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.positions import Array, Sampling, placed
 
 AROUND = 2.2

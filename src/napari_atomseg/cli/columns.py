@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from napari_atomseg.cli.batch import print_line
 from napari_atomseg.cli.commands import app
+from napari_atomseg.cli.options import print_line
 from napari_atomseg.cli.session import session
 
 columns = typer.Typer(help="Convert tables of columns.", no_args_is_help=True)

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from napari_atomseg.cli.batch import print_line
-from napari_atomseg.cli.options import Contrast, Device, Model, SamplingOption, hooks
+from napari_atomseg.cli.options import Contrast, Device, Model, SamplingOption, hooks, print_line
 from napari_atomseg.cli.session import session
 
 app = typer.Typer(
@@ -56,7 +55,7 @@ def demo(
 ) -> None:
     """Restore, segment and localize a simulated image, or one of yours, and show the result."""
     with session() as current:
-        from napari_atomseg.demo import run_demo
+        from napari_atomseg.cli.demo import run_demo
 
         result = run_demo(
             image,
@@ -71,7 +70,7 @@ def demo(
         for line in result.report():
             print_line(line)
     if window:
-        from napari_atomseg.demo import show
+        from napari_atomseg.cli.demo import show
 
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C closes the window
         problem = show(result)

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from napari_atomseg.cli.batch import print_line
 from napari_atomseg.cli.commands import app
-from napari_atomseg.cli.options import Device
+from napari_atomseg.cli.options import Device, print_line
 from napari_atomseg.cli.session import session
 
 

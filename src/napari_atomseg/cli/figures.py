@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_atomseg.cli.batch import one_image, print_line
 from napari_atomseg.cli.commands import app
+from napari_atomseg.cli.options import one_image, print_line
 from napari_atomseg.cli.session import session
 
 figure = typer.Typer(help="Draw figures for papers, as PNG, SVG or PDF.", no_args_is_help=True)

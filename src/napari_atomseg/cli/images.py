@@ -7,9 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_atomseg.cli.batch import each_image
 from napari_atomseg.cli.commands import app
-from napari_atomseg.cli.options import Images, Output, SamplingOption, hooks, with_model_options
+from napari_atomseg.cli.options import (
+    Images,
+    Output,
+    SamplingOption,
+    each_image,
+    hooks,
+    with_model_options,
+)
 from napari_atomseg.cli.session import session
 
 

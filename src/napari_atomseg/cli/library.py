@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from napari_atomseg.cli.batch import print_line
 from napari_atomseg.cli.commands import app
+from napari_atomseg.cli.options import print_line
 from napari_atomseg.cli.session import session
 
 
@@ -30,7 +30,7 @@ def library(
 ) -> None:
     """Write a library of simulated images with their truth; run it again to resume it."""
     with session() as current:
-        from napari_atomseg.simulation.library import write_library
+        from napari_atomseg.simulation.library.read import write_library
 
         folder = write_library(
             out,

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from napari_atomseg.cli.batch import print_line
 from napari_atomseg.cli.commands import app
 from napari_atomseg.cli.measure_tables import SITES, as_record, described, lattice_of, read, write
-from napari_atomseg.cli.options import hooks
+from napari_atomseg.cli.options import hooks, print_line
 from napari_atomseg.cli.session import session
 
 measure = typer.Typer(
@@ -62,7 +61,7 @@ def lattice(
     """Find the unit cell, and the site, sublattice and species of each column."""
     with session():
         from napari_atomseg.analysis import assign, find_lattice, species
-        from napari_atomseg.analysis.lattice_sites import intensity_of
+        from napari_atomseg.analysis.lattice.sites import intensity_of
 
         columns, scale = read(table, sampling, frame)
         columns = columns.drop(columns=SITES, errors="ignore")

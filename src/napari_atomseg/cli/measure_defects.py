@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_atomseg.cli.batch import print_line
 from napari_atomseg.cli.measure import Frame, Pixel, Result, Table, measure
 from napari_atomseg.cli.measure_tables import lattice_of, read, write
-from napari_atomseg.cli.options import hooks
+from napari_atomseg.cli.options import hooks, print_line
 from napari_atomseg.cli.session import session
 
 
@@ -144,7 +143,7 @@ def counts(
     """Count the atoms of columns, by a mixture or by a simulated library."""
     with session() as current:
         from napari_atomseg.analysis import count_by_library, count_by_mixture, start_model
-        from napari_atomseg.analysis.counting_library import read_library
+        from napari_atomseg.analysis.counting.library import read_library
 
         columns, scale = read(table, sampling, frame)
         settings: dict[str, Any] = {"value": value, "width": width, "sampling": scale}

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_atomseg.cli.batch import print_line
 from napari_atomseg.cli.measure import Frame, Pixel, Result, Table, measure
 from napari_atomseg.cli.measure_tables import lattice_of, read
-from napari_atomseg.cli.options import hooks
+from napari_atomseg.cli.options import hooks, print_line
 from napari_atomseg.cli.session import session
 
 if TYPE_CHECKING:
@@ -46,10 +45,10 @@ def zone(
 ) -> None:
     """Find the zone axis of a known crystal, or which of several it is."""
     with session() as current:
+        from napari_atomseg._shared.files import whole_file
         from napari_atomseg.analysis import find_zone_axis
         from napari_atomseg.io import provenance
-        from napari_atomseg.io.atomic import whole_file
-        from napari_atomseg.io.columns_csv import write_table
+        from napari_atomseg.io.columns.csv_table import write_table
 
         columns, scale = read(table, sampling, frame)
         options: dict[str, Any] = {"largest_index": largest_index, "tolerance": tolerance}

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from napari_atomseg.cli.batch import print_line
 from napari_atomseg.cli.commands import app
-from napari_atomseg.cli.options import with_parameters
+from napari_atomseg.cli.options import print_line, with_parameters
 from napari_atomseg.cli.session import Session, session
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ def _write(
     masks: Path | None,
 ) -> None:
     from napari_atomseg.io import provenance, write_columns, write_image
-    from napari_atomseg.simulation.labels import label_columns
+    from napari_atomseg.simulation.result import label_columns
 
     sampling = simulation.sampling
     record = provenance("simulate", source, simulation.settings)

@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from napari_atomseg.cli.batch import print_line
 from napari_atomseg.cli.commands import app
-from napari_atomseg.cli.options import Device, hooks
+from napari_atomseg.cli.options import Device, hooks, print_line
 from napari_atomseg.cli.session import session
 
 

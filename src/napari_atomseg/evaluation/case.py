@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_atomseg._shared.geometry import nearest_distances
 from napari_atomseg.localization import cramer_rao_bounds
-from napari_atomseg.specimen.neighbours import nearest_distances
 
 Image = NDArray[np.float32]
 

@@ -12,11 +12,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from napari_atomseg._shared.files import whole_file
 from napari_atomseg.evaluation.case import Case
 from napari_atomseg.evaluation.measure import image_scores
 from napari_atomseg.evaluation.outcome import Method, Outcome
-from napari_atomseg.evaluation.pairs import pair
-from napari_atomseg.io.atomic import whole_file
+from napari_atomseg.evaluation.tasks import pair
 
 SHOWN = {
     "psnr_affine": "PSNR, best affine fit (dB)",

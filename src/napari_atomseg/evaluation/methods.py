@@ -11,9 +11,16 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg import weights
-from napari_atomseg.evaluation.baselines import BLOBS, OTSU, Blobs, Filter, OtsuCentroids, peaks
+from napari_atomseg.evaluation.baselines import (
+    BLOBS,
+    FILTERS,
+    OTSU,
+    Blobs,
+    Filter,
+    OtsuCentroids,
+    peaks,
+)
 from napari_atomseg.evaluation.case import Case, Image
-from napari_atomseg.evaluation.filters import FILTERS
 from napari_atomseg.evaluation.outcome import Method, Outcome
 from napari_atomseg.evaluation.tasks import scorable
 from napari_atomseg.inference import predict, restore

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import pandas as pd
 
-from napari_atomseg.evaluation.case import Case, Image
+from napari_atomseg.evaluation.case import Case, Dataset, Image
 
 
 @dataclass(frozen=True)
@@ -45,3 +46,22 @@ class Mapper(Protocol):
     def maps(self, case: Case) -> dict[str, Image]:
         """A map for each further task whose truth the case knows, see `tasks.TRUTH`."""
         ...
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything measured in a run.
+
+    Attributes
+    ----------
+    cases, columns : as `summarize` takes them.
+    tasks : as `summarize_tasks` takes them.
+    datasets, methods : what was run; the first `models` methods are no baselines.
+    """
+
+    cases: pd.DataFrame
+    columns: pd.DataFrame
+    tasks: pd.DataFrame
+    datasets: Sequence[Dataset]
+    methods: Sequence[Method]
+    models: int

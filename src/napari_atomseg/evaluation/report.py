@@ -1,4 +1,4 @@
-"""The folder that a run leaves: tables and figures."""
+"""The table: scores of all images of a data set together."""
 
 from __future__ import annotations
 
@@ -9,12 +9,177 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from napari_atomseg.evaluation.calibration import reliability
+from napari_atomseg._shared.files import whole_file
+from napari_atomseg.evaluation.calibration import (
+    LEVELS,
+    coverage,
+    expected_calibration_error,
+    reliability,
+)
 from napari_atomseg.evaluation.case import Case, Dataset
 from napari_atomseg.evaluation.figures import draw_doses, draw_reliability, draw_worst
-from napari_atomseg.evaluation.run import Results
-from napari_atomseg.evaluation.summary import KEYS
-from napari_atomseg.io.atomic import whole_file
+from napari_atomseg.evaluation.outcome import Results
+
+KEYS = ["data", "dose", "method"]
+"""What a row of the table is about."""
+PICOMETRES = 100.0
+"""In an Å."""
+CREDIBLE = 3.0
+"""Volumes wrong by more than this factor are of something else than the column."""
+
+
+def summarize(cases: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:
+    """Scores of each data set, dose and method.
+
+    Parameters
+    ----------
+    cases : a row each image and method: `KEYS`, ``case``, ``error``, ``seconds``, and the scores of
+        `measure`.
+    columns : a row each column found: `KEYS`, ``case``, ``sampling``, and the columns of `measure`.
+
+    Returns
+    -------
+    A row each, in the order in which they first come, with
+
+    - ``images``; ``failed`` ones, which count nowhere else; median ``seconds`` an image;
+    - ``psnr``, ``psnr_affine`` (dB) and ``ssim``: means over images;
+    - ``precision``, ``recall``, ``f1`` of all columns together, where there are any, and
+      ``edge_recall`` of those at the edge of the specimen, see `edge_columns`;
+    - ``rmse_px``, ``rmse_pm``: root mean square distance from the true place;
+    - ``rmse_bound``: the same over the Cramér–Rao bound; ``median_bound``: the median distance over
+      that of normal errors at the bound;
+    - ``volume_bias``: median of volume over the true one, less 1; ``volume_error``: root mean
+      square deviation from its image's median, relative to it;
+    - ``false`` columns an image, and those of them ``away`` from all matter;
+    - ``ece``: expected calibration error of scores; ``cover68``, ``cover95``: share of errors that
+      the error bars of that level hold.
+    """
+    rows = []
+    found = dict(list(columns.groupby(KEYS, dropna=False))) if len(columns) else {}
+    found = {_key(key): table for key, table in found.items()}
+    for key, some in cases.groupby(KEYS, dropna=False, sort=False):
+        rows.append(
+            {
+                **dict(zip(KEYS, key, strict=True)),
+                **_of_images(some),
+                **_of_columns(found.get(_key(key), pd.DataFrame())),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def summarize_tasks(tasks: pd.DataFrame) -> pd.DataFrame:
+    """Scores of further tasks, of each data set, dose and method.
+
+    Parameters
+    ----------
+    tasks : a row each image, method and task: `KEYS`, ``task``, and what `task_scores` and
+        `species_counts` give.
+
+    Returns
+    -------
+    A row each, in the order in which they first come, with
+
+    - ``images`` that the task was scored on;
+    - ``psnr``, ``psnr_affine`` (dB), ``dice``: means over images;
+    - ``right``: share of the columns found whose species is right (task "elements");
+    - ``precision``, ``recall``, ``f1`` of a species (task "elements: NAME"), over its columns in
+      all images; a column that was not found counts as missed.
+    """
+    if tasks.empty:
+        return pd.DataFrame()
+    rows = []
+    names = [*KEYS, "task"]
+    for key, some in tasks.groupby(names, dropna=False, sort=False):
+        about: dict[str, Any] = dict(zip(names, key, strict=True))
+        means = {
+            n: some[n].mean() if n in some else np.nan for n in ("psnr", "psnr_affine", "dice")
+        }
+        n = {count: _total(some, count) for count in ("paired", "true", "named", "right")}
+        rows.append(
+            {
+                **about,
+                "images": len(some),
+                **means,
+                "right": _ratio(n["right"], n["paired"]),
+                "precision": _ratio(n["right"], n["named"]),
+                "recall": _ratio(n["right"], n["true"]),
+                "f1": _ratio(2 * n["right"], n["true"] + n["named"]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _total(rows: pd.DataFrame, name: str) -> float:
+    return float(rows[name].sum()) if name in rows else 0.0
+
+
+def _key(key: Any) -> tuple[str, ...]:
+    return tuple(str(each) for each in key)  # NaN is not equal to itself
+
+
+def _of_images(cases: pd.DataFrame) -> dict[str, float]:
+    good = cases[cases["error"] == ""]
+    row: dict[str, float] = {
+        "images": len(cases),
+        "failed": len(cases) - len(good),
+        "seconds": good["seconds"].median(),
+    }
+    for name in ("psnr", "psnr_affine", "ssim"):
+        row[name] = good[name].mean() if name in good else np.nan
+    counts = ("found", "visible", "hits", "edges", "edge_hits", "away")
+    counted = good.dropna(subset=list(counts)) if set(counts) <= set(good) else good.iloc[:0]
+    n = {name: float(counted[name].sum()) if len(counted) else np.nan for name in counts}
+    row["recall"] = _ratio(n["hits"], n["visible"])
+    some = n["visible"] > 0
+    row["precision"] = _ratio(n["hits"], n["found"]) if some else np.nan
+    row["f1"] = _ratio(2 * n["hits"], n["found"] + n["visible"]) if some else np.nan
+    row["edge_recall"] = _ratio(n["edge_hits"], n["edges"])
+    row["false"] = _ratio(n["found"] - n["hits"], len(counted))
+    row["away"] = _ratio(n["away"], len(counted))
+    return row
+
+
+def _of_columns(columns: pd.DataFrame) -> dict[str, float]:
+    names = ["rmse_px", "rmse_pm", "rmse_bound", "median_bound", "volume_bias", "volume_error"]
+    row = dict.fromkeys([*names, "ece", *_cover_names()], np.nan)
+    if columns.empty:
+        return row
+    square = columns["dy"] ** 2 + columns["dx"] ** 2
+    over = square / columns["bound"] ** 2
+    row["rmse_px"] = np.sqrt(square.mean())
+    row["rmse_pm"] = PICOMETRES * np.sqrt((square * columns["sampling"] ** 2).mean())
+    row["rmse_bound"] = np.sqrt(over.mean())
+    # Two normal errors of equal deviation: the square has the median ln 2 times its mean.
+    row["median_bound"] = np.sqrt(over.median() / np.log(2))
+    row["volume_bias"], row["volume_error"] = _volumes(columns)
+    row["ece"] = expected_calibration_error(columns["score"], columns["hit"])
+    errors = np.concatenate([columns["dy"], columns["dx"]])
+    bars = np.concatenate([columns["y_err"], columns["x_err"]])
+    for name, level in zip(_cover_names(), LEVELS, strict=True):
+        row[name] = coverage(errors, bars, level)
+    return row
+
+
+def _cover_names() -> list[str]:
+    return [f"cover{100 * level:.0f}" for level in LEVELS]
+
+
+def _volumes(columns: pd.DataFrame) -> tuple[float, float]:
+    """Bias and error of volumes, apart from what is no volume of the column."""
+    known = columns.dropna(subset=["volume"])
+    if known.empty:
+        return np.nan, np.nan
+    usual = known.groupby("case")["volume"].transform("median")
+    relative = known["volume"] / usual
+    credible = relative.between(1 / CREDIBLE, CREDIBLE)
+    error = np.sqrt(((relative[credible] - 1.0) ** 2).mean())
+    return float(known["volume"].median() - 1.0), float(error)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else float("nan")
+
 
 WORST = 5
 """Cases of a data set that are shown."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,33 +11,13 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg.evaluation.case import Case, Dataset, case_name
-from napari_atomseg.evaluation.datasets import Data, open_datasets
-from napari_atomseg.evaluation.folder import write_case
+from napari_atomseg.evaluation.datasets import Data, open_datasets, write_case
 from napari_atomseg.evaluation.measure import measure
 from napari_atomseg.evaluation.methods import open_methods
-from napari_atomseg.evaluation.outcome import Mapper, Method
-from napari_atomseg.evaluation.summary import summarize, summarize_tasks
+from napari_atomseg.evaluation.outcome import Mapper, Method, Results
+from napari_atomseg.evaluation.report import summarize, summarize_tasks
 from napari_atomseg.evaluation.tasks import species_counts, task_scores
 from napari_atomseg.progress import Cancelled, CancelToken, Progress, report
-
-
-@dataclass(frozen=True)
-class Results:
-    """Everything measured in a run.
-
-    Attributes
-    ----------
-    cases, columns : as `summarize` takes them.
-    tasks : as `summarize_tasks` takes them.
-    datasets, methods : what was run; the first `models` methods are no baselines.
-    """
-
-    cases: pd.DataFrame
-    columns: pd.DataFrame
-    tasks: pd.DataFrame
-    datasets: Sequence[Dataset]
-    methods: Sequence[Method]
-    models: int
 
 
 def evaluate(

@@ -14,8 +14,26 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from napari_atomseg.io.atomic import whole_file
-from napari_atomseg.io.provenance import plain
+from napari_atomseg._shared.files import whole_file
+from napari_atomseg._shared.provenance import plain
+
+CATEGORIES = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#56B4E9",
+    "#CC79A7",
+    "#F0E442",
+    "#000000",
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+SEQUENTIAL = "cividis"
+SIGNED = "RdBu_r"
+CYCLIC = "twilight"
+NOTHING = "0.8"
+"""Where nothing was measured."""
+
 
 WIDTH = 89.0
 """mm; one column of most journals."""

@@ -11,10 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from napari_atomseg.figures.canvas import STYLE, WIDTH, sheet, style
-from napari_atomseg.figures.palette import CATEGORIES
+from napari_atomseg.figures.canvas import CATEGORIES, STYLE, WIDTH, sheet, style
 from napari_atomseg.figures.tables import chosen, label
-from napari_atomseg.io.columns_place import unit_of
+from napari_atomseg.io.columns.place import unit_of
 
 MOST_BINS = 200
 FITS = ("normal", "none")

@@ -11,8 +11,15 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from napari_atomseg.figures.canvas import WIDTH, sheet, style
-from napari_atomseg.figures.palette import CATEGORIES, MARKERS, NOTHING, SEQUENTIAL
+from napari_atomseg.figures.canvas import (
+    CATEGORIES,
+    MARKERS,
+    NOTHING,
+    SEQUENTIAL,
+    WIDTH,
+    sheet,
+    style,
+)
 from napari_atomseg.figures.picture import (
     bar_place,
     draw_image,
@@ -31,7 +38,7 @@ from napari_atomseg.figures.tables import (
     spacing,
     words,
 )
-from napari_atomseg.io.columns_place import Sampling
+from napari_atomseg.io.columns.place import Sampling
 
 _DOT = 0.3
 """Diameter of a marker over the distance of neighbours."""

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
-from napari_atomseg.io.columns_place import Sampling, pixel
+from napari_atomseg.io.columns.place import Sampling, pixel
 
 PERCENTILES = (0.5, 99.8)
 """Of the pixels, which become black and white."""

@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
-from napari_atomseg.figures.canvas import WIDTH, sheet, style
-from napari_atomseg.figures.palette import CYCLIC, SEQUENTIAL
+from napari_atomseg.figures.canvas import CYCLIC, SEQUENTIAL, WIDTH, sheet, style
 from napari_atomseg.figures.picture import (
     bar_place,
     draw_image,
@@ -24,7 +23,7 @@ from napari_atomseg.figures.picture import (
     true_proportions,
 )
 from napari_atomseg.figures.tables import chosen, known_sampling, limits, spacing
-from napari_atomseg.io.columns_place import Sampling, pixel, unit_of
+from napari_atomseg.io.columns.place import Sampling, pixel, unit_of
 
 PAIRS = (
     ("dy_pm", "dx_pm"),

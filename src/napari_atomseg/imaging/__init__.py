@@ -9,10 +9,9 @@ from napari_atomseg.imaging.contrast import (
 )
 from napari_atomseg.imaging.form import form_image
 from napari_atomseg.imaging.hrtem import HRTEMOptics
-from napari_atomseg.imaging.optics import LinearOptics, Optics
-from napari_atomseg.imaging.presets import microscopes
-from napari_atomseg.imaging.probe import FWHM_PER_SIGMA, Probe, wavelength
-from napari_atomseg.imaging.radial import RadialOptics, RadialShape
+from napari_atomseg.imaging.optics import LinearOptics, Optics, sum_of_waves
+from napari_atomseg.imaging.probe import FWHM_PER_SIGMA, Probe, microscopes, wavelength
+from napari_atomseg.imaging.radial import RadialOptics, RadialShape, circular_masks, gaussians
 from napari_atomseg.imaging.recipes import (
     AbsoluteLens,
     AnyImaging,
@@ -22,9 +21,7 @@ from napari_atomseg.imaging.recipes import (
     RadialImaging,
     RelativeLens,
 )
-from napari_atomseg.imaging.spots import circular_masks, gaussians
 from napari_atomseg.imaging.transfer import peak_width
-from napari_atomseg.imaging.waves import sum_of_waves
 
 __all__ = [
     "FWHM_PER_SIGMA",

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from napari_atomseg.imaging.hrtem import HRTEMOptics, phase_contrast
 from napari_atomseg.imaging.optics import IncoherentOptics, Optics
-from napari_atomseg.imaging.structure_factor import Band, structure_factors
+from napari_atomseg.imaging.scattering import Band, structure_factors
 from napari_atomseg.specimen.columns import Array, Scatterers
 from napari_atomseg.specimen.specimen import Field
 

@@ -20,8 +20,7 @@ from napari_atomseg.imaging.probe import (
     aberration_slope,
     wavelength,
 )
-from napari_atomseg.imaging.scattering import form_factor
-from napari_atomseg.imaging.structure_factor import Band, resampled, structure_factors
+from napari_atomseg.imaging.scattering import Band, form_factor, resampled, structure_factors
 from napari_atomseg.imaging.transfer import look_up
 from napari_atomseg.specimen.columns import Indices, Scatterers
 from napari_atomseg.specimen.specimen import Field

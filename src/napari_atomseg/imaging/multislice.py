@@ -15,7 +15,7 @@ from scipy.fft import next_fast_len
 from napari_atomseg.imaging.hrtem import HRTEMOptics, seen_through
 from napari_atomseg.imaging.optics import DETECTOR
 from napari_atomseg.imaging.probe import Array, Probe, coma_shift, wavelength
-from napari_atomseg.imaging.structure_factor import resampled
+from napari_atomseg.imaging.scattering import resampled
 from napari_atomseg.imaging.transfer import blur, peak_width
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.specimen.specimen import Field

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_atomseg.imaging.probe import Array, Frequencies, Probe
 from napari_atomseg.imaging.scattering import cross_section
@@ -100,3 +103,15 @@ class LinearOptics:
     def transfer(self, number: int, ky: Frequencies, kx: Frequencies) -> NDArray[Any]:
         """The probe's transfer."""
         return transfer_at(self.probe, ky, kx)
+
+
+def sum_of_waves(
+    waves: Tensor, sampling: Tensor, shape: tuple[int, int], origin: float = 0.0
+) -> Tensor:
+    """Σ a cos(2π k·r + φ) for (B, K, 4) rows (ky, kx, phase, amplitude) in 1/Å and radians."""
+    y = (torch.arange(shape[0], device=waves.device) + origin) * sampling[:, None]
+    x = (torch.arange(shape[1], device=waves.device) + origin) * sampling[:, None]
+    ky, kx, phase, amplitude = waves.unbind(-1)
+    rows = torch.exp(1j * (2 * math.pi * y[:, :, None] * ky[:, None] + phase[:, None]))
+    cols = torch.exp(2j * math.pi * kx[:, :, None] * x[:, None])
+    return ((rows * amplitude[:, None]) @ cols).real

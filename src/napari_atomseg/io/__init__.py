@@ -1,12 +1,12 @@
 """Files: microscope images in, images and tables of columns out, with scale and provenance."""
 
-from napari_atomseg.io.columns import COLUMN_SUFFIXES, read_columns, write_columns
-from napari_atomseg.io.columns_atoms import columns_to_atoms
-from napari_atomseg.io.columns_place import unit_of
-from napari_atomseg.io.image import MicroscopeImage
-from napari_atomseg.io.provenance import provenance
-from napari_atomseg.io.read import IMAGE_SUFFIXES, read_image
-from napari_atomseg.io.tiff import write_image
+from napari_atomseg._shared.provenance import provenance
+from napari_atomseg.io.columns.atoms import columns_to_atoms
+from napari_atomseg.io.columns.files import COLUMN_SUFFIXES, read_columns, write_columns
+from napari_atomseg.io.columns.place import unit_of
+from napari_atomseg.io.images.image import MicroscopeImage
+from napari_atomseg.io.images.read import IMAGE_SUFFIXES, read_image
+from napari_atomseg.io.images.tiff import write_image
 
 __all__ = [
     "COLUMN_SUFFIXES",

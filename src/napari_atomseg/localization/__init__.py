@@ -1,11 +1,14 @@
 """Localization: columns detected, labelled and measured below the pixel."""
 
-from napari_atomseg.localization.again import refine_columns
-from napari_atomseg.localization.bounds import Bounds, cramer_rao_bounds
-from napari_atomseg.localization.column_bounds import column_bounds
-from napari_atomseg.localization.columns import localize
-from napari_atomseg.localization.joint_bounds import overlapping_bounds
-from napari_atomseg.localization.segmentation import segment
+from napari_atomseg.localization.bounds import (
+    Bounds,
+    column_bounds,
+    cramer_rao_bounds,
+    overlapping_bounds,
+)
+from napari_atomseg.localization.localize import localize
+from napari_atomseg.localization.refit import refine_columns
+from napari_atomseg.localization.segment import segment
 
 __all__ = [
     "Bounds",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg.localization.detect import Detections
-from napari_atomseg.localization.fits import SHAPES, Fits
+from napari_atomseg.localization.fit.independent import SHAPES, Fits
 
 ELLIPSES = SHAPES[1:]
 Sampling = float | tuple[float, float]

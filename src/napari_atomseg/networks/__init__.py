@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "unet": ("unet", "UNet", {}),
-    "atomsegnet_unet": ("atomsegnet_unet", "AtomSegNetUNet", {}),
-    "atomsegnet_nested": ("atomsegnet_nested", "AtomSegNetNested", {}),
+    "atomsegnet_unet": ("atomsegnet", "AtomSegNetUNet", {}),
+    "atomsegnet_nested": ("atomsegnet", "AtomSegNetNested", {}),
     "cgrdn": ("cgrdn", "CGRDN", {}),
     "cgrdn_small": (
         "cgrdn",
@@ -37,7 +37,7 @@ _NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
 """Module, class and preset arguments of each, loaded when one is made: cards need no PyTorch."""
 
 _DISCRIMINATORS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "patch_discriminator": ("patch_discriminator", "PatchDiscriminator", {}),
+    "patch_discriminator": ("apgan", "PatchDiscriminator", {}),
     "apgan_discriminator": ("apgan", "Discriminator", {}),
 }
 

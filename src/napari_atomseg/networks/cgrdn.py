@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from napari_atomseg.networks.layers import (
     finish,
+    gated,
     make_activation,
+    make_gates,
     pad_to_multiple,
     require_counts,
 )
-from napari_atomseg.networks.spectral import gated, make_gates
 
 
 class ResidualDenseBlock(nn.Module):

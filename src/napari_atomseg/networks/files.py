@@ -10,7 +10,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from napari_atomseg import networks
-from napari_atomseg.io.atomic import whole_file
+from napari_atomseg._shared.files import whole_file
 from napari_atomseg.networks.card import HEADER, ModelCard, WeightsError, read_card
 
 __all__ = ["ModelCard", "WeightsError", "load_weights", "read_card", "save_weights"]

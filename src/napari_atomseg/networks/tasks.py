@@ -1,20 +1,33 @@
-"""What the channels of a multi-task network mean, and the normalisation around it."""
+"""The tasks of networks and the channels that hold them, without PyTorch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+ELEMENTS = "elements"
+"""The task with a channel a species, each the probability of a disc about its columns."""
 
-from napari_atomseg.networks.abilities import COARSE as COARSE
-from napari_atomseg.networks.abilities import COLUMNS as COLUMNS
-from napari_atomseg.networks.abilities import ELEMENTS as ELEMENTS
-from napari_atomseg.networks.abilities import UPINTERPOLATION as UPINTERPOLATION
-from napari_atomseg.networks.abilities import predictable as predictable
+COLUMNS = ("column_map", "column_mask")
+"""Tasks about all columns, which follow from the discs of the species, too."""
+
+UPINTERPOLATION = "upinterpolation"
+"""The denoised image with four pixels in the place of each: no channel, it follows from `denoise`.
+"""
+
+COARSE = {UPINTERPOLATION: "denoise"}
+"""The map on the image's own pixels that a finer one is interpolated from."""
+
+
+def predictable(tasks: Sequence[str]) -> tuple[str, ...]:
+    """The tasks that a network of `tasks` can do: its own, and what follows from them."""
+    derived = COLUMNS if ELEMENTS in tasks else ()
+    finer = tuple(task for task, coarse in COARSE.items() if coarse in tasks)
+    return (*tasks, *(task for task in (*derived, *finer) if task not in tasks))
+
 
 TASKS = ("denoise", "denoise_background", "superresolution", "column_map", "column_mask")
 """Tasks of the column networks, in the order of their channels."""
+
 
 TARGETS = {
     "denoise": "no_noise",
@@ -26,21 +39,17 @@ TARGETS = {
 }
 """The target that each task is trained on."""
 
+
 RESTORATION = ("denoise", "denoise_background", "superresolution")
 """Tasks whose output is an intensity, equivariant to scale and offset of the image."""
+
 
 INTENSITIES = (*RESTORATION, UPINTERPOLATION)
 """All tasks whose map is an intensity, with a channel or without."""
 
+
 SUPERRESOLUTION_UNIT = 4.0
 """A super-resolved column is half as wide and so four times as high; the channel works at 1."""
-
-
-def normalise(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(B, 1, H, W) images with zero mean and unit deviation, and the mean and deviation taken."""
-    mean = image.mean(dim=(1, 2, 3), keepdim=True)
-    deviation = image.std(dim=(1, 2, 3), keepdim=True, correction=0).clamp_min(1e-12)
-    return (image - mean) / deviation, mean, deviation
 
 
 def channels(tasks: Sequence[str], species: Sequence[str] = ()) -> int:
@@ -65,80 +74,3 @@ def spans(tasks: Sequence[str], count: int) -> dict[str, slice]:
     if rest < 1 or start != count:
         raise ValueError(f"{count} channels do not fit the tasks {', '.join(tasks)}")
     return places
-
-
-def compose(output: Tensor, image: Tensor, tasks: Sequence[str] = TASKS) -> Tensor:
-    """Raw channels (B, C, H, W) to maps (B, C, H, W).
-
-    Denoising is a correction of the image, and background removal one of the denoised image, or of
-    the image where the network does not denoise; the column channels stay logits.
-
-    `image` is the normalised input (B, 1, H, W).
-    """
-    places = spans(tasks, output.shape[1])
-    denoised = image + output[:, places["denoise"]] if "denoise" in tasks else image
-    maps = []
-    for task, place in places.items():
-        if task == "denoise":
-            maps.append(denoised)
-        elif task == "denoise_background":
-            maps.append(denoised + output[:, place])
-        else:
-            maps.append(output[:, place])
-    return torch.cat(maps, dim=1)
-
-
-def denormalise(
-    maps: Tensor, mean: Tensor, deviation: Tensor, tasks: Sequence[str] = TASKS
-) -> Tensor:
-    """Composed maps to the intensities of the image, and column logits to probabilities."""
-    parts = []
-    for task, place in spans(tasks, maps.shape[1]).items():
-        part = maps[:, place]
-        if task == "denoise":
-            parts.append(part * deviation + mean)
-        elif task == "denoise_background":
-            parts.append(part * deviation)
-        elif task == "superresolution":
-            parts.append(part * deviation * SUPERRESOLUTION_UNIT)
-        else:
-            parts.append(torch.sigmoid(part))
-    return torch.cat(parts, dim=1)
-
-
-def normalised_targets(
-    truth: Mapping[str, Tensor],
-    mean: Tensor,
-    scale: Tensor,
-    shift: Tensor,
-    tasks: Sequence[str] = TASKS,
-) -> Tensor:
-    """(B, C, H, W) truth of the tasks for images of which `mean` was taken, that then were
-    multiplied by `scale` and to which `shift` was added.
-
-    `truth` holds the simulator's targets by name, each (B, 1, H, W), `elements` (B, E, H, W).
-    """
-    parts = []
-    for task in tasks:
-        target = truth[TARGETS[task]]
-        if task == "denoise":
-            target = (target - mean) * scale + shift
-        elif task == "denoise_background":
-            target = target * scale
-        elif task == "superresolution":
-            target = target * scale / SUPERRESOLUTION_UNIT
-        parts.append(target)
-    return torch.cat(parts, dim=1)
-
-
-def selected(maps: Tensor, task: str, tasks: Sequence[str]) -> Tensor:
-    """(B, c, H, W) of one of the `predictable` tasks, of the finished maps of all `tasks`.
-
-    A column is where a column of any species is: their largest probability. Of a finer map it is
-    the coarse one.
-    """
-    task = COARSE.get(task, task)
-    places = spans(tasks, maps.shape[1])
-    if task in places:
-        return maps[:, places[task]]
-    return maps[:, places[ELEMENTS]].amax(dim=1, keepdim=True)

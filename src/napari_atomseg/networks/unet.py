@@ -9,8 +9,14 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from napari_atomseg.networks.layers import descend, finish, make_activation, pad_to_multiple
-from napari_atomseg.networks.spectral import gated, make_gates
+from napari_atomseg.networks.layers import (
+    descend,
+    finish,
+    gated,
+    make_activation,
+    make_gates,
+    pad_to_multiple,
+)
 
 
 class Block(nn.Module):

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from napari_atomseg import imaging
 from napari_atomseg.ranges import Part, PositiveRange, Range, log_uniform, sometimes
 from napari_atomseg.specimen import Field, Specimen
-from napari_atomseg.specimen.thickness import random_waves
+from napari_atomseg.specimen.outline import random_waves
 
 Array = NDArray[np.float64]
 

@@ -24,9 +24,9 @@ from napari_atomseg.imaging import AnyImaging, ContrastRecipe, LinearImaging
 from napari_atomseg.ranges import Part, PositiveRange, faults, log_uniform
 from napari_atomseg.simulation.background import BackgroundRecipe
 from napari_atomseg.specimen import Field, Specimen
-from napari_atomseg.specimen.kinds import AnySpecimen
-from napari_atomseg.specimen.recipes_columns import ColumnsSpecimen
-from napari_atomseg.specimen.resolve import SPARROW
+from napari_atomseg.specimen.columns import SPARROW
+from napari_atomseg.specimen.recipes.columns import ColumnsSpecimen
+from napari_atomseg.specimen.recipes.kinds import AnySpecimen
 
 TargetName = Literal[
     "circular_mask",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ import torch
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from napari_atomseg._shared.metrics import psnr
 from napari_atomseg.distortion import Photomultiplier, Shot
 from napari_atomseg.imaging import HRTEMOptics, LinearOptics, Optics
-from napari_atomseg.quality import psnr
-from napari_atomseg.simulation.render import Batch
-from napari_atomseg.simulation.scene import Scene
+from napari_atomseg.simulation.recipe import SimulationRecipe, load_recipe
+from napari_atomseg.simulation.render import Batch, render
+from napari_atomseg.simulation.scene import Scene, draw_scene
 from napari_atomseg.simulation.targets import (
     SMALL,
     element_maps,
@@ -23,6 +25,24 @@ from napari_atomseg.simulation.targets import (
     species_name,
 )
 from napari_atomseg.specimen import Structure
+
+
+def label_columns(mask: NDArray[np.float32], positions: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Return a label image (H, W): in the mask the number of the nearest column, 0 elsewhere.
+
+    Parameters
+    ----------
+    mask : (H, W), above zero on columns, such as the target `circular_mask`.
+    positions : (N, 2) y and x in pixels; column n has the label n + 1.
+    """
+    from scipy.spatial import cKDTree
+
+    labels = np.zeros(mask.shape, dtype=np.int32)
+    inside = np.argwhere(mask > 0)
+    if len(inside) and len(positions):
+        _, nearest = cKDTree(positions).query(inside)
+        labels[tuple(inside.T)] = np.asarray(nearest) + 1
+    return labels
 
 
 @dataclass(frozen=True)
@@ -161,3 +181,34 @@ def _formula(symbols: list[str], counts: NDArray[np.float64]) -> str:
 def _snr(image: NDArray[np.float32], ideal: NDArray[np.float32]) -> float:
     error = float(np.mean((image.astype(np.float64) - ideal) ** 2))
     return float(10.0 * np.log10(ideal.var() / error)) if error > 0 else float("inf")
+
+
+def sample(
+    recipe: str | Path | dict[str, Any] | SimulationRecipe,
+    index: int = 0,
+    seed: int = 0,
+    shape: tuple[int, int] | None = None,
+    device: str = "cpu",
+) -> Simulation:
+    """Sample number `index` of a recipe; the same whenever and wherever it is made.
+
+    Parameters
+    ----------
+    recipe : as `load_recipe` takes it.
+    index, seed : not negative.
+    shape : rows and columns of the image; the recipe's own by default.
+    device : where to render. Another device draws other noise.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `load_recipe`, or an argument is out of range; the message names it.
+    """
+    recipe = load_recipe(recipe)
+    for name, value in (("index", index), ("seed", seed)):
+        if int(value) != value or value < 0:
+            raise ValueError(f"{name}={value!r} must be a whole number from 0")
+    if shape is not None and (len(shape) != 2 or min(shape) < 16 or max(shape) > 16384):
+        raise ValueError(f"shape={shape!r} must be two numbers of pixels from 16 to 16384")
+    scene = draw_scene(recipe, seed, index, shape)
+    return collect(scene, render([scene], device))

@@ -32,22 +32,22 @@ from napari_atomseg.imaging import (
     RadialImaging,
 )
 from napari_atomseg.simulation.background import Background
-from napari_atomseg.simulation.draw import (
+from napari_atomseg.simulation.recipe import TargetsRecipe
+from napari_atomseg.simulation.scene import (
     MARGIN,
+    Scene,
     brightest,
     brightness,
     draw_distortions,
     margin,
     scale_of,
 )
-from napari_atomseg.simulation.recipe import TargetsRecipe
-from napari_atomseg.simulation.scene import Scene
 from napari_atomseg.simulation.settings import SimulationSettings
 from napari_atomseg.specimen import Field, Specimen, resolve_columns
 from napari_atomseg.specimen.crystal_specimen import crystal_specimen
 
 if TYPE_CHECKING:
-    from napari_atomseg.specimen.particles import Shape
+    from napari_atomseg.specimen.outline import Shape
 
 COLLECTED = 0.05
 """Share of the beam that a bright column scatters onto an annular dark-field detector: some 5 % for

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from napari_atomseg import imaging
+from napari_atomseg._shared.geometry import nearest_distances
 from napari_atomseg.imaging import FWHM_PER_SIGMA, LinearOptics, Optics
 from napari_atomseg.simulation.scene import Scene
 from napari_atomseg.specimen import Columns
-from napari_atomseg.specimen.neighbours import nearest_distances
 
 SHARPER = 0.5
 """Width of the super-resolved column relative to the probe's."""

@@ -12,16 +12,16 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from napari_atomseg.specimen.columns import Array, Indices
-from napari_atomseg.specimen.defects import within
-from napari_atomseg.specimen.lattice import covering_cells, project_cell
-from napari_atomseg.specimen.structure import Structure
-from napari_atomseg.specimen.zone import (
+from napari_atomseg.specimen.crystals.projection import covering_cells, project_cell
+from napari_atomseg.specimen.crystals.zone import (
     SAME_COLUMN,
     OrientedCell,
     cartesian_frame,
     in_plane_turn,
     orient,
 )
+from napari_atomseg.specimen.defects import within
+from napari_atomseg.specimen.structure import Structure
 
 if TYPE_CHECKING:
     from ase import Atoms

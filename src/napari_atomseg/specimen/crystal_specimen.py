@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_atomseg.specimen.book import (
+from napari_atomseg._shared.geometry import nearest_distances
+from napari_atomseg.specimen.build import Box, fill_cell, place_object
+from napari_atomseg.specimen.columns import Columns, Scatterers
+from napari_atomseg.specimen.crystals.book import COLUMNLESS, crystals, get_crystal
+from napari_atomseg.specimen.crystals.crystal import (
     Axis,
     Crystal,
     book_crystal,
@@ -16,17 +20,12 @@ from napari_atomseg.specimen.book import (
     stacked,
     towards_beam,
 )
-from napari_atomseg.specimen.build import Box, fill_cell, place_object
-from napari_atomseg.specimen.columns import Columns, Scatterers
-from napari_atomseg.specimen.crystals import COLUMNLESS, crystals, get_crystal
+from napari_atomseg.specimen.crystals.projection import rank_species
 from napari_atomseg.specimen.defects import Matter, with_displaced_columns, with_vacancies
-from napari_atomseg.specimen.lattice import rank_species
-from napari_atomseg.specimen.neighbours import nearest_distances
-from napari_atomseg.specimen.particles import Particle, Shape, carve, draw_shape
+from napari_atomseg.specimen.outline import Particle, Shape, Thickness, carve, draw_shape
 from napari_atomseg.specimen.specimen import Field, Specimen
 from napari_atomseg.specimen.structure import Structure
 from napari_atomseg.specimen.thermal import with_thermal_displacements
-from napari_atomseg.specimen.thickness import Thickness
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -190,7 +189,7 @@ def atom_specimen(
 
 
 def _film(rng: np.random.Generator, field: Field, thickness: float) -> Structure:
-    from napari_atomseg.specimen.amorphous import amorphous_support
+    from napari_atomseg.specimen.matter.amorphous import amorphous_support
 
     return amorphous_support(rng, field, thickness)
 

@@ -1,13 +1,16 @@
-"""Point defects and displacements, alike for columns and for single atoms."""
+"""Displacement fields of extended defects; each gives the shift of every point of a plane."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 from napari_atomseg.specimen.columns import Array, Columns, Scatterers
+from napari_atomseg.specimen.outline import random_waves
 from napari_atomseg.specimen.structure import GAMMA, Structure
 
 Matter = TypeVar("Matter", Columns, Structure)
@@ -86,3 +89,143 @@ def counted(columns: Columns, counts: Array) -> Columns:
     """Columns with new numbers of atoms, (N, E), and weights that follow; empty ones left out."""
     weight = counts @ np.array(columns.numbers, dtype=np.float64) ** GAMMA
     return replace(columns, counts=counts, weight=weight).select(weight > 0)
+
+
+@dataclass(frozen=True)
+class EdgeDislocation:
+    """A straight edge dislocation along the beam in an isotropic medium.
+
+    u_b = b/2π [atan2(n, s) + s n / (2 (1-ν)(s² + n²))],
+    u_n = -b/2π [(1-2ν)/(4(1-ν)) ln(s² + n²) + (s² - n²)/(4 (1-ν)(s² + n²))],
+    where s runs along the Burgers vector b and n along the glide plane's normal (Hirth and Lothe,
+    Theory of Dislocations, 2nd edition, Eq. 3-45 and 3-46). The displacement jumps by b across the
+    half of the glide plane with s < 0, where a crystal does not notice.
+
+    Attributes
+    ----------
+    core : (y, x) in Å.
+    burgers : (y, x) in Å; a translation of the crystal, as ½[110] of a face-centred cubic one.
+    poisson : Poisson's ratio ν.
+    """
+
+    core: tuple[float, float]
+    burgers: tuple[float, float]
+    poisson: float = 0.3
+
+    def __call__(self, y: Array, x: Array) -> Array:
+        """(N, 2) shifts (y, x) in Å."""
+        length = float(np.hypot(*self.burgers))
+        along = np.array(self.burgers) / length
+        normal = np.array([along[1], -along[0]])
+        dy, dx = y - self.core[0], x - self.core[1]
+        s, n = dy * along[0] + dx * along[1], dy * normal[0] + dx * normal[1]
+        square = np.maximum(s**2 + n**2, (0.1 * length) ** 2)
+        stiff = 1.0 - self.poisson
+        u_s = np.arctan2(n, s) + s * n / (2 * stiff * square)
+        # The length in the logarithm only moves the whole crystal.
+        u_n = (1 - 2 * self.poisson) / (4 * stiff) * np.log(square / length**2)
+        u_n = -(u_n + (s**2 - n**2) / (4 * stiff * square))
+        shift = u_s[:, None] * along + u_n[:, None] * normal
+        return np.asarray(length / (2 * np.pi) * shift)
+
+
+@dataclass(frozen=True)
+class StackingFault:
+    """One side of a plane that stands on edge, moved along it.
+
+    Attributes
+    ----------
+    point, normal : (y, x) of a point of the plane in Å and its unit normal.
+    shift : (y, x) in Å of the side that the normal points to, as ⅙[112] of a face-centred cubic
+        crystal.
+    """
+
+    point: tuple[float, float]
+    normal: tuple[float, float]
+    shift: tuple[float, float]
+
+    def __call__(self, y: Array, x: Array) -> Array:
+        """(N, 2) shifts (y, x) in Å."""
+        side = (y - self.point[0]) * self.normal[0] + (x - self.point[1]) * self.normal[1] > 0
+        return np.asarray(side[:, None] * np.array(self.shift))
+
+
+@dataclass(frozen=True)
+class Strain:
+    """A uniform deformation and long waves of one.
+
+    Attributes
+    ----------
+    centre : (y, x) in Å of the point that stays.
+    gradient : (2, 2) ∂u_i/∂r_j of the uniform part, rows and columns (y, x).
+    waves : (K, 4) rows (ky, kx, phase, amplitude) in 1/Å, radians and Å.
+    directions : (K, 2) unit vectors (y, x) along which each wave moves the matter.
+    """
+
+    centre: tuple[float, float]
+    gradient: Array
+    waves: Array
+    directions: Array
+
+    def __call__(self, y: Array, x: Array) -> Array:
+        """(N, 2) shifts (y, x) in Å."""
+        away = np.stack([y - self.centre[0], x - self.centre[1]], axis=1)
+        phase = away @ self.waves[:, :2].T
+        bend = self.waves[:, 3] * np.sin(2 * np.pi * phase + self.waves[:, 2])
+        return np.asarray(away @ np.asarray(self.gradient).T + bend @ self.directions)
+
+
+def random_strain(
+    rng: np.random.Generator, size: ArrayLike, strain: float, wavelength: float
+) -> Strain:
+    """A random deformation of a field of `size` Å (y, x).
+
+    Parameters
+    ----------
+    strain : deviation of each component of the uniform displacement gradient, and about that of
+        the waves' part.
+    wavelength : shortest one in Å.
+    """
+    waves = random_waves(rng, wavelength, 1.0)
+    length = np.hypot(waves[:, 0], waves[:, 1])
+    # Four waves of gradient g sqrt(2)/2 each have together a deviation of g along their directions.
+    waves[:, 3] = 0.5 * np.sqrt(2.0) * strain / (2 * np.pi * length)
+    turns = rng.uniform(0.0, 2 * np.pi, len(waves))
+    centre = 0.5 * np.asarray(size, dtype=np.float64)
+    return Strain(
+        (float(centre[0]), float(centre[1])),
+        rng.normal(0.0, strain, (2, 2)),
+        waves,
+        np.stack([np.sin(turns), np.cos(turns)], axis=1),
+    )
+
+
+def grain_boundary(
+    first: Matter, second: Matter, point: ArrayLike, normal: ArrayLike, distance: float
+) -> Matter:
+    """Two grains, or two crystals, that meet at a plane which stands on edge.
+
+    Parameters
+    ----------
+    first, second : columns or atoms of either grain over the whole field; `second` stays where the
+        normal points to.
+    point, normal : (y, x) of a point of the plane in Å and its unit normal.
+    distance : Å; of columns or atoms of different grains whose projections are closer than this,
+        those of the first grain stay.
+    """
+    border = np.asarray(point, dtype=np.float64)
+    across = np.asarray(normal, dtype=np.float64)
+
+    def beyond(grain: Matter) -> NDArray[np.bool_]:
+        away = (grain.y - border[0]) * across[0] + (grain.x - border[1]) * across[1]
+        return np.asarray(away > 0)
+
+    near, far = first.select(~beyond(first)), second.select(beyond(second))
+    if len(near) and len(far):
+        tree = cKDTree(np.stack([near.y, near.x], axis=1))
+        places = np.stack([far.y, far.x], axis=1)
+        gap, _ = tree.query(places, distance_upper_bound=distance)
+        far = far.select(np.asarray(gap >= distance))
+    if isinstance(near, Structure) and isinstance(far, Structure):
+        return Structure.join([near, far])
+    return Columns.join([near, far])

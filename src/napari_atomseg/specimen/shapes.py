@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_atomseg.specimen.columns import Array
-from napari_atomseg.specimen.fill import random_turn
+from napari_atomseg.specimen.matter.packing import random_turn
 
 Rng = np.random.Generator
 Side = Literal["top", "bottom", "both"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from napari_atomseg.specimen.columns import Array, Columns, Scatterers
+from napari_atomseg.specimen.outline import Thickness
 from napari_atomseg.specimen.structure import Structure
-from napari_atomseg.specimen.thickness import Thickness
 
 
 @dataclass(frozen=True)

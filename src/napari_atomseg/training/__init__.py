@@ -1,7 +1,7 @@
 """Training: losses, sources of pairs, the loop and its checkpoints."""
 
+from napari_atomseg.training.events import News
 from napari_atomseg.training.loop import train
-from napari_atomseg.training.news import News
 from napari_atomseg.training.recipe import TrainingRecipe, load_recipe
 from napari_atomseg.training.step import Diverged
 

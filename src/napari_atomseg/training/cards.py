@@ -11,11 +11,11 @@ import numpy as np
 from skimage.measure import label, regionprops
 
 from napari_atomseg import networks
+from napari_atomseg._shared.geometry import nearest_distances
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS, channels
 from napari_atomseg.simulation import SimulationRecipe, draw_scene
-from napari_atomseg.specimen.neighbours import nearest_distances
-from napari_atomseg.specimen.recipes_columns import ColumnsSpecimen
+from napari_atomseg.specimen.recipes.columns import ColumnsSpecimen
 from napari_atomseg.training.recipe import TrainingRecipe
 from napari_atomseg.training.sources import Crops, Mixture, Simulated, parts_of
 from napari_atomseg.training.validation import Validation

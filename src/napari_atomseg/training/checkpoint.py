@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from napari_atomseg.io.atomic import whole_file
+from napari_atomseg._shared.files import whole_file
 
 FREE = ("steps", "description", "validate_every", "patience", "workers")
 """What may change between two parts of a run: its length, its words, and who prepares images."""

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from napari_atomseg.networks.device import choose_device
+from napari_atomseg._shared.device import choose_device
 
 
 class Engine(Protocol):

@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_atomseg.io.atomic import remove_partial
+import torch
+
+from napari_atomseg import networks
+from napari_atomseg._shared.files import remove_partial
 from napari_atomseg.networks.files import save_weights
 from napari_atomseg.progress import Cancelled, CancelToken, Progress, report
-from napari_atomseg.training.cards import model_card
-from napari_atomseg.training.checkpoint import load_checkpoint, save_checkpoint
+from napari_atomseg.training.cards import model_card, network_arguments
+from napari_atomseg.training.checkpoint import State, load_checkpoint, save_checkpoint
+from napari_atomseg.training.data import Feed, Maker
 from napari_atomseg.training.engine import Engine, start_engine
-from napari_atomseg.training.feed import Feed, Maker
-from napari_atomseg.training.initial import with_hash
-from napari_atomseg.training.logs import Curves, write_log
-from napari_atomseg.training.news import News, Preview
+from napari_atomseg.training.events import Curves, News, Preview, write_log
+from napari_atomseg.training.initial import outputs_of, start_from, with_hash
 from napari_atomseg.training.recipe import TrainingRecipe, load_recipe
 from napari_atomseg.training.sources import Source
-from napari_atomseg.training.start import new_state
-from napari_atomseg.training.step import Diverged, Stepper
+from napari_atomseg.training.step import Diverged, Stepper, new_judge, new_judge_optimizer
 from napari_atomseg.training.validation import Validation
+
+
+def new_state(recipe: TrainingRecipe, species: Sequence[str], device: torch.device) -> State:
+    """The networks and their optimizers, new or with the weights that the recipe starts from.
+
+    Raises
+    ------
+    WeightsError
+        Those weights cannot be used.
+    ValueError
+        The network's arguments are wrong.
+    """
+    torch.manual_seed(recipe.seed)
+    arguments = network_arguments(recipe, species)
+    network = networks.create(recipe.network.name, **arguments)
+    if recipe.initial is not None:
+        outputs = outputs_of(recipe.tasks, species, arguments["channels_out"])
+        start_from(recipe.initial, network, recipe, outputs)
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(
+        network.parameters(), recipe.optimizer.rate, weight_decay=recipe.optimizer.weight_decay
+    )
+    average = copy.deepcopy(network).eval().requires_grad_(False)
+    state = State(network, average, optimizer)
+    judge = new_judge(recipe, species)
+    if judge is not None and recipe.adversarial is not None:
+        state.judge = judge.to(device)
+        state.judge_optimizer = new_judge_optimizer(state.judge, recipe.adversarial)
+    return state
+
 
 Watch = Callable[[News], None]
 

@@ -10,11 +10,12 @@ from scipy.spatial import cKDTree
 from skimage.feature import peak_local_max
 from torch import Tensor, nn
 
-from napari_atomseg.networks.tasks import ELEMENTS, RESTORATION, compose, spans
-from napari_atomseg.quality import psnr
+from napari_atomseg._shared.metrics import psnr
+from napari_atomseg.networks.maps import compose
+from napari_atomseg.networks.tasks import ELEMENTS, RESTORATION, spans
+from napari_atomseg.training.data import Examples
+from napari_atomseg.training.events import Preview
 from napari_atomseg.training.losses import multi_task_loss
-from napari_atomseg.training.news import Preview
-from napari_atomseg.training.pairs import Examples
 from napari_atomseg.training.recipe import TrainingRecipe
 
 FLAT = 1e-3

@@ -11,9 +11,9 @@ import pandas as pd
 from napari_atomseg.inference.api import Prediction
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.trust.calibration import find_calibration
-from napari_atomseg.trust.columns import Evidence, Vector, evidence
 from napari_atomseg.trust.consistency import Consistency, consistency
 from napari_atomseg.trust.limits import Limits, Mask, to_nearest
+from napari_atomseg.trust.scores import Evidence, Vector, evidence
 
 DENOISED = "denoise"
 """The map that the raw image is tested against."""

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_atomseg._shared.geometry import nearest_distances
 from napari_atomseg.networks.card import ModelCard
-from napari_atomseg.specimen.neighbours import nearest_distances
 from napari_atomseg.trust.calibration import Calibration
-from napari_atomseg.trust.columns import Evidence, Vector
+from napari_atomseg.trust.scores import Evidence, Vector
 
 Mask = NDArray[np.bool_]
 

@@ -1,9 +1,18 @@
 """Pretrained and user-trained models by name: bundled, in the user's folder, or by download."""
 
-from napari_atomseg.weights.find import choice, find_file, model_entry, models, models_for, resolve
-from napari_atomseg.weights.folders import cache_folder, downloads_folder, models_folder
 from napari_atomseg.weights.registry import DEFAULT, sha256
-from napari_atomseg.weights.shelf import export_model, import_model, remove_model
+from napari_atomseg.weights.resolve import (
+    choice,
+    export_model,
+    find_file,
+    import_model,
+    model_entry,
+    models,
+    models_for,
+    remove_model,
+    resolve,
+)
+from napari_atomseg.weights.store import cache_folder, downloads_folder, models_folder
 
 __all__ = [
     "DEFAULT",

@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from napari_atomseg.weights.folders import clone_folder
 from napari_atomseg.weights.registry import REGISTRY, load_registry, renewed, write_registry
+from napari_atomseg.weights.store import clone_folder
 
 
 def main(arguments: list[str] | None = None) -> int:

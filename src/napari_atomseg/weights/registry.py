@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_atomseg.io.atomic import whole_file
+from napari_atomseg._shared.files import whole_file
 
 REGISTRY = Path(__file__).with_name("registry.json")
 

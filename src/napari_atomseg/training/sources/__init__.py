@@ -17,11 +17,9 @@ from napari_atomseg.training.sources.base import (
     stacked,
 )
 from napari_atomseg.training.sources.blind_spot import BlindSpot, BlindSpotSource
-from napari_atomseg.training.sources.crops import CroppedSource
-from napari_atomseg.training.sources.folder import Folder
+from napari_atomseg.training.sources.combined import CroppedSource, MixtureSource
 from napari_atomseg.training.sources.kinds import AnySource, Crops, Mixture, parts_of
-from napari_atomseg.training.sources.library import LibraryFolder, LibrarySource
-from napari_atomseg.training.sources.mixture import MixtureSource
+from napari_atomseg.training.sources.library import Folder, LibraryFolder, LibrarySource
 from napari_atomseg.training.sources.saved import save_annotated, save_blind_spot
 from napari_atomseg.training.sources.simulated import (
     AnySimulation,

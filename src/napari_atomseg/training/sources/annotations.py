@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_atomseg import imaging
+from napari_atomseg._shared.geometry import nearest_distances
 from napari_atomseg.imaging import FWHM_PER_SIGMA
 from napari_atomseg.simulation.targets import SMALL, SPOT_WIDTH
-from napari_atomseg.specimen.neighbours import nearest_distances
 from napari_atomseg.training.sources.base import ELEMENTS
 from napari_atomseg.training.sources.frames import Frame, as_image
 

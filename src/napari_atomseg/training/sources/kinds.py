@@ -10,10 +10,8 @@ from pydantic import Field, model_validator
 from napari_atomseg.training.sources.annotated import AnnotatedImages
 from napari_atomseg.training.sources.base import SourcePart
 from napari_atomseg.training.sources.blind_spot import BlindSpot
-from napari_atomseg.training.sources.crops import CroppedSource
-from napari_atomseg.training.sources.folder import Folder
-from napari_atomseg.training.sources.library import LibraryFolder
-from napari_atomseg.training.sources.mixture import MixtureSource
+from napari_atomseg.training.sources.combined import CroppedSource, MixtureSource
+from napari_atomseg.training.sources.library import Folder, LibraryFolder
 from napari_atomseg.training.sources.simulated import Simulated
 
 

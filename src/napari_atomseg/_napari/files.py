@@ -1,0 +1,90 @@
+"""Files to layers: images of microscopes, and tables of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from napari.layers import Points
+
+from napari_atomseg._napari.columns.layers import write_layer
+from napari_atomseg._napari.layers import Placement, image_layer, points_layer, sampled
+from napari_atomseg.io import provenance, read_columns, read_image
+
+LayerData = tuple[Any, dict[str, Any], str]
+Paths = str | Sequence[str]
+Reader = Callable[[Paths], list[LayerData]]
+
+
+def get_image_reader(path: Paths) -> Reader | None:
+    """Return the reader of microscope images; the manifest says which files it is asked about."""
+    return read_images if _all_files(path) else None
+
+
+def get_columns_reader(path: Paths) -> Reader | None:
+    """Return the reader of column tables, or None for tables of something else."""
+    if _all_files(path) and all(_has_positions(each) for each in _listed(path)):
+        return read_column_tables
+    return None
+
+
+def read_images(path: Paths) -> list[LayerData]:
+    """Read microscope images with their sampling."""
+    result = []
+    for each in _listed(path):
+        read = read_image(each)
+        place = sampled(read.sampling, read.data.ndim)
+        made = provenance("read", str(each), {"sampling": read.sampling})
+        layer = image_layer(read.data, read.name, place, made)
+        layer.metadata["file"] = read.metadata
+        result.append(layer.as_layer_data_tuple())
+    return result
+
+
+def read_column_tables(path: Paths) -> list[LayerData]:
+    """Read column tables, each to where it was measured, with the record of how it was."""
+    return [
+        columns_layer(read_columns(each), Path(each).stem).as_layer_data_tuple()
+        for each in _listed(path)
+    ]
+
+
+def columns_layer(
+    columns: pd.DataFrame, name: str, image: Placement | None = None, **record: Any
+) -> Points:
+    """Return a table that was read as points: where it says, or else on an image."""
+    made = {str(key): value for key, value in columns.attrs.items()} | record
+    leading = (int(columns["frame"].max()) + 1,) if "frame" in columns and len(columns) else ()
+    place = made.pop("placement", None)
+    if place is None and image is not None and len(image.scale) == 2 + len(leading):
+        place = image.arguments()
+    if place is None:
+        place = sampled(made.get("sampling"), 2 + len(leading))
+    return points_layer(columns, name, place, made, leading=leading, colour_by="volume")
+
+
+def _has_positions(path: str) -> bool:
+    """Whether a table has the columns y and x."""
+    with Path(path).open(encoding="utf-8-sig", errors="replace") as file:
+        names = next((line for line in file if not line.startswith("#")), "")
+    return {"y", "x"} <= {name.strip().strip('"') for name in names.split(",")}
+
+
+def _listed(path: Paths) -> list[str]:
+    return [path] if isinstance(path, str) else list(path)
+
+
+def _all_files(path: Paths) -> bool:
+    return all(Path(each).is_file() for each in _listed(path))
+
+
+def write_columns(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write a points layer as a table that `read_columns` puts back where it was.
+
+    Points that were moved, added or deleted by hand are written as they are now: a point without
+    measurements has empty fields.
+    """
+    write_layer(path, data, attributes)
+    return [path]

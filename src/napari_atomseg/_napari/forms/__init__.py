@@ -1,0 +1,1 @@
+"""Forms and their inputs, made from settings."""

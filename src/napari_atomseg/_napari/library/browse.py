@@ -1,0 +1,164 @@
+"""Browsing a library: open it, search it, show its samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_error
+from qtpy.QtWidgets import QPushButton
+
+from napari_atomseg._napari.forms.form import Inputs, option
+from napari_atomseg._napari.forms.inputs import BoundsInput, FolderInput, WordInput, chosen_folder
+from napari_atomseg._napari.jobs import Show, Work, describe
+from napari_atomseg._napari.library.gallery import Gallery
+from napari_atomseg._napari.library.layers import sample_layers
+from napari_atomseg._napari.panel import Panel
+from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.simulation.arguments import argument
+
+if TYPE_CHECKING:
+    import napari.viewer
+    from napari.layers import Layer
+
+_SEARCH, _SHOW = "Search", "Show"
+_FILTERS = ("material", "zone_axis", "field_of_view", "dose", "psnr")
+
+
+@dataclass(frozen=True)
+class BrowseSettings:
+    """Where a library is and which of its samples are wanted."""
+
+    folder: str = option("", "Library", "Folder of a library, or of TEM ImageNet v1.3")
+    verify: bool = option(
+        False, "Verify", "Compare every file with its checksum when the library is opened"
+    )
+    material: str = argument("", "Material", "Part of its name, such as SrTiO3.", _SEARCH)
+    zone_axis: str = argument("", "Zone axis", "Indices, such as 1 1 0.", _SEARCH)
+    field_of_view: tuple[float | None, float | None] = argument(
+        (None, None), "Field", "Width of the image in Å.", _SEARCH
+    )
+    dose: tuple[float | None, float | None] = argument(
+        (None, None), "Dose", "Electrons per pixel where the signal is full.", _SEARCH
+    )
+    psnr: tuple[float | None, float | None] = argument(
+        (None, None), "PSNR", "Peak signal to noise, in dB: little noise is high.", _SEARCH
+    )
+    targets: bool = argument(
+        True, "Targets", "Also add masks and restored images, hidden at first.", _SHOW
+    )
+    columns: bool = argument(True, "Columns", "Also add the true positions as points.", _SHOW)
+    replace: bool = argument(True, "Replace", "Take the layers of the last sample away.", _SHOW)
+
+
+class Browse(Panel):
+    """Opens a library, searches it, and shows its samples."""
+
+    title = "Open library"
+    Settings = BrowseSettings
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self.library: Any = None
+        self._layers: list[Layer] = []
+        self.run_button.setText("Open library")
+        self.gallery = Gallery()
+        self.gallery.chosen.connect(self._try_to_show)
+        self.show_button = QPushButton("Show sample")
+        self.show_button.setToolTip("Add the selected sample to the viewer, as a double click does")
+        self.show_button.clicked.connect(lambda _checked: self._try_to_show(self.gallery.selected))
+        layout: Any = self.layout()
+        layout.setStretch(0, 0)
+        layout.insertWidget(2, self.gallery, 1)
+        layout.insertWidget(3, self.show_button)
+        self.show_button.setEnabled(False)
+        for name in _FILTERS:
+            self.form.inputs[name].changed.connect(lambda _value: self.search())
+
+    def make_inputs(self) -> Inputs:
+        """Return the inputs of the folder and of the search."""
+        return {
+            "folder": FolderInput,
+            "material": partial(WordInput, "any"),
+            "zone_axis": partial(WordInput, "any"),
+            "field_of_view": partial(BoundsInput, 0.0, 1e5, "Å"),
+            "dose": partial(BoundsInput, 0.0, 1e9, ""),
+            "psnr": partial(BoundsInput, -100.0, 200.0, "dB"),
+        }
+
+    def prepare(self) -> tuple[str, Work, Show]:
+        folder = chosen_folder(self.form["folder"])
+        work = partial(_open, folder, self.form["verify"])
+        return f"Open {folder.name}", work, self._show_library
+
+    def summary(self, result: Any) -> str:
+        return f"{len(result)} samples in {result.folder.name}"
+
+    def search(self) -> None:
+        """Show the samples that the search finds, from the first page on."""
+        if self.library is None:
+            return
+        from napari_atomseg.simulation.library.read import select_samples
+
+        wanted = {name: self.form[name] for name in _FILTERS}
+        numbers = select_samples(self.library.table, **wanted)
+        self.gallery.show_samples(self.library, numbers.tolist())
+        self.show_button.setEnabled(bool(len(numbers)))
+
+    def show_sample(self, number: int | None) -> list[Layer]:
+        """Add a sample of the library to the viewer and return its layers.
+
+        Raises
+        ------
+        ValueError
+            No library is open, or no sample is selected.
+        LibraryError
+            A file of the sample is missing or damaged.
+        """
+        if self.library is None or number is None:
+            raise ValueError("open a library and select a sample first")
+        sample = self.library.sample(number)
+        layers = sample_layers(
+            sample,
+            self.library.folder.name,
+            targets=self.form["targets"],
+            columns=self.form["columns"],
+        )
+        if self.form["replace"]:
+            for layer in self._layers:
+                if layer in self.viewer.layers:
+                    self.viewer.layers.remove(layer)
+        for layer in layers:
+            layer.visible = layer in (layers[0], layers[-1])
+            self.viewer.add_layer(layer)
+        self._layers = layers
+        if len(self.viewer.layers) == len(layers):  # fields of view differ
+            self.viewer.reset_view()
+        self.message.setText(f"Added {sample.name} with {len(layers) - 1} layers of truth")
+        return layers
+
+    def cancel(self) -> None:
+        """Ask the running work to stop, and the gallery too."""
+        super().cancel()
+        self.gallery.cancel()
+
+    def _try_to_show(self, number: int | None) -> None:
+        try:
+            self.show_sample(number)
+        except (OSError, ValueError) as error:
+            show_error(f"{self.title}: {describe(error)}")
+            self.message.setText(describe(error))
+
+    def _show_library(self, library: Any) -> Any:
+        self.library = library
+        self.search()
+        return library
+
+
+def _open(folder: Path, verify: bool, progress: Progress, cancel: CancelToken) -> Any:
+    from napari_atomseg.simulation.library.read import open_library
+
+    progress(0, 0, f"opening {folder.name}")
+    return open_library(folder, verify=verify, progress=progress, cancel=cancel)

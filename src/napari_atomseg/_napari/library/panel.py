@@ -1,0 +1,183 @@
+"""The Library panel: browse, generate and download libraries of simulated samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+
+from napari_atomseg._napari.forms.choices import NameOrFile
+from napari_atomseg._napari.forms.form import Inputs, option
+from napari_atomseg._napari.forms.inputs import FolderInput, WordInput, chosen_folder
+from napari_atomseg._napari.jobs import Show, Work
+from napari_atomseg._napari.library.browse import Browse
+from napari_atomseg._napari.panel import Panel
+from napari_atomseg.progress import CancelToken, Progress
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+TEM_IMAGENET = "https://github.com/xinhuolin/TEM-ImageNet-v1.3/archive/refs/heads/master.zip"
+"""TEM ImageNet v1.3 (Lin et al. 2021, doi:10.1038/s41598-021-84499-w)."""
+
+
+@dataclass(frozen=True)
+class GenerateSettings:
+    """The arguments of `write_library`."""
+
+    recipe: str = option(
+        "temimagenet", "Recipe", "What the samples are: a shipped recipe, or a YAML file"
+    )
+    folder: str = option("", "Folder", "A new or empty folder, or a library to be continued")
+    count: int = option(
+        100, "Samples", "How many the library shall hold in the end", min=1, max=10**7
+    )
+    shape: tuple[int, int] = option(
+        (256, 256), "Size (y, x)", "Rows and columns of the images", min=16, max=4096
+    )
+    layout: str = option(
+        "folders",
+        "Format",
+        "Folders of 8-bit pictures and text, as TEM ImageNet has them,\n"
+        "or one Zarr store of exact numbers, some seven times larger",
+        choices=[("TEM ImageNet folders", "folders"), ("Zarr store", "zarr")],
+    )
+    seed: int = option(0, "Seed", "Another seed draws other samples", min=0, max=2**31 - 1)
+    workers: int = option(
+        1, "Processes", "How many work at the same time", min=1, max=256, advanced=True
+    )
+    start: int = option(
+        0, "First", "Number of the first sample in the recipe", min=0, max=2**31 - 1, advanced=True
+    )
+
+
+class Generate(Panel):
+    """Writes a library; a library that was stopped goes on."""
+
+    title = "Generate library"
+    Settings = GenerateSettings
+    done = Signal(str)
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self.run_button.setText("Generate")
+        self.cancel_button.setToolTip("Stop; what is written stays, and Generate goes on with it")
+
+    def make_inputs(self) -> Inputs:
+        """Return the inputs of the recipe and the folder."""
+        return {"recipe": _recipe_input, "folder": FolderInput}
+
+    def prepare(self) -> tuple[str, Work, Show]:
+        settings = dict(vars(self.form.values()))
+        folder = chosen_folder(settings.pop("folder"))
+        return f"Generate {folder.name}", partial(_generate, folder, settings), self._finished
+
+    def summary(self, result: Path) -> str:
+        return f"Wrote {result}"
+
+    def _finished(self, folder: Path) -> Path:
+        self.done.emit(str(folder))
+        return folder
+
+
+@dataclass(frozen=True)
+class DownloadSettings:
+    """The arguments of `download_library`."""
+
+    url: str = option(TEM_IMAGENET, "Address", "Of a ZIP archive that holds a library")
+    folder: str = option("", "Into", "Folder in which the library gets a folder of its own")
+    sha256: str = option(
+        "", "SHA-256", "Checksum that the archive must have, if it is known", advanced=True
+    )
+
+
+class Download(Panel):
+    """Fetches a library from an address."""
+
+    title = "Download library"
+    Settings = DownloadSettings
+    done = Signal(str)
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self.run_button.setText("Download")
+        self.cancel_button.setToolTip("Stop; nothing is left of the download")
+
+    def make_inputs(self) -> Inputs:
+        """Return the inputs of the address and the folder."""
+        return {
+            "url": partial(WordInput, "https://"),
+            "folder": FolderInput,
+            "sha256": partial(WordInput, "not checked"),
+        }
+
+    def prepare(self) -> tuple[str, Work, Show]:
+        folder, url = chosen_folder(self.form["folder"]), self.form["url"]
+        work = partial(_download, url, folder, self.form["sha256"] or None)
+        return "Download library", work, self._finished
+
+    def summary(self, result: Path) -> str:
+        return f"Downloaded {result}"
+
+    def _finished(self, folder: Path) -> Path:
+        self.done.emit(str(folder))
+        return folder
+
+
+class Library(QWidget):
+    """Three panels on libraries: `browse`, `generate` and `download`."""
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.browse, self.generate = Browse(viewer), Generate(viewer)
+        self.download = Download(viewer)
+        self.tabs = QTabWidget()
+        self.tabs.addTab(self.browse, "Browse")
+        self.tabs.addTab(self.generate, "Generate")
+        self.tabs.addTab(self.download, "Download")
+        self.generate.done.connect(self.open)
+        self.download.done.connect(self.open)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.tabs)
+
+    def open(self, folder: str | Path) -> Any:
+        """Open a library to browse, and return the job that does it."""
+        self.browse.form["folder"] = folder
+        self.tabs.setCurrentWidget(self.browse)
+        return self.browse.run()
+
+    def event(self, event: QEvent) -> bool:
+        """Stop working when the dock that holds the panel is closed."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            for panel in (self.browse, self.generate, self.download):
+                panel.cancel()
+        return bool(super().event(event))
+
+
+def _recipe_input() -> NameOrFile:
+    from napari_atomseg.simulation import recipes
+
+    return NameOrFile({name: name for name in recipes()}, "Recipes (*.yaml *.yml)")
+
+
+def _generate(
+    folder: Path, settings: dict[str, Any], progress: Progress, cancel: CancelToken
+) -> Path:
+    from napari_atomseg.simulation.library.read import write_library
+
+    progress(0, 0, "starting")
+    return write_library(folder, **settings, progress=progress, cancel=cancel)
+
+
+def _download(
+    url: str, folder: Path, sha256: str | None, progress: Progress, cancel: CancelToken
+) -> Path:
+    from napari_atomseg.simulation.library.read import download_library
+
+    progress(0, 0, "connecting")
+    return download_library(url, folder, progress, cancel, sha256)

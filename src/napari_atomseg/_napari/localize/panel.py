@@ -1,0 +1,237 @@
+"""The Localize panel: the positions of the columns, with their errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Points
+from qtpy.QtWidgets import QPushButton
+
+from napari_atomseg._napari.columns.colours import colour_points
+from napari_atomseg._napari.columns.settings import REFINEMENTS
+from napari_atomseg._napari.forms.choices import NameOrFile
+from napari_atomseg._napari.forms.form import Inputs, option
+from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
+from napari_atomseg._napari.jobs import Show, Work
+from napari_atomseg._napari.layers import PROVENANCE, Source, points_layer
+from napari_atomseg._napari.localize.regions import WHOLE, region_layers, region_of
+from napari_atomseg._napari.models.choice import fetch_model, identity
+from napari_atomseg.io import provenance
+from napari_atomseg.progress import CancelToken, Progress
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+_TAKEN = ("detector", "refine", "edge", "on", "widths", "backgrounds", "likelihood")
+"""Settings that `localize` takes as they are."""
+_ONLY = {
+    "likelihood": ("gaussian", "elliptic", "rotated", "joint"),
+    "widths": ("joint",),
+    "backgrounds": ("joint",),
+}
+"""Refinements with which a setting changes something."""
+_NEXT = "Correct and plot them in Columns, measure them in Measure."
+_VERDICTS = ("calibrated", "training_range", "contrast")
+"""What the table says of itself that its layer repeats."""
+
+
+@dataclass(frozen=True)
+class LocalizeSettings(ImageSettings):
+    """Settings of the Localize panel."""
+
+    detector: str = option(
+        "network",
+        "Find with",
+        "Network: the trained model, robust to noise.\nPeaks: smoothing and local maxima.",
+        choices=[("network", "network"), ("peaks", "peaks")],
+    )
+    refine: str = option(
+        "gaussian",
+        "Refine by",
+        "Fits give errors, widths and volumes. Gaussian: round columns, one by one.\n"
+        "Elliptic: along the axes of the image, or turned. Joint: all columns together,\n"
+        "where they overlap. Centroid: centre of intensity, in a disc as centre of mass.",
+        choices=[*REFINEMENTS, ("nothing", "none")],
+    )
+    region: str = option(
+        "",
+        "Region",
+        "Only columns in it are measured: shapes or labels, drawn in a layer of napari",
+    )
+    colour_by: str = option(
+        "volume",
+        "Colour by",
+        "The measurement that colours the points; changes the last result at once",
+        choices=[
+            ("volume (intensity)", "volume"),
+            ("amplitude", "amplitude"),
+            ("width (sigma)", "sigma"),
+            ("ellipticity", "ellipticity"),
+            ("error in y", "y_err"),
+            ("error in x", "x_err"),
+            ("background", "background"),
+            ("score (probability)", "score"),
+            ("consistency with the raw image", "consistency"),
+            ("inside the training range", "in_range"),
+            ("species", "species"),
+        ],
+    )
+    edge: str = option(
+        "keep",
+        "At the edge",
+        "Whether to keep or drop columns that the border of the image cuts",
+        choices=[("keep", "keep"), ("drop", "drop")],
+        advanced=True,
+    )
+    on: str = option(
+        "raw",
+        "Measured on",
+        "The raw image gives errors. A restored one is less noisy, but the network adds to it\n"
+        "what it expects, and there are no errors. Both: the restored beside the raw one.",
+        choices=[("the raw image", "raw"), ("the restored image", "restored"), ("both", "both")],
+        advanced=True,
+    )
+    widths: str = option(
+        "shared",
+        "Widths",
+        "Of a joint fit: one that all columns share, or a free one each",
+        choices=[("shared", "shared"), ("free", "free")],
+        advanced=True,
+    )
+    backgrounds: str = option(
+        "local",
+        "Background",
+        "Of a joint fit: one for each column, or a single one for all. That tells volumes better,\n"
+        "where the background is as even as that.",
+        choices=[("of each column", "local"), ("one for all", "shared")],
+        advanced=True,
+    )
+    likelihood: str = option(
+        "auto",
+        "Noise",
+        "That fits expect. Poisson: of counts. Gaussian: the same everywhere.\n"
+        "Automatic: both together, as the residuals say.",
+        choices=[("automatic", "auto"), ("Poisson", "poisson"), ("Gaussian", "gaussian")],
+        advanced=True,
+    )
+    keep: str = option(
+        "likely",
+        "Keep",
+        "What the network finds and more likely is no column is dropped, or kept with its score",
+        choices=[("likely columns", "likely"), ("all that is found", "all")],
+        advanced=True,
+    )
+
+
+class Localize(ImagePanel):
+    """Measures the columns of the chosen image as a new points layer."""
+
+    title = "Localize"
+    Settings = LocalizeSettings
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self.table_button = QPushButton("Show table")
+        self.table_button.setToolTip("Open napari's table of the selected layer's features")
+        self.table_button.clicked.connect(self.show_table)
+        self.layout().addWidget(self.table_button)
+        self.table_button.setVisible(False)
+        self.form.inputs["colour_by"].changed.connect(self._recolour)
+        for name in ("detector", "on"):
+            self.form.inputs[name].changed.connect(self._offer_models)
+        self.form.inputs["refine"].changed.connect(self._enable)
+        self._enable()
+        self._offer_regions()
+
+    def make_inputs(self) -> Inputs:
+        """Return the input of the region, whose layers follow the viewer."""
+        return {"region": lambda: NameOrFile(WHOLE)}
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Offer the images and regions that the viewer holds now."""
+        super().reset_choices(event)
+        self._offer_regions()
+
+    def tasks(self) -> tuple[str, ...]:
+        found = ("column_map",) if self.form["detector"] == "network" else ()
+        return found if self.form["on"] == "raw" else (*found, "denoise")
+
+    def prepare(self) -> tuple[str, Work, Show]:
+        source = self.source()
+        options = self.options(source)
+        settings = options | {name: self.form[name] for name in _TAKEN}
+        settings["min_score"] = None if self.form["keep"] == "likely" else 0.0
+        chosen, region = self.form["region"], None
+        if chosen and self.image is not None:
+            point = self.viewer.dims.point
+            region = region_of(self.viewer.layers[chosen], self.image, point)
+        return (
+            f"Localize {source.name}",
+            partial(_localize, source.data, region, settings),
+            partial(self._show, source, settings | {"region": chosen}),
+        )
+
+    def summary(self, result: Points) -> str:
+        verdict = result.metadata[PROVENANCE].get("training_range")
+        where = f"; {verdict}" if verdict else ""
+        return f"{len(result.data)} columns{_median_error(result)}{where}. {_NEXT}"
+
+    def show_table(self) -> None:
+        """Open napari's table of features beside the viewer."""
+        self.viewer.window.add_plugin_dock_widget("napari", "Features table widget")
+
+    def _show(self, source: Source, options: dict[str, Any], result: Any) -> Points:
+        columns, model = result
+        record = provenance("localize", source.name, options, **model)
+        layer = points_layer(
+            columns,
+            f"{source.name} columns",
+            source.placement.arguments(),
+            record | {key: columns.attrs[key] for key in _VERDICTS if key in columns.attrs},
+            leading=tuple(source.data.shape[:-2]),
+            colour_by=self.form["colour_by"],
+        )
+        self.viewer.add_layer(layer)
+        self.table_button.setVisible(True)
+        return layer
+
+    def _enable(self, _value: object = None) -> None:
+        for name, refinements in _ONLY.items():
+            self.form.inputs[name].native.setEnabled(self.form["refine"] in refinements)
+
+    def _offer_regions(self) -> None:
+        self.form.inputs["region"].offer(region_layers(self.viewer.layers))
+
+    def _recolour(self, feature: str) -> None:
+        job = self.job
+        if job is not None and job.done and job.error is None:
+            colour_points(job.result(), feature)
+
+
+def _median_error(layer: Points) -> str:
+    features = layer.features
+    if not {"y_err", "x_err"} <= set(features) or not len(features):
+        return ""
+    errors = np.hypot(features["y_err"], features["x_err"])
+    if not np.isfinite(errors).any():
+        return ""
+    error = float(np.nanmedian(errors))
+    sampling = layer.metadata[PROVENANCE]["settings"]["sampling"]
+    if sampling is None:
+        return f", median error {error:.3f} px"
+    return f", median error {100 * error * float(np.mean(sampling)):.1f} pm"
+
+
+def _localize(
+    data: Any, region: Any, options: dict[str, Any], progress: Progress, cancel: CancelToken
+) -> tuple[Any, dict[str, str]]:
+    from napari_atomseg.localization import localize
+
+    work = partial(localize, data, region=region, progress=progress, cancel=cancel)
+    if options["detector"] == "peaks" and options["on"] == "raw":
+        return work(**options), {}
+    model = fetch_model(options["model"], progress, cancel)
+    return work(**options | {"model": model}), identity(model)

@@ -1,0 +1,197 @@
+"""What is taken from the layers before a measurement starts, and put back into them after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from napari.layers import Image, Layer, Points
+from numpy.typing import NDArray
+
+from napari_atomseg._napari.columns.layers import table_of
+from napari_atomseg._napari.layers import Placement, Sampling, Source, layer_sampling
+
+LATTICE = "napari-atomseg lattice"
+"""Key of the metadata of a points layer for the lattice of its columns."""
+ALL, SELECTED = "all", "selected"
+_GROUPS = ("species", "sublattice", "grain")
+"""Features whose values can be chosen."""
+_MOST = 12
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns as they were when the measurement began: the layer may change or go meanwhile.
+
+    Attributes
+    ----------
+    layer, name : of the points.
+    data : (M, D) all points.
+    table : (N) the columns to be measured, numbered from 0.
+    rows : (N,) their points.
+    selected : (N,) whether they are selected.
+    leading : index of the frame shown; empty for all frames, or where there is one.
+    """
+
+    layer: Points
+    name: str
+    data: NDArray[np.float64]
+    table: pd.DataFrame
+    rows: NDArray[np.intp]
+    selected: NDArray[np.bool_]
+    leading: tuple[int, ...]
+    placement: Placement
+    sampling: Sampling | None
+
+    @classmethod
+    def of(cls, layer: Layer | None, which: str, point: Any, *, stack: bool) -> Columns:
+        """Take the columns of a layer, or say kindly why they cannot be used.
+
+        Parameters
+        ----------
+        which : "all", "selected", or a feature and its value, such as "species=A".
+        point : of the viewer's sliders.
+        stack : whether those of all frames are needed, or those of the frame shown.
+        """
+        if layer is None:
+            raise ValueError("there are no columns: run Localize, or choose a points layer")
+        if not isinstance(layer, Points):
+            kind = type(layer).__name__.lower()
+            raise ValueError(f"{layer.name!r} is a {kind} layer: choose a points layer of columns")
+        if not len(layer.data):
+            raise ValueError(f"{layer.name!r} has no columns: run Localize, or add points")
+        table, data = table_of(layer), np.array(layer.data, dtype=float)
+        leading = () if stack else frame_shown(layer, point)
+        use = np.isfinite(data).all(axis=1)
+        if leading:
+            use &= np.all(np.rint(data[:, :-2]) == leading, axis=1)
+        if not use.any():
+            raise ValueError(f"{layer.name!r} has no columns in the frame shown: move the slider")
+        selected = np.zeros(len(data), bool)
+        selected[list(layer.selected_data)] = True
+        use &= _chosen(table, which, selected)
+        if not use.any():
+            raise ValueError(
+                "none of the columns in sight is among those to be used: choose others"
+            )
+        rows = np.flatnonzero(use)
+        return cls(
+            layer,
+            layer.name,
+            data,
+            table.iloc[rows].reset_index(drop=True),
+            rows,
+            selected[rows],
+            leading,
+            Placement.of(layer),
+            layer_sampling(layer),
+        )
+
+    def lattice(self, sampling: Sampling | None) -> Any:
+        """Return the lattice that was found before, if it is of the same sampling."""
+        lattice = self.layer.metadata.get(LATTICE)
+        if lattice is None or (lattice.pixel is None) != (sampling is None):
+            return None
+        same = sampling is None or np.allclose(lattice.pixel, sampling)
+        return lattice if same else None
+
+    def unchanged(self) -> bool:
+        """Whether the layer has the same points as before."""
+        return np.array_equal(self.layer.data, self.data)
+
+
+def groups(layer: Points | None) -> dict[str, str]:
+    """Return the columns that can be chosen, and what they are called."""
+    choices = {ALL: "all columns", SELECTED: "the selected columns"}
+    if layer is None:
+        return choices
+    for name in _GROUPS:
+        if name in layer.features:
+            values = layer.features[name].dropna()
+            kinds = sorted({_text(value) for value in values} - {"", "-1"})
+            if 1 < len(kinds) <= _MOST or (name == "species" and kinds):
+                choices |= {f"{name}={kind}": f"{name} {kind}" for kind in kinds[:_MOST]}
+    return choices
+
+
+def sublattices(layer: Points | None) -> dict[str, str]:
+    """Return the sublattices of columns whose lattice is known, and what they are called."""
+    if layer is None or LATTICE not in layer.metadata or "sublattice" not in layer.features:
+        return {}
+    features = layer.features.dropna(subset=["sublattice"])
+    names = features.groupby("sublattice")["species"].first() if "species" in features else {}
+    count = len(layer.metadata[LATTICE])
+    return {str(k): f"sublattice {k} ({names.get(k, '?')})" for k in range(count)}
+
+
+def numeric_features(layer: Points | None) -> list[str]:
+    """Return the names of features that may be cross-sections."""
+    if layer is None:
+        return []
+    names = [n for n in layer.features if layer.features[n].dtype.kind == "f"]
+    return [str(name) for name in names if not str(name).endswith("_err")]
+
+
+def put_features(columns: Columns, features: pd.DataFrame) -> None:
+    """Join measurements to the columns' layer; points that were not measured keep theirs."""
+    table = columns.layer.features.copy()
+    for name in features:
+        fresh = features[name].to_numpy()
+        if fresh.dtype.kind == "f" or features[name].dtype.kind == "i":
+            fresh = features[name].to_numpy(dtype=float, na_value=np.nan)
+        old = table[name].to_numpy(dtype=object) if name in table else np.full(len(table), None)
+        values = np.array(old, dtype=object)
+        values[columns.rows] = fresh
+        table[name] = _typed(values, features[name].dtype.kind)
+    columns.layer.features = table
+
+
+def frame_shown(layer: Layer, point: Any) -> tuple[int, ...]:
+    """Return the index along the leading axes of a layer that the viewer shows."""
+    if layer.ndim == 2:
+        return ()
+    place = np.zeros(layer.ndim)
+    known = np.asarray(point, dtype=float)[-layer.ndim :]
+    place[-len(known) :] = known
+    return tuple(int(index) for index in np.rint(layer.world_to_data(place))[:-2])
+
+
+def frame_of(layer: Image | None, point: Any) -> tuple[Any, tuple[int, ...], Placement | None]:
+    """Return the picture of an image layer that the viewer shows, its index and its placement."""
+    if layer is None:
+        return None, (), None
+    source = Source.of(layer)
+    shown = frame_shown(layer, point)
+    lengths = source.data.shape[:-2]
+    leading = tuple(min(max(i, 0), n - 1) for i, n in zip(shown, lengths, strict=True))
+    return source.data[leading], leading, source.placement
+
+
+def _chosen(table: pd.DataFrame, which: str, selected: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    if which == ALL:
+        return np.ones(len(table), bool)
+    if which == SELECTED:
+        if not selected.any():
+            raise ValueError("no columns are selected: select them in the points layer first")
+        return selected
+    name, _, value = which.partition("=")
+    if name not in table:
+        raise ValueError(f"the columns have no {name!r}: measure it first, or use all columns")
+    return np.array([_text(each) == value for each in table[name]])
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
+
+
+def _typed(values: NDArray[Any], kind: str) -> Any:
+    """Whole numbers stay whole where none is missing; missing numbers are NaN."""
+    if kind in "iuf":
+        numbers = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(dtype=float)
+        whole = kind in "iu" and np.isfinite(numbers).all()
+        return numbers.astype(np.int64) if whole else numbers
+    if kind == "b" and not any(value is None or value != value for value in values):
+        return values.astype(bool)
+    return values

@@ -1,0 +1,1 @@
+"""The Models panel, and the choice of a model in other panels."""

@@ -1,0 +1,345 @@
+"""The Models panel: what there is, downloads, and models of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any, ClassVar
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QGridLayout,
+    QInputDialog,
+    QLabel,
+    QListView,
+    QListWidget,
+    QListWidgetItem,
+    QMessageBox,
+    QProgressBar,
+    QPushButton,
+    QSplitter,
+    QTextBrowser,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_atomseg import weights
+from napari_atomseg._napari.jobs import Job, describe
+from napari_atomseg._napari.models.choice import fetch_model, model_changes
+from napari_atomseg._napari.preferences import preferences
+from napari_atomseg._napari.train.watch import TASK_NAMES, metric_name
+from napari_atomseg.weights.about import about, place
+from napari_atomseg.weights.store import rename_model
+
+
+class ModelCard(QTextBrowser):
+    """Shows the card of a model; text can be selected and copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setOpenLinks(False)
+        self.setMinimumHeight(120)
+
+    def text(self) -> str:
+        """Return what is shown, without its layout."""
+        return str(self.toPlainText())
+
+    def show_text(self, text: str) -> None:
+        """Show a sentence instead of a card."""
+        self.setPlainText(text)
+
+    def show_model(self, name: str) -> None:
+        """Show the card of a model.
+
+        Raises
+        ------
+        ValueError
+            The name is not known.
+        WeightsError
+            The model's file is damaged.
+        """
+        lines = about(weights.model_entry(name), weights.find_file(name), task_name, _score_name)
+        self.setHtml(_page(name, lines))
+
+
+def task_name(task: str) -> str:
+    """Return what panels call a task."""
+    return TASK_NAMES.get(task, task.replace("_", " "))
+
+
+def _score_name(score: str) -> str:
+    return metric_name(score) or score
+
+
+def _page(name: str, lines: Mapping[str, str]) -> str:
+    rows = "".join(
+        f"<tr><td><b>{label}&nbsp;&nbsp;</b></td>"
+        f"<td>{escape(text).replace(chr(10), '<br>').replace('; ', '<br>')}</td></tr>"
+        for label, text in lines.items()
+        if label != "Description"
+    )
+    description = escape(lines.get("Description", ""))
+    return (
+        f"<h3>{escape(name)}</h3><p>{description}</p><table cellpadding='2' width='100%'>"
+        f"{rows}</table>"
+    )
+
+
+_FILES = "Model weights (*.safetensors)"
+_NAME = Qt.ItemDataRole.UserRole
+
+
+class Models(QWidget):
+    """A list of models, the card of the chosen one, and what can be done with it."""
+
+    only_own: ClassVar[bool] = False
+    """Whether only models of the user's own are listed."""
+    none: ClassVar[str] = "There are no models."
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.job: Job | None = None
+        self._places: dict[str, str] = {}
+        self.list = QListWidget()
+        self.list.setWordWrap(True)
+        self.list.setSpacing(3)
+        self.list.setResizeMode(QListView.ResizeMode.Adjust)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.about = ModelCard()
+        self.progress, self.message = QProgressBar(), QLabel()
+        self.message.setWordWrap(True)
+        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.buttons = self._make_buttons()
+        self._lay_out()
+        self.list.currentItemChanged.connect(lambda *_: self._show_chosen())
+        model_changes.happened.connect(self.refresh)
+        self._show_running(False)
+        self.refresh()
+
+    def _make_buttons(self) -> dict[str, QPushButton]:
+        actions = {
+            "Download": (lambda: self.download(self.selected), "Fetch the model's file"),
+            "Cancel": (self.cancel, "Stop; what is here stays, and Download goes on with it"),
+            "Import …": (self._ask_file, "Copy a weights file, so that panels offer it"),
+            "Export …": (self._ask_export, "Save a copy of the weights file, for others"),
+            "Rename …": (self._ask_name, "Give your model another name"),
+            "Remove …": (self._ask_removal, "Delete your model, or the download"),
+        }
+        buttons = {}
+        for text, (act, tooltip) in actions.items():
+            button = buttons[text] = QPushButton(text)
+            button.setToolTip(tooltip)
+            button.clicked.connect(partial(self._try, act))
+        return buttons
+
+    def _lay_out(self) -> None:
+        halves = QSplitter(Qt.Orientation.Vertical)
+        halves.addWidget(self.list)
+        halves.addWidget(self.about)
+        halves.setChildrenCollapsible(False)
+        halves.setStretchFactor(0, 2)
+        halves.setStretchFactor(1, 3)
+        row = QGridLayout()
+        order = ("Import …", "Export …", "Rename …", "Remove …")
+        for number, text in enumerate(order):
+            row.addWidget(self.buttons[text], 1 + number // 2, number % 2)
+        row.addWidget(self.buttons["Download"], 0, 0, 1, 2)
+        row.addWidget(self.buttons["Cancel"], 0, 0, 1, 2)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setSpacing(4)
+        layout.addWidget(halves, 1)
+        layout.addLayout(row)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.message)
+
+    @property
+    def selected(self) -> str:
+        """Name of the chosen model; empty if there is none."""
+        item = self.list.currentItem()
+        return str(item.data(_NAME)) if item is not None else ""
+
+    @selected.setter
+    def selected(self, name: str) -> None:
+        if name not in self._places:
+            raise ValueError(f"{name!r} is none of {', '.join(map(repr, self._places))}")
+        self.list.setCurrentRow(list(self._places).index(name))
+
+    def refresh(self) -> None:
+        """List the models that are here now, and those that can be downloaded."""
+        preferences()
+        chosen, table = self.selected, weights.models()
+        rows = table[table["own"]] if self.only_own else table
+        self._places = {row["name"]: place(row) for row in rows.to_dict("records")}
+        self.list.blockSignals(True)
+        self.list.clear()
+        for row in rows.to_dict("records"):
+            item = QListWidgetItem(_line(row))
+            item.setData(_NAME, row["name"])
+            self.list.addItem(item)
+        if self._places:
+            self.selected = chosen if chosen in self._places else next(iter(self._places))
+        self.list.blockSignals(False)
+        self._show_chosen()
+
+    def download(self, name: str) -> Job:
+        """Fetch a model's file in another thread, and return the job that does it.
+
+        Raises
+        ------
+        RuntimeError
+            Another download is running.
+        """
+        if self.job is not None and not self.job.done:
+            raise RuntimeError("a download is still running: wait for it or cancel it")
+        self.job = Job(f"Download {name}", partial(fetch_model, name), lambda path: path)
+        self.job.progressed.connect(self._show_progress)
+        self.job.settled.connect(self._finish)
+        self.progress.setRange(0, 0)
+        self.message.setText("")
+        self._show_running(True)
+        self.job.start()
+        return self.job
+
+    def cancel(self) -> None:
+        """Stop the download; a later one goes on with what is here."""
+        if self.job is not None and not self.job.done:
+            self.job.cancel()
+            self.message.setText("Stopping …")
+
+    def add(self, path: str | Path) -> str:
+        """Import a weights file, and return the name by which panels offer it at once."""
+        preferences()
+        name = weights.import_model(path)
+        self._tell(f"Imported {name}")
+        if name in self._places:
+            self.selected = name
+        return name
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a model of the user's own another name; panels offer it under that one at once."""
+        rename_model(name, new)
+        self._tell(f"Renamed {name} to {new}")
+        self.selected = new
+
+    def export(self, name: str, path: str | Path) -> Path:
+        """Copy a model to a file, and return its path."""
+        written = weights.export_model(name, path)
+        self.message.setText(f"Wrote {written}")
+        return written
+
+    def remove(self, name: str) -> None:
+        """Delete a model of the user's own, or a download; panels no longer offer the former."""
+        weights.remove_model(name)
+        self._tell(f"Removed {name}")
+
+    def sizeHint(self) -> QSize:
+        """Return a width at which the card reads well beside the image on a laptop."""
+        return QSize(330, super().sizeHint().height())
+
+    def event(self, event: QEvent) -> bool:
+        """Stop downloading when the dock that holds the panel is closed."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.cancel()
+        return bool(super().event(event))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Notice files that came while the panel was out of sight."""
+        self.refresh()
+        super().showEvent(event)
+
+    def _tell(self, message: str) -> None:
+        """Let all panels offer the models that are here now."""
+        model_changes.happened.emit()
+        self.message.setText(message)
+
+    def _show_chosen(self) -> None:
+        where = self._places.get(self.selected, "")
+        possible = {
+            "Download": where == "to download",
+            "Export …": where not in ("", "to download"),
+            "Rename …": where == "own",
+            "Remove …": where in ("own", "downloaded"),
+        }
+        for text, enabled in possible.items():
+            self.buttons[text].setEnabled(enabled)
+        if not where:
+            self.about.show_text(self.none)
+            return
+        try:
+            self.about.show_model(self.selected)
+        except (OSError, ValueError) as error:
+            self.about.show_text(describe(error))
+
+    def _show_progress(self, done: int, total: int, message: str) -> None:
+        self.progress.setRange(0, total)
+        self.progress.setValue(done)
+        if self.job is not None and not self.job.cancel_requested:
+            size = f": {done / 1e6:.1f} of {total / 1e6:.1f} MB" if total else ""
+            self.message.setText(f"{message}{size}")
+
+    def _finish(self) -> None:
+        self._show_running(False)
+        job = self.job
+        if job is None:
+            return
+        if job.cancelled:
+            self.message.setText("Stopped; Download goes on from here")
+        elif job.error is not None:
+            self.message.setText(describe(job.error))
+        else:
+            self._tell(f"Here: {job.result()}")
+
+    def _show_running(self, running: bool) -> None:
+        self.buttons["Download"].setVisible(not running and not self.only_own)
+        self.buttons["Cancel"].setVisible(running)
+        self.progress.setVisible(running)
+
+    def _try(self, act: Callable[[], Any], _checked: bool) -> None:
+        try:
+            act()
+        except (OSError, ValueError) as error:
+            show_error(f"Models: {describe(error)}")
+            self.message.setText(describe(error))
+
+    def _ask_name(self) -> None:
+        new, agreed = QInputDialog.getText(self, "Rename model", "New name", text=self.selected)
+        if agreed and new.strip() != self.selected:
+            self.rename(self.selected, new.strip())
+
+    def _ask_export(self) -> None:
+        name = f"{self.selected}.safetensors"
+        path, _ = QFileDialog.getSaveFileName(self, "Export model", name, _FILES)
+        if path:
+            self.export(self.selected, path)
+
+    def _ask_removal(self) -> None:
+        again = self._places[self.selected] == "downloaded"
+        end = "It can be downloaded again." if again else "This cannot be undone."
+        question = f"Delete the model {self.selected!r}? {end}"
+        if QMessageBox.question(self, "Remove model", question) == QMessageBox.StandardButton.Yes:
+            self.remove(self.selected)
+
+    def _ask_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Import model", "", _FILES)
+        if path:
+            self.add(path)
+
+
+def _line(row: dict[Any, Any]) -> str:
+    """Return what the list says of a model."""
+    tasks = ", ".join(map(task_name, row["tasks"]))
+    size = f"{row['size'] / 1e6:.1f} MB"
+    return f"{row['name']} — {place(row)}\n{row['modality']}, {size}: {tasks}"
+
+
+class OwnModels(Models):
+    """The Models panel without the published models."""
+
+    only_own = True
+    none = "No models of your own yet: train one, or import a file."

@@ -1,0 +1,86 @@
+"""The Segment panel: one label a column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+
+from napari_atomseg._napari.forms.form import option
+from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
+from napari_atomseg._napari.jobs import Show, Work
+from napari_atomseg._napari.layers import Source, labels_layer
+from napari_atomseg._napari.models.choice import fetch_model, identity
+from napari_atomseg.io import provenance
+from napari_atomseg.networks.tasks import COLUMNS
+from napari_atomseg.progress import CancelToken, Progress
+
+
+@dataclass(frozen=True)
+class SegmentSettings(ImageSettings):
+    """Settings of the Segment panel."""
+
+    opacity: float = option(
+        0.5,
+        "Opacity",
+        "How strongly the labels cover the image",
+        min=0.0,
+        max=1.0,
+        step=0.1,
+    )
+    contour: int = option(
+        0,
+        "Draw",
+        "Whole labels, or their outlines of some pixels width",
+        choices=[("filled", 0), ("outlines, 1 px", 1), ("outlines, 2 px", 2)],
+    )
+
+
+class Segment(ImagePanel):
+    """Segments the columns of the chosen image as a new labels layer."""
+
+    title = "Segment"
+    Settings = SegmentSettings
+
+    def tasks(self) -> tuple[str, ...]:
+        return COLUMNS
+
+    def prepare(self) -> tuple[str, Work, Show]:
+        source = self.source()
+        options = self.options(source)
+        return (
+            f"Segment {source.name}",
+            partial(_segment, source.data, options),
+            partial(self._show, source, options),
+        )
+
+    def summary(self, result: Labels) -> str:
+        frames = result.data.reshape(-1, *result.data.shape[-2:])
+        count = sum(np.count_nonzero(np.unique(frame)) for frame in frames)
+        return f"{count} columns in {result.name!r}"
+
+    def _show(self, source: Source, options: dict[str, Any], result: Any) -> Labels:
+        labels, model = result
+        layer = labels_layer(
+            labels,
+            f"{source.name} segmented",
+            source.placement.arguments(),
+            provenance("segment", source.name, options, **model),
+        )
+        layer.opacity = self.form["opacity"]
+        layer.contour = self.form["contour"]
+        self.viewer.add_layer(layer)
+        return layer
+
+
+def _segment(
+    data: Any, options: dict[str, Any], progress: Progress, cancel: CancelToken
+) -> tuple[Any, dict[str, str]]:
+    from napari_atomseg.localization import segment
+
+    model = fetch_model(options["model"], progress, cancel)
+    labels = segment(data, **options | {"model": model}, progress=progress, cancel=cancel)
+    return labels, identity(model)

@@ -1,0 +1,299 @@
+"""Training a network: settings, a watch on how it goes, and the model at its end."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QPushButton,
+    QSplitter,
+)
+
+from napari_atomseg._napari.forms.form import Inputs
+from napari_atomseg._napari.forms.inputs import chosen_folder
+from napari_atomseg._napari.jobs import Show, Work, describe
+from napari_atomseg._napari.models.choice import model_changes
+from napari_atomseg._napari.panel import Panel
+from napari_atomseg._napari.train.inputs import (
+    beginnings,
+    network_of,
+    possible_tasks,
+    train_inputs,
+)
+from napari_atomseg._napari.train.job import (
+    Order,
+    checkpoint_file,
+    read_log,
+    recipe_file,
+    require_work,
+    run_training,
+    save_recipe,
+)
+from napari_atomseg._napari.train.pairs import take_pairs
+from napari_atomseg._napari.train.recipe import settings_of
+from napari_atomseg._napari.train.settings import (
+    ANNOTATED,
+    BLIND_SPOT,
+    FOLDER,
+    LIBRARY,
+    OPENED,
+    OWN,
+    SIMULATED,
+    TrainSettings,
+)
+from napari_atomseg._napari.train.watch import Listener, Watch, time_left
+from napari_atomseg.weights.store import own_models
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from napari_atomseg.training import TrainingRecipe
+
+_FILES = "Training recipes (*.yaml *.yml)"
+_ROWS = {
+    "recipe": (SIMULATED,),
+    "folder": (LIBRARY, FOLDER),
+    "pairs": (ANNOTATED, BLIND_SPOT),
+    "species": (ANNOTATED,),
+    "share": (LIBRARY, FOLDER, ANNOTATED),
+}
+"""Rows that only some sources need."""
+_OWN_LOSSES = ("losses", "adversary", "adversary_weight", "judge", "adversary_start")
+"""Settings that count only where the user's own losses are wished."""
+
+
+class Training(Panel):
+    """Trains a network, shows how it goes, and offers it to the other panels when it is done."""
+
+    title = "Train"
+    Settings = TrainSettings
+    width_of_form = 350
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self.base: TrainingRecipe | None = None
+        self._followed: Any = None
+        self._network, self._initial = self.form["network"], self.form["initial"]
+        self._left = math.nan
+        self._listener = Listener()
+        self.watch = Watch()
+        self.watch.setVisible(False)
+        self.run_button.setText("Train")
+        self.cancel_button.setToolTip("Stop; Train goes on from there")
+        self.pause_button = QPushButton("Pause")
+        self.pause_button.setToolTip("Wait, and keep everything in memory")
+        self.pause_button.clicked.connect(lambda _checked: self.pause(not self.paused))
+        self.open_button, self.save_button = (
+            QPushButton("Open recipe …"),
+            QPushButton("Save recipe …"),
+        )
+        self.open_button.setToolTip("Set the panel to a training recipe (YAML)")
+        self.save_button.setToolTip(
+            "Write these settings as a file that napari-atomseg train runs to the same weights"
+        )
+        self.open_button.clicked.connect(lambda _checked: self._ask_recipe())
+        self.save_button.clicked.connect(lambda _checked: self._ask_file())
+        self._lay_out_watch()
+        self._show_running(False)
+        self._listener.arrived.connect(self._hear)
+        self.form.changed.connect(self._follow)
+        model_changes.happened.connect(self._offer_models)
+        self._follow()
+
+    def make_inputs(self) -> Inputs:
+        """Return the inputs that are neither numbers nor fixed choices."""
+        return train_inputs(self.viewer)
+
+    @property
+    def paused(self) -> bool:
+        """Whether the training waits, or will after its step."""
+        return self.job is not None and not self.job.done and self.job.paused
+
+    def pause(self, wait: bool = True) -> None:
+        """Let the training wait after its step, or go on."""
+        if self.job is None or self.job.done:
+            return
+        if wait:
+            self.job.pause()
+            self.message.setText(f"Paused at step {self._step()}")
+        else:
+            self.job.resume()
+        self.pause_button.setText("Go on" if wait else "Pause")
+
+    def order(self) -> Order:
+        """Return all that a training needs of the form and the layers.
+
+        Raises
+        ------
+        ValueError
+            Something is missing; a sentence for the user.
+        """
+        settings = self.form.values()
+        taken: Any = ()
+        if settings.source in (LIBRARY, FOLDER):
+            chosen_folder(settings.folder)
+        elif settings.source in _ROWS["pairs"]:
+            truth = settings.source == ANNOTATED
+            taken = take_pairs(self.viewer, settings.pairs, settings.species, truth=truth)
+        if not settings.tasks:
+            raise ValueError("choose a task that the network shall learn")
+        return Order(settings, tuple(taken), self.base)
+
+    def prepare(self) -> tuple[str, Work, Show]:
+        order = self.order()
+        settings = order.settings
+        require_work(settings)
+        goes_on = settings.resume and checkpoint_file(settings.name).is_file()
+        self._listener.take()
+        self._left = math.nan
+        self.watch.clear(read_log(settings.name) if goes_on else ())
+        self.watch.setVisible(True)
+        work = partial(run_training, order, self._listener)
+        return f"Train {settings.name}", work, self._show
+
+    def summary(self, result: Path) -> str:
+        return f"Trained {result.stem!r}: Restore, Segment and Localize offer it in Advanced"
+
+    def open_recipe(self, path: str | Path) -> None:
+        """Set the panel to a training recipe; what it has no setting for is kept for the training.
+
+        Raises
+        ------
+        OSError, ValueError
+            The file is no training recipe; the message says why.
+        """
+        from napari_atomseg.training import load_recipe
+
+        recipe = load_recipe(path)
+        settings = settings_of(recipe)
+        self.base = recipe
+        with QSignalBlocker(self.form):
+            for name, value in settings.items():
+                self.form[name] = value
+        self._followed = self.form["source"], self.form["pairs"]
+        self._network, self._initial = self.form["network"], self.form["initial"]
+        self._follow()
+
+    def save_recipe(self, path: str | Path) -> Path:
+        """Write the settings as a training recipe; images of layers go to a folder beside it."""
+        return save_recipe(self.order(), Path(path).with_suffix(".yaml"))
+
+    def recipe_file(self) -> Path:
+        """Return the file with the recipe of the last training of this name."""
+        return recipe_file(self.form["name"])
+
+    def _lay_out_watch(self) -> None:
+        layout: Any = self.layout()
+        scroll = layout.takeAt(0).widget()
+        split = QSplitter(Qt.Orientation.Vertical)
+        split.addWidget(self.watch)
+        split.addWidget(scroll)
+        split.setStretchFactor(0, 2)
+        split.setStretchFactor(1, 1)
+        split.setChildrenCollapsible(False)
+        layout.insertWidget(0, split, 1)
+        files = QHBoxLayout()
+        files.addWidget(self.open_button)
+        files.addWidget(self.save_button)
+        layout.insertLayout(1, files)
+        layout.itemAt(2).layout().insertWidget(1, self.pause_button, 1)
+
+    def _follow(self) -> None:
+        """Show the rows that the source needs, its tasks, and whether a training would go on."""
+        source, pairs = self.form["source"], self.form["pairs"]
+        for name, sources in _ROWS.items():
+            self.form.show_row(name, source in sources)
+        if self.form["share"] and source in _ROWS["share"]:
+            self.form.show_row("recipe", True)
+        self.form.show_row("elements", "elements" in self.form["tasks"] and source != OPENED)
+        if (source, pairs) != self._followed:
+            first, self._followed = self._followed is None, (source, pairs)
+            if not first and source != OPENED:
+                self.form["tasks"] = possible_tasks(self.viewer, source, pairs)
+                self.form["flips"] = source != SIMULATED
+        self._follow_network()
+        for name in _OWN_LOSSES:
+            self.form.inputs[name].native.setEnabled(self.form["objective"] == OWN)
+        name = self.form["name"]
+        goes_on = bool(name) and self.form["resume"] and checkpoint_file(name).is_file()
+        further = "Train further" if name in own_models() else "Resume training"
+        self.run_button.setText(further if goes_on else "Train")
+
+    def _follow_network(self) -> None:
+        """Take the network of the model to start from; another network has other arguments."""
+        initial, before = self.form["initial"], self._initial
+        self._initial = initial
+        found = network_of(initial) if initial and initial != before else None
+        if found is not None:
+            self._network = found[0]
+            self.form["network"], self.form["arguments"] = found
+        elif self.form["network"] != self._network:
+            self._network = self.form["network"]
+            self.form["arguments"] = ""
+
+    def _offer_models(self) -> None:
+        self.form.inputs["initial"].offer(beginnings())
+
+    def _hear(self) -> None:
+        """Show what the training has told since the last time."""
+        news = self._listener.take()
+        if news:
+            self._left = news[-1].seconds_left
+            self.watch.add(news)
+
+    def _step(self) -> int:
+        return int(self.watch.losses[0][-1]) if self.watch.losses[0] else 0
+
+    def _show_progress(self, done: int, total: int, message: str) -> None:
+        if self.paused:
+            return
+        if total and message.startswith("loss"):
+            message = f"step {done} of {total}, {message}{time_left(self._left)}"
+        elif total:
+            message = ""  # the scores are in the plots
+        super()._show_progress(done, total, message)
+
+    def _show(self, path: Path) -> Path:
+        model_changes.happened.emit()
+        return path
+
+    def _finish(self) -> None:
+        self._hear()
+        super()._finish()
+        job = self.job
+        if job is not None and job.cancelled and checkpoint_file(self.form["name"]).is_file():
+            self.message.setText(f"Stopped at step {self._step()}; Resume training goes on")
+        self._follow()
+
+    def _show_running(self, running: bool) -> None:
+        super()._show_running(running)
+        self.form.setEnabled(not running)
+        if hasattr(self, "pause_button"):
+            self.pause_button.setText("Pause")
+            self.pause_button.setVisible(running)
+            self.open_button.setEnabled(not running)
+
+    def _ask_recipe(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Open training recipe", "", _FILES)
+        if path:
+            self._try(partial(self.open_recipe, path))
+
+    def _ask_file(self) -> None:
+        name = f"{self.form['name']}.yaml"
+        path, _ = QFileDialog.getSaveFileName(self, "Save training recipe", name, _FILES)
+        if path:
+            self._try(partial(self.save_recipe, path))
+
+    def _try(self, act: Any) -> None:
+        try:
+            act()
+        except (OSError, ValueError) as error:
+            self.message.setText(describe(error))
+            show_error(f"Train: {describe(error)}")

@@ -1,0 +1,1 @@
+"""Used by every room: units, geometry, files, downloads, devices and measures of images."""

@@ -1,0 +1,58 @@
+"""Distances, triangles and connected groups of points in a plane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+def nearest_distances(points: NDArray[Any]) -> NDArray[np.float64]:
+    """(N,) distance of each of N ≥ 2 points, (N, 2), to its nearest neighbour."""
+    distance, _ = cKDTree(points).query(points, k=2)
+    return np.asarray(distance, dtype=np.float64)[:, 1]
+
+
+def delaunay_triangles(points: Array, longest: float = np.inf) -> Indices:
+    """(T, 3) indices of the Delaunay triangles of (N, 2) points (y, x), in the sense from x to y
+    (clockwise as an image is shown); none where the points lie on a line.
+
+    Parameters
+    ----------
+    longest : triangles with a longer side are left out, as those along a hollow border.
+    """
+    from scipy.spatial import Delaunay, QhullError
+
+    if len(points) < 3:
+        return np.zeros((0, 3), dtype=np.int64)
+    try:
+        # From the middle, so that rounding does not grow with the place in the image.
+        triangles = Delaunay(points - points.mean(axis=0)).simplices.astype(np.int64)
+    except QhullError:
+        return np.zeros((0, 3), dtype=np.int64)
+    first, second, third = (points[triangles[:, k]] for k in range(3))
+    u, v = second - first, third - first
+    backwards = u[:, 1] * v[:, 0] - u[:, 0] * v[:, 1] < 0
+    triangles[backwards] = triangles[backwards][:, [0, 2, 1]]
+    sides = np.stack([np.hypot(*side.T) for side in (u, v, v - u)], axis=1)
+    return np.asarray(triangles[sides.max(axis=1) <= longest])
+
+
+def sides_of(triangles: Indices) -> Indices:
+    """(S, 2) the different sides of triangles, the lower index first."""
+    pairs = np.concatenate([triangles[:, [k, (k + 1) % 3]] for k in range(3)])
+    return np.unique(np.sort(pairs, axis=1), axis=0).reshape(-1, 2)
+
+
+def clusters_of(pairs: Indices, count: int) -> Indices:
+    """(N,) number of the connected part of each of N things of which some are linked in pairs."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)

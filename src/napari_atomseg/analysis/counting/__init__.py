@@ -1,0 +1,1 @@
+"""Atoms a column, from scattering cross-sections."""

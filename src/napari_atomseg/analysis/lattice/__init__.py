@@ -1,0 +1,1 @@
+"""Lattices of columns and what follows from them: spacings, displacements and strain."""

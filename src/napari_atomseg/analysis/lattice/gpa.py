@@ -1,0 +1,298 @@
+"""Geometric phase analysis: strain as images, from the phases of two lattice fringes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+from skimage.feature import peak_local_max
+
+from napari_atomseg.analysis.lattice.lattice import Lattice
+from napari_atomseg.analysis.lattice.strain import Axis, axis_angle, strain_errors, strains
+from napari_atomseg.analysis.positions import Array, Sampling, unit_of
+from napari_atomseg.progress import CancelToken, Progress, report
+
+RESOLUTION = 0.8
+"""Sigma of the filter in periods of the lattice: it lets a neighbouring reflection through by
+exp(-2 π² 0.8²), 3e-6."""
+MARGIN = 3.0
+"""Fringes are whole this many filter sigmas inside the border."""
+FAINT = 0.2
+"""Fringes weaker than this part of the typical ones are none."""
+HIGHEST = 0.4
+"""Reflections beyond this frequency (cycles a px) are not used: pixels hardly resolve them."""
+LOW_ORDER = 2
+STEPS = 7
+"""Of the analysis, after which it can be cancelled."""
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class StrainMaps:
+    """Strain of an image (H, W), by pixel; NaN where there are no fringes, or they are cut.
+
+    Attributes
+    ----------
+    eps_xx, eps_yy, eps_xy : strain against the reference.
+    rotation_deg : degrees, counter-clockwise as the image is seen.
+    eps_xx_err, eps_yy_err, eps_xy_err, rotation_deg_err : standard errors, of white noise.
+    phase : (2, H, W) geometric phases in -π..π, radians.
+    amplitude : (2, H, W) of the two fringes, units of the image.
+    reflections : (2, 2) rows g (y, x) in cycles a px, of the reference.
+    resolution : sigma (px) of the Gaussian over which strain is averaged.
+    """
+
+    eps_xx: Array
+    eps_yy: Array
+    eps_xy: Array
+    rotation_deg: Array
+    eps_xx_err: Array
+    eps_yy_err: Array
+    eps_xy_err: Array
+    rotation_deg_err: Array
+    phase: Array
+    amplitude: Array
+    reflections: Array
+    resolution: float
+
+
+def geometric_phase(
+    image: ArrayLike,
+    lattice: Lattice | ArrayLike | None = None,
+    sampling: Sampling | None = None,
+    *,
+    reference: ArrayLike | None = None,
+    resolution: float | None = None,
+    noise: float | None = None,
+    x_axis: Axis = "image",
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> StrainMaps:
+    """Strain of a lattice image by geometric phase analysis (Hÿtch, Snoeck & Kilaas 1998).
+
+    A fringe g of the image, moved to zero frequency and smoothed by a Gaussian, is A exp(i P) with
+    the geometric phase P = -2π g · u. Of two fringes, the gradient of the displacement u is
+    -1/2π G⁻¹ ∇P, G having the g as rows (their Eq. 23); phases are not unwrapped, as gradients are
+    taken of the complex fringes. With it the deformation gradient is F = (1 - ∇u)⁻¹, u being that
+    of the material now at the pixel, and F = R U the strain U - 1, as from positions.
+
+    Parameters
+    ----------
+    image : (H, W) real numbers; NaN pixels are not used.
+    lattice : of the columns, or two reflections g (2, 2), rows (y, x) in cycles a px; None finds
+        the strongest two in the spectrum. Of a lattice, its strongest two low-order ones are taken.
+    sampling : Å a pixel, needed where it differs between y and x; a lattice has its own.
+    reference : (H, W) true where strain is 0 on average; None takes all of the image.
+    resolution : sigma of the Gaussian, px; None takes 0.8 periods of the lattice.
+    noise : standard deviation of a pixel's noise; None estimates it (Immerkær 1996).
+    x_axis : as for `strain`.
+
+    Raises
+    ------
+    ValueError
+        An argument is wrong, the image is too small for the resolution, or shows no fringes.
+    Cancelled
+        `cancel` was raised.
+    """
+    tell = partial(report, progress, cancel)
+    tell(0, STEPS, "Looking for fringes")
+    picture = np.asarray(image, dtype=np.float64)
+    if picture.ndim != 2:
+        raise ValueError(f"image must be of two axes, not of shape {picture.shape}")
+    own = lattice if isinstance(lattice, Lattice) else None
+    scale = unit_of(sampling) if own is None or sampling is not None else own.scale
+    good = np.isfinite(picture)
+    level = float(picture[good].mean()) if good.any() else 0.0
+    picture = np.where(good, picture - level, 0.0)
+    reflections, period = _chosen(picture, lattice)
+    sigma = RESOLUTION * period if resolution is None else float(resolution)
+    if not 0 < sigma < min(picture.shape) / (2 * MARGIN + 1):
+        raise ValueError(
+            f"resolution={sigma:.3g} px must be positive, and below a seventh of the image "
+            f"{picture.shape}"
+        )
+    angle = axis_angle(x_axis, own)
+    tell(1, STEPS, "Measuring the phases")
+    weight = np.maximum(_smooth(good.astype(float), sigma), 1e-6)
+    fringes = []
+    for number, g in enumerate(reflections, start=2):
+        tell(number, STEPS, "Measuring the phases")
+        fringes.append(2.0 * _smooth(_at_zero(picture, g), sigma) / weight)
+    tell(4, STEPS, "Measuring strain")
+    amplitude = np.abs(fringes)
+    seen = _seen(amplitude, good, sigma)
+    chosen = seen if reference is None else seen & _mask(reference, picture.shape)
+    if not chosen.any():
+        raise ValueError("the reference has no pixel with whole fringes")
+    slopes = np.stack([_slope(fringe) for fringe in fringes])
+    shift = np.stack([s[:, chosen].mean(axis=1) for s in slopes]) / (2 * np.pi)
+    reflections = reflections + shift
+    slopes = slopes - 2 * np.pi * shift[:, :, None, None]
+    inverse = np.linalg.inv(reflections)
+    distortion = -np.einsum("ik,kjhw->hwij", inverse, slopes) / (2 * np.pi)
+    distortion *= scale[:, None] / scale
+    tell(5, STEPS, "Measuring strain")
+    values = strains(np.linalg.inv(np.eye(2) - distortion), angle)
+    deviation = _noise(picture, good) if noise is None else float(noise)
+    tell(6, STEPS, "Measuring strain")
+    values |= _errors(amplitude, deviation, sigma, inverse * scale[:, None], scale, angle)
+    tell(STEPS, STEPS)
+    return StrainMaps(
+        **{name: np.where(seen, value, np.nan) for name, value in values.items()},
+        phase=_phases(fringes, shift, chosen),
+        amplitude=amplitude,
+        reflections=reflections,
+        resolution=sigma,
+    )
+
+
+def find_reflections(image: ArrayLike) -> Array:
+    """The strongest two reflections of an image, not on one line: rows g (y, x), cycles a px.
+
+    Parameters
+    ----------
+    image : (H, W) real numbers.
+
+    Raises
+    ------
+    ValueError
+        The spectrum has no two peaks.
+    """
+    picture = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    window = np.outer(*(np.hanning(n) for n in picture.shape))
+    spectrum = np.abs(np.fft.fftshift(np.fft.fft2((picture - picture.mean()) * window)))
+    frequency = [np.fft.fftshift(np.fft.fftfreq(n)) for n in picture.shape]
+    # Slow variations of the background have the lowest frequencies; they must peak there, too.
+    least = 4.0 / min(picture.shape)
+    peaks = peak_local_max(spectrum, min_distance=2, exclude_border=2, num_peaks=64)
+    g = np.stack([f[p] for f, p in zip(frequency, peaks.T, strict=True)], axis=1)
+    height = spectrum[tuple(peaks.T)]
+    size = np.hypot(*g.T)
+    noise = float(np.median(spectrum[np.hypot(*np.meshgrid(*frequency, indexing="ij")) > least]))
+    keep = (size > least) & (size < HIGHEST) & (height > 10 * noise) & (g @ [1.0, 1e-3] >= 0)
+    return _refined(spectrum, _two(g[keep], height[keep]))
+
+
+def _chosen(picture: Array, lattice: Lattice | ArrayLike | None) -> tuple[Array, float]:
+    """Reflections, and the period (px) of the shortest reciprocal vector about them."""
+    if isinstance(lattice, Lattice):
+        orders = np.array(list(product(range(-LOW_ORDER, LOW_ORDER + 1), repeat=2)), dtype=float)
+        orders = orders[(orders @ [1.0, 0.1]) > 0]
+        g = orders @ lattice.reciprocal
+        g = g[np.hypot(*g.T) < HIGHEST]
+        window = np.outer(*(np.hanning(n) for n in picture.shape))
+        rows, cols = (np.arange(n) for n in picture.shape)
+        waves = [np.exp(-2j * np.pi * rows * y) @ (picture * window) for y, _ in g]
+        height = [
+            abs(w @ np.exp(-2j * np.pi * cols * x)) for w, (_, x) in zip(waves, g, strict=True)
+        ]
+        return _two(g, np.array(height)), 1.0 / float(np.hypot(*lattice.reciprocal.T).min())
+    g = find_reflections(picture) if lattice is None else np.asarray(lattice, dtype=np.float64)
+    if g.shape != (2, 2) or not abs(np.linalg.det(g)) > 1e-3 * np.abs(g).max() ** 2:
+        raise ValueError(f"lattice={lattice!r} must be a Lattice or two reflections not in line")
+    return g, 1.0 / float(np.hypot(*g.T).min())
+
+
+def _two(g: Array, height: Array) -> Array:
+    """The strongest reflection, and the strongest at an angle of 30° or more to it."""
+    if len(g):
+        first = g[int(np.argmax(height))]
+        sine = np.abs(first[0] * g[:, 1] - first[1] * g[:, 0])
+        across = sine >= 0.5 * np.hypot(*first) * np.hypot(*g.T) - 1e-12
+        if across.any():
+            second = g[across][int(np.argmax(height[across]))]
+            return np.stack([first, second])
+    raise ValueError("the image shows no two lattice fringes")
+
+
+def _refined(spectrum: Array, g: Array) -> Array:
+    """Reflections at the centres of their peaks, below a pixel of the spectrum."""
+    shape = np.array(spectrum.shape)
+    at = np.rint(g * shape).astype(int) + shape // 2
+    offsets = np.array(list(product((-1, 0, 1), repeat=2)))
+    near = at[:, None] + offsets
+    weight = spectrum[near[..., 0], near[..., 1]] ** 2
+    centre = (weight[..., None] * near).sum(axis=1) / weight.sum(axis=1, keepdims=True)
+    return np.asarray((centre - shape // 2) / shape)
+
+
+def _at_zero(picture: Array, g: Array) -> NDArray[np.complex128]:
+    """(H, W) the image with a fringe moved to zero frequency."""
+    rows, cols = (np.arange(n) for n in picture.shape)
+    wave = np.outer(np.exp(-2j * np.pi * g[0] * rows), np.exp(-2j * np.pi * g[1] * cols))
+    return np.asarray(picture * wave)
+
+
+def _smooth(image: NDArray[Any], sigma: float) -> NDArray[Any]:
+    """An image (H, W) smoothed by a Gaussian, with nothing beyond its border."""
+    return np.asarray(ndimage.gaussian_filter(image, sigma, mode="constant", truncate=5.0))
+
+
+def _slope(fringe: NDArray[np.complex128]) -> Array:
+    """(2, H, W) gradient of the phase, radians a px, by symmetric differences of the angle."""
+    slope = np.zeros((2, *fringe.shape))
+    slope[0, 1:-1] = 0.5 * np.angle(fringe[2:] * fringe[:-2].conj())
+    slope[1, :, 1:-1] = 0.5 * np.angle(fringe[:, 2:] * fringe[:, :-2].conj())
+    return slope
+
+
+def _seen(amplitude: Array, good: Mask, sigma: float) -> Mask:
+    """(H, W) pixels with both fringes, away from the border and from holes of the image."""
+    framed = np.pad(good, 1)
+    inside = ndimage.distance_transform_edt(framed)[1:-1, 1:-1] > MARGIN * sigma
+    if not inside.any():
+        return np.asarray(inside)
+    typical = np.array([np.quantile(a[inside], 0.9) for a in amplitude])
+    return np.asarray(inside & np.all(amplitude > FAINT * typical[:, None, None], axis=0))
+
+
+def _mask(reference: ArrayLike, shape: tuple[int, ...]) -> Mask:
+    mask = np.asarray(reference, dtype=bool)
+    if mask.shape != shape:
+        raise ValueError(f"reference of shape {mask.shape} must have the image's shape {shape}")
+    return mask
+
+
+def _phases(fringes: list[NDArray[np.complex128]], shift: Array, chosen: Mask) -> Array:
+    """(2, H, W) phases against the refined reflections, 0 on average over the reference."""
+    rows, cols = np.ogrid[: chosen.shape[0], : chosen.shape[1]]
+    phases = []
+    for fringe, (y, x) in zip(fringes, shift, strict=True):
+        turned = fringe * np.exp(-2j * np.pi * (y * rows + x * cols))
+        phases.append(np.angle(turned * np.conj(turned[chosen].sum())))
+    return np.array(phases)
+
+
+def _noise(picture: Array, good: Mask) -> float:
+    """Standard deviation of white noise (Immerkær 1996), by the median, as edges stand out."""
+    kernel = np.outer([1, -2, 1], [1, -2, 1])
+    second = ndimage.convolve(picture, kernel, mode="reflect")
+    whole = ndimage.binary_erosion(good, np.ones((3, 3), dtype=bool))
+    return 1.4826 * float(np.median(np.abs(second[whole]))) / 6.0 if whole.any() else 0.0
+
+
+def _errors(
+    amplitude: Array, noise: float, sigma: float, inverse: Array, scale: Array, angle: float
+) -> dict[str, Array]:
+    """Standard errors (H, W) of strains.
+
+    White noise of deviation n, smoothed by a Gaussian of sigma s, turns the phase of a fringe of
+    amplitude A by n / (A s √(2π)); it is correlated as exp(-r²/4s²), so that the slopes of the
+    phase deviate by that over s √2, independently along y and x.
+    """
+    slope = noise / (amplitude * sigma * np.sqrt(2 * np.pi)) / (sigma * np.sqrt(2))
+    variance = dict[str, Array]()
+    for share, way in zip(slope**2, inverse.T, strict=True):
+        # Of a fringe whose slopes deviate by one.
+        covariance = np.zeros((2, 2, 2, 2))
+        for j in range(2):
+            covariance[:, j, :, j] = np.outer(way, way) / (2 * np.pi * scale[j]) ** 2
+        for name, error in strain_errors(covariance.reshape(4, 4), angle).items():
+            variance[name] = variance.get(name, 0.0) + error**2 * share
+    return {name: np.sqrt(each) for name, each in variance.items()}

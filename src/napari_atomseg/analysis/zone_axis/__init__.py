@@ -1,0 +1,1 @@
+"""The zone axis of a known crystal, found from its columns."""

@@ -1,0 +1,1 @@
+"""Tables of columns from files and to them."""

@@ -1,0 +1,146 @@
+"""Columns that StatSTEM fitted, from MATLAB's files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_atomseg.io.columns.place import Sampling, column_file_error, pixel, placed
+
+FIRST = 1.0
+"""StatSTEM's coordinate of the centre of the first pixel, px: MATLAB counts from 1."""
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def read_statstem(path: Path, sampling: Sampling | None = None) -> pd.DataFrame:
+    """Columns of StatSTEM: those fitted where there are any, otherwise the starting ones.
+
+    StatSTEM counts in Å from one pixel before the first one, (x, y). Its widths rho, heights eta
+    and background zeta become ``sigma``, ``amplitude`` and ``background``; ``volume`` follows from
+    them, as its scattering cross-sections do (De Backer et al., Ultramicroscopy 171, 104, 2016).
+    The type of a column is ``species``, from 1; names of the types are in ``attrs``.
+
+    Raises
+    ------
+    OSError
+        The file is damaged, or nothing in it are columns of StatSTEM; the message names it.
+    """
+    try:
+        content = _hdf5(path) if _is_hdf5(path) else _matlab(path)
+    except Exception as error:  # readers of foreign formats raise anything on a damaged file
+        reason = str(error) or type(error).__name__
+        raise column_file_error(path, f"damaged, or not a MATLAB file ({reason})") from error
+    opaque = [name for name, value in content.items() if _is_opaque(value)]
+    places = [content.get("output"), content.get("input"), content]
+    fitted = next((p for p in places if isinstance(p, Mapping) and _coordinates(p) is not None), {})
+    found = _coordinates(fitted)
+    if found is None:
+        if opaque:
+            raise column_file_error(
+                path,
+                f"{' and '.join(opaque)} are objects, which only MATLAB opens; there, run "
+                "output = struct(output); save('columns.mat', 'output'), and read that file",
+            )
+        raise column_file_error(
+            path,
+            f"no columns of StatSTEM; it holds {', '.join(content) or 'nothing'}",
+        )
+    if found.ndim != 2 or found.shape[1] not in (2, 3) or found.dtype.kind not in "biuf":
+        raise column_file_error(path, f"coordinates of shape {found.shape}; (N, 3) was expected")
+    step = next((s for p in places if isinstance(p, Mapping) and (s := _number(p, "dx"))), sampling)
+    if step is None:
+        raise column_file_error(path, "no size of a pixel (dx) in it; give the sampling")
+    return _table(found.astype(float), fitted, step)
+
+
+def _table(found: NDArray[Any], fitted: Mapping[str, Any], step: Sampling) -> pd.DataFrame:
+    dy, dx = pixel(step)
+    count, mean = len(found), float(np.sqrt(dy * dx))
+    table = pd.DataFrame({"y": found[:, 1], "x": found[:, 0]})
+    table = placed(table, ("y", "x"), "Å", step, FIRST)
+    rho, eta = _vector(fitted, "rho", count), _vector(fitted, "eta", count)
+    if rho is not None:
+        table["sigma"] = rho / mean
+    if eta is not None:
+        table["amplitude"] = eta
+    zeta = _number(fitted, "zeta")
+    if zeta is not None and eta is not None:
+        table["background"] = zeta
+    if rho is not None and eta is not None:
+        table["volume"] = 2 * np.pi * table["sigma"] ** 2 * eta
+    if found.shape[1] == 3:
+        table["species"] = found[:, 2].astype(np.int64)
+    names = np.ravel(np.asarray(fitted.get("types", ()), dtype=object)).tolist()
+    table.attrs = {"sampling": step, "source": "StatSTEM"}
+    if names and all(isinstance(name, str) for name in names):
+        table.attrs["species"] = names
+    return table
+
+
+def _coordinates(place: Mapping[str, Any]) -> NDArray[Any] | None:
+    for name in ("coordinates", "Coordinates"):
+        if name in place and np.size(place[name]):
+            return np.atleast_2d(np.asarray(place[name]))
+    if "BetaX" in place and "BetaY" in place:
+        return np.stack([np.ravel(place["BetaX"]), np.ravel(place["BetaY"])], axis=1)
+    return None
+
+
+def _vector(place: Mapping[str, Any], name: str, count: int) -> NDArray[np.float64] | None:
+    """(N,) numbers, one for all repeated; None where there are none or another number of them."""
+    if not isinstance(place.get(name), (int, float, np.ndarray, np.number)):
+        return None
+    values = np.asarray(place[name], dtype=float).ravel()
+    if len(values) == 1:
+        values = np.repeat(values, count)
+    return values if len(values) == count else None
+
+
+def _number(place: Mapping[str, Any], name: str) -> float | None:
+    values = _vector(place, name, 1)
+    return float(values[0]) if values is not None and np.isfinite(values[0]) else None
+
+
+def _is_hdf5(path: Path) -> bool:
+    """Whether MATLAB saved with -v7.3: the HDF5 signature follows 512 bytes of its own."""
+    with path.open("rb") as file:
+        head = file.read(520)
+    return _HDF5 in (head[:8], head[512:520])
+
+
+def _matlab(path: Path) -> dict[str, Any]:
+    from scipy.io import loadmat
+
+    content = loadmat(str(path), simplify_cells=True)
+    return {name: value for name, value in content.items() if not name.startswith("__")}
+
+
+def _is_opaque(value: Any) -> bool:
+    from scipy.io.matlab import MatlabOpaque
+
+    return isinstance(value, MatlabOpaque)
+
+
+def _hdf5(path: Path) -> dict[str, Any]:
+    """Variables of a -v7.3 file: structures as dictionaries, arrays with MATLAB's axes."""
+    import h5py
+
+    def value(node: Any, file: Any) -> Any:
+        if isinstance(node, h5py.Group):
+            return {name: value(child, file) for name, child in node.items()}
+        data = node[()]
+        kind = node.attrs.get("MATLAB_class", b"")
+        if kind == b"char":
+            return "".join(map(chr, np.ravel(data)))
+        if kind == b"cell":
+            return [value(file[reference], file) for reference in np.ravel(data)]
+        return np.transpose(data)
+
+    with h5py.File(path) as file:
+        return {name: value(node, file) for name, node in file.items() if not name.startswith("#")}

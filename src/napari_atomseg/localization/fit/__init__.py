@@ -1,0 +1,1 @@
+"""Fits of columns to the image: models, solvers, windows and noise."""

@@ -1,0 +1,1 @@
+"""Joint fits of all columns of an image."""

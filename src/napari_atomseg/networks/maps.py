@@ -1,0 +1,101 @@
+"""From the raw channels of a multi-task network to maps, and the normalisation around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from napari_atomseg.networks.tasks import (
+    COARSE,
+    ELEMENTS,
+    SUPERRESOLUTION_UNIT,
+    TARGETS,
+    TASKS,
+    spans,
+)
+
+
+def normalise(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, 1, H, W) images with zero mean and unit deviation, and the mean and deviation taken."""
+    mean = image.mean(dim=(1, 2, 3), keepdim=True)
+    deviation = image.std(dim=(1, 2, 3), keepdim=True, correction=0).clamp_min(1e-12)
+    return (image - mean) / deviation, mean, deviation
+
+
+def compose(output: Tensor, image: Tensor, tasks: Sequence[str] = TASKS) -> Tensor:
+    """Raw channels (B, C, H, W) to maps (B, C, H, W).
+
+    Denoising is a correction of the image, and background removal one of the denoised image, or of
+    the image where the network does not denoise; the column channels stay logits.
+
+    `image` is the normalised input (B, 1, H, W).
+    """
+    places = spans(tasks, output.shape[1])
+    denoised = image + output[:, places["denoise"]] if "denoise" in tasks else image
+    maps = []
+    for task, place in places.items():
+        if task == "denoise":
+            maps.append(denoised)
+        elif task == "denoise_background":
+            maps.append(denoised + output[:, place])
+        else:
+            maps.append(output[:, place])
+    return torch.cat(maps, dim=1)
+
+
+def denormalise(
+    maps: Tensor, mean: Tensor, deviation: Tensor, tasks: Sequence[str] = TASKS
+) -> Tensor:
+    """Composed maps to the intensities of the image, and column logits to probabilities."""
+    parts = []
+    for task, place in spans(tasks, maps.shape[1]).items():
+        part = maps[:, place]
+        if task == "denoise":
+            parts.append(part * deviation + mean)
+        elif task == "denoise_background":
+            parts.append(part * deviation)
+        elif task == "superresolution":
+            parts.append(part * deviation * SUPERRESOLUTION_UNIT)
+        else:
+            parts.append(torch.sigmoid(part))
+    return torch.cat(parts, dim=1)
+
+
+def normalised_targets(
+    truth: Mapping[str, Tensor],
+    mean: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    tasks: Sequence[str] = TASKS,
+) -> Tensor:
+    """(B, C, H, W) truth of the tasks for images of which `mean` was taken, that then were
+    multiplied by `scale` and to which `shift` was added.
+
+    `truth` holds the simulator's targets by name, each (B, 1, H, W), `elements` (B, E, H, W).
+    """
+    parts = []
+    for task in tasks:
+        target = truth[TARGETS[task]]
+        if task == "denoise":
+            target = (target - mean) * scale + shift
+        elif task == "denoise_background":
+            target = target * scale
+        elif task == "superresolution":
+            target = target * scale / SUPERRESOLUTION_UNIT
+        parts.append(target)
+    return torch.cat(parts, dim=1)
+
+
+def selected(maps: Tensor, task: str, tasks: Sequence[str]) -> Tensor:
+    """(B, c, H, W) of one of the `predictable` tasks, of the finished maps of all `tasks`.
+
+    A column is where a column of any species is: their largest probability. Of a finer map it is
+    the coarse one.
+    """
+    task = COARSE.get(task, task)
+    places = spans(tasks, maps.shape[1])
+    if task in places:
+        return maps[:, places[task]]
+    return maps[:, places[ELEMENTS]].amax(dim=1, keepdim=True)

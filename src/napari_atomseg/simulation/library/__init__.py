@@ -1,0 +1,1 @@
+"""Libraries of simulated samples on disk: written, read, searched, checked and downloaded."""

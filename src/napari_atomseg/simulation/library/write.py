@@ -1,0 +1,291 @@
+"""`write_library`: samples of a recipe on disk, block by block, so that a stop costs one block."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import pandas as pd
+from pydantic import ValidationError
+
+from napari_atomseg import simulation
+from napari_atomseg.progress import Cancelled, CancelToken, Progress, report
+from napari_atomseg.simulation.library import folders as library_folders
+from napari_atomseg.simulation.library import zarr_store as library_zarr
+from napari_atomseg.simulation.library.files import (
+    explained_full_disk,
+    file_sum,
+    format_sums,
+    write_whole,
+)
+from napari_atomseg.simulation.library.layout import (
+    BLOCK,
+    HEADER,
+    INDEX,
+    SUMS,
+    Header,
+    Layout,
+    LibraryError,
+    index_row,
+    take_apart,
+)
+
+_BLOCKS = ".blocks"
+"""Folder with the record of every finished block."""
+_RESUME = "free some room and run the same again: it goes on where it stopped"
+
+Ticks = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A block to make: everything that another process needs."""
+
+    folder: Path
+    header: Header
+    number: int
+
+    @property
+    def indices(self) -> range:
+        """Numbers of its samples in the recipe."""
+        first = self.number * BLOCK
+        last = min(first + BLOCK, self.header.count)
+        return range(self.header.start + first, self.header.start + last)
+
+    @property
+    def record(self) -> Path:
+        """File that is there when the block is."""
+        return self.folder / _BLOCKS / f"{self.number:05d}.json"
+
+
+def write_library(
+    out: str | Path,
+    recipe: Any,
+    count: int,
+    *,
+    seed: int = 0,
+    shape: tuple[int, int] | None = None,
+    layout: str = "folders",
+    workers: int = 1,
+    start: int = 0,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> Path:
+    """Write the samples `start` to `start + count` of a recipe as a library.
+
+    A library that was interrupted, by any means, is continued to the same bytes by the same call;
+    a finished one grows with a larger `count`.
+
+    Parameters
+    ----------
+    out : folder of the library, new or empty, or to be continued.
+    recipe : whatever `simulation.load_recipe` takes.
+    seed : of the recipe; sample i is the same in every library of this recipe and seed.
+    shape : rows and columns of the images; the recipe's own by default.
+    layout : "folders" of TEM ImageNet v1.3 (8-bit pictures), or "zarr" (one store, exact).
+    workers : processes at work at the same time.
+    start : number of the first sample.
+
+    Returns
+    -------
+    The folder, for `open_library`.
+
+    Raises
+    ------
+    ValueError
+        An argument is out of range, or `out` holds another library.
+    OSError
+        The disk is full or cannot be written; finished blocks of samples stay and count.
+    Cancelled
+        `cancel` was raised; likewise.
+    """
+    folder, drawn = Path(out), simulation.load_recipe(recipe)
+    header = Header(
+        version=metadata.version("napari-atomseg"),
+        layout=_checked_layout(layout),
+        recipe=drawn.model_dump(mode="json"),
+        seed=seed,
+        shape=_checked_shape(drawn.shape if shape is None else shape),
+        start=_at_least("start", start, 0),
+        count=_at_least("count", count, 1),
+    )
+    _at_least("workers", workers, 1)
+    with explained_full_disk(folder, _RESUME):
+        _begin(folder, header)
+        blocks = [_Block(folder, header, n) for n in range(-(-count // BLOCK))]
+        todo = [block for block in blocks if not _is_done(block)]
+        done = count - sum(len(block.indices) for block in todo)
+
+        def tick(samples: int) -> None:
+            nonlocal done
+            done += samples
+            report(progress, cancel, done, count, f"writing {folder.name}")
+
+        tick(0)
+        if todo and header.layout == "zarr":
+            library_zarr.prepare(folder, take_apart(_sample(header, start), start), count)
+        _make(todo, workers, tick)
+        _finish(folder, header, blocks)
+    return folder
+
+
+def _begin(folder: Path, header: Header) -> None:
+    """Make the folder's library the one of the header, or say why it cannot be."""
+    present = folder / HEADER
+    if present.is_file():
+        try:
+            known = Header.model_validate_json(present.read_text(encoding="utf-8"))
+        except ValidationError as error:
+            raise LibraryError(f"{present}: not the header of a library") from error
+        _require_same(folder, known, header)
+        for left in folder.rglob("*.partial"):  # of a process that was killed
+            left.unlink()
+    elif folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"out={str(folder)!r} holds other files: choose a new or empty folder")
+    (folder / SUMS).unlink(missing_ok=True)
+    write_whole(present, header.model_dump_json(indent=1).encode() + b"\n")
+
+
+def _require_same(folder: Path, known: Header, header: Header) -> None:
+    differing = [
+        name
+        for name in Header.model_fields
+        if name != "count" and getattr(known, name) != getattr(header, name)
+    ]
+    if differing:
+        raise ValueError(
+            f"out={str(folder)!r} holds a library with another {', '.join(differing)}: "
+            "choose another folder"
+        )
+    if known.count > header.count:
+        raise ValueError(
+            f"count={header.count}: {str(folder)!r} is a library of {known.count} samples, "
+            "and libraries only grow"
+        )
+
+
+def _is_done(block: _Block) -> bool:
+    if not block.record.is_file():
+        return False
+    record = json.loads(block.record.read_text(encoding="utf-8"))
+    complete = len(record["rows"]) == len(block.indices)
+    return complete and all((block.folder / file).is_file() for file in record["sums"])
+
+
+def _make(blocks: list[_Block], workers: int, tick: Callable[[int], None]) -> None:
+    """Make blocks in this process, or in several; `tick` counts samples and may raise."""
+    import dask.callbacks
+
+    workers = min(workers, len(blocks))
+    if workers <= 1:
+        with _one_thread():
+            for block in blocks:
+                _make_block(block, lambda: tick(1))
+        return
+
+    def count_block(key: Any, result: Any, *_: Any) -> None:
+        if isinstance(result, Exception):
+            raise result
+        tick(result)
+
+    untyped: Any = dask
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _use_one_thread)
+    try:
+        with untyped.callbacks.Callback(posttask=count_block):
+            tasks = [untyped.delayed(_outcome, pure=False)(block) for block in blocks]
+            untyped.compute(
+                *tasks, scheduler="processes", pool=pool, num_workers=workers, chunksize=1
+            )
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _outcome(block: _Block) -> int | Exception:
+    """How many samples were made, or why none: errors lose what they carry between processes."""
+    try:
+        _make_block(block, lambda: None)
+    except (Exception, Cancelled) as error:
+        return error
+    return len(block.indices)
+
+
+def _make_block(block: _Block, tick: Ticks) -> None:
+    header, parts, rows = block.header, [], []
+    for index in block.indices:
+        made = _sample(header, index)
+        parts.append(take_apart(made, index))
+        rows.append(index_row(made, index, header.seed))
+        tick()
+    if header.layout == "zarr":
+        sums = library_zarr.write_block(block.folder, block.number, parts)
+    else:
+        sums = library_folders.write_block(block.folder, parts)
+    write_whole(block.record, json.dumps({"rows": rows, "sums": sums}).encode())
+
+
+def _sample(header: Header, index: int) -> Any:
+    recipe = _recipe(json.dumps(header.recipe))
+    return simulation.sample(recipe, index, header.seed, header.shape)
+
+
+@lru_cache(maxsize=1)
+def _recipe(text: str) -> Any:
+    return simulation.load_recipe(json.loads(text))
+
+
+def _finish(folder: Path, header: Header, blocks: list[_Block]) -> None:
+    """Write the index and, last of all, the sums, which make the library complete."""
+    records = [json.loads(block.record.read_text(encoding="utf-8")) for block in blocks]
+    table = pd.DataFrame([row for record in records for row in record["rows"]])
+    text = table.to_csv(index=False, lineterminator="\n")
+    sums = {name: digest for record in records for name, digest in record["sums"].items()}
+    sums[INDEX] = write_whole(folder / INDEX, text.encode())
+    sums[HEADER] = file_sum(folder / HEADER)
+    if header.layout == "zarr":
+        sums |= library_zarr.metadata_sums(folder)
+    write_whole(folder / SUMS, format_sums(sums))
+
+
+def _use_one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums are added in the same order whoever makes a sample."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _at_least(name: str, value: int, least: int) -> int:
+    if value < least:
+        raise ValueError(f"{name}={value} must be {least} or more")
+    return value
+
+
+def _checked_layout(layout: str) -> Layout:
+    if layout not in get_args(Layout):
+        raise ValueError(f"layout={layout!r}; choose one of {', '.join(get_args(Layout))}")
+    return cast("Layout", layout)
+
+
+def _checked_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    if len(shape) != 2 or not all(16 <= n <= 4096 for n in shape):
+        raise ValueError(f"shape={shape!r} must be two numbers of pixels from 16 to 4096")
+    return int(shape[0]), int(shape[1])

@@ -1,0 +1,148 @@
+"""Samples in one Zarr store (format 3): exact numbers, a chunk a sample, a shard a block."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_atomseg.simulation.library.files import file_sum
+from napari_atomseg.simulation.library.layout import (
+    BLOCK,
+    MAPS,
+    Array,
+    LibraryError,
+    Parts,
+)
+
+STORE = "samples.zarr"
+SPECIES = 128
+"""Channels of `element_maps`; those that a sample does not use take no room."""
+_COUNT = "species"
+"""Array with the number of channels that each sample uses."""
+
+
+def prepare(folder: Path, first: Parts, count: int) -> None:
+    """Create the arrays of `count` samples like the first, or lengthen those that are there."""
+    import zarr
+
+    root = zarr.open_group(folder / STORE, mode="a", zarr_format=3)
+    for name, picture in first.pictures.items():
+        _array(root, name, (count, *picture.shape), np.dtype(np.float32))
+    for name in first.texts:
+        _array(root, name, (count,), np.dtypes.StringDType())
+    if first.maps is not None:
+        shape = first.pictures["image"].shape
+        _array(root, MAPS, (count, SPECIES, *shape), np.dtype(np.float32))
+        _array(root, _COUNT, (count,), np.dtype(np.int16))
+
+
+def _array(root: Any, name: str, shape: tuple[int, ...], kind: Any) -> None:
+    from zarr.codecs import BloscCodec, Crc32cCodec
+
+    if name in root:
+        root[name].resize(shape)
+        return
+    inner = (1,) * (len(shape) - 2) + shape[-2:] if len(shape) > 2 else (1,)
+    root.create_array(
+        name,
+        shape=shape,
+        dtype=kind,
+        chunks=inner,
+        shards=(BLOCK, *inner[1:]),
+        compressors=[BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle"), Crc32cCodec()],
+        dimension_names=("sample", "species", "y", "x")[: len(shape)]
+        if name == MAPS
+        else ("sample", "y", "x")[: len(shape)],
+    )
+
+
+def write_block(folder: Path, number: int, block: list[Parts]) -> dict[str, str]:
+    """Write block `number`; return the SHA-256 of every file by its name in the library."""
+    import zarr
+
+    root: Any = zarr.open_group(folder / STORE, mode="r+")
+    place = slice(number * BLOCK, number * BLOCK + len(block))
+    for name in block[0].pictures:
+        root[name][place] = np.stack([parts.pictures[name] for parts in block])
+    for name in block[0].texts:
+        root[name][place] = np.array([parts.texts[name] for parts in block], dtype=object)
+    if block[0].maps is not None:
+        used = [0 if parts.maps is None else len(parts.maps) for parts in block]
+        if max(used) > SPECIES:
+            raise ValueError(f"a sample with {max(used)} species; a store takes {SPECIES}")
+        maps = np.zeros((len(block), max(used), *block[0].pictures["image"].shape), np.float32)
+        for here, parts, count in zip(maps, block, used, strict=True):
+            here[:count] = parts.maps
+        root[MAPS][place, : max(used)] = maps
+        root[_COUNT][place] = np.array(used, dtype=np.int16)
+    return _sums(folder, root, number)
+
+
+def _sums(folder: Path, root: Any, number: int) -> dict[str, str]:
+    """Of the shards of one block: `c/NUMBER`, a file or a folder of files."""
+    sums: dict[str, str] = {}
+    for name in sorted(root):
+        place = folder / STORE / name / "c" / str(number)
+        files = [place] if place.is_file() else sorted(place.rglob("*"))
+        sums |= {f.relative_to(folder).as_posix(): file_sum(f) for f in files if f.is_file()}
+    return sums
+
+
+def metadata_sums(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files that describe the arrays."""
+    files = sorted((folder / STORE).rglob("zarr.json"))
+    return {file.relative_to(folder).as_posix(): file_sum(file) for file in files}
+
+
+class ZarrStore:
+    """Reads the samples of one store; damaged chunks are noticed by their CRC."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def _arrays(self) -> dict[str, Any]:
+        import zarr
+
+        try:
+            return dict(zarr.open_group(self.folder / STORE, mode="r").arrays())
+        except (OSError, ValueError) as error:
+            raise LibraryError(f"{self.folder / STORE}: no Zarr store ({error})") from error
+
+    def image(self, number: int, name: str) -> Array:
+        """(H, W) float32 image of a sample."""
+        picture: Array = self._read("image", number)
+        return picture
+
+    def picture(self, number: int, name: str, target: str) -> Array | None:
+        """(H, W) float32 picture of a sample, None if there is none."""
+        picture: Array | None = self._read(target, number) if target in self._arrays else None
+        return picture
+
+    def read(self, number: int, name: str) -> Parts:
+        """Everything that the store has of a sample."""
+        pictures: dict[str, Array] = {}
+        texts: dict[str, str] = {}
+        maps = None
+        for array in self._arrays:
+            if array == _COUNT:
+                continue
+            if array == MAPS:
+                used = int(self._read(_COUNT, number))
+                maps = self._read(MAPS, (number, slice(0, used)))
+            elif self._arrays[array].ndim == 1:
+                texts[array] = str(self._read(array, number))
+            else:
+                pictures[array] = self._read(array, number)
+        return Parts(name, pictures, maps, texts)
+
+    def _read(self, array: str, place: Any) -> Any:
+        try:
+            found = self._arrays[array][place]
+        except Exception as error:  # codecs raise anything on a damaged chunk
+            where = self.folder / STORE / array
+            raise LibraryError(f"{where}: damaged ({error})") from error
+        return found[()] if getattr(found, "ndim", 1) == 0 else found

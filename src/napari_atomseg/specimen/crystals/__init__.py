@@ -1,0 +1,1 @@
+"""Crystals by name and from files, turned along a zone axis and projected."""

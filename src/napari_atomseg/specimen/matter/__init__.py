@@ -1,0 +1,1 @@
+"""Matter beyond perfect crystals: amorphous, random, graphene, multilayers, low resolution."""

@@ -1,0 +1,1 @@
+"""Recipes of specimens: ranges from which each image draws its own."""

@@ -1,0 +1,155 @@
+"""The user's own models: files of the models folder, by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Container
+from pathlib import Path
+
+import platformdirs
+
+from napari_atomseg._shared.files import whole_file
+from napari_atomseg.weights.registry import NAME, SUFFIX, read_registry
+
+CACHE_VARIABLE = "NAPARI_ATOMSEG_CACHE"
+"""Environment variable that moves the cache folder; read anew at each use."""
+
+BUNDLED = Path(__file__).parent / "files"
+"""Models in an installed package."""
+
+_REPOSITORY = Path(__file__).parents[3]
+
+
+def clone_folder() -> Path | None:
+    """The folder `models` of the repository, if the package runs from a clone of it."""
+    folder = _REPOSITORY / "models"
+    is_clone = (_REPOSITORY / "pyproject.toml").is_file() and folder.is_dir()
+    return folder if is_clone else None
+
+
+def shipped_folders() -> list[Path]:
+    """Folders of models that came with the package or its repository, and are only read."""
+    clone = clone_folder()
+    return [BUNDLED] if clone is None else [BUNDLED, clone]
+
+
+def cache_folder() -> Path:
+    """The folder of downloaded files; it need not exist."""
+    moved = os.environ.get(CACHE_VARIABLE)
+    if moved:
+        return Path(moved).expanduser()
+    return platformdirs.user_cache_path("napari-atomseg", appauthor=False)
+
+
+def models_folder() -> Path:
+    """The folder of the user's own models, and of published ones that were put there by hand."""
+    return cache_folder() / "models"
+
+
+def downloads_folder() -> Path:
+    """The folder of downloaded models: a download never meets a file of the user's own."""
+    return models_folder() / "published"
+
+
+_LENGTH = 8
+"""A safetensors file begins with the length of its JSON header in so many bytes, low ones first,
+and the header is padded to a multiple of it."""
+
+
+def own_models(published: Container[str] | None = None) -> dict[str, Path]:
+    """Files of the user's own models by name, sorted.
+
+    Those with the name of a published model are left out, and those whose name no model can have,
+    such as the hidden files that some systems put beside others.
+    """
+    published = read_registry() if published is None else published
+    files = sorted(models_folder().glob(f"*{SUFFIX}"))
+    names = {path.stem: path for path in files if re.fullmatch(NAME, path.stem)}
+    return {name: path for name, path in names.items() if name not in published}
+
+
+def free_name(name: str, *, replace: bool = False) -> Path:
+    """The file that a new model of that name will have.
+
+    Parameters
+    ----------
+    replace : whether it may be that of one of the user's models, which it then replaces.
+
+    Raises
+    ------
+    ValueError
+        The name cannot be that of a file, or it is taken.
+    """
+    if not re.fullmatch(NAME, name):
+        raise ValueError(
+            f"name={name!r} must begin with a letter or digit, and have letters, digits, spaces, "
+            "'.', '_', '+' and '-' only"
+        )
+    if name in read_registry():
+        raise ValueError(f"name={name!r} is that of a published model: choose another")
+    if name in own_models() and not replace:
+        raise ValueError(f"there is a model {name!r} already: choose another name, or remove it")
+    return models_folder() / f"{name}{SUFFIX}"
+
+
+def add_model(path: str | Path, name: str | None = None, *, replace: bool = False) -> Path:
+    """Copy a weights file into the models folder, so that its name stands for it.
+
+    Parameters
+    ----------
+    name : of the model; by default that of the file.
+    replace : whether a model of that name is replaced.
+
+    Raises
+    ------
+    WeightsError
+        It is not a weights file of this package.
+    ValueError
+        The name is taken, or cannot be that of a file.
+    """
+    target = free_name(Path(path).stem if name is None else name, replace=replace)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _write(target, *_named(Path(path), target.stem))
+    return target
+
+
+def rename_model(name: str, new: str) -> Path:
+    """Give one of the user's models another name, in its card too.
+
+    Raises
+    ------
+    ValueError
+        There is no such model, or the new name is taken or cannot be that of a file.
+    """
+    source, target = _own(name), free_name(new)
+    _write(target, *_named(source, new))
+    source.unlink()
+    return target
+
+
+def _own(name: str) -> Path:
+    models = own_models()
+    if name not in models:
+        known = ", ".join(models) or "there are none"
+        raise ValueError(f"{name!r} is not one of your models ({known})")
+    return models[name]
+
+
+def _named(path: Path, name: str) -> tuple[bytes, bytes]:
+    """Header and tensors of a weights file whose card has another name."""
+    from napari_atomseg.networks.card import HEADER, read_card
+
+    card = read_card(path).model_copy(update={"name": name})
+    content = path.read_bytes()
+    end = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
+    header = json.loads(content[_LENGTH:end])
+    header["__metadata__"][HEADER] = card.model_dump_json()
+    text = json.dumps(header).encode()
+    return text.ljust(-(-len(text) // _LENGTH) * _LENGTH), content[end:]
+
+
+def _write(path: Path, header: bytes, tensors: bytes) -> None:
+    with whole_file(path) as partial:
+        partial.write_bytes(len(header).to_bytes(_LENGTH, "little") + header + tensors)
