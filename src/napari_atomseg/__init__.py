@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_atomseg import analysis as analyze
     from napari_atomseg.inference import restore
-    from napari_atomseg.localization import localize, segment
+    from napari_atomseg.localization.localize import localize
+    from napari_atomseg.localization.segment import segment
     from napari_atomseg.simulation import simulate
     from napari_atomseg.specimen import crystals
     from napari_atomseg.training import train

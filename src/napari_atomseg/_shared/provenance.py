@@ -11,6 +11,11 @@ from typing import Any
 import numpy as np
 
 
+def package_version() -> str:
+    """Version of the installed package."""
+    return metadata.version("napari-atomseg")
+
+
 def provenance(
     action: str,
     source: str,
@@ -30,7 +35,7 @@ def provenance(
     """
     record: dict[str, Any] = {
         "package": "napari-atomseg",
-        "version": metadata.version("napari-atomseg"),
+        "version": package_version(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "action": action,
         "source": source,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_atomseg._shared.files import whole_file
+from napari_atomseg._shared.provenance import package_version
 
 REGISTRY = Path(__file__).with_name("registry.json")
 
@@ -77,11 +78,9 @@ class Registry(BaseModel):
 
 def read_registry(path: Path = REGISTRY) -> dict[str, Entry]:
     """The published models by name, each with all the addresses of its file, the first first."""
-    from napari_atomseg import __version__
-
     registry = load_registry(path)
     first = _folders(os.environ.get(MIRRORS_VARIABLE, "").split())
-    last = _folders(mirror.format(version=__version__) for mirror in registry.mirrors)
+    last = _folders(mirror.format(version=package_version()) for mirror in registry.mirrors)
     return {entry.name: _addressed(entry, first, last) for entry in registry.models}
 
 
