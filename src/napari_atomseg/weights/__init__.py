@@ -1,7 +1,7 @@
 """Pretrained and user-trained models by name: bundled, in the user's folder, or by download."""
 
 from napari_atomseg.weights.registry import DEFAULT, sha256
-from napari_atomseg.weights.resolve import (
+from napari_atomseg.weights.catalogue import (
     choice,
     export_model,
     find_file,
