@@ -13,10 +13,11 @@ from napari.layers import Image, Layer
 
 from napari_atomseg import weights
 from napari_atomseg._napari.forms.form import make_narrow, option
-from napari_atomseg._napari.layers import Sampling, Source, layer_sampling, unwrapped
+from napari_atomseg._napari.layers import Source, layer_sampling, unwrapped
 from napari_atomseg._napari.models.choice import ModelChooser, model_changes, model_choices
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preferences import preferences
+from napari_atomseg._shared.types import Sampling
 
 if TYPE_CHECKING:
     import napari.viewer

@@ -8,16 +8,11 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg._shared.geometry import clusters_of, delaunay_triangles, sides_of
+from napari_atomseg._shared.types import Array, Indices, Sampling
 from napari_atomseg.analysis.lattice.assign import assign
 from napari_atomseg.analysis.lattice.find import find_lattice
 from napari_atomseg.analysis.lattice.lattice import Lattice
-from napari_atomseg.analysis.positions import (
-    Array,
-    Indices,
-    Sampling,
-    placed,
-    unit_of,
-)
+from napari_atomseg.analysis.positions import placed, unit_of
 
 LONGEST = 2.6
 """Vectors of the lattice: triangles with longer sides span a border, not a vacancy."""

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_atomseg._shared.geometry import clusters_of, delaunay_triangles, sides_of
-from napari_atomseg.analysis.positions import Array, Indices, Positions, Sampling, placed, unit_of
+from napari_atomseg._shared.types import Array, Indices, Sampling
+from napari_atomseg.analysis.positions import Positions, placed, unit_of
 
 FOLDS = (6, 4, 2)
 """Symmetries of the bonds around a column that are looked for."""

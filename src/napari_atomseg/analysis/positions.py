@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
+from napari_atomseg._shared.types import Array, Sampling
+
 Positions = pd.DataFrame | ArrayLike
-Sampling = float | tuple[float, float]
 
 
 def positions_of(table: Positions, name: str = "columns") -> Array:

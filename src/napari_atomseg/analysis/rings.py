@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg._shared.geometry import clusters_of, delaunay_triangles, sides_of
-from napari_atomseg.analysis.positions import Array, Indices, Positions, Sampling, placed, unit_of
+from napari_atomseg._shared.types import Array, Indices, Sampling
+from napari_atomseg.analysis.positions import Positions, placed, unit_of
 
 LONGEST_BOND = 1.3
 """Typical bonds; second neighbours of a honeycomb are at 1.73."""

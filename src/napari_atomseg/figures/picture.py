@@ -12,7 +12,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
-from napari_atomseg.io.columns.place import Sampling, pixel
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg.io.columns.place import pixel
 
 PERCENTILES = (0.5, 99.8)
 """Of the pixels, which become black and white."""

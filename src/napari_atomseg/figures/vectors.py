@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg.figures.canvas import CYCLIC, SEQUENTIAL, WIDTH, sheet, style
 from napari_atomseg.figures.picture import (
     bar_place,
@@ -23,7 +24,7 @@ from napari_atomseg.figures.picture import (
     true_proportions,
 )
 from napari_atomseg.figures.tables import chosen, known_sampling, limits, spacing
-from napari_atomseg.io.columns.place import Sampling, pixel, unit_of
+from napari_atomseg.io.columns.place import pixel, unit_of
 
 PAIRS = (
     ("dy_pm", "dx_pm"),

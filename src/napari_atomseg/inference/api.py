@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from napari_atomseg import weights
-from napari_atomseg.inference.arrays import Image, as_frames
+from napari_atomseg._shared.types import Image
+from napari_atomseg.inference.arrays import as_frames
 from napari_atomseg.inference.predictor import Predictor
 from napari_atomseg.networks.tasks import INTENSITIES, UPINTERPOLATION
 from napari_atomseg.progress import CancelToken, Progress, report

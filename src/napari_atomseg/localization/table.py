@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg.localization.detect import Detections
 from napari_atomseg.localization.fit.independent import SHAPES, Fits
 
 ELLIPSES = SHAPES[1:]
-Sampling = float | tuple[float, float]
 
 
 def pixel_size(sampling: Sampling | None) -> tuple[float, float] | None:

@@ -1,6 +1,5 @@
 """Pretrained and user-trained models by name: bundled, in the user's folder, or by download."""
 
-from napari_atomseg.weights.registry import DEFAULT, sha256
 from napari_atomseg.weights.catalogue import (
     choice,
     export_model,
@@ -12,6 +11,7 @@ from napari_atomseg.weights.catalogue import (
     remove_model,
     resolve,
 )
+from napari_atomseg.weights.registry import DEFAULT, sha256
 from napari_atomseg.weights.store import cache_folder, downloads_folder, models_folder
 
 __all__ = [

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from napari_atomseg._shared.types import Array, Indices, Sampling
 from napari_atomseg.analysis.counting.mixture import (
     Mixture,
     component_errors,
     fit_every_number,
     likeliest,
 )
-from napari_atomseg.analysis.positions import Array, Indices, Sampling, unit_of
+from napari_atomseg.analysis.positions import unit_of
 from napari_atomseg.progress import CancelToken, Progress, stage
 
 LEAST = 4

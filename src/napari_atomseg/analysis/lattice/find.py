@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.stats import f as f_distribution
 
+from napari_atomseg._shared.types import Array, Indices, Sampling
 from napari_atomseg.analysis.lattice.assign import Sites, follow
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.motif import primitive_cell
@@ -22,14 +23,7 @@ from napari_atomseg.analysis.lattice.vectors import (
     reduced,
     small_cells,
 )
-from napari_atomseg.analysis.positions import (
-    Array,
-    Indices,
-    Positions,
-    Sampling,
-    positions_of,
-    unit_of,
-)
+from napari_atomseg.analysis.positions import Positions, positions_of, unit_of
 
 LARGEST = 4
 """Cells that an order may join at once."""

@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from skimage.feature import peak_local_max
 
+from napari_atomseg._shared.types import Array, Mask, Sampling
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.strain import Axis, axis_angle, strain_errors, strains
-from napari_atomseg.analysis.positions import Array, Sampling, unit_of
+from napari_atomseg.analysis.positions import unit_of
 from napari_atomseg.progress import CancelToken, Progress, report
 
 RESOLUTION = 0.8
@@ -29,8 +30,6 @@ HIGHEST = 0.4
 LOW_ORDER = 2
 STEPS = 7
 """Of the analysis, after which it can be cancelled."""
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,10 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
+from napari_atomseg._shared.types import Array, Indices, Sampling
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.sites import PICOMETRES, SiteIndex, assigned
-from napari_atomseg.analysis.positions import (
-    Array,
-    Indices,
-    Positions,
-    Sampling,
-    positions_of,
-    unit_of,
-)
+from napari_atomseg.analysis.positions import Positions, positions_of, unit_of
 
 AXES = ("a", "b")
 ENDS = ["column", "neighbour"]

@@ -12,13 +12,8 @@ from urllib.parse import quote, unquote
 import numpy as np
 import pandas as pd
 
-from napari_atomseg.io.columns.place import (
-    Sampling,
-    column_file_error,
-    pixel,
-    placed,
-    typical_distance,
-)
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg.io.columns.place import column_file_error, pixel, placed, typical_distance
 from napari_atomseg.io.columns.text import RECORD, numbers, record, table, tag_names, words
 
 if TYPE_CHECKING:

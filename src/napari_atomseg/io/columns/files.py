@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from napari_atomseg._shared.files import whole_file
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg.io.columns.atoms import (
     THICKNESS,
     Elements,
@@ -22,7 +23,7 @@ from napari_atomseg.io.columns.atoms import (
 )
 from napari_atomseg.io.columns.csv_table import read_table, write_table
 from napari_atomseg.io.columns.hdf5 import read_hdf5, write_hdf5
-from napari_atomseg.io.columns.place import REQUIRED, Sampling, pixel
+from napari_atomseg.io.columns.place import REQUIRED, pixel
 from napari_atomseg.io.columns.statstem import read_statstem
 
 HDF5_SUFFIXES = (".hdf5", ".h5", ".hspy")

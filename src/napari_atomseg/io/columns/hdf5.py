@@ -15,14 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size
-from napari_atomseg.io.columns.place import (
-    Sampling,
-    column_file_error,
-    pixel,
-    placed,
-    typical_distance,
-)
+from napari_atomseg.io.columns.place import column_file_error, pixel, placed, typical_distance
 from napari_atomseg.io.columns.text import RECORD, numbers, record, restored, tag_names
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")

@@ -10,10 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import angstroms
-
-Sampling = float | tuple[float, float]
-"""Å per pixel, one number or (dy, dx)."""
 
 REQUIRED = ("y", "x")
 

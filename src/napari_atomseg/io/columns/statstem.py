@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_atomseg.io.columns.place import Sampling, column_file_error, pixel, placed
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg.io.columns.place import column_file_error, pixel, placed
 
 FIRST = 1.0
 """StatSTEM's coordinate of the centre of the first pixel, px: MATLAB counts from 1."""

@@ -14,14 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg._shared.files import whole_file
 from napari_atomseg._shared.provenance import plain
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size
-from napari_atomseg.io.images.image import (
-    ImageFileError,
-    MicroscopeImage,
-    Sampling,
-    luminance,
-    make_image,
-)
+from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage, luminance, make_image
 
 _CHANNELS = 4
 """A last axis at most this long holds colours."""
