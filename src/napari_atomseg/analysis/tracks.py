@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from napari_atomseg._shared.geometry import nearest_distances
 from napari_atomseg._shared.types import Array, Indices, Mask, Sampling
-from napari_atomseg.analysis.positions import placed, unit_of
+from napari_atomseg._shared.units import pixel_scale
+from napari_atomseg.analysis.positions import placed
 from napari_atomseg.analysis.scores import match
 from napari_atomseg.progress import CancelToken, Progress, report
 
@@ -241,7 +242,7 @@ def link_tracks(
     )
     hops.insert(0, "track", _track_of(table, hops))
     vacancies = find_vacancies_of(held, view, places, patience)
-    unit = None if sampling is None else unit_of(sampling)
+    unit = None if sampling is None else pixel_scale(sampling)
     return Tracks(
         _in_angstrom(table, unit),
         drift,
