@@ -19,6 +19,7 @@ from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
 from napari_atomseg._napari.columns.colours import ALIKE, colour_points
+from napari_atomseg._shared.types import Sampling
 
 PROVENANCE = "napari-atomseg"
 """Key of a layer's metadata under which the plugin says how the layer was made."""
@@ -33,7 +34,6 @@ RESTORED = {
 }
 """What a restored layer's name says, by task."""
 
-Sampling = float | tuple[float, float]
 _ISOTROPIC = 1e-3
 """Relative difference of the two samplings below which an image counts as isotropic."""
 _LIMITS = (0.1, 99.9)

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
+from napari_atomseg._shared.types import Array, Indices
 
 
 def nearest_distances(points: NDArray[Any]) -> NDArray[np.float64]:

@@ -9,7 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_atomseg._shared.geometry import clusters_of, delaunay_triangles, sides_of
-from napari_atomseg.analysis.positions import Array, Indices, Positions, Sampling, placed, unit_of
+from napari_atomseg._shared.types import Array, Indices, Sampling
+from napari_atomseg._shared.units import pixel_scale
+from napari_atomseg.analysis.positions import Positions, placed
 
 FOLDS = (6, 4, 2)
 """Symmetries of the bonds around a column that are looked for."""
@@ -185,7 +187,7 @@ def find_grains(
     ordered = np.abs(local) >= DISORDER * np.median(np.abs(local)) if len(points) else order > 0
     steady = ordered & (_change(bonds, local, fold) <= tolerance_deg)
     grain = _grains(bonds, steady, smallest)
-    unit = unit_of(sampling)
+    unit = pixel_scale(sampling)
     table = pd.DataFrame(
         {
             "y": points[:, 0] / unit[0],

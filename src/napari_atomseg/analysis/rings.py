@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg._shared.geometry import clusters_of, delaunay_triangles, sides_of
-from napari_atomseg.analysis.positions import Array, Indices, Positions, Sampling, placed, unit_of
+from napari_atomseg._shared.types import Array, Indices, Sampling
+from napari_atomseg._shared.units import pixel_scale
+from napari_atomseg.analysis.positions import Positions, placed
 
 LONGEST_BOND = 1.3
 """Typical bonds; second neighbours of a honeycomb are at 1.73."""
@@ -86,7 +88,7 @@ def find_rings(
     table = _ring_table(points, members)
     coordination = np.bincount(bonds.reshape(-1), minlength=len(points)).astype(np.int64)
     table["defect"], defects = _defects(points, members, bonds, coordination, outside)
-    unit = unit_of(sampling)
+    unit = pixel_scale(sampling)
     for each in (table, defects):
         for axis, name in enumerate(("y", "x")):
             if sampling is not None:

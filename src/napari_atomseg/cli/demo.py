@@ -21,9 +21,9 @@ from skimage.segmentation import find_boundaries
 
 from napari_atomseg import analysis, localization
 from napari_atomseg._shared.files import whole_file
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg.inference import predict
 from napari_atomseg.io import MicroscopeImage, provenance, read_image, write_columns
-from napari_atomseg.io.images.image import Sampling
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.simulation import Simulation, simulate
 

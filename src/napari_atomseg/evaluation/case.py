@@ -8,12 +8,10 @@ from typing import Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from napari_atomseg._shared.geometry import nearest_distances
+from napari_atomseg._shared.types import Image
 from napari_atomseg.localization import cramer_rao_bounds
-
-Image = NDArray[np.float32]
 
 NEAR = 0.2
 """A column is found where something is found within this part of the columns' spacing."""

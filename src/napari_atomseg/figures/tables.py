@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_atomseg._shared.geometry import nearest_distances
-from napari_atomseg.io.columns.place import Sampling, unit_of
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg.io.columns.place import unit_of
 
 MOST_KINDS = 8
 """Whole numbers of more values than this are a quantity, of fewer a category."""

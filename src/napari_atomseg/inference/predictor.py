@@ -16,7 +16,7 @@ from torch import Tensor
 
 from napari_atomseg._shared.device import choose_device, half_is_fast
 from napari_atomseg._shared.geometry import nearest_distances
-from napari_atomseg.inference.arrays import Image
+from napari_atomseg._shared.types import Image
 from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
 from napari_atomseg.inference.tiles import Blender, tiles, upsampled
 from napari_atomseg.networks.files import load_weights

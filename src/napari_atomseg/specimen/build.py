@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from napari_atomseg.specimen.columns import Array, Indices
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.specimen.crystals.projection import covering_cells, project_cell
 from napari_atomseg.specimen.crystals.zone import (
     SAME_COLUMN,

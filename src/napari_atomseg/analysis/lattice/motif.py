@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.analysis.lattice.vectors import (
     REACH,
     combinations,
     nearest_distance,
     shortest_basis,
 )
-from napari_atomseg.analysis.positions import Array
 
 PATCH = 100
 """Cells that are folded on each other; over more, small errors of the vectors would add up."""

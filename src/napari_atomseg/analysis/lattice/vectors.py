@@ -5,15 +5,12 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import ConvexHull, QhullError, cKDTree
 from skimage.feature import peak_local_max
 
 from napari_atomseg._shared.geometry import nearest_distances
-from napari_atomseg.analysis.positions import Array
-
-Mask = NDArray[np.bool_]
+from napari_atomseg._shared.types import Array, Mask
 
 NEIGHBOURS = 90
 """Vectors are taken to so many neighbours of a column: some five spacings far."""

@@ -12,13 +12,9 @@ from urllib.parse import quote, unquote
 import numpy as np
 import pandas as pd
 
-from napari_atomseg.io.columns.place import (
-    Sampling,
-    column_file_error,
-    pixel,
-    placed,
-    typical_distance,
-)
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import pixel_size
+from napari_atomseg.io.columns.place import column_file_error, placed, typical_distance
 from napari_atomseg.io.columns.text import RECORD, numbers, record, table, tag_names, words
 
 if TYPE_CHECKING:
@@ -68,7 +64,7 @@ def columns_to_atoms(
     known = columns.attrs.get("sampling") if sampling is None else sampling
     if known is None:
         raise ValueError("atoms stand in Å: give the sampling, Å per pixel")
-    dy, dx = pixel(known)
+    dy, dx = pixel_size(known)
     y, x = columns["y"].to_numpy(float) * dy, columns["x"].to_numpy(float) * dx
     if shape is None:
         margin = 0.5 * (typical_distance(np.stack([y, x], axis=1)) or 0.0)

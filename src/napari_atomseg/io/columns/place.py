@@ -10,10 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_atomseg._shared.units import angstroms
-
-Sampling = float | tuple[float, float]
-"""Å per pixel, one number or (dy, dx)."""
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import angstroms, pixel_size
 
 REQUIRED = ("y", "x")
 
@@ -67,23 +65,6 @@ def column_file_error(path: Path, reason: str) -> OSError:
     return OSError(f"{path}: {reason}")
 
 
-def pixel(sampling: Sampling) -> tuple[float, float]:
-    """(dy, dx) in Å of one number or two.
-
-    Raises
-    ------
-    ValueError
-        It is neither.
-    """
-    try:
-        values = np.asarray(sampling, dtype=float).ravel()
-    except (TypeError, ValueError):
-        values = np.zeros(0)
-    if values.size not in (1, 2) or not np.all(np.isfinite(values)) or np.any(values <= 0):
-        raise ValueError(f"sampling={sampling!r} must be one or two positive numbers, Å a pixel")
-    return float(values[0]), float(values[-1])
-
-
 def placed(
     table: pd.DataFrame,
     found: Sequence[str],
@@ -104,7 +85,7 @@ def placed(
     ValueError
         They are in a length and `sampling` is unknown, or `sampling` is no size of a pixel.
     """
-    steps = None if sampling is None else pixel(sampling)
+    steps = None if sampling is None else pixel_size(sampling)
     factor = 1.0 if unit == "px" else angstroms(unit)
     if factor is None or (unit != "px" and steps is None):
         raise ValueError(f"positions are in {unit}; give the sampling, Å per pixel")

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
+from napari_atomseg._shared.types import Image
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.simulation.library.download import download_library
 from napari_atomseg.simulation.library.files import check_sums, file_sum, read_sums
@@ -19,7 +20,6 @@ from napari_atomseg.simulation.library.layout import (
     HEADER,
     INDEX,
     SUMS,
-    Array,
     Header,
     LibraryError,
     LibrarySample,
@@ -81,14 +81,14 @@ class Library:
         """
         return put_together(self._store.read(*self._at(number)))
 
-    def image(self, number: int) -> Array:
+    def image(self, number: int) -> Image:
         """(H, W) float32 image of a sample, without the rest of it."""
-        image: Array = self._store.image(*self._at(number))
+        image: Image = self._store.image(*self._at(number))
         return image
 
-    def picture(self, number: int, name: str) -> Array | None:
+    def picture(self, number: int, name: str) -> Image | None:
         """One picture of a sample by its target's name, without the rest; None if there is none."""
-        picture: Array | None = self._store.picture(*self._at(number), name)
+        picture: Image | None = self._store.picture(*self._at(number), name)
         return picture
 
     def verify(self, progress: Progress | None = None, cancel: CancelToken | None = None) -> None:
