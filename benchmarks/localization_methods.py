@@ -12,7 +12,7 @@ from localization_scenes import Array, Scene
 from scipy.optimize import OptimizeWarning, curve_fit
 
 from napari_atomseg.localization.fit.independent import Fits
-from napari_atomseg.localization.refine import Refinement
+from napari_atomseg.localization.fit.refinement import Refinement
 
 WINDOW = 0.5
 """Half width of curve_fit's window over the distance of columns."""

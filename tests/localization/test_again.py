@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 
 from napari_atomseg.localization import localize, refine_columns
+from napari_atomseg.localization.fit.centroids import saturated
+from napari_atomseg.localization.fit.refinement import Refinement
 from napari_atomseg.localization.localize import region_labels, regions_at
-from napari_atomseg.localization.refine import Refinement, saturated
 
 PEAKS = {"detector": "peaks", "device": "cpu", "contrast": "bright"}
 

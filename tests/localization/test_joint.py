@@ -7,8 +7,8 @@ from napari_atomseg.localization import cramer_rao_bounds, overlapping_bounds
 from napari_atomseg.localization.fit.joint.model import JointModel, fisher_blocks
 from napari_atomseg.localization.fit.joint.solve import fit_jointly
 from napari_atomseg.localization.fit.joint.system import JointSystem, shared_parameters
-from napari_atomseg.localization.fit.neighbourhood import survey
-from napari_atomseg.localization.refine import Refinement
+from napari_atomseg.localization.fit.refinement import Refinement
+from napari_atomseg.localization.fit.windows import initial_estimates
 
 SHARING = [
     {"widths": widths, "backgrounds": backgrounds}
@@ -22,7 +22,7 @@ def small(scene):
     """A model of nine overlapping columns, its parameters, weights and full Fisher matrix."""
     known = scene(3, 12, 3.0, 100.0, 20.0)
     image = torch.from_numpy(known.image)
-    model = JointModel(image, survey(image, known.y, known.x))
+    model = JointModel(image, initial_estimates(image, known.y, known.x))
     values = [known.y, known.x, np.full(9, np.log(3.0)), np.linspace(60, 140, 9), np.full(9, 20.0)]
     theta = torch.from_numpy(np.stack(values, axis=1))
     weight = model.used / model.render(theta).clamp_min(1.0)

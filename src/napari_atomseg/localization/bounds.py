@@ -20,8 +20,8 @@ from napari_atomseg.localization.fit.joint.system import (
     shared_parameters,
 )
 from napari_atomseg.localization.fit.least_squares import covariance
-from napari_atomseg.localization.fit.neighbourhood import survey
-from napari_atomseg.localization.refine import check_choices, within_image
+from napari_atomseg.localization.fit.refinement import check_choices, within_image
+from napari_atomseg.localization.fit.windows import initial_estimates
 
 REACH = 5.0
 """Half width of the pixels counted, over sigma: beyond lies less than a millionth of the light."""
@@ -161,8 +161,8 @@ def overlapping_bounds(
         return Bounds(*bounds)
     theta = torch.from_numpy(np.stack([y, x, np.log(s), a, b], axis=1))
     nothing = torch.zeros(shape, dtype=theta.dtype)
-    known = replace(survey(nothing, y.copy(), x.copy()), sigma=float(s.max()))
-    model = JointModel(nothing, known)
+    initial = replace(initial_estimates(nothing, y.copy(), x.copy()), sigma=float(s.max()))
+    model = JointModel(nothing, initial)
     expected = model.render(theta)
     shot = 0.0 if gain is None else gain * expected.clamp_min(DARKEST * float(a.max()))
     weight = model.used / (shot + deviation**2)

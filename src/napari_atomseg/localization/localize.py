@@ -25,8 +25,8 @@ from napari_atomseg.localization.detect import (
     species_of,
 )
 from napari_atomseg.localization.fit.independent import Fits
+from napari_atomseg.localization.fit.refinement import Refinement, check_choices
 from napari_atomseg.localization.fit.windows import nearest_neighbours
-from napari_atomseg.localization.refine import Refinement, check_choices
 from napari_atomseg.localization.table import column_table, joined, measured_columns
 from napari_atomseg.networks.card import ModelCard, read_card
 from napari_atomseg.networks.tasks import ELEMENTS

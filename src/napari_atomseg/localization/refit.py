@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.arrays import as_frames
-from napari_atomseg.localization.refine import Refinement, check_choices
+from napari_atomseg.localization.fit.refinement import Refinement, check_choices
 from napari_atomseg.localization.table import in_angstrom, measured_columns
 from napari_atomseg.progress import CancelToken, Progress, report
 
