@@ -13,7 +13,6 @@ about the work, and calls nothing of its subclasses, which then fill its slots::
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -35,12 +34,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_atomseg._napari.forms.form import Form, Inputs, tooltip
+from napari_atomseg._napari.forms.form import Form, Inputs, settings_of
 from napari_atomseg._napari.jobs import Job, Show, Work, attempt, describe
 from napari_atomseg._napari.layers import unwrapped
 
 if TYPE_CHECKING:
     import napari.viewer
+
+    from napari_atomseg.settings import Setting
 
 Prepare = Callable[[], tuple[str, Work, Show]]
 """Gives the name of a job, its work, and what shows the result; see `Panel.prepare`."""
@@ -83,14 +84,13 @@ class Panel(Docked, metaclass=_PanelType):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "Settings" in cls.__dict__:
-            for field in dataclasses.fields(cls.Settings):
-                if hasattr(QWidget, field.name):
+            for name, known in settings_of(cls.Settings).items():
+                if hasattr(QWidget, name):
                     raise TypeError(
-                        f"{cls.__name__}: Qt's widgets have {field.name!r}; "
-                        "give the setting another name"
+                        f"{cls.__name__}: Qt's widgets have {name!r}; give the setting another name"
                     )
-                if not isinstance(getattr(cls, field.name, None), property):
-                    setattr(cls, field.name, _attribute(field))
+                if not isinstance(getattr(cls, name, None), property):
+                    setattr(cls, name, _attribute(known))
 
     def __init__(self, viewer: napari.viewer.Viewer, inputs: Inputs | None = None) -> None:
         super().__init__()
@@ -324,8 +324,8 @@ class _Scroll(QScrollArea):
         return bool(super().eventFilter(watched, event))
 
 
-def _attribute(field: dataclasses.Field[Any]) -> property:
-    name = field.name
+def _attribute(known: Setting) -> property:
+    name = known.name
 
     def get(panel: Panel) -> Any:
         return panel.form[name]
@@ -333,4 +333,4 @@ def _attribute(field: dataclasses.Field[Any]) -> property:
     def set_(panel: Panel, value: Any) -> None:
         panel.form[name] = value
 
-    return property(get, set_, doc=tooltip(field))
+    return property(get, set_, doc=known.help)
