@@ -9,6 +9,7 @@ from napari_atomseg.localization.fit.joint.solve import fit_jointly
 from napari_atomseg.localization.fit.joint.system import JointSystem, shared_parameters
 from napari_atomseg.localization.fit.refinement import Refinement
 from napari_atomseg.localization.fit.windows import initial_estimates
+from napari_atomseg.localization.settings import FitSettings
 
 SHARING = [
     {"widths": widths, "backgrounds": backgrounds}
@@ -213,9 +214,11 @@ def test_a_column_on_a_plateau_does_the_others_no_harm(crowd, draw, rng):
     bright = image.numpy() + rng.poisson(draw(image.shape, row, col, 3.0, 4000.0, 0.0))
     clipped = np.minimum(bright, 700.0)
     assert np.sum(clipped == 700.0) > 50
-    agree(Refinement("joint")(clipped, known.y, known.x), plain, 12)
-    agree(Refinement("joint", widths="free")(clipped, known.y, known.x), plain, 12)
-    even = Refinement("joint", backgrounds="shared")
+    agree(Refinement(FitSettings(refine="joint"))(clipped, known.y, known.x), plain, 12)
+    agree(
+        Refinement(FitSettings(refine="joint", widths="free"))(clipped, known.y, known.x), plain, 12
+    )
+    even = Refinement(FitSettings(refine="joint", backgrounds="shared"))
     agree(even(clipped, known.y, known.x), even(image.numpy(), known.y, known.x), 12)
 
 

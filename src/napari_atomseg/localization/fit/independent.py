@@ -37,6 +37,7 @@ from napari_atomseg.localization.fit.windows import (
     tensor_like,
     windows_of,
 )
+from napari_atomseg.localization.settings import Likelihood, Shape
 from napari_atomseg.progress import CancelToken, report
 
 PRIOR_FREEDOM = 30.0
@@ -131,13 +132,13 @@ class IndependentFit:
             neighbours = (windows.sample(self._light) - shape).masked_fill_(~windows.inside, 0.0)
             yield batch, Cells(windows, windows.sample(self._image) - neighbours, neighbours)
 
-    def set_shape(self, shape: str) -> None:
-        """Fit another of the `SHAPES` from now on, starting from round columns."""
+    def set_shape(self, shape: Shape) -> None:
+        """Fit another shape from now on, starting from round columns."""
         if shape != "gaussian":
             self._theta = torch.nn.functional.pad(self._theta, (0, 2))
             self._free_axes = shape == "rotated"
 
-    def estimate_noise(self, likelihood: str) -> None:
+    def estimate_noise(self, likelihood: Likelihood) -> None:
         """Estimate the noise from the residuals of the last round."""
         good = np.flatnonzero(self._good.cpu().numpy())
         some = good[:: max(1, len(good) // NOISE_COLUMNS)]
@@ -270,10 +271,6 @@ def _problem(cells: Cells, weight: Tensor, free: Tensor) -> GaussianProblem | El
     return EllipticProblem(step, data, weight, free)
 
 
-SHAPES = ("gaussian", "elliptic", "rotated")
-"""Round columns, ellipses along the axes of the image, and ellipses along any axes."""
-
-
 @dataclass(frozen=True)
 class Fits:
     """Fitted columns, each array (N,): pixels, pixels and units of intensity.
@@ -339,8 +336,8 @@ def fit_gaussians(
     x: Array,
     cancel: CancelToken | None = None,
     *,
-    shape: str = "gaussian",
-    likelihood: str = "auto",
+    shape: Shape = "gaussian",
+    likelihood: Likelihood = "auto",
 ) -> Fits:
     """Fit a Gaussian and a local background to each column of an image of bright columns.
 
@@ -358,8 +355,8 @@ def fit_gaussians(
     ----------
     image : (H, W) float64; NaN pixels do not count.
     y, x : (N,) float64 starting positions, pixels.
-    shape : one of `SHAPES`.
-    likelihood : one of `noise.LIKELIHOODS`.
+    shape : of the columns.
+    likelihood : see `estimate_noise`.
 
     Raises
     ------

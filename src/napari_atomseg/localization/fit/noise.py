@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-LIKELIHOODS = ("auto", "gaussian", "poisson")
-"""Kinds of noise: shot noise of unknown gain, on an image whose zero is unknown and with constant
-noise; constant noise alone; shot noise of unknown gain alone."""
+from napari_atomseg.localization.settings import Likelihood
+
 FLOOR = 0.03
 """Smallest variance of a pixel over the mean variance: the estimate is a straight line, and weights
 must not grow without bound where it comes near zero."""
@@ -34,12 +33,14 @@ class ResidualNoise:
         return (self.gain * expected + self.offset).clamp_min(self.floor)
 
 
-def estimate_noise(expected: Tensor, squared: Tensor, likelihood: str = "auto") -> ResidualNoise:
+def estimate_noise(
+    expected: Tensor, squared: Tensor, likelihood: Likelihood = "auto"
+) -> ResidualNoise:
     """Fit the line of variances by iteratively weighted least squares.
 
     Parameters
     ----------
-    likelihood : one of `LIKELIHOODS`. "auto" fits the whole line, "gaussian" its offset alone, and
+    likelihood : "auto" fits the whole line, "gaussian" its offset alone, and
         "poisson" its gain alone: that image is black at zero, as counts or a multiple of them are.
     expected, squared : (M,) fitted intensity and squared residual of pixels, the latter corrected
         for the parameters spent. Their weights are the inverse variances of squared Poisson

@@ -15,16 +15,14 @@ from scipy.spatial import cKDTree
 from napari_atomseg._shared.device import choose_device
 from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.centroids import centres_of_mass, centroids, saturated
-from napari_atomseg.localization.fit.independent import SHAPES, Fits, fit_gaussians
+from napari_atomseg.localization.fit.independent import Fits, fit_gaussians
 from napari_atomseg.localization.fit.joint.solve import fit_jointly
-from napari_atomseg.localization.fit.joint.system import BACKGROUNDS, WIDTHS
-from napari_atomseg.localization.fit.noise import LIKELIHOODS
 from napari_atomseg.localization.fit.windows import (
     nearest_neighbours,
 )
+from napari_atomseg.localization.settings import FitSettings
 from napari_atomseg.progress import CancelToken
 
-REFINEMENTS = ("none", "centroid", "centre_of_mass", *SHAPES, "joint")
 SHELLS = 2
 """Shells of neighbours that are measured again together with a column."""
 ONE_PLACE = 1.0
@@ -33,45 +31,20 @@ MARGIN = 1.5
 """Margin of the part of an image that is cut out, over the columns' largest neighbour distance."""
 
 
-def check_choices(**arguments: tuple[str, tuple[str, ...]]) -> None:
-    """Raise ValueError for the first value that is not among what is accepted, its pair."""
-    for name, (value, accepted) in arguments.items():
-        if value not in accepted:
-            raise ValueError(f"{name}={value!r}; choose one of {', '.join(accepted)}")
-
-
 @dataclass(frozen=True)
 class Refinement:
     """How columns are measured.
 
     Attributes
     ----------
-    refine : one of `REFINEMENTS`.
-    widths, backgrounds : of a joint fit, one of `joint_system.WIDTHS` and of `BACKGROUNDS`.
-    likelihood : of fits, one of `noise.LIKELIHOODS`.
-    common : of a joint fit, the `sigma` and `background` of all columns that are known already.
+    fit : the method, and the options of fits.
     device : where fits run.
-
-    Raises
-    ------
-    ValueError
-        A choice is none of these.
+    common : `sigma` and `background` of all columns of a joint fit that are fixed already.
     """
 
-    refine: str = "gaussian"
-    widths: str = "shared"
-    backgrounds: str = "local"
-    likelihood: str = "auto"
+    fit: FitSettings
     device: str = "auto"
     common: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        check_choices(
-            refine=(self.refine, REFINEMENTS),
-            widths=(self.widths, WIDTHS),
-            backgrounds=(self.backgrounds, BACKGROUNDS),
-            likelihood=(self.likelihood, LIKELIHOODS),
-        )
 
     def __call__(
         self, image: NDArray[np.float64], y: Array, x: Array, cancel: CancelToken | None = None
@@ -82,27 +55,28 @@ class Refinement:
         image, and all but the first at one place, come back at their start, without errors.
         """
         sound = _sound(image.shape, y, x)
-        if self.refine == "none" or not sound.any():
+        method = self.fit.refine
+        if method == "none" or not sound.any():
             return Fits.of(np.full((10, len(y)), np.nan), y, x)
         if not sound.all():
             fits = self(image, y[sound], x[sound], cancel)
             return fits.among(sound, y, x)
         finite = np.where(np.isfinite(image) & ~saturated(image), image, np.nan)
         there = torch.from_numpy(np.ascontiguousarray(finite)).to(self._where())
-        if self.refine == "centroid":
+        if method == "centroid":
             return centroids(there, y, x)
-        if self.refine == "centre_of_mass":
+        if method == "centre_of_mass":
             return centres_of_mass(there, y, x)
-        if self.refine == "joint":
+        if method == "joint":
             fit = partial(
                 fit_jointly,
-                widths=self.widths,
-                backgrounds=self.backgrounds,
+                widths=self.fit.widths,
+                backgrounds=self.fit.backgrounds,
                 common=self.common,
             )
         else:
-            fit = partial(fit_gaussians, shape=self.refine)
-        return fit(there, y, x, cancel, likelihood=self.likelihood)
+            fit = partial(fit_gaussians, shape=method)
+        return fit(there, y, x, cancel, likelihood=self.fit.likelihood)
 
     def some(
         self,

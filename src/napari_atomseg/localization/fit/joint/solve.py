@@ -25,6 +25,7 @@ from napari_atomseg.localization.fit.joint.model import (
 from napari_atomseg.localization.fit.joint.system import JointSystem, shared_parameters
 from napari_atomseg.localization.fit.noise import ResidualNoise, estimate_noise
 from napari_atomseg.localization.fit.windows import InitialEstimates, initial_estimates, tensor_like
+from napari_atomseg.localization.settings import Backgrounds, Likelihood, Widths
 from napari_atomseg.progress import CancelToken, report
 
 ITERATIONS = 24
@@ -49,9 +50,9 @@ def fit_jointly(
     x: Array,
     cancel: CancelToken | None = None,
     *,
-    widths: str = "shared",
-    backgrounds: str = "local",
-    likelihood: str = "auto",
+    widths: Widths = "shared",
+    backgrounds: Backgrounds = "local",
+    likelihood: Likelihood = "auto",
     common: Mapping[str, float] | None = None,
 ) -> Fits:
     """Fit Gaussians to all columns together, of one shared width or of a free one each.
@@ -68,8 +69,7 @@ def fit_jointly(
     ----------
     image : (H, W) float64 of bright columns; NaN pixels do not count.
     y, x : (N,) float64 starting positions, pixels.
-    widths, backgrounds : one of `WIDTHS`, one of `joint_system.BACKGITERATIONS`.
-    likelihood : one of `noise.LIKELIHOODS`.
+    widths, backgrounds, likelihood : as in `localize`.
     common : `sigma` (pixels) and `background` of all columns, where they are known: those are not
         fitted, and count as exact.
 
@@ -133,7 +133,9 @@ def _start(single: Tensor, initial: InitialEstimates, shared: list[int]) -> Tens
     return theta
 
 
-def _noise(model: JointModel, expected: Tensor, held: Tensor, likelihood: str) -> ResidualNoise:
+def _noise(
+    model: JointModel, expected: Tensor, held: Tensor, likelihood: Likelihood
+) -> ResidualNoise:
     pixels = model.by_owner(model.used)
     spent = pixels / (pixels - PARAMETERS).clamp_min(1.0)
     # Misfit of frozen columns is not noise.

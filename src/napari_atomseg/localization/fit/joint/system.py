@@ -8,8 +8,8 @@ from torch import Tensor
 from napari_atomseg.localization.fit.joint.bounds import WIDEST
 from napari_atomseg.localization.fit.joint.model import AMPLITUDE, BACKGROUND, LOG_SIGMA
 from napari_atomseg.localization.fit.least_squares import covariance
+from napari_atomseg.localization.settings import Backgrounds, Widths
 
-WIDTHS, BACKGROUNDS = ("shared", "free"), ("local", "shared")
 SOLVER_STEPS, SOLVER_ACCURACY = 60, 1e-4
 CLOSE, RIDGE = 0.7, 4e-3
 """Columns whose light is alike to this correlation, less than 1.2 sigma apart, have their diagonal
@@ -22,7 +22,7 @@ MESSAGES = 6
 """Rounds of messages; each carries information from neighbours one pair farther away."""
 
 
-def shared_parameters(widths: str, backgrounds: str) -> list[int]:
+def shared_parameters(widths: Widths, backgrounds: Backgrounds) -> list[int]:
     """Which of a column's parameters all columns have in common, for a choice of each."""
     chosen = {LOG_SIGMA: widths, BACKGROUND: backgrounds}
     return [parameter for parameter, choice in chosen.items() if choice == "shared"]
