@@ -19,6 +19,7 @@ from napari_atomseg.inference.settings import (
     InferenceOptions,
     InferenceSettings,
     Precision,
+    RestorationTask,
     inference_settings,
 )
 from napari_atomseg.networks.tasks import INTENSITIES, UPINTERPOLATION
@@ -142,7 +143,7 @@ def predict(
 
 def restore(
     image: Any,
-    task: str = "denoise",
+    task: RestorationTask = "denoise",
     model: str | Path | None = None,
     sampling: Sampling | None = None,
     *,

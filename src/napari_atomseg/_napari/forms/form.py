@@ -165,7 +165,8 @@ class Form(QWidget):
             make = (inputs or {}).get(name)
             if make is not None:
                 self._add(known, make())
-                self.inputs[name].value = known.default
+                if known.default is not None:
+                    self.inputs[name].value = known.default
             elif "label" in fields.get(name, {}):
                 self._add(known, _option_input(fields[name], known))
                 if fields[name]["lowest"]:
