@@ -1,27 +1,18 @@
-"""Draw every kind of distortion on one image.
-
-    python docs/distortions.py [FILE]
-
-FILE is docs/images/distortions.png unless given.
-"""
+"""Every kind of distortion on one image, for docs/distortions.md."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
 from napari_atomseg import distortion
 from napari_atomseg.distortion import Distortion, View
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
 
 VIEW = View(sampling=0.16, width=0.5, shape=(96, 96))
 COLUMNS = 7
@@ -81,22 +72,20 @@ def distorted(part: Distortion, image: torch.Tensor, seed: int) -> NDArray[np.fl
     return part.apply(image, values, generators)[0].numpy()
 
 
-def draw(path: Path) -> None:
+def draw(folder: Path) -> None:
     """Save one panel a kind."""
     image = lattice()
     panels = {"ideal": image[0].numpy()}
     panels |= {part.kind: distorted(part, image, seed=3) for part in PARTS}
     rows = -(-len(panels) // COLUMNS)
-    figure, axes = plt.subplots(rows, COLUMNS, figsize=(1.35 * COLUMNS, 1.55 * rows))
+    figure = Figure(figsize=(1.35 * COLUMNS, 1.55 * rows))
+    axes = figure.subplots(rows, COLUMNS)
     for axis in axes.flat:
         axis.axis("off")
     for axis, (name, panel) in zip(axes.flat, panels.items(), strict=False):
         axis.imshow(panel, cmap="gray", vmin=0.0, vmax=1.2)
         axis.set_title(name, fontsize=8, pad=3)
     figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=0.96, wspace=0.05, hspace=0.16)
+    path = folder / "distortions.png"
     figure.savefig(path, dpi=130)
     Image.open(path).convert("L").save(path, optimize=True)
-
-
-if __name__ == "__main__":
-    draw(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images/distortions.png"))

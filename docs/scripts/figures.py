@@ -1,9 +1,4 @@
-"""Draw the pictures of docs/figures.md.
-
-    python docs/figures.py
-
-Writes docs/images/figure-*.png.
-"""
+"""One picture of each kind of figure, for docs/figures.md."""
 
 from __future__ import annotations
 
@@ -16,12 +11,11 @@ from numpy.typing import NDArray
 import napari_atomseg as atomseg
 from napari_atomseg import figures
 
-IMAGES = Path(__file__).with_name("images")
 SAMPLING = 0.12
 DPI = 200
 
 
-def main() -> None:
+def draw(folder: Path) -> None:
     """Simulate, localize, draw."""
     simulation = atomseg.simulate(
         "SrTiO3", shape=(256, 320), sampling=SAMPLING, dose=2e4, rotation=8.0, seed=1
@@ -50,7 +44,7 @@ def main() -> None:
         ),
     }
     for name, figure in drawn.items():
-        figures.save(figure, IMAGES / f"figure-{name}.png", dpi=DPI)
+        figures.save(figure, folder / f"figure-{name}.png", dpi=DPI)
 
 
 def vortex() -> tuple[NDArray[np.float64], pd.DataFrame]:
@@ -82,7 +76,3 @@ def strained(maps: dict[str, NDArray[np.float64]], rng: np.random.Generator) -> 
     y, x = np.mgrid[8:248:12, 8:248:12].reshape(2, -1)
     place = {"y": y + rng.normal(0, 1, y.size), "x": x + rng.normal(0, 1, y.size)}
     return pd.DataFrame(place).assign(**{name: values[y, x] for name, values in maps.items()})
-
-
-if __name__ == "__main__":
-    main()

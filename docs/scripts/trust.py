@@ -1,31 +1,22 @@
-"""Draw the picture of docs/trust.md: a restoration that is right, and one that fills vacancies.
-
-    python docs/trust.py
-
-Writes docs/images/trust.png.
-"""
+"""A restoration that is right, and one that fills vacancies, for docs/trust.md."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
 
 import napari_atomseg as atomseg
 
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-
-IMAGES = Path(__file__).with_name("images")
 ARGUMENTS = {"shape": (192, 192), "sampling": 0.14, "thickness": 2.5, "seed": 8}
 DIFFERENCE = LinearSegmentedColormap.from_list(
     "difference", [(0.2, 0.6, 1.0), (0, 0, 0), (0, 0, 0), (0, 0, 0), (1.0, 0.5, 0.0)]
 )
 
 
-def main() -> None:
+def draw(folder: Path) -> None:
     """Simulate, restore, forge, test, draw."""
     axis = (0, 1, 1)
     whole = atomseg.simulate("Pt", axis, dose=3e3, **ARGUMENTS)
@@ -38,7 +29,8 @@ def main() -> None:
         ("the same", holes.image, filled, "restored, then every vacancy filled"),
         ("noise alone", noise, atomseg.restore(noise), "restored"),
     )
-    figure, axes = plt.subplots(3, 3, figsize=(9, 9.4), layout="constrained")
+    figure = Figure(figsize=(9, 9.4), layout="constrained")
+    axes = figure.subplots(3, 3)
     for line, (name, raw, made, title) in zip(axes, rows, strict=True):
         test = atomseg.consistency(raw, made)
         limits = np.percentile(raw, (0.5, 99.5))
@@ -49,8 +41,4 @@ def main() -> None:
             axis_.set_title(text, fontsize=10)
             axis_.axis("off")
         figure.colorbar(shown, ax=line[2], shrink=0.8)
-    figure.savefig(IMAGES / "trust.png", dpi=90)
-
-
-if __name__ == "__main__":
-    main()
+    figure.savefig(folder / "trust.png", dpi=90)

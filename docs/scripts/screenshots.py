@@ -1,18 +1,15 @@
-"""Take the pictures of the panels.
+"""The panels on measured images, for the README and docs/guide.md; needs a screen.
 
-    python docs/screenshots.py panels si110_adf_512.png 0.0977
-    python docs/screenshots.py training nanoparticle_adf_1182.png 0.0726
+    python docs/scripts/draw.py screenshots panels si110_adf_512.png 0.0977
+    python docs/scripts/draw.py screenshots training nanoparticle_adf_1182.png 0.0726
 
 Both images are test images of AtomSegNet (https://github.com/xinhuolin/AtomSegNet, MIT licence),
-opened at so many Å per pixel; the pictures go to docs/images, or to the FOLDER after ``--output``.
+opened at so many Å per pixel.
 
 `training` learns from a part of the particle, at half its pixels, with the columns that
 `localize` finds there: the training is cancelled, resumed and finished, and its network finds the
 columns of the whole particle. It stays among the models of NAPARI_ATOMSEG_CACHE, which the picture
 of the Models panel shows.
-
-Needs a screen of at least 1366 x 768 pixels, or ``xvfb-run -a -s "-screen 0 1366x768x24"`` before
-the command.
 """
 
 from __future__ import annotations
@@ -20,41 +17,20 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from napari.viewer import Viewer
-from PIL import Image
-from qtpy.QtWidgets import QApplication
+from window import open_viewer, settle, take
 
 import napari_atomseg as atomseg
 from napari_atomseg._napari.layers import image_layer, points_layer, sampled
 from napari_atomseg.io import read_image
 
-WIDTH, HEIGHT = 1366, 768
 MARKED = slice(50, 306), slice(30, 286)
 """Rows and columns of the particle that are learned from."""
-
-
-def settle(seconds: float = 0.5) -> None:
-    """Let the window draw."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        QApplication.processEvents()
-        time.sleep(0.01)
-
-
-def take(viewer: Viewer, path: Path) -> None:
-    """Save a picture of the window in 256 colours, which keeps it small."""
-    viewer.reset_view()
-    settle()
-    viewer.window.screenshot(path, canvas_only=False, flash=False)
-    with Image.open(path) as picture:
-        few = picture.convert("RGB").quantize(256)
-    few.save(path, optimize=True)
 
 
 def simulate(viewer: Viewer, folder: Path) -> None:
@@ -131,8 +107,7 @@ def train(viewer: Viewer, folder: Path) -> None:
 
 def training(image: str, sampling: float, folder: Path) -> None:
     """Train on a part of an image: cancel, resume, finish, use; then show the models."""
-    viewer = Viewer(title="napari AtomSeg")
-    viewer.window.resize(WIDTH, HEIGHT)
+    viewer = open_viewer()
     whole, place = halved(read_image(image).data), sampled(2 * sampling)
     there = place | {"translate": [2 * sampling * side.start for side in MARKED]}
     made = {"action": "read", "source": Path(image).name}
@@ -213,8 +188,7 @@ def models(viewer: Viewer, folder: Path) -> None:
 
 def panels(image: str, sampling: float, folder: Path) -> None:
     """Take the pictures of the other panels."""
-    viewer = Viewer(title="napari AtomSeg")
-    viewer.window.resize(WIDTH, HEIGHT)
+    viewer = open_viewer()
     viewer.canvas.overlays.scale_bar.visible = True
     simulate(viewer, folder)
     library(viewer, folder)
@@ -229,18 +203,14 @@ def panels(image: str, sampling: float, folder: Path) -> None:
     viewer.close()
 
 
-def main() -> None:
-    """Read the command line and take the pictures."""
-    parser = argparse.ArgumentParser(description="Take the pictures of the panels.")
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which pictures, and the image that they show."""
     parser.add_argument("what", choices=("panels", "training"))
     parser.add_argument("image")
     parser.add_argument("sampling", type=float, help="Å per pixel")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "images")
-    given = parser.parse_args()
-    given.output.mkdir(parents=True, exist_ok=True)
-    pictures = {"panels": panels, "training": training}[given.what]
-    pictures(given.image, given.sampling, given.output)
 
 
-if __name__ == "__main__":
-    main()
+def draw(folder: Path, what: str, image: str, sampling: float) -> None:
+    """Take the pictures."""
+    pictures = {"panels": panels, "training": training}[what]
+    pictures(image, sampling, folder)

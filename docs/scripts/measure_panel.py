@@ -1,29 +1,19 @@
-"""Take the pictures of the Measure panel.
-
-    python docs/measure_panel.py [--output FOLDER]
+"""The Measure panel, for docs/measure.md; needs a screen.
 
 The crystal is planted: a perovskite of 3.9 Å whose weaker columns are displaced by 30 pm, up in one
 half and down in the other, and which is stretched by up to 2 % along a band.
-
-Needs a screen of at least 1366 x 768 pixels, or ``xvfb-run -a -s "-screen 0 1366x768x24"`` before
-the command.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from napari.viewer import Viewer
-from PIL import Image
-from qtpy.QtWidgets import QApplication
+from window import open_viewer, take
 
 from napari_atomseg._napari.layers import image_layer, points_layer, sampled
 
-WIDTH, HEIGHT = 1366, 768
 CELL, SAMPLING, SIZE, SIGMA = 26.0, 0.15, 400, 4.0
 POLAR = 2.0
 """Pixels of displacement: 30 pm."""
@@ -57,23 +47,9 @@ def picture(columns: pd.DataFrame) -> np.ndarray:
     return image.astype(np.float32)
 
 
-def take(viewer: Viewer, path: Path) -> None:
-    """Save a picture of the window in 256 colours, which keeps it small."""
-    viewer.reset_view()
-    end = time.monotonic() + 1.0
-    while time.monotonic() < end:
-        QApplication.processEvents()
-        time.sleep(0.01)
-    viewer.window.screenshot(path, canvas_only=False, flash=False)
-    with Image.open(path) as whole:
-        few = whole.convert("RGB").quantize(256)
-    few.save(path, optimize=True)
-
-
-def main(folder: Path) -> None:
+def draw(folder: Path) -> None:
     """Measure, and take a picture of each."""
-    viewer = Viewer()
-    viewer.window.resize(WIDTH, HEIGHT)
+    viewer = open_viewer()
     columns, place = planted(), sampled(SAMPLING)
     viewer.add_layer(image_layer(picture(columns), "perovskite", place, {}))
     made = {"source": "perovskite"}
@@ -89,9 +65,3 @@ def main(folder: Path) -> None:
     panel.run().result()
     take(viewer, folder / "measure-strain.png")
     viewer.close()
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "images")
-    main(parser.parse_args().output)

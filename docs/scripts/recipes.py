@@ -1,33 +1,23 @@
-"""Draw two samples of each shipped recipe.
-
-    python docs/recipes.py [FILE]
-
-FILE is docs/images/recipes.png unless given.
-"""
+"""Two samples of each shipped recipe, for docs/recipes.md."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
 
 from napari_atomseg.simulation import recipes, sample
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
 
 FIRST = {"temimagenet": 3, "lr-tem": 4, "lr-sem": 2, "hr-sem": 7, "hr-tem": 11}
 """Number of the first sample shown, where it is not 0: recipes that share specimens show others."""
 
 
-def main() -> None:
+def draw(folder: Path) -> None:
     """Write the figure."""
     names = recipes()
-    figure, axes = plt.subplots(
-        4, len(names), figsize=(1.9 * len(names), 7.9), layout="constrained"
-    )
+    figure = Figure(figsize=(1.9 * len(names), 7.9), layout="constrained")
+    axes = figure.subplots(4, len(names))
     for column, name in zip(axes.T, names, strict=True):
         column[0].set_title(name, fontsize=9)
         for number in range(2):
@@ -37,9 +27,4 @@ def main() -> None:
                 axis.imshow(image, cmap="gray", vmin=low, vmax=high)
     for axis in axes.flat:
         axis.set_axis_off()
-    target = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/images/recipes.png")
-    figure.savefig(target, dpi=70)
-
-
-if __name__ == "__main__":
-    main()
+    figure.savefig(folder / "recipes.png", dpi=70)
