@@ -6,9 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import angstroms, pixel_size
@@ -36,16 +34,6 @@ UNITS = {
 """Units of the columns of a table whose name does not end in one."""
 
 _ENDINGS = {"angstrom": "Å", "pm": "pm", "nm": "nm", "px": "px", "deg": "°", "percent": "%"}
-
-
-def typical_distance(points: NDArray[np.float64]) -> float | None:
-    """Median distance of nearest neighbours among the finite of points (N, 2); None for one."""
-    from scipy.spatial import cKDTree
-
-    points = points[np.isfinite(points).all(axis=1)]
-    if len(points) < 2:
-        return None
-    return float(np.median(np.asarray(cKDTree(points).query(points, 2)[0])[:, 1]))
 
 
 def unit_of(name: str) -> str:
