@@ -41,10 +41,11 @@ import napari_atomseg as atomseg
 from benchmarks import options as shared
 from benchmarks.models.sheets import Outcome, draw_sheet
 from napari_atomseg import weights
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg.inference import estimate_spacing, predict
 from napari_atomseg.inference.predictor import ZOOMS
 from napari_atomseg.io import IMAGE_SUFFIXES, read_image
-from napari_atomseg.io.images.image import ImageFileError, Sampling
+from napari_atomseg.io.images.image import ImageFileError
 from napari_atomseg.networks.tasks import ELEMENTS, predictable
 from napari_atomseg.trust import consistency
 from napari_atomseg.weights.registry import Entry, describe

@@ -16,7 +16,8 @@ from skimage.measure import label
 from skimage.restoration import denoise_nl_means
 
 from napari_atomseg import weights
-from napari_atomseg.evaluation.case import Case, Image
+from napari_atomseg._shared.types import Array, Image
+from napari_atomseg.evaluation.case import Case
 from napari_atomseg.evaluation.outcome import Outcome
 from napari_atomseg.inference import estimate_spacing, predict
 from napari_atomseg.inference.scale import guess_contrast
@@ -25,8 +26,6 @@ from napari_atomseg.localization.fit.independent import fit_gaussians
 from napari_atomseg.localization.fit.noise import NoiseModel, estimate_noise
 from napari_atomseg.networks.card import read_card
 from napari_atomseg.networks.tasks import COLUMNS
-
-Array = NDArray[np.float64]
 
 WIDTHS = np.geomspace(0.3, 12.0, 40)
 """Sigmas in pixels among which the Gaussian filter's is chosen."""

@@ -8,12 +8,10 @@ from typing import Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from napari_atomseg._shared.geometry import nearest_distances
+from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.types import Image
 from napari_atomseg.localization import cramer_rao_bounds
-
-Image = NDArray[np.float32]
 
 NEAR = 0.2
 """A column is found where something is found within this part of the columns' spacing."""
@@ -50,9 +48,9 @@ class Case:
     @property
     def spacing(self) -> float:
         """Median distance of nearest true columns in pixels; NaN where there are not two."""
-        if self.columns is None or len(self.columns) < 2:
+        if self.columns is None:
             return float("nan")
-        return float(np.median(nearest_distances(self.columns[["y", "x"]].to_numpy(float))))
+        return median_spacing(self.columns[["y", "x"]].to_numpy(float))
 
     @property
     def radius(self) -> float:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from napari_atomseg.evaluation.case import Case, Dataset, Image
+from napari_atomseg._shared.types import Image
+from napari_atomseg.evaluation.case import Case, Dataset
 from napari_atomseg.evaluation.simulated import (
     COUNTING,
     FIELDS,

@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from napari_atomseg._shared.types import Image
 from napari_atomseg.analysis import psnr, ssim
-from napari_atomseg.evaluation.case import Case, Image
+from napari_atomseg.evaluation.case import Case
 from napari_atomseg.evaluation.outcome import Outcome
 from napari_atomseg.evaluation.tasks import Pairs, pair
 

@@ -8,7 +8,8 @@ from typing import Protocol, runtime_checkable
 
 import pandas as pd
 
-from napari_atomseg.evaluation.case import Case, Dataset, Image
+from napari_atomseg._shared.types import Image
+from napari_atomseg.evaluation.case import Case, Dataset
 
 
 @dataclass(frozen=True)

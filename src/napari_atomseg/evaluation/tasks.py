@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from napari_atomseg._shared.types import Image
 from napari_atomseg.analysis import match, psnr
-from napari_atomseg.evaluation.case import Case, Image
+from napari_atomseg.evaluation.case import Case
 from napari_atomseg.evaluation.outcome import Outcome
 from napari_atomseg.networks.tasks import ELEMENTS, INTENSITIES, TARGETS, UPINTERPOLATION
 

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from napari_atomseg import weights
-from napari_atomseg.inference.arrays import Image, as_frames
+from napari_atomseg._shared.types import Image, Sampling
+from napari_atomseg._shared.units import mean_sampling
+from napari_atomseg.inference.arrays import as_frames
 from napari_atomseg.inference.predictor import Predictor
 from napari_atomseg.networks.tasks import INTENSITIES, UPINTERPOLATION
 from napari_atomseg.progress import CancelToken, Progress, report
@@ -48,7 +50,7 @@ def predict(
     tasks: Sequence[str] = ("denoise",),
     *,
     model: str | Path | None = None,
-    sampling: float | tuple[float, float] | None = None,
+    sampling: Sampling | None = None,
     contrast: str = "auto",
     device: str = "auto",
     precision: str = "auto",
@@ -85,7 +87,7 @@ def predict(
     if contrast not in CONTRASTS:
         raise ValueError(f"contrast={contrast!r}; choose one of {', '.join(CONTRASTS)}")
     frames, shape = as_frames(image)
-    pixel = _mean_sampling(sampling)
+    pixel = None if sampling is None else mean_sampling(sampling)
     path = weights.resolve(model, tasks=tasks)
     predictor = _predictor(str(path), path.stat().st_mtime_ns, device, precision, tile_size)
     unknown = [task for task in tasks if task not in predictor.tasks]
@@ -135,7 +137,7 @@ def restore(
     image: Any,
     task: str = "denoise",
     model: str | Path | None = None,
-    sampling: float | tuple[float, float] | None = None,
+    sampling: Sampling | None = None,
     **options: Any,
 ) -> Any:
     """Restore an image or stack.
@@ -175,12 +177,3 @@ def restore(
 def _predictor(path: str, modified: int, device: str, precision: str, tile_size: int) -> Predictor:
     """Loaded networks are kept; a changed file is loaded anew (`modified`)."""
     return Predictor(path, device, precision, tile_size)
-
-
-def _mean_sampling(sampling: float | tuple[float, float] | None) -> float | None:
-    if sampling is None:
-        return None
-    values = np.asarray(sampling, dtype=float)
-    if values.size not in (1, 2) or not np.all(np.isfinite(values)) or np.any(values <= 0):
-        raise ValueError(f"sampling={sampling!r} must be one or two positive numbers, Å a pixel")
-    return float(values.mean())

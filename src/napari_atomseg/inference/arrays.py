@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Image = NDArray[np.float32]
+from napari_atomseg._shared.types import Image
 
 
 def as_frames(image: Any) -> tuple[Image, tuple[int, ...]]:

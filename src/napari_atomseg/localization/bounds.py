@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.gaussian import GaussianProblem, gaussian_values, volume_error
 from napari_atomseg.localization.fit.joint.model import JointModel, fisher_blocks
 from napari_atomseg.localization.fit.joint.system import (
@@ -22,8 +23,6 @@ from napari_atomseg.localization.fit.least_squares import covariance
 from napari_atomseg.localization.fit.neighbourhood import survey
 from napari_atomseg.localization.refine import check_choices, within_image
 
-Vector = NDArray[np.float64]
-
 REACH = 5.0
 """Half width of the pixels counted, over sigma: beyond lies less than a millionth of the light."""
 DARKEST = 1e-9
@@ -34,12 +33,12 @@ DARKEST = 1e-9
 class Bounds:
     """Smallest standard errors of unbiased estimates, each of the shape of the parameters."""
 
-    y: Vector
-    x: Vector
-    sigma: Vector
-    amplitude: Vector
-    background: Vector
-    volume: Vector
+    y: Array
+    x: Array
+    sigma: Array
+    amplitude: Array
+    background: Array
+    volume: Array
 
 
 def cramer_rao_bounds(
@@ -95,7 +94,7 @@ def cramer_rao_bounds(
     return Bounds(*(row.reshape(a.shape) for row in rows))
 
 
-def check_noise(a: Vector, s: Vector, b: Vector, gain: float | None, deviation: float) -> None:
+def check_noise(a: Array, s: Array, b: Array, gain: float | None, deviation: float) -> None:
     """Raise ValueError for amplitudes, widths or backgrounds that cannot be, or for no noise."""
     if not (np.all(a > 0) and np.all(s > 0)):
         raise ValueError("amplitude and sigma must be positive")

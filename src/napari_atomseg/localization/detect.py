@@ -14,8 +14,7 @@ from skimage.measure import label
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
-Image = NDArray[np.float32]
-Labels = NDArray[np.int32]
+from napari_atomseg._shared.types import Image, Labels
 
 LOWEST_THRESHOLD = 0.25
 """A map is probability-like: below this, a map without columns would be read as full of them."""

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from skimage.draw import polygon2mask
 
 from napari_atomseg import inference, weights
+from napari_atomseg._shared.types import Labels, Sampling
+from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.api import CONTRASTS
 from napari_atomseg.inference.arrays import as_frames
 from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
@@ -25,19 +27,11 @@ from napari_atomseg.localization.detect import (
 from napari_atomseg.localization.fit.independent import Fits
 from napari_atomseg.localization.fit.windows import nearest_neighbours
 from napari_atomseg.localization.refine import Refinement, check_choices
-from napari_atomseg.localization.table import (
-    Sampling,
-    column_table,
-    joined,
-    measured_columns,
-    pixel_size,
-)
+from napari_atomseg.localization.table import column_table, joined, measured_columns
 from napari_atomseg.networks.card import ModelCard, read_card
 from napari_atomseg.networks.tasks import ELEMENTS
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.trust.judge import DENOISED, Judge
-
-Labels = NDArray[np.int32]
 
 
 def region_labels(region: Any, shape: tuple[int, int]) -> Labels:

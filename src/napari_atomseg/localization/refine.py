@@ -14,17 +14,11 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from napari_atomseg._shared.device import choose_device
+from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.independent import SHAPES, Fits, fit_gaussians
 from napari_atomseg.localization.fit.joint.solve import fit_jointly
 from napari_atomseg.localization.fit.joint.system import BACKGROUNDS, WIDTHS
-from napari_atomseg.localization.fit.neighbourhood import (
-    CELL,
-    Vector,
-    on,
-    shares,
-    survey,
-    windows_of,
-)
+from napari_atomseg.localization.fit.neighbourhood import CELL, on, shares, survey, windows_of
 from napari_atomseg.localization.fit.noise import LIKELIHOODS
 from napari_atomseg.localization.fit.windows import Windows, cut_windows, nearest_neighbours
 from napari_atomseg.progress import CancelToken
@@ -63,7 +57,7 @@ ROUNDS = 10
 """A window that is put about its centre of mass again moves hardly at all after so many times."""
 
 
-def centroids(image: Tensor, y: Vector, x: Vector) -> Fits:
+def centroids(image: Tensor, y: Array, x: Array) -> Fits:
     """Centre of intensity of each column in the pixels nearer to it than to any other.
 
     Windows are those of `fit_gaussians`; the mean of the darkest quarter of the pixels is the
@@ -81,7 +75,7 @@ def centroids(image: Tensor, y: Vector, x: Vector) -> Fits:
     return Fits.of(table, y, x)
 
 
-def centres_of_mass(image: Tensor, y: Vector, x: Vector) -> Fits:
+def centres_of_mass(image: Tensor, y: Array, x: Array) -> Fits:
     """Centre of intensity of each column in a disc about itself, as Atomap finds it.
 
     The disc has 0.4 times the radius of the way to the nearest column and is put about its centre
@@ -107,7 +101,7 @@ def centres_of_mass(image: Tensor, y: Vector, x: Vector) -> Fits:
     return Fits.of(table, y, x)
 
 
-def _measured(windows: Windows, image: Tensor) -> Vector:
+def _measured(windows: Windows, image: Tensor) -> Array:
     """Rows of `Fits` (7, n) from the moments of the light above the background; NaN for none."""
     inside = windows.inside.flatten(1)
     values = windows.sample(image).flatten(1)
@@ -128,7 +122,7 @@ def _measured(windows: Windows, image: Tensor) -> Vector:
     amplitude = volume / (2 * torch.pi * sigma**2)
     found = torch.stack([y, x, missing, missing, sigma, amplitude, ground])
     good = (pixels > 2) & (volume > 0) & (second > 0)
-    measured: Vector = torch.where(good, found, torch.nan).cpu().numpy()
+    measured: Array = torch.where(good, found, torch.nan).cpu().numpy()
     return measured
 
 
@@ -182,7 +176,7 @@ class Refinement:
         )
 
     def __call__(
-        self, image: NDArray[np.float64], y: Vector, x: Vector, cancel: CancelToken | None = None
+        self, image: NDArray[np.float64], y: Array, x: Array, cancel: CancelToken | None = None
     ) -> Fits:
         """Measure columns at y and x (N,), pixels, of an (H, W) image of bright columns.
 
@@ -215,8 +209,8 @@ class Refinement:
     def some(
         self,
         image: NDArray[np.float64],
-        y: Vector,
-        x: Vector,
+        y: Array,
+        x: Array,
         only: NDArray[np.bool_],
         cancel: CancelToken | None = None,
     ) -> Fits:
@@ -252,7 +246,7 @@ class Refinement:
         return torch.device("cpu") if device.type == "mps" else device
 
 
-def _sound(shape: tuple[int, ...], y: Vector, x: Vector) -> NDArray[np.bool_]:
+def _sound(shape: tuple[int, ...], y: Array, x: Array) -> NDArray[np.bool_]:
     """(N,) columns that are in the image, and the first of those at one place."""
     first = np.ones(len(y), dtype=bool)
     if len(y) > 1:
@@ -262,7 +256,7 @@ def _sound(shape: tuple[int, ...], y: Vector, x: Vector) -> NDArray[np.bool_]:
     return sound
 
 
-def within_image(shape: tuple[int, ...], y: Vector, x: Vector) -> NDArray[np.bool_]:
+def within_image(shape: tuple[int, ...], y: Array, x: Array) -> NDArray[np.bool_]:
     """(N,) positions that lie on a pixel of the image."""
     inside: NDArray[np.bool_] = (np.abs(y - (shape[0] - 1) / 2) <= shape[0] / 2) & (
         np.abs(x - (shape[1] - 1) / 2) <= shape[1] / 2
@@ -271,7 +265,7 @@ def within_image(shape: tuple[int, ...], y: Vector, x: Vector) -> NDArray[np.boo
 
 
 def _nearest(
-    shape: tuple[int, ...], y: Vector, x: Vector, some: NDArray[np.bool_]
+    shape: tuple[int, ...], y: Array, x: Array, some: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """(H, W) pixels whose nearest column, to the pixel, is one of some."""
     if some.all():
@@ -285,7 +279,7 @@ def _nearest(
     return nearest
 
 
-def _box(shape: tuple[int, ...], y: Vector, x: Vector, spacing: float) -> tuple[slice, slice]:
+def _box(shape: tuple[int, ...], y: Array, x: Array, spacing: float) -> tuple[slice, slice]:
     """The part of an image about columns; all of it where their distances are not known."""
     margin = MARGIN * spacing if spacing > 0 else max(shape)
     rows = slice(max(0, int(y.min() - margin)), min(shape[0], int(y.max() + margin) + 2))

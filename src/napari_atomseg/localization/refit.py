@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.arrays import as_frames
 from napari_atomseg.localization.refine import Refinement, check_choices
-from napari_atomseg.localization.table import in_angstrom, measured_columns, pixel_size
+from napari_atomseg.localization.table import in_angstrom, measured_columns
 from napari_atomseg.progress import CancelToken, Progress, report
 
 SIGNS = {"bright": 1.0, "dark": -1.0}

@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from napari_atomseg import imaging
+from napari_atomseg._shared.types import Array
 from napari_atomseg.ranges import Part, PositiveRange, Range, log_uniform, sometimes
 from napari_atomseg.specimen import Field, Specimen
 from napari_atomseg.specimen.outline import random_waves
-
-Array = NDArray[np.float64]
 
 
 def _no_waves() -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from skimage.measure import label, regionprops
 
 from napari_atomseg import networks
-from napari_atomseg._shared.geometry import nearest_distances
+from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS, channels
 from napari_atomseg.simulation import SimulationRecipe, draw_scene
@@ -115,7 +115,7 @@ def _seen(validation: Validation) -> SpacingRange:
     for mask in truth > 0.5:
         points = np.array([region.centroid for region in regionprops(label(mask))])
         if len(points) >= FEWEST:
-            found.append(float(np.median(nearest_distances(points))))
+            found.append(median_spacing(points))
     return _usual(found) if found else None
 
 

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_atomseg._shared.files import whole_file
+from napari_atomseg._shared.types import Image
 
-Picture = NDArray[np.float32]
-Preview = dict[str, tuple[Picture, Picture, Picture]]
+Preview = dict[str, tuple[Image, Image, Image]]
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from napari_atomseg._shared.types import Array, Mask
 from napari_atomseg.inference.api import Prediction
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.trust.calibration import find_calibration
 from napari_atomseg.trust.consistency import Consistency, consistency
-from napari_atomseg.trust.limits import Limits, Mask, to_nearest
-from napari_atomseg.trust.scores import Evidence, Vector, evidence
+from napari_atomseg.trust.limits import Limits, to_nearest
+from napari_atomseg.trust.scores import Evidence, evidence
 
 DENOISED = "denoise"
 """The map that the raw image is tested against."""
@@ -52,20 +53,20 @@ class Judge:
         self._zoom = float(prediction.settings["zoom"])
         self._sampling = None if sampling is None else sampling / self._zoom
         self._flags: list[dict[str, Mask]] = []
-        self._distances: list[Vector] = []
+        self._distances: list[Array] = []
 
     @property
     def calibrated(self) -> bool:
         """Whether scores are probabilities."""
         return self.calibration is not None and self.test is not None
 
-    def seen(self, frame: int, y: Vector, x: Vector) -> Evidence:
+    def seen(self, frame: int, y: Array, x: Array) -> Evidence:
         """What the raw image says of columns at y and x (N,), pixels of one frame."""
         if self.test is None:
             return Evidence.unknown(len(y))
         return evidence(self.test, frame, y, x, self._sign)
 
-    def columns(self, frame: int, y: Vector, x: Vector, peak: Vector) -> pd.DataFrame:
+    def columns(self, frame: int, y: Array, x: Array, peak: Array) -> pd.DataFrame:
         """A row a column: `score`, `consistency`, `signal` and `in_range`.
 
         Those with a score below `least` do not count in the verdict.

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_atomseg._shared.geometry import nearest_distances
+from napari_atomseg._shared.types import Array, Mask
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.trust.calibration import Calibration
-from napari_atomseg.trust.scores import Evidence, Vector
-
-Mask = NDArray[np.bool_]
+from napari_atomseg.trust.scores import Evidence
 
 TOLERANCE = 0.1
 """Part of the columns that may be out of range in an image that is within it."""
@@ -49,7 +47,7 @@ class Limits:
             card.sampling_range, calibration.spacing, calibration.signal, calibration.contrast
         )
 
-    def flags(self, y: Vector, x: Vector, seen: Evidence, zoom: float) -> dict[str, Mask]:
+    def flags(self, y: Array, x: Array, seen: Evidence, zoom: float) -> dict[str, Mask]:
         """(N,) columns of one frame that are out of range, by reason; what is unknown is not."""
         found = {}
         if self.spacing is not None:
@@ -101,13 +99,13 @@ class Limits:
         return INSIDE if columns else UNKNOWN
 
 
-def to_nearest(y: Vector, x: Vector) -> Vector:
+def to_nearest(y: Array, x: Array) -> Array:
     """(N,) distances to the nearest column, pixels; NaN for a lone one."""
     return nearest_distances(np.stack([y, x], axis=1)) if len(y) > 1 else np.full(len(y), np.nan)
 
 
 def region_in_range(
-    shape: tuple[int, int], y: Vector, x: Vector, in_range: Mask, reach: float
+    shape: tuple[int, int], y: Array, x: Array, in_range: Mask, reach: float
 ) -> Mask:
     """(H, W) pixels whose nearest column is in range; those farther than `reach` (px) count as in.
 

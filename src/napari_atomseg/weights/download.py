@@ -12,8 +12,9 @@ from typing import Any
 import pooch
 import requests
 
+from napari_atomseg._shared.files import sha256
 from napari_atomseg.progress import CancelToken, Progress, report
-from napari_atomseg.weights.registry import Entry, sha256
+from napari_atomseg.weights.registry import Entry
 
 TIMEOUT = 20.0
 """Seconds without an answer after which an address is given up."""

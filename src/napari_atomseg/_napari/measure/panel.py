@@ -17,7 +17,7 @@ from napari_atomseg._napari.columns.colours import colour_points
 from napari_atomseg._napari.columns.layers import ACTION, aligned
 from napari_atomseg._napari.forms.choices import CRYSTAL_FILES, NameOrFile
 from napari_atomseg._napari.forms.form import Inputs
-from napari_atomseg._napari.image_panel import chosen_sampling, mean_sampling
+from napari_atomseg._napari.image_panel import chosen_sampling, shown_sampling
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import layer_sampling
 from napari_atomseg._napari.measure.settings import (
@@ -201,7 +201,7 @@ class Measure(ColumnsPanel):
 
     def _show_sampling(self, event: Any = None) -> None:
         sampling = None if self._followed is None else layer_sampling(self._followed)
-        self.form["sampling"] = None if sampling is None else mean_sampling(sampling)
+        self.form["sampling"] = None if sampling is None else shown_sampling(sampling)
 
     def _offer(self, event: Any = None) -> None:
         """Offer the kinds and features that the columns have now."""

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_atomseg._napari.layers import Sampling
 from napari_atomseg._napari.measure.settings import MeasureSettings
+from napari_atomseg._shared.types import Sampling
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -13,14 +13,9 @@ from typing import Any
 import pandas as pd
 
 from napari_atomseg._shared.provenance import plain
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import angstroms
-from napari_atomseg.io.columns.place import (
-    REQUIRED,
-    Sampling,
-    column_file_error,
-    placed,
-    unit_of,
-)
+from napari_atomseg.io.columns.place import REQUIRED, column_file_error, placed, unit_of
 
 _NAMES = {
     "y": ("y", "row", "rows", "r", "i", "y_px", "ypos", "y_position", "y position", "pos_y", "yc"),

@@ -6,14 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from napari_atomseg._shared.units import angstroms
-
-Sampling = float | tuple[float, float]
-"""Å per pixel, one number or (dy, dx)."""
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import angstroms, pixel_size
 
 REQUIRED = ("y", "x")
 
@@ -40,16 +36,6 @@ UNITS = {
 _ENDINGS = {"angstrom": "Å", "pm": "pm", "nm": "nm", "px": "px", "deg": "°", "percent": "%"}
 
 
-def typical_distance(points: NDArray[np.float64]) -> float | None:
-    """Median distance of nearest neighbours among the finite of points (N, 2); None for one."""
-    from scipy.spatial import cKDTree
-
-    points = points[np.isfinite(points).all(axis=1)]
-    if len(points) < 2:
-        return None
-    return float(np.median(np.asarray(cKDTree(points).query(points, 2)[0])[:, 1]))
-
-
 def unit_of(name: str) -> str:
     """Unit of a column of a table: of its name, or of the name's ending; "" for pure numbers.
 
@@ -65,23 +51,6 @@ def unit_of(name: str) -> str:
 def column_file_error(path: Path, reason: str) -> OSError:
     """The error of a file that holds no columns, with its name."""
     return OSError(f"{path}: {reason}")
-
-
-def pixel(sampling: Sampling) -> tuple[float, float]:
-    """(dy, dx) in Å of one number or two.
-
-    Raises
-    ------
-    ValueError
-        It is neither.
-    """
-    try:
-        values = np.asarray(sampling, dtype=float).ravel()
-    except (TypeError, ValueError):
-        values = np.zeros(0)
-    if values.size not in (1, 2) or not np.all(np.isfinite(values)) or np.any(values <= 0):
-        raise ValueError(f"sampling={sampling!r} must be one or two positive numbers, Å a pixel")
-    return float(values[0]), float(values[-1])
 
 
 def placed(
@@ -104,7 +73,7 @@ def placed(
     ValueError
         They are in a length and `sampling` is unknown, or `sampling` is no size of a pixel.
     """
-    steps = None if sampling is None else pixel(sampling)
+    steps = None if sampling is None else pixel_size(sampling)
     factor = 1.0 if unit == "px" else angstroms(unit)
     if factor is None or (unit != "px" and steps is None):
         raise ValueError(f"positions are in {unit}; give the sampling, Å per pixel")

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.iterations import Rounds
-from napari_atomseg.localization.fit.neighbourhood import Survey, Vector, survey
+from napari_atomseg.localization.fit.neighbourhood import Survey, survey
 from napari_atomseg.progress import CancelToken
 
 SHAPES = ("gaussian", "elliptic", "rotated")
@@ -26,27 +27,25 @@ class Fits:
     `y` and `x` are then the start. `converged` tells whether the fit came to rest.
     """
 
-    y: Vector
-    x: Vector
-    y_err: Vector
-    x_err: Vector
-    sigma: Vector
-    amplitude: Vector
-    background: Vector
-    volume_err: Vector
-    ellipticity: Vector
-    angle: Vector
+    y: Array
+    x: Array
+    y_err: Array
+    x_err: Array
+    sigma: Array
+    amplitude: Array
+    background: Array
+    volume_err: Array
+    ellipticity: Array
+    angle: Array
     converged: NDArray[np.bool_]
 
     @property
-    def volume(self) -> Vector:
+    def volume(self) -> Array:
         """(N,) integrated intensity 2π sigma² amplitude, intensity times px²."""
         return 2 * np.pi * self.sigma**2 * self.amplitude
 
     @classmethod
-    def of(
-        cls, rows: Vector, y: Vector, x: Vector, at_rest: NDArray[np.bool_] | None = None
-    ) -> Fits:
+    def of(cls, rows: Array, y: Array, x: Array, at_rest: NDArray[np.bool_] | None = None) -> Fits:
         """Fits of K rows (K, N) in the order of the fields, the first 7 to 10 of them.
 
         Where a row is NaN in its first number, the fit failed and the start `y`, `x` (N,) stays.
@@ -63,7 +62,7 @@ class Fits:
         """The fits of some columns (N,) of all."""
         return Fits.of(self.rows()[:, some], self.y[some], self.x[some], self.converged[some])
 
-    def among(self, some: NDArray[np.bool_], y: Vector, x: Vector) -> Fits:
+    def among(self, some: NDArray[np.bool_], y: Array, x: Array) -> Fits:
         """These fits as those of some columns (M,) of all, which start at y and x (M,).
 
         The others come back as if their fits had failed.
@@ -72,15 +71,15 @@ class Fits:
         rows[:, some], at_rest[some] = self.rows(), self.converged
         return Fits.of(rows, y, x, at_rest)
 
-    def rows(self) -> Vector:
+    def rows(self) -> Array:
         """(10, N) the arrays of numbers, in the order of the fields."""
         return np.stack([getattr(self, field.name) for field in fields(self)[:-1]])
 
 
 def fit_gaussians(
     image: Tensor,
-    y: Vector,
-    x: Vector,
+    y: Array,
+    x: Array,
     cancel: CancelToken | None = None,
     *,
     shape: str = "gaussian",

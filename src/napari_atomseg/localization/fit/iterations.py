@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.canvas import Canvas
 from napari_atomseg.localization.fit.elliptic import ROUND, EllipticProblem, axes_of, column_values
 from napari_atomseg.localization.fit.gaussian import GaussianProblem, leverage, volume_error
@@ -19,7 +20,7 @@ from napari_atomseg.localization.fit.least_squares import (
     covariance,
     levenberg_marquardt,
 )
-from napari_atomseg.localization.fit.neighbourhood import Index, Survey, Vector, on, windows_of
+from napari_atomseg.localization.fit.neighbourhood import Index, Survey, on, windows_of
 from napari_atomseg.localization.fit.noise import NoiseModel, estimate_noise
 from napari_atomseg.localization.fit.windows import Windows
 from napari_atomseg.progress import CancelToken, report
@@ -224,7 +225,7 @@ class Rounds:
 
     def _measured(
         self, cells: Cells, solution: Solution, held: Tensor, share: Index, noise: NoiseModel
-    ) -> Vector:
+    ) -> Array:
         """The numbers of `Fits`, in their order (10, n); NaN where a fit failed."""
         theta, windows, known = solution.parameters, cells.windows, self._known
         chi = excess(cells, theta, noise)
@@ -244,7 +245,7 @@ class Rounds:
             ratio, angle = (torch.where(held[:, 5], missing, each) for each in axes_of(theta))
         volume = volume_error(sigma, amplitude, spread[:, 2:4, 2:4])
         rows = torch.stack([y, x, *error.T, sigma, amplitude, theta[:, 4], volume, ratio, angle])
-        values: Vector = torch.where(good, rows, torch.nan).cpu().numpy()
+        values: Array = torch.where(good, rows, torch.nan).cpu().numpy()
         return values
 
 

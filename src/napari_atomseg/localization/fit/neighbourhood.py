@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.windows import (
     Windows,
     cut_windows,
@@ -17,7 +18,6 @@ from napari_atomseg.localization.fit.windows import (
     typical_width,
 )
 
-Vector = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 BATCH_PIXELS = 1_200_000
@@ -43,25 +43,25 @@ class Survey:
     sigma : the typical width.
     """
 
-    y: Vector
-    x: Vector
-    spacing: Vector
+    y: Array
+    x: Array
+    spacing: Array
     neighbours: Index
-    radius: Vector
+    radius: Array
     sigma: float
 
     @property
-    def step(self) -> Vector:
+    def step(self) -> Array:
         """(N,) how far a fit may walk."""
         return FARTHEST * np.minimum(self.spacing, TAILS * self.sigma)
 
-    def others(self, share: Index) -> tuple[Vector, Vector]:
+    def others(self, share: Index) -> tuple[Array, Array]:
         """Positions y and x (n, K) of the neighbours of some columns, NaN where there is none."""
         index = self.neighbours[share]
         return np.append(self.y, np.nan)[index], np.append(self.x, np.nan)[index]
 
 
-def survey(image: Tensor, y: Vector, x: Vector) -> Survey:
+def survey(image: Tensor, y: Array, x: Array) -> Survey:
     """Measure distances and the typical width of columns of an (H, W) image before a fit."""
     spacing, neighbours = nearest_neighbours(y, x)
     widest = 0.5 * min(image.shape)
@@ -84,12 +84,12 @@ def windows_of(
         yield share, cut_windows(image, y, x, radius, (others_y, others_x))
 
 
-def on(image: Tensor, values: Vector) -> Tensor:
+def on(image: Tensor, values: Array) -> Tensor:
     """Values as a tensor where the image is."""
     return torch.tensor(values, dtype=image.dtype, device=image.device)
 
 
-def shares(columns: Index, radius: Vector) -> Iterator[Index]:
+def shares(columns: Index, radius: Array) -> Iterator[Index]:
     """Batches of some columns, those of similar radius (N,) of all together."""
     order = columns[np.argsort(radius[columns], kind="stable")]
     pixels = (2 * np.ceil(radius[order]) + 1) ** 2

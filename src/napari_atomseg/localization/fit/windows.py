@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-Vector = NDArray[np.float64]
+from napari_atomseg._shared.types import Array
+
 Index = NDArray[np.intp]
 
 TYPICAL = 500
@@ -103,7 +104,7 @@ def _nearer_to_another(
     return taken
 
 
-def nearest_neighbours(y: Vector, x: Vector) -> tuple[Vector, Index]:
+def nearest_neighbours(y: Array, x: Array) -> tuple[Array, Index]:
     """Distance (N,) to the nearest column and indices (N, K) of the nearest K columns.
 
     Where a column has fewer neighbours, the index is -1 and the distance infinite.

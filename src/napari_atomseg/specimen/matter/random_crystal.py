@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.ranges import PositiveRange, log_uniform, uniform
-from napari_atomseg.specimen.columns import Array, Indices
 from napari_atomseg.specimen.crystals.projection import ColumnLattice
 
 if TYPE_CHECKING:

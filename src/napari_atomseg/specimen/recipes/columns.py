@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import AfterValidator
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.ranges import Part, PositiveRange, Range, log_uniform
-from napari_atomseg.specimen.columns import Array, Columns
+from napari_atomseg.specimen.columns import Columns
 from napari_atomseg.specimen.crystals.book import SINGLE_LAYERS, crystals, get_crystal
 from napari_atomseg.specimen.crystals.projection import ColumnLattice, project
 from napari_atomseg.specimen.matter.random_crystal import random_lattice, random_points

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 
+from napari_atomseg._shared.types import Image
 from napari_atomseg.io import IMAGE_SUFFIXES
 from napari_atomseg.ranges import RecipePath
 from napari_atomseg.simulation.library.read import Library, LibraryError, open_library
@@ -33,7 +33,6 @@ from napari_atomseg.training.sources.frames import Frame, FrameStream, halves
 MAPS = "element_maps"
 MEMORY = 2**29
 """Bytes of samples that are kept in memory; others are read again."""
-Array = NDArray[np.float32]
 
 
 class LibraryFolder(SourcePart):
@@ -149,7 +148,7 @@ class LibraryFrames:
         return LibraryError(f"{self._library.folder}: sample {sample} has no {name}")
 
 
-def rescaled(image: Array, targets: dict[str, Array]) -> dict[str, Array]:
+def rescaled(image: Image, targets: dict[str, Image]) -> dict[str, Image]:
     """Intensities of a public library in the units of its image.
 
     There each picture is stretched to black and white by itself, and nothing says by how much. So
@@ -182,7 +181,7 @@ def rescaled(image: Array, targets: dict[str, Array]) -> dict[str, Array]:
     return {name: picture.astype(np.float32) for name, picture in found.items()}
 
 
-def _fitted(picture: Array, image: Array, *, ramp: bool) -> tuple[float, float]:
+def _fitted(picture: Image, image: Image, *, ramp: bool) -> tuple[float, float]:
     """Slope and offset that bring a picture closest to an image, besides a ramp if there is one."""
     columns = [picture.ravel().astype(np.float64), np.ones(picture.size)]
     if ramp:

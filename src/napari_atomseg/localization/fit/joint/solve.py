@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.gaussian import volume_error
 from napari_atomseg.localization.fit.independent import Fits, rough_fits
 from napari_atomseg.localization.fit.iterations import ENDS, moderated
@@ -28,7 +29,7 @@ from napari_atomseg.localization.fit.joint.system import (
     eased,
     shared_parameters,
 )
-from napari_atomseg.localization.fit.neighbourhood import Survey, Vector, on, survey
+from napari_atomseg.localization.fit.neighbourhood import Survey, on, survey
 from napari_atomseg.localization.fit.noise import NoiseModel, estimate_noise
 from napari_atomseg.progress import CancelToken, report
 
@@ -50,8 +51,8 @@ PARAMETERS = 4
 
 def fit_jointly(
     image: Tensor,
-    y: Vector,
-    x: Vector,
+    y: Array,
+    x: Array,
     cancel: CancelToken | None = None,
     *,
     widths: str = "shared",

@@ -8,16 +8,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_atomseg._shared.files import whole_file
+from napari_atomseg._shared.files import sha256, whole_file
 from napari_atomseg.progress import CancelToken, Progress
-from napari_atomseg.weights.registry import (
-    DEFAULT,
-    SUFFIX,
-    Entry,
-    describe,
-    read_registry,
-    sha256,
-)
+from napari_atomseg.weights.registry import DEFAULT, SUFFIX, Entry, describe, read_registry
 from napari_atomseg.weights.store import (
     add_model,
     downloads_folder,
