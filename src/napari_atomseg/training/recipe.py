@@ -19,13 +19,8 @@ from napari_atomseg import networks
 from napari_atomseg.networks.tasks import TARGETS, TASKS
 from napari_atomseg.ranges import FOLDER, Part, RecipePath, faults
 from napari_atomseg.simulation import SimulationRecipe
-from napari_atomseg.training.losses import (
-    AnyAdversarial,
-    TaskLosses,
-    require_fit,
-    usual_losses,
-)
-from napari_atomseg.training.losses.recipe import Relativistic
+from napari_atomseg.training.losses import AnyAdversarial, Losses, fits, usual_losses
+from napari_atomseg.training.losses.adversarial import Relativistic
 from napari_atomseg.training.sources import (
     AnySimulation,
     AnySource,
@@ -153,7 +148,7 @@ class TrainingRecipe(Part):
     tasks: Annotated[tuple[Task, ...], Field(min_length=1), AfterValidator(_distinct)] = TASKS
     network: NetworkRecipe = NetworkRecipe()
     optimizer: OptimizerRecipe = OptimizerRecipe()
-    losses: dict[Task, TaskLosses] = Field(default_factory=dict, validate_default=True)
+    losses: dict[Task, Losses] = Field(default_factory=dict, validate_default=True)
     adversarial: AdversarialRecipe | None = None
     simulation: AnySimulation = SimulationRecipe()
     source: AnySource | None = None
@@ -182,11 +177,11 @@ class TrainingRecipe(Part):
 
     @field_validator("losses")
     @classmethod
-    def _of_intensities_or_probabilities(
-        cls, losses: dict[str, TaskLosses]
-    ) -> dict[str, TaskLosses]:
+    def _of_intensities_or_probabilities(cls, losses: dict[str, Losses]) -> dict[str, Losses]:
         for task, some in losses.items():
-            require_fit(task, some)
+            for loss in some:
+                if not fits(loss.kind, task):
+                    raise ValueError(f"loss {loss.kind!r} does not fit the task {task}")
         return losses
 
     @model_validator(mode="after")
