@@ -9,7 +9,7 @@ from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.tasks import TASKS
 from napari_atomseg.progress import Cancelled, CancelToken
 from napari_atomseg.training import TrainingRecipe, load_recipe, train
-from napari_atomseg.training.data import Maker
+from napari_atomseg.training.data import ExampleMaker
 from napari_atomseg.training.losses import cross_entropy, restoration_loss
 from napari_atomseg.training.losses.tasks import EMPHASIS
 
@@ -39,7 +39,7 @@ def test_losses_match_their_closed_forms():
 
 def test_examples_depend_only_on_recipe_seed_and_number():
     recipe = TrainingRecipe.model_validate({**TINY, "augmentation": {"rotation": [-20, 20]}})
-    maker = Maker(recipe, recipe.pairs.open(recipe.seed, recipe.targets))
+    maker = ExampleMaker(recipe, recipe.pairs.open(recipe.seed, recipe.targets))
     whole, part = maker.training(0, 6, "cpu"), maker.training(4, 2, "cpu")
     assert torch.equal(whole.image[4:], part.image)
     assert torch.equal(whole.targets[4:], part.targets)
