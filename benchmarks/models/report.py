@@ -21,7 +21,7 @@ from benchmarks import options as shared
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.tasks import RESTORATION
-from napari_atomseg.training.data import Maker
+from napari_atomseg.training.data import ExampleMaker
 from napari_atomseg.training.recipe import TrainingRecipe, load_recipe
 from napari_atomseg.training.validation import Validation
 
@@ -78,7 +78,7 @@ def image_recipe(card: ModelCard, given: Path | None) -> TrainingRecipe:
 def plot_validation(network: torch.nn.Module, recipe: TrainingRecipe, path: Path) -> None:
     """Validation images, what the network makes of them, and the truth."""
     source = recipe.pairs.open(recipe.seed, recipe.targets)
-    validation = Validation(recipe, Maker(recipe, source).validation("cpu"))
+    validation = Validation(recipe, ExampleMaker(recipe, source).validation("cpu"))
     maps, truth = validation.maps(network)[:SHOWN], validation.targets[:SHOWN]
     rows = [("recorded", validation.image[:SHOWN, 0])]
     for task, place in validation.places.items():

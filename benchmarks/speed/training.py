@@ -16,7 +16,7 @@ from benchmarks import tables
 from napari_atomseg import networks
 from napari_atomseg._shared.device import choose_device
 from napari_atomseg.training import TrainingRecipe
-from napari_atomseg.training.data import Feed, Maker
+from napari_atomseg.training.data import ExampleMaker, batches
 from napari_atomseg.training.engine import Alone
 from napari_atomseg.training.loop import new_state
 from napari_atomseg.training.step import Stepper
@@ -38,10 +38,10 @@ def measure(name: str, options: argparse.Namespace) -> tuple[float, float]:
     state = new_state(recipe, source.species, device)
     stepper = Stepper(state, recipe, Alone(device))
     waited = stepped = 0.0
-    with Feed(Maker(recipe, source), (0, 1), device) as feed:
+    with batches(ExampleMaker(recipe, source), device) as prepared:
         for number in range(options.warm_up + options.steps):
             start = time.perf_counter()
-            batch = feed.batch(state.step)
+            batch = next(prepared)
             middle = time.perf_counter()
             stepper.step(batch)
             state.step += 1

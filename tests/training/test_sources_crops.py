@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from napari_atomseg.training import load_recipe
-from napari_atomseg.training.sources import CroppedSource, Pairs
+from napari_atomseg.training.sources import CroppedSource, PairBatch
 from napari_atomseg.training.sources.base import Stream
 
 SIZE, EACH, LATEST = 48, 4, 6
@@ -23,7 +23,7 @@ class Numbered(Stream):
         self.made += indices
         plane = torch.arange(float(crop * crop)).reshape(1, 1, crop, crop)
         image = torch.cat([plane + crop * crop * index for index in indices])
-        return Pairs(image, {"no_noise": -image})
+        return PairBatch(image, {"no_noise": -image})
 
     def validation(self, count, crop, device):
         return self.samples([10_000 + i for i in range(count)], crop, device)

@@ -17,7 +17,7 @@ from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS, channels
 from napari_atomseg.simulation import SimulationRecipe, draw_scene
 from napari_atomseg.specimen.recipes.columns import ColumnsSpecimen
 from napari_atomseg.training.recipe import TrainingRecipe
-from napari_atomseg.training.sources import Crops, Mixture, Simulated, parts_of
+from napari_atomseg.training.sources import Crops, Simulated, SourceMixture, parts_of
 from napari_atomseg.training.validation import Validation
 
 FEWEST = 3
@@ -93,7 +93,9 @@ def _spacings(recipe: TrainingRecipe, validation: Validation) -> SpacingRange:
     Simulations tell, and a card says None where one of them is of no columns; of other sources it
     is what the validation images show.
     """
-    leaves = [part for part in parts_of(recipe.pairs) if not isinstance(part, Crops | Mixture)]
+    leaves = [
+        part for part in parts_of(recipe.pairs) if not isinstance(part, Crops | SourceMixture)
+    ]
     shown = [spacing_range(part.recipe) for part in leaves if isinstance(part, Simulated)]
     if None in shown:
         return None

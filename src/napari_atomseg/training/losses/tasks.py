@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 import torch
-import torch.nn.functional as functional
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from napari_atomseg.networks.tasks import ELEMENTS, RESTORATION, spans
-from napari_atomseg.ranges import Part
-from napari_atomseg.training.losses.pixelwise import cross_entropy
-from napari_atomseg.training.losses.recipe import AnyLoss, CrossEntropy, Weight, distinct
+from napari_atomseg.training.losses import pixelwise, structure  # noqa: F401, they register theirs
+from napari_atomseg.training.losses.base import KINDS, Loss
 
 EMPHASIS = 4.0
 """How much more than the larger background the columns of a map count."""
@@ -32,46 +30,22 @@ SATURATED = 1e-6
 """Probabilities this close to 0 and 1 are certain: their logits are finite."""
 
 
-def restoration_loss(prediction: Tensor, target: Tensor, image: Tensor | None) -> Tensor:
-    """Smooth L1 of intensities, weighted so that clean images count as much as noisy ones.
-
-    The weight is the inverse root of the image's own noise: without it a batch is ruled by its
-    noisiest sample, and nearly noise-free images are never restored to their full precision.
-
-    Parameters
-    ----------
-    prediction, target : (B, H, W) in units of the image's deviation.
-    image : (B, H, W), the image minus the noise-free truth; None where that is not known, and
-        all images count the same.
-
-    Returns
-    -------
-    Scalar.
-    """
-    error = functional.smooth_l1_loss(prediction, target, beta=0.05, reduction="none")
-    if image is None:
-        return error.mean()
-    noise = image.std(dim=(1, 2), keepdim=True).clamp(0.02, 1.0)
-    return (error / noise.sqrt()).mean()
+if TYPE_CHECKING:
+    AnyLoss = Loss
+else:
+    AnyLoss = Annotated[Union[tuple(KINDS.values())], Field(discriminator="kind")]  # noqa: UP007
+    """A loss of a recipe, told by its `kind`."""
 
 
-def map_loss(logits: Tensor, target: Tensor, emphasis: float = EMPHASIS) -> Tensor:
-    """Cross-entropy with a soft target, columns weighted against the larger background."""
-    return cross_entropy(logits, target, emphasis)
+def _distinct(losses: tuple[Loss, ...]) -> tuple[Loss, ...]:
+    kinds = [loss.kind for loss in losses]
+    if len(set(kinds)) < len(kinds):
+        raise ValueError(f"losses {kinds} must be of different kinds")
+    return losses
 
 
-class Restoration(Part):
-    """Smooth L1 that knows the noise of the image, see `restoration_loss`."""
-
-    kind: Literal["restoration"] = "restoration"
-    weight: Weight = 1.0
-
-
-AnyTaskLoss = Annotated[AnyLoss | Restoration, Field(discriminator="kind")]
-"""A loss of a task, told by its `kind`."""
-
-TaskLosses = Annotated[tuple[AnyTaskLoss, ...], Field(min_length=1), AfterValidator(distinct)]
-"""The losses of a task: at least one, and no kind twice."""
+Losses = Annotated[tuple[AnyLoss, ...], Field(min_length=1), AfterValidator(_distinct)]
+"""The losses of a sum: at least one, and no kind twice."""
 
 
 def usual_losses(task: str, weight: float | None = None) -> list[dict[str, Any]]:
@@ -82,24 +56,49 @@ def usual_losses(task: str, weight: float | None = None) -> list[dict[str, Any]]
     return [{"kind": "cross_entropy", "emphasis": EMPHASIS, "weight": weight}]
 
 
-def require_fit(task: str, losses: TaskLosses) -> None:
-    """Refuse losses that mean nothing for a task.
-
-    Raises
-    ------
-    ValueError
-        Cross-entropy of intensities, or a restoration loss of probabilities.
+def fits(kind: str, task: str) -> bool:
+    """Whether a kind of loss means something for a task: logits are of probabilities only, and
+    noise is of intensities only.
     """
-    unfit = "cross_entropy" if task in RESTORATION else "restoration"
-    if any(loss.kind == unfit for loss in losses):
-        raise ValueError(f"loss {unfit!r} does not fit the task {task}")
+    return KINDS[kind].takes != ("logits" if task in RESTORATION else "noise")
+
+
+def combined(
+    losses: Sequence[Loss],
+    prediction: Tensor,
+    target: Tensor,
+    noise: Tensor | None = None,
+    *,
+    logits: bool = False,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Weighted sum of losses, and each loss by itself.
+
+    Parameters
+    ----------
+    losses : terms of different kinds, at least one (see `Losses`).
+    prediction, target : (B, C, H, W) in any floating type.
+    noise : see `Loss.value`.
+    logits : whether the prediction is logits, of which most losses take the probabilities.
+
+    Returns
+    -------
+    The sum, a scalar in float32, and by kind each term before its weight, detached, on the
+    prediction's device.
+    """
+    finished = torch.sigmoid(prediction.float()) if logits else prediction
+    terms = {
+        loss.kind: loss.value(prediction if loss.takes == "logits" else finished, target, noise)
+        for loss in losses
+    }
+    total = torch.stack([loss.weight * terms[loss.kind] for loss in losses]).sum()
+    return total, {kind: term.detach() for kind, term in terms.items()}
 
 
 def multi_task_loss(
     maps: Tensor,
     targets: Tensor,
     image: Tensor,
-    losses: Mapping[str, TaskLosses],
+    losses: Mapping[str, Losses],
     weight: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, float]]:
     """Weighted sum of the losses of all tasks, and each task's loss, the mean over its terms.
@@ -115,7 +114,7 @@ def multi_task_loss(
         that do not count at all for a task are left out of its loss, which is 0 without any.
     """
     places = spans(tuple(losses), maps.shape[1])
-    noise = (image - targets[:, places["denoise"]])[:, 0] if "denoise" in losses else None
+    noise = (image - targets[:, places["denoise"]]) if "denoise" in losses else None
     total = torch.zeros((), device=maps.device)
     parts = {}
     for task, terms in losses.items():
@@ -131,24 +130,14 @@ def multi_task_loss(
 
 
 def _task_loss(
-    task: str, losses: TaskLosses, made: Tensor, true: Tensor, noise: Tensor | None
+    task: str, losses: Losses, made: Tensor, true: Tensor, noise: Tensor | None
 ) -> Tensor:
     """Weighted sum of the losses of one task, of the composed channels."""
-    finished = made if task in RESTORATION else torch.sigmoid(made.float())
-    terms = []
-    for loss in losses:
-        if isinstance(loss, Restoration):
-            value = restoration_loss(made[:, 0], true[:, 0], noise)
-        elif isinstance(loss, CrossEntropy):
-            value = loss.value(made, true)
-        else:
-            value = loss.value(finished, true)
-        terms.append(loss.weight * value)
-    return torch.stack(terms).sum()
+    return combined(losses, made, true, noise, logits=task not in RESTORATION)[0]
 
 
 def _weighted_loss(
-    task: str, losses: TaskLosses, made: Tensor, true: Tensor, noise: Tensor | None, weight: Tensor
+    task: str, losses: Losses, made: Tensor, true: Tensor, noise: Tensor | None, weight: Tensor
 ) -> Tensor:
     """The losses of one task where its pixels do not count alike, see `multi_task_loss`."""
     counted = weight.amax(dim=(1, 2, 3)) > 0
