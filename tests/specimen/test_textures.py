@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy import stats
 
-from napari_atomseg.specimen import textures
+from napari_atomseg.specimen.matter import textures
 from napari_atomseg.specimen.matter.textures import TextureRecipe
 
 SHAPE = (192, 200)
