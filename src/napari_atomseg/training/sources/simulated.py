@@ -44,6 +44,7 @@ class Simulated(SourcePart):
     """
 
     kind: Literal["simulated"] = "simulated"
+    label = "simulated images"
     recipe: AnySimulation = SimulationRecipe()
     species: tuple[str, ...] = ()
 
