@@ -270,7 +270,7 @@ def test_atoms_are_counted_and_built_up(dock: OpenPanel, viewer: Any, tmp_path: 
     columns, atoms = particle()
     layer = add(viewer, columns)
     panel = dock("Measure")
-    measured = measure(panel, "counts", element="Pt", height=2.77)
+    measured = measure(panel, "counts", element="Pt", atom_spacing=2.77)
     assert (layer.features["count"] == atoms).mean() > 0.95
     assert layer.features["count_probability"].between(0, 1).all()
     number, criterion = measured.outcome.plot.values["ICL"]

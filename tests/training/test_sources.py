@@ -19,10 +19,10 @@ from napari_atomseg.training.sources import (
     BlindSpotSource,
     Folder,
     LibraryFolder,
-    Mixture,
     MixtureSource,
     Simulated,
     SimulatedSource,
+    SourceMixture,
     save_annotated,
     simulated_species,
 )
@@ -67,7 +67,7 @@ def sources(library, store):
         "library": stored.open(3),
         "store": LibraryFolder(folder=store, species=("TiO", "Pb")).open(3),
         "blind_spot": BlindSpotSource({"a": noise(70, 60)}, 3),
-        "mixture": Mixture(parts=(simulated, stored), weights=(1, 3)).open(3),
+        "mixture": SourceMixture(parts=(simulated, stored), weights=(1, 3)).open(3),
     }
 
 

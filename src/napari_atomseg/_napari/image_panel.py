@@ -11,7 +11,7 @@ from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer
 
 from napari_atomseg import weights
-from napari_atomseg._napari.forms.form import make_narrow, option
+from napari_atomseg._napari.forms.form import Inputs, make_narrow, option
 from napari_atomseg._napari.layers import Source, layer_sampling, unwrapped
 from napari_atomseg._napari.models.choice import ModelChooser, model_changes, model_choices
 from napari_atomseg._napari.panel import Panel
@@ -73,8 +73,8 @@ class ImageSettings:
 class ImagePanel(Panel):
     """A panel with an image to work on, whose sampling follows the layer."""
 
-    def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__(viewer)
+    def __init__(self, viewer: napari.viewer.Viewer, inputs: Inputs | None = None) -> None:
+        super().__init__(viewer, inputs)
         box = cast("ComboBox", self.form.inputs["model"])
         self._models = ModelChooser(box, self, self.tasks)
         self._models.refresh()

@@ -19,20 +19,15 @@ from napari_atomseg import networks
 from napari_atomseg.networks.tasks import TARGETS, TASKS
 from napari_atomseg.ranges import FOLDER, Part, RecipePath, faults
 from napari_atomseg.simulation import SimulationRecipe
-from napari_atomseg.training.losses import (
-    AnyAdversarial,
-    TaskLosses,
-    require_fit,
-    usual_losses,
-)
-from napari_atomseg.training.losses.recipe import Relativistic
+from napari_atomseg.training.losses import AnyAdversarial, Losses, fits, usual_losses
+from napari_atomseg.training.losses.adversarial import Relativistic
 from napari_atomseg.training.sources import (
     AnySimulation,
     AnySource,
     Augmentation,
     BlindSpot,
-    Mixture,
     Simulated,
+    SourceMixture,
     parts_of,
 )
 from napari_atomseg.training.sources.augmentation import MIXED
@@ -77,14 +72,17 @@ class NetworkRecipe(Part):
 
 
 class OptimizerRecipe(Part):
-    """AdamW with a linear warm-up and a cosine decay to `final_rate`.
+    """AdamW with a linear warm-up and a decay to `final_rate` along half a cosine.
 
-    `clip` is the largest norm of the gradient, `average` the decay a step of the moving average of
-    the weights, which is what a training gives.
+    `decay` is the number of steps before the end over which the rate falls; it is constant before
+    them, so that a training whose `steps` are raised goes on as if it had been longer from the
+    beginning. None lets it fall from the warm-up on. `clip` is the largest norm of the gradient,
+    `average` the decay a step of the moving average of the weights, which is what a training gives.
     """
 
     rate: float = Field(1e-3, gt=0)
     final_rate: float = Field(1e-5, gt=0)
+    decay: Annotated[int, Field(ge=0)] | None = None
     warm_up: int = Field(200, ge=0)
     weight_decay: float = Field(1e-4, ge=0)
     clip: float = Field(1.0, gt=0)
@@ -153,7 +151,7 @@ class TrainingRecipe(Part):
     tasks: Annotated[tuple[Task, ...], Field(min_length=1), AfterValidator(_distinct)] = TASKS
     network: NetworkRecipe = NetworkRecipe()
     optimizer: OptimizerRecipe = OptimizerRecipe()
-    losses: dict[Task, TaskLosses] = Field(default_factory=dict, validate_default=True)
+    losses: dict[Task, Losses] = Field(default_factory=dict, validate_default=True)
     adversarial: AdversarialRecipe | None = None
     simulation: AnySimulation = SimulationRecipe()
     source: AnySource | None = None
@@ -182,11 +180,11 @@ class TrainingRecipe(Part):
 
     @field_validator("losses")
     @classmethod
-    def _of_intensities_or_probabilities(
-        cls, losses: dict[str, TaskLosses]
-    ) -> dict[str, TaskLosses]:
+    def _of_intensities_or_probabilities(cls, losses: dict[str, Losses]) -> dict[str, Losses]:
         for task, some in losses.items():
-            require_fit(task, some)
+            for loss in some:
+                if not fits(loss.kind, task):
+                    raise ValueError(f"loss {loss.kind!r} does not fit the task {task}")
         return losses
 
     @model_validator(mode="after")
@@ -195,7 +193,7 @@ class TrainingRecipe(Part):
         interpolates = self.augmentation is not None and self.augmentation.interpolates
         if interpolates and any(isinstance(part, BlindSpot) for part in parts):
             raise ValueError(MIXED)
-        partial = any(isinstance(part, Mixture) and part.partial for part in parts)
+        partial = any(isinstance(part, SourceMixture) and part.partial for part in parts)
         if partial and self.adversarial is not None:
             raise ValueError(
                 "adversarial: a discriminator judges the truth of all tasks, which a partial "

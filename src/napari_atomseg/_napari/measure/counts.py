@@ -130,7 +130,7 @@ def _model(found: Counts, task: Task) -> tuple[Atoms | None, list[str]]:
     """Atoms in three dimensions if that was asked for, and what to say about them."""
     from napari_atomseg.analysis import start_model
 
-    element, height = task.settings.element.strip(), task.settings.height
+    element, height = task.settings.element.strip(), task.settings.atom_spacing
     if not element and height is None:
         return None, ["", "Give an element and the atom spacing for a 3-D start model."]
     if not element or height is None or task.sampling is None:

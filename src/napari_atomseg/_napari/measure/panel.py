@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Layer, Points
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QTimer
-from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QLabel, QSizePolicy
+from qtpy.QtWidgets import QLabel
 
 from napari_atomseg._napari.columns.base import ColumnsPanel
 from napari_atomseg._napari.columns.colours import colour_points
@@ -57,10 +55,21 @@ class Measure(ColumnsPanel):
     Settings = MeasureSettings
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        automatic = {AUTOMATIC: AUTOMATIC}
+        inputs: Inputs = {
+            "which": lambda: NameOrFile({ALL: "all columns"}),
+            "crystal": lambda: NameOrFile(crystals_to_choose(), CRYSTAL_FILES),
+            "displaced": lambda: NameOrFile(automatic),
+            "against": lambda: NameOrFile({AUTOMATIC: "all others"}),
+            "value": lambda: NameOrFile({"volume": "volume", INTEGRAL: "integral of the image"}),
+            "library": lambda: NameOrFile({"": "none yet"}, "Tables (*.csv)"),
+        }
+        super().__init__(viewer, inputs)
         self.results, self.hint = Results(), QLabel()
         self.hint.setWordWrap(True)
         self.measured: Measured | None = None
-        super().__init__(viewer)
+        self.add_body(self.hint)
+        self.add_footer(self.results)
         self.form.inputs["measure"].changed.connect(self._show_fields)
         self.form.inputs["method"].changed.connect(self._show_fields)
         self.form.inputs["component"].changed.connect(self._show_component)
@@ -70,18 +79,6 @@ class Measure(ColumnsPanel):
         self._follow()
         self._show_fields()
         self._wear()
-
-    def make_inputs(self) -> Inputs:
-        """Return the inputs whose choices follow the columns, and that of the library's file."""
-        automatic = {AUTOMATIC: AUTOMATIC}
-        return {
-            "which": lambda: NameOrFile({ALL: "all columns"}),
-            "crystal": lambda: NameOrFile(crystals_to_choose(), CRYSTAL_FILES),
-            "displaced": lambda: NameOrFile(automatic),
-            "against": lambda: NameOrFile({AUTOMATIC: "all others"}),
-            "value": lambda: NameOrFile({"volume": "volume", INTEGRAL: "integral of the image"}),
-            "library": lambda: NameOrFile({"": "none yet"}, "Tables (*.csv)"),
-        }
 
     def prepare(self) -> tuple[str, Work, Show]:
         settings: MeasureSettings = self.form.values()
@@ -159,21 +156,6 @@ class Measure(ColumnsPanel):
         write(path, atoms)
         self.message.setText(f"{len(atoms)} atoms saved as {Path(path).name}")
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Give the form its height once its rows have their style."""
-        super().showEvent(event)
-        QTimer.singleShot(0, self._scroll.updateGeometry)
-
-    def _lay_out(self) -> None:
-        super()._lay_out()
-        layout: Any = self.layout()
-        # The form takes the height of its rows, and leaves the rest to the results.
-        self._scroll = layout.itemAt(0).widget()
-        self._scroll.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-        layout.setStretch(0, 0)
-        layout.insertWidget(1, self.hint)
-        layout.addWidget(self.results, 1)
-
     def _show(
         self, columns: Columns, record: dict[str, Any], result: tuple[Outcome, list[Layer]]
     ) -> Measured:
@@ -188,7 +170,7 @@ class Measure(ColumnsPanel):
         self._offer()
         return self.measured
 
-    def _taken(self, before: Points | None) -> None:
+    def layer_changed(self, before: Points | None) -> None:
         """Watch the layer that was chosen, and take its sampling."""
         for each, connect in ((before, False), (self._followed, True)):
             if each is not None:
@@ -233,10 +215,8 @@ class Measure(ColumnsPanel):
             layer.visible = list(COMPONENTS)[place] == self.form["component"]
 
     def _save(self, what: str, path: str) -> None:
-        try:
-            (self.save_table if what == "table" else self.save_model)(path)
-        except (OSError, ValueError, KeyError) as error:
-            self.message.setText(f"Not saved: {error}")
+        save = self.save_table if what == "table" else self.save_model
+        self.attempt(lambda: save(path))
 
     def _wear(self, event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)

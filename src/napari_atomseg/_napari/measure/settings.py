@@ -59,7 +59,7 @@ MEASUREMENTS = {
     ),
     "counts": Measurement(
         "Atom counts",
-        ("method", "value", "components", "first", "library", "scale", "element", "height"),
+        ("method", "value", "components", "first", "library", "scale", "element", "atom_spacing"),
         "Atoms in each column, by its cross-section. Use columns of one kind.",
     ),
     "tracks": Measurement(
@@ -254,7 +254,7 @@ class MeasureSettings:
         False, "Fit its scale", "For images that are not normalized to the incident beam"
     )
     element: str = option("", "Element", "Of the start model in 3-D, such as Pt; empty for none")
-    height: float | None = option(
+    atom_spacing: float | None = option(
         0.0,
         "Atom spacing",
         "From atom to atom along the beam, for the start model",

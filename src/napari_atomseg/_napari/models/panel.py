@@ -8,8 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
 
-from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -25,12 +24,12 @@ from qtpy.QtWidgets import (
     QSplitter,
     QTextBrowser,
     QVBoxLayout,
-    QWidget,
 )
 
 from napari_atomseg import weights
-from napari_atomseg._napari.jobs import Job, describe
+from napari_atomseg._napari.jobs import Job, attempt, describe
 from napari_atomseg._napari.models.choice import fetch_model, model_changes
+from napari_atomseg._napari.panel import Docked
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.train.watch import TASK_NAMES, metric_name
 from napari_atomseg.weights.about import about, place
@@ -94,7 +93,7 @@ _FILES = "Model weights (*.safetensors)"
 _NAME = Qt.ItemDataRole.UserRole
 
 
-class Models(QWidget):
+class Models(Docked):
     """A list of models, the card of the chosen one, and what can be done with it."""
 
     only_own: ClassVar[bool] = False
@@ -134,7 +133,7 @@ class Models(QWidget):
         for text, (act, tooltip) in actions.items():
             button = buttons[text] = QPushButton(text)
             button.setToolTip(tooltip)
-            button.clicked.connect(partial(self._try, act))
+            button.clicked.connect(partial(self._attempt, act))
         return buttons
 
     def _lay_out(self) -> None:
@@ -242,11 +241,9 @@ class Models(QWidget):
         """Return a width at which the card reads well beside the image on a laptop."""
         return QSize(330, super().sizeHint().height())
 
-    def event(self, event: QEvent) -> bool:
+    def closed(self) -> None:
         """Stop downloading when the dock that holds the panel is closed."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.cancel()
-        return bool(super().event(event))
+        self.cancel()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Notice files that came while the panel was out of sight."""
@@ -300,12 +297,8 @@ class Models(QWidget):
         self.buttons["Cancel"].setVisible(running)
         self.progress.setVisible(running)
 
-    def _try(self, act: Callable[[], Any], _checked: bool) -> None:
-        try:
-            act()
-        except (OSError, ValueError) as error:
-            show_error(f"Models: {describe(error)}")
-            self.message.setText(describe(error))
+    def _attempt(self, act: Callable[[], Any], _checked: bool) -> None:
+        attempt("Models", act, self.message)
 
     def _ask_name(self) -> None:
         new, agreed = QInputDialog.getText(self, "Rename model", "New name", text=self.selected)

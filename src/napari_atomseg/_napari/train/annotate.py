@@ -8,13 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Layer
-from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QListWidget, QPushButton
 
 from napari_atomseg import weights
 from napari_atomseg._napari.forms.choices import NameOrFile
-from napari_atomseg._napari.forms.form import Inputs
-from napari_atomseg._napari.jobs import Show, Work, describe
+from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import Source, point_size, points_layer
 from napari_atomseg._napari.models.choice import fetch_model, identity, model_changes
 from napari_atomseg._napari.panel import Panel
@@ -49,7 +47,9 @@ class Annotate(Panel):
     Settings = AnnotateSettings
 
     def __init__(self, viewer: napari.viewer.Viewer, training: Training) -> None:
-        super().__init__(viewer)
+        super().__init__(
+            viewer, {"model": lambda: NameOrFile(_models(), "Model weights (*.safetensors)")}
+        )
         self.training = training
         self.suggestions: list[tuple[Source, Suggestion]] = []
         self.run_button.setText("Find what to annotate next")
@@ -63,15 +63,9 @@ class Annotate(Panel):
         self.add_button.setEnabled(False)
         self.add_button.clicked.connect(lambda _checked: self._try_to_mark())
         self.list.itemActivated.connect(lambda _item: self._try_to_mark())
-        layout: Any = self.layout()
-        layout.setStretch(0, 0)
-        layout.insertWidget(2, self.list, 1)
-        layout.insertWidget(3, self.add_button)
+        self.add_footer(self.list)
+        self.add_footer(self.add_button, stretch=0)
         model_changes.happened.connect(self._offer_models)
-
-    def make_inputs(self) -> Inputs:
-        """Return the input of the model."""
-        return {"model": lambda: NameOrFile(_models(), "Model weights (*.safetensors)")}
 
     def prepare(self) -> tuple[str, Work, Show]:
         known = {image for image, _ in self.training.form["pairs"]}
@@ -151,11 +145,7 @@ class Annotate(Panel):
         return ranked
 
     def _try_to_mark(self) -> None:
-        try:
-            self.mark(self.list.currentRow())
-        except (OSError, ValueError) as error:
-            self.message.setText(describe(error))
-            show_error(f"{self.title}: {describe(error)}")
+        self.attempt(lambda: self.mark(self.list.currentRow()))
 
     def _offer_models(self) -> None:
         self.form.inputs["model"].offer(_models())

@@ -7,18 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error
-from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QHBoxLayout,
-    QPushButton,
-    QSplitter,
-)
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QFileDialog, QPushButton
 
-from napari_atomseg._napari.forms.form import Inputs
 from napari_atomseg._napari.forms.inputs import chosen_folder
-from napari_atomseg._napari.jobs import Show, Work, describe
+from napari_atomseg._napari.jobs import Job, Show, Work
+from napari_atomseg._napari.layers import unwrapped
 from napari_atomseg._napari.models.choice import model_changes
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.train.inputs import (
@@ -77,7 +71,7 @@ class Training(Panel):
     width_of_form = 350
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__(viewer)
+        super().__init__(viewer, train_inputs(unwrapped(viewer)))
         self.base: TrainingRecipe | None = None
         self._followed: Any = None
         self._network, self._initial = self.form["network"], self.form["initial"]
@@ -100,16 +94,14 @@ class Training(Panel):
         )
         self.open_button.clicked.connect(lambda _checked: self._ask_recipe())
         self.save_button.clicked.connect(lambda _checked: self._ask_file())
-        self._lay_out_watch()
-        self._show_running(False)
+        self.add_header(self.watch, stretch=2)
+        self.add_body(self.open_button, self.save_button)
+        self.add_button(self.pause_button)
+        self.pause_button.hide()
         self._listener.arrived.connect(self._hear)
         self.form.changed.connect(self._follow)
         model_changes.happened.connect(self._offer_models)
         self._follow()
-
-    def make_inputs(self) -> Inputs:
-        """Return the inputs that are neither numbers nor fixed choices."""
-        return train_inputs(self.viewer)
 
     @property
     def paused(self) -> bool:
@@ -189,22 +181,6 @@ class Training(Panel):
         """Return the file with the recipe of the last training of this name."""
         return recipe_file(self.form["name"])
 
-    def _lay_out_watch(self) -> None:
-        layout: Any = self.layout()
-        scroll = layout.takeAt(0).widget()
-        split = QSplitter(Qt.Orientation.Vertical)
-        split.addWidget(self.watch)
-        split.addWidget(scroll)
-        split.setStretchFactor(0, 2)
-        split.setStretchFactor(1, 1)
-        split.setChildrenCollapsible(False)
-        layout.insertWidget(0, split, 1)
-        files = QHBoxLayout()
-        files.addWidget(self.open_button)
-        files.addWidget(self.save_button)
-        layout.insertLayout(1, files)
-        layout.itemAt(2).layout().insertWidget(1, self.pause_button, 1)
-
     def _follow(self) -> None:
         """Show the rows that the source needs, its tasks, and whether a training would go on."""
         source, pairs = self.form["source"], self.form["pairs"]
@@ -251,49 +227,38 @@ class Training(Panel):
     def _step(self) -> int:
         return int(self.watch.losses[0][-1]) if self.watch.losses[0] else 0
 
-    def _show_progress(self, done: int, total: int, message: str) -> None:
+    def show_progress(self, done: int, total: int, message: str) -> None:
         if self.paused:
             return
         if total and message.startswith("loss"):
             message = f"step {done} of {total}, {message}{time_left(self._left)}"
         elif total:
             message = ""  # the scores are in the plots
-        super()._show_progress(done, total, message)
+        super().show_progress(done, total, message)
 
     def _show(self, path: Path) -> Path:
         model_changes.happened.emit()
         return path
 
-    def _finish(self) -> None:
+    def finished(self, job: Job) -> None:
         self._hear()
-        super()._finish()
-        job = self.job
-        if job is not None and job.cancelled and checkpoint_file(self.form["name"]).is_file():
+        if job.cancelled and checkpoint_file(self.form["name"]).is_file():
             self.message.setText(f"Stopped at step {self._step()}; Resume training goes on")
         self._follow()
 
-    def _show_running(self, running: bool) -> None:
-        super()._show_running(running)
+    def running_changed(self, running: bool) -> None:
         self.form.setEnabled(not running)
-        if hasattr(self, "pause_button"):
-            self.pause_button.setText("Pause")
-            self.pause_button.setVisible(running)
-            self.open_button.setEnabled(not running)
+        self.pause_button.setText("Pause")
+        self.pause_button.setVisible(running)
+        self.open_button.setEnabled(not running)
 
     def _ask_recipe(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open training recipe", "", _FILES)
         if path:
-            self._try(partial(self.open_recipe, path))
+            self.attempt(partial(self.open_recipe, path))
 
     def _ask_file(self) -> None:
         name = f"{self.form['name']}.yaml"
         path, _ = QFileDialog.getSaveFileName(self, "Save training recipe", name, _FILES)
         if path:
-            self._try(partial(self.save_recipe, path))
-
-    def _try(self, act: Any) -> None:
-        try:
-            act()
-        except (OSError, ValueError) as error:
-            self.message.setText(describe(error))
-            show_error(f"Train: {describe(error)}")
+            self.attempt(partial(self.save_recipe, path))

@@ -16,7 +16,7 @@ from torch import Tensor
 from napari_atomseg.distortion.base import Fraction, NonNegativeRange
 from napari_atomseg.networks.tasks import SUPERRESOLUTION_UNIT
 from napari_atomseg.ranges import Part, PositiveRange, Range, log_uniform, uniform
-from napari_atomseg.training.sources.base import IMAGES, Pairs, stacked
+from napari_atomseg.training.sources.base import IMAGES, PairBatch, stacked
 
 Rng = np.random.Generator
 NOISE_FREE, FLAT, SHARP = IMAGES
@@ -72,7 +72,7 @@ class Augmentation(Part):
         widest = float((np.abs(np.cos(angles)) + np.abs(np.sin(angles))).max())
         return math.ceil(crop * widest / self.scale[0]) + SUPPORT
 
-    def apply(self, pairs: Pairs, rngs: Sequence[Rng], crop: int | None = None) -> Pairs:
+    def apply(self, pairs: PairBatch, rngs: Sequence[Rng], crop: int | None = None) -> PairBatch:
         """Change each sample by random numbers of its own.
 
         Parameters
@@ -92,7 +92,7 @@ class Augmentation(Part):
         ]
         return stacked(parts)
 
-    def _one(self, pairs: Pairs, rng: Rng, crop: int) -> Pairs:
+    def _one(self, pairs: PairBatch, rng: Rng, crop: int) -> PairBatch:
         if pairs.blind and self.interpolates:
             raise ValueError(MIXED)
         pairs = self._placed(pairs, rng, crop)
@@ -109,7 +109,7 @@ class Augmentation(Part):
             image = torch.where(_random(rng.random, image) < kept, image, 0.0)
         return replace(pairs, image=image)
 
-    def _placed(self, pairs: Pairs, rng: Rng, crop: int) -> Pairs:
+    def _placed(self, pairs: PairBatch, rng: Rng, crop: int) -> PairBatch:
         """Turned, mirrored and scaled, about the middle."""
         axes = [axis for axis in (-2, -1) if rng.random() < 0.5 and self.flips]
         turns = int(rng.integers(4)) * self.right_angles
@@ -158,7 +158,7 @@ def _turned(
     )
 
 
-def levelled(pairs: Pairs, gain: float, offset: float) -> Pairs:
+def levelled(pairs: PairBatch, gain: float, offset: float) -> PairBatch:
     """Intensities times `gain` plus `offset`, which belongs to the background."""
     targets = {n: t * gain if n in IMAGES else t for n, t in pairs.targets.items()}
     if NOISE_FREE in targets:
@@ -166,7 +166,7 @@ def levelled(pairs: Pairs, gain: float, offset: float) -> Pairs:
     return replace(pairs, image=pairs.image * gain + offset, targets=targets)
 
 
-def bent(pairs: Pairs, gamma: float) -> Pairs:
+def bent(pairs: PairBatch, gamma: float) -> PairBatch:
     """Intensities to the power of `gamma`, between the image's darkest and brightest pixel.
 
     What stands on a background is bent with it: its intensity is what it adds to the bent

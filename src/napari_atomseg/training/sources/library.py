@@ -24,7 +24,7 @@ from napari_atomseg.training.sources.base import (
     ELEMENTS,
     IMAGES,
     TARGET_NAMES,
-    Source,
+    PairSource,
     SourcePart,
     chosen,
 )
@@ -210,7 +210,7 @@ class Folder(SourcePart):
     species: tuple[str, ...] = ()
     split: Split = 0.75
 
-    def open(self, seed: int, targets: Sequence[str] | None = None) -> Source:
+    def open(self, seed: int, targets: Sequence[str] | None = None) -> PairSource:
         """See `SourcePart.open`."""
         if not self.folder.is_dir():
             raise FileNotFoundError(f"{self.folder}: no such folder")

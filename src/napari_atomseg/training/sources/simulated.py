@@ -18,7 +18,7 @@ from napari_atomseg.training.sources.base import (
     ELEMENTS,
     TARGET_NAMES,
     VALIDATION,
-    Pairs,
+    PairBatch,
     SourcePart,
     Stream,
     chosen,
@@ -68,22 +68,22 @@ class SimulatedSource(Stream):
         wanted = recipe.targets.model_copy(update={"names": names})
         self._recipe, self._seed = recipe.model_copy(update={"targets": wanted}), seed
 
-    def samples(self, indices: Sequence[int], crop: int, device: str) -> Pairs:
-        """See `Source.samples`."""
+    def samples(self, indices: Sequence[int], crop: int, device: str) -> PairBatch:
+        """See `PairSource.samples`."""
         return self._rendered(self._seed, indices, crop, device)
 
-    def validation(self, count: int, crop: int, device: str) -> Pairs:
-        """See `Source.validation`."""
+    def validation(self, count: int, crop: int, device: str) -> PairBatch:
+        """See `PairSource.validation`."""
         return self._rendered(self._seed + VALIDATION, range(count), crop, device)
 
-    def _rendered(self, seed: int, indices: Sequence[int], crop: int, device: str) -> Pairs:
+    def _rendered(self, seed: int, indices: Sequence[int], crop: int, device: str) -> PairBatch:
         scenes = [draw_scene(self._recipe, seed, index, (crop, crop)) for index in indices]
         batch = render(scenes, device)
         truth = {name: batch.targets[name][:, None] for name in self.targets if name != ELEMENTS}
         if ELEMENTS in self.targets:
             maps = [species_maps(scene, self.species) for scene in scenes]
             truth[ELEMENTS] = torch.stack(maps).to(device)
-        return Pairs(batch.image[:, None], truth)
+        return PairBatch(batch.image[:, None], truth)
 
 
 def species_maps(scene: Scene, species: Sequence[str]) -> Tensor:
