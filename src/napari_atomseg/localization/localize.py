@@ -15,8 +15,7 @@ from skimage.draw import polygon2mask
 from napari_atomseg import inference, weights
 from napari_atomseg._shared.types import Labels, Sampling
 from napari_atomseg._shared.units import pixel_size
-from napari_atomseg.inference.api import CONTRASTS
-from napari_atomseg.inference.arrays import as_frames
+from napari_atomseg.inference.api import CONTRASTS, as_frames
 from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
 from napari_atomseg.localization.detect import (
     Detections,

@@ -12,8 +12,7 @@ from skimage.segmentation import watershed
 from napari_atomseg import inference
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size
-from napari_atomseg.inference.api import CONTRASTS
-from napari_atomseg.inference.arrays import as_frames
+from napari_atomseg.inference.api import CONTRASTS, as_frames
 from napari_atomseg.localization.detect import Detections, columns_from_map
 from napari_atomseg.localization.refine import check_choices
 from napari_atomseg.progress import CancelToken, Progress, report
