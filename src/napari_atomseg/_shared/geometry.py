@@ -17,6 +17,22 @@ def nearest_distances(points: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(distance, dtype=np.float64)[:, 1]
 
 
+def median_spacing(*frames: NDArray[Any]) -> float:
+    """Median distance of points to their nearest neighbour in the same frame.
+
+    Parameters
+    ----------
+    frames : (N, 2) points each; those that are not finite are left out.
+
+    Returns
+    -------
+    In the unit of the points; NaN where no frame has two.
+    """
+    finite = [points[np.isfinite(points).all(axis=1)] for points in frames]
+    distances = [nearest_distances(points) for points in finite if len(points) > 1]
+    return float(np.median(np.concatenate(distances))) if distances else float("nan")
+
+
 def delaunay_triangles(points: Array, longest: float = np.inf) -> Indices:
     """(T, 3) indices of the Delaunay triangles of (N, 2) points (y, x), in the sense from x to y
     (clockwise as an image is shown); none where the points lie on a line.

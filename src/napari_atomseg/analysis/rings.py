@@ -9,7 +9,12 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from napari_atomseg._shared.geometry import clusters_of, delaunay_triangles, sides_of
+from napari_atomseg._shared.geometry import (
+    clusters_of,
+    delaunay_triangles,
+    median_spacing,
+    sides_of,
+)
 from napari_atomseg._shared.types import Array, Indices, Sampling
 from napari_atomseg._shared.units import pixel_scale
 from napari_atomseg.analysis.positions import Positions, placed
@@ -104,9 +109,7 @@ def _bonds(points: Array, longest: float | None) -> Indices:
     sides = sides_of(delaunay_triangles(points))
     length = np.hypot(*(points[sides[:, 1]] - points[sides[:, 0]]).T)
     if longest is None and len(sides):
-        nearest = np.full(len(points), np.inf)
-        np.minimum.at(nearest, sides.reshape(-1), np.repeat(length, 2))
-        longest = LONGEST_BOND * float(np.median(nearest))
+        longest = LONGEST_BOND * median_spacing(points)
     return sides[length <= longest] if longest is not None else sides
 
 

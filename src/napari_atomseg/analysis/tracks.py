@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_atomseg._shared.geometry import nearest_distances
+from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.types import Array, Indices, Mask, Sampling
 from napari_atomseg._shared.units import pixel_scale
 from napari_atomseg.analysis.positions import placed
@@ -227,7 +227,8 @@ def link_tracks(
     points = placed(columns, None)
     frame = columns["frame"].to_numpy(dtype=np.int64)
     count = int(frame.max(initial=-1)) + 1
-    spacing = _typical_spacing(points, frame)
+    spacing = median_spacing(*(points[frame == number] for number in np.unique(frame)))
+    spacing = np.inf if np.isnan(spacing) else spacing
     site, drift, error = _link(
         points, frame, count, reach or REACH * spacing, partial(report, progress, cancel)
     )
@@ -251,15 +252,6 @@ def link_tracks(
         _in_angstrom(vacancies, unit),
         _in_angstrom(hops, unit),
     )
-
-
-def _typical_spacing(points: Array, frame: Indices) -> float:
-    near = []
-    for number in np.unique(frame):
-        here = points[frame == number]
-        if len(here) > 1:
-            near.append(nearest_distances(here))
-    return float(np.median(np.concatenate(near))) if near else np.inf
 
 
 def _link(

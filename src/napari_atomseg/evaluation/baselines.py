@@ -17,8 +17,7 @@ from skimage.restoration import denoise_nl_means
 
 from napari_atomseg import weights
 from napari_atomseg._shared.types import Array, Image
-from napari_atomseg.evaluation.case import Case
-from napari_atomseg.evaluation.outcome import Outcome
+from napari_atomseg.evaluation.case import Case, Outcome
 from napari_atomseg.inference import estimate_spacing, predict
 from napari_atomseg.inference.scale import guess_contrast
 from napari_atomseg.localization import localize

@@ -13,7 +13,6 @@ import numpy as np
 from napari_atomseg import weights
 from napari_atomseg._shared.types import Image, Sampling
 from napari_atomseg._shared.units import mean_sampling
-from napari_atomseg.inference.arrays import as_frames
 from napari_atomseg.inference.predictor import Predictor
 from napari_atomseg.inference.settings import (
     InferenceOptions,
@@ -24,6 +23,40 @@ from napari_atomseg.inference.settings import (
 )
 from napari_atomseg.networks.tasks import INTENSITIES, UPINTERPOLATION
 from napari_atomseg.progress import CancelToken, Progress, report
+
+
+def as_frames(image: Any) -> tuple[Image, tuple[int, ...]]:
+    """(N, H, W) float32 frames of an image or stack, and the shape it came in.
+
+    Pixels that are NaN or infinite become the median of their frame.
+
+    Raises
+    ------
+    TypeError
+        The values are not real numbers.
+    ValueError
+        The array has fewer than two axes, no pixels, or looks like an RGB image.
+    """
+    array = np.asarray(image)
+    if array.dtype == object or array.dtype.kind not in "biuf":
+        raise TypeError(f"image has values of type {array.dtype}; real numbers are needed")
+    if array.ndim < 2:
+        raise ValueError(f"image has shape {array.shape}; two axes (rows, columns) are needed")
+    if 0 in array.shape:
+        raise ValueError(f"image has shape {array.shape}: it holds no pixels")
+    if array.ndim == 3 and array.shape[-1] in (3, 4) and min(array.shape[:2]) > 4:
+        raise ValueError(
+            f"image has shape {array.shape}, an RGB image; convert it to grey values first"
+        )
+    frames = array.reshape(-1, *array.shape[-2:]).astype(np.float32)
+    bad = ~np.isfinite(frames)
+    if bad.any():
+        frames = np.where(bad, np.nan, frames)
+        for frame in frames:
+            holes = np.isnan(frame)
+            if holes.any():
+                frame[holes] = 0.0 if holes.all() else np.nanmedian(frame)
+    return frames, array.shape
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from skimage.feature import peak_local_max
 from torch import Tensor
 
 from napari_atomseg._shared.device import choose_device, half_is_fast
-from napari_atomseg._shared.geometry import nearest_distances
+from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.types import Image
 from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
 from napari_atomseg.inference.settings import SMALLEST_TILE, InferenceSettings, Precision
@@ -150,7 +150,7 @@ def _seen(
     peaks = peak_local_max(surface, min_distance=2, threshold_abs=0.3)
     if len(peaks) < 3:
         return None
-    return float(np.median(nearest_distances(peaks))), float(surface[tuple(peaks.T)].mean())
+    return median_spacing(peaks), float(surface[tuple(peaks.T)].mean())
 
 
 FLAT = 1e-6

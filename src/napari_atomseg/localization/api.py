@@ -17,8 +17,7 @@ from napari_atomseg import weights
 from napari_atomseg._shared.types import Array, Labels, Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference import predict
-from napari_atomseg.inference.api import Prediction
-from napari_atomseg.inference.arrays import as_frames
+from napari_atomseg.inference.api import Prediction, as_frames
 from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
 from napari_atomseg.inference.settings import (
     InferenceOptions,

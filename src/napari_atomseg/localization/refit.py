@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg._shared.units import pixel_size
-from napari_atomseg.inference.arrays import as_frames
+from napari_atomseg.inference.api import as_frames
 from napari_atomseg.localization.fit.refinement import Refinement
 from napari_atomseg.localization.settings import FitOptions, FitSettings, Refine
 from napari_atomseg.localization.table import in_angstrom, measured_columns

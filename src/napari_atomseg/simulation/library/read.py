@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
+from napari_atomseg._shared.files import sha256
 from napari_atomseg._shared.types import Image
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.simulation.library.download import download_library
-from napari_atomseg.simulation.library.files import check_sums, file_sum, read_sums
+from napari_atomseg.simulation.library.files import check_sums, read_sums
 from napari_atomseg.simulation.library.folders import FolderStore
 from napari_atomseg.simulation.library.layout import (
     HEADER,
@@ -234,7 +235,7 @@ def _open_own(folder: Path) -> Library:
         )
     sums = read_sums(folder / SUMS)
     for name in (HEADER, INDEX):
-        if not (folder / name).is_file() or file_sum(folder / name) != sums.get(name):
+        if not (folder / name).is_file() or sha256(folder / name) != sums.get(name):
             raise LibraryError(f"{folder / name}: missing or damaged")
     table = pd.read_csv(
         folder / INDEX, dtype={"name": str, "material": str, "zone_axis": str}, na_values=[""]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_atomseg._shared.files import sha256
 from napari_atomseg._shared.types import Image
-from napari_atomseg.simulation.library.files import file_sum
 from napari_atomseg.simulation.library.layout import BLOCK, MAPS, LibraryError, Parts
 
 STORE = "samples.zarr"
@@ -82,14 +82,14 @@ def _sums(folder: Path, root: Any, number: int) -> dict[str, str]:
     for name in sorted(root):
         place = folder / STORE / name / "c" / str(number)
         files = [place] if place.is_file() else sorted(place.rglob("*"))
-        sums |= {f.relative_to(folder).as_posix(): file_sum(f) for f in files if f.is_file()}
+        sums |= {f.relative_to(folder).as_posix(): sha256(f) for f in files if f.is_file()}
     return sums
 
 
 def metadata_sums(folder: Path) -> dict[str, str]:
     """SHA-256 of the files that describe the arrays."""
     files = sorted((folder / STORE).rglob("zarr.json"))
-    return {file.relative_to(folder).as_posix(): file_sum(file) for file in files}
+    return {file.relative_to(folder).as_posix(): sha256(file) for file in files}
 
 
 class ZarrStore:
