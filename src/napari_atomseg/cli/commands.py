@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from napari_atomseg.cli.options import Contrast, Device, Model, SamplingOption, hooks, print_line
+from napari_atomseg.cli.options import SamplingOption, hooks, print_line, with_settings
 from napari_atomseg.cli.session import session
+from napari_atomseg.inference.settings import InferenceSettings
 
 app = typer.Typer(
     help="Restore, segment and localize atomic columns in electron microscope images.",
@@ -38,6 +39,7 @@ def main(
 
 
 @app.command()
+@with_settings(InferenceSettings)
 def demo(
     image: Annotated[
         Path | None, typer.Argument(help="An image of yours.", show_default=False)
@@ -48,10 +50,8 @@ def demo(
     window: Annotated[
         bool, typer.Option("--window/--no-window", help="Open napari with the results.")
     ] = True,
-    model: Model = None,
     sampling: SamplingOption = None,
-    contrast: Contrast = "auto",
-    device: Device = "auto",
+    **chosen: Any,
 ) -> None:
     """Restore, segment and localize a simulated image, or one of yours, and show the result."""
     with session() as current:
@@ -60,10 +60,8 @@ def demo(
         result = run_demo(
             image,
             output,
-            model=model,
             sampling=sampling,
-            contrast=contrast,
-            device=device,
+            inference=InferenceSettings(**chosen),
             **hooks(current),
         )
         current.clear()

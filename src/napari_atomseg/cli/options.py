@@ -6,13 +6,14 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import BaseModel
 
 from napari_atomseg.cli.session import Session
+from napari_atomseg.settings import options
 
 if TYPE_CHECKING:
     from napari_atomseg._shared.types import Sampling
@@ -26,35 +27,19 @@ Output = Annotated[
         "--output", "-o", help="File, or folder for several images; by default beside the image."
     ),
 ]
-Model = Annotated[
-    str | None, typer.Option(help="Name of a model, or path of a weights file; by default stem-hr.")
-]
 SamplingOption = Annotated[
     float | None,
     typer.Option(help="Å per pixel; by default what the file says.", show_default=False),
 ]
-Contrast = Annotated[str, typer.Option(help="Atoms are bright, dark, or auto.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 
-@dataclass(frozen=True)
-class ModelOptions:
-    """How a model is applied to images."""
-
-    model: Model = None
-    contrast: Contrast = "auto"
-    device: Device = "auto"
-    precision: Annotated[str, typer.Option(help="auto, full or half.")] = "auto"
-    tile_size: Annotated[
-        int, typer.Option(help="Side of the largest piece computed at once, px.")
-    ] = 1024
-
-
-def with_model_options(command: Callable[..., None]) -> Callable[..., None]:
-    """A command that has `ModelOptions` in place of its ``**options``."""
-    hints = get_type_hints(ModelOptions, include_extras=True)
-    fields = inspect.signature(ModelOptions).parameters.values()
-    return with_parameters(command, [each.replace(annotation=hints[each.name]) for each in fields])
+def with_settings(
+    *settings: type[BaseModel],
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator that puts an option for each setting in place of a command's ``**`` ones."""
+    every = [parameter for model in settings for parameter in options(model)]
+    return lambda command: with_parameters(command, every)
 
 
 def with_parameters(

@@ -29,7 +29,7 @@ class ModelSettings(Settings):
         None,
         "Model",
         "Name of a trained model, or path of a weights file (.safetensors).",
-        none="the default, stem-hr",
+        none="stem-hr",
         section=ADVANCED,
     )
     device: str = setting(
