@@ -1,4 +1,4 @@
-"""The Restore panel: denoise, remove the background, sharpen."""
+"""The Restore panel: denoise, remove the background, sharpen, double the pixels."""
 
 from __future__ import annotations
 
