@@ -1,6 +1,6 @@
-"""Write the table of losses in docs/training.md anew, from the losses that are registered.
+"""Write the table of losses in docs/training.md anew, from the registered losses.
 
-python docs/scripts/losses.py
+Run it with ``python docs/scripts/losses.py``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ USES = {"values": "both", "logits": "probabilities", "noise": "intensities"}
 
 def table() -> str:
     """The table in Markdown, a row a loss."""
-    rows = ["| `kind` | loss | for |", "|---|---|---|", *map(row, KINDS.values())]
+    rows = ["| `kind` | what it is | for |", "|---|---|---|", *map(row, KINDS.values())]
     return "\n".join(rows) + "\n"
 
 
@@ -26,7 +26,7 @@ def row(loss: type[Loss]) -> str:
     """A row of the table: the first line of the docstring says what the loss is."""
     kind = loss.model_fields["kind"].default
     line = (loss.__doc__ or "").splitlines()[0].removesuffix(".").replace("|", r"\|")
-    return f"| `{kind}` | {loss.label}: {line[0].lower() + line[1:]} | {USES[loss.takes]} |"
+    return f"| `{kind}` | {line} | {USES[loss.takes]} |"
 
 
 def main() -> None:
