@@ -77,14 +77,17 @@ class NetworkRecipe(Part):
 
 
 class OptimizerRecipe(Part):
-    """AdamW with a linear warm-up and a cosine decay to `final_rate`.
+    """AdamW with a linear warm-up and a decay to `final_rate` along half a cosine.
 
-    `clip` is the largest norm of the gradient, `average` the decay a step of the moving average of
-    the weights, which is what a training gives.
+    `decay` is the number of steps before the end over which the rate falls; it is constant before
+    them, so that a training whose `steps` are raised goes on as if it had been longer from the
+    beginning. None lets it fall from the warm-up on. `clip` is the largest norm of the gradient,
+    `average` the decay a step of the moving average of the weights, which is what a training gives.
     """
 
     rate: float = Field(1e-3, gt=0)
     final_rate: float = Field(1e-5, gt=0)
+    decay: Annotated[int, Field(ge=0)] | None = None
     warm_up: int = Field(200, ge=0)
     weight_decay: float = Field(1e-4, ge=0)
     clip: float = Field(1.0, gt=0)

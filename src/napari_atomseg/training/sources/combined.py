@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from napari_atomseg.training.sources.base import (
     ELEMENTS,
@@ -33,12 +34,21 @@ class CroppedSource(Stream):
     size : pixels of an image each way; crops as large are the images themselves.
     each : crops taken of an image, on average.
     latest : images that are kept, of which each sample takes one.
+    transposed : chance that a crop has its rows for columns.
     """
 
-    def __init__(self, source: Source, seed: int, size: int, each: int, latest: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        seed: int,
+        size: int,
+        each: int,
+        latest: int,
+        transposed: float = 0.0,
+    ) -> None:
         super().__init__(source.targets, source.species)
         self._source, self._seed, self._size = source, seed, size
-        self._each, self._latest = each, latest
+        self._each, self._latest, self._transposed = each, latest, transposed
         self._kept: dict[tuple[int, Place], Pairs] = {}
 
     def samples(self, indices: Sequence[int], crop: int, device: str) -> Pairs:
@@ -53,7 +63,8 @@ class CroppedSource(Stream):
         crops = []
         for number, rng in zip(numbers, draws, strict=True):
             top, left = rng.integers(size - crop + 1, size=2).tolist()
-            crops.append(_part(images[number], top, left, crop))
+            part = _part(images[number], top, left, crop)
+            crops.append(_transposed(part) if rng.random() < self._transposed else part)
         return stacked(crops)
 
     def validation(self, count: int, crop: int, device: str) -> Pairs:
@@ -73,14 +84,20 @@ class CroppedSource(Stream):
 
 
 def _part(pairs: Pairs, top: int, left: int, crop: int) -> Pairs:
-    def cut(image: torch.Tensor) -> torch.Tensor:
-        return image[..., top : top + crop, left : left + crop]
+    return _changed(pairs, lambda image: image[..., top : top + crop, left : left + crop])
 
+
+def _transposed(pairs: Pairs) -> Pairs:
+    return _changed(pairs, lambda image: image.mT)
+
+
+def _changed(pairs: Pairs, change: Callable[[Tensor], Tensor]) -> Pairs:
+    """Pairs whose image, truth and weight are changed alike."""
     return replace(
         pairs,
-        image=cut(pairs.image),
-        targets={name: cut(target) for name, target in pairs.targets.items()},
-        weight=None if pairs.weight is None else cut(pairs.weight),
+        image=change(pairs.image),
+        targets={name: change(target) for name, target in pairs.targets.items()},
+        weight=None if pairs.weight is None else change(pairs.weight),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from napari_atomseg.ranges import Probability
 from napari_atomseg.training.sources.annotated import AnnotatedImages
 from napari_atomseg.training.sources.base import SourcePart
 from napari_atomseg.training.sources.blind_spot import BlindSpot
@@ -59,6 +60,7 @@ class Crops(SourcePart):
     size : pixels of its images each way.
     each : crops taken of an image, on average.
     latest : so many images are in memory, and each crop is of one of them.
+    transposed : chance that a crop has its rows for columns, so that scan lines run down in it.
     """
 
     kind: Literal["crops"] = "crops"
@@ -66,10 +68,12 @@ class Crops(SourcePart):
     size: int = Field(256, ge=32)
     each: int = Field(8, gt=0)
     latest: int = Field(128, gt=0)
+    transposed: Probability = 0.0
 
     def open(self, seed: int, targets: Sequence[str] | None = None) -> CroppedSource:
         """See `SourcePart.open`."""
-        return CroppedSource(self.of.open(seed, targets), seed, self.size, self.each, self.latest)
+        source = self.of.open(seed, targets)
+        return CroppedSource(source, seed, self.size, self.each, self.latest, self.transposed)
 
 
 AnySource = Annotated[
