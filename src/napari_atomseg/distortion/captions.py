@@ -112,6 +112,8 @@ class Caption(Distortion):
         # Most programs write in black and white, which are the ends of the image's range.
         plain = rng.random() < 0.6
         levels = np.clip([dark, bright], 0.0, 1.0) if plain else rng.uniform(*self.level, 2)
+        # Exact in single precision, too, so that both sides of HIDDEN are the same everywhere.
+        ink = np.round(ink * 256.0) / 256.0
         return {"ground": ground, "ink": ink, "dark": levels[0], "bright": levels[1]}
 
     def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:

@@ -43,8 +43,8 @@ def cosines() -> Tensor:
 
 def rounding(quality: float) -> Tensor:
     """(8, 8) steps of a quality from 1 to 100, as common programs scale the table: from 1 on."""
-    scale = 50.0 / quality if quality < 50 else 2.0 - quality / 50.0
-    return (STEPS * scale).round().clamp(1.0, WHITE)
+    percent = 5000.0 // quality if quality < 50 else 200.0 - 2.0 * quality
+    return ((STEPS * percent + 50.0) / 100.0).floor().clamp(1.0, WHITE)
 
 
 def compress(image: Tensor, quality: Tensor) -> Tensor:

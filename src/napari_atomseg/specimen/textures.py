@@ -132,8 +132,11 @@ def edges(rng: Rng, shape: Shape, count: int) -> Array:
 
 def smooth_noise(rng: Rng, shape: Shape, length: float) -> Array:
     """(H, W) white noise blurred by a Gaussian of `length` pixels, periodic, of deviation 1."""
-    noise = gaussian_filter(rng.normal(size=shape), length, mode="wrap")
-    return np.asarray(noise / max(float(noise.std()), 1e-12))
+    rows, cols = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])
+    transfer = np.exp(-2.0 * (np.pi * length) ** 2 * (rows**2 + cols**2))
+    transfer[0, 0] = 0.0
+    noise = np.fft.irfft2(np.fft.rfft2(rng.normal(size=shape)) * transfer, s=shape)
+    return np.asarray(noise / max(float(noise.std()), 1e-300))
 
 
 class TextureRecipe(Part):
