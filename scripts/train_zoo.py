@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from napari_atomseg.progress import Cancelled, CancelToken
 from napari_atomseg.training import TrainingRecipe, load_recipe, train
-from napari_atomseg.training.news import News
+from napari_atomseg.training.events import News
 
 QUEUE = Path(__file__).parents[1] / "recipes" / "zoo.yaml"
 ENDLESS = 1_000_000

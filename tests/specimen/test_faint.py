@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_atomseg.specimen import Field
-from napari_atomseg.specimen.faint import with_faint_sublattice
-from napari_atomseg.specimen.lattice import ColumnLattice
-from napari_atomseg.specimen.recipes_columns import ColumnsSpecimen
+from napari_atomseg.specimen.crystals.faint import with_faint_sublattice
+from napari_atomseg.specimen.crystals.projection import ColumnLattice
+from napari_atomseg.specimen.recipes.columns import ColumnsSpecimen
 
 
 @given(seed=st.integers(0, 500), low=st.floats(2.5, 10.0), wider=st.floats(1.0, 3.0))

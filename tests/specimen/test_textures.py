@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy import stats
 
-from napari_atomseg.specimen import textures
-from napari_atomseg.specimen.textures import TextureRecipe
+from napari_atomseg.specimen.matter import textures
+from napari_atomseg.specimen.matter.textures import TextureRecipe
 
 SHAPE = (192, 200)
 KINDS = TextureRecipe().kinds

@@ -12,7 +12,7 @@ import yaml
 from napari_atomseg.networks.card import read_card
 from napari_atomseg.networks.files import load_weights
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "train_zoo.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "train_zoo.py"
 TINY = {
     "steps": 7,
     "batch": 2,

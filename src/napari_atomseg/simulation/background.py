@@ -12,8 +12,8 @@ from torch import Generator, Tensor
 from napari_atomseg import imaging
 from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, log_uniform, sometimes
 from napari_atomseg.specimen import Field, Specimen
+from napari_atomseg.specimen.matter.textures import TextureRecipe
 from napari_atomseg.specimen.outline import random_waves
-from napari_atomseg.specimen.textures import TextureRecipe
 
 Array = NDArray[np.float64]
 
