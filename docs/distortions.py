@@ -52,6 +52,8 @@ PARTS: tuple[Distortion, ...] = (
     distortion.Interpolation(magnification=(1.2, 1.2), rotation=(8, 8), shear=(0.1, 0.1)),
     distortion.GaussianBlur(sigma=(1, 1)),
     distortion.Annotations(count=(3, 3), shade=(4, 4)),
+    distortion.Caption(band=1.0, lines=(1, 1), size=(0.08, 0.08)),
+    distortion.Jpeg(quality=(15, 15)),
     distortion.Crop(kept=(0.5, 0.5)),
     distortion.MissingPixels(kept=(0.7, 0.7)),
 )

@@ -21,6 +21,8 @@ TINY = {
     "network": {"name": "unet", "arguments": {"widths": [4, 8]}},
 }
 SOFT = {"kind": "simulated", "recipe": "lr-stem"}
+AMORPHOUS = {"kind": "random", "kinds": ["amorphous"], "atoms": 2000, "support": 0.0}
+FILM = {"kind": "simulated", "recipe": {"extends": "columns", "specimen": AMORPHOUS}}
 
 
 def columns(low, high):
@@ -51,6 +53,8 @@ def spacing_range(source, validation=None):
         (crops(mixed(columns(6, 20), crops(columns(4, 7)))), (4.0, 20.0)),
         (SOFT, None),
         (mixed(columns(6, 20), crops(SOFT)), None),
+        (mixed(columns(6, 20), FILM), (6.0, 20.0)),
+        (FILM, UNKNOWN),
     ],
 )
 def test_sources_within_sources_are_seen(source, expected):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +25,9 @@ FEWEST = 3
 """Columns below which an image tells nothing of their distance."""
 UNKNOWN = (5.0, 34.0)
 """Pixels between columns that are said to be covered where the source does not tell."""
+
+NOWHERE = (math.inf, -math.inf)
+"""Pixels between columns where there are none: joined with another range, it is that one."""
 
 SpacingRange = tuple[float, float] | None
 
@@ -74,7 +78,8 @@ def _published(recipe: TrainingRecipe) -> dict[str, Any]:
 def spacing_range(recipe: SimulationRecipe, scenes: int = 64) -> SpacingRange:
     """Pixels between closest columns that a recipe shows, but for its rare extremes.
 
-    None where it shows painted scenes, without columns: these look alike at any scale.
+    None where it shows painted scenes, without columns: these look alike at any scale. `NOWHERE`
+    where its atoms stand in no columns.
     """
     if isinstance(recipe.specimen, ColumnsSpecimen):
         return recipe.specimen.spacing_px
@@ -83,8 +88,9 @@ def spacing_range(recipe: SimulationRecipe, scenes: int = 64) -> SpacingRange:
         scene = draw_scene(recipe, 0, index)
         if scene.specimen.picture is not None:
             return None
-        shown.append(scene.specimen.spacing / scene.sampling)
-    return _usual(shown)
+        if len(scene.labels):
+            shown.append(scene.specimen.spacing / scene.sampling)
+    return _usual(shown) if shown else NOWHERE
 
 
 def _spacings(recipe: TrainingRecipe, validation: Validation) -> SpacingRange:
@@ -101,7 +107,7 @@ def _spacings(recipe: TrainingRecipe, validation: Validation) -> SpacingRange:
         return None
     if len(shown) < len(leaves):
         shown.append(_seen(validation))
-    known = [bounds for bounds in shown if bounds is not None]
+    known = [bounds for bounds in shown if bounds is not None and bounds != NOWHERE]
     if not known:
         return UNKNOWN
     return min(low for low, _ in known), max(high for _, high in known)
