@@ -30,8 +30,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_atomseg.progress import Cancelled, CancelToken
-from napari_atomseg.training import TrainingRecipe, load_recipe, train
-from napari_atomseg.training.news import News
+from napari_atomseg.training import TrainingEvent, TrainingRecipe, load_recipe, train
 
 QUEUE = Path(__file__).parents[1] / "recipes" / "zoo.yaml"
 ENDLESS = 1_000_000
@@ -122,7 +121,7 @@ class Turn:
         self.step, self.loss = 0, float("nan")
         self._left, self._end = steps, end
 
-    def watch(self, news: News) -> None:
+    def watch(self, news: TrainingEvent) -> None:
         """See `train`."""
         self.step = news.step
         if news.entry is None:

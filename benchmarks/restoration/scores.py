@@ -164,5 +164,5 @@ def run(options: argparse.Namespace) -> None:
     if options.each:
         each = table.pivot_table(index=["name", "group"], columns="method", values="dB", sort=False)
         tables.show(each.reset_index(), digits=1)
-    print(f"{table['name'].nunique()} specimens; PSNR in dB after the best affine fit; CPU seconds")
-    tables.show(summary(table).reset_index(), digits=2)
+    title = f"{table['name'].nunique()} specimens: PSNR (dB) after the best affine fit, CPU seconds"
+    tables.show(summary(table).reset_index(), title, 2)

@@ -346,6 +346,21 @@ def test_a_partial_mixture_says_what_is_known_of_which_image(tmp_path):
     assert torch.equal(turned.known["no_noise"], known)
 
 
+def test_a_simulation_may_do_without_targets_in_a_partial_mixture():
+    film = {"kind": "simulated", "without": ["no_background_no_noise"]}
+    wanted = ("no_noise", "no_background_no_noise")
+    alone = TypeAdapter(AnySource).validate_python(film)
+    assert "no_background_no_noise" not in alone.open(0).targets
+    with pytest.raises(ValueError, match="no no_background_no_noise"):
+        alone.open(0, wanted)
+    mixture = {"kind": "mixture", "parts": [{"kind": "simulated"}, film], "partial": True}
+    source = TypeAdapter(AnySource).validate_python(mixture).open(0, wanted)
+    pairs = source.batch(0, 8, 48, "cpu")
+    assert pairs.known.keys() == {"no_background_no_noise"}
+    known = torch.tensor(source.choices(range(8))) == 0
+    assert torch.equal(pairs.known["no_background_no_noise"], known)
+
+
 def test_a_partial_mixture_must_give_something(tmp_path):
     clean = save_annotated(tmp_path, [Annotated(np.eye(32), target=np.eye(32) * 2)]).model_dump()
     mixture = {"kind": "mixture", "partial": True, "parts": [clean, {"kind": "simulated"}]}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -14,6 +14,12 @@ from napari_atomseg import weights
 from napari_atomseg._shared.types import Image, Sampling
 from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.predictor import Predictor
+from napari_atomseg.inference.settings import (
+    InferenceOptions,
+    InferenceSettings,
+    Precision,
+    inference_settings,
+)
 from napari_atomseg.networks.tasks import INTENSITIES, UPINTERPOLATION
 from napari_atomseg.progress import CancelToken, Progress, report
 
@@ -52,9 +58,6 @@ def as_frames(image: Any) -> tuple[Image, tuple[int, ...]]:
     return frames, array.shape
 
 
-CONTRASTS = ("auto", "bright", "dark")
-
-
 @dataclass(frozen=True)
 class Prediction:
     """Maps of an image and how they were made.
@@ -85,12 +88,10 @@ def predict(
     *,
     model: str | Path | None = None,
     sampling: Sampling | None = None,
-    contrast: str = "auto",
-    device: str = "auto",
-    precision: str = "auto",
-    tile_size: int = 1024,
+    inference: InferenceSettings | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
+    **options: Unpack[InferenceOptions],
 ) -> Prediction:
     """Apply a model to an image or stack.
 
@@ -101,8 +102,11 @@ def predict(
         `upinterpolation` from `denoise`.
     model : name, path of a weights file, or None for the default.
     sampling : Å a pixel; guides the estimate of the columns' scale, and may be unknown.
-    contrast : "bright" or "dark" columns; "auto" looks.
-    device, precision, tile_size : see `Predictor`.
+    inference : settings of all that follows, in place of the defaults.
+    contrast : "bright" or "dark" columns; "auto" looks at the image.
+    device : "auto", "cpu", "cuda" or "mps"; "auto" takes a GPU where there is one.
+    precision : "full" computes in float32, "half" in bfloat16 where the device is fast at it.
+    tile_size : side of the largest piece of the image that is computed at once, in pixels.
 
     Returns
     -------
@@ -118,12 +122,13 @@ def predict(
     Cancelled
         `cancel` was raised.
     """
-    if contrast not in CONTRASTS:
-        raise ValueError(f"contrast={contrast!r}; choose one of {', '.join(CONTRASTS)}")
+    chosen = inference_settings(inference, model, options)
     frames, shape = as_frames(image)
     pixel = None if sampling is None else mean_sampling(sampling)
-    path = weights.resolve(model, tasks=tasks)
-    predictor = _predictor(str(path), path.stat().st_mtime_ns, device, precision, tile_size)
+    path = weights.resolve(chosen.model, tasks=tasks)
+    predictor = _predictor(
+        str(path), path.stat().st_mtime_ns, chosen.device, chosen.precision, chosen.tile_size
+    )
     unknown = [task for task in tasks if task not in predictor.tasks]
     if unknown:
         known = ", ".join(predictor.tasks)
@@ -132,6 +137,7 @@ def predict(
             + weights.choice(tasks)
         )
     middle = frames[len(frames) // 2]
+    contrast = str(chosen.contrast)
     if contrast == "auto":
         contrast = predictor.contrast(middle, pixel)
     sign = -1.0 if contrast == "dark" else 1.0
@@ -151,8 +157,8 @@ def predict(
         "tasks": list(tasks),
         "sampling": sampling,
         "contrast": contrast,
-        "precision": precision,
-        "tile_size": tile_size,
+        "precision": chosen.precision,
+        "tile_size": chosen.tile_size,
         "device": str(predictor.device),
         "zoom": zoom.factor,
     }
@@ -172,7 +178,11 @@ def restore(
     task: str = "denoise",
     model: str | Path | None = None,
     sampling: Sampling | None = None,
-    **options: Any,
+    *,
+    inference: InferenceSettings | None = None,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+    **options: Unpack[InferenceOptions],
 ) -> Any:
     """Restore an image or stack.
 
@@ -180,7 +190,7 @@ def restore(
     ----------
     image : (..., H, W); a dask array stays lazy and is restored frame by frame when computed.
     task : "denoise", "denoise_background", "superresolution" or "upinterpolation".
-    model, sampling, options : see `predict`.
+    model, sampling, inference, options : see `predict`.
 
     Returns
     -------
@@ -202,12 +212,26 @@ def restore(
             chunks=(*whole.chunks[:-2], (height,), (width,)),
             dtype=np.float32,
             meta=np.empty((0,) * image.ndim, np.float32),
+            inference=inference,
+            progress=progress,
+            cancel=cancel,
             **options,
         )
-    return predict(image, (task,), model=model, sampling=sampling, **options).maps[task]
+    return predict(
+        image,
+        (task,),
+        model=model,
+        sampling=sampling,
+        inference=inference,
+        progress=progress,
+        cancel=cancel,
+        **options,
+    ).maps[task]
 
 
 @lru_cache(maxsize=4)
-def _predictor(path: str, modified: int, device: str, precision: str, tile_size: int) -> Predictor:
+def _predictor(
+    path: str, modified: int, device: str, precision: Precision, tile_size: int
+) -> Predictor:
     """Loaded networks are kept; a changed file is loaded anew (`modified`)."""
     return Predictor(path, device, precision, tile_size)

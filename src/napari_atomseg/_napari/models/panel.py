@@ -31,7 +31,7 @@ from napari_atomseg._napari.jobs import Job, attempt, describe
 from napari_atomseg._napari.models.choice import fetch_model, model_changes
 from napari_atomseg._napari.panel import Docked
 from napari_atomseg._napari.preferences import preferences
-from napari_atomseg._napari.train.watch import TASK_NAMES, metric_name
+from napari_atomseg._napari.train.names import TASK_NAMES, metric_name
 from napari_atomseg.weights.description import describe_model, location
 from napari_atomseg.weights.store import rename_model
 

@@ -1,4 +1,4 @@
-"""Training a network: settings, a watch on how it goes, and the model at its end."""
+"""The Train panel: training a network, annotating images for it, and the user's own models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from napari_atomseg._napari.forms.inputs import chosen_folder
 from napari_atomseg._napari.jobs import Job, Show, Work
 from napari_atomseg._napari.layers import unwrapped
 from napari_atomseg._napari.models.choice import model_changes
-from napari_atomseg._napari.panel import Panel
+from napari_atomseg._napari.models.panel import OwnModels
+from napari_atomseg._napari.panel import Panel, PanelTabs
+from napari_atomseg._napari.train.annotate import Annotate
 from napari_atomseg._napari.train.inputs import (
     beginnings,
     network_of,
@@ -30,37 +32,27 @@ from napari_atomseg._napari.train.job import (
     run_training,
     save_recipe,
 )
-from napari_atomseg._napari.train.pairs import take_pairs
-from napari_atomseg._napari.train.recipe import settings_of
-from napari_atomseg._napari.train.settings import (
+from napari_atomseg._napari.train.layers import take_pairs
+from napari_atomseg._napari.train.recipe import (
     ANNOTATED,
-    BLIND_SPOT,
-    FOLDER,
-    LIBRARY,
     OPENED,
     OWN,
     SIMULATED,
+    START,
     TrainSettings,
+    rows_of,
+    values_of,
 )
 from napari_atomseg._napari.train.watch import Listener, Watch, time_left
+from napari_atomseg.training import TrainingRecipe, load_recipe
 from napari_atomseg.weights.store import own_models
 
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_atomseg.training import TrainingRecipe
-
 _FILES = "Training recipes (*.yaml *.yml)"
-_ROWS = {
-    "recipe": (SIMULATED,),
-    "folder": (LIBRARY, FOLDER),
-    "pairs": (ANNOTATED, BLIND_SPOT),
-    "species": (ANNOTATED,),
-    "share": (LIBRARY, FOLDER, ANNOTATED),
-}
-"""Rows that only some sources need."""
-_OWN_LOSSES = ("losses", "adversary", "adversary_weight", "judge", "adversary_start")
-"""Settings that count only where the user's own losses are wished."""
+_OWN_LOSSES = "losses", "adversarial"
+"""Settings whose names begin so count only where the user chooses the losses."""
 
 
 class Training(Panel):
@@ -72,9 +64,6 @@ class Training(Panel):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer, train_inputs(unwrapped(viewer)))
-        self.base: TrainingRecipe | None = None
-        self._followed: Any = None
-        self._network, self._initial = self.form["network"], self.form["initial"]
         self._left = math.nan
         self._listener = Listener()
         self.watch = Watch()
@@ -98,10 +87,10 @@ class Training(Panel):
         self.add_body(self.open_button, self.save_button)
         self.add_button(self.pause_button)
         self.pause_button.hide()
-        self._listener.arrived.connect(self._hear)
+        self._listener.arrived.connect(self._show_events)
         self.form.changed.connect(self._follow)
         model_changes.happened.connect(self._offer_models)
-        self._follow()
+        self.show_recipe(START)
 
     @property
     def paused(self) -> bool:
@@ -127,48 +116,68 @@ class Training(Panel):
         ValueError
             Something is missing; a sentence for the user.
         """
-        settings = self.form.values()
-        taken: Any = ()
-        if settings.source in (LIBRARY, FOLDER):
-            chosen_folder(settings.folder)
-        elif settings.source in _ROWS["pairs"]:
-            truth = settings.source == ANNOTATED
-            taken = take_pairs(self.viewer, settings.pairs, settings.species, truth=truth)
-        if not settings.tasks:
+        values = self.values()
+        rows, taken = rows_of(values["source"]), []
+        if rows["folder"]:
+            chosen_folder(values["folder"])
+        elif rows["pairs"]:
+            truth = values["source"] == ANNOTATED
+            taken = take_pairs(self.viewer, values["pairs"], values["species"], truth=truth)
+        if not values["tasks"]:
             raise ValueError("choose a task that the network shall learn")
-        return Order(settings, tuple(taken), self.base)
+        return Order(values, tuple(taken), self.base)
+
+    def values(self) -> dict[str, Any]:
+        """Return the values of the settings by name.
+
+        Those that the user has not changed are exactly those of the opened recipe, which an input
+        may show rounded.
+        """
+        return {
+            name: self._opened[name] if now == self._shown[name] else now
+            for name, now in self._now().items()
+        }
+
+    def _now(self) -> dict[str, Any]:
+        return {name: self.form[name] for name in self.form.inputs}
 
     def prepare(self) -> tuple[str, Work, Show]:
         order = self.order()
-        settings = order.settings
-        require_work(settings)
-        goes_on = settings.resume and checkpoint_file(settings.name).is_file()
+        require_work(order)
         self._listener.take()
         self._left = math.nan
-        self.watch.clear(read_log(settings.name) if goes_on else ())
+        self.watch.clear(read_log(order.name) if order.goes_on else ())
         self.watch.setVisible(True)
         work = partial(run_training, order, self._listener)
-        return f"Train {settings.name}", work, self._show
+        return f"Train {order.name}", work, self._show
 
     def summary(self, result: Path) -> str:
         return f"Trained {result.stem!r}: Restore, Segment and Localize offer it in Advanced"
 
     def open_recipe(self, path: str | Path) -> None:
-        """Set the panel to a training recipe; what it has no setting for is kept for the training.
+        """Set the panel to the training recipe of a file.
 
         Raises
         ------
         OSError, ValueError
             The file is no training recipe; the message says why.
         """
-        from napari_atomseg.training import load_recipe
+        self.show_recipe(load_recipe(path))
 
-        recipe = load_recipe(path)
-        settings = settings_of(recipe)
-        self.base = recipe
+    def show_recipe(self, recipe: TrainingRecipe) -> None:
+        """Set the panel to a training recipe; what it has no setting for is kept for the training.
+
+        Raises
+        ------
+        ValueError
+            An input cannot show a value of the recipe.
+        """
+        values = values_of(recipe)
         with QSignalBlocker(self.form):
-            for name, value in settings.items():
+            for name, value in values.items():
                 self.form[name] = value
+        self.base, self._shown = recipe, self._now()
+        self._opened = self._shown | values
         self._followed = self.form["source"], self.form["pairs"]
         self._network, self._initial = self.form["network"], self.form["initial"]
         self._follow()
@@ -184,19 +193,20 @@ class Training(Panel):
     def _follow(self) -> None:
         """Show the rows that the source needs, its tasks, and whether a training would go on."""
         source, pairs = self.form["source"], self.form["pairs"]
-        for name, sources in _ROWS.items():
-            self.form.show_row(name, source in sources)
-        if self.form["share"] and source in _ROWS["share"]:
-            self.form.show_row("recipe", True)
+        rows = rows_of(source)
+        rows["recipe"] |= rows["share"] and self.form["share"] > 0
+        for name, shown in rows.items():
+            self.form.show_row(name, shown)
         self.form.show_row("elements", "elements" in self.form["tasks"] and source != OPENED)
         if (source, pairs) != self._followed:
-            first, self._followed = self._followed is None, (source, pairs)
-            if not first and source != OPENED:
+            self._followed = source, pairs
+            if source != OPENED:
                 self.form["tasks"] = possible_tasks(self.viewer, source, pairs)
-                self.form["flips"] = source != SIMULATED
+                self.form["flips"] = self.form["right_angles"] = source != SIMULATED
         self._follow_network()
-        for name in _OWN_LOSSES:
-            self.form.inputs[name].native.setEnabled(self.form["objective"] == OWN)
+        for name, widget in self.form.inputs.items():
+            if name.startswith(_OWN_LOSSES):
+                widget.native.setEnabled(self.form["objective"] == OWN)
         name = self.form["name"]
         goes_on = bool(name) and self.form["resume"] and checkpoint_file(name).is_file()
         further = "Train further" if name in own_models() else "Resume training"
@@ -217,12 +227,12 @@ class Training(Panel):
     def _offer_models(self) -> None:
         self.form.inputs["initial"].offer(beginnings())
 
-    def _hear(self) -> None:
-        """Show what the training has told since the last time."""
-        news = self._listener.take()
-        if news:
-            self._left = news[-1].seconds_left
-            self.watch.add(news)
+    def _show_events(self) -> None:
+        """Show the events of the training since the last time."""
+        events = self._listener.take()
+        if events:
+            self._left = events[-1].seconds_left
+            self.watch.add(events)
 
     def _step(self) -> int:
         return int(self.watch.losses[0][-1]) if self.watch.losses[0] else 0
@@ -241,7 +251,7 @@ class Training(Panel):
         return path
 
     def finished(self, job: Job) -> None:
-        self._hear()
+        self._show_events()
         if job.cancelled and checkpoint_file(self.form["name"]).is_file():
             self.message.setText(f"Stopped at step {self._step()}; Resume training goes on")
         self._follow()
@@ -262,3 +272,15 @@ class Training(Panel):
         path, _ = QFileDialog.getSaveFileName(self, "Save training recipe", name, _FILES)
         if path:
             self.attempt(partial(self.save_recipe, path))
+
+
+class Train(PanelTabs):
+    """Three panels: `training`, `annotate`, and `models`, the user's own."""
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.training, self.models = Training(viewer), OwnModels()
+        self.annotate = Annotate(viewer, self.training)
+        self.add_tab("Train", self.training)
+        self.add_tab("Annotate", self.annotate)
+        self.add_tab("My models", self.models)

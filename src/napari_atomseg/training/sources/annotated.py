@@ -15,6 +15,7 @@ from pydantic import Field
 
 from napari_atomseg.io import read_columns, read_image, write_columns
 from napari_atomseg.ranges import Part, RecipePath
+from napari_atomseg.settings import setting
 from napari_atomseg.training.sources.annotations import (
     UNNAMED,
     Annotated,
@@ -24,12 +25,9 @@ from napari_atomseg.training.sources.annotations import (
     frame_of,
     marked_frames,
 )
-from napari_atomseg.training.sources.base import TARGET_NAMES, SourcePart, chosen
+from napari_atomseg.training.sources.base import TARGET_NAMES, StoredPart, chosen
 from napari_atomseg.training.sources.frames import Frame, FrameStream, saved_array, split_frames
 
-Split = Checked[float, Field(gt=0.0, lt=1.0)]
-"""Share of what there is that is trained on; the rest is for validation."""
-Radius = Checked[float, Field(gt=0.0, allow_inf_nan=False)]
 SPECIES = ("elements", "species")
 """Columns of a table in which the species are looked for."""
 
@@ -68,10 +66,8 @@ class AnnotatedImage(Part):
         )
 
 
-class AnnotatedImages(SourcePart):
-    """Pairs from images with marked columns, labels, or a version without noise.
-
-    Of four images or frames and more, some are kept for validation; of fewer, a part of each.
+class MarkedPart(StoredPart):
+    """A source of images with marked columns.
 
     Attributes
     ----------
@@ -79,14 +75,33 @@ class AnnotatedImages(SourcePart):
         distance between nearest columns.
     species : names of the channels of `elements`; by default all, sorted. Columns of others are in
         no channel. A single one also names columns of which no species is given.
-    split : share of the images that is trained on.
+    """
+
+    radius: Checked[float, Field(gt=0.0, allow_inf_nan=False)] | None = setting(
+        None,
+        "Disc radius",
+        "Radius of the discs about marked columns.",
+        unit="px",
+        limits=(0.0, 1e4),
+        none="0.3 of their distance",
+        section="Advanced",
+    )
+    species: tuple[str, ...] = ()
+
+
+class AnnotatedImages(MarkedPart):
+    """Pairs from images with marked columns, labels, or a version without noise.
+
+    Of four images or frames and more, some are kept for validation; of fewer, a part of each.
+
+    Attributes
+    ----------
+    images : with what is marked in each.
     """
 
     kind: Literal["annotated"] = "annotated"
+    label = "annotated images"
     images: Checked[tuple[AnnotatedImage, ...], Field(min_length=1)]
-    radius: Radius | None = None
-    species: tuple[str, ...] = ()
-    split: Split = 0.75
 
     def open(self, seed: int, targets: Sequence[str] | None = None) -> AnnotatedSource:
         """See `SourcePart.open`."""

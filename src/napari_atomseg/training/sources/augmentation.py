@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,11 @@ from torch import Tensor
 from napari_atomseg.distortion.base import Fraction, NonNegativeRange
 from napari_atomseg.networks.tasks import SUPERRESOLUTION_UNIT
 from napari_atomseg.ranges import Part, PositiveRange, Range, log_uniform, uniform
+from napari_atomseg.settings import setting
 from napari_atomseg.training.sources.base import IMAGES, PairBatch, stacked
+
+SECTION = "Augmentation"
+"""Section of a form."""
 
 Rng = np.random.Generator
 NOISE_FREE, FLAT, SHARP = IMAGES
@@ -46,15 +51,52 @@ class Augmentation(Part):
     kept : share of the image's pixels that are not set to 0 (Chen et al. 2023: 0.3 and 0.7).
     """
 
-    flips: bool = True
-    right_angles: bool = True
-    rotation: Range = (0.0, 0.0)
-    scale: PositiveRange = (1.0, 1.0)
-    gain: PositiveRange = (1.0, 1.0)
-    offset: Range = (0.0, 0.0)
-    gamma: PositiveRange = (1.0, 1.0)
-    noise: NonNegativeRange = (0.0, 0.0)
-    kept: Fraction = (1.0, 1.0)
+    flips: bool = setting(
+        True, "Flips", "Mirror half of the images, and turn half upside down.", section=SECTION
+    )
+    right_angles: bool = setting(
+        True, "Right angles", "Turn images by multiples of 90°.", section=SECTION
+    )
+    rotation: Range = setting(
+        (0.0, 0.0), "Rotation", "Lowest and highest angle of rotation.", unit="°", section=SECTION
+    )
+    scale: PositiveRange = setting(
+        (1.0, 1.0), "Scale", "Lowest and highest magnification.", limits=(0.0, inf), section=SECTION
+    )
+    gain: PositiveRange = setting(
+        (1.0, 1.0),
+        "Gain",
+        "Lowest and highest factor on intensities.",
+        limits=(0.0, inf),
+        section=SECTION,
+    )
+    offset: Range = setting(
+        (0.0, 0.0),
+        "Offset",
+        "Lowest and highest offset of intensities, in units of the image's deviation.",
+        section=SECTION,
+    )
+    gamma: PositiveRange = setting(
+        (1.0, 1.0),
+        "Gamma",
+        "Lowest and highest exponent of intensities.",
+        limits=(0.0, inf),
+        section=SECTION,
+    )
+    noise: NonNegativeRange = setting(
+        (0.0, 0.0),
+        "Noise",
+        "Lowest and highest deviation of added noise, relative to the image's.",
+        limits=(0.0, inf),
+        section=SECTION,
+    )
+    kept: Fraction = setting(
+        (1.0, 1.0),
+        "Pixels kept",
+        "Lowest and highest share of the pixels that are not set to zero (AP-GAN: 0.3, 0.7).",
+        limits=(0.0, 1.0),
+        section=SECTION,
+    )
 
     @property
     def interpolates(self) -> bool:

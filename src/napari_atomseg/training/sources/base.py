@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Annotated, ClassVar, Protocol
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from napari_atomseg.ranges import Part
+from napari_atomseg.settings import setting
 
 IMAGES = ("no_noise", "no_background_no_noise", "no_noise_no_background_superresolution")
 """Targets that are intensities, in the units of the image."""
@@ -113,9 +115,11 @@ class SourcePart(Part, ABC):
     Attributes
     ----------
     kind : the tag that names it in a recipe.
+    label : a few words for forms; without any, forms do not offer it.
     """
 
     kind: str
+    label: ClassVar[str] = ""
 
     @abstractmethod
     def open(self, seed: int, targets: Sequence[str] | None = None) -> PairSource:
@@ -133,6 +137,23 @@ class SourcePart(Part, ABC):
         ValueError
             It cannot give the targets, or holds nothing to learn from; the message says why.
         """
+
+
+class StoredPart(SourcePart):
+    """A source of images that are there already.
+
+    Attributes
+    ----------
+    split : share of the images that is trained on; the rest is for validation.
+    """
+
+    split: Annotated[float, Field(gt=0.0, lt=1.0)] = setting(
+        0.75,
+        "Share trained on",
+        "Share of the images that is learnt from; the rest is for validation.",
+        limits=(0.0, 1.0),
+        section="Advanced",
+    )
 
 
 def chosen(available: Sequence[str], wanted: Sequence[str] | None, source: str) -> tuple[str, ...]:

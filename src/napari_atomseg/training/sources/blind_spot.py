@@ -14,7 +14,7 @@ from torch import Tensor
 
 from napari_atomseg.io import read_image
 from napari_atomseg.ranges import RecipePath
-from napari_atomseg.training.sources.base import VALIDATION, PairBatch, SourcePart, Stream, chosen
+from napari_atomseg.training.sources.base import VALIDATION, PairBatch, StoredPart, Stream, chosen
 from napari_atomseg.training.sources.frames import (
     Frame,
     FrameStream,
@@ -28,7 +28,7 @@ HIDDEN = 102
 """Stream of random numbers of a sample that hides its pixels; see `frames.CROPS`."""
 
 
-class BlindSpot(SourcePart):
+class BlindSpot(StoredPart):
     """Noisy images that are their own truth in pixels that the network does not see.
 
     It learns what of an image its surroundings tell, which noise is not that differs from pixel to
@@ -40,14 +40,13 @@ class BlindSpot(SourcePart):
     images : images or stacks, of any kind that `read_image` reads.
     hidden : share of the pixels that are hidden and learnt from (Krull et al.: 64 in 64 × 64).
     radius : half the width of the square from which the value comes that is shown instead, px.
-    split : share of the images that is trained on.
     """
 
     kind: Literal["blind_spot"] = "blind_spot"
+    label = "noisy images alone"
     images: Annotated[tuple[RecipePath, ...], Field(min_length=1)]
     hidden: Annotated[float, Field(gt=0.0, le=0.25)] = 1 / 64
     radius: Annotated[int, Field(ge=1, le=16)] = 2
-    split: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.75
 
     def open(self, seed: int, targets: Sequence[str] | None = None) -> BlindSpotSource:
         """See `SourcePart.open`."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from napari_atomseg._shared.types import Image
 from napari_atomseg.io import IMAGE_SUFFIXES
@@ -17,8 +16,7 @@ from napari_atomseg.simulation.library.read import Library, LibraryError, open_l
 from napari_atomseg.training.sources.annotated import (
     AnnotatedImage,
     AnnotatedImages,
-    Radius,
-    Split,
+    MarkedPart,
 )
 from napari_atomseg.training.sources.base import (
     ELEMENTS,
@@ -26,6 +24,7 @@ from napari_atomseg.training.sources.base import (
     TARGET_NAMES,
     PairSource,
     SourcePart,
+    StoredPart,
     chosen,
 )
 from napari_atomseg.training.sources.frames import Frame, FrameStream, halves
@@ -35,7 +34,7 @@ MEMORY = 2**29
 """Bytes of samples that are kept in memory; others are read again."""
 
 
-class LibraryFolder(SourcePart):
+class LibraryFolder(StoredPart):
     """Pairs from a library folder.
 
     Attributes
@@ -43,14 +42,12 @@ class LibraryFolder(SourcePart):
     folder : of a library written here, or of TEM ImageNet v1.3.
     species : names of the species that have a channel in `elements`, which public libraries do
         not have. Without any, there are no `elements`.
-    split : share of the samples that is trained on (Lin et al. 2021: 0.75); the rest is for
-        validation.
     """
 
     kind: Literal["library"] = "library"
+    label = "a library"
     folder: RecipePath
     species: tuple[str, ...] = ()
-    split: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.75
 
     def open(self, seed: int, targets: Sequence[str] | None = None) -> LibrarySource:
         """See `SourcePart.open`."""
@@ -193,7 +190,7 @@ def _fitted(picture: Image, image: Image, *, ramp: bool) -> tuple[float, float]:
 LABELS, TARGET, POINTS = "_labels", "_target", "_points"
 
 
-class Folder(SourcePart):
+class Folder(MarkedPart):
     """Pairs from a folder: a library, or images and what is known of them by their names.
 
     Beside `scan.tif` may lie `scan.csv` or `scan_points.csv` with its columns, `scan_labels` and
@@ -201,14 +198,12 @@ class Folder(SourcePart):
 
     Attributes
     ----------
-    radius, species, split : as of `AnnotatedImages` and `LibraryFolder`.
+    folder : of the library, or of the images.
     """
 
     kind: Literal["folder"] = "folder"
+    label = "a folder of images"
     folder: RecipePath
-    radius: Radius | None = None
-    species: tuple[str, ...] = ()
-    split: Split = 0.75
 
     def open(self, seed: int, targets: Sequence[str] | None = None) -> PairSource:
         """See `SourcePart.open`."""

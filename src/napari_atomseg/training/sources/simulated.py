@@ -41,15 +41,20 @@ class Simulated(SourcePart):
     recipe : name or file of a simulation recipe, or the recipe itself, which may extend another.
     species : names of the species that have a channel in `elements`, as "SrO"; columns of others
         are in no channel. Without any, there are no `elements`.
+    without : targets that it does not give, because they mean nothing in its images: in a film
+        that is all there is, who knows what is background. Only a `partial` mixture can do
+        without.
     """
 
     kind: Literal["simulated"] = "simulated"
+    label = "simulated images"
     recipe: AnySimulation = SimulationRecipe()
     species: tuple[str, ...] = ()
+    without: tuple[TargetName, ...] = ()
 
     def open(self, seed: int, targets: Sequence[str] | None = None) -> SimulatedSource:
         """See `SourcePart.open`."""
-        return SimulatedSource(self.recipe, seed, targets, self.species)
+        return SimulatedSource(self.recipe, seed, targets, self.species, self.without)
 
 
 class SimulatedSource(Stream):
@@ -61,8 +66,10 @@ class SimulatedSource(Stream):
         seed: int = 0,
         targets: Sequence[str] | None = None,
         species: tuple[str, ...] = (),
+        without: tuple[str, ...] = (),
     ) -> None:
-        available = [name for name in TARGET_NAMES if name != ELEMENTS or species]
+        given = [name for name in TARGET_NAMES if name != ELEMENTS or species]
+        available = [name for name in given if name not in without]
         super().__init__(chosen(available, targets, f"the simulation {recipe.name!r}"), species)
         names = tuple(name for name in get_args(TargetName) if name in self.targets)
         wanted = recipe.targets.model_copy(update={"names": names})

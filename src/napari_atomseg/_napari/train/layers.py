@@ -1,4 +1,4 @@
-"""Training pairs from layers: an image and what is known about it."""
+"""Training pairs from layers: an image, and its points, labels or clean image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
 Pair = tuple[str, tuple[str, ...]]
-"""Name of an image layer, and the names of the layers that say what is in it."""
+"""Name of an image layer, and names of the layers of its truth."""
 _HEIGHT = 72
 
 
@@ -102,7 +102,7 @@ class LayerPairs(QWidget):
         images = [layer for layer in selected if isinstance(layer, Image)]
         truth = [layer for layer in selected if isinstance(layer, Points | Labels)]
         if not images:
-            show_error("Train: select an image layer, and with it what is known about it")
+            show_error("Train: select an image layer and its points, labels or clean image")
             return
         if truth or len(images) == 2:
             known = [*truth, *images[1:]]
@@ -124,7 +124,7 @@ def take_pairs(
     Parameters
     ----------
     feature : of the points, that names their species; empty if each layer holds one species.
-    truth : whether something must be known about each image.
+    truth : whether each image needs points, labels or a clean image.
 
     Raises
     ------
