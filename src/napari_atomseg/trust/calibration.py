@@ -99,7 +99,7 @@ def read_calibrations(path: Path, modified: int) -> dict[str, Calibration]:
 def features(peak: Array, signal: Array) -> NDArray[np.float64]:
     """(N, 5) terms of the logit of the N columns of one image, see `Calibration.weights`.
 
-    A low mean logit, over all columns of an image, indicates noise. The last term indicates a column
+    A low mean logit over all columns of an image indicates noise. The last term indicates a column
     without signal among others with a clear one: a lattice continued over a vacancy. An unknown
     signal counts as the faintest.
     """

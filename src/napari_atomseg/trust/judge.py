@@ -53,7 +53,7 @@ class TrainingRange:
         )
 
     def flags(self, y: Array, x: Array, seen: Evidence, zoom: float) -> dict[str, Mask]:
-        """(N,) columns of one frame that are out of range, by reason; unknown values are in range."""
+        """(N,) columns of one frame that are out of range, by reason; unknown values are not."""
         found = {}
         if self.spacing is not None:
             found["distance"] = to_nearest(y, x) * zoom < self.spacing[0]

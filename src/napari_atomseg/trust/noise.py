@@ -123,16 +123,16 @@ def estimate_noise(expected: Array, residual: Array, valid: Mask, window: int) -
     """Learn the noise from what a restoration leaves over.
 
     The squared residuals are regressed on the terms of `NoiseModel` by non-negative least
-    squares, weighted by the inverse of the variance that squared Poisson noise has. Windows that
-    the model does not explain are left out, so that a place where the restoration is wrong does
-    not pass for noise. Shot and constant noise are told apart only by how the variance rises with
-    the intensity, `zero` is therefore the darkest expected value.
+    squares, weighted by the inverse variance of squared Poisson noise. Windows that the model does
+    not explain are left out, so that errors of the restoration do not count as noise. Shot and
+    constant noise differ only in how the variance rises with the intensity, so `zero` is set to the
+    darkest expected value.
 
     Parameters
     ----------
-    expected, residual : (H, W) mean of the raw image and what the image has beyond it.
+    expected, residual : (H, W) mean of the raw image, and the raw image minus it.
     valid : (H, W) pixels that were measured.
-    window : side of those windows, pixels.
+    window : side of the windows, pixels.
     """
     if not valid.any():
         return NoiseModel(0.0)
@@ -153,7 +153,7 @@ def estimate_noise(expected: Array, residual: Array, valid: Mask, window: int) -
 def _regressed(
     model: NoiseModel, terms: Array, expected: Array, squared: Array, used: Mask
 ) -> NoiseModel:
-    """The model again, from weights that follow from it; `terms` is (H, W, 4)."""
+    """Fit the model again with weights from the last fit; `terms` is (H, W, 4)."""
     variance = model.variance(expected)
     spread = variance_of_square(model.gain, model.shot(expected), variance)
     share = np.flatnonzero(used.ravel())
@@ -179,7 +179,7 @@ def _unexplained(
 
 
 def _slopes(plane: Array) -> list[Array]:
-    """Derivatives along y and x; none along an axis of a single pixel."""
+    """Derivatives along y and x; zero along an axis of a single pixel."""
     return [
         np.gradient(plane, axis=axis) if length > 1 else np.zeros_like(plane)
         for axis, length in enumerate(plane.shape)

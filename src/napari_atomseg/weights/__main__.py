@@ -9,7 +9,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from napari_atomseg.weights.registry import REGISTRY, load_registry, rebuild, write_registry
+from napari_atomseg.weights.registry import (
+    REGISTRY,
+    load_registry,
+    rebuilt_registry,
+    write_registry,
+)
 from napari_atomseg.weights.store import clone_folder
 
 
@@ -24,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("there is no folder models/: run this in a clone, or name one by --folder")
     try:
         before = load_registry(chosen.registry)
-        after = rebuild(before, chosen.folder)
+        after = rebuilt_registry(before, chosen.folder)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     if chosen.check:

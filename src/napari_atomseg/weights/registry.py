@@ -118,7 +118,7 @@ def describe(path: str | Path, name: str | None = None) -> Entry:
     )
 
 
-def rebuild(registry: Registry, folder: Path) -> Registry:
+def rebuilt_registry(registry: Registry, folder: Path) -> Registry:
     """Rebuild the registry from the weights files in a folder; mirrors and addresses are kept.
 
     Raises
