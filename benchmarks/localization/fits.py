@@ -12,7 +12,8 @@ from scipy.optimize import OptimizeWarning, curve_fit
 
 from benchmarks.localization.scenes import Array, Scene
 from napari_atomseg.localization.fit.independent import Fits
-from napari_atomseg.localization.refine import Refinement
+from napari_atomseg.localization.fit.refinement import Refinement
+from napari_atomseg.localization.settings import FitSettings
 
 WINDOW = 0.5
 """Half width of curve_fit's window over the distance of columns."""
@@ -25,14 +26,14 @@ Method = Callable[[Scene], Fits]
 def methods(peers: bool) -> dict[str, Method]:
     """What is compared, by name."""
     own = {
-        "centroid": Refinement("centroid"),
-        "centre of mass": Refinement("centre_of_mass"),
-        "single": Refinement("gaussian"),
-        "single, elliptic": Refinement("rotated"),
-        "joint, shared width": Refinement("joint"),
-        "joint, Poisson": Refinement("joint", likelihood="poisson"),
-        "joint, free widths": Refinement("joint", widths="free"),
-        "joint, one background": Refinement("joint", backgrounds="shared"),
+        "centroid": Refinement(FitSettings(refine="centroid")),
+        "centre of mass": Refinement(FitSettings(refine="centre_of_mass")),
+        "single": Refinement(FitSettings(refine="gaussian")),
+        "single, elliptic": Refinement(FitSettings(refine="rotated")),
+        "joint, shared width": Refinement(FitSettings(refine="joint")),
+        "joint, Poisson": Refinement(FitSettings(refine="joint", likelihood="poisson")),
+        "joint, free widths": Refinement(FitSettings(refine="joint", widths="free")),
+        "joint, one background": Refinement(FitSettings(refine="joint", backgrounds="shared")),
     }
     ways: dict[str, Method] = {name: partial(_ours, way) for name, way in own.items()}
     if peers:

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from napari_atomseg.localization import cramer_rao_bounds, overlapping_bounds
-from napari_atomseg.localization.fit.elliptic import EllipticProblem
+from napari_atomseg.localization.fit.gaussian import EllipticProblem
 from napari_atomseg.localization.fit.least_squares import covariance
-from napari_atomseg.localization.fit.neighbourhood import survey, windows_of
+from napari_atomseg.localization.fit.windows import initial_estimates, windows_of
 
 Array = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ class Scene:
         bound = np.full((2, len(self.y)), np.nan)
         clean = torch.from_numpy(self.clean)
         ones = torch.tensor([0.0, 0.0, np.log(self.sigma), 0.0, 0.0, 0.0, 0.0]).double()
-        for share, windows in windows_of(clean, survey(clean, self.y, self.x)):
+        for share, windows in windows_of(clean, initial_estimates(clean, self.y, self.x)):
             theta = ones.repeat(len(share), 1)
             places = torch.from_numpy(np.stack([self.y[share], self.x[share]], axis=1))
             theta[:, :2] = places - torch.cat([windows.row, windows.col], dim=1)

@@ -45,8 +45,7 @@ from napari_atomseg.trust.calibration import (
     features,
     fit_weights,
 )
-from napari_atomseg.trust.judge import DENOISED, Judge
-from napari_atomseg.trust.limits import to_nearest
+from napari_atomseg.trust.judge import DENOISED, Judge, to_nearest
 from napari_atomseg.weights.registry import read_registry
 
 Vector = NDArray[np.float64]

@@ -183,7 +183,7 @@ def test_a_failed_download_says_why_in_the_panel(
     monkeypatch.setattr(
         "napari_atomseg.weights.catalogue.read_registry", lambda: entries | {"oxides": lost}
     )
-    monkeypatch.setattr("napari_atomseg.weights.download.PAUSE", 0.01)
+    monkeypatch.setattr("napari_atomseg._shared.download.PAUSE", 0.01)
     panel = open_panel()
     with pytest.raises(OSError, match="could not be downloaded"):
         panel.download("oxides").result(PATIENCE)

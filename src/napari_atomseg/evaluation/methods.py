@@ -21,8 +21,7 @@ from napari_atomseg.evaluation.baselines import (
     OtsuCentroids,
     peaks,
 )
-from napari_atomseg.evaluation.case import Case
-from napari_atomseg.evaluation.outcome import Method, Outcome
+from napari_atomseg.evaluation.case import Case, Method, Outcome
 from napari_atomseg.evaluation.tasks import scorable
 from napari_atomseg.inference import predict, restore
 from napari_atomseg.io import IMAGE_SUFFIXES, read_image

@@ -61,7 +61,7 @@ FILM = 100.0
 
 
 @dataclass(frozen=True)
-class Simulated:
+class SimulatedDataset:
     """Samples of a recipe, all at one dose where one is given.
 
     The scenes of one seed are the same at every dose.

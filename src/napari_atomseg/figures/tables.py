@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.types import Sampling
-from napari_atomseg.io.columns.place import unit_of
+from napari_atomseg.io.columns.table import unit_of
 
 MOST_KINDS = 8
 """Whole numbers of more values than this are a quantity, of fewer a category."""

@@ -25,7 +25,7 @@ from napari_atomseg.figures.picture import (
     true_proportions,
 )
 from napari_atomseg.figures.tables import chosen, known_sampling, limits, spacing
-from napari_atomseg.io.columns.place import unit_of
+from napari_atomseg.io.columns.table import unit_of
 
 PAIRS = (
     ("dy_pm", "dx_pm"),

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg.localization.detect import Detections
-from napari_atomseg.localization.fit.independent import SHAPES, Fits
+from napari_atomseg.localization.fit.independent import Fits
 
-ELLIPSES = SHAPES[1:]
+ELLIPSES = ("elliptic", "rotated")
 
 
 def measured_columns(fits: Fits, sign: float, refine: str) -> dict[str, Any]:

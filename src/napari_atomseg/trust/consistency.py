@@ -12,7 +12,7 @@ from scipy import ndimage, optimize
 from scipy.special import erfc
 
 from napari_atomseg._shared.types import Array, Image
-from napari_atomseg.inference.arrays import as_frames
+from napari_atomseg.inference.api import as_frames
 from napari_atomseg.inference.scale import SPACING_PER_SCALE, estimate_spacing
 from napari_atomseg.networks.tasks import RESTORATION
 from napari_atomseg.trust.noise import (

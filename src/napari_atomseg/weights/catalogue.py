@@ -140,9 +140,48 @@ def resolve(
     here = _here(registry[name]) if name in registry else _own(name, registry, tasks)
     if here is not None:
         return here
-    from napari_atomseg.weights.download import download
+    return download_model(registry[name], downloads_folder(), progress, cancel)
 
-    return download(registry[name], downloads_folder(), progress, cancel)
+
+def download_model(
+    entry: Entry,
+    folder: Path,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> Path:
+    """Download a published model into a folder; see `download` for interrupted ones.
+
+    Raises
+    ------
+    WeightsError
+        No address gave a file with the registered SHA-256, or the folder cannot hold it; the
+        message has the answer of each address.
+    Cancelled
+        `cancel` was raised; a later call continues.
+    """
+    from napari_atomseg._shared.download import DownloadError, download
+    from napari_atomseg.networks.card import WeightsError
+
+    try:
+        return download(
+            entry.urls,
+            folder / entry.file,
+            sha256=entry.sha256,
+            size=entry.size,
+            partial=folder / entry.partial,
+            message=f"downloading {entry.name}",
+            progress=progress,
+            cancel=cancel,
+        )
+    except DownloadError as error:
+        raise WeightsError(
+            f"model {entry.name!r} could not be downloaded ({error}); fetch {entry.file} by any "
+            f"other way and import it, or put it into {folder}"
+        ) from error
+    except OSError as error:
+        raise WeightsError(
+            f"model {entry.name!r} could not be written to {folder} ({error})"
+        ) from error
 
 
 def choice(tasks: Collection[str] = ()) -> str:

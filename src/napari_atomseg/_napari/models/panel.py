@@ -32,11 +32,11 @@ from napari_atomseg._napari.models.choice import fetch_model, model_changes
 from napari_atomseg._napari.panel import Docked
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.train.names import TASK_NAMES, metric_name
-from napari_atomseg.weights.about import about, place
+from napari_atomseg.weights.description import describe_model, location
 from napari_atomseg.weights.store import rename_model
 
 
-class ModelCard(QTextBrowser):
+class ModelDescription(QTextBrowser):
     """Shows the card of a model; text can be selected and copied."""
 
     def __init__(self) -> None:
@@ -62,7 +62,9 @@ class ModelCard(QTextBrowser):
         WeightsError
             The model's file is damaged.
         """
-        lines = about(weights.model_entry(name), weights.find_file(name), task_name, _score_name)
+        lines = describe_model(
+            weights.model_entry(name), weights.find_file(name), task_name, _score_name
+        )
         self.setHtml(_page(name, lines))
 
 
@@ -109,7 +111,7 @@ class Models(Docked):
         self.list.setSpacing(3)
         self.list.setResizeMode(QListView.ResizeMode.Adjust)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.about = ModelCard()
+        self.about = ModelDescription()
         self.progress, self.message = QProgressBar(), QLabel()
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -174,7 +176,7 @@ class Models(Docked):
         preferences()
         chosen, table = self.selected, weights.models()
         rows = table[table["own"]] if self.only_own else table
-        self._places = {row["name"]: place(row) for row in rows.to_dict("records")}
+        self._places = {row["name"]: location(row) for row in rows.to_dict("records")}
         self.list.blockSignals(True)
         self.list.clear()
         for row in rows.to_dict("records"):
@@ -328,7 +330,7 @@ def _line(row: dict[Any, Any]) -> str:
     """Return what the list says of a model."""
     tasks = ", ".join(map(task_name, row["tasks"]))
     size = f"{row['size'] / 1e6:.1f} MB"
-    return f"{row['name']} — {place(row)}\n{row['modality']}, {size}: {tasks}"
+    return f"{row['name']} — {location(row)}\n{row['modality']}, {size}: {tasks}"
 
 
 class OwnModels(Models):

@@ -15,7 +15,7 @@ import pandas as pd
 from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size
-from napari_atomseg.io.columns.place import column_file_error, placed
+from napari_atomseg.io.columns.table import column_file_error, with_positions
 from napari_atomseg.io.columns.text import RECORD, numbers, record, table, tag_names, words
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def read_xyz(path: Path, sampling: Sampling | None) -> pd.DataFrame:
     for number, atoms in enumerate(images):
         part = pd.DataFrame(atoms.positions[:, :2], columns=["x", "y"])
         part["elements"] = list(atoms.symbols)
-        part = placed(part, ("y", "x"), "Å", sampling)
+        part = with_positions(part, ("y", "x"), "Å", sampling)
         foreign.append(part.assign(frame=number) if len(images) > 1 else part)
     result = pd.concat(foreign, ignore_index=True)
     result.attrs = {"sampling": sampling}

@@ -24,8 +24,8 @@ from napari_atomseg.io.columns.atoms import (
 )
 from napari_atomseg.io.columns.csv_table import read_table, write_table
 from napari_atomseg.io.columns.hdf5 import read_hdf5, write_hdf5
-from napari_atomseg.io.columns.place import REQUIRED
 from napari_atomseg.io.columns.statstem import read_statstem
+from napari_atomseg.io.columns.table import REQUIRED
 
 HDF5_SUFFIXES = (".hdf5", ".h5", ".hspy")
 XYZ_SUFFIXES = (".xyz", ".extxyz")

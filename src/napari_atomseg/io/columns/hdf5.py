@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size, to_angstrom
-from napari_atomseg.io.columns.place import column_file_error, placed
+from napari_atomseg.io.columns.table import column_file_error, with_positions
 from napari_atomseg.io.columns.text import RECORD, numbers, record, restored, tag_names
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -229,7 +229,7 @@ def _atomap_table(
     sizes = {parts[i][2] for i in order}
     known = (sizes.pop() if len(sizes) == 1 else None) or sampling
     tables = [parts[i][3].assign(sublattice=number) for number, i in enumerate(order)]
-    result = placed(pd.concat(tables, ignore_index=True), ("y", "x"), "px", known)
+    result = with_positions(pd.concat(tables, ignore_index=True), ("y", "x"), "px", known)
     result.attrs = {
         "sampling": known,
         "source": "Atomap",

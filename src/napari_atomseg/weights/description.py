@@ -12,7 +12,7 @@ _OF_THE_TRAINING = ("step", "loss", "validation_")
 """Scores that tell how the training went rather than how good the model is."""
 
 
-def about(
+def describe_model(
     entry: Entry,
     file: Path | None = None,
     task_name: Callable[[str], str] = str,
@@ -45,7 +45,7 @@ def about(
     return {label: line for label, line in lines.items() if line}
 
 
-def place(row: Mapping[Any, Any]) -> str:
+def location(row: Mapping[Any, Any]) -> str:
     """Where the model of a row of `models` is, in a word or two."""
     if row["own"]:
         return "own"

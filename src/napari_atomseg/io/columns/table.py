@@ -53,7 +53,7 @@ def column_file_error(path: Path, reason: str) -> OSError:
     return OSError(f"{path}: {reason}")
 
 
-def placed(
+def with_positions(
     table: pd.DataFrame,
     found: Sequence[str],
     unit: str,
