@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import BaseModel
 
 from napari_atomseg.cli.app import Session, print_line
+from napari_atomseg.settings import options
 
 if TYPE_CHECKING:
     from napari_atomseg._shared.types import Sampling
@@ -25,51 +26,19 @@ Output = Annotated[
         "--output", "-o", help="Result file, or folder for several; by default beside the image."
     ),
 ]
-Model = Annotated[
-    str | None, typer.Option(help="Name of a model, or path of a weights file; by default stem-hr.")
-]
 SamplingOption = Annotated[
     float | None,
     typer.Option(help="Å per pixel; by default from the file.", show_default=False),
 ]
-Contrast = Annotated[str, typer.Option(help="Contrast of the atoms: bright, dark or auto.")]
 Device = Annotated[str, typer.Option(help="Device to compute on: auto, cpu, cuda or mps.")]
 
 
-@dataclass(frozen=True)
-class ModelOptions:
-    """How a model is applied to images."""
-
-    model: Model = None
-    contrast: Contrast = "auto"
-    device: Device = "auto"
-    precision: Annotated[str, typer.Option(help="Precision of numbers: auto, full or half.")] = (
-        "auto"
-    )
-    tile_size: Annotated[
-        int, typer.Option(help="Side of the tiles that large images are divided into, px.")
-    ] = 1024
-
-
-def with_options(
-    options: type, **defaults: Any
+def with_settings(
+    *settings: type[BaseModel],
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorate a command with the fields of a class in place of its ``**options``.
-
-    Parameters
-    ----------
-    options : class whose parameters are annotated by typer.
-    defaults : values that differ from those of the class.
-    """
-    hints = get_type_hints(options, include_extras=True)
-    parameters = [
-        each.replace(annotation=hints[each.name], default=defaults.get(each.name, each.default))
-        for each in inspect.signature(options).parameters.values()
-    ]
-    return lambda command: with_parameters(command, parameters)
-
-
-with_model_options = with_options(ModelOptions)
+    """Decorate a command with an option for each setting in place of its ``**`` parameters."""
+    every = [parameter for model in settings for parameter in options(model)]
+    return lambda command: with_parameters(command, every)
 
 
 def with_parameters(
@@ -101,7 +70,7 @@ def pairs(images: list[Path], output: Path | None, ending: str) -> list[tuple[Pa
     ----------
     images : files and folders.
     output : a file for one image, a folder for several; by default beside each image.
-    ending : of the result's name where `output` is no file, such as "-columns.csv".
+    ending : ending of the result's name where `output` is not a file, such as "-columns.csv".
 
     Raises
     ------

@@ -25,8 +25,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_atomseg._napari.columns.colours import Key
-from napari_atomseg._napari.columns.legend import Legend
+from napari_atomseg._napari.columns.colours import Key, Legend
 from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg._napari.measure.task import Outcome, Plot
 from napari_atomseg.figures.tables import label

@@ -172,7 +172,7 @@ class Simulate(Panel):
         try:
             settings = self.form.values()
         except (ValueError, TypeError) as error:
-            self.preview_picture.complain(error)
+            self.preview_picture.show_error(error)
             return
         self.preview_picture.ask(partial(_preview, settings))
 
