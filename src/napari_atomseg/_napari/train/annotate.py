@@ -136,7 +136,7 @@ class Annotate(Panel):
         self.suggestions = list(ranked)
         for source, suggestion in ranked:
             self.list.addItem(
-                f"{source.name}: {len(suggestion.columns)} columns, doubt {suggestion.doubt:.3f}"
+                f"{source.name}: {len(suggestion.columns)} columns, uncertainty {suggestion.uncertainty:.3f}"
             )
         self.list.setCurrentRow(0)
         self.add_button.setEnabled(True)
@@ -186,4 +186,4 @@ def _ranked(
             cancel=cancel,
         )
         found.append((source, suggestion))
-    return sorted(found, key=lambda each: -each[1].doubt)
+    return sorted(found, key=lambda each: -each[1].uncertainty)
