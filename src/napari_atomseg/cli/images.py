@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from napari_atomseg.cli.commands import app
+from napari_atomseg.cli.app import app, print_line, session
 from napari_atomseg.cli.options import (
     Images,
     Output,
@@ -16,7 +17,6 @@ from napari_atomseg.cli.options import (
     hooks,
     with_settings,
 )
-from napari_atomseg.cli.session import session
 from napari_atomseg.inference.settings import InferenceSettings, RestorationSettings
 from napari_atomseg.localization.settings import DetectionSettings, FitSettings
 
@@ -108,6 +108,44 @@ def localize(
             return f"{len(table)} columns" + (f", {verdict}" if verdict else "")
 
         each_image(current, images, output, "-columns.csv", sampling, work)
+
+
+@app.command()
+@with_settings(InferenceSettings)
+def demo(
+    image: Annotated[
+        Path | None, typer.Argument(help="An image of yours.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the figure and the table.")
+    ] = Path("demo"),
+    window: Annotated[
+        bool, typer.Option("--window/--no-window", help="Open napari with the results.")
+    ] = True,
+    sampling: SamplingOption = None,
+    **chosen: Any,
+) -> None:
+    """Restore, segment and localize a simulated image, or one of yours, and show the result."""
+    with session() as current:
+        from napari_atomseg.cli.demo import run_demo
+
+        result = run_demo(
+            image,
+            output,
+            sampling=sampling,
+            inference=InferenceSettings(**chosen),
+            **hooks(current),
+        )
+        current.clear()
+        for line in result.report():
+            print_line(line)
+    if window:
+        from napari_atomseg.cli.demo import show
+
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C closes the window
+        problem = show(result)
+        if problem:
+            print_line(f"no window: {problem}")
 
 
 def _halved(pixel: float | tuple[float, float]) -> float | tuple[float, float]:

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from napari_atomseg.cli.commands import app
+from napari_atomseg.cli.app import app, print_line, session
 from napari_atomseg.cli.measure_tables import SITES, as_record, described, lattice_of, read, write
-from napari_atomseg.cli.options import hooks, print_line
-from napari_atomseg.cli.session import session
+from napari_atomseg.cli.options import hooks
 
 measure = typer.Typer(
     help="Measure columns: lattice, spacings, strain, defects, counts, time.", no_args_is_help=True

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_atomseg.cli.app import print_line, session
 from napari_atomseg.cli.measure import Frame, Pixel, Result, Table, measure
 from napari_atomseg.cli.measure_tables import lattice_of, read, write
-from napari_atomseg.cli.options import hooks, print_line
-from napari_atomseg.cli.session import session
+from napari_atomseg.cli.options import hooks
 
 
 @measure.command()

@@ -1,18 +1,17 @@
-"""Several images, and where their results go."""
+"""Options that several commands share, and images with the files of their results."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 from pydantic import BaseModel
 
-from napari_atomseg.cli.session import Session
+from napari_atomseg.cli.app import Session, print_line
 from napari_atomseg.settings import options
 
 if TYPE_CHECKING:
@@ -20,18 +19,18 @@ if TYPE_CHECKING:
     from napari_atomseg.io.images.image import MicroscopeImage
 
 
-Images = Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
+Images = Annotated[list[Path], typer.Argument(help="Image files, or folders of images.")]
 Output = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", help="File, or folder for several images; by default beside the image."
+        "--output", "-o", help="Result file, or folder for several; by default beside the image."
     ),
 ]
 SamplingOption = Annotated[
     float | None,
-    typer.Option(help="Å per pixel; by default what the file says.", show_default=False),
+    typer.Option(help="Å per pixel; by default from the file.", show_default=False),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[str, typer.Option(help="Device to compute on: auto, cpu, cuda or mps.")]
 
 
 def with_settings(
@@ -42,10 +41,28 @@ def with_settings(
     return lambda command: with_parameters(command, every)
 
 
+def with_options(
+    kind: type, **defaults: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorate a command with the fields of a class in place of its ``**options``.
+
+    Parameters
+    ----------
+    kind : class whose parameters are annotated by typer.
+    defaults : values that differ from those of the class.
+    """
+    hints = get_type_hints(kind, include_extras=True)
+    parameters = [
+        each.replace(annotation=hints[each.name], default=defaults.get(each.name, each.default))
+        for each in inspect.signature(kind).parameters.values()
+    ]
+    return lambda command: with_parameters(command, parameters)
+
+
 def with_parameters(
     command: Callable[..., None], parameters: Iterable[inspect.Parameter]
 ) -> Callable[..., None]:
-    """A function that has these parameters where `command` has ``**`` ones."""
+    """Replace the ``**`` parameters of `command` by these."""
     own = inspect.signature(command, eval_str=True)
     named = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
     every = [p.replace(kind=p.KEYWORD_ONLY) for p in (*named, *parameters)]
@@ -60,12 +77,12 @@ def with_parameters(
 
 
 def hooks(current: Session) -> dict[str, Any]:
-    """What the functions of the package tell and ask a command while they work."""
+    """Progress and cancel of a command, as keywords for the functions of the package."""
     return {"progress": current.progress, "cancel": current.cancel}
 
 
 def pairs(images: list[Path], output: Path | None, ending: str) -> list[tuple[Path, Path]]:
-    """Each image file, folders opened, with the file for its result.
+    """Each image file, also those in folders, with the file for its result.
 
     Parameters
     ----------
@@ -79,7 +96,7 @@ def pairs(images: list[Path], output: Path | None, ending: str) -> list[tuple[Pa
         There is no image, or two results, or an image and a result, would be one file.
     """
     several = len(images) > 1 or any(path.is_dir() for path in images)
-    files = [file for path in images for file in _opened(path)]
+    files = [file for path in images for file in _image_files(path)]
     if not files:
         raise ValueError(f"no images in {', '.join(map(str, images))}")
     if output is not None and not several and not output.is_dir():
@@ -105,7 +122,7 @@ def each_image(
 ) -> None:
     """Read each image and do the work; an image that fails does not stop the others.
 
-    `work` takes an image, its sampling and the file for its result, and says what it did.
+    `work` takes an image, its sampling and the file for its result, and returns a summary.
     """
     from napari_atomseg.io import read_image
 
@@ -119,14 +136,7 @@ def each_image(
             print_line(f"{file}: {done} → {result}")
 
 
-def print_line(text: str) -> None:
-    """Print a line on standard output, also where it cannot show every character."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
-    sys.stdout.flush()
-
-
-def _opened(path: Path) -> list[Path]:
+def _image_files(path: Path) -> list[Path]:
     from napari_atomseg.io import IMAGE_SUFFIXES
 
     if not path.is_dir():
@@ -143,6 +153,8 @@ def one_image(path: Path, sampling: float | None, frame: int | None) -> Any:
     if pixels.ndim > 2:
         stack = pixels.reshape(-1, *pixels.shape[-2:])
         if frame is None or not 0 <= frame < len(stack):
-            raise ValueError(f"{path}: a stack; --frame says which of its {len(stack)} images")
+            raise ValueError(
+                f"{path}: this is a stack; choose one of its {len(stack)} images by --frame"
+            )
         pixels = stack[frame]
     return pixels, read.sampling if sampling is None else sampling

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from napari_atomseg.cli.commands import app
-from napari_atomseg.cli.options import print_line, with_parameters
-from napari_atomseg.cli.session import Session, session
+from napari_atomseg.cli.app import Session, app, print_line, session
+from napari_atomseg.cli.options import with_parameters
 
 if TYPE_CHECKING:
     from napari_atomseg.simulation.arguments import Argument

@@ -76,7 +76,10 @@ class _Own(Settings):
         "of images; or layers of noisy images alone, which are denoised without any truth\n"
         "(Noise2Void).",
         choices={
-            **{kind: part.label for kind, part in SOURCES.items()},
+            **{
+                kind: f"{part.label} (layers)" if "images" in part.model_fields else part.label
+                for kind, part in SOURCES.items()
+            },
             OPENED: "as in the opened recipe",
         },
     )
