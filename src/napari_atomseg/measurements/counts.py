@@ -61,7 +61,7 @@ class CountSettings(MeasurementSettings):
         limits=(0, 10_000),
         none="automatic: by continuing the classes to zero",
     )
-    value: Annotated[str, Role.FEATURE] = setting(
+    value: Annotated[str, Role.CROSS_SECTION] = setting(
         "volume",
         "Cross-section",
         "Feature that grows with the number of atoms; integral is that of the image over the share "

@@ -14,7 +14,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 from napari_atomseg.measurements.observation import ALL, Observation
 from napari_atomseg.measurements.report import Report
@@ -30,6 +30,7 @@ class Role(Enum):
 
     GROUP = "columns, such as all, selected or species=Ti"
     FEATURE = "a feature of columns with numbers"
+    CROSS_SECTION = "a feature of columns that grows with the number of atoms"
     SUBLATTICE = "number of a sublattice"
     CRYSTAL = "name of a crystal, or a structure file"
     TABLE = "a file with a table"
@@ -65,7 +66,7 @@ class CommonSettings(Settings):
         decimals=4,
         none="not known",
     )
-    use: str = setting(
+    use: Annotated[str, Role.GROUP] = setting(
         ALL,
         "Use",
         "Columns that are measured: all, selected, or a feature and its value, such as species=Ti.",
