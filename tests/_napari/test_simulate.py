@@ -16,11 +16,9 @@ from napari.layers import Image, Labels, Points
 from pydantic import TypeAdapter
 from qtpy.QtWidgets import QApplication
 
-from napari_atomseg._napari.forms.numbers import Numbers
 from napari_atomseg._napari.preview import SIDE, Newest
 from napari_atomseg._napari.simulate.distortions import DistortionList, distortion_kinds
 from napari_atomseg.progress import CancelToken
-from napari_atomseg.simulation.arguments import Argument
 from napari_atomseg.simulation.settings import SimulationSettings
 
 PATIENCE = 60.0
@@ -278,27 +276,3 @@ def test_distortions_keep_their_order_and_can_be_removed() -> None:
     assert listed.value[0]["distance"] == (1.5, 1.5)
     with pytest.raises(ValueError, match="earthquake"):
         listed.value = ({"kind": "earthquake"},)
-
-
-def test_sliders_move_through_the_usual_range() -> None:
-    factors = Numbers(Argument("", "", accepted=(0, inf), usual=(1.0, 1e4), logarithmic=True), 1.0)
-    factors.slider.setValue(factors.slider.maximum() // 2)
-    assert factors.value == pytest.approx(100.0)
-    factors.value = 1e7
-    assert (factors.value, factors.slider.value()) == (1e7, factors.slider.maximum())
-    nullable = Numbers(Argument("", "", accepted=(0, 3), usual=(1, 2), nothing="tables"), 1.7)
-    assert nullable.slider.number == pytest.approx(1.7)
-    nullable.slider.setValue(0)
-    assert nullable.value is None
-    nullable.slider.setValue(1)
-    assert nullable.value == 1.0
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(20000.0, "20000 e⁻"), (0.0977, "0.0977 e⁻"), (100, "100 e⁻"), (inf, "∞ e⁻")],
-)
-def test_numbers_are_written_without_needless_zeros(value: float, text: str) -> None:
-    numbers = Numbers(Argument("", "", "", "e⁻", (0.0, inf)), value)
-    assert numbers.boxes[0].text() == text
-    assert numbers.value == value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,12 +18,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_atomseg._napari.forms.form import Form, Inputs, tooltip
+from napari_atomseg._napari.forms.form import Form, Inputs, settings_of
 from napari_atomseg._napari.jobs import Job, Show, Work, describe
 from napari_atomseg._napari.layers import unwrapped
 
 if TYPE_CHECKING:
     import napari.viewer
+
+    from napari_atomseg.settings import Setting
 
 
 class _PanelType(type(QWidget), ABCMeta):  # type: ignore[misc]
@@ -46,9 +47,9 @@ class Panel(QWidget, metaclass=_PanelType):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "Settings" in cls.__dict__:
-            for field in dataclasses.fields(cls.Settings):
-                if not isinstance(getattr(cls, field.name, None), property):
-                    setattr(cls, field.name, _attribute(field))
+            for name, known in settings_of(cls.Settings).items():
+                if not isinstance(getattr(cls, name, None), property):
+                    setattr(cls, name, _attribute(known))
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -215,8 +216,8 @@ class _Scroll(QScrollArea):
         return bool(super().eventFilter(watched, event))
 
 
-def _attribute(field: dataclasses.Field[Any]) -> property:
-    name = field.name
+def _attribute(known: Setting) -> property:
+    name = known.name
 
     def get(panel: Panel) -> Any:
         return panel.form[name]
@@ -224,4 +225,4 @@ def _attribute(field: dataclasses.Field[Any]) -> property:
     def set_(panel: Panel, value: Any) -> None:
         panel.form[name] = value
 
-    return property(get, set_, doc=tooltip(field))
+    return property(get, set_, doc=known.help)

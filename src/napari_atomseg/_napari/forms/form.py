@@ -1,4 +1,4 @@
-"""Forms made from dataclasses: each setting is written once, as a field with its default.
+"""Forms made from settings: each is written once, as a field with its default.
 
 The field gives the panel's input, the attribute a script sets and the argument of the core.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox, create_widget
+from pydantic import BaseModel
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
@@ -22,7 +22,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_atomseg._napari.forms.inputs import WordInput
 from napari_atomseg._napari.forms.numbers import Numbers
+from napari_atomseg.settings import Setting, fields_of
 
 if TYPE_CHECKING:
     from napari_atomseg.simulation.arguments import Argument
@@ -66,40 +68,48 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def make_input(field: dataclasses.Field[Any]) -> Any:
-    """Return the input of a field made by `option`, or by `argument`."""
-    known: Argument | None = field.metadata.get("argument")
-    return _option_input(field) if known is None else _argument_input(known, field)
+def make_input(known: Setting) -> Any:
+    """Return the input of a setting.
 
-
-def _argument_input(known: Argument, field: dataclasses.Field[Any]) -> Any:
-    if known.choices is not None:
+    Raises
+    ------
+    TypeError
+        Values of its kind need an input of the panel's own.
+    """
+    if known.choices is not None and known.length is None:
         choices = [(text, value) for value, text in known.choices.items()]
-        widget: Any = ComboBox(name=field.name, choices=choices, value=field.default)
-    elif isinstance(field.default, bool):
-        widget = CheckBox(name=field.name, text=" ", value=field.default)
+        if known.none:
+            choices.insert(0, (known.none, None))
+        widget: Any = ComboBox(name=known.name, choices=choices, value=known.default)
+    elif known.kind is bool and known.length is None and not known.none:
+        widget = CheckBox(name=known.name, text=" ", value=known.default)
+    elif known.kind in (int, float) and known.length != 0:
+        return Numbers(known)
+    elif known.kind is str and known.length is None:
+        words = WordInput(known.none, optional=bool(known.none))
+        words.value = known.default
+        return words
     else:
-        return Numbers(known, field.default)
+        raise TypeError(f"{known.name} needs an input of its own: there is none for its kind")
     make_narrow(widget.native)
     return widget
 
 
-def _option_input(field: dataclasses.Field[Any]) -> Any:
-    about = field.metadata
+def _option_input(about: Mapping[str, Any], known: Setting) -> Any:
     choices: Callable[[], Any] | Any = about["choices"]
     options = dict(about["limits"])
     decimals = options.pop("decimals", None)
     if choices is not None:
         options["choices"] = (lambda _widget: choices()) if callable(choices) else choices
-        widget: Any = ComboBox(name=field.name, **options)
-        if field.default is not None:
-            widget.value = field.default
+        widget: Any = ComboBox(name=known.name, **options)
+        if known.default is not None:
+            widget.value = known.default
     else:
-        if isinstance(field.default, tuple):
+        if isinstance(known.default, tuple):
             options = {"options": options}
-        elif isinstance(field.default, bool):
+        elif isinstance(known.default, bool):
             options["text"] = " "
-        widget = create_widget(value=field.default, name=field.name, options=options)
+        widget = create_widget(value=known.default, name=known.name, options=options)
     make_narrow(widget.native)
     if isinstance(widget.native, QAbstractSpinBox):
         box: Any = widget.native
@@ -128,11 +138,11 @@ def make_narrow(native: QWidget) -> None:
 
 
 class Form(QWidget):
-    """The inputs of one settings dataclass; sections of them are folded away.
+    """The inputs of one class of settings; sections of them are folded away.
 
     Parameters
     ----------
-    settings : dataclass whose fields are made by `option` or by `argument`.
+    settings : a class of `napari_atomseg.settings.Settings`.
     inputs : what makes the inputs of fields that need one of their own.
     """
 
@@ -150,10 +160,18 @@ class Form(QWidget):
         layout.setSpacing(4)
         layout.addLayout(self.rows)
         self._rows_of: dict[str, QFormLayout] = {"": self.rows}
-        for field in _own_fields_first(settings):
-            self._add(field, (inputs or {}).get(field.name, partial(make_input, field)))
-            if field.name in (inputs or {}):
-                self.inputs[field.name].value = field.default
+        fields = _dataclass_fields(settings)
+        for name, known in _own_first(settings).items():
+            make = (inputs or {}).get(name)
+            if make is not None:
+                self._add(known, make())
+                self.inputs[name].value = known.default
+            elif "label" in fields.get(name, {}):
+                self._add(known, _option_input(fields[name], known))
+                if fields[name]["lowest"]:
+                    self._nullable.add(name)
+            else:
+                self._add(known, make_input(known))
         layout.addStretch()
 
     def __getitem__(self, name: str) -> Any:
@@ -166,7 +184,7 @@ class Form(QWidget):
         widget.value = widget.min if value is None and name in self._nullable else value
 
     def values(self) -> Any:
-        """Return the settings as they are now, as an instance of the dataclass."""
+        """Return the settings as they are now, as an instance of their class."""
         return self._settings(**{name: self[name] for name in self.inputs})
 
     def show_row(self, name: str, shown: bool) -> None:
@@ -177,22 +195,19 @@ class Form(QWidget):
         if label is not None:
             label.setVisible(shown)
 
-    def _add(self, field: dataclasses.Field[Any], make: Callable[[], Any]) -> None:
-        label, tooltip, name = _texts(field)
-        widget = self.inputs[field.name] = make()
-        if field.metadata.get("lowest"):
-            self._nullable.add(field.name)
-        if name not in self._rows_of:
-            section = self.sections[name] = Section(name)
-            self._rows_of[name] = section.rows
+    def _add(self, known: Setting, widget: Any) -> None:
+        self.inputs[known.name] = widget
+        if known.section not in self._rows_of:
+            section = self.sections[known.section] = Section(known.section)
+            self._rows_of[known.section] = section.rows
             self.layout().addWidget(section)
-        rows = self._rows_of[name]
+        rows = self._rows_of[known.section]
         if getattr(widget, "whole_row", False):
             rows.addRow(widget.native)
         else:
-            rows.addRow(label, widget.native)
-            rows.labelForField(widget.native).setToolTip(tooltip)
-        widget.native.setToolTip(tooltip)
+            rows.addRow(known.label, widget.native)
+            rows.labelForField(widget.native).setToolTip(known.help)
+        widget.native.setToolTip(known.help)
         widget.changed.connect(self._tell)
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -237,22 +252,50 @@ class Section(QWidget):
         self._content.setVisible(shown)
 
 
-def tooltip(field: dataclasses.Field[Any]) -> str:
-    """Return what is said about a field."""
-    return _texts(field)[1]
+def settings_of(settings: type[Any]) -> dict[str, Setting]:
+    """Return the settings of a class by name."""
+    if issubclass(settings, BaseModel):
+        return fields_of(settings)
+    return {field.name: _setting(field) for field in dataclasses.fields(settings)}
 
 
-def _texts(field: dataclasses.Field[Any]) -> tuple[str, str, str]:
-    """Return label, tooltip and section of a field."""
+def _setting(field: dataclasses.Field[Any]) -> Setting:
+    """Return the setting of a field made by `option` or `argument`."""
     known: Argument | None = field.metadata.get("argument")
-    if known is not None:
-        return known.label, known.help, known.section
-    return tuple(field.metadata[key] for key in ("label", "tooltip", "section"))
+    if known is None:
+        label, help, section = (field.metadata[key] for key in ("label", "tooltip", "section"))
+        return Setting(field.default, label, help, section=section, name=field.name)
+    default: Any = field.default
+    several = isinstance(default, tuple)
+    value = (default or (object(),))[0] if several else default
+    return Setting(
+        field.default,
+        known.label,
+        known.help,
+        unit=known.unit,
+        limits=known.accepted,
+        usual=known.usual,
+        logarithmic=known.logarithmic,
+        choices=known.choices,
+        none=known.nothing,
+        section=known.section,
+        name=field.name,
+        kind=float if value is None else type(value),
+        length=len(default) if several else None,
+    )
 
 
-def _own_fields_first(settings: type) -> list[dataclasses.Field[Any]]:
+def _dataclass_fields(settings: type[Any]) -> dict[str, Mapping[str, Any]]:
+    if issubclass(settings, BaseModel):
+        return {}
+    return {field.name: field.metadata for field in dataclasses.fields(settings)}
+
+
+def _own_first(settings: type[Any]) -> dict[str, Setting]:
+    """Return the settings of a class, its own before those that it inherits."""
     own = settings.__annotations__
-    return sorted(dataclasses.fields(settings), key=lambda field: field.name not in own)
+    every = settings_of(settings)
+    return dict(sorted(every.items(), key=lambda pair: pair[0] not in own))
 
 
 def _labels(rows: QFormLayout) -> list[QWidget]:

@@ -57,25 +57,33 @@ class FolderInput(QWidget):
 
 
 class WordInput(QLineEdit):
-    """A few words; empty stands for what the placeholder says."""
+    """A few words.
+
+    Parameters
+    ----------
+    placeholder : shown in an empty line.
+    optional : whether an empty line means None.
+    """
 
     changed = Signal(str)
 
-    def __init__(self, placeholder: str) -> None:
+    def __init__(self, placeholder: str = "", optional: bool = False) -> None:
         super().__init__()
         self.native = self
+        self._optional = optional
         self.setPlaceholderText(placeholder)
         self.setMinimumWidth(60)
         self.textChanged.connect(self.changed)
 
     @property
-    def value(self) -> str:
+    def value(self) -> str | None:
         """The words without space around them."""
-        return str(self.text().strip())
+        words = str(self.text().strip())
+        return None if self._optional and not words else words
 
     @value.setter
-    def value(self, words: str) -> None:
-        self.setText(words)
+    def value(self, words: str | None) -> None:
+        self.setText(words or "")
 
 
 class BoundsInput(QWidget):

@@ -10,7 +10,7 @@ from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QSizePolicy, QSlider, QWidget
 
 if TYPE_CHECKING:
-    from napari_atomseg.simulation.arguments import Argument
+    from napari_atomseg.settings import Setting
 
 _DECIMALS = 6
 _LARGEST = 1e12
@@ -25,24 +25,29 @@ _WIDEST = 1000
 
 
 class Box(QDoubleSpinBox):
-    """A box for a number, whole or not; the largest one may stand for infinity."""
+    """A box for a number, whole or not; its ends may stand for infinity and for None."""
 
-    def __init__(self, known: Argument, default: float) -> None:
+    def __init__(self, known: Setting, default: float | None) -> None:
         super().__init__()
-        low, high = known.accepted
-        self._whole = isinstance(default, int)
+        low, high = known.limits
+        self._whole = known.kind is int
         self._endless = isinf(high)
-        self._nothing = known.nothing
-        self.setDecimals(0 if self._whole else _DECIMALS)
-        self.setRange(max(low, -_LARGEST), min(high, _LARGEST))
-        if known.logarithmic:
-            self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
-        elif known.usual is not None:
+        self._none = known.none
+        self._low = max(low, -_LARGEST)
+        decimals = _DECIMALS if known.decimals is None else known.decimals
+        self.setDecimals(0 if self._whole else decimals)
+        below = 10.0 ** -self.decimals() if self._none else 0.0
+        self.setRange(self._low - below, min(high, _LARGEST))
+        if known.step is not None:
+            self.setSingleStep(known.step)
+        elif known.usual is not None and not known.logarithmic:
             self.setSingleStep(_nice_step(*known.usual))
+        elif known.logarithmic or not self._whole:
+            self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
         if known.unit:
             self.setSuffix(f" {known.unit}")
-        if known.nothing:
-            self.setSpecialValueText(known.nothing)
+        if known.none:
+            self.setSpecialValueText(known.none)
         self.setKeyboardTracking(False)
         self.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -50,9 +55,9 @@ class Box(QDoubleSpinBox):
 
     @property
     def number(self) -> Any:
-        """The value: an int, a float, infinity, or None where nothing is a choice."""
+        """The value: an int, a float, infinity, or None where that is accepted."""
         value = self.value()
-        if self._nothing and value == self.minimum():
+        if self._none and value == self.minimum():
             return None
         if self._endless and value == self.maximum():
             return inf
@@ -60,7 +65,19 @@ class Box(QDoubleSpinBox):
 
     @number.setter
     def number(self, value: float | None) -> None:
-        self.setValue(self.minimum() if value is None else min(value, _LARGEST))
+        if value is None:
+            self.setValue(self.minimum())
+        else:
+            self.setValue(min(max(value, self._low), _LARGEST))
+
+    def stepBy(self, steps: int) -> None:
+        """Step from None to the lowest number and back."""
+        if self._none and steps > 0 and self.number is None:
+            self.setValue(self._low)
+        elif self._none and steps < 0 and self.value() <= self._low:
+            self.setValue(self.minimum())
+        else:
+            super().stepBy(steps)
 
     def limit_width(self, lowest: int, highest: int) -> None:
         """Take so many pixels; only a style sheet overrules napari's, which has wide boxes."""
@@ -75,14 +92,20 @@ class Box(QDoubleSpinBox):
         return text.rstrip("0").rstrip(point) if point in text else text
 
     def valueFromText(self, text: str) -> float:
-        """Return the number that was typed."""
+        """Return the number that was typed; nothing at all means None."""
+        if self._is_none(text):
+            return self.minimum()
         return self.maximum() if "∞" in text else super().valueFromText(text)
 
     def validate(self, text: str, place: int) -> Any:
-        """Accept infinity too."""
-        if self._endless and "∞" in text:
+        """Accept infinity, and an empty box where None is accepted."""
+        if (self._endless and "∞" in text) or self._is_none(text):
             return QValidator.State.Acceptable, text, place
         return super().validate(text, place)
+
+    def _is_none(self, text: str) -> bool:
+        bare = text.removesuffix(self.suffix()).strip()
+        return bool(self._none) and bare in ("", self._none)
 
     def wheelEvent(self, event: Any) -> None:
         """Leave the wheel to the form unless the box is in use."""
@@ -90,13 +113,13 @@ class Box(QDoubleSpinBox):
 
 
 class Slider(QSlider):
-    """Moves through the usual range of an argument, by steps or by factors."""
+    """Moves through the usual range of a setting, by steps or by factors."""
 
-    def __init__(self, known: Argument) -> None:
+    def __init__(self, known: Setting) -> None:
         super().__init__(Qt.Orientation.Horizontal)
         self._low, self._high = known.usual or (0.0, 1.0)
         self._logarithmic = known.logarithmic
-        self._first = 1 if known.nothing else 0
+        self._first = 1 if known.none else 0
         step = _nice_step(self._low, self._high)
         self._count = _STEPS if known.logarithmic else round((self._high - self._low) / step)
         self.setRange(0, self._first + self._count)
@@ -133,16 +156,16 @@ class Slider(QSlider):
 
 
 class Numbers(QWidget):
-    """An input of one number, with a slider if its range is known, or of several."""
+    """An input of one number, with a slider if its usual range is given, or of several."""
 
     changed = Signal(object)
 
-    def __init__(self, known: Argument, default: Any) -> None:
+    def __init__(self, known: Setting) -> None:
         super().__init__()
         self.native = self
-        self._several = isinstance(default, tuple)
-        each = default if self._several else (default,)
-        self.boxes = [Box(known, value) for value in each]
+        default = known.default
+        self._several = known.length is not None
+        self.boxes = [Box(known, value) for value in self._each(default, known.length or 1)]
         self.slider = Slider(known) if known.usual and not self._several else None
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -162,11 +185,13 @@ class Numbers(QWidget):
     def value(self) -> Any:
         """The number, or the tuple of them."""
         values = tuple(box.number for box in self.boxes)
-        return values if self._several else values[0]
+        if not self._several:
+            return values[0]
+        return None if None in values else values
 
     @value.setter
     def value(self, value: Any) -> None:
-        each = tuple(value) if self._several else (value,)
+        each = self._each(value, len(self.boxes))
         if len(each) != len(self.boxes):
             raise ValueError(f"{value!r} must be {len(self.boxes)} numbers")
         before = self.value
@@ -175,6 +200,9 @@ class Numbers(QWidget):
                 box.number = number
         if self.value != before:
             self._tell()
+
+    def _each(self, value: Any, count: int) -> tuple[Any, ...]:
+        return tuple(value) if self._several and value is not None else (value,) * count
 
     def _slide(self) -> None:
         if self.slider is not None:

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_atomseg._napari.forms.form import form_rows, make_narrow
 from napari_atomseg._napari.forms.numbers import Numbers
-from napari_atomseg.simulation.arguments import Argument
+from napari_atomseg.settings import Setting
 
 _COUNTS = {"counts": (100.0, 100.0)}
 """Electrons a pixel for kinds that must be told how many."""
@@ -162,8 +162,10 @@ class DistortionItem(QWidget):
             usual = (low, high) if low < high else (min(0.0, 2 * low), max(0.0, 2 * low) or 1.0)
             logarithmic = usual[0] > 0 and usual[1] > _FACTOR * usual[0]
             middle = sqrt(low * high) if logarithmic else (low + high) / 2
-            about = Argument(name, "", usual=usual, logarithmic=logarithmic)
-            widget = Numbers(about, float(value[0] if value else f"{middle:.3g}"))
+            number = float(value[0] if value else f"{middle:.3g}")
+            widget = Numbers(
+                Setting(number, name, "", usual=usual, logarithmic=logarithmic, kind=float)
+            )
         widget.changed.connect(self._tell)
         self._inputs[name] = widget
         rows.addRow(name.replace("_", " "), widget.native)
