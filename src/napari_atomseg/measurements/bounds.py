@@ -21,10 +21,11 @@ class BoundSettings(NoiseSettings):
     shape: tuple[int, int] | None = setting(
         None,
         "Image size",
-        "Rows and columns of the image: bounds of all columns together, whose light overlaps.",
+        "Rows and columns of the image: bounds of all columns together, whose light overlaps; by "
+        "default of each column alone.",
         unit="px",
         limits=(1, 1_000_000),
-        none="each column alone",
+        none="none",
     )
     widths: Literal["free", "shared"] = setting(
         "free", "Widths", "Widths of columns that are fitted together."

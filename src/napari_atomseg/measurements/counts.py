@@ -50,16 +50,17 @@ class CountSettings(MeasurementSettings):
     components: int | None = setting(
         None,
         "Classes",
-        "How many numbers of atoms there are.",
+        "How many numbers of atoms there are. Automatic: as many as give the least ICL.",
         limits=(1, 200),
-        none="automatic: the least ICL",
+        none="automatic",
     )
     first: int | None = setting(
         None,
         "Atoms in thinnest column",
-        "Number of atoms in the columns of the first class.",
+        "Number of atoms in the columns of the first class. Automatic: by continuing the classes "
+        "to zero.",
         limits=(0, 10_000),
-        none="automatic: by continuing the classes to zero",
+        none="automatic",
     )
     value: Annotated[str, Role.CROSS_SECTION] = setting(
         "volume",

@@ -37,9 +37,9 @@ class DisplacementSettings(MeasurementSettings):
     sublattice: Annotated[int | None, Role.SUBLATTICE] = setting(
         None,
         "Displaced sublattice",
-        "Number of the sublattice whose columns are displaced.",
+        "Number of the sublattice whose columns are displaced. Automatic: 1, if there is one.",
         limits=(0, 1000),
-        none="automatic: 1, the second brightest",
+        none="automatic",
     )
     neighbours: Annotated[str | None, Role.SUBLATTICE] = setting(
         None,
@@ -50,9 +50,9 @@ class DisplacementSettings(MeasurementSettings):
     coordination: int | None = setting(
         None,
         "Coordination",
-        "Number of neighbours of a column.",
+        "Number of neighbours of a column. Automatic: those of the first shell.",
         limits=(1, 100),
-        none="automatic: the first shell",
+        none="automatic",
     )
     charge: float | None = setting(
         None,

@@ -27,12 +27,12 @@ class PhaseSettings(ReferenceSettings):
     resolution: float | None = setting(
         None,
         "Averaged over",
-        "Sigma of the Gaussian that phases are averaged over.",
+        "Sigma of the Gaussian that phases are averaged over. Automatic: 0.8 periods.",
         unit="px",
         limits=(0.0, 1e4),
         step=1.0,
         decimals=1,
-        none="automatic: 0.8 periods",
+        none="automatic",
     )
 
 

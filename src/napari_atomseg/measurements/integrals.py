@@ -36,10 +36,11 @@ class IntegralSettings(NoiseSettings):
     reach: float | None = setting(
         None,
         "Farthest pixel",
-        "Distance from a column up to which pixels are its share.",
+        "Distance from a column up to which pixels are its share. Automatic: to the corners of a "
+        "typical share.",
         unit="px",
         limits=(0.0, 1e4),
-        none="automatic: to the corners of a typical share",
+        none="automatic",
     )
     background: float = setting(
         0.0, "Background", "Intensity without a specimen.", limits=(-1e12, 1e12)

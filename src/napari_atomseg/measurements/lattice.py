@@ -61,8 +61,8 @@ class LatticeSettings(MeasurementSettings):
     intensity: Annotated[str | None, Role.FEATURE] = setting(
         None,
         "Intensity",
-        "Feature that tells the species apart.",
-        none="volume or amplitude",
+        "Feature that tells the species apart. Automatic: volume, or else amplitude.",
+        none="automatic",
         section="Advanced",
     )
 

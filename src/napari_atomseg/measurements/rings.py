@@ -35,11 +35,12 @@ class RingSettings(MeasurementSettings):
     longest_bond: float | None = setting(
         None,
         "Longest bond",
-        "Atoms nearer than this may be bonded; in px without a sampling.",
+        "Atoms nearer than this may be bonded; in px without a sampling. Automatic: 1.3 times the "
+        "median spacing.",
         unit="Å",
         limits=(0.0, 1e4),
         step=0.1,
-        none="automatic: 1.3 times the median spacing",
+        none="automatic",
     )
 
 

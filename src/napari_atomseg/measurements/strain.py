@@ -34,9 +34,9 @@ class ReferenceSettings(MeasurementSettings):
     reference: tuple[float, float, float, float] | None = setting(
         None,
         "Reference region",
-        "Rows and columns (y0 x0 y1 x1) of the region whose mean strain is 0.",
+        "Rows and columns (y0 x0 y1 x1) of the region whose mean strain is 0; by default all.",
         unit="px",
-        none="everywhere",
+        none="all",
     )
     reference_columns: Annotated[str, Role.GROUP] = setting(
         ALL,
@@ -70,12 +70,12 @@ class StrainSettings(ReferenceSettings):
     radius: float | None = setting(
         None,
         "Fit radius",
-        "Radius of the fit around each column.",
+        "Radius of the fit around each column. Automatic: 1.6 of the longer lattice vector.",
         unit="px",
         limits=(0.0, 1e4),
         step=1.0,
         decimals=1,
-        none="automatic: 1.6 of the longer lattice vector",
+        none="automatic",
     )
 
 
@@ -111,8 +111,8 @@ def strain(
     maps = nearest_values(found, list(COMPONENTS), shape, progress=progress, cancel=cancel)
     names = [*COMPONENTS, *(f"{name}_err" for name in COMPONENTS)]
     lines = [NO_SAMPLING] if observation.sampling is None else []
+    lines.append(f"strain about {plural(int(found['eps_xx'].notna().sum()), 'column')}")
     lines += [*strain_lines({name: found[name] for name in names}), ""]
-    lines += [f"of {plural(int(found['eps_xx'].notna().sum()), 'column')}"]
     lines += [zero_line(None if chosen is None else int(chosen.sum())), AXES]
     return Report(
         tuple(lines),

@@ -47,31 +47,32 @@ class TrackSettings(MeasurementSettings):
     hop: float | None = setting(
         None,
         "Longest hop",
-        "Largest distance of a hop.",
+        "Largest distance of a hop. Automatic: 1.6 typical spacings.",
         unit="px",
         limits=(0.0, 1e4),
         step=1.0,
         decimals=1,
-        none="automatic: 1.6 typical spacings",
+        none="automatic",
     )
     reach: float | None = setting(
         None,
         "Site radius",
-        "Largest distance of a column from its site.",
+        "Largest distance of a column from its site. Automatic: 0.45 typical spacings.",
         unit="px",
         limits=(0.0, 1e4),
         step=1.0,
         decimals=1,
-        none="automatic: 0.45 typical spacings",
+        none="automatic",
         section="Advanced",
     )
     shape: tuple[int, int] | None = setting(
         None,
         "Frame size",
-        "Rows and columns of a frame, beyond which a site is out of view.",
+        "Rows and columns of a frame, beyond which a site is out of view; by default those of the "
+        "image, or what the columns span.",
         unit="px",
         limits=(1, 1_000_000),
-        none="that of the image, or what the columns span",
+        none="auto",
         section="Advanced",
     )
 

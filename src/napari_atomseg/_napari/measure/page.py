@@ -7,7 +7,7 @@ from typing import Any
 
 from napari.layers import Points
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QVBoxLayout, QWidget
 
 from napari_atomseg._napari.forms.choices import CRYSTAL_FILES, NameOrFile
 from napari_atomseg._napari.forms.form import Form, make_narrow
@@ -95,8 +95,6 @@ def choices_of(role: Role, known: Setting, layer: Points | None) -> Choices:
 class Page(QWidget):
     """The form of the chosen measurement; those of others are kept as they were left."""
 
-    changed = Signal()
-
     def __init__(self) -> None:
         super().__init__()
         self.name = ""
@@ -137,7 +135,22 @@ class Page(QWidget):
             return
         for name in form.inputs:
             form.show_row(name, name not in hidden)
-        self.changed.emit()
+
+
+def align(*forms: Form) -> None:
+    """Give the labels of forms one width, so that all inputs stand in one column."""
+    labels = []
+    for form in forms:
+        for rows in (form.rows, *(section.rows for section in form.sections.values())):
+            places = range(rows.rowCount())
+            items = (rows.itemAt(place, QFormLayout.ItemRole.LabelRole) for place in places)
+            labels += [item.widget() for item in items if item is not None]
+    for each in labels:
+        each.ensurePolished()
+        each.setMinimumWidth(0)
+    width = max(each.sizeHint().width() for each in labels)
+    for each in labels:
+        each.setMinimumWidth(width)
 
 
 def offer(form: Form, settings: type[Settings], layer: Points | None) -> None:

@@ -21,7 +21,7 @@ from napari_atomseg._napari.image_panel import chosen_sampling, mean_sampling
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import layer_sampling
 from napari_atomseg._napari.measure.layers import Measured, Place, make_layers, show
-from napari_atomseg._napari.measure.page import Page, inputs_of, offer
+from napari_atomseg._napari.measure.page import Page, align, inputs_of, offer
 from napari_atomseg._napari.measure.results import Results
 from napari_atomseg._napari.measure.source import ChosenColumns, frame_of
 from napari_atomseg.io import provenance
@@ -187,8 +187,9 @@ class Measure(ColumnsPanel):
         self.message.setText(f"{len(atoms)} atoms saved as {Path(path).name}")
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Give the form its height once its rows have their style."""
+        """Give the form its height, and labels one width, once its rows have their style."""
         super().showEvent(event)
+        align(self.form, self.page.form)
         QTimer.singleShot(0, self._scroll.updateGeometry)
 
     def _lay_out(self) -> None:
@@ -238,6 +239,7 @@ class Measure(ColumnsPanel):
     def _turn_page(self, event: Any = None) -> None:
         name = self.form["measure"]
         self.page.turn_to(name)
+        align(self.form, self.page.form)
         self.hint.setText(MEASUREMENTS[name].summary)
 
     def _show_image(self, event: Any = None) -> None:
