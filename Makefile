@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check
+.PHONY: help setup demo test check train-zoo
 
 BIN := .venv/bin
 
@@ -20,6 +20,7 @@ help: ## Show this list.
 	@echo "make test                    set up, then run all tests (ARGS are passed to pytest)"
 	@echo "make check                   set up, then lint, check formats, types, layers and the manifest"
 	@echo "make setup                   only set up"
+	@echo "make train-zoo               set up, then train the shipped models in turns, until Ctrl-C; again to go on"
 	@echo
 	@echo "PYTHON=python3.12 chooses the interpreter (3.11 or newer)."
 	@echo "TORCH=torch installs the default build of PyTorch, with CUDA on Linux, instead of the CPU build."
@@ -42,3 +43,7 @@ check: ## Lint, formats, types, layers, manifest.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	QT_QPA_PLATFORM=offscreen $(BIN)/npe2 validate napari-atomseg --imports
+
+train-zoo: ## Train the shipped models in turns, on one core at the lowest priority.
+	@scripts/setup.sh test
+	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python scripts/train_zoo.py $(ARGS)

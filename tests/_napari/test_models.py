@@ -34,7 +34,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def publish(monkeypatch: pytest.MonkeyPatch, entries: dict[str, Entry]) -> None:
     """Make these, and the default, the only models that are published."""
     default = {weights.DEFAULT: weights.registry.read_registry()[weights.DEFAULT]}
-    for room in ("find", "own", "shelf"):
+    for room in ("catalogue", "store"):
         monkeypatch.setattr(
             f"napari_atomseg.weights.{room}.read_registry", lambda: default | entries
         )
@@ -178,12 +178,12 @@ def test_a_cancelled_download_goes_on_later(
 def test_a_failed_download_says_why_in_the_panel(
     published: list[str | None], open_panel: Any, notices: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entries = weights.find.read_registry()
+    entries = weights.catalogue.read_registry()
     lost = entries["oxides"].model_copy(update={"urls": ("http://127.0.0.1:9/x",)})
     monkeypatch.setattr(
-        "napari_atomseg.weights.resolve.read_registry", lambda: entries | {"oxides": lost}
+        "napari_atomseg.weights.catalogue.read_registry", lambda: entries | {"oxides": lost}
     )
-    monkeypatch.setattr("napari_atomseg.weights.download.PAUSE", 0.01)
+    monkeypatch.setattr("napari_atomseg._shared.download.PAUSE", 0.01)
     panel = open_panel()
     with pytest.raises(OSError, match="could not be downloaded"):
         panel.download("oxides").result(PATIENCE)
@@ -298,7 +298,7 @@ def test_panels_offer_the_models_that_can_do_their_task(
 def test_a_panel_says_if_no_model_can_do_its_task(
     denoiser: str, dock: Callable[[str], Any], image_layer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights.find, "read_registry", dict)
+    monkeypatch.setattr("napari_atomseg.weights.catalogue.read_registry", dict)
     panel = dock("Localize")
     assert offered(panel) == [""]
     assert "no model can do this" in panel.form.inputs["model"].native.currentText()

@@ -22,8 +22,8 @@ from napari_atomseg.networks.tasks import TARGETS, TASKS
 from napari_atomseg.progress import Cancelled, CancelToken, PauseToken
 from napari_atomseg.training import Diverged, TrainingRecipe, train
 from napari_atomseg.training import checkpoint as checkpoints
-from napari_atomseg.training.data import Feed, Maker
-from napari_atomseg.training.sources import Pairs
+from napari_atomseg.training.data import ExampleMaker, batches
+from napari_atomseg.training.sources import PairBatch
 from napari_atomseg.training.sources.base import Stream
 
 TINY = {
@@ -68,7 +68,7 @@ class Waves(Stream):
             images.append(noisy * (math.nan if index in self.poison else 1.0))
             truths.append(wave)
         truth = torch.stack(truths)[:, None]
-        return Pairs(torch.stack(images)[:, None], dict.fromkeys(self.targets, truth))
+        return PairBatch(torch.stack(images)[:, None], dict.fromkeys(self.targets, truth))
 
     def validation(self, count, crop, device):
         return self.samples(range(10_000, 10_000 + count), crop, device)
@@ -141,7 +141,7 @@ def test_the_discriminator_learns_to_tell_maps_from_the_truth(tmp_path, adversar
     )
     untrained = {name: value.clone() for name, value in judge.state_dict().items()}
     trained = {name: state.get_tensor(f"judge.{name}") for name in untrained}
-    pairs = Maker(parsed, Waves()).training(900, 8, "cpu")
+    pairs = ExampleMaker(parsed, Waves()).training(900, 8, "cpu")
     # What a new network makes of an image: itself, itself, nothing, and undecided maps.
     made = torch.zeros(8, 5, 32, 32)
     made[:, :2], made[:, 3:] = pairs.image, 0.5
@@ -200,7 +200,7 @@ def test_news_tell_each_step_and_each_validation(tmp_path):
         assert [plane.shape for plane in planes] == [(32, 32)] * 3
     image, made, true = preview["column_map"]
     assert 0 <= made.min() <= made.max() <= 1
-    pairs = Maker(TrainingRecipe.model_validate(TINY), Waves()).validation("cpu")
+    pairs = ExampleMaker(TrainingRecipe.model_validate(TINY), Waves()).validation("cpu")
     np.testing.assert_array_equal(image, pairs.image[0, 0].numpy())
     np.testing.assert_array_equal(true, pairs.targets[0, 3].numpy())
 
@@ -390,23 +390,32 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
             train(TINY, path, device="cpu", source=Waves())
 
 
-def test_processes_prepare_the_same_images_ahead():
-    recipe = TrainingRecipe.model_validate({**TINY, "workers": 1, "batch": 3})
-    maker = Maker(recipe, recipe.pairs.open(recipe.seed, recipe.targets))
-    device = torch.device("cpu")
-    with Feed(maker, (0, 1), device) as ahead:
-        for step in (0, 1, 5):
-            made, true = ahead.batch(step), maker.training(3 * step, 3, "cpu")
-            torch.testing.assert_close(made.image, true.image, atol=1e-4, rtol=1e-4)
-            torch.testing.assert_close(made.targets, true.targets, atol=1e-4, rtol=1e-4)
-        token = CancelToken()
-        token.cancel()
-        with pytest.raises(Cancelled):
-            ahead.batch(6, token)
+def kill_and_go_on(maker, seen):
+    """Kill the processes that prepare images after the first batch, and ask for more."""
+    with batches(maker, torch.device("cpu"), share=(1, 3)) as ahead:
+        seen.append(next(ahead))
         for process in multiprocessing.active_children():
             process.kill()
-        with pytest.raises(ChildProcessError, match="fewer workers"):
-            ahead.batch(50)
+        for _ in range(50):
+            next(ahead)
+
+
+def test_processes_prepare_the_same_images_ahead():
+    recipe = TrainingRecipe.model_validate({**TINY, "workers": 1, "batch": 3})
+    maker = ExampleMaker(recipe, recipe.pairs.open(recipe.seed, recipe.targets))
+    device, token = torch.device("cpu"), CancelToken()
+    with batches(maker, device, start=5, cancel=token) as ahead:
+        for step in (5, 6, 7):
+            made, true = next(ahead), maker.training(3 * step, 3, "cpu")
+            torch.testing.assert_close(made.image, true.image, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(made.targets, true.targets, atol=1e-4, rtol=1e-4)
+        token.cancel()
+        with pytest.raises(Cancelled):
+            next(ahead)
+    seen = []
+    with pytest.raises(ChildProcessError, match="fewer workers"):
+        kill_and_go_on(maker, seen)
+    torch.testing.assert_close(seen[0].image, maker.training(1, 1, "cpu").image)
 
 
 def test_curves_for_tensorboard(tmp_path):

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from napari_atomseg.io import write_columns, write_image
 from napari_atomseg.progress import Cancelled, CancelToken
 from napari_atomseg.training import load_recipe, step, train
-from napari_atomseg.training.data import Maker
+from napari_atomseg.training.data import ExampleMaker
 from napari_atomseg.training.engine import Alone
 from napari_atomseg.training.loop import new_state
 
@@ -156,7 +156,7 @@ def test_a_gradient_that_overflows_in_half_precision_is_left_out(recipe, monkeyp
     source = parsed.pairs.open(parsed.seed, parsed.targets)
     state = new_state(parsed, source.species, device)
     stepper = step.Stepper(state, parsed, Alone(device))
-    batch = Maker(parsed, source).training(0, 2, "cpu")
+    batch = ExampleMaker(parsed, source).training(0, 2, "cpu")
     numbers = set()
     state.network.encoder[0][0].register_forward_hook(
         lambda m, given, made: numbers.add(made.dtype)

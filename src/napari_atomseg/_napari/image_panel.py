@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer
 
 from napari_atomseg import weights
-from napari_atomseg._napari.forms.form import make_narrow, option
-from napari_atomseg._napari.layers import Sampling, Source, layer_sampling, unwrapped
+from napari_atomseg._napari.forms.form import Inputs, make_narrow, option
+from napari_atomseg._napari.layers import Source, layer_sampling, unwrapped
 from napari_atomseg._napari.models.choice import ModelChooser, model_changes, model_choices
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preferences import preferences
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import mean_sampling
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -72,8 +73,8 @@ class ImageSettings:
 class ImagePanel(Panel):
     """A panel with an image to work on, whose sampling follows the layer."""
 
-    def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__(viewer)
+    def __init__(self, viewer: napari.viewer.Viewer, inputs: Inputs | None = None) -> None:
+        super().__init__(viewer, inputs)
         box = cast("ComboBox", self.form.inputs["model"])
         self._models = ModelChooser(box, self, self.tasks)
         self._models.refresh()
@@ -164,14 +165,14 @@ class ImagePanel(Panel):
 
     def _show_sampling(self, event: Any = None) -> None:
         sampling = None if self.image is None else layer_sampling(self.image)
-        self.form["sampling"] = None if sampling is None else mean_sampling(sampling)
+        self.form["sampling"] = None if sampling is None else shown_sampling(sampling)
 
 
 def chosen_sampling(shown: float | None, own: Sampling | None) -> Sampling | None:
     """Return what a panel shows, or the layer's own pair where that is what it stands for."""
-    return own if own is not None and shown == mean_sampling(own) else shown
+    return own if own is not None and shown == shown_sampling(own) else shown
 
 
-def mean_sampling(sampling: Sampling) -> float:
+def shown_sampling(sampling: Sampling) -> float:
     """Return the one number that stands for a sampling in a panel."""
-    return round(float(np.sqrt(np.prod(np.broadcast_to(sampling, 2)))), _DECIMALS)
+    return round(mean_sampling(sampling), _DECIMALS)

@@ -21,6 +21,7 @@ from qtpy.QtCore import (  # type: ignore[attr-defined]
     QThread,
     Signal,
 )
+from qtpy.QtWidgets import QLabel
 from superqt.utils import FunctionWorker
 
 from napari_atomseg.progress import Cancelled, CancelToken, PauseToken, Progress
@@ -202,3 +203,24 @@ def describe(error: BaseException) -> str:
     line = text.splitlines()[0] if text else type(error).__name__
     expected = isinstance(error, (ValueError, TypeError, OSError, ImportError))
     return line if expected or not text else f"{type(error).__name__}: {line}"
+
+
+def attempt(title: str, act: Callable[[], Any], message: QLabel) -> Any:
+    """Do what a button asks for at once; an error becomes a message and a notification.
+
+    Parameters
+    ----------
+    title : of the panel, which begins the notification.
+    act : the action.
+    message : the panel's line for messages.
+
+    Returns
+    -------
+    The result of the action; None if it failed.
+    """
+    try:
+        return act()
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        message.setText(describe(error))
+        show_error(f"{title}: {describe(error)}")
+        return None

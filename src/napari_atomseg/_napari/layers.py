@@ -19,6 +19,7 @@ from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
 from napari_atomseg._napari.columns.colours import ALIKE, colour_points
+from napari_atomseg._shared.types import Sampling
 
 PROVENANCE = "napari-atomseg"
 """Key of a layer's metadata under which the plugin says how the layer was made."""
@@ -33,7 +34,6 @@ RESTORED = {
 }
 """What a restored layer's name says, by task."""
 
-Sampling = float | tuple[float, float]
 _ISOTROPIC = 1e-3
 """Relative difference of the two samplings below which an image counts as isotropic."""
 _LIMITS = (0.1, 99.9)
@@ -254,15 +254,14 @@ def _numbers(features: pd.DataFrame, feature: str) -> NDArray[np.float64]:
 
 def point_size(columns: pd.DataFrame) -> float:
     """Return the diameter (px) of the rings: the columns' width, less than their distance."""
-    from napari_atomseg._shared.geometry import nearest_distances
+    from napari_atomseg._shared.geometry import median_spacing
 
     positions = columns[["y", "x"]].to_numpy(dtype=float)
     if "frame" in columns and len(columns):
         positions = positions[columns["frame"].to_numpy() == columns["frame"].iloc[0]]
     widths = np.concatenate([2.4 * _numbers(columns, "sigma"), 2.0 * _numbers(columns, "radius")])
     width = float(np.median(widths)) if widths.size else np.inf
-    if len(positions) > 1:
-        width = min(width, 0.7 * float(np.median(nearest_distances(positions))))
+    width = float(np.fmin(width, 0.7 * median_spacing(positions)))
     return width if np.isfinite(width) and width > 0 else 10.0
 
 

@@ -9,14 +9,8 @@ import pandas as pd
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 
-from napari_atomseg._napari.layers import (
-    RESTORED,
-    Sampling,
-    image_layer,
-    labels_layer,
-    points_layer,
-    sampled,
-)
+from napari_atomseg._napari.layers import RESTORED, image_layer, labels_layer, points_layer, sampled
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg.io import provenance
 
 

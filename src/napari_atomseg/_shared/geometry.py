@@ -8,14 +8,29 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
+from napari_atomseg._shared.types import Array, Indices
 
 
 def nearest_distances(points: NDArray[Any]) -> NDArray[np.float64]:
     """(N,) distance of each of N ≥ 2 points, (N, 2), to its nearest neighbour."""
     distance, _ = cKDTree(points).query(points, k=2)
     return np.asarray(distance, dtype=np.float64)[:, 1]
+
+
+def median_spacing(*frames: NDArray[Any]) -> float:
+    """Median distance of points to their nearest neighbour in the same frame.
+
+    Parameters
+    ----------
+    frames : (N, 2) points each; those that are not finite are left out.
+
+    Returns
+    -------
+    In the unit of the points; NaN where no frame has two.
+    """
+    finite = [points[np.isfinite(points).all(axis=1)] for points in frames]
+    distances = [nearest_distances(points) for points in finite if len(points) > 1]
+    return float(np.median(np.concatenate(distances))) if distances else float("nan")
 
 
 def delaunay_triangles(points: Array, longest: float = np.inf) -> Indices:

@@ -15,15 +15,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
 from napari_atomseg import analysis, localization
 from napari_atomseg._shared.files import whole_file
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg.figures.picture import scale_bar
 from napari_atomseg.inference import predict
 from napari_atomseg.io import MicroscopeImage, provenance, read_image, write_columns
-from napari_atomseg.io.images.image import Sampling
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.simulation import Simulation, simulate
 
@@ -35,8 +35,6 @@ TITLES = {
     "denoise_background": "without background",
     "superresolution": "super-resolved",
 }
-_BARS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-"""Lengths of scale bars, Å."""
 
 
 def draw_figure(result: DemoResult) -> None:
@@ -46,9 +44,8 @@ def draw_figure(result: DemoResult) -> None:
     axes = list(figure.subplots(2, 3).flat)
     rows, columns = (_middle(length) for length in result.image.shape)
     _show(axes[0], "image", result.image[rows, columns])
-    if result.sampling is not None:
-        dx = float(np.ravel(result.sampling)[-1])
-        _scale_bar(axes[0], dx, columns.stop - columns.start)
+    shown = rows.stop - rows.start, columns.stop - columns.start
+    scale_bar(axes[0], result.sampling, shown)
     for panel, (task, title) in zip(axes[1:4], TITLES.items(), strict=True):
         _show(panel, title, result.restored[task][rows, columns])
     _show(axes[4], "segmented", result.image[rows, columns])
@@ -72,15 +69,6 @@ def _show(panel: Axes, title: str, data: NDArray[Any]) -> None:
     panel.imshow(data, cmap="gray", vmin=low, vmax=max(high, low + 1e-12))
     panel.set_title(title)
     panel.set_axis_off()
-
-
-def _scale_bar(panel: Axes, sampling: float, width: int) -> None:
-    length = max((bar for bar in _BARS if bar <= 0.3 * width * sampling), default=_BARS[0])
-    x, y = 0.05 * width, panel.get_ylim()[0] - 0.05 * width
-    patch = Rectangle((x, y), length / sampling, 0.012 * width, color="white", ec="black", lw=0.5)
-    panel.add_patch(patch)
-    label = f"{length} Å" if length < 10 else f"{length // 10} nm"
-    panel.text(x, y - 0.01 * width, label, color="white", weight="bold")
 
 
 def _dots(panel: Axes, result: DemoResult, rows: slice, columns: slice) -> None:

@@ -29,11 +29,11 @@ def list_models() -> None:
     """List the models that can be used by name."""
     with session():
         from napari_atomseg.weights import models as compute
-        from napari_atomseg.weights.about import place
+        from napari_atomseg.weights.description import location
 
         for row in compute().to_dict("records"):
             size = f"{row['size'] / 1e6:.1f} MB"
-            print_line(f"{row['name']}  {row['modality']}, {size}, {place(row)}")
+            print_line(f"{row['name']}  {row['modality']}, {size}, {location(row)}")
             print_line(f"    {', '.join(row['tasks'])}")
             if row["description"]:
                 print_line(f"    {row['description']}")
@@ -44,11 +44,11 @@ def show(names: Names) -> None:
     """Show what models say of themselves."""
     with session() as current:
         from napari_atomseg.weights import find_file, model_entry
-        from napari_atomseg.weights.about import about
+        from napari_atomseg.weights.description import describe_model
 
         for name in names:
             with current.attempt():
-                lines = about(model_entry(name), find_file(name))
+                lines = describe_model(model_entry(name), find_file(name))
                 print_line(name)
                 for label, text in lines.items():
                     print_line(f"    {label + ':':13}" + text.replace("\n", "\n" + " " * 17))

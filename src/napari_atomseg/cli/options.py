@@ -15,7 +15,8 @@ import typer
 from napari_atomseg.cli.session import Session
 
 if TYPE_CHECKING:
-    from napari_atomseg.io.images.image import MicroscopeImage, Sampling
+    from napari_atomseg._shared.types import Sampling
+    from napari_atomseg.io.images.image import MicroscopeImage
 
 
 Images = Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]

@@ -9,6 +9,7 @@ from napari_atomseg.distortion.camera import (
     Flicker,
     Reset,
 )
+from napari_atomseg.distortion.captions import Caption
 from napari_atomseg.distortion.counting import Photomultiplier, Shot, shot_noise
 from napari_atomseg.distortion.detector import (
     HotPixels,
@@ -17,6 +18,7 @@ from napari_atomseg.distortion.detector import (
     hot_pixels,
     readout_noise,
 )
+from napari_atomseg.distortion.jpeg import Jpeg
 from napari_atomseg.distortion.kinds import AnyDistortion
 from napari_atomseg.distortion.lines import (
     FastScan,
@@ -48,6 +50,7 @@ __all__ = [
     "AnyDistortion",
     "BlackPixels",
     "CameraTransfer",
+    "Caption",
     "Crop",
     "DarkCurrent",
     "Distortion",
@@ -58,6 +61,7 @@ __all__ = [
     "GaussianBlur",
     "HotPixels",
     "Interpolation",
+    "Jpeg",
     "LineFrequency",
     "LineMotion",
     "LineNoise",

@@ -14,8 +14,10 @@ from napari_atomseg.distortion.camera import (
     Flicker,
     Reset,
 )
+from napari_atomseg.distortion.captions import Caption
 from napari_atomseg.distortion.counting import Photomultiplier, Shot
 from napari_atomseg.distortion.detector import HotPixels, Readout, WhiteNoise
+from napari_atomseg.distortion.jpeg import Jpeg
 from napari_atomseg.distortion.lines import FastScan, LineNoise, RowLines, ScanBlur
 from napari_atomseg.distortion.pixels import (
     BlackPixels,
@@ -53,6 +55,8 @@ AnyDistortion = Annotated[
     | Interpolation
     | GaussianBlur
     | Annotations
+    | Caption
+    | Jpeg
     | Crop
     | MissingPixels,
     Field(discriminator="kind"),

@@ -16,17 +16,15 @@ from skimage.measure import label
 from skimage.restoration import denoise_nl_means
 
 from napari_atomseg import weights
-from napari_atomseg.evaluation.case import Case, Image
-from napari_atomseg.evaluation.outcome import Outcome
+from napari_atomseg._shared.types import Array, Image
+from napari_atomseg.evaluation.case import Case, Outcome
 from napari_atomseg.inference import estimate_spacing, predict
 from napari_atomseg.inference.scale import guess_contrast
 from napari_atomseg.localization import localize
 from napari_atomseg.localization.fit.independent import fit_gaussians
-from napari_atomseg.localization.fit.noise import NoiseModel, estimate_noise
+from napari_atomseg.localization.fit.noise import ResidualNoise, estimate_noise
 from napari_atomseg.networks.card import read_card
 from napari_atomseg.networks.tasks import COLUMNS
-
-Array = NDArray[np.float64]
 
 WIDTHS = np.geomspace(0.3, 12.0, 40)
 """Sigmas in pixels among which the Gaussian filter's is chosen."""
@@ -113,7 +111,7 @@ FILTERS: dict[str, Callable[[Image], Image]] = {
 """By the names of their baselines."""
 
 
-def noise_of(image: Image) -> NoiseModel:
+def noise_of(image: Image) -> ResidualNoise:
     """Noise of an image: a line of variance over intensity.
 
     Second differences along both axes (Immerkær, Comput. Vis. Image Underst. 64, 300, 1996) hold

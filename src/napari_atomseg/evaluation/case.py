@@ -1,19 +1,17 @@
-"""What is evaluated: an image, and what is known of it."""
+"""What is compared: images with their truth, methods, and what these make of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from napari_atomseg._shared.geometry import nearest_distances
+from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.types import Image
 from napari_atomseg.localization import cramer_rao_bounds
-
-Image = NDArray[np.float32]
 
 NEAR = 0.2
 """A column is found where something is found within this part of the columns' spacing."""
@@ -50,9 +48,9 @@ class Case:
     @property
     def spacing(self) -> float:
         """Median distance of nearest true columns in pixels; NaN where there are not two."""
-        if self.columns is None or len(self.columns) < 2:
+        if self.columns is None:
             return float("nan")
-        return float(np.median(nearest_distances(self.columns[["y", "x"]].to_numpy(float))))
+        return median_spacing(self.columns[["y", "x"]].to_numpy(float))
 
     @property
     def radius(self) -> float:
@@ -135,3 +133,59 @@ def known_columns(
         [signal, np.hypot(bound.y, bound.x), volume[seen]]
     )
     return known
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method makes of a case, each part None where the method gives none.
+
+    Attributes
+    ----------
+    restored : (H, W) image.
+    columns : table with ``y`` and ``x`` in pixels, and whatever else `localize` gives; with
+        ``species``, their names, where the method tells species.
+    """
+
+    restored: Image | None = None
+    columns: pd.DataFrame | None = None
+
+
+class Method(Protocol):
+    """Anything that restores images or finds columns, under a name of its own."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        ...
+
+    def __call__(self, case: Case) -> Outcome:
+        """Apply it; the truth of the case is not looked at."""
+        ...
+
+
+@runtime_checkable
+class Mapper(Protocol):
+    """A method with more tasks than one restored image and one table of columns."""
+
+    def maps(self, case: Case) -> dict[str, Image]:
+        """A map for each further task whose truth the case knows, see `tasks.TRUTH`."""
+        ...
+
+
+@dataclass(frozen=True)
+class EvaluationResults:
+    """Everything measured in a run.
+
+    Attributes
+    ----------
+    cases, columns : as `summarize` takes them.
+    tasks : as `summarize_tasks` takes them.
+    datasets, methods : what was run; the first `models` methods are no baselines.
+    """
+
+    cases: pd.DataFrame
+    columns: pd.DataFrame
+    tasks: pd.DataFrame
+    datasets: Sequence[Dataset]
+    methods: Sequence[Method]
+    models: int

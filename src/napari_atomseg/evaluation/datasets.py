@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from napari_atomseg.evaluation.case import Case, Dataset, Image
+from napari_atomseg._shared.types import Image
+from napari_atomseg.evaluation.case import Case, Dataset
 from napari_atomseg.evaluation.simulated import (
     COUNTING,
     FIELDS,
     Crystals,
     EmptyField,
     Multislice,
-    Simulated,
+    SimulatedDataset,
 )
 from napari_atomseg.io import read_columns, read_image, write_columns, write_image
 from napari_atomseg.simulation import SimulationRecipe, load_recipe, recipes
@@ -26,7 +27,7 @@ from napari_atomseg.training.sources.library import POINTS, TARGET, annotated_im
 
 
 @dataclass(frozen=True)
-class Files:
+class FileDataset:
     """Images beside what is known of them.
 
     Attributes
@@ -68,7 +69,7 @@ class Files:
         return Case(files.image.stem, image, truth, columns, sampling)
 
 
-def open_folder(folder: Path, sampling: float | None = None) -> Files:
+def open_folder(folder: Path, sampling: float | None = None) -> FileDataset:
     """The images of a folder beside `NAME.csv` or `NAME_points.csv` and `NAME_target`.
 
     Raises
@@ -86,7 +87,7 @@ def open_folder(folder: Path, sampling: float | None = None) -> Files:
             f"{folder}: nothing tells what its images show; beside NAME.tif, a file NAME.csv, "
             f"NAME{POINTS}.csv or NAME{TARGET}.tif does"
         )
-    return Files(images, folder.resolve().name, sampling)
+    return FileDataset(images, folder.resolve().name, sampling)
 
 
 def reference_columns(path: Path) -> pd.DataFrame:
@@ -213,17 +214,17 @@ def _opened(
     recipe = load_recipe(data)
     counts = any(part.kind in COUNTING for part in recipe.distortions)
     levels = doses if counts and doses else (None,)
-    return [Simulated(recipe, dose, images, seed, shape) for dose in levels]
+    return [SimulatedDataset(recipe, dose, images, seed, shape) for dose in levels]
 
 
-def _from_files(data: str, sampling: float | None) -> Files | None:
+def _from_files(data: str, sampling: float | None) -> FileDataset | None:
     """The data set of a folder or of an image with its columns; None for a name."""
     if TOGETHER in data:
         image, columns = (Path(part.strip()) for part in data.rsplit(TOGETHER, 1))
         for path in (image, columns):
             if not path.is_file():
                 raise FileNotFoundError(f"{path}: no such file")
-        return Files((AnnotatedImage(image=image, points=columns),), image.stem, sampling)
+        return FileDataset((AnnotatedImage(image=image, points=columns),), image.stem, sampling)
     path = Path(data)
     is_recipe = path.suffix in (".yaml", ".yml") or data in recipes()
     if is_recipe:

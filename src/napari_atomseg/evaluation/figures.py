@@ -13,9 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from napari_atomseg._shared.files import whole_file
-from napari_atomseg.evaluation.case import Case
+from napari_atomseg.evaluation.case import Case, Method, Outcome
 from napari_atomseg.evaluation.measure import image_scores
-from napari_atomseg.evaluation.outcome import Method, Outcome
 from napari_atomseg.evaluation.tasks import pair
 
 SHOWN = {

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg import weights
+from napari_atomseg._shared.types import Image
 from napari_atomseg.evaluation.baselines import (
     BLOBS,
     FILTERS,
@@ -20,8 +21,7 @@ from napari_atomseg.evaluation.baselines import (
     OtsuCentroids,
     peaks,
 )
-from napari_atomseg.evaluation.case import Case, Image
-from napari_atomseg.evaluation.outcome import Method, Outcome
+from napari_atomseg.evaluation.case import Case, Method, Outcome
 from napari_atomseg.evaluation.tasks import scorable
 from napari_atomseg.inference import predict, restore
 from napari_atomseg.io import IMAGE_SUFFIXES, read_image

@@ -10,15 +10,14 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg._shared.files import whole_file
-from napari_atomseg.evaluation.calibration import (
+from napari_atomseg.evaluation.case import Case, Dataset, EvaluationResults
+from napari_atomseg.evaluation.figures import draw_doses, draw_reliability, draw_worst
+from napari_atomseg.evaluation.measure import (
     LEVELS,
     coverage,
     expected_calibration_error,
     reliability,
 )
-from napari_atomseg.evaluation.case import Case, Dataset
-from napari_atomseg.evaluation.figures import draw_doses, draw_reliability, draw_worst
-from napari_atomseg.evaluation.outcome import Results
 
 KEYS = ["data", "dose", "method"]
 """What a row of the table is about."""
@@ -188,7 +187,9 @@ DIGITS = {"seconds": 2, "psnr": 1, "psnr_affine": 1, "rmse_pm": 1, "rmse_bound":
 WHOLE = ("images", "failed")
 
 
-def write_report(folder: Path, table: pd.DataFrame, tasks: pd.DataFrame, results: Results) -> None:
+def write_report(
+    folder: Path, table: pd.DataFrame, tasks: pd.DataFrame, results: EvaluationResults
+) -> None:
     """Write ``table.csv``, ``tasks.csv``, ``table.md``, ``cases.csv``, ``reliability.csv`` and the
     figures; no ``tasks.csv`` where no further task was scored.
 

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg._shared.files import whole_file
-from napari_atomseg.evaluation.case import Case, Image, case_name, known_columns
+from napari_atomseg._shared.types import Image
+from napari_atomseg.evaluation.case import Case, case_name, known_columns
 from napari_atomseg.evaluation.tasks import known_targets
 from napari_atomseg.imaging import LinearOptics, Probe, form_image
 from napari_atomseg.simulation import (
@@ -60,7 +61,7 @@ FILM = 100.0
 
 
 @dataclass(frozen=True)
-class Simulated:
+class SimulatedDataset:
     """Samples of a recipe, all at one dose where one is given.
 
     The scenes of one seed are the same at every dose.

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from napari_atomseg._shared.types import Image
 from napari_atomseg.analysis import match, psnr
-from napari_atomseg.evaluation.case import Case, Image
-from napari_atomseg.evaluation.outcome import Outcome
+from napari_atomseg.evaluation.case import Case, Outcome
 from napari_atomseg.networks.tasks import ELEMENTS, INTENSITIES, TARGETS, UPINTERPOLATION
 
 VISIBLE = 4.0
@@ -20,7 +20,7 @@ VISIBLE = 4.0
 
 
 @dataclass(frozen=True)
-class Pairs:
+class ColumnPairs:
     """Columns found beside true ones.
 
     Attributes
@@ -40,7 +40,7 @@ class Pairs:
     visible: NDArray[np.bool_]
 
 
-def pair(case: Case, columns: pd.DataFrame) -> Pairs:
+def pair(case: Case, columns: pd.DataFrame) -> ColumnPairs:
     """Pair columns found with those of a case, which knows them.
 
     Raises
@@ -59,7 +59,7 @@ def pair(case: Case, columns: pd.DataFrame) -> Pairs:
         far = np.array(case.image.shape) - 1 - place
         uncounted |= np.minimum(place, far).min(axis=1) < case.radius
         uncounted[i] = ~visible[j]
-    return Pairs(found, known, i[visible[j]], j[visible[j]], uncounted, visible)
+    return ColumnPairs(found, known, i[visible[j]], j[visible[j]], uncounted, visible)
 
 
 MASK = "column_mask"

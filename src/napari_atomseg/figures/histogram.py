@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg.figures.canvas import CATEGORIES, STYLE, WIDTH, sheet, style
 from napari_atomseg.figures.tables import chosen, label
-from napari_atomseg.io.columns.place import unit_of
+from napari_atomseg.io.columns.table import unit_of
 
 MOST_BINS = 200
 FITS = ("normal", "none")

@@ -11,6 +11,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg.figures.canvas import (
     CATEGORIES,
     MARKERS,
@@ -38,7 +39,6 @@ from napari_atomseg.figures.tables import (
     spacing,
     words,
 )
-from napari_atomseg.io.columns.place import Sampling
 
 _DOT = 0.3
 """Diameter of a marker over the distance of neighbours."""

@@ -12,7 +12,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
-from napari_atomseg.io.columns.place import Sampling, pixel
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import pixel_size
 
 PERCENTILES = (0.5, 99.8)
 """Of the pixels, which become black and white."""
@@ -66,7 +67,7 @@ def true_proportions(axes: Axes, sampling: Sampling | None) -> float:
     if sampling is None:
         ratio = 1.0
     else:
-        dy, dx = pixel(sampling)
+        dy, dx = pixel_size(sampling)
         ratio = dy / dx
     axes.set_aspect(ratio)
     return ratio
@@ -106,7 +107,7 @@ def scale_bar(axes: Axes, sampling: Sampling | None, shape: tuple[int, ...]) -> 
     """A bar of a round length in the lower left corner; none where the sampling is unknown."""
     if sampling is None:
         return
-    dy, dx = pixel(sampling)
+    dy, dx = pixel_size(sampling)
     height, width = shape
     length = max((bar for bar in BARS if bar <= _LONGEST * width * dx), default=BARS[0])
     across = min(height * dy, width * dx)

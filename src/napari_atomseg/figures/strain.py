@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg.figures.canvas import NOTHING, SIGNED, STYLE, sheet, style
 from napari_atomseg.figures.picture import fit_height, scale_bar, single_image, true_proportions
 from napari_atomseg.figures.picture import frame as framed
 from napari_atomseg.figures.tables import chosen, known_sampling, limits, spacing, words
-from napari_atomseg.io.columns.place import Sampling
 from napari_atomseg.progress import CancelToken, Progress, report
 
 TWO_COLUMNS = 183.0

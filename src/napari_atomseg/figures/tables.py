@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_atomseg._shared.geometry import nearest_distances
-from napari_atomseg.io.columns.place import Sampling, unit_of
+from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg.io.columns.table import unit_of
 
 MOST_KINDS = 8
 """Whole numbers of more values than this are a quantity, of fewer a category."""
@@ -48,10 +49,7 @@ def known_sampling(columns: pd.DataFrame | None, sampling: Sampling | None) -> S
 
 def spacing(columns: pd.DataFrame) -> float:
     """Median distance of nearest neighbours, px; NaN for fewer than two columns."""
-    points = columns[["y", "x"]].to_numpy(float)
-    if len(points) < 2:
-        return float("nan")
-    return float(np.median(nearest_distances(points)))
+    return median_spacing(columns[["y", "x"]].to_numpy(float))
 
 
 def is_category(values: pd.Series) -> bool:

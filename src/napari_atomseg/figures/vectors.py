@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.figures.canvas import CYCLIC, SEQUENTIAL, WIDTH, sheet, style
 from napari_atomseg.figures.picture import (
     bar_place,
@@ -23,7 +25,7 @@ from napari_atomseg.figures.picture import (
     true_proportions,
 )
 from napari_atomseg.figures.tables import chosen, known_sampling, limits, spacing
-from napari_atomseg.io.columns.place import Sampling, pixel, unit_of
+from napari_atomseg.io.columns.table import unit_of
 
 PAIRS = (
     ("dy_pm", "dx_pm"),
@@ -156,7 +158,7 @@ def _pixels(unit: str, sampling: Sampling | None, magnify: float | None) -> tupl
         if magnify is not None:
             raise ValueError(f"vectors are in {unit}: magnify needs the sampling, Å per pixel")
         return 1.0, 1.0
-    dy, dx = pixel(sampling)
+    dy, dx = pixel_size(sampling)
     return 1.0 / (_PER_ANGSTROM[unit] * dy), 1.0 / (_PER_ANGSTROM[unit] * dx)
 
 

@@ -15,9 +15,10 @@ from skimage.feature import peak_local_max
 from torch import Tensor
 
 from napari_atomseg._shared.device import choose_device, half_is_fast
-from napari_atomseg._shared.geometry import nearest_distances
-from napari_atomseg.inference.arrays import Image
+from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.types import Image
 from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
+from napari_atomseg.inference.settings import SMALLEST_TILE, InferenceSettings, Precision
 from napari_atomseg.inference.tiles import Blender, tiles, upsampled
 from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.maps import compose, denormalise, normalise, selected
@@ -149,11 +150,9 @@ def _seen(
     peaks = peak_local_max(surface, min_distance=2, threshold_abs=0.3)
     if len(peaks) < 3:
         return None
-    return float(np.median(nearest_distances(peaks))), float(surface[tuple(peaks.T)].mean())
+    return median_spacing(peaks), float(surface[tuple(peaks.T)].mean())
 
 
-PRECISIONS = ("auto", "full", "half")
-SMALLEST_TILE = 128
 FLAT = 1e-6
 """Deviation over mean below which an image is constant but for the rounding of its numbers."""
 EITHER = 0.65
@@ -194,20 +193,16 @@ class Predictor:
         self,
         path: str | Path,
         device: str = "auto",
-        precision: str = "auto",
+        precision: Precision = "auto",
         tile_size: int = 1024,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision={precision!r}; choose one of {', '.join(PRECISIONS)}")
-        if tile_size < SMALLEST_TILE:
-            raise ValueError(f"tile_size={tile_size!r} must be at least {SMALLEST_TILE} pixels")
+        chosen = InferenceSettings(device=device, precision=precision, tile_size=tile_size)
         network, self.card = load_weights(path)
         self.tasks = predictable(self.card.tasks)
         self.channels = int(self.card.arguments.get("channels_out", len(self.card.tasks)))
         self.species = self.channels - len(self.card.tasks) + 1
-        self.device = choose_device(device)
-        self.precision = precision
-        self.tile_size = tile_size
+        self.device = choose_device(chosen.device)
+        self.precision, self.tile_size = chosen.precision, chosen.tile_size
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def contrast(self, frame: Image, sampling: float | None = None) -> str:

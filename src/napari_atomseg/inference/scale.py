@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_atomseg.inference.arrays import Image
-
-Spectrum = NDArray[np.float64]
+from napari_atomseg._shared.types import Array, Image
 
 SMALLEST, LARGEST = 4.0, 150.0
 """Spacings, in pixels, that are looked for."""
@@ -87,7 +85,7 @@ def _scale_strength(image: Image, scales: NDArray[np.float64]) -> NDArray[np.flo
     return np.asarray(((q * np.exp(-0.5 * q)) ** 2 @ profile) / scales)
 
 
-def _noise_power(power: Spectrum, k: Spectrum) -> Spectrum:
+def _noise_power(power: Array, k: Array) -> Array:
     """(H, W) mean power of the noise at each frequency k (H, W), the same in all directions.
 
     It is read at high frequencies and continued to low ones as that of white noise behind a

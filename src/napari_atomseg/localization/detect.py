@@ -14,8 +14,7 @@ from skimage.measure import label
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
-Image = NDArray[np.float32]
-Labels = NDArray[np.int32]
+from napari_atomseg._shared.types import Image, Labels
 
 LOWEST_THRESHOLD = 0.25
 """A map is probability-like: below this, a map without columns would be read as full of them."""
@@ -212,3 +211,15 @@ def _pixel_noise(image: Image, spacing: float) -> NDArray[np.float64]:
     second = ndimage.convolve(image.astype(np.float64), kernel, mode="reflect")
     noise: NDArray[np.float64] = np.sqrt(ndimage.gaussian_filter(second**2, spacing)) / 6.0
     return noise
+
+
+MASK_THRESHOLD = 0.5
+
+
+def grown_labels(
+    found: Detections, column_map: NDArray[np.float32], column_mask: NDArray[np.float32]
+) -> NDArray[np.int32]:
+    """Labels (H, W) grown from detections over the mask; every detection keeps its own pixels."""
+    mask = (np.nan_to_num(column_mask) > MASK_THRESHOLD) | (found.labels > 0)
+    labels: NDArray[np.int32] = watershed(-np.nan_to_num(column_map), found.labels, mask=mask)
+    return labels.astype(np.int32)

@@ -113,10 +113,10 @@ def counts(
     Use columns of one kind. The result is the table of columns with the number of atoms in each,
     its standard error and the probability that it is right.
     """
-    table, features = observation.columns, _NEW
+    table, features = observation.columns, list(_NEW)
     if settings.value == INTEGRAL and observation.aligned:
         table = integrate_columns(np.asarray(observation.image), table)
-        features = (*_NEW, INTEGRAL)
+        features.append(INTEGRAL)
     elif settings.value not in table:
         advice = "run Localize with a Gaussian fit, or choose another cross-section"
         if settings.value == INTEGRAL:
@@ -139,7 +139,7 @@ def counts(
         (*_lines(found, area), *about),
         {"Classes": classes},
         columns=found.columns,
-        features=features,
+        features=tuple(features),
         colour_by="count",
         plot=_plot(found, settings.value, observation),
         atoms=model,

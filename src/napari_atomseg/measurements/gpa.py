@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from napari_atomseg._shared.types import Array, Mask
 from napari_atomseg.analysis import geometric_phase
-from napari_atomseg.measurements.observation import ALL, Mask, Observation
+from napari_atomseg.measurements.observation import ALL, Observation
 from napari_atomseg.measurements.registry import Needs, measurement
 from napari_atomseg.measurements.report import NO_SAMPLING, Report, number
 from napari_atomseg.measurements.strain import (
@@ -108,7 +108,7 @@ def _region(
     return region
 
 
-def _between(points: NDArray[np.float64], shape: tuple[int, ...]) -> Mask:
+def _between(points: Array, shape: tuple[int, ...]) -> Mask:
     from scipy.spatial import ConvexHull, QhullError
     from skimage.measure import grid_points_in_poly
 
@@ -119,9 +119,7 @@ def _between(points: NDArray[np.float64], shape: tuple[int, ...]) -> Mask:
     return np.asarray(grid_points_in_poly(shape, corners), dtype=bool)
 
 
-def _at_columns(
-    maps: dict[str, NDArray[np.float64]], columns: pd.DataFrame
-) -> dict[str, NDArray[np.float64]]:
+def _at_columns(maps: dict[str, Array], columns: pd.DataFrame) -> dict[str, Array]:
     """Values at the pixels of the columns; NaN outside of the image."""
     pixel = np.rint(columns[["y", "x"]].to_numpy()).astype(int)
     shape = next(iter(maps.values())).shape

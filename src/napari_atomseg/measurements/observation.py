@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.types import Array, Mask, Sampling
+from napari_atomseg._shared.units import pixel_scale
 from napari_atomseg.analysis import Lattice, assign, find_lattice, species
-from napari_atomseg.analysis.positions import Positions, Sampling, positions_of, unit_of
-from napari_atomseg.figures.tables import kind_text, spacing
+from napari_atomseg.analysis.positions import Positions, positions_of
+from napari_atomseg.figures.tables import kind_text
 from napari_atomseg.progress import CancelToken, Progress, report
 
 SITE = ("i", "j", "sublattice")
@@ -23,7 +26,6 @@ _LATTICE = ("origin", "vectors", "motif", "vectors_err", "motif_err")
 _SIZE = 10.0
 """px; stands for the spacing of columns that have none."""
 
-Mask = NDArray[np.bool_]
 Rectangle = tuple[float, float, float, float]
 
 
@@ -74,12 +76,11 @@ class Observation:
         if columns is None:
             empty = pd.DataFrame({"y": np.zeros(0), "x": np.zeros(0)})
             return cls(empty, sampling, image, aligned=False)
-        table, attrs = columns, {}
+        points = positions_of(columns)
         if isinstance(columns, pd.DataFrame):
-            attrs = columns.attrs
-            positions_of(columns)
+            table, attrs = columns, columns.attrs
         else:
-            table = pd.DataFrame(positions_of(columns), columns=["y", "x"])
+            table, attrs = pd.DataFrame(points, columns=["y", "x"]), {}
         chosen = members(table, use)
         if not chosen.any() and len(table):
             raise ValueError(f"use={use!r}: there are no such columns")
@@ -96,9 +97,9 @@ class Observation:
         return "px" if self.sampling is None else "Å"
 
     @property
-    def pixel(self) -> NDArray[np.float64]:
+    def pixel(self) -> Array:
         """(2,) Å per pixel along y and x; 1 where they are not known."""
-        return unit_of(self.sampling)
+        return pixel_scale(self.sampling)
 
     @property
     def shape(self) -> tuple[int, int] | None:
@@ -114,7 +115,7 @@ class Observation:
         table = self.columns
         if "frame" in table and len(table):
             table = table[table["frame"] == table["frame"].iloc[0]]
-        found = spacing(table)
+        found = median_spacing(table[["y", "x"]].to_numpy(dtype=float))
         return found if np.isfinite(found) and found > 0 else _SIZE
 
     def on_sites(self, progress: Progress | None, cancel: CancelToken | None) -> Observation:

@@ -8,9 +8,10 @@ from numbers import Real
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import field_validator
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.analysis import find_lattice
 from napari_atomseg.analysis import strain as strain_of
 from napari_atomseg.measurements.observation import ALL, SITE, Observation
@@ -148,7 +149,7 @@ def strain_lines(values: Mapping[str, ArrayLike]) -> list[str]:
 
 
 def strain_images(
-    maps: Mapping[str, NDArray[np.float64]], prefix: str = "", *, on_image: bool = False
+    maps: Mapping[str, Array], prefix: str = "", *, on_image: bool = False
 ) -> tuple[ImageMarks, ...]:
     """The components as images, the first one on top; strains have one scale of colours."""
     limit = _limit([maps[name] for name in COMPONENTS if name != "rotation_deg"])
@@ -175,6 +176,6 @@ def _drawn(name: str) -> tuple[float, str]:
     return (1.0, "°") if name == "rotation_deg" else (100.0, " %")
 
 
-def _limit(images: list[NDArray[np.float64]]) -> float:
+def _limit(images: list[Array]) -> float:
     values = np.abs(np.concatenate([image[np.isfinite(image)] for image in images]))
     return max(_LEAST, float(np.percentile(values, _BOUND)) if len(values) else 0.0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_atomseg._shared.geometry import nearest_distances
+from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg.specimen.build import Box, fill_cell, place_object
 from napari_atomseg.specimen.columns import Columns, Scatterers
 from napari_atomseg.specimen.crystals.book import COLUMNLESS, crystals, get_crystal
@@ -171,7 +171,7 @@ def atom_specimen(
     species = rank_species(columns.counts, columns.numbers)[1] if len(columns) else ()
     if spacing is None:
         several = len(columns) > 1
-        spacing = float(np.median(nearest_distances(columns.points))) if several else 2.0
+        spacing = median_spacing(columns.points) if several else 2.0
     if support > 0:
         film = _film(rng, field, support)
         film = replace(film, z=film.z + structure.z.max(initial=0.0) + CONTACT)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-from napari_atomseg.specimen.columns import Array, Columns, Scatterers
+from napari_atomseg._shared.types import Array
+from napari_atomseg.specimen.columns import Columns, Scatterers
 from napari_atomseg.specimen.outline import random_waves
 from napari_atomseg.specimen.structure import GAMMA, Structure
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_atomseg.specimen.columns import Array
+from napari_atomseg._shared.types import Array
 from napari_atomseg.specimen.matter.packing import random_turn
 
 Rng = np.random.Generator

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from napari_atomseg._shared.files import whole_file
+from napari_atomseg.training.recipe import TrainingRecipe
 
 FREE = ("steps", "description", "validate_every", "patience", "workers")
-"""What may change between two parts of a run: its length, its words, and who prepares images."""
+"""Fields of a recipe that may change between two parts of a run."""
 
 
 @dataclass
@@ -106,7 +108,7 @@ def load_checkpoint(path: Path, state: State, recipe: dict[str, Any]) -> None:
         raise OSError(
             f"{path} is damaged or no checkpoint ({error}); remove it, or train without resuming"
         ) from error
-    if _essence(header["recipe"]) != _essence(recipe):
+    if _essence(_completed(header["recipe"])) != _essence(recipe):
         raise ValueError(
             f"{path} was made with another recipe; remove it, or train without resuming"
         )
@@ -128,6 +130,14 @@ def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors of one prefix, without it."""
     start = f"{prefix}."
     return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
+
+
+def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A saved recipe with the defaults of fields that there were not yet when it was saved."""
+    try:
+        return TrainingRecipe.model_validate(recipe).model_dump(mode="json")
+    except ValidationError:
+        return recipe
 
 
 def _essence(recipe: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a training writes of its course: a table, and curves for TensorBoard."""
+"""The events of a training, its table of scores, and curves for TensorBoard."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_atomseg._shared.files import whole_file
+from napari_atomseg._shared.types import Image
 
-Picture = NDArray[np.float32]
-Preview = dict[str, tuple[Picture, Picture, Picture]]
+Preview = dict[str, tuple[Image, Image, Image]]
 
 
 @dataclass(frozen=True)
-class News:
-    """How far a training is, told after each step and after each validation.
+class TrainingEvent:
+    """How far a training is, after a step or a validation.
 
     Attributes
     ----------
@@ -48,7 +45,7 @@ def write_log(path: Path, log: list[dict[str, float]]) -> None:
         writer.writerows(log)
 
 
-class Curves:
+class TensorBoardCurves:
     """Curves for TensorBoard, in a folder of their own.
 
     Raises

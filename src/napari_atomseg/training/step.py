@@ -207,8 +207,11 @@ def rate_at(recipe: OptimizerRecipe, step: int, steps: int) -> float:
     """Learning rate of a step."""
     if step < recipe.warm_up:
         return recipe.rate * (step + 1) / recipe.warm_up
-    fraction = (step - recipe.warm_up) / max(1, steps - recipe.warm_up)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))
+    falling = steps - recipe.warm_up
+    if recipe.decay is not None:
+        falling = min(falling, recipe.decay)
+    fraction = (step - (steps - falling)) / max(1, falling)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, fraction))))
     return recipe.final_rate + (recipe.rate - recipe.final_rate) * cosine
 
 

@@ -45,7 +45,7 @@ class Validation:
         denoising and "psnr_TASK" of other intensities; "f1" of the maxima of the column map;
         "dice_TASK" of the overlap of discs. Quality is that of the images of which all pixels
         count for a task, and not told where there are none.
-        And the preview, see `News`.
+        And the preview, see `TrainingEvent`.
         """
         maps = self.maps(network)
         total, parts = multi_task_loss(

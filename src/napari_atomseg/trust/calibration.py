@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-Vector = NDArray[np.float64]
+from napari_atomseg._shared.types import Array
 
 SHIPPED = Path(__file__).with_name("calibrations.json")
 """Calibrations of the published models, by the SHA-256 of their weights files."""
@@ -50,7 +50,7 @@ class Calibration(BaseModel):
     spacing: tuple[float, float]
     scores: dict[str, float] = {}
 
-    def probability(self, peak: Vector, signal: Vector) -> Vector:
+    def probability(self, peak: Array, signal: Array) -> Array:
         """(N,) probabilities that the columns of one image are real.
 
         Parameters
@@ -96,7 +96,7 @@ def read_calibrations(path: Path, modified: int) -> dict[str, Calibration]:
         raise OSError(f"{path}: not a file of calibrations ({error})") from error
 
 
-def features(peak: Vector, signal: Vector) -> NDArray[np.float64]:
+def features(peak: Array, signal: Array) -> NDArray[np.float64]:
     """(N, 5) terms of the logit of the N columns of one image, see `Calibration.weights`.
 
     A network that is unsure of all columns of an image sees noise; the mean logit says so. One that
@@ -111,7 +111,7 @@ def features(peak: Vector, signal: Vector) -> NDArray[np.float64]:
 
 
 def fit_weights(
-    terms: NDArray[np.float64], real: Vector
+    terms: NDArray[np.float64], real: Array
 ) -> tuple[float, float, float, float, float]:
     """Weights of `Calibration` by logistic regression with non-negative slopes.
 
@@ -122,7 +122,7 @@ def fit_weights(
     """
     from scipy import optimize
 
-    def loss(weights: Vector) -> tuple[float, Vector]:
+    def loss(weights: Array) -> tuple[float, Array]:
         logit = terms @ weights
         value = np.mean(np.logaddexp(0.0, logit) - real * logit) + RIDGE * np.sum(weights**2)
         slope = terms.T @ (1.0 / (1.0 + np.exp(-logit)) - real) / len(real)
@@ -134,7 +134,7 @@ def fit_weights(
     return constant, of_peak, of_all, of_signal, of_less
 
 
-def calibration_error(probability: Vector, real: Vector, bins: int = 10) -> float:
+def calibration_error(probability: Array, real: Array, bins: int = 10) -> float:
     """Expected calibration error: |share of real columns - mean probability| over bins, weighted.
 
     The bins hold equally many columns each (adaptive binning, Nixon et al. 2019).

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy import ndimage, optimize
 from scipy.special import erfc
 
-from napari_atomseg.inference.arrays import as_frames
+from napari_atomseg._shared.types import Array, Image
+from napari_atomseg.inference.api import as_frames
 from napari_atomseg.inference.scale import SPACING_PER_SCALE, estimate_spacing
 from napari_atomseg.networks.tasks import RESTORATION
 from napari_atomseg.trust.noise import (
     NoiseModel,
-    Plane,
     chi_square,
     estimate_noise,
     matched,
@@ -29,7 +29,7 @@ WIDEST = 2.0
 """Super-resolved columns are blurred by at most this many sigmas of a column."""
 
 
-def expected_image(raw: Plane, restored: Plane, weight: Plane, task: str, sigma: float) -> Plane:
+def expected_image(raw: Array, restored: Array, weight: Array, task: str, sigma: float) -> Array:
     """(H, W) mean of the raw image if the restored one is right.
 
     That is a scale and an offset of a denoised image; where the restoration removes the
@@ -48,7 +48,7 @@ def expected_image(raw: Plane, restored: Plane, weight: Plane, task: str, sigma:
     if task == "denoise_background":
         return _on_background(raw, restored, weight, sigma)
 
-    def blurred(width: float) -> Plane:
+    def blurred(width: float) -> Array:
         soft = np.asarray(ndimage.gaussian_filter(restored, width), dtype=np.float64)
         return _on_background(raw, soft, weight, sigma)
 
@@ -62,7 +62,7 @@ def expected_image(raw: Plane, restored: Plane, weight: Plane, task: str, sigma:
     return blurred(width)
 
 
-def line_offsets(residual: Plane, weight: Plane) -> Plane:
+def line_offsets(residual: Array, weight: Array) -> Array:
     """(H, 1) offsets of scan lines.
 
     The weighted mean of each line, shrunk by the part of their variance that the noise of the
@@ -81,7 +81,7 @@ def line_offsets(residual: Plane, weight: Plane) -> Plane:
     return np.asarray(own * mean, dtype=np.float64)
 
 
-def _affine(raw: Plane, restored: Plane, weight: Plane) -> Plane:
+def _affine(raw: Array, restored: Array, weight: Array) -> Array:
     whole = max(float(weight.sum()), np.finfo(float).tiny)
     centre, level = (weight * restored).sum() / whole, (weight * raw).sum() / whole
     power = (weight * (restored - centre) ** 2).sum()
@@ -90,12 +90,12 @@ def _affine(raw: Plane, restored: Plane, weight: Plane) -> Plane:
     return np.asarray(level + scale * (restored - centre), dtype=np.float64)
 
 
-def _on_background(raw: Plane, restored: Plane, weight: Plane, sigma: float) -> Plane:
+def _on_background(raw: Array, restored: Array, weight: Array, sigma: float) -> Array:
     """Scale by what varies fast on both sides, then add what is slow in the difference."""
     width = SLOW * sigma
     there = np.maximum(ndimage.gaussian_filter(weight, width), np.finfo(float).tiny)
 
-    def slow(plane: Plane) -> Plane:
+    def slow(plane: Array) -> Array:
         return np.asarray(ndimage.gaussian_filter(weight * plane, width) / there, dtype=np.float64)
 
     fast, seen = restored - slow(restored), raw - slow(raw)
@@ -103,8 +103,6 @@ def _on_background(raw: Plane, restored: Plane, weight: Plane, sigma: float) -> 
     scaled = restored * ((weight * fast * seen).sum() / power if power > 0 else 0.0)
     return np.asarray(scaled + slow(raw - scaled), dtype=np.float64)
 
-
-Map = NDArray[np.float32]
 
 SCALES = (2.0, 4.0, 8.0)
 """Sides of the windows of the local χ² over the sigma of a column."""
@@ -138,17 +136,17 @@ class Consistency:
     sigma : of a column, pixels: the scale of `z`.
     """
 
-    z: Map
-    residual: Map
-    misfit: dict[int, Map]
-    expected: Map
-    deviation: Map
+    z: Image
+    residual: Image
+    misfit: dict[int, Image]
+    expected: Image
+    deviation: Image
     noise: tuple[NoiseModel, ...]
     spread: tuple[float, ...]
     sigma: float
 
     @cached_property
-    def p_value(self) -> Map:
+    def p_value(self) -> Image:
         """(..., H, W) two-sided probability of a z as far from 0 where the restoration is right."""
         return np.asarray(erfc(np.abs(self.z) / np.sqrt(2.0)), dtype=np.float32)
 
@@ -218,7 +216,7 @@ def consistency(
     ]
     sides = [2 * round(scale * sigma / 2) + 1 for scale in SCALES]
 
-    def whole(planes: list[Plane]) -> Map:
+    def whole(planes: list[Array]) -> Image:
         return np.stack(planes).astype(np.float32).reshape(shape)
 
     return Consistency(
@@ -238,8 +236,8 @@ class _Test:
 
     def __init__(
         self,
-        raw: Plane,
-        restored: Plane,
+        raw: Array,
+        restored: Array,
         valid: NDArray[np.bool_],
         task: str,
         noise: NoiseModel | None,
@@ -248,7 +246,7 @@ class _Test:
         self.valid = valid
         window = 2 * round(SCALES[-1] * sigma / 2) + 1
         weight = valid.astype(np.float64)
-        lines: Plane = np.zeros((len(raw), 1))
+        lines: Array = np.zeros((len(raw), 1))
         # The weights follow from the noise, and the noise from what the weighted fit leaves over.
         for _ in range(ROUNDS):
             mean = expected_image(raw - lines, restored, weight, task, sigma)
@@ -264,7 +262,7 @@ class _Test:
         self.spread = float(high - low) / QUARTILES
         self.z = z / max(1.0, self.spread) if noise is None else z
 
-    def misfit(self, side: int) -> Plane:
+    def misfit(self, side: int) -> Array:
         """Local χ² as a standard normal number."""
         spread = variance_of_square(self.noise.gain, self.shot, self.variance)
         return chi_square(self.residual, spread, self.valid, side)

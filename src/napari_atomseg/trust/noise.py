@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
-Plane = NDArray[np.float64]
+from napari_atomseg._shared.types import Array, Mask
 
 REACH = 4.0
 """Radius of the matched filter over its sigma."""
 
 
-def box_sum(plane: Plane, side: int) -> Plane:
+def box_sum(plane: Array, side: int) -> Array:
     """Sums over square windows of an odd side about every pixel; nothing lies beyond the border."""
     total = ndimage.uniform_filter(plane, side, mode="constant") * float(side) ** 2
     return np.asarray(total, dtype=np.float64)
 
 
-def variance_of_square(gain: float, shot: Plane, variance: Plane) -> Plane:
+def variance_of_square(gain: float, shot: Array, variance: Array) -> Array:
     """Variance of z², z the standardised residual of Poisson and Gaussian noise together.
 
     2 plus the excess kurtosis; the fourth cumulant of a Poisson variable times the gain g is
@@ -29,7 +29,7 @@ def variance_of_square(gain: float, shot: Plane, variance: Plane) -> Plane:
     return 2.0 + gain**2 * shot / variance**2
 
 
-def matched(residual: Plane, weight: Plane, sigma: float) -> Plane:
+def matched(residual: Array, weight: Array, sigma: float) -> Array:
     """Score test for light of the shape of a column at every pixel.
 
     Where a column of unknown height h and known shape g were added to the expected image, the
@@ -50,7 +50,7 @@ def matched(residual: Plane, weight: Plane, sigma: float) -> Plane:
     return np.where(known, slope / np.sqrt(np.where(known, information, 1.0)), 0.0)
 
 
-def chi_square(z: Plane, spread: Plane, valid: NDArray[np.bool_], side: int) -> Plane:
+def chi_square(z: Array, spread: Array, valid: NDArray[np.bool_], side: int) -> Array:
     """Local χ² of standardised residuals as a standard normal number.
 
     The sum of z² over a window has as mean its pixels n and as variance the sum of their
@@ -70,12 +70,10 @@ def chi_square(z: Plane, spread: Plane, valid: NDArray[np.bool_], side: int) -> 
     return np.asarray(((total / count) ** (1 / 3) - (1.0 - narrow)) / np.sqrt(narrow))
 
 
-def _separable(plane: Plane, kernel: NDArray[np.float64]) -> Plane:
+def _separable(plane: Array, kernel: NDArray[np.float64]) -> Array:
     rows = ndimage.convolve1d(plane, kernel, axis=0, mode="constant")
     return np.asarray(ndimage.convolve1d(rows, kernel, axis=1, mode="constant"), dtype=np.float64)
 
-
-Mask = NDArray[np.bool_]
 
 FLOOR = 0.03
 """No pixel's variance is believed to be below this fraction of the mean variance."""
@@ -108,11 +106,11 @@ class NoiseModel:
     zero: float = 0.0
     jitter: tuple[float, float] = (0.0, 0.0)
 
-    def shot(self, expected: Plane) -> Plane:
+    def shot(self, expected: Array) -> Array:
         """Variance of the counting alone."""
         return np.maximum(self.gain * (expected - self.zero), 0.0)
 
-    def variance(self, expected: Plane) -> Plane:
+    def variance(self, expected: Array) -> Array:
         """(H, W) variance of pixels of which `expected` (H, W) is the mean; 1 if it were 0."""
         variance = self.shot(expected) + self.readout**2
         for sigma, slope in zip(self.jitter, _slopes(expected), strict=True):
@@ -121,7 +119,7 @@ class NoiseModel:
         return np.maximum(variance, least) if least > 0 else np.ones_like(variance)
 
 
-def estimate_noise(expected: Plane, residual: Plane, valid: Mask, window: int) -> NoiseModel:
+def estimate_noise(expected: Array, residual: Array, valid: Mask, window: int) -> NoiseModel:
     """Learn the noise from what a restoration leaves over.
 
     The squared residuals are regressed on the terms of `NoiseModel` by non-negative least
@@ -153,7 +151,7 @@ def estimate_noise(expected: Plane, residual: Plane, valid: Mask, window: int) -
 
 
 def _regressed(
-    model: NoiseModel, terms: Plane, expected: Plane, squared: Plane, used: Mask
+    model: NoiseModel, terms: Array, expected: Array, squared: Array, used: Mask
 ) -> NoiseModel:
     """The model again, from weights that follow from it; `terms` is (H, W, 4)."""
     variance = model.variance(expected)
@@ -170,7 +168,7 @@ def _regressed(
 
 
 def _unexplained(
-    model: NoiseModel, expected: Plane, squared: Plane, valid: Mask, window: int
+    model: NoiseModel, expected: Array, squared: Array, valid: Mask, window: int
 ) -> Mask:
     variance = model.variance(expected)
     spread = variance_of_square(model.gain, model.shot(expected), variance)
@@ -180,7 +178,7 @@ def _unexplained(
     return beyond
 
 
-def _slopes(plane: Plane) -> list[Plane]:
+def _slopes(plane: Array) -> list[Array]:
     """Derivatives along y and x; none along an axis of a single pixel."""
     return [
         np.gradient(plane, axis=axis) if length > 1 else np.zeros_like(plane)

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.trust.consistency import Consistency
-
-Vector = NDArray[np.float64]
 
 CELL = 2.5
 """Radius of the window about a column over its sigma."""
@@ -28,9 +27,9 @@ class Evidence:
     contrast : height in the restored image over the standard deviation of that image.
     """
 
-    consistency: Vector
-    signal: Vector
-    contrast: Vector
+    consistency: Array
+    signal: Array
+    contrast: Array
 
     @classmethod
     def unknown(cls, count: int) -> Evidence:
@@ -38,7 +37,7 @@ class Evidence:
         return cls(*np.full((3, count), np.nan))
 
 
-def evidence(test: Consistency, frame: int, y: Vector, x: Vector, sign: float = 1.0) -> Evidence:
+def evidence(test: Consistency, frame: int, y: Array, x: Array, sign: float = 1.0) -> Evidence:
     """Look up columns in one frame of a test.
 
     Parameters
@@ -62,8 +61,8 @@ def evidence(test: Consistency, frame: int, y: Vector, x: Vector, sign: float = 
 
 
 def _heights(
-    image: NDArray[np.float64], weight: NDArray[np.float64], y: Vector, x: Vector, sigma: float
-) -> tuple[Vector, Vector]:
+    image: NDArray[np.float64], weight: NDArray[np.float64], y: Array, x: Array, sigma: float
+) -> tuple[Array, Array]:
     """(N,) heights and their standard errors: a Gaussian and a constant, by weighted least squares.
 
     Pixels beyond the border do not count.
@@ -78,7 +77,7 @@ def _heights(
     w = np.where(inside & (square <= (CELL * sigma) ** 2), weight[place], 0.0)
     shape, values = np.exp(-0.5 * square / sigma**2), image[place]
 
-    def total(*factors: NDArray[np.float64]) -> Vector:
+    def total(*factors: NDArray[np.float64]) -> Array:
         return np.asarray(np.prod([w, *factors], axis=0).sum(axis=(1, 2)))
 
     one, first, second = total(), total(shape), total(shape, shape)

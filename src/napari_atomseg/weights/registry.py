@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -11,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_atomseg._shared.files import whole_file
+from napari_atomseg._shared.files import sha256, whole_file
 from napari_atomseg._shared.provenance import package_version
 
 REGISTRY = Path(__file__).with_name("registry.json")
@@ -87,12 +86,6 @@ def read_registry(path: Path = REGISTRY) -> dict[str, Entry]:
 def load_registry(path: Path = REGISTRY) -> Registry:
     """The registry as it is written."""
     return Registry.model_validate_json(path.read_text(encoding="utf-8"))
-
-
-def sha256(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def describe(path: str | Path, name: str | None = None) -> Entry:

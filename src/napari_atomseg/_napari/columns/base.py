@@ -9,7 +9,7 @@ from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer, Points
 
 from napari_atomseg._napari.columns.layers import columns_layers, image_layers, own_image
-from napari_atomseg._napari.forms.form import make_narrow
+from napari_atomseg._napari.forms.form import Inputs, make_narrow
 from napari_atomseg._napari.layers import Placement, Source, unwrapped
 from napari_atomseg._napari.panel import Panel
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class ColumnsPanel(Panel):
     """A panel with a points layer of columns, which it follows, and their image."""
 
-    def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__(viewer)
+    def __init__(self, viewer: napari.viewer.Viewer, inputs: Inputs | None = None) -> None:
+        super().__init__(viewer, inputs)
         self._followed: Points | None = None
         self._columns = self._chooser("columns", Points, "The points layer of columns")
         self._image = self._chooser("image", Image, "The image that the columns lie on")
@@ -105,8 +105,8 @@ class ColumnsPanel(Panel):
         image = own_image(layer, self._layers(Image))
         if image is not None:
             self._image.value = image
-        self._taken(before)
+        self.layer_changed(before)
 
     @abstractmethod
-    def _taken(self, before: Points | None) -> None:
+    def layer_changed(self, before: Points | None) -> None:
         """Show the layer that was just chosen, or that there is none, in place of another."""

@@ -25,7 +25,8 @@ from napari_atomseg._napari.columns.layers import COMPONENT, drawn, table_of
 from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg._napari.forms.form import form_rows
 from napari_atomseg._napari.jobs import Job, Show, Work
-from napari_atomseg._napari.layers import PROVENANCE, Sampling, layer_sampling
+from napari_atomseg._napari.layers import PROVENANCE, layer_sampling
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg.figures.strain import NAMES as STRAINS
 from napari_atomseg.figures.vectors import PAIRS
 from napari_atomseg.io import provenance

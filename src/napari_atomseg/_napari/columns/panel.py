@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Points
-from napari.utils.notifications import show_error
 from napari.utils.theme import get_theme
 from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QLabel, QPushButton, QTabWidget
 
 from napari_atomseg._napari.columns import files as columns_files
 from napari_atomseg._napari.columns.colours import COLOURED, Key, colour_points
@@ -29,8 +27,7 @@ from napari_atomseg._napari.columns.legend import Legend
 from napari_atomseg._napari.columns.plots import Plots
 from napari_atomseg._napari.columns.settings import ColumnsSettings
 from napari_atomseg._napari.forms.choices import NameOrFile
-from napari_atomseg._napari.forms.form import Inputs
-from napari_atomseg._napari.jobs import Job, Show, Work, describe
+from napari_atomseg._napari.jobs import Job, Show, Work
 from napari_atomseg._napari.layers import PROVENANCE
 from napari_atomseg.figures.tables import label
 
@@ -47,22 +44,19 @@ class Columns(FiguresPanel):
     Settings = ColumnsSettings
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__(viewer)
+        super().__init__(viewer, {"colour_by": lambda: NameOrFile(_NOTHING)})
         self.edits = Edits()
         self._everything = False
         self.run_button.setToolTip("Measure only columns that were added or dragged")
         self._refresh = QTimer(self)
         self._refresh.setSingleShot(True)
         self._refresh.timeout.connect(self._replot)
+        self._add_parts()
         self._connect()
-        self._wear()
+        self._follow_theme()
         self._follow()
         if self._followed is None:
-            self._taken(None)
-
-    def make_inputs(self) -> Inputs:
-        """Return the input of the feature, whose names follow the layer."""
-        return {"colour_by": lambda: NameOrFile(_NOTHING)}
+            self.layer_changed(None)
 
     def prepare(self) -> tuple[str, Work, Show]:
         return refit(self.edits, self.image, self.form["refine"], self._everything)
@@ -135,7 +129,7 @@ class Columns(FiguresPanel):
         trouble = f"; {failed} failed: move or delete them" if failed else ""
         return f"{count} column{'s' * (count != 1)} measured on {again['source']}{trouble}"
 
-    def _lay_out(self) -> None:
+    def _add_parts(self) -> None:
         self.legend, self.plots = Legend(), Plots()
         self.files, self.figures = columns_files.Files(), Figures()
         self.status = QLabel()
@@ -145,23 +139,14 @@ class Columns(FiguresPanel):
         self.undo_button = QPushButton("Undo")
         self.undo_button.setToolTip("Take back the last edit or refit")
         self.tabs = QTabWidget()
-        self.run_button.setText("Refit changed columns")
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.run_button, 3)
-        for button in (self.all_button, self.undo_button, self.cancel_button):
-            buttons.addWidget(button, 1)
         self.tabs.addTab(self.plots, "Plot")
         self.tabs.addTab(self.files, "Files")
         self.tabs.addTab(self.figures, "Figures")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.setSpacing(4)
-        for part in (self.form, self.legend, self.status):
-            layout.addWidget(part)
-        layout.addLayout(buttons)
-        layout.addWidget(self.progress)
-        layout.addWidget(self.tabs, 1)
-        layout.addWidget(self.message)
+        self.add_body(self.legend)
+        self.add_body(self.status)
+        self.add_button(self.all_button)
+        self.add_button(self.undo_button)
+        self.add_footer(self.tabs)
 
     def _connect(self) -> None:
         self.all_button.clicked.connect(lambda _on: self.refit_all())
@@ -174,9 +159,9 @@ class Columns(FiguresPanel):
         self.files.opened.connect(self._open)
         self.files.saved.connect(self._save)
         self.figures.asked.connect(self.draw_and_ask)
-        self.viewer.events.theme.connect(self._wear)
+        self.viewer.events.theme.connect(self._follow_theme)
 
-    def _taken(self, before: Points | None) -> None:
+    def layer_changed(self, before: Points | None) -> None:
         self.edits.watch(self._followed)
         self.message.setText("")
         self._offer_features()
@@ -190,7 +175,7 @@ class Columns(FiguresPanel):
         """Show what the layer holds now."""
         self._offer_features()
         self._recolour()
-        self._say()
+        self._show_status()
 
     def _offer_features(self) -> None:
         names = [] if self.edits.layer is None else map(str, self.edits.layer.features)
@@ -210,7 +195,7 @@ class Columns(FiguresPanel):
         self.legend.show_key(key)
         self._refresh.start(50)
 
-    def _say(self) -> None:
+    def _show_status(self) -> None:
         """Say how many columns there are, what was edited, and what comes next."""
         layer, changed = self.edits.layer, int(self.edits.changed.sum())
         idle = self.job is None or self.job.done
@@ -256,7 +241,7 @@ class Columns(FiguresPanel):
 
     def _open(self, path: str) -> None:
         files = self.files
-        self._try(
+        self.attempt(
             lambda: self.import_columns(
                 path,
                 axes=files.axes.value,
@@ -266,22 +251,12 @@ class Columns(FiguresPanel):
         )
 
     def _save(self, path: str) -> None:
-        self._try(lambda: self.export_columns(path, self.files.elements.text().strip()))
+        self.attempt(lambda: self.export_columns(path, self.files.elements.text().strip()))
 
-    def _try(self, work: Callable[[], Any]) -> None:
-        """Do what a button asks for; what is wrong is told in a line."""
-        try:
-            work()
-        except (ValueError, TypeError, OSError, ImportError) as error:
-            self.message.setText(describe(error))
-            show_error(f"{self.title}: {describe(error)}")
+    def running_changed(self, running: bool) -> None:
+        self._show_status()
 
-    def _show_running(self, running: bool) -> None:
-        super()._show_running(running)
-        if hasattr(self, "edits"):  # not while the panel is made
-            self._say()
-
-    def _wear(self, event: Any = None) -> None:
+    def _follow_theme(self, event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)
         dark = sum(theme.background.as_rgb_tuple()[:3]) < sum(theme.text.as_rgb_tuple()[:3])
         bright = "#ffff00" if dark else "#c00000"

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QPushButton
 from napari_atomseg._napari.columns.colours import colour_points
 from napari_atomseg._napari.columns.settings import REFINEMENTS
 from napari_atomseg._napari.forms.choices import NameOrFile
-from napari_atomseg._napari.forms.form import Inputs, option
+from napari_atomseg._napari.forms.form import option
 from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import PROVENANCE, Source, points_layer
@@ -133,11 +133,11 @@ class Localize(ImagePanel):
     Settings = LocalizeSettings
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__(viewer)
+        super().__init__(viewer, {"region": lambda: NameOrFile(WHOLE)})
         self.table_button = QPushButton("Show table")
         self.table_button.setToolTip("Open napari's table of the selected layer's features")
         self.table_button.clicked.connect(self.show_table)
-        self.layout().addWidget(self.table_button)
+        self.add_footer(self.table_button, stretch=0)
         self.table_button.setVisible(False)
         self.form.inputs["colour_by"].changed.connect(self._recolour)
         for name in ("detector", "on"):
@@ -145,10 +145,6 @@ class Localize(ImagePanel):
         self.form.inputs["refine"].changed.connect(self._enable)
         self._enable()
         self._offer_regions()
-
-    def make_inputs(self) -> Inputs:
-        """Return the input of the region, whose layers follow the viewer."""
-        return {"region": lambda: NameOrFile(WHOLE)}
 
     def reset_choices(self, event: Any = None) -> None:
         """Offer the images and regions that the viewer holds now."""

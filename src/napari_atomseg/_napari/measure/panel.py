@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer, Points
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_atomseg._napari.columns.base import ColumnsPanel
 from napari_atomseg._napari.columns.colours import colour_points
 from napari_atomseg._napari.columns.layers import ACTION, aligned
-from napari_atomseg._napari.forms.form import Inputs
-from napari_atomseg._napari.image_panel import chosen_sampling, mean_sampling
+from napari_atomseg._napari.image_panel import chosen_sampling, shown_sampling
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import layer_sampling
 from napari_atomseg._napari.measure.layers import Measured, Place, make_layers, show
@@ -83,11 +81,13 @@ class Measure(ColumnsPanel):
     Settings = MeasureSettings
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer, inputs_of(MeasureSettings, None))
         self.results, self.hint, self.page = Results(), QLabel(), Page()
         self.hint.setWordWrap(True)
         self.measured: Measured | None = None
-        super().__init__(viewer)
         self.form.layout().insertWidget(1, self.page)
+        self.add_body(self.hint)
+        self.add_footer(self.results)
         self.form.inputs["measure"].changed.connect(self._turn_page)
         self.results.renamed.connect(self.rename)
         self.results.saving.connect(self._save)
@@ -96,10 +96,6 @@ class Measure(ColumnsPanel):
         self._turn_page()
         self._follow()
         self._follow_theme()
-
-    def make_inputs(self) -> Inputs:
-        """Return the input of the group of columns."""
-        return inputs_of(MeasureSettings, None)
 
     def prepare(self) -> tuple[str, Work, Show]:
         common: MeasureSettings = self.form.values()
@@ -187,20 +183,9 @@ class Measure(ColumnsPanel):
         self.message.setText(f"{len(atoms)} atoms saved as {Path(path).name}")
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Give the form its height, and labels one width, once its rows have their style."""
+        """Give the labels one width once they have their style."""
         super().showEvent(event)
         align(self.form, self.page.form)
-        QTimer.singleShot(0, self._scroll.updateGeometry)
-
-    def _lay_out(self) -> None:
-        super()._lay_out()
-        layout: Any = self.layout()
-        # The form takes the height of its rows, and leaves the rest to the results.
-        self._scroll = layout.itemAt(0).widget()
-        self._scroll.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-        layout.setStretch(0, 0)
-        layout.insertWidget(1, self.hint)
-        layout.addWidget(self.results, 1)
 
     def _show(
         self, columns: ChosenColumns, record: dict[str, Any], result: tuple[Report, list[Layer]]
@@ -216,7 +201,7 @@ class Measure(ColumnsPanel):
         self._offer()
         return measured
 
-    def _taken(self, before: Points | None) -> None:
+    def layer_changed(self, before: Points | None) -> None:
         """Watch the layer that was chosen, and take its sampling."""
         for each, connect in ((before, False), (self._followed, True)):
             if each is not None:
@@ -229,7 +214,7 @@ class Measure(ColumnsPanel):
 
     def _show_sampling(self, event: Any = None) -> None:
         sampling = None if self._followed is None else layer_sampling(self._followed)
-        self.form["sampling"] = None if sampling is None else mean_sampling(sampling)
+        self.form["sampling"] = None if sampling is None else shown_sampling(sampling)
 
     def _offer(self, event: Any = None) -> None:
         """Offer the groups, features and sublattices that the columns have now."""
@@ -248,10 +233,8 @@ class Measure(ColumnsPanel):
             layer.visible = name == self.component
 
     def _save(self, what: str, path: str) -> None:
-        try:
-            (self.save_table if what == "table" else self.save_model)(path)
-        except (OSError, ValueError, KeyError) as error:
-            self.message.setText(f"Not saved: {error}")
+        save = self.save_table if what == "table" else self.save_model
+        self.attempt(lambda: save(path))
 
     def _follow_theme(self, event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)

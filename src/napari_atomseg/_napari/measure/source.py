@@ -11,7 +11,8 @@ from napari.layers import Image, Layer, Points
 from numpy.typing import NDArray
 
 from napari_atomseg._napari.columns.layers import table_of
-from napari_atomseg._napari.layers import Placement, Sampling, Source, layer_sampling
+from napari_atomseg._napari.layers import Placement, Source, layer_sampling
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg.figures.tables import kind_text
 from napari_atomseg.measurements.observation import ALL, SELECTED, members
 

@@ -8,8 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
 
-from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -25,19 +24,19 @@ from qtpy.QtWidgets import (
     QSplitter,
     QTextBrowser,
     QVBoxLayout,
-    QWidget,
 )
 
 from napari_atomseg import weights
-from napari_atomseg._napari.jobs import Job, describe
+from napari_atomseg._napari.jobs import Job, attempt, describe
 from napari_atomseg._napari.models.choice import fetch_model, model_changes
+from napari_atomseg._napari.panel import Docked
 from napari_atomseg._napari.preferences import preferences
-from napari_atomseg._napari.train.watch import TASK_NAMES, metric_name
-from napari_atomseg.weights.about import about, place
+from napari_atomseg._napari.train.names import TASK_NAMES, metric_name
+from napari_atomseg.weights.description import describe_model, location
 from napari_atomseg.weights.store import rename_model
 
 
-class ModelCard(QTextBrowser):
+class ModelDescription(QTextBrowser):
     """Shows the card of a model; text can be selected and copied."""
 
     def __init__(self) -> None:
@@ -63,7 +62,9 @@ class ModelCard(QTextBrowser):
         WeightsError
             The model's file is damaged.
         """
-        lines = about(weights.model_entry(name), weights.find_file(name), task_name, _score_name)
+        lines = describe_model(
+            weights.model_entry(name), weights.find_file(name), task_name, _score_name
+        )
         self.setHtml(_page(name, lines))
 
 
@@ -94,7 +95,7 @@ _FILES = "Model weights (*.safetensors)"
 _NAME = Qt.ItemDataRole.UserRole
 
 
-class Models(QWidget):
+class Models(Docked):
     """A list of models, the card of the chosen one, and what can be done with it."""
 
     only_own: ClassVar[bool] = False
@@ -110,7 +111,7 @@ class Models(QWidget):
         self.list.setSpacing(3)
         self.list.setResizeMode(QListView.ResizeMode.Adjust)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.about = ModelCard()
+        self.about = ModelDescription()
         self.progress, self.message = QProgressBar(), QLabel()
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -134,7 +135,7 @@ class Models(QWidget):
         for text, (act, tooltip) in actions.items():
             button = buttons[text] = QPushButton(text)
             button.setToolTip(tooltip)
-            button.clicked.connect(partial(self._try, act))
+            button.clicked.connect(partial(self._attempt, act))
         return buttons
 
     def _lay_out(self) -> None:
@@ -175,7 +176,7 @@ class Models(QWidget):
         preferences()
         chosen, table = self.selected, weights.models()
         rows = table[table["own"]] if self.only_own else table
-        self._places = {row["name"]: place(row) for row in rows.to_dict("records")}
+        self._places = {row["name"]: location(row) for row in rows.to_dict("records")}
         self.list.blockSignals(True)
         self.list.clear()
         for row in rows.to_dict("records"):
@@ -242,11 +243,9 @@ class Models(QWidget):
         """Return a width at which the card reads well beside the image on a laptop."""
         return QSize(330, super().sizeHint().height())
 
-    def event(self, event: QEvent) -> bool:
+    def closed(self) -> None:
         """Stop downloading when the dock that holds the panel is closed."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.cancel()
-        return bool(super().event(event))
+        self.cancel()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Notice files that came while the panel was out of sight."""
@@ -300,12 +299,8 @@ class Models(QWidget):
         self.buttons["Cancel"].setVisible(running)
         self.progress.setVisible(running)
 
-    def _try(self, act: Callable[[], Any], _checked: bool) -> None:
-        try:
-            act()
-        except (OSError, ValueError) as error:
-            show_error(f"Models: {describe(error)}")
-            self.message.setText(describe(error))
+    def _attempt(self, act: Callable[[], Any], _checked: bool) -> None:
+        attempt("Models", act, self.message)
 
     def _ask_name(self) -> None:
         new, agreed = QInputDialog.getText(self, "Rename model", "New name", text=self.selected)
@@ -335,7 +330,7 @@ def _line(row: dict[Any, Any]) -> str:
     """Return what the list says of a model."""
     tasks = ", ".join(map(task_name, row["tasks"]))
     size = f"{row['size'] / 1e6:.1f} MB"
-    return f"{row['name']} — {place(row)}\n{row['modality']}, {size}: {tasks}"
+    return f"{row['name']} — {location(row)}\n{row['modality']}, {size}: {tasks}"
 
 
 class OwnModels(Models):

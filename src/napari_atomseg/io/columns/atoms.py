@@ -12,13 +12,10 @@ from urllib.parse import quote, unquote
 import numpy as np
 import pandas as pd
 
-from napari_atomseg.io.columns.place import (
-    Sampling,
-    column_file_error,
-    pixel,
-    placed,
-    typical_distance,
-)
+from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import pixel_size
+from napari_atomseg.io.columns.table import column_file_error, with_positions
 from napari_atomseg.io.columns.text import RECORD, numbers, record, table, tag_names, words
 
 if TYPE_CHECKING:
@@ -68,10 +65,10 @@ def columns_to_atoms(
     known = columns.attrs.get("sampling") if sampling is None else sampling
     if known is None:
         raise ValueError("atoms stand in Å: give the sampling, Å per pixel")
-    dy, dx = pixel(known)
+    dy, dx = pixel_size(known)
     y, x = columns["y"].to_numpy(float) * dy, columns["x"].to_numpy(float) * dx
     if shape is None:
-        margin = 0.5 * (typical_distance(np.stack([y, x], axis=1)) or 0.0)
+        margin = 0.5 * float(np.nan_to_num(median_spacing(np.stack([y, x], axis=1))))
         size = [float(np.nanmax(v, initial=0.0)) + margin for v in (y, x)]
     else:
         size = [shape[0] * dy, shape[1] * dx]
@@ -139,7 +136,7 @@ def read_xyz(path: Path, sampling: Sampling | None) -> pd.DataFrame:
     for number, atoms in enumerate(images):
         part = pd.DataFrame(atoms.positions[:, :2], columns=["x", "y"])
         part["elements"] = list(atoms.symbols)
-        part = placed(part, ("y", "x"), "Å", sampling)
+        part = with_positions(part, ("y", "x"), "Å", sampling)
         foreign.append(part.assign(frame=number) if len(images) > 1 else part)
     result = pd.concat(foreign, ignore_index=True)
     result.attrs = {"sampling": sampling}

@@ -13,14 +13,9 @@ from typing import Any
 import pandas as pd
 
 from napari_atomseg._shared.provenance import plain
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import angstroms
-from napari_atomseg.io.columns.place import (
-    REQUIRED,
-    Sampling,
-    column_file_error,
-    placed,
-    unit_of,
-)
+from napari_atomseg.io.columns.table import REQUIRED, column_file_error, unit_of, with_positions
 
 _NAMES = {
     "y": ("y", "row", "rows", "r", "i", "y_px", "ypos", "y_position", "y position", "pos_y", "yc"),
@@ -85,7 +80,7 @@ def read_table(
         raise column_file_error(path, f"{found[0]} and {found[1]} must be numbers")
     known = attrs.get("sampling", sampling)
     if not ours or sampling is not None:
-        table = placed(table, found, unit, known, origin)
+        table = with_positions(table, found, unit, known, origin)
     table.attrs = attrs if sampling is None else attrs | {"sampling": known}
     return table
 

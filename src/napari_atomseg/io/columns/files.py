@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from napari_atomseg._shared.files import whole_file
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.io.columns.atoms import (
     THICKNESS,
     Elements,
@@ -22,8 +24,8 @@ from napari_atomseg.io.columns.atoms import (
 )
 from napari_atomseg.io.columns.csv_table import read_table, write_table
 from napari_atomseg.io.columns.hdf5 import read_hdf5, write_hdf5
-from napari_atomseg.io.columns.place import REQUIRED, Sampling, pixel
 from napari_atomseg.io.columns.statstem import read_statstem
+from napari_atomseg.io.columns.table import REQUIRED
 
 HDF5_SUFFIXES = (".hdf5", ".h5", ".hspy")
 XYZ_SUFFIXES = (".xyz", ".extxyz")
@@ -121,7 +123,7 @@ def read_columns(
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     if sampling is not None:
-        pixel(sampling)
+        pixel_size(sampling)
     suffix = path.suffix.lower()
     text = suffix not in (".mat", ".cif", *HDF5_SUFFIXES, *XYZ_SUFFIXES)
     if not text and (axes is not None or units is not None or origin != 0.0):

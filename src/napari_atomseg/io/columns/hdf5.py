@@ -15,14 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from napari_atomseg._shared.units import pixel_size
-from napari_atomseg.io.columns.place import (
-    Sampling,
-    column_file_error,
-    pixel,
-    placed,
-    typical_distance,
-)
+from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import pixel_size, to_angstrom
+from napari_atomseg.io.columns.table import column_file_error, with_positions
 from napari_atomseg.io.columns.text import RECORD, numbers, record, restored, tag_names
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -144,7 +140,7 @@ def _write_signal(file: Any, picture: NDArray[Any], sampling: Sampling | None) -
     signal = file.create_group("Experiments/image")
     signal.create_dataset("data", data=picture, chunks=True, compression="gzip")
     signal.attrs["package"], signal.attrs["package_version"] = "napari-atomseg", ""
-    steps = (1.0, 1.0) if sampling is None else pixel(sampling)
+    steps = (1.0, 1.0) if sampling is None else pixel_size(sampling)
     for number, (name, step) in enumerate(zip("yx", steps, strict=True)):
         axis = signal.create_group(f"axis-{number}")
         axis.attrs.update(
@@ -171,7 +167,7 @@ def _write_lattice(file: Any, columns: pd.DataFrame, sampling: Sampling | None) 
     file.attrs["name"], file.attrs["atom_lattice_type"] = "napari-atomseg", "Atom_Lattice"
     separation = _separation(columns)
     file.attrs["pixel_separation"] = separation
-    steps = (1.0, 1.0) if sampling is None else pixel(sampling)
+    steps = (1.0, 1.0) if sampling is None else pixel_size(sampling)
     key = next((name for name in _SPECIES if name in columns), None)
     parts = (
         [("columns", columns)]
@@ -202,8 +198,8 @@ def _write_lattice(file: Any, columns: pd.DataFrame, sampling: Sampling | None) 
 
 def _separation(columns: pd.DataFrame) -> float:
     """Half the typical distance of neighbours, px: what Atomap takes as least distance."""
-    distance = typical_distance(columns[["y", "x"]].to_numpy(float))
-    return 10.0 if distance is None else 0.5 * distance
+    distance = median_spacing(columns[["y", "x"]].to_numpy(float))
+    return 10.0 if np.isnan(distance) else 0.5 * distance
 
 
 def _sublattice(group: Any) -> tuple[int | None, str, float | None, pd.DataFrame]:
@@ -221,7 +217,7 @@ def _sublattice(group: Any) -> tuple[int | None, str, float | None, pd.DataFrame
     units = about.get("units", "")
     units = units.decode() if isinstance(units, bytes) else str(units)
     index = about.get("sublattice_index")
-    size = pixel_size(about.get("pixel_size"), units)
+    size = to_angstrom(about.get("pixel_size"), units)
     return (None if index is None else int(index)), name, size, table
 
 
@@ -233,7 +229,7 @@ def _atomap_table(
     sizes = {parts[i][2] for i in order}
     known = (sizes.pop() if len(sizes) == 1 else None) or sampling
     tables = [parts[i][3].assign(sublattice=number) for number, i in enumerate(order)]
-    result = placed(pd.concat(tables, ignore_index=True), ("y", "x"), "px", known)
+    result = with_positions(pd.concat(tables, ignore_index=True), ("y", "x"), "px", known)
     result.attrs = {
         "sampling": known,
         "source": "Atomap",

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_atomseg.io.columns.place import Sampling, column_file_error, pixel, placed
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import pixel_size
+from napari_atomseg.io.columns.table import column_file_error, with_positions
 
 FIRST = 1.0
 """StatSTEM's coordinate of the centre of the first pixel, px: MATLAB counts from 1."""
@@ -60,10 +62,10 @@ def read_statstem(path: Path, sampling: Sampling | None = None) -> pd.DataFrame:
 
 
 def _table(found: NDArray[Any], fitted: Mapping[str, Any], step: Sampling) -> pd.DataFrame:
-    dy, dx = pixel(step)
+    dy, dx = pixel_size(step)
     count, mean = len(found), float(np.sqrt(dy * dx))
     table = pd.DataFrame({"y": found[:, 1], "x": found[:, 0]})
-    table = placed(table, ("y", "x"), "Å", step, FIRST)
+    table = with_positions(table, ("y", "x"), "Å", step, FIRST)
     rho, eta = _vector(fitted, "rho", count), _vector(fitted, "eta", count)
     if rho is not None:
         table["sigma"] = rho / mean

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Sampling = float | tuple[float, float]
-"""Å per pixel, one number or (dy, dx)."""
+from napari_atomseg._shared.types import Sampling
 
 LUMINANCE = np.array([0.2125, 0.7154, 0.0721])
 """Weights of red, green and blue in luminance (ITU-R BT.709)."""

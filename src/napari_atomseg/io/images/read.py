@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_atomseg._shared.units import angstroms, pixel_size
+from napari_atomseg._shared.units import angstroms, to_angstrom
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage, luminance, make_image
 from napari_atomseg.io.images.tiff import read_array, read_picture, read_tiff
 
@@ -51,7 +51,7 @@ def read_microscope(path: Path, dataset: int | str | None = None) -> MicroscopeI
     if data.dtype.names:
         data = luminance(np.stack([data[name] for name in data.dtype.names], axis=-1))
     rows, columns = (chosen["axes"][-2:]) if len(chosen["axes"]) > 1 else ({}, {})
-    pixel = tuple(pixel_size(axis.get("scale"), axis.get("units")) for axis in (rows, columns))
+    pixel = tuple(to_angstrom(axis.get("scale"), axis.get("units")) for axis in (rows, columns))
     metadata = {
         "title": titles[images[0]],
         "datasets": labels,

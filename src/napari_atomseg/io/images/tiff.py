@@ -14,14 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg._shared.files import whole_file
 from napari_atomseg._shared.provenance import plain
-from napari_atomseg._shared.units import pixel_size
-from napari_atomseg.io.images.image import (
-    ImageFileError,
-    MicroscopeImage,
-    Sampling,
-    luminance,
-    make_image,
-)
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import pixel_size, to_angstrom
+from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage, luminance, make_image
 
 _CHANNELS = 4
 """A last axis at most this long holds colours."""
@@ -110,7 +105,7 @@ def write_image(
     description: dict[str, Any] = {"axes": _AXES[array.ndim]}
     resolution = None
     if sampling is not None:
-        dy, dx = np.broadcast_to(np.asarray(sampling, dtype=float), 2) * 0.1
+        dy, dx = (0.1 * size for size in pixel_size(sampling))
         description["unit"], resolution = UNIT, (1.0 / dx, 1.0 / dy)
     if metadata:
         description["provenance"] = json.dumps(plain(metadata))
@@ -163,7 +158,7 @@ def _ome(file: tifffile.TiffFile) -> Pixel:
     images = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
     pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
     dy, dx = (
-        pixel_size(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+        to_angstrom(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm"))
         for axis in "YX"
     )
     return dy, dx
@@ -171,13 +166,13 @@ def _ome(file: tifffile.TiffFile) -> Pixel:
 
 def _thermo(file: tifffile.TiffFile) -> Pixel:
     scan = (file.fei_metadata or {}).get("Scan", {})
-    return pixel_size(scan.get("PixelHeight"), "m"), pixel_size(scan.get("PixelWidth"), "m")
+    return to_angstrom(scan.get("PixelHeight"), "m"), to_angstrom(scan.get("PixelWidth"), "m")
 
 
 def _gatan(file: tifffile.TiffFile) -> Pixel:
     tags = file.pages.first.tags
     dy, dx = (
-        pixel_size(tags.valueof(scale), tags.valueof(unit))
+        to_angstrom(tags.valueof(scale), tags.valueof(unit))
         for scale, unit in zip(_GATAN_SCALES, _GATAN_UNITS, strict=True)
     )
     return dy, dx
@@ -197,7 +192,7 @@ def _from_resolution(file: tifffile.TiffFile, unit: object) -> Pixel:
     sizes: list[float | None] = []
     for name in ("YResolution", "XResolution"):
         pixels, units = tags.valueof(name, default=(0, 1))
-        sizes.append(pixel_size(units / pixels, unit) if pixels else None)
+        sizes.append(to_angstrom(units / pixels, unit) if pixels else None)
     return sizes[0], sizes[1]
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from pydantic import AfterValidator, PositiveFloat
 from pydantic import Field as Setting
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, uniform
-from napari_atomseg.specimen.columns import Array, Columns
+from napari_atomseg.specimen.columns import Columns
 from napari_atomseg.specimen.crystal_specimen import column_specimen, crystal_specimen
 from napari_atomseg.specimen.crystals.book import COLUMNLESS, crystals, get_crystal
 from napari_atomseg.specimen.crystals.crystal import Crystal, book_crystal, material_name, stacked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_atomseg import imaging
-from napari_atomseg._shared.geometry import nearest_distances
+from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg.imaging import FWHM_PER_SIGMA
 from napari_atomseg.simulation.targets import SMALL, SPOT_WIDTH
 from napari_atomseg.training.sources.base import ELEMENTS
@@ -108,11 +109,10 @@ def column_radius(frames: Iterable[Marked]) -> float:
     ValueError
         No frame has two points.
     """
-    points = [p for frame in frames if (p := centres(frame)) is not None and len(p) > 1]
-    if not points:
+    spacing = median_spacing(*(p for frame in frames if (p := centres(frame)) is not None))
+    if math.isnan(spacing):
         raise ValueError("radius: no image has two columns to tell it from; give it in pixels")
-    distances = np.concatenate([nearest_distances(p) for p in points])
-    return max(RADIUS * float(np.median(distances)), 1.0)
+    return max(RADIUS * spacing, 1.0)
 
 
 def centres(frame: Marked) -> NDArray[np.float64] | None:
