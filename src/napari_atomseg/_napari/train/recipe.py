@@ -133,8 +133,8 @@ class _Own(Settings):
     adversarial: str | None = setting(
         None,
         "Adversarial loss",
-        "A discriminator learns to tell the network's maps from true ones, and the network to\n"
-        "deceive it.",
+        "A discriminator learns to distinguish the network's maps from true ones, and the\n"
+        "network to deceive it.",
         choices={part.model_fields["kind"].default: part.label for part in _ADVERSARIES},
         none="none",
         section=LOSSES,

@@ -1,4 +1,4 @@
-"""What somebody marked in an image, as targets."""
+"""Annotations of an image as targets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNNAMED = "column"
 
 @dataclass(frozen=True)
 class Annotated:
-    """An image or stack, and what somebody knows of it: at least one of the following.
+    """An image or stack, and at least one of points, labels and target.
 
     Attributes
     ----------
@@ -54,8 +54,8 @@ class Annotated:
 
 @dataclass(frozen=True)
 class Marked:
-    """One frame and what is known of it: `points` (P, 2) of `species` (P,), `labels` and `target`
-    (H, W), each None where it is not known.
+    """One frame and its annotation: `points` (P, 2) of `species` (P,), `labels` and `target`
+    (H, W), each None without one.
     """
 
     image: NDArray[np.float32]
@@ -71,7 +71,8 @@ def marked_frames(annotated: Annotated) -> list[Marked]:
     Raises
     ------
     ValueError
-        Nothing is, or what is does not fit the image; the message names the image and the fault.
+        There is no annotation, or it does not fit the image; the message names the image and the
+        fault.
     """
     name, image = annotated.name, as_image(annotated.image, annotated.name)
     points = None if annotated.points is None else _checked_points(annotated, image.shape)
@@ -110,7 +111,7 @@ def column_radius(frames: Iterable[Marked]) -> float:
     """
     points = [p for frame in frames if (p := centres(frame)) is not None and len(p) > 1]
     if not points:
-        raise ValueError("radius: no image has two columns to tell it from; give it in pixels")
+        raise ValueError("radius: no image has two columns, whose distance gives it; give it")
     distances = np.concatenate([nearest_distances(p) for p in points])
     return max(RADIUS * float(np.median(distances)), 1.0)
 
@@ -128,7 +129,7 @@ def centres(frame: Marked) -> NDArray[np.float64] | None:
 
 
 def frame_of(marked: Marked, radius: float, species: Sequence[str]) -> Frame:
-    """A frame with all targets that follow from what is marked.
+    """A frame with all targets that follow from its annotation.
 
     Parameters
     ----------
