@@ -112,7 +112,7 @@ def column_radius(frames: Iterable[Marked]) -> float:
     """
     spacing = median_spacing(*(p for frame in frames if (p := centres(frame)) is not None))
     if math.isnan(spacing):
-        raise ValueError("radius: no image has two columns, whose distance gives it; give it in pixels")
+        raise ValueError("radius: no image has two columns, whose distance gives it; give it (px)")
     return max(RADIUS * spacing, 1.0)
 
 
