@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -46,9 +46,6 @@ from napari_atomseg.simulation.settings import SimulationSettings
 from napari_atomseg.specimen import Field, Specimen, resolve_columns
 from napari_atomseg.specimen.crystal_specimen import crystal_specimen
 
-if TYPE_CHECKING:
-    from napari_atomseg.specimen.outline import Shape
-
 COLLECTED = 0.05
 """Share of the beam that a bright column scatters onto an annular dark-field detector: some 5 % for
 heavy columns 10–20 nm thick."""
@@ -81,7 +78,7 @@ def specimen_of(settings: SimulationSettings, view: Field) -> Specimen:
         offset=settings.offset,
         thickness=settings.thickness,
         tilt=settings.tilt,
-        shape_kind=cast("Shape", settings.shape_kind),
+        shape_kind=settings.shape_kind,
         vacancies=settings.vacancies,
         displacement=settings.displacement,
         support=settings.support,
