@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeGuard
 
 import numpy as np
 from pydantic import (
@@ -67,6 +69,29 @@ class Part(BaseModel):
     """A part of a recipe: frozen, and nothing in it that the code does not use."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def parts_by_kind(package: str) -> dict[str, type[Part]]:
+    """Return the parts of recipes that the modules of a package define, by their `kind`.
+
+    A new module, or a new class with a `kind` in one, is found without being listed anywhere.
+    """
+    found: dict[str, type[Part]] = {}
+    for module in pkgutil.iter_modules(import_module(package).__path__, f"{package}."):
+        if module.name != f"{package}.kinds":
+            for part in vars(import_module(module.name)).values():
+                if _is_kind(part) and part.__module__ == module.name:
+                    found[part.model_fields["kind"].default] = part
+    return dict(sorted(found.items()))
+
+
+def _is_kind(part: object) -> bool:
+    kind = part.model_fields.get("kind") if _is_part(part) else None
+    return kind is not None and not kind.is_required()
+
+
+def _is_part(part: object) -> TypeGuard[type[Part]]:
+    return isinstance(part, type) and issubclass(part, Part)
 
 
 def faults(error: ValidationError) -> str:

@@ -1,60 +1,18 @@
-"""Every kind of distortion that a recipe may name."""
+"""Every kind of distortion that a recipe may name, found in the modules of this package."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Union, cast
 
 from pydantic import Field
 
-from napari_atomseg.distortion.annotations import Annotations
-from napari_atomseg.distortion.camera import (
-    CameraTransfer,
-    DarkCurrent,
-    FixedPattern,
-    Flicker,
-    Reset,
-)
-from napari_atomseg.distortion.counting import Photomultiplier, Shot
-from napari_atomseg.distortion.detector import HotPixels, Readout, WhiteNoise
-from napari_atomseg.distortion.lines import FastScan, LineNoise, RowLines, ScanBlur
-from napari_atomseg.distortion.pixels import (
-    BlackPixels,
-    MissingPixels,
-    Quantization,
-    UpperClip,
-    Zingers,
-)
-from napari_atomseg.distortion.postprocess import Crop, GaussianBlur, Interpolation
-from napari_atomseg.distortion.scan import Drift, LineFrequency, ScanJitter, Shear
+from napari_atomseg.distortion.base import Distortion
+from napari_atomseg.ranges import parts_by_kind
 
-AnyDistortion = Annotated[
-    CameraTransfer
-    | Shot
-    | FixedPattern
-    | DarkCurrent
-    | Readout
-    | WhiteNoise
-    | Flicker
-    | Reset
-    | BlackPixels
-    | Zingers
-    | HotPixels
-    | UpperClip
-    | Quantization
-    | ScanJitter
-    | LineFrequency
-    | Drift
-    | Shear
-    | Photomultiplier
-    | FastScan
-    | ScanBlur
-    | RowLines
-    | LineNoise
-    | Interpolation
-    | GaussianBlur
-    | Annotations
-    | Crop
-    | MissingPixels,
-    Field(discriminator="kind"),
-]
-"""A distortion of a recipe, told by its `kind`."""
+KINDS = cast("dict[str, type[Distortion]]", parts_by_kind("napari_atomseg.distortion"))
+"""The class of each kind, by its name in a recipe."""
+if TYPE_CHECKING:
+    AnyDistortion = Distortion
+else:
+    AnyDistortion = Annotated[Union[*KINDS.values()], Field(discriminator="kind")]
+    """A distortion of a recipe, told by its `kind`."""

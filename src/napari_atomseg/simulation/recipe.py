@@ -10,16 +10,11 @@ import yaml
 from pydantic import Field as Option
 from pydantic import ValidationError, model_validator
 
-from napari_atomseg.distortion import (
-    AnyDistortion,
-    HotPixels,
-    LineFrequency,
-    LineNoise,
-    Readout,
-    ScanBlur,
-    ScanJitter,
-    Shot,
-)
+from napari_atomseg.distortion import AnyDistortion
+from napari_atomseg.distortion.counting import Shot
+from napari_atomseg.distortion.detector import HotPixels, Readout
+from napari_atomseg.distortion.lines import LineNoise, ScanBlur
+from napari_atomseg.distortion.scan import LineFrequency, ScanJitter
 from napari_atomseg.imaging import AnyImaging, ContrastRecipe, LinearImaging
 from napari_atomseg.ranges import Part, PositiveRange, faults, log_uniform
 from napari_atomseg.simulation.background import BackgroundRecipe

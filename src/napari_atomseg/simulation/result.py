@@ -13,7 +13,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from napari_atomseg._shared.metrics import psnr
-from napari_atomseg.distortion import Photomultiplier, Shot
+from napari_atomseg.distortion.counting import Photomultiplier, Shot
 from napari_atomseg.imaging import HRTEMOptics, LinearOptics, Optics
 from napari_atomseg.simulation.recipe import SimulationRecipe, load_recipe
 from napari_atomseg.simulation.render import Batch, render

@@ -9,20 +9,12 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from napari_atomseg.distortion import (
-    AnyDistortion,
-    Distortion,
-    Drift,
-    LineFrequency,
-    LineNoise,
-    MissingPixels,
-    Readout,
-    ScanBlur,
-    ScanJitter,
-    Shear,
-    Shot,
-    Zingers,
-)
+from napari_atomseg.distortion import AnyDistortion, Distortion
+from napari_atomseg.distortion.counting import Shot
+from napari_atomseg.distortion.detector import Readout
+from napari_atomseg.distortion.lines import LineNoise, ScanBlur
+from napari_atomseg.distortion.pixels import MissingPixels, Zingers
+from napari_atomseg.distortion.scan import Drift, LineFrequency, ScanJitter, Shear
 from napari_atomseg.imaging import (
     ContrastRecipe,
     HRTEMOptics,

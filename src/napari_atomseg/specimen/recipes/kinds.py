@@ -1,26 +1,17 @@
-"""Every kind of specimen that a recipe may name."""
+"""Every kind of specimen that a recipe may name, found in the modules of this package."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Field
 
-from napari_atomseg.specimen.recipes.columns import ColumnsSpecimen
-from napari_atomseg.specimen.recipes.crystal import CrystalSpecimen
-from napari_atomseg.specimen.recipes.layers import GrapheneSpecimen, MultilayerSpecimen
-from napari_atomseg.specimen.recipes.low_resolution import LowResolutionSpecimen
-from napari_atomseg.specimen.recipes.pool import PooledSpecimen
-from napari_atomseg.specimen.recipes.random import RandomSpecimen
+from napari_atomseg.ranges import parts_by_kind
 
-AnySpecimen = Annotated[
-    ColumnsSpecimen
-    | CrystalSpecimen
-    | GrapheneSpecimen
-    | MultilayerSpecimen
-    | RandomSpecimen
-    | LowResolutionSpecimen
-    | PooledSpecimen,
-    Field(discriminator="kind"),
-]
-"""A specimen of a recipe, told by its `kind`."""
+SPECIMENS = parts_by_kind("napari_atomseg.specimen.recipes")
+"""The class of each kind, by its name in a recipe."""
+if TYPE_CHECKING:
+    AnySpecimen = Any
+else:
+    AnySpecimen = Annotated[Union[*SPECIMENS.values()], Field(discriminator="kind")]
+    """A specimen of a recipe, told by its `kind`."""
