@@ -10,9 +10,9 @@ from napari_atomseg.specimen import (
     Columns,
     EdgeDislocation,
     Field,
+    SingleCrystal,
     StackingFault,
     build_structure,
-    crystal_specimen,
     get_crystal,
     grain_boundary,
     with_displaced_columns,
@@ -203,20 +203,13 @@ def test_strain_has_the_deviation_asked_for():
 
 
 def test_a_support_lies_below_the_crystal_and_covers_the_field():
-    specimen = crystal_specimen(
-        "Pt",
-        (0, 0, 1),
-        FIELD,
-        rng(),
-        thickness=20.0,
-        shape_kind="edge",
-        support=15.0,
-        atoms_needed=True,
-    )
+    specimen = SingleCrystal(
+        "Pt", (0, 0, 1), thickness=20.0, shape_kind="edge", support=15.0, atoms_needed=True
+    ).draw(rng(), FIELD)
     carbon = specimen.structure.number == 6
     assert specimen.structure.z[carbon].min() > specimen.structure.z[~carbon].max()
     assert np.ptp(specimen.structure.y[carbon]) > 0.97 * (FIELD.upper - FIELD.lower)[0]
     assert np.all(specimen.structure.column[carbon] == -1)
-    flat = crystal_specimen("Pt", (0, 0, 1), FIELD, rng(), thickness=20.0, support=15.0)
+    flat = SingleCrystal("Pt", (0, 0, 1), thickness=20.0, support=15.0).draw(rng(), FIELD)
     assert np.sum(flat.scatterers.number == 6) == pytest.approx(carbon.sum(), rel=0.05)
     assert 6 not in flat.columns.numbers

@@ -23,6 +23,7 @@ from napari_atomseg.simulation import (
     sample,
     simulate,
 )
+from napari_atomseg.simulation.settings import BackgroundKind, ShapeKind
 from napari_atomseg.simulation.setup import COLLECTED
 from napari_atomseg.specimen import Field
 from napari_atomseg.specimen.matter.amorphous import amorphous_support
@@ -43,7 +44,8 @@ CRYSTALS: tuple[tuple[str, tuple[int, int, int], float], ...] = (
 """Crystals, zone axes and sampling in Å a pixel."""
 SCALES = 0.4
 """Largest natural logarithm of a change of that sampling."""
-SHAPES = ("bulk", "wedge", "edge", "particle")
+SHAPES: tuple[ShapeKind, ...] = ("bulk", "wedge", "edge", "particle")
+BACKGROUNDS: tuple[BackgroundKind, ...] = ("constant", "ramp", "nonlinear")
 SUPPORT = 50.0
 """Å of carbon under particles; sheets of a few atoms would not be seen on it."""
 SHEETS = ("graphene", "MoS2")
@@ -162,7 +164,7 @@ class Crystals:
             shape_kind=kind,
             support=SUPPORT if kind == "particle" and crystal not in SHEETS else 0.0,
             background=float(rng.uniform(0, 0.5)),
-            background_kind=str(rng.choice(["constant", "ramp", "nonlinear"])),
+            background_kind=BACKGROUNDS[rng.integers(len(BACKGROUNDS))],
             jitter=0.0,
         )
         return simulated_case(case_name(self, index), made)

@@ -22,6 +22,7 @@ from napari_atomseg.specimen import Field, Specimen
 from napari_atomseg.specimen.columns import SPARROW
 from napari_atomseg.specimen.recipes.columns import ColumnsSpecimen
 from napari_atomseg.specimen.recipes.kinds import AnySpecimen
+from napari_atomseg.specimen.specimen import SpecimenRecipe
 
 TargetName = Literal[
     "circular_mask",
@@ -51,7 +52,7 @@ class FieldRecipe(Part):
         return log_uniform(rng, self.sampling)
 
 
-class MixedSpecimen(Part):
+class MixedSpecimen(SpecimenRecipe):
     """One of several specimens, chosen with the given weights (evenly where there are none)."""
 
     kind: Literal["mixture"] = "mixture"

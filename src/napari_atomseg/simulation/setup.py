@@ -24,19 +24,15 @@ from napari_atomseg.imaging import (
     RadialImaging,
 )
 from napari_atomseg.simulation.background import Background
-from napari_atomseg.simulation.recipe import TargetsRecipe
 from napari_atomseg.simulation.scene import (
     MARGIN,
     Scene,
-    brightest,
-    brightness,
+    compose,
     draw_distortions,
     margin,
-    scale_of,
 )
 from napari_atomseg.simulation.settings import SimulationSettings
-from napari_atomseg.specimen import Field, Specimen, resolve_columns
-from napari_atomseg.specimen.crystal_specimen import crystal_specimen
+from napari_atomseg.specimen import Field, SingleCrystal, Specimen
 
 COLLECTED = 0.05
 """Share of the beam that a bright column scatters onto an annular dark-field detector: some 5 % for
@@ -61,11 +57,9 @@ DARK = ContrastRecipe(
 
 def specimen_of(settings: SimulationSettings, view: Field) -> Specimen:
     """The crystal that the settings describe."""
-    return crystal_specimen(
+    crystal = SingleCrystal(
         settings.crystal,
         settings.zone_axis,
-        view,
-        np.random.default_rng((settings.seed, 3)),
         rotation=settings.rotation,
         offset=settings.offset,
         thickness=settings.thickness,
@@ -76,6 +70,7 @@ def specimen_of(settings: SimulationSettings, view: Field) -> Specimen:
         support=settings.support,
         atoms_needed=settings.imaging.startswith("multislice"),
     )
+    return crystal.draw(np.random.default_rng((settings.seed, 3)), view)
 
 
 def phase_optics(settings: SimulationSettings) -> HRTEMOptics:
@@ -131,20 +126,16 @@ def scene_of(
     ----------
     peak : brightest intensity, as a share of the beam, where a slower method has found it.
     """
-    columns = brightness(specimen.columns, optics)
     rng = np.random.default_rng((settings.seed, 5))
     share = 1.0 if optics.coherent else (COLLECTED if peak is None else peak)
-    return Scene(
-        view=view,
-        specimen=specimen,
-        labels=resolve_columns(columns, optics.width),
-        optics=optics,
-        unit=brightest(columns),
-        scale=scale_of(columns, optics) if peak is None or optics.coherent else peak,
+    return compose(
+        view,
+        specimen,
+        optics,
+        peak=peak,
         background=_background(settings, view),
         contrast=DARK.draw(rng) if settings.invert else None,
         distortions=draw_distortions(_distortions(settings, share), rng, view, optics),
-        targets=TargetsRecipe(),
         seed=(settings.seed, 0),
         settings=record(settings),
     )

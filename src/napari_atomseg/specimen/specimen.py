@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from napari_atomseg.ranges import Part
 from napari_atomseg.specimen.columns import Array, Columns, Scatterers
 from napari_atomseg.specimen.outline import Thickness
 from napari_atomseg.specimen.structure import Structure
@@ -72,3 +74,18 @@ class Specimen:
     material: str = ""
     zone_axis: tuple[int, ...] = ()
     structure: Structure | None = None
+
+
+class SpecimenRecipe(Part, ABC):
+    """A recipe of specimens.
+
+    Attributes
+    ----------
+    kind : its name in a recipe.
+    """
+
+    kind: str
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, field: Field) -> Specimen:
+        """Draw a specimen that fills the field with its margin."""

@@ -11,13 +11,13 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import AfterValidator
 
-from napari_atomseg.ranges import Part, PositiveRange, Range, log_uniform
+from napari_atomseg.ranges import PositiveRange, Range, log_uniform
 from napari_atomseg.specimen.columns import Array, Columns
 from napari_atomseg.specimen.crystals.book import SINGLE_LAYERS, crystals, get_crystal
 from napari_atomseg.specimen.crystals.projection import ColumnLattice, project
 from napari_atomseg.specimen.matter.random_crystal import random_lattice, random_points
 from napari_atomseg.specimen.outline import Thickness, random_planes, random_waves
-from napari_atomseg.specimen.specimen import Field, Specimen
+from napari_atomseg.specimen.specimen import Field, Specimen, SpecimenRecipe
 
 Rng = np.random.Generator
 RESOLVED = 0.36
@@ -32,7 +32,7 @@ def _known(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-class ColumnsSpecimen(Part):
+class ColumnsSpecimen(SpecimenRecipe):
     """Columns of crystals and of lattices that no book holds, scaled to a spacing in pixels.
 
     Spacings are distances between the closest columns. Probabilities are a specimen's; fractions

@@ -10,7 +10,6 @@ from pydantic import Field as Setting
 
 from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, uniform
 from napari_atomseg.specimen.columns import Array, Columns
-from napari_atomseg.specimen.crystal_specimen import column_specimen, crystal_specimen
 from napari_atomseg.specimen.crystals.book import COLUMNLESS, crystals, get_crystal
 from napari_atomseg.specimen.crystals.crystal import Crystal, book_crystal, material_name, stacked
 from napari_atomseg.specimen.defects import (
@@ -27,7 +26,8 @@ from napari_atomseg.specimen.defects import (
     without_columns,
 )
 from napari_atomseg.specimen.outline import Shape, draw_shape
-from napari_atomseg.specimen.specimen import Field, Specimen
+from napari_atomseg.specimen.single_crystal import SingleCrystal, column_specimen
+from napari_atomseg.specimen.specimen import Field, Specimen, SpecimenRecipe
 
 Rng = np.random.Generator
 
@@ -74,7 +74,7 @@ TEM_IMAGENET = (
 """The materials and orientations of the TEM ImageNet library (Lin et al. 2021)."""
 
 
-class CrystalSpecimen(Part):
+class CrystalSpecimen(SpecimenRecipe):
     """Crystals along their zone axes.
 
     Attributes
@@ -126,9 +126,8 @@ class CrystalSpecimen(Part):
         support = uniform(rng, self.support)
         support = support if rng.random() < self.support_probability else 0.0
         if material.crystal in COLUMNLESS:
-            return crystal_specimen(
-                material.crystal, material.zone_axis, field, rng, thickness=thickness
-            )
+            film = SingleCrystal(material.crystal, material.zone_axis, thickness=thickness)
+            return film.draw(rng, field)
         crystal = book_crystal(material.crystal, material.zone_axis).rotated(rotation)
         kinds, shares = list(self.shapes), np.cumsum(list(self.shapes.values()))
         kind = kinds[np.searchsorted(shares, rng.random() * shares[-1], "right")]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Union, cast
 
 from pydantic import Field
 
 from napari_atomseg.ranges import parts_by_kind
+from napari_atomseg.specimen.specimen import SpecimenRecipe
 
-SPECIMENS = parts_by_kind("napari_atomseg.specimen.recipes")
+SPECIMENS = cast(
+    "dict[str, type[SpecimenRecipe]]", parts_by_kind("napari_atomseg.specimen.recipes")
+)
 """The class of each kind, by its name in a recipe."""
 if TYPE_CHECKING:
-    AnySpecimen = Any
+    AnySpecimen = SpecimenRecipe
 else:
     AnySpecimen = Annotated[Union[*SPECIMENS.values()], Field(discriminator="kind")]
     """A specimen of a recipe, told by its `kind`."""

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field as Setting
 from pydantic import PositiveFloat
 
-from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, uniform
+from napari_atomseg.ranges import PositiveRange, Probability, Range, uniform
 from napari_atomseg.specimen.columns import Array
-from napari_atomseg.specimen.crystal_specimen import atom_specimen
 from napari_atomseg.specimen.crystals.book import STRONTIUM_TITANATE_CELL
 from napari_atomseg.specimen.crystals.crystal import book_crystal
 from napari_atomseg.specimen.defects import with_displaced_columns
@@ -27,7 +26,8 @@ from napari_atomseg.specimen.matter.graphene import (
 )
 from napari_atomseg.specimen.matter.multilayers import Domains, Multilayer, build_multilayer
 from napari_atomseg.specimen.outline import Thickness
-from napari_atomseg.specimen.specimen import Field, Specimen
+from napari_atomseg.specimen.single_crystal import atom_specimen
+from napari_atomseg.specimen.specimen import Field, Specimen, SpecimenRecipe
 from napari_atomseg.specimen.structure import Structure
 
 Rng = np.random.Generator
@@ -42,7 +42,7 @@ CORE = 3.5
 """Å around a defect's bond within which all atoms must be threefold."""
 
 
-class GrapheneSpecimen(Part):
+class GrapheneSpecimen(SpecimenRecipe):
     """A sheet of graphene with defects, atom by atom.
 
     Attributes
@@ -134,7 +134,7 @@ def _reconstructed(
     return points, moving
 
 
-class MultilayerSpecimen(Part):
+class MultilayerSpecimen(SpecimenRecipe):
     """PbTiO3/SrTiO3 multilayers along [010] with polar domains (AP-GAN 2023).
 
     Attributes

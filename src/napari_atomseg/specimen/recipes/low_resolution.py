@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import AfterValidator
 from pydantic import Field as Option
 
-from napari_atomseg.ranges import Part, PositiveRange, Probability
+from napari_atomseg.ranges import PositiveRange, Probability
 from napari_atomseg.specimen.columns import Array, Columns
 from napari_atomseg.specimen.matter.low_resolution import (
     bands,
@@ -18,7 +18,7 @@ from napari_atomseg.specimen.matter.low_resolution import (
     sharp_particles,
     soft_particles,
 )
-from napari_atomseg.specimen.specimen import Field, Specimen
+from napari_atomseg.specimen.specimen import Field, Specimen, SpecimenRecipe
 
 
 def _counts(value: tuple[int, int]) -> tuple[int, int]:
@@ -34,7 +34,7 @@ SPACING = 8.0
 Scene = Literal["soft-particles", "sharp-particles", "grains", "bands", "boxes", "cracks"]
 
 
-class LowResolutionSpecimen(Part):
+class LowResolutionSpecimen(SpecimenRecipe):
     """Particles, grains, bands, boxes and cracks, added up (r_em, Undistorted data generation).
 
     Numbers of particles and grains and the chance of border lines are the paper's; it gives

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field as Option
 from pydantic import NonNegativeFloat, PositiveInt
 
-from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, log_uniform, uniform
+from napari_atomseg.ranges import PositiveRange, Probability, Range, log_uniform, uniform
 from napari_atomseg.specimen.columns import Array, Scatterers
 from napari_atomseg.specimen.crystals.projection import rank_species
 from napari_atomseg.specimen.crystals.zone import orient
@@ -26,7 +26,7 @@ from napari_atomseg.specimen.matter.random_matter import (
 )
 from napari_atomseg.specimen.recipes.low_resolution import Counts
 from napari_atomseg.specimen.shapes import ConvexShape, Side, half_space, polyhedron, rod, wedge
-from napari_atomseg.specimen.specimen import Field, Specimen
+from napari_atomseg.specimen.specimen import Field, Specimen, SpecimenRecipe
 from napari_atomseg.specimen.structure import Structure
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ SHARP_COLUMN = 0.1
 """Å of lean up to which a column is one point that scatters."""
 
 
-class RandomSpecimen(Part):
+class RandomSpecimen(SpecimenRecipe):
     """Random specimens as r_em draws them (Specimen generation), with its ranges.
 
     The paper fills a cube as deep as the field is wide. Here specimen and support share a budget
