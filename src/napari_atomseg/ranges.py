@@ -78,10 +78,9 @@ def parts_by_kind(package: str) -> dict[str, type[Part]]:
     """
     found: dict[str, type[Part]] = {}
     for module in pkgutil.iter_modules(import_module(package).__path__, f"{package}."):
-        if module.name != f"{package}.kinds":
-            for part in vars(import_module(module.name)).values():
-                if _is_kind(part) and part.__module__ == module.name:
-                    found[part.model_fields["kind"].default] = part
+        for part in vars(import_module(module.name)).values():
+            if _is_kind(part) and part.__module__ == module.name:
+                found[part.model_fields["kind"].default] = part
     return dict(sorted(found.items()))
 
 

@@ -16,7 +16,7 @@ from napari_atomseg.specimen import (
     SingleCrystal,
     get_crystal,
 )
-from napari_atomseg.specimen.crystals.crystal import book_crystal
+from napari_atomseg.specimen.crystals.crystal import builtin_crystal
 from napari_atomseg.specimen.recipes.crystal import Material
 
 FIELD = Field((128, 128), 0.25, 12)
@@ -68,7 +68,7 @@ def test_columns_and_scatterers_hold_the_same_atoms(recipe):
 
 def test_rotations_are_steps_of_fifteen_degrees():
     recipe = CrystalSpecimen(materials=PLATINUM, shapes={"bulk": 1.0})
-    crystal = book_crystal("Pt", (1, 1, 0))
+    crystal = builtin_crystal("Pt", (1, 1, 0))
     found = []
     for seed in range(30):
         points = recipe.draw(np.random.default_rng(seed), FIELD).columns.points

@@ -23,8 +23,8 @@ from napari_atomseg.simulation import (
     sample,
     simulate,
 )
+from napari_atomseg.simulation.api import COLLECTED
 from napari_atomseg.simulation.settings import BackgroundKind, ShapeKind
-from napari_atomseg.simulation.setup import COLLECTED
 from napari_atomseg.specimen import Field
 from napari_atomseg.specimen.matter.amorphous import amorphous_support
 from napari_atomseg.weights.store import cache_folder

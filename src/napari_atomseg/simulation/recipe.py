@@ -20,8 +20,8 @@ from napari_atomseg.ranges import Part, PositiveRange, faults, log_uniform
 from napari_atomseg.simulation.background import BackgroundRecipe
 from napari_atomseg.specimen import Field, Specimen
 from napari_atomseg.specimen.columns import SPARROW
+from napari_atomseg.specimen.recipes import AnySpecimen
 from napari_atomseg.specimen.recipes.columns import ColumnsSpecimen
-from napari_atomseg.specimen.recipes.kinds import AnySpecimen
 from napari_atomseg.specimen.specimen import SpecimenRecipe
 
 TargetName = Literal[

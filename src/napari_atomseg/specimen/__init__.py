@@ -2,7 +2,7 @@
 
 from napari_atomseg.specimen.build import build_structure
 from napari_atomseg.specimen.columns import Columns, Scatterers, resolve_columns
-from napari_atomseg.specimen.crystals.book import crystals, get_crystal
+from napari_atomseg.specimen.crystals.builtin import crystals, get_crystal
 from napari_atomseg.specimen.crystals.projection import ColumnLattice, project
 from napari_atomseg.specimen.defects import (
     EdgeDislocation,
@@ -11,6 +11,7 @@ from napari_atomseg.specimen.defects import (
     grain_boundary,
     with_displaced_columns,
     with_substitutes,
+    with_thermal_displacements,
     with_vacancies,
     without_columns,
 )
@@ -34,7 +35,6 @@ from napari_atomseg.specimen.recipes.random import RandomSpecimen
 from napari_atomseg.specimen.single_crystal import SingleCrystal
 from napari_atomseg.specimen.specimen import Field, Specimen
 from napari_atomseg.specimen.structure import Structure
-from napari_atomseg.specimen.thermal import with_thermal_displacements
 
 __all__ = [
     "ColumnLattice",

@@ -11,21 +11,25 @@ import numpy as np
 from napari_atomseg._shared.geometry import nearest_distances
 from napari_atomseg.specimen.build import Box, fill_cell, place_object
 from napari_atomseg.specimen.columns import Array, Columns, Scatterers
-from napari_atomseg.specimen.crystals.book import COLUMNLESS, crystals, get_crystal
+from napari_atomseg.specimen.crystals.builtin import COLUMNLESS, crystals, get_crystal
 from napari_atomseg.specimen.crystals.crystal import (
     Axis,
     Crystal,
-    book_crystal,
+    builtin_crystal,
     material_name,
     stacked,
     towards_beam,
 )
 from napari_atomseg.specimen.crystals.projection import rank_species
-from napari_atomseg.specimen.defects import Matter, with_displaced_columns, with_vacancies
+from napari_atomseg.specimen.defects import (
+    Matter,
+    with_displaced_columns,
+    with_thermal_displacements,
+    with_vacancies,
+)
 from napari_atomseg.specimen.outline import Particle, Shape, Thickness, carve, draw_shape
 from napari_atomseg.specimen.specimen import Field, Specimen
 from napari_atomseg.specimen.structure import Structure
-from napari_atomseg.specimen.thermal import with_thermal_displacements
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -110,7 +114,7 @@ class SingleCrystal:
             structure = place_object(atoms, self.zone_axis, box, origin, self.rotation, self.tilt)
         else:
             crystal = (
-                book_crystal(material, self.zone_axis)
+                builtin_crystal(material, self.zone_axis)
                 if atoms is None
                 else towards_beam(atoms, self.zone_axis)
             ).rotated(self.rotation)

@@ -17,7 +17,7 @@ _MOST = 4
 
 
 def crystals_to_choose() -> dict[str, str]:
-    """Return the crystals of the book that have zone axes, and what they are called."""
+    """Return the built-in crystals that have zone axes, and their names."""
     from napari_atomseg.specimen import crystals
 
     ordered = [name for name in crystals() if not name.startswith("amorphous")]

@@ -1,4 +1,4 @@
-"""Crystals turned towards the beam, as atoms and as columns; those of the book are kept."""
+"""Crystals turned towards the beam, as atoms and as columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_atomseg.specimen.columns import Array, Columns
-from napari_atomseg.specimen.crystals.book import crystals, get_crystal
+from napari_atomseg.specimen.crystals.builtin import crystals, get_crystal
 from napari_atomseg.specimen.crystals.projection import ColumnLattice, project_cell
 from napari_atomseg.specimen.crystals.zone import OrientedCell, in_plane_turn, orient
 from napari_atomseg.specimen.defects import counted
@@ -70,8 +70,8 @@ class Crystal:
 
 
 @lru_cache(maxsize=256)
-def book_crystal(crystal: str, zone_axis: Axis) -> Crystal:
-    """A crystal of the book or of a file, turned towards the beam once and kept."""
+def builtin_crystal(crystal: str, zone_axis: Axis) -> Crystal:
+    """A built-in crystal, or one of a file, turned towards the beam once and kept."""
     return towards_beam(get_crystal(crystal), zone_axis)
 
 

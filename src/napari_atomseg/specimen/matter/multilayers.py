@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from napari_atomseg.specimen.columns import Array, Columns, Scatterers
-from napari_atomseg.specimen.crystals.book import (
+from napari_atomseg.specimen.crystals.builtin import (
     LEAD_TITANATE_CELL,
     LEAD_TITANATE_HEIGHTS,
     STRONTIUM_TITANATE_CELL,

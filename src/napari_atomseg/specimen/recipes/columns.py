@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 
 from napari_atomseg.ranges import PositiveRange, Range, log_uniform
 from napari_atomseg.specimen.columns import Array, Columns
-from napari_atomseg.specimen.crystals.book import SINGLE_LAYERS, crystals, get_crystal
+from napari_atomseg.specimen.crystals.builtin import SINGLE_LAYERS, crystals, get_crystal
 from napari_atomseg.specimen.crystals.projection import ColumnLattice, project
 from napari_atomseg.specimen.matter.random_crystal import random_lattice, random_points
 from napari_atomseg.specimen.outline import Thickness, random_planes, random_waves

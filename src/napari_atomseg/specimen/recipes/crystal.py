@@ -10,8 +10,13 @@ from pydantic import Field as Setting
 
 from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, uniform
 from napari_atomseg.specimen.columns import Array, Columns
-from napari_atomseg.specimen.crystals.book import COLUMNLESS, crystals, get_crystal
-from napari_atomseg.specimen.crystals.crystal import Crystal, book_crystal, material_name, stacked
+from napari_atomseg.specimen.crystals.builtin import COLUMNLESS, crystals, get_crystal
+from napari_atomseg.specimen.crystals.crystal import (
+    Crystal,
+    builtin_crystal,
+    material_name,
+    stacked,
+)
 from napari_atomseg.specimen.defects import (
     EdgeDislocation,
     StackingFault,
@@ -47,7 +52,7 @@ def _usable(crystal: str) -> str:
 class Material(Part):
     """A crystal in one orientation, and how often it is drawn.
 
-    `crystal` is a name of the book, or the path of a CIF file or another that ASE reads.
+    `crystal` is the name of a built-in crystal, or the path of a CIF or another file that ASE reads.
     """
 
     crystal: Annotated[str, AfterValidator(_usable)]
@@ -128,7 +133,7 @@ class CrystalSpecimen(SpecimenRecipe):
         if material.crystal in COLUMNLESS:
             film = SingleCrystal(material.crystal, material.zone_axis, thickness=thickness)
             return film.draw(rng, field)
-        crystal = book_crystal(material.crystal, material.zone_axis).rotated(rotation)
+        crystal = builtin_crystal(material.crystal, material.zone_axis).rotated(rotation)
         kinds, shares = list(self.shapes), np.cumsum(list(self.shapes.values()))
         kind = kinds[np.searchsorted(shares, rng.random() * shares[-1], "right")]
         outline = draw_shape(kind, rng, field.size, crystal.cell)

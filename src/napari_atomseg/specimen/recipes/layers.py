@@ -12,8 +12,8 @@ from pydantic import PositiveFloat
 
 from napari_atomseg.ranges import PositiveRange, Probability, Range, uniform
 from napari_atomseg.specimen.columns import Array
-from napari_atomseg.specimen.crystals.book import STRONTIUM_TITANATE_CELL
-from napari_atomseg.specimen.crystals.crystal import book_crystal
+from napari_atomseg.specimen.crystals.builtin import STRONTIUM_TITANATE_CELL
+from napari_atomseg.specimen.crystals.crystal import builtin_crystal
 from napari_atomseg.specimen.defects import with_displaced_columns
 from napari_atomseg.specimen.matter.graphene import (
     BOND,
@@ -86,7 +86,7 @@ class GrapheneSpecimen(SpecimenRecipe):
         """Atoms without point defects, and which of them are strained already."""
         rotation, origin = uniform(rng, self.rotation), rng.uniform(0.2, 0.8, 2) * field.size
         if rng.random() >= self.line_defect:
-            graphene = book_crystal("graphene", (0, 0, 1)).rotated(rotation)
+            graphene = builtin_crystal("graphene", (0, 0, 1)).rotated(rotation)
             points = graphene.columns(field.lower, field.upper, origin).points
             return points, np.zeros(len(points), dtype=bool)
         points = line_defect(field.lower, field.upper, origin, rotation)

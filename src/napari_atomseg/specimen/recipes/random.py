@@ -16,16 +16,21 @@ from napari_atomseg.specimen.crystals.zone import orient
 from napari_atomseg.specimen.matter.amorphous import amorphous_cell
 from napari_atomseg.specimen.matter.random_crystal import HEAVIEST, random_crystal
 from napari_atomseg.specimen.matter.random_matter import (
+    ConvexShape,
     Matter,
+    Side,
     Slab,
     amorphous_slab,
     crystal_off_axis,
     crystal_on_axis,
+    half_space,
+    polyhedron,
+    rod,
     single_atoms,
+    wedge,
     with_defects,
 )
 from napari_atomseg.specimen.recipes.low_resolution import Counts
-from napari_atomseg.specimen.shapes import ConvexShape, Side, half_space, polyhedron, rod, wedge
 from napari_atomseg.specimen.specimen import Field, Specimen, SpecimenRecipe
 from napari_atomseg.specimen.structure import Structure
 
