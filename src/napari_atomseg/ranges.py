@@ -1,4 +1,4 @@
-"""What recipes are made of: parts, ranges from which numbers are drawn, and paths of files."""
+"""Parts of recipes: frozen models, ranges from which numbers are drawn, and paths of files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 FOLDER = "folder"
-"""What the context of a recipe's validation, or of its JSON, calls the folder of its file."""
+"""Key of the folder of a recipe's file in the context of its validation or JSON."""
 
 
 def _ordered(value: tuple[float, float]) -> tuple[float, float]:
@@ -42,7 +42,7 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 def folder_of(info: ValidationInfo | SerializationInfo) -> Path | None:
-    """The folder of the file that a recipe is read from, or written to, if it is any."""
+    """The folder of the file that a recipe is read from or written to, or None."""
     context = info.context or {}
     folder: Path | None = context.get(FOLDER)
     return folder
@@ -94,7 +94,7 @@ def _is_part(part: object) -> TypeGuard[type[Part]]:
 
 
 def faults(error: ValidationError) -> str:
-    """What is wrong with a recipe, each fault with its place."""
+    """Return the faults of a recipe, each with its place."""
     return "; ".join(
         f"{'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg']}"
         for fault in error.errors()

@@ -18,7 +18,7 @@ _OF_RECIPES = ("shape", "seed")
 
 
 class _WithSettings(TyperCommand):
-    """A command whose options are made when they are needed: to know them takes seconds."""
+    """A command whose options are made when they are needed: importing them takes seconds."""
 
     _made = False
 
@@ -93,7 +93,7 @@ def _sample(
     from napari_atomseg.simulation import sample
 
     if given:
-        raise ValueError(f"a recipe decides everything else: leave out {', '.join(given)}")
+        raise ValueError(f"a recipe sets everything else: leave out {', '.join(given)}")
     return sample(recipe, index, settings["seed"], settings["shape"], device)
 
 

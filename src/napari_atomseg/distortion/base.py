@@ -1,4 +1,4 @@
-"""What every distortion is: numbers drawn for one image, and one change of a batch of images.
+"""The base of distortions: numbers drawn for one image, and one change of a batch of images.
 
 A distortion draws its numbers with numpy, in pixels and in units of the signal, so that a renderer
 needs only tensors. Fields of random numbers are drawn a sample at a time, each sample from its own

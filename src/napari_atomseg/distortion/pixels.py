@@ -81,7 +81,7 @@ def missing_pixels(image: Tensor, kept: Tensor, generators: Sequence[Generator])
 
 def _some_bits(value: tuple[int, int]) -> tuple[int, int]:
     if not 1 <= value[0] <= value[1] <= 24:
-        raise ValueError(f"bits {value} must lie within 1 and 24, which float32 still tells apart")
+        raise ValueError(f"bits {value} must lie within 1 and 24, the precision of float32")
     return value
 
 

@@ -1,4 +1,4 @@
-"""What users do to images after recording: interpolation, smoothing and crops (r_em)."""
+"""Changes of images after recording: interpolation, smoothing and crops (r_em)."""
 
 from __future__ import annotations
 

@@ -135,8 +135,8 @@ def load_recipe(
 ) -> SimulationRecipe:
     """A recipe by its shipped name, from a YAML file, from a dictionary, or as it is.
 
-    A file or dictionary may say ``extends: NAME`` (or the path of another file) and give only what
-    differs: what it says inside a part replaces that value of the part; a part of another `kind`
+    A file or dictionary may have ``extends: NAME`` (or the path of another file) and give only what
+    differs: a value inside a part replaces that value of the part; a part of another `kind`
     and a list are replaced whole. Paths in a file are relative to the folder of that file.
 
     Parameters
@@ -149,7 +149,7 @@ def load_recipe(
     OSError
         The file cannot be read.
     ValueError
-        A name is unknown or a value out of range; the message says which.
+        A name is unknown or a value out of range; the message names it.
     """
     if isinstance(recipe, SimulationRecipe):
         return recipe
@@ -175,7 +175,7 @@ def _extended(
 
 
 def _anchored(content: Any, folder: Path | None) -> Any:
-    """What a recipe says, with the crystals' files in a folder."""
+    """Return the content of a recipe, with the crystals' files in a folder."""
     if isinstance(content, list | tuple):
         return [_anchored(each, folder) for each in content]
     if folder is None or not isinstance(content, dict):

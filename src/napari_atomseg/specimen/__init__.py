@@ -1,4 +1,4 @@
-"""What stands under the beam: crystals, their projected columns, random lattices and shapes."""
+"""Specimens: crystals, their projected columns, random lattices and shapes."""
 
 from napari_atomseg.specimen.build import build_structure
 from napari_atomseg.specimen.columns import Columns, Scatterers, resolve_columns

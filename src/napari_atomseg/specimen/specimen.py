@@ -1,4 +1,4 @@
-"""What stands under the beam in one image, and the field it stands in."""
+"""The specimen of one image, its field of view, and the base of its recipes."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ class Specimen:
     Attributes
     ----------
     scatterers : every point that scatters.
-    columns : the true columns among them, told apart or not.
+    columns : the true columns among them, resolved or not.
     species : names of the columns' species, as "SrO".
     thickness : relative thickness across the field.
     picture : (H, W) of the canvas, what a low-resolution scene adds to the scattering, or None.
-    spacing : Å between closest columns, the specimen's natural length.
+    spacing : distance of closest columns, Å.
     material, zone_axis : for tables; empty where there is none.
-    structure : the single atoms, where they are known one by one, or None.
+    structure : the single atoms, or None where only columns are given.
     """
 
     scatterers: Scatterers

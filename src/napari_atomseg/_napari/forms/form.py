@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 ADVANCED = "Advanced"
 
 Inputs = Mapping[str, Callable[[], Any]]
-"""What makes the inputs of some fields, by name."""
+"""Functions that make the inputs of some fields, by name."""
 
 
 def option(
@@ -208,7 +208,7 @@ class Form(QWidget):
             rows.addRow(known.label, widget.native)
             rows.labelForField(widget.native).setToolTip(known.help)
         widget.native.setToolTip(known.help)
-        widget.changed.connect(self._tell)
+        widget.changed.connect(self._changed)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Give all labels one width, so that the inputs of all sections stand in one column."""
@@ -221,7 +221,7 @@ class Form(QWidget):
             for label in labels:
                 label.setMinimumWidth(width)
 
-    def _tell(self) -> None:
+    def _changed(self) -> None:
         self.changed.emit()
 
 

@@ -126,7 +126,7 @@ class Download(Panel):
         return folder
 
 
-class Library(QWidget):
+class LibraryPanel(QWidget):
     """Three panels on libraries: `browse`, `generate` and `download`."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:

@@ -67,7 +67,7 @@ class DistortionList(QWidget):
             self._drop(item)
         for one in distortions:
             self._append(one if isinstance(one, Mapping) else one.model_dump(exclude_unset=True))
-        self._tell()
+        self._emit()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Offer the kinds when they are first seen: knowing them takes a while."""
@@ -79,7 +79,7 @@ class DistortionList(QWidget):
     def activate(self, kind: str) -> None:
         """Add a distortion of a kind, as choosing it in the list does."""
         self._append({"kind": kind, **_needed(kind)})
-        self._tell()
+        self._emit()
 
     def _choose(self, place: int) -> None:
         kind = self._add.itemData(place)
@@ -91,12 +91,12 @@ class DistortionList(QWidget):
         item = DistortionItem(distortion)
         self.items.append(item)
         self._column.insertWidget(self._column.count() - 1, item)
-        item.changed.connect(self._tell)
+        item.changed.connect(self._emit)
         item.removed.connect(lambda: self._remove(item))
 
     def _remove(self, item: DistortionItem) -> None:
         self._drop(item)
-        self._tell()
+        self._emit()
 
     def _drop(self, item: DistortionItem) -> None:
         self.items.remove(item)
@@ -104,7 +104,7 @@ class DistortionList(QWidget):
         item.setParent(None)
         item.deleteLater()
 
-    def _tell(self) -> None:
+    def _emit(self) -> None:
         self.changed.emit(self.value)
 
 
@@ -153,13 +153,13 @@ class DistortionItem(QWidget):
         widget = make_input(known) if known.choices is not None else _number(known, value)
         if known.choices is not None and value is not None:
             widget.value = value
-        widget.changed.connect(self._tell)
+        widget.changed.connect(self._emit)
         self._inputs[known.name] = widget
         rows.addRow(known.label, widget.native)
         for part in (widget.native, rows.labelForField(widget.native)):
             part.setToolTip(known.help)
 
-    def _tell(self) -> None:
+    def _emit(self) -> None:
         self.changed.emit()
 
 

@@ -31,11 +31,11 @@ _OF_CRYSTALS = ("crystal", "zone_axis", "sampling", "dose", "microscope")
 _LARGEST_SAMPLE = 512
 """A sample of a recipe up to this side is previewed whole: cut smaller it would be another."""
 _FAST = {"multislice-adf": "linear", "multislice-hrtem": "hrtem"}
-"""What stands for multislice in the preview."""
+"""Quick imaging in place of multislice, for the preview."""
 
 
 class SourceSettings(Settings):
-    """What is simulated: one crystal, or a sample of a recipe."""
+    """The source of the image: one crystal, or a sample of a recipe."""
 
     recipe: str = setting(
         "", "Simulate", "One crystal with the settings below, or a sample that a recipe draws."
@@ -44,7 +44,7 @@ class SourceSettings(Settings):
 
 
 class ResultSettings(Settings):
-    """What is shown and added to the viewer."""
+    """The preview and the layers that are added to the viewer."""
 
     microscope: str = setting(
         "", "Microscope", "Sets the numbers in the sections Optics and Aberrations."
@@ -245,7 +245,7 @@ def _recipes() -> list[str]:
 
 
 def _short(microscope: str) -> str:
-    """Return a name without what is corrected: STEM or HRTEM at its end tells."""
+    """Return a name without "probe-" or "image-", which STEM or HRTEM at its end implies."""
     return microscope.removeprefix("probe-").removeprefix("image-")
 
 

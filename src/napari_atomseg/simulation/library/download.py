@@ -24,7 +24,7 @@ _ADVICE = "free some room and fetch the library again"
 
 
 class _Meter:
-    """What pooch calls a progress bar."""
+    """A progress bar as pooch uses it."""
 
     def __init__(self, name: str, progress: Progress | None, cancel: CancelToken | None) -> None:
         self._message, self._progress, self._cancel = f"downloading {name}", progress, cancel

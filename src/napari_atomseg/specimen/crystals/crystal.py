@@ -29,7 +29,7 @@ class Crystal:
     Attributes
     ----------
     cell, lattice : turned about the beam.
-    upright, upright_cell : as they were before, which know what a turn does not change.
+    upright_cell, upright : the same before the turn, for what a turn does not change.
     rotation : degrees.
     """
 
@@ -105,7 +105,7 @@ def stacked(columns: Columns, crystal: Crystal, outline: Thickness, thickness: f
 
 
 def material_name(crystal: str | Path | Atoms) -> str:
-    """What tables call a crystal: its name, its file's name, or its formula."""
+    """Return the name of a crystal in tables: its own, its file's, or its formula."""
     if isinstance(crystal, Path):
         return crystal.name
     if isinstance(crystal, str):

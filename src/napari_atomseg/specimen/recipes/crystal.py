@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import AfterValidator, PositiveFloat
-from pydantic import Field as Setting
+from pydantic import Field as Option
 
 from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, uniform
 from napari_atomseg.specimen.columns import Array, Columns
@@ -52,7 +52,7 @@ def _usable(crystal: str) -> str:
 class Material(Part):
     """A crystal in one orientation, and how often it is drawn.
 
-    `crystal` is the name of a built-in crystal, or the path of a CIF or another file that ASE reads.
+    `crystal` is the name of a built-in crystal, or the path of a file that ASE reads, as CIF.
     """
 
     crystal: Annotated[str, AfterValidator(_usable)]
@@ -98,18 +98,18 @@ class CrystalSpecimen(SpecimenRecipe):
     """
 
     kind: Literal["crystal"] = "crystal"
-    materials: Annotated[tuple[Material, ...], Setting(min_length=1)] = TEM_IMAGENET
+    materials: Annotated[tuple[Material, ...], Option(min_length=1)] = TEM_IMAGENET
     rotation: Range = (0.0, 90.0)
-    rotation_step: Annotated[float, Setting(ge=0.0)] = 15.0
+    rotation_step: Annotated[float, Option(ge=0.0)] = 15.0
     thickness: PositiveRange = (20.0, 200.0)
-    shapes: dict[Shape, PositiveFloat] = Setting(
+    shapes: dict[Shape, PositiveFloat] = Option(
         default={"bulk": 0.7, "wedge": 0.1, "edge": 0.1, "particle": 0.1}, min_length=1
     )
     vacancies: Range = (0.0, 0.0)
     missing_columns: Range = (0.0, 0.0)
     displacement: Range = (0.0, 0.0)
     substitutions: Range = (0.0, 0.0)
-    substitutes: Annotated[tuple[int, ...], Setting(min_length=1)] = tuple(range(3, 84))
+    substitutes: Annotated[tuple[int, ...], Option(min_length=1)] = tuple(range(3, 84))
     strain: Range = (0.0, 0.0)
     dislocation: Probability = 0.0
     stacking_fault: Probability = 0.0

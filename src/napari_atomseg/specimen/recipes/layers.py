@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field as Setting
+from pydantic import Field as Option
 from pydantic import PositiveFloat
 
 from napari_atomseg.ranges import PositiveRange, Probability, Range, uniform
@@ -149,9 +149,9 @@ class MultilayerSpecimen(SpecimenRecipe):
     """
 
     kind: Literal["multilayer"] = "multilayer"
-    lead_cells: tuple[Annotated[int, Setting(ge=1)], Annotated[int, Setting(ge=1)]] = (4, 14)
-    strontium_cells: tuple[Annotated[int, Setting(ge=1)], Annotated[int, Setting(ge=1)]] = (4, 14)
-    domains: dict[Domains, PositiveFloat] = Setting(
+    lead_cells: tuple[Annotated[int, Option(ge=1)], Annotated[int, Option(ge=1)]] = (4, 14)
+    strontium_cells: tuple[Annotated[int, Option(ge=1)], Annotated[int, Option(ge=1)]] = (4, 14)
+    domains: dict[Domains, PositiveFloat] = Option(
         default={"uniform": 0.3, "stripes": 0.4, "vortices": 0.3}, min_length=1
     )
     amplitude: Range = (0.4, 1.2)

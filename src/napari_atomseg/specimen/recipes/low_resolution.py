@@ -31,7 +31,7 @@ Counts = Annotated[tuple[int, int], AfterValidator(_counts)]
 """Fewest and most of something."""
 SPACING = 8.0
 """Pixels taken as the natural length of scenes that have no lattice."""
-Scene = Literal["soft-particles", "sharp-particles", "grains", "bands", "boxes", "cracks"]
+SceneKind = Literal["soft-particles", "sharp-particles", "grains", "bands", "boxes", "cracks"]
 
 
 class LowResolutionSpecimen(SpecimenRecipe):
@@ -49,7 +49,7 @@ class LowResolutionSpecimen(SpecimenRecipe):
     """
 
     kind: Literal["low-resolution"] = "low-resolution"
-    kinds: Annotated[tuple[Scene, ...], Option(min_length=1)] = (
+    kinds: Annotated[tuple[SceneKind, ...], Option(min_length=1)] = (
         "soft-particles",
         "sharp-particles",
         "grains",
@@ -97,7 +97,7 @@ class LowResolutionSpecimen(SpecimenRecipe):
         changes["radius"] = (self.radius[0] / growth**0.5, self.radius[1] / growth**0.5)
         return self.model_copy(update=changes)
 
-    def _paint(self, kind: Scene, rng: np.random.Generator, canvas: tuple[int, int]) -> Array:
+    def _paint(self, kind: SceneKind, rng: np.random.Generator, canvas: tuple[int, int]) -> Array:
         if kind == "soft-particles":
             return soft_particles(rng, canvas, _number(rng, self.soft), self.radius)
         if kind == "sharp-particles":

@@ -1,4 +1,4 @@
-"""Recipe of specimens that nobody has made: r_em's random crystals, amorphous matter and points."""
+"""Recipe of random specimens: random crystals, amorphous matter and points (r_em)."""
 
 from __future__ import annotations
 
