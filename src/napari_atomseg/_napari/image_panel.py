@@ -121,7 +121,7 @@ class ImagePanel(Panel):
         """Return the tasks that a model needs for the settings of the panel."""
 
     def source(self) -> Source:
-        """Take what is needed from the chosen layer, or raise a ValueError for the user."""
+        """Return the data of the chosen layer; a ValueError is a sentence for the user."""
         return Source.of(self.image)
 
     def options(self, source: Source) -> dict[str, Any]:

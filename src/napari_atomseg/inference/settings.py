@@ -17,7 +17,7 @@ RestorationTask = Literal["denoise", "denoise_background", "superresolution", "u
 
 
 class ModelSettings(Settings):
-    """What is applied to images, and where."""
+    """The model that is applied to images, and the device."""
 
     contrast: Contrast = setting(
         "auto",

@@ -112,7 +112,7 @@ def write_layer(
     image: ArrayLike | None = None,
     elements: str | Mapping[Any, str] | None = None,
 ) -> None:
-    """Write the data and attributes of a points layer as a table of columns; its suffix says how.
+    """Write the data and attributes of a points layer as a table; the suffix gives the format.
 
     Points that were moved, added or deleted by hand are written as they are now: a point without
     measurements has empty fields. See `io.write_columns` for `image`, `elements` and errors.

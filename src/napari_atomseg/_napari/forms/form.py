@@ -35,7 +35,7 @@ _TOOLTIP = 90
 """Letters in a line of a tooltip."""
 
 Inputs = Mapping[str, Callable[[], Any]]
-"""What makes the inputs of some fields, by name."""
+"""Functions that make the inputs of some fields, by name."""
 
 
 def option(
@@ -212,7 +212,7 @@ class Form(QWidget):
             rows.addRow(known.label, widget.native)
             rows.labelForField(widget.native).setToolTip(wrapped(known.help))
         widget.native.setToolTip(wrapped(known.help))
-        widget.changed.connect(self._tell)
+        widget.changed.connect(self._changed)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Give all labels one width, so that the inputs of all sections stand in one column."""
@@ -225,7 +225,7 @@ class Form(QWidget):
             for label in labels:
                 label.setMinimumWidth(width)
 
-    def _tell(self) -> None:
+    def _changed(self) -> None:
         self.changed.emit()
 
 
