@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.distortion.annotations import stroke
 from napari_atomseg.distortion.base import (
-    Array,
     CountRange,
     Distortion,
     Drawn,
