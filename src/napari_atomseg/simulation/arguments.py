@@ -24,7 +24,7 @@ class Argument:
     ----------
     label, help : a few words for a form, a sentence for whoever wonders.
     section : part of the form or of the command's help that it belongs to; none: shown first.
-    unit : of numbers.
+    unit : unit of numbers.
     accepted : lowest and highest number, both included.
     usual : part of it that a slider covers.
     logarithmic : whether a slider moves by factors.
