@@ -3,46 +3,13 @@
 Every public name is loaded when it is first used, so that importing the package costs nothing.
 """
 
-from __future__ import annotations
-
 from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from napari_atomseg import analysis as analyze
-    from napari_atomseg.inference import restore
-    from napari_atomseg.localization.localize import localize
-    from napari_atomseg.localization.segment import segment
-    from napari_atomseg.simulation import simulate
-    from napari_atomseg.specimen import crystals
-    from napari_atomseg.training import train
-    from napari_atomseg.trust import consistency
-    from napari_atomseg.weights import models
+import lazy_loader
 
-__version__: str
-
-__all__ = [
-    "analyze",
-    "consistency",
-    "crystals",
-    "localize",
-    "models",
-    "restore",
-    "segment",
-    "simulate",
-    "train",
-]
-
-_HOMES = {
-    "consistency": "trust",
-    "crystals": "specimen",
-    "localize": "localization",
-    "models": "weights",
-    "restore": "inference",
-    "segment": "localization",
-    "simulate": "simulation",
-    "train": "training",
-}
+_load, _, _names = lazy_loader.attach_stub(__name__, __file__)
+__all__ = sorted(["analyze", *_names])
 
 
 def __getattr__(name: str) -> Any:
@@ -50,9 +17,7 @@ def __getattr__(name: str) -> Any:
         return metadata.version("napari-atomseg")
     if name == "analyze":
         return import_module("napari_atomseg.analysis")
-    if name in _HOMES:
-        return getattr(import_module(f"napari_atomseg.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _load(name)
 
 
 def __dir__() -> list[str]:

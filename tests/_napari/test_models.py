@@ -34,7 +34,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def publish(monkeypatch: pytest.MonkeyPatch, entries: dict[str, Entry]) -> None:
     """Make these, and the default, the only models that are published."""
     default = {weights.DEFAULT: weights.registry.read_registry()[weights.DEFAULT]}
-    for room in ("find", "own", "shelf"):
+    for room in ("catalogue", "store"):
         monkeypatch.setattr(
             f"napari_atomseg.weights.{room}.read_registry", lambda: default | entries
         )
@@ -120,7 +120,7 @@ def test_the_list_and_the_card_say_what_the_model_is(open_panel: Any) -> None:
     (line,) = lines(panel)
     for words in ("stem-hr — bundled", "STEM, 3.4 MB", "super-resolution", "column mask"):
         assert words in line
-    card = panel.about.text()
+    card = panel.description.text()
     for words in ("Denoising", "pixels from column to column", "PSNR", "F1", "million parameters"):
         assert words in card
     for words in ("BSD-3-Clause", "recipe stem-hr", str(weights.resolve())):
@@ -144,7 +144,7 @@ def test_a_downloaded_model_is_here_and_can_be_removed(
     assert not panel.progress.isVisibleTo(panel)
     assert "oxides — downloaded" in lines(panel)[1]
     assert panel.selected == "oxides"
-    assert str(path) in panel.about.text()
+    assert str(path) in panel.description.text()
     assert enabled(panel) == {"Import …", "Export …", "Remove …"}
     yes = QMessageBox.StandardButton.Yes
     monkeypatch.setattr(QMessageBox, "question", lambda *_: yes)
@@ -178,12 +178,12 @@ def test_a_cancelled_download_goes_on_later(
 def test_a_failed_download_says_why_in_the_panel(
     published: list[str | None], open_panel: Any, notices: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entries = weights.find.read_registry()
+    entries = weights.catalogue.read_registry()
     lost = entries["oxides"].model_copy(update={"urls": ("http://127.0.0.1:9/x",)})
     monkeypatch.setattr(
-        "napari_atomseg.weights.resolve.read_registry", lambda: entries | {"oxides": lost}
+        "napari_atomseg.weights.catalogue.read_registry", lambda: entries | {"oxides": lost}
     )
-    monkeypatch.setattr("napari_atomseg.weights.download.PAUSE", 0.01)
+    monkeypatch.setattr("napari_atomseg._shared.download.PAUSE", 0.01)
     panel = open_panel()
     with pytest.raises(OSError, match="could not be downloaded"):
         panel.download("oxides").result(PATIENCE)
@@ -260,7 +260,7 @@ def test_the_panel_fits_a_laptop_and_nothing_is_cut_off(
     qtbot.wait(50)
     assert shown.minimumSizeHint().height() <= 600
     assert shown.minimumSizeHint().width() <= 330
-    assert shown.about.horizontalScrollBar().maximum() == 0
+    assert shown.description.horizontalScrollBar().maximum() == 0
     assert shown.list.horizontalScrollBar().maximum() == 0
 
 
@@ -298,7 +298,7 @@ def test_panels_offer_the_models_that_can_do_their_task(
 def test_a_panel_says_if_no_model_can_do_its_task(
     denoiser: str, dock: Callable[[str], Any], image_layer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights.find, "read_registry", dict)
+    monkeypatch.setattr("napari_atomseg.weights.catalogue.read_registry", dict)
     panel = dock("Localize")
     assert offered(panel) == [""]
     assert "no model can do this" in panel.form.inputs["model"].native.currentText()

@@ -1,4 +1,4 @@
-"""The four panels, opened and used as a script or a click does."""
+"""Laws of all panels, and those of images used as a script or a click does."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels, Points
 from napari.settings import get_plugin_settings
-from qtpy.QtWidgets import QScrollArea
+from npe2 import PluginManifest
+from npe2.manifest.utils import import_python_name
+from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
 from scipy.spatial import cKDTree
 
 from napari_atomseg import weights
 from napari_atomseg._napari.localize.regions import region_of
+from napari_atomseg._napari.panel import Docked, Panel
 from napari_atomseg.localization import localize
 from napari_atomseg.progress import Cancelled
+from napari_atomseg.settings import Settings, setting
 from napari_atomseg.simulation import Simulation
 
 from .conftest import placement
@@ -30,6 +34,40 @@ pytestmark = pytest.mark.usefixtures("qtbot")
 
 def names(viewer: Any) -> list[str]:
     return [layer.name for layer in viewer.layers]
+
+
+def panel_types(kind: type = Docked) -> list[type]:
+    """Every class of panels and of tabs with panels."""
+    manifest = PluginManifest.from_distribution("napari-atomseg")
+    for command in manifest.contributions.commands:
+        import_python_name(command.python_name)
+    return [each for sub in kind.__subclasses__() for each in (sub, *panel_types(sub))]
+
+
+def test_public_names_of_panels_hide_nothing_of_qt(viewer: Any, dock: OpenPanel) -> None:
+    """`panel.width = 3` must not take the place of the method by which layouts ask for it."""
+    manifest = PluginManifest.from_distribution("napari-atomseg")
+    for widget in manifest.contributions.widgets:
+        dock(widget.display_name)
+    panels = [each for each in QApplication.allWidgets() if isinstance(each, Docked)]
+    assert len(panels) > len(manifest.contributions.widgets)
+    for panel in panels:
+        hidden = {name for name in vars(panel) if hasattr(QWidget, name)}
+        assert hidden == set(), type(panel).__name__
+    for kind in panel_types():
+        own = {name for name, value in vars(kind).items() if not callable(value)}
+        hidden = {name for name in own if not name.startswith("__") and hasattr(QWidget, name)}
+        assert hidden == set(), kind.__name__
+
+
+def test_setting_with_a_name_of_qt_is_refused() -> None:
+    class Wide(Settings):
+        width: float = setting(1.0, "Width", "Width of a column.")
+
+    with pytest.raises(TypeError, match="'width'"):
+
+        class Bad(Panel):
+            Settings = Wide
 
 
 @pytest.mark.parametrize("name", ["Restore", "Segment", "Localize"])

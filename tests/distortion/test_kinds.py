@@ -43,7 +43,7 @@ def test_a_recipe_names_every_kind(kind):
 @pytest.fixture(scope="module")
 def page():
     """The page of the documentation with its tables."""
-    hooks = runpy.run_path(str(DOCUMENTATION / "hooks.py"))
+    hooks = runpy.run_path(str(DOCUMENTATION / "scripts" / "tables.py"))
     return hooks["on_page_markdown"]((DOCUMENTATION / "distortions.md").read_text("utf-8"))
 
 

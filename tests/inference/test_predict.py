@@ -9,7 +9,7 @@ import torch
 
 import napari_atomseg as atomseg
 from napari_atomseg.inference import predict
-from napari_atomseg.inference.arrays import as_frames
+from napari_atomseg.inference.api import as_frames
 from napari_atomseg.inference.tiles import OVERLAP, tiles, upsampled
 from napari_atomseg.progress import Cancelled, CancelToken
 

@@ -3,8 +3,10 @@ import pandas as pd
 import pytest
 
 from napari_atomseg.localization import localize, refine_columns
-from napari_atomseg.localization.localize import region_labels, regions_at
-from napari_atomseg.localization.refine import Refinement, saturated
+from napari_atomseg.localization.api import region_labels, regions_at
+from napari_atomseg.localization.fit.centroids import saturated
+from napari_atomseg.localization.fit.refinement import Refinement
+from napari_atomseg.localization.settings import FitSettings
 
 PEAKS = {"detector": "peaks", "device": "cpu", "contrast": "bright"}
 
@@ -209,7 +211,9 @@ def test_plateaus_at_the_top_are_saturated_and_single_maxima_are_not(lattice):
 def test_clipped_columns_keep_their_place_and_volume(lattice, rng):
     known, image = lattice
     start = known.near(rng)
-    fits = Refinement("gaussian", device="cpu")(np.minimum(image, 400.0), *start)
+    fits = Refinement(FitSettings(refine="gaussian"), device="cpu")(
+        np.minimum(image, 400.0), *start
+    )
     z = np.stack([(fits.y - known.y) / fits.y_err, (fits.x - known.x) / fits.x_err])
     assert np.sqrt(np.nanmean(z**2)) < 1.5
     volume = 2 * np.pi * 9.0 * 400.0

@@ -7,8 +7,9 @@ from napari_atomseg.localization import cramer_rao_bounds, overlapping_bounds
 from napari_atomseg.localization.fit.joint.model import JointModel, fisher_blocks
 from napari_atomseg.localization.fit.joint.solve import fit_jointly
 from napari_atomseg.localization.fit.joint.system import JointSystem, shared_parameters
-from napari_atomseg.localization.fit.neighbourhood import survey
-from napari_atomseg.localization.refine import Refinement
+from napari_atomseg.localization.fit.refinement import Refinement
+from napari_atomseg.localization.fit.windows import initial_estimates
+from napari_atomseg.localization.settings import FitSettings
 
 SHARING = [
     {"widths": widths, "backgrounds": backgrounds}
@@ -22,7 +23,7 @@ def small(scene):
     """A model of nine overlapping columns, its parameters, weights and full Fisher matrix."""
     known = scene(3, 12, 3.0, 100.0, 20.0)
     image = torch.from_numpy(known.image)
-    model = JointModel(image, survey(image, known.y, known.x))
+    model = JointModel(image, initial_estimates(image, known.y, known.x))
     values = [known.y, known.x, np.full(9, np.log(3.0)), np.linspace(60, 140, 9), np.full(9, 20.0)]
     theta = torch.from_numpy(np.stack(values, axis=1))
     weight = model.used / model.render(theta).clamp_min(1.0)
@@ -213,9 +214,11 @@ def test_a_column_on_a_plateau_does_the_others_no_harm(crowd, draw, rng):
     bright = image.numpy() + rng.poisson(draw(image.shape, row, col, 3.0, 4000.0, 0.0))
     clipped = np.minimum(bright, 700.0)
     assert np.sum(clipped == 700.0) > 50
-    agree(Refinement("joint")(clipped, known.y, known.x), plain, 12)
-    agree(Refinement("joint", widths="free")(clipped, known.y, known.x), plain, 12)
-    even = Refinement("joint", backgrounds="shared")
+    agree(Refinement(FitSettings(refine="joint"))(clipped, known.y, known.x), plain, 12)
+    agree(
+        Refinement(FitSettings(refine="joint", widths="free"))(clipped, known.y, known.x), plain, 12
+    )
+    even = Refinement(FitSettings(refine="joint", backgrounds="shared"))
     agree(even(clipped, known.y, known.x), even(image.numpy(), known.y, known.x), 12)
 
 

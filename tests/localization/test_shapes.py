@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_atomseg.localization.fit.elliptic import EllipticProblem, axes_of, column_values
+from napari_atomseg.localization.fit.centroids import centres_of_mass, centroids
+from napari_atomseg.localization.fit.gaussian import EllipticProblem, axes_of, column_values
 from napari_atomseg.localization.fit.independent import fit_gaussians
 from napari_atomseg.localization.fit.noise import estimate_noise
-from napari_atomseg.localization.refine import centres_of_mass, centroids
 
 
 def ellipse_image(shape, y, x, widths, angle, amplitude, background):

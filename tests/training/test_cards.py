@@ -8,7 +8,7 @@ from napari_atomseg.training import load_recipe, train
 from napari_atomseg.training.cards import UNKNOWN, model_card
 from napari_atomseg.training.data import Examples
 from napari_atomseg.training.validation import Validation
-from napari_atomseg.weights.about import about
+from napari_atomseg.weights.description import describe_model
 from napari_atomseg.weights.registry import Registry, describe, load_registry, write_registry
 
 TINY = {
@@ -21,6 +21,8 @@ TINY = {
     "network": {"name": "unet", "arguments": {"widths": [4, 8]}},
 }
 SOFT = {"kind": "simulated", "recipe": "lr-stem"}
+AMORPHOUS = {"kind": "random", "kinds": ["amorphous"], "atoms": 2000, "support": 0.0}
+FILM = {"kind": "simulated", "recipe": {"extends": "columns", "specimen": AMORPHOUS}}
 
 
 def columns(low, high):
@@ -51,6 +53,8 @@ def spacing_range(source, validation=None):
         (crops(mixed(columns(6, 20), crops(columns(4, 7)))), (4.0, 20.0)),
         (SOFT, None),
         (mixed(columns(6, 20), crops(SOFT)), None),
+        (mixed(columns(6, 20), FILM), (6.0, 20.0)),
+        (FILM, UNKNOWN),
     ],
 )
 def test_sources_within_sources_are_seen(source, expected):
@@ -80,6 +84,6 @@ def test_that_spacing_does_not_matter_survives_files_and_is_told(tmp_path):
     assert card.spacing_range is None
     assert ModelCard.model_validate_json(card.model_dump_json()) == card
     entry = describe(path)
-    assert about(entry)["Spacing"] == "any"
+    assert describe_model(entry)["Spacing"] == "any"
     write_registry(Registry(models=(entry,)), tmp_path / "registry.json")
     assert load_registry(tmp_path / "registry.json").models[0] == entry

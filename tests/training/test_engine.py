@@ -22,8 +22,8 @@ from napari_atomseg.networks.tasks import TARGETS, TASKS
 from napari_atomseg.progress import Cancelled, CancelToken, PauseToken
 from napari_atomseg.training import Diverged, TrainingRecipe, train
 from napari_atomseg.training import checkpoint as checkpoints
-from napari_atomseg.training.data import Feed, Maker
-from napari_atomseg.training.sources import Pairs
+from napari_atomseg.training.data import ExampleMaker, batches
+from napari_atomseg.training.sources import PairBatch
 from napari_atomseg.training.sources.base import Stream
 
 TINY = {
@@ -68,7 +68,7 @@ class Waves(Stream):
             images.append(noisy * (math.nan if index in self.poison else 1.0))
             truths.append(wave)
         truth = torch.stack(truths)[:, None]
-        return Pairs(torch.stack(images)[:, None], dict.fromkeys(self.targets, truth))
+        return PairBatch(torch.stack(images)[:, None], dict.fromkeys(self.targets, truth))
 
     def validation(self, count, crop, device):
         return self.samples(range(10_000, 10_000 + count), crop, device)
@@ -89,8 +89,8 @@ def cut(recipe, path, step, **options):
     """A training that is cancelled after a step."""
     token = CancelToken()
 
-    def stop(news):
-        if news.step == step:
+    def stop(event):
+        if event.step == step:
             token.cancel()
 
     with pytest.raises(Cancelled):
@@ -105,7 +105,7 @@ def test_a_cancelled_run_goes_on_from_its_last_step_to_the_same_weights(tmp_path
     cut(recipe, path, step, source=Waves())
     assert not path.exists()
     seen = []
-    train(recipe, path, device="cpu", source=Waves(), watch=lambda news: seen.append(news.step))
+    train(recipe, path, device="cpu", source=Waves(), watch=lambda event: seen.append(event.step))
     assert seen[0] == step + 1
     assert_same(whole, path)
     assert (tmp_path / "cut.csv").read_text() == (tmp_path / "whole.csv").read_text()
@@ -141,7 +141,7 @@ def test_the_discriminator_learns_to_tell_maps_from_the_truth(tmp_path, adversar
     )
     untrained = {name: value.clone() for name, value in judge.state_dict().items()}
     trained = {name: state.get_tensor(f"judge.{name}") for name in untrained}
-    pairs = Maker(parsed, Waves()).training(900, 8, "cpu")
+    pairs = ExampleMaker(parsed, Waves()).training(900, 8, "cpu")
     # What a new network makes of an image: itself, itself, nothing, and undecided maps.
     made = torch.zeros(8, 5, 32, 32)
     made[:, :2], made[:, 3:] = pairs.image, 0.5
@@ -185,13 +185,13 @@ def test_the_average_has_the_moments_of_batch_normalisation(tmp_path):
     assert all(bool(each.any()) for each in moments)
 
 
-def test_news_tell_each_step_and_each_validation(tmp_path):
-    news = []
-    train(TINY, tmp_path / "w.safetensors", device="cpu", source=Waves(), watch=news.append)
-    assert [each.step for each in news] == [1, 2, 3, 3, 4, 5, 6, 6]
-    assert all(each.steps == 6 and math.isfinite(each.loss) for each in news)
-    assert news[-1].seconds_left == 0.0 < news[0].seconds_left
-    told = [each for each in news if each.entry is not None]
+def test_each_step_and_each_validation_is_an_event(tmp_path):
+    events = []
+    train(TINY, tmp_path / "w.safetensors", device="cpu", source=Waves(), watch=events.append)
+    assert [each.step for each in events] == [1, 2, 3, 3, 4, 5, 6, 6]
+    assert all(each.steps == 6 and math.isfinite(each.loss) for each in events)
+    assert events[-1].seconds_left == 0.0 < events[0].seconds_left
+    told = [each for each in events if each.entry is not None]
     rows = list(csv.DictReader((tmp_path / "w.csv").open()))
     assert [{k: float(v) for k, v in row.items()} for row in rows] == [n.entry for n in told]
     preview = told[-1].preview
@@ -200,7 +200,7 @@ def test_news_tell_each_step_and_each_validation(tmp_path):
         assert [plane.shape for plane in planes] == [(32, 32)] * 3
     image, made, true = preview["column_map"]
     assert 0 <= made.min() <= made.max() <= 1
-    pairs = Maker(TrainingRecipe.model_validate(TINY), Waves()).validation("cpu")
+    pairs = ExampleMaker(TrainingRecipe.model_validate(TINY), Waves()).validation("cpu")
     np.testing.assert_array_equal(image, pairs.image[0, 0].numpy())
     np.testing.assert_array_equal(true, pairs.targets[0, 3].numpy())
 
@@ -209,9 +209,9 @@ def test_a_paused_training_waits_and_goes_on(tmp_path):
     token, steps = PauseToken(), []
     reached = threading.Event()
 
-    def watch(news):
-        steps.append(news.step)
-        if news.step == 2 and not reached.is_set():
+    def watch(event):
+        steps.append(event.step)
+        if event.step == 2 and not reached.is_set():
             token.pause()
             reached.set()
 
@@ -264,7 +264,7 @@ def test_a_training_without_finite_losses_gives_up_and_keeps_its_checkpoint(tmp_
         train(recipe, path, device="cpu", source=Waves(poison=range(12, 100)))
     assert not path.exists()
     seen = []
-    train(recipe, path, device="cpu", source=Waves(), watch=lambda news: seen.append(news.step))
+    train(recipe, path, device="cpu", source=Waves(), watch=lambda event: seen.append(event.step))
     assert seen[0] == 16
     assert path.exists()
 
@@ -390,23 +390,32 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
             train(TINY, path, device="cpu", source=Waves())
 
 
-def test_processes_prepare_the_same_images_ahead():
-    recipe = TrainingRecipe.model_validate({**TINY, "workers": 1, "batch": 3})
-    maker = Maker(recipe, recipe.pairs.open(recipe.seed, recipe.targets))
-    device = torch.device("cpu")
-    with Feed(maker, (0, 1), device) as ahead:
-        for step in (0, 1, 5):
-            made, true = ahead.batch(step), maker.training(3 * step, 3, "cpu")
-            torch.testing.assert_close(made.image, true.image, atol=1e-4, rtol=1e-4)
-            torch.testing.assert_close(made.targets, true.targets, atol=1e-4, rtol=1e-4)
-        token = CancelToken()
-        token.cancel()
-        with pytest.raises(Cancelled):
-            ahead.batch(6, token)
+def kill_and_go_on(maker, seen):
+    """Kill the processes that prepare images after the first batch, and ask for more."""
+    with batches(maker, torch.device("cpu"), share=(1, 3)) as ahead:
+        seen.append(next(ahead))
         for process in multiprocessing.active_children():
             process.kill()
-        with pytest.raises(ChildProcessError, match="fewer workers"):
-            ahead.batch(50)
+        for _ in range(50):
+            next(ahead)
+
+
+def test_processes_prepare_the_same_images_ahead():
+    recipe = TrainingRecipe.model_validate({**TINY, "workers": 1, "batch": 3})
+    maker = ExampleMaker(recipe, recipe.pairs.open(recipe.seed, recipe.targets))
+    device, token = torch.device("cpu"), CancelToken()
+    with batches(maker, device, start=5, cancel=token) as ahead:
+        for step in (5, 6, 7):
+            made, true = next(ahead), maker.training(3 * step, 3, "cpu")
+            torch.testing.assert_close(made.image, true.image, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(made.targets, true.targets, atol=1e-4, rtol=1e-4)
+        token.cancel()
+        with pytest.raises(Cancelled):
+            next(ahead)
+    seen = []
+    with pytest.raises(ChildProcessError, match="fewer workers"):
+        kill_and_go_on(maker, seen)
+    torch.testing.assert_close(seen[0].image, maker.training(1, 1, "cpu").image)
 
 
 def test_curves_for_tensorboard(tmp_path):

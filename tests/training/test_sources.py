@@ -19,10 +19,10 @@ from napari_atomseg.training.sources import (
     BlindSpotSource,
     Folder,
     LibraryFolder,
-    Mixture,
     MixtureSource,
     Simulated,
     SimulatedSource,
+    SourceMixture,
     save_annotated,
     simulated_species,
 )
@@ -67,7 +67,7 @@ def sources(library, store):
         "library": stored.open(3),
         "store": LibraryFolder(folder=store, species=("TiO", "Pb")).open(3),
         "blind_spot": BlindSpotSource({"a": noise(70, 60)}, 3),
-        "mixture": Mixture(parts=(simulated, stored), weights=(1, 3)).open(3),
+        "mixture": SourceMixture(parts=(simulated, stored), weights=(1, 3)).open(3),
     }
 
 
@@ -344,6 +344,21 @@ def test_a_partial_mixture_says_what_is_known_of_which_image(tmp_path):
         assert pairs.targets["circular_mask"].amax(dim=(1, 2, 3)).sum() > len(pairs) / 2
     turned = Augmentation().apply(pairs, [np.random.default_rng(n) for n in range(8)])
     assert torch.equal(turned.known["no_noise"], known)
+
+
+def test_a_simulation_may_do_without_targets_in_a_partial_mixture():
+    film = {"kind": "simulated", "without": ["no_background_no_noise"]}
+    wanted = ("no_noise", "no_background_no_noise")
+    alone = TypeAdapter(AnySource).validate_python(film)
+    assert "no_background_no_noise" not in alone.open(0).targets
+    with pytest.raises(ValueError, match="no no_background_no_noise"):
+        alone.open(0, wanted)
+    mixture = {"kind": "mixture", "parts": [{"kind": "simulated"}, film], "partial": True}
+    source = TypeAdapter(AnySource).validate_python(mixture).open(0, wanted)
+    pairs = source.batch(0, 8, 48, "cpu")
+    assert pairs.known.keys() == {"no_background_no_noise"}
+    known = torch.tensor(source.choices(range(8))) == 0
+    assert torch.equal(pairs.known["no_background_no_noise"], known)
 
 
 def test_a_partial_mixture_must_give_something(tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 from pydantic import ValidationError
 
 from napari_atomseg import imaging
-from napari_atomseg.training.sources import Augmentation, BlindSpotSource, Pairs
+from napari_atomseg.training.sources import Augmentation, BlindSpotSource, PairBatch
 from napari_atomseg.training.sources.augmentation import bent, levelled
 
 SIZE = 33
@@ -34,7 +34,7 @@ def random_pairs(count=4, size=SIZE, weight=True):
         "circular_mask": draw().round(),
         "elements": draw(2).round(),
     }
-    return Pairs(draw() + 1, targets, draw() if weight else None)
+    return PairBatch(draw() + 1, targets, draw() if weight else None)
 
 
 def spots(y, x, size, width=2.5):
@@ -96,7 +96,9 @@ def test_a_sample_is_changed_the_same_in_any_batch():
     pairs = random_pairs()
     whole = FULL.apply(pairs, rngs(4), 20)
     alone = FULL.apply(
-        Pairs(pairs.image[2:3], {k: v[2:3] for k, v in pairs.targets.items()}, pairs.weight[2:3]),
+        PairBatch(
+            pairs.image[2:3], {k: v[2:3] for k, v in pairs.targets.items()}, pairs.weight[2:3]
+        ),
         rngs(1, 2),
         20,
     )
@@ -119,7 +121,7 @@ def test_turned_and_scaled_spots_stay_on_their_truth(angle, scale, y, x):
     crop = 61
     middle, size = crop // 2, one.size(crop)
     image = spots((size - 1) / 2 + y, (size - 1) / 2 + x, size)
-    pairs = one.apply(Pairs(image, {"no_noise": image, "gaussian_mask": image}), rngs(1), crop)
+    pairs = one.apply(PairBatch(image, {"no_noise": image, "gaussian_mask": image}), rngs(1), crop)
     turn = math.radians(angle)
     expected = (
         middle + scale * (math.cos(turn) * y + math.sin(turn) * x),
@@ -138,7 +140,7 @@ def test_crops_of_the_right_size_show_nothing_from_outside(rotation, scale):
     inside = torch.ones(64, 1, size, size)
     margin = inside.clone()
     margin[..., 1:-1, 1:-1] = 0  # only what is mirrored lies beyond the outermost pixels
-    pairs = one.apply(Pairs(margin, {}, inside), rngs(64), crop)
+    pairs = one.apply(PairBatch(margin, {}, inside), rngs(64), crop)
     assert not pairs.image.abs().gt(1e-3).any()
     assert pairs.image.shape[-1] == crop
 
@@ -154,7 +156,7 @@ def test_masks_stay_between_0_and_1():
 def test_intensities_keep_their_relations(change):
     before = random_pairs()
     truth = before.targets["no_noise"]
-    pairs = change(Pairs(truth, before.targets))  # a noise-free image is its own truth
+    pairs = change(PairBatch(truth, before.targets))  # a noise-free image is its own truth
     targets = pairs.targets
     assert torch.allclose(pairs.image, targets["no_noise"])
     sharp = targets["no_noise_no_background_superresolution"]
@@ -165,7 +167,7 @@ def test_intensities_keep_their_relations(change):
 
 
 def test_gamma_keeps_the_darkest_and_the_brightest():
-    pairs = bent(Pairs(torch.linspace(-2, 6, 81).view(1, 1, 9, 9), {}), 2.0)
+    pairs = bent(PairBatch(torch.linspace(-2, 6, 81).view(1, 1, 9, 9), {}), 2.0)
     assert torch.allclose(pairs.image.flatten(), -2 + 8 * torch.linspace(0, 1, 81) ** 2, atol=1e-5)
 
 

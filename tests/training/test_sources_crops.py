@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from napari_atomseg.training import load_recipe
-from napari_atomseg.training.sources import CroppedSource, Pairs
+from napari_atomseg.training.sources import CroppedSource, PairBatch
 from napari_atomseg.training.sources.base import Stream
 
 SIZE, EACH, LATEST = 48, 4, 6
@@ -23,7 +23,7 @@ class Numbered(Stream):
         self.made += indices
         plane = torch.arange(float(crop * crop)).reshape(1, 1, crop, crop)
         image = torch.cat([plane + crop * crop * index for index in indices])
-        return Pairs(image, {"no_noise": -image})
+        return PairBatch(image, {"no_noise": -image})
 
     def validation(self, count, crop, device):
         return self.samples([10_000 + i for i in range(count)], crop, device)
@@ -81,3 +81,14 @@ def test_a_recipe_opens_it():
 def test_an_impossible_number_is_refused():
     with pytest.raises(ValueError, match="each"):
         load_recipe({"source": {"kind": "crops", "of": {"kind": "simulated"}, "each": 0}})
+
+
+def test_crops_are_transposed_with_their_truth_as_often_as_asked_for(numbered):
+    crops = CroppedSource(numbered, 3, SIZE, EACH, LATEST, transposed=0.3)
+    pairs = crops.samples(range(200), 32, "cpu")
+    assert torch.equal(pairs.targets["no_noise"], -pairs.image)
+    along = pairs.image[:, 0, 0, 1] - pairs.image[:, 0, 0, 0]
+    assert set(along.tolist()) == {1.0, float(SIZE)}
+    assert float((along == SIZE).float().mean()) == pytest.approx(0.3, abs=0.1)
+    usual = CroppedSource(Numbered(), 3, SIZE, EACH, LATEST).samples(range(200), 32, "cpu")
+    assert torch.equal(pairs.image[along == 1], usual.image[along == 1])

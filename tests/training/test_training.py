@@ -9,8 +9,9 @@ from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.tasks import TASKS
 from napari_atomseg.progress import Cancelled, CancelToken
 from napari_atomseg.training import TrainingRecipe, load_recipe, train
-from napari_atomseg.training.data import Maker
-from napari_atomseg.training.losses import map_loss, restoration_loss
+from napari_atomseg.training.data import ExampleMaker
+from napari_atomseg.training.losses import cross_entropy, restoration_loss
+from napari_atomseg.training.losses.tasks import EMPHASIS
 
 TINY = {
     "name": "tiny",
@@ -32,13 +33,13 @@ def test_losses_match_their_closed_forms():
     noise = torch.randn(2, 8, 8) * 10  # weight 1 / sqrt(1)
     assert float(restoration_loss(small, zero, noise)) == pytest.approx(0.5 * 0.01**2 / 0.05)
     assert float(restoration_loss(large, zero, noise)) == pytest.approx(1.05 - 0.025)
-    assert float(map_loss(zero, zero)) == pytest.approx(0.693147, rel=1e-5)
-    assert float(map_loss(zero, zero + 1)) == pytest.approx(5 * 0.693147, rel=1e-5)
+    assert float(cross_entropy(zero, zero, EMPHASIS)) == pytest.approx(0.693147, rel=1e-5)
+    assert float(cross_entropy(zero, zero + 1, EMPHASIS)) == pytest.approx(5 * 0.693147, rel=1e-5)
 
 
 def test_examples_depend_only_on_recipe_seed_and_number():
     recipe = TrainingRecipe.model_validate({**TINY, "augmentation": {"rotation": [-20, 20]}})
-    maker = Maker(recipe, recipe.pairs.open(recipe.seed, recipe.targets))
+    maker = ExampleMaker(recipe, recipe.pairs.open(recipe.seed, recipe.targets))
     whole, part = maker.training(0, 6, "cpu"), maker.training(4, 2, "cpu")
     assert torch.equal(whole.image[4:], part.image)
     assert torch.equal(whole.targets[4:], part.targets)

@@ -5,10 +5,10 @@ import pytest
 
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.trust.calibration import Calibration
-from napari_atomseg.trust.limits import INSIDE, UNKNOWN, Limits, region_in_range
+from napari_atomseg.trust.judge import INSIDE, UNKNOWN, TrainingRange, region_in_range
 from napari_atomseg.trust.scores import Evidence
 
-LIMITS = Limits(sampling=(0.05, 0.3), spacing=(5.0, 30.0), signal=2.0, contrast=(0.2, 6.0))
+LIMITS = TrainingRange(sampling=(0.05, 0.3), spacing=(5.0, 30.0), signal=2.0, contrast=(0.2, 6.0))
 Y, X = (v.ravel() for v in np.mgrid[:50:10, :50:10].astype(float))
 
 
@@ -62,7 +62,7 @@ def test_limits_come_from_the_calibration_and_else_from_the_card():
         sampling_range=(0.1, 0.2),
         spacing_range=(6.0, 20.0),
     )
-    assert Limits.of(card, None) == Limits((0.1, 0.2), (6.0, 20.0))
+    assert TrainingRange.of(card, None) == TrainingRange((0.1, 0.2), (6.0, 20.0))
     calibration = Calibration(
         model="m",
         recipe="columns",
@@ -71,7 +71,9 @@ def test_limits_come_from_the_calibration_and_else_from_the_card():
         contrast=(0.1, 5.0),
         spacing=(4.0, 25.0),
     )
-    assert Limits.of(card, calibration) == Limits((0.1, 0.2), (4.0, 25.0), 1.5, (0.1, 5.0))
+    assert TrainingRange.of(card, calibration) == TrainingRange(
+        (0.1, 0.2), (4.0, 25.0), 1.5, (0.1, 5.0)
+    )
 
 
 def test_a_region_takes_the_flag_of_its_nearest_column():
@@ -84,6 +86,6 @@ def test_a_region_takes_the_flag_of_its_nearest_column():
 
 
 def test_a_model_for_which_spacing_does_not_matter_flags_none():
-    limits = Limits(None, None)
+    limits = TrainingRange(None, None)
     assert limits.flags(Y, X, Evidence.unknown(len(Y)), 0.1) == {}
     assert limits.verdict([{}], 0.2, 500.0) == INSIDE

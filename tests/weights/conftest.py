@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from napari_atomseg import networks
+from napari_atomseg._shared.download import CHUNK
 from napari_atomseg.networks.files import ModelCard, save_weights
-from napari_atomseg.weights.download import CHUNK
 from napari_atomseg.weights.registry import Entry, describe
 
 ARGUMENTS = {"channels_in": 1, "channels_out": 5, "widths": [16, 24]}
@@ -161,8 +161,8 @@ def serve(weights_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve
     for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
         monkeypatch.delenv(variable.lower(), raising=False)
-    monkeypatch.setattr("napari_atomseg.weights.download.PAUSE", 0.01)
-    monkeypatch.setattr("napari_atomseg.weights.download.TIMEOUT", 0.3)
+    monkeypatch.setattr("napari_atomseg._shared.download.PAUSE", 0.01)
+    monkeypatch.setattr("napari_atomseg._shared.download.TIMEOUT", 0.3)
     server = Server(weights_file.read_bytes())
     yield server
     server.close()
@@ -174,7 +174,7 @@ def publish(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Entr
 
     def to(*urls: str) -> Entry:
         published = entry.model_copy(update={"urls": urls})
-        for room in ("find", "own", "shelf"):
+        for room in ("catalogue", "store"):
             monkeypatch.setattr(
                 f"napari_atomseg.weights.{room}.read_registry", lambda: {"tiny": published}
             )

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from napari_atomseg._shared.download import CHUNK, ROUNDS
 from napari_atomseg.networks.files import WeightsError, load_weights
 from napari_atomseg.progress import Cancelled, CancelToken
 from napari_atomseg.weights import downloads_folder, models, resolve
-from napari_atomseg.weights.download import CHUNK, ROUNDS, download
+from napari_atomseg.weights.catalogue import download_model as download
 from napari_atomseg.weights.registry import Entry
 
 
@@ -196,7 +197,7 @@ def test_cancel_in_the_middle_leaves_a_part_to_go_on_with(
 def test_cancel_ends_the_pause_between_two_rounds(
     tmp_path: Path, serve: Any, entry: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_atomseg.weights.download.PAUSE", 60.0)
+    monkeypatch.setattr("napari_atomseg._shared.download.PAUSE", 60.0)
     cancel = CancelToken()
     threading.Timer(0.2, cancel.cancel).start()
     began = time.monotonic()

@@ -25,7 +25,7 @@ from napari_atomseg.weights import (
     models_for,
     resolve,
 )
-from napari_atomseg.weights.about import about, place
+from napari_atomseg.weights.description import describe_model, location
 from napari_atomseg.weights.registry import Entry, describe, read_registry
 
 
@@ -74,10 +74,10 @@ def test_a_published_file_put_there_by_hand_needs_no_network(
 ) -> None:
     publish("http://127.0.0.1:9/")
     assert find_file("tiny") is None
-    assert place(row("tiny")) == "to download"
+    assert location(row("tiny")) == "to download"
     path = put(weights_file, folder(), "tiny")
     assert find_file("tiny") == resolve("tiny") == path
-    assert place(row("tiny")) == "downloaded"
+    assert location(row("tiny")) == "downloaded"
 
 
 def test_a_download_leaves_an_own_file_of_that_name_alone(
@@ -98,7 +98,7 @@ def test_own_model_in_the_folder_is_listed_and_found(cache: Path, weights_file: 
     assert listed["tasks"] == read_card(weights_file).tasks
     assert listed["size"] == own.stat().st_size
     assert (listed["bundled"], listed["downloaded"], listed["own"]) == (False, True, True)
-    assert place(listed) == "own"
+    assert location(listed) == "own"
     assert resolve("My model") == own
     assert model_entry("My model") == describe(own, "My model")
 
@@ -123,7 +123,7 @@ def test_listing_has_the_documented_columns(cache: Path) -> None:
 
 
 def test_a_card_is_told_in_words(weights_file: Path) -> None:
-    lines = about(describe(weights_file), weights_file)
+    lines = describe_model(describe(weights_file), weights_file)
     assert lines["Description"] == "A small network."
     assert lines["Scores"] == "f1 0.9"
     assert lines["Spacing"] == "5 to 34 pixels from column to column"

@@ -1,4 +1,15 @@
-"""What the panels have in common: a form that scrolls and a Run button always in sight."""
+"""What the panels have in common: a form that scrolls and a Run button always in sight.
+
+A panel is made in one step: the constructor of `Panel` makes the form, the buttons and the lines
+about the work, and calls nothing of its subclasses, which then fill its slots::
+
+    header    shares the height with the settings, by a handle between the two
+    settings  the form, which scrolls
+    body      rows below the settings
+    buttons   Run, those of the subclass, Cancel
+    progress and message
+    footer    results; they take the height that the settings do not need
+"""
 
 from __future__ import annotations
 
@@ -6,40 +17,68 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
+    QAbstractButton,
     QFrame,
     QHBoxLayout,
     QLabel,
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
+    QSplitter,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_atomseg._napari.forms.form import Form, Inputs, settings_of
-from napari_atomseg._napari.jobs import Job, Show, Work, describe
+from napari_atomseg._napari.forms.form import Form, Inputs
+from napari_atomseg._napari.jobs import Job, Show, Work, attempt, describe
 from napari_atomseg._napari.layers import unwrapped
+from napari_atomseg.settings import fields_of
 
 if TYPE_CHECKING:
     import napari.viewer
 
     from napari_atomseg.settings import Setting
+    from napari_atomseg.settings import Settings as FormSettings
+
+Prepare = Callable[[], tuple[str, Work, Show]]
+"""Gives the name of a job, its work, and what shows the result; see `Panel.prepare`."""
+
+
+class Docked(QWidget):
+    """A widget that stops its work when the dock that holds it is closed."""
+
+    def event(self, event: QEvent) -> bool:
+        """Notice that the dock is closed: the widget loses its parent."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.closed()
+        return bool(super().event(event))
+
+    def closed(self) -> None:
+        """Stop all work; called when the dock is closed."""
 
 
 class _PanelType(type(QWidget), ABCMeta):  # type: ignore[misc]
-    """What Qt's classes and abstract ones are made by."""
+    """Metaclass of classes that are both of Qt and abstract."""
 
 
-class Panel(QWidget, metaclass=_PanelType):
+class Panel(Docked, metaclass=_PanelType):
     """A dock panel that gathers settings, works in another thread and shows the result.
 
     Every setting is an attribute of the panel that a script reads and sets, for example
     ``panel.dose = 2e3``; ``panel.run()`` does what the Run button does and returns a `Job`.
+
+    Parameters
+    ----------
+    viewer : the viewer with the layers.
+    inputs : what makes the inputs of settings that need one of their own, by name.
     """
 
-    Settings: ClassVar[type]
+    Settings: ClassVar[type[FormSettings]]
     title: ClassVar[str]
     width_of_form: ClassVar[int] = 270
     """Pixels across that the form takes of its own accord."""
@@ -47,45 +86,85 @@ class Panel(QWidget, metaclass=_PanelType):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "Settings" in cls.__dict__:
-            for name, known in settings_of(cls.Settings).items():
+            for name, known in fields_of(cls.Settings).items():
+                if hasattr(QWidget, name):
+                    raise TypeError(
+                        f"{cls.__name__}: Qt's widgets have {name!r}; give the setting another name"
+                    )
                 if not isinstance(getattr(cls, name, None), property):
                     setattr(cls, name, _attribute(known))
 
-    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer, inputs: Inputs | None = None) -> None:
         super().__init__()
         self.viewer = unwrapped(viewer)
         self.job: Job | None = None
         self._summary: Callable[[Any], str] = self.summary
-        self.form = Form(self.Settings, self.make_inputs())
+        self.form = Form(self.Settings, inputs)
         self.run_button = QPushButton("Run")
         self.run_button.setToolTip(f"{self.title} with these settings")
+        self.run_button.clicked.connect(self._run_clicked)
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setToolTip("Stop; nothing is added to the viewer")
+        self.cancel_button.clicked.connect(self.cancel)
+        self.cancel_button.hide()
         self.progress = QProgressBar()
+        self.progress.hide()
         self.message = QLabel()
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.run_button.clicked.connect(self._click_run)
-        self.cancel_button.clicked.connect(self.cancel)
-        self._lay_out()
-        self._show_running(False)
+        self._scroll = _Scroll(self.form, self.width_of_form)
+        self._body, self._footer, self._buttons = QVBoxLayout(), QVBoxLayout(), QHBoxLayout()
+        self._buttons.addWidget(self.run_button, 2)
+        self._buttons.addWidget(self.cancel_button, 1)
+        self._slots = QVBoxLayout(self)
+        self._slots.setContentsMargins(6, 6, 6, 6)
+        self._slots.setSpacing(4)
+        self._slots.addWidget(self._scroll, 1)
+        self._slots.addLayout(self._body)
+        self._slots.addLayout(self._buttons)
+        self._slots.addWidget(self.progress)
+        self._slots.addWidget(self.message)
+        self._slots.addLayout(self._footer)
 
-    def _lay_out(self) -> None:
-        scroll = _Scroll(self.form, self.width_of_form)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.run_button, 2)
-        buttons.addWidget(self.cancel_button, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.setSpacing(4)
-        layout.addWidget(scroll, 1)
-        layout.addLayout(buttons)
-        layout.addWidget(self.progress)
-        layout.addWidget(self.message)
+    def add_header(self, widget: QWidget, stretch: int = 0) -> None:
+        """Put a widget above the settings, with a handle between the two; a panel has one.
 
-    def make_inputs(self) -> Inputs:
-        """Return what makes the inputs of fields that need one of their own, by name."""
-        return {}
+        Parameters
+        ----------
+        stretch : its share of the height that is left, where the settings have one.
+        """
+        splitter = QSplitter(Qt.Orientation.Vertical)
+        self._slots.replaceWidget(self._scroll, splitter)
+        self._slots.setStretchFactor(splitter, 1)
+        splitter.addWidget(widget)
+        splitter.addWidget(self._scroll)
+        splitter.setStretchFactor(0, stretch)
+        splitter.setStretchFactor(1, 1)
+        splitter.setChildrenCollapsible(False)
+
+    def add_body(self, *widgets: QWidget) -> None:
+        """Put a row of widgets between the settings and the buttons."""
+        row = QHBoxLayout()
+        for widget in widgets:
+            row.addWidget(widget)
+        self._body.addLayout(row)
+
+    def add_button(self, button: QAbstractButton) -> None:
+        """Put a button between Run and Cancel."""
+        self._buttons.insertWidget(self._buttons.count() - 1, button, 1)
+
+    def add_footer(self, widget: QWidget, stretch: int = 1) -> None:
+        """Put a widget below the message.
+
+        Parameters
+        ----------
+        stretch : its share of the height that the settings do not need; with 0 they keep it.
+        """
+        self._footer.addWidget(widget, stretch)
+        if stretch:
+            self._scroll.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+            self._slots.setStretchFactor(self._scroll, 0)
+            self._slots.setStretchFactor(self._footer, 1)
 
     @abstractmethod
     def prepare(self) -> tuple[str, Work, Show]:
@@ -105,11 +184,7 @@ class Panel(QWidget, metaclass=_PanelType):
         """
         return self.begin(self.prepare)
 
-    def begin(
-        self,
-        prepare: Callable[[], tuple[str, Work, Show]],
-        summary: Callable[[Any], str] | None = None,
-    ) -> Job:
+    def begin(self, prepare: Prepare, summary: Callable[[Any], str] | None = None) -> Job:
         """Start a job of the panel, one at a time, beside the window.
 
         Parameters
@@ -128,15 +203,19 @@ class Panel(QWidget, metaclass=_PanelType):
             self.job = Job(*prepare())
         except (ValueError, TypeError, OSError, ImportError) as error:
             self.job = Job.failed(self.title, error)
-            self._finish()
+            self._settled()
             return self.job
-        self.job.progressed.connect(self._show_progress)
-        self.job.settled.connect(self._finish)
+        self.job.progressed.connect(self.show_progress)
+        self.job.settled.connect(self._settled)
         self.progress.setRange(0, 0)
         self.message.setText("")
         self._show_running(True)
         self.job.start()
         return self.job
+
+    def attempt(self, act: Callable[[], Any]) -> Any:
+        """Do what a button asks for at once; an error becomes a message, not a traceback."""
+        return attempt(self.title, act, self.message)
 
     def cancel(self) -> None:
         """Ask the running work to stop."""
@@ -144,26 +223,30 @@ class Panel(QWidget, metaclass=_PanelType):
             self.job.cancel()
             self.message.setText("Stopping …")
 
+    def closed(self) -> None:
+        self.cancel()
+
     def summary(self, result: Any) -> str:
         """Return a line about what was added, shown below the buttons."""
         return ""
 
-    def event(self, event: QEvent) -> bool:
-        """Stop working when the dock that holds the panel is closed."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.cancel()
-        return bool(super().event(event))
+    def running_changed(self, running: bool) -> None:
+        """Show whether the panel is at work; called when a job starts and when it ends."""
 
-    def _click_run(self) -> None:
-        self.run()
+    def finished(self, job: Job) -> None:
+        """Follow a job that ended, well or not; called after its message is shown."""
 
-    def _show_progress(self, done: int, total: int, message: str) -> None:
+    def show_progress(self, done: int, total: int, message: str) -> None:
+        """Show how far the work is; `total` is 0 as long as that is not known."""
         self.progress.setRange(0, total)
         self.progress.setValue(done)
         if message and self.job is not None and not self.job.cancel_requested:
             self.message.setText(message)
 
-    def _finish(self) -> None:
+    def _run_clicked(self) -> None:
+        self.run()
+
+    def _settled(self) -> None:
         self._show_running(False)
         job = self.job
         if job is None:
@@ -174,11 +257,33 @@ class Panel(QWidget, metaclass=_PanelType):
             self.message.setText(describe(job.error))
         else:
             self.message.setText(self._summary(job.result()))
+        self.finished(job)
 
     def _show_running(self, running: bool) -> None:
         self.run_button.setEnabled(not running)
         self.cancel_button.setVisible(running)
         self.progress.setVisible(running)
+        self.running_changed(running)
+
+
+class PanelTabs(Docked):
+    """Panels of one dock, a tab each; they stop together when the dock is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tabs = QTabWidget()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.tabs)
+
+    def add_tab(self, name: str, panel: Docked) -> None:
+        """Add a panel as the last tab."""
+        self.tabs.addTab(panel, name)
+
+    def closed(self) -> None:
+        for place in range(self.tabs.count()):
+            panel: Any = self.tabs.widget(place)
+            panel.closed()
 
 
 class _Scroll(QScrollArea):
@@ -208,6 +313,11 @@ class _Scroll(QScrollArea):
         """
         beside = self._GAP + self.verticalScrollBar().sizeHint().width() + 2 * self.frameWidth()
         return QSize(self.widget().minimumSizeHint().width() + beside, 100)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Ask for the height of the rows once they have their style."""
+        super().showEvent(event)
+        QTimer.singleShot(0, self.updateGeometry)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Ask for more room when the content does, or when it is first seen in its style."""

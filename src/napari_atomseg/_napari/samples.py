@@ -1,15 +1,14 @@
-"""Sample data: two simulated scenes and two published images, fetched when asked for."""
+"""Sample data: two simulated scenes and two published images, downloaded on request."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import pooch
-
 from napari_atomseg import weights
 from napari_atomseg._napari.layers import image_layer, sampled
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.simulate.layers import simulation_layers
+from napari_atomseg._shared.download import download
 from napari_atomseg.io import provenance, read_image
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -70,22 +69,22 @@ def _simulated(crystal: str, **settings: Any) -> list[LayerData]:
 
 
 def published(url: str, sha256: str, name: str, sampling: float) -> list[LayerData]:
-    """Return a published image; it is fetched once and checked by its hash.
+    """Return a published image, downloaded once and checked by its hash.
 
     Raises
     ------
     ConnectionError
-        The image is not here and cannot be fetched; the message says where it would belong.
+        The image cannot be downloaded; the message names the folder it belongs to.
     """
     preferences()
     folder = weights.cache_folder() / "samples"
     file = url.rpartition("/")[2]
     try:
-        path = pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=file, path=folder)
-    except (OSError, ValueError) as error:
+        path = download([url], folder / file, sha256=sha256)
+    except OSError as error:
         raise ConnectionError(
-            f"{name} could not be downloaded ({type(error).__name__}). Check the connection, "
-            f"or put the file {url} into {folder} by hand"
+            f"{name} could not be downloaded ({error}). Check the connection, or put the file into "
+            f"{folder} by hand"
         ) from error
     record = provenance("download", url, {"sha256": sha256, "sampling": sampling})
     layer = image_layer(read_image(path).data, name, sampled(sampling), record)

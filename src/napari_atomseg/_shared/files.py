@@ -1,7 +1,8 @@
-"""Files that are there whole or not at all."""
+"""Files that are written whole or not at all, and their SHA-256."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +12,13 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """A path to write to, which becomes `path` if the block succeeds and vanishes if not.
+    """A temporary path that replaces `path` if the block succeeds, and is removed if not.
 
     Raises
     ------
     OSError
-        It cannot be written, for example because the disk is full. The message names `path`, which
-        stays as it was.
+        The file cannot be written, for example because the disk is full. The message names `path`,
+        which is left unchanged.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -25,7 +26,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as error:
-        # A failed write names no file, and the partial one is nobody's business.
+        # The system names the partial file or none; the user knows only `path`.
         ours = error.filename is None or str(error.filename) == str(partial)
         if error.errno is None or not ours:
             raise
@@ -35,6 +36,12 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def remove_partial(path: Path) -> None:
-    """Remove what processes left that were killed while they wrote the file."""
+    """Remove the partial files of processes that were killed while they wrote `path`."""
     for left in path.parent.glob(f".{escape(path.name)}.*.partial"):
         left.unlink(missing_ok=True)
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Images against the image that they should be."""
+"""Measures of how close an image is to the true one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from skimage.metrics import structural_similarity
 
-Image = NDArray[np.float64]
+from napari_atomseg._shared.types import Array
 
 
 def psnr(
@@ -67,17 +67,17 @@ def ssim(image: ArrayLike, truth: ArrayLike, affine: bool = False) -> float:
     return float(structural_similarity(tested, known, data_range=np.ptp(known)))
 
 
-def _pair(image: ArrayLike, truth: ArrayLike) -> tuple[Image, Image]:
+def _pair(image: ArrayLike, truth: ArrayLike) -> tuple[Array, Array]:
     tested, known = np.asarray(image, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     if tested.shape != known.shape:
         raise ValueError(f"image has shape {tested.shape} but truth has shape {known.shape}")
     return tested, known
 
 
-def _matched(tested: Image, known: Image, valid: NDArray[np.bool_]) -> Image:
+def _matched(tested: Array, known: Array, valid: NDArray[np.bool_]) -> Array:
     offset, target = tested[valid].mean(), known[valid].mean()
     variance = np.mean((tested[valid] - offset) ** 2)
     covariance = np.mean((tested[valid] - offset) * (known[valid] - target))
     gain = covariance / variance if variance > 0 else 0.0
-    matched: Image = gain * (tested - offset) + target
+    matched: Array = gain * (tested - offset) + target
     return matched

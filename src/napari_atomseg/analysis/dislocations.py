@@ -8,16 +8,12 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg._shared.geometry import clusters_of, delaunay_triangles, sides_of
+from napari_atomseg._shared.types import Array, Indices, Sampling
+from napari_atomseg._shared.units import pixel_scale
 from napari_atomseg.analysis.lattice.assign import assign
 from napari_atomseg.analysis.lattice.find import find_lattice
 from napari_atomseg.analysis.lattice.lattice import Lattice
-from napari_atomseg.analysis.positions import (
-    Array,
-    Indices,
-    Sampling,
-    placed,
-    unit_of,
-)
+from napari_atomseg.analysis.positions import placed
 
 LONGEST = 2.6
 """Vectors of the lattice: triangles with longer sides span a border, not a vacancy."""
@@ -111,7 +107,7 @@ def find_dislocations(
     table = pd.DataFrame(rows, columns=[*names, "burgers_y_err", "burgers_x_err"])
     table = table.astype({"burgers_a": int, "burgers_b": int})
     if sampling is not None:
-        dy, dx = unit_of(sampling)
+        dy, dx = pixel_scale(sampling)
         for name in ("y", "burgers_y"):
             table[f"{name}_angstrom"] = dy * table[name]
         for name in ("x", "burgers_x"):
@@ -156,7 +152,7 @@ def burgers_circuit(
     steps = _steps(mesh.points[np.roll(path, -1)] - mesh.points[path], mesh.lattice)
     burgers = -steps.sum(axis=0)
     vector, error = _in_pixels(burgers, mesh.lattice)
-    unit = np.full(2, np.nan) if sampling is None else unit_of(sampling)
+    unit = np.full(2, np.nan) if sampling is None else pixel_scale(sampling)
     return BurgersCircuit(
         mesh.points[[*path, path[0]]], steps, burgers, vector, error, vector * unit
     )

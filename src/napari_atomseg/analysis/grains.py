@@ -8,8 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_atomseg._shared.geometry import clusters_of, delaunay_triangles, sides_of
-from napari_atomseg.analysis.positions import Array, Indices, Positions, Sampling, placed, unit_of
+from napari_atomseg._shared.geometry import (
+    clusters_of,
+    delaunay_triangles,
+    median_spacing,
+    sides_of,
+)
+from napari_atomseg._shared.types import Array, Indices, Sampling
+from napari_atomseg._shared.units import pixel_scale
+from napari_atomseg.analysis.positions import Positions, placed
 
 FOLDS = (6, 4, 2)
 """Symmetries of the bonds around a column that are looked for."""
@@ -45,9 +52,7 @@ class Bonds:
         sides = sides_of(delaunay_triangles(points))
         step = points[sides[:, 1]] - points[sides[:, 0]]
         length = np.hypot(step[:, 0], step[:, 1])
-        nearest = np.full(len(points), np.inf)
-        np.minimum.at(nearest, sides.reshape(-1), np.repeat(length, 2))
-        typical = float(np.median(nearest[np.isfinite(nearest)])) if len(sides) else 0.0
+        typical = median_spacing(points) if len(sides) else 0.0
         near = length <= NEIGHBOURS * typical
         angles = np.arctan2(step[near, 0], step[near, 1])
         return Bonds(points, sides[near], angles, sides[length <= FACING * typical])
@@ -185,7 +190,7 @@ def find_grains(
     ordered = np.abs(local) >= DISORDER * np.median(np.abs(local)) if len(points) else order > 0
     steady = ordered & (_change(bonds, local, fold) <= tolerance_deg)
     grain = _grains(bonds, steady, smallest)
-    unit = unit_of(sampling)
+    unit = pixel_scale(sampling)
     table = pd.DataFrame(
         {
             "y": points[:, 0] / unit[0],

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
+from napari_atomseg._shared.types import Array, Sampling
+from napari_atomseg._shared.units import pixel_scale
+
 Positions = pd.DataFrame | ArrayLike
-Sampling = float | tuple[float, float]
 
 
 def positions_of(table: Positions, name: str = "columns") -> Array:
@@ -40,21 +40,6 @@ def positions_of(table: Positions, name: str = "columns") -> Array:
     return points
 
 
-def unit_of(sampling: Sampling | None) -> Array:
-    """(2,) what a pixel measures along y and x: Å, or 1 where the sampling is not known.
-
-    Raises
-    ------
-    ValueError
-        The sampling is not one or two positive numbers.
-    """
-    if sampling is None:
-        return np.ones(2)
-    from napari_atomseg.localization.table import pixel_size
-
-    return np.array(pixel_size(sampling))
-
-
 def placed(table: Positions, sampling: Sampling | None, name: str = "columns") -> Array:
     """(N, 2) positions (y, x) in Å, or in pixels where the sampling is None; all finite.
 
@@ -67,4 +52,4 @@ def placed(table: Positions, sampling: Sampling | None, name: str = "columns") -
     if not np.isfinite(points).all():
         bad = int((~np.isfinite(points).all(axis=1)).sum())
         raise ValueError(f"{name} must have finite positions; {bad} of {len(points)} are not")
-    return points * unit_of(sampling)
+    return points * pixel_scale(sampling)

@@ -9,8 +9,15 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from napari_atomseg._shared.geometry import clusters_of, delaunay_triangles, sides_of
-from napari_atomseg.analysis.positions import Array, Indices, Positions, Sampling, placed, unit_of
+from napari_atomseg._shared.geometry import (
+    clusters_of,
+    delaunay_triangles,
+    median_spacing,
+    sides_of,
+)
+from napari_atomseg._shared.types import Array, Indices, Sampling
+from napari_atomseg._shared.units import pixel_scale
+from napari_atomseg.analysis.positions import Positions, placed
 
 LONGEST_BOND = 1.3
 """Typical bonds; second neighbours of a honeycomb are at 1.73."""
@@ -86,7 +93,7 @@ def find_rings(
     table = _ring_table(points, members)
     coordination = np.bincount(bonds.reshape(-1), minlength=len(points)).astype(np.int64)
     table["defect"], defects = _defects(points, members, bonds, coordination, outside)
-    unit = unit_of(sampling)
+    unit = pixel_scale(sampling)
     for each in (table, defects):
         for axis, name in enumerate(("y", "x")):
             if sampling is not None:
@@ -102,9 +109,7 @@ def _bonds(points: Array, longest: float | None) -> Indices:
     sides = sides_of(delaunay_triangles(points))
     length = np.hypot(*(points[sides[:, 1]] - points[sides[:, 0]]).T)
     if longest is None and len(sides):
-        nearest = np.full(len(points), np.inf)
-        np.minimum.at(nearest, sides.reshape(-1), np.repeat(length, 2))
-        longest = LONGEST_BOND * float(np.median(nearest))
+        longest = LONGEST_BOND * median_spacing(points)
     return sides[length <= longest] if longest is not None else sides
 
 

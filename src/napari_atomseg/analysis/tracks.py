@@ -9,16 +9,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_atomseg._shared.geometry import nearest_distances
-from napari_atomseg.analysis.positions import Array, Indices, Sampling, placed, unit_of
+from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.types import Array, Indices, Mask, Sampling
+from napari_atomseg._shared.units import pixel_scale
+from napari_atomseg.analysis.positions import placed
 from napari_atomseg.analysis.scores import match
 from napari_atomseg.progress import CancelToken, Progress, report
 
-Flags = NDArray[np.bool_]
 KINDS = ("before", "between", "after")
 
 
-def empty_runs(held: Flags, view: Flags) -> pd.DataFrame:
+def empty_runs(held: Mask, view: Mask) -> pd.DataFrame:
     """Runs of frames in which a site in view has no column.
 
     Parameters
@@ -49,7 +50,7 @@ def empty_runs(held: Flags, view: Flags) -> pd.DataFrame:
     )
 
 
-def find_vacancies_of(held: Flags, view: Flags, places: Array, patience: int) -> pd.DataFrame:
+def find_vacancies_of(held: Mask, view: Mask, places: Array, patience: int) -> pd.DataFrame:
     """The runs of more than `patience` frames, with the places (S, 2) of their sites."""
     runs = empty_runs(held, view)
     runs = runs[runs["frames"] > patience].reset_index(drop=True)
@@ -59,7 +60,7 @@ def find_vacancies_of(held: Flags, view: Flags, places: Array, patience: int) ->
     return runs
 
 
-def find_hops(held: Flags, view: Flags, places: Array, reach: float, patience: int) -> pd.DataFrame:
+def find_hops(held: Mask, view: Mask, places: Array, reach: float, patience: int) -> pd.DataFrame:
     """Sites that become empty when others near by are filled.
 
     A site is left where a run of more than `patience` empty frames begins, and filled where one
@@ -226,7 +227,8 @@ def link_tracks(
     points = placed(columns, None)
     frame = columns["frame"].to_numpy(dtype=np.int64)
     count = int(frame.max(initial=-1)) + 1
-    spacing = _typical_spacing(points, frame)
+    spacing = median_spacing(*(points[frame == number] for number in np.unique(frame)))
+    spacing = np.inf if np.isnan(spacing) else spacing
     site, drift, error = _link(
         points, frame, count, reach or REACH * spacing, partial(report, progress, cancel)
     )
@@ -241,7 +243,7 @@ def link_tracks(
     )
     hops.insert(0, "track", _track_of(table, hops))
     vacancies = find_vacancies_of(held, view, places, patience)
-    unit = None if sampling is None else unit_of(sampling)
+    unit = None if sampling is None else pixel_scale(sampling)
     return Tracks(
         _in_angstrom(table, unit),
         drift,
@@ -250,15 +252,6 @@ def link_tracks(
         _in_angstrom(vacancies, unit),
         _in_angstrom(hops, unit),
     )
-
-
-def _typical_spacing(points: Array, frame: Indices) -> float:
-    near = []
-    for number in np.unique(frame):
-        here = points[frame == number]
-        if len(here) > 1:
-            near.append(nearest_distances(here))
-    return float(np.median(np.concatenate(near))) if near else np.inf
 
 
 def _link(

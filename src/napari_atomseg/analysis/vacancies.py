@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
+from napari_atomseg._shared.types import Array, Sampling
 from napari_atomseg.analysis.lattice.assign import assign
 from napari_atomseg.analysis.lattice.find import find_lattice
 from napari_atomseg.analysis.lattice.lattice import Lattice
-from napari_atomseg.analysis.positions import Array, Sampling, placed
+from napari_atomseg.analysis.positions import placed
 
 AROUND = 2.2
 """Roots of the area of a site: the neighbours that tell whether a site lies in the crystal."""

@@ -15,15 +15,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
 from napari_atomseg import analysis, localization
 from napari_atomseg._shared.files import whole_file
-from napari_atomseg.inference import predict
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg.figures.picture import scale_bar
+from napari_atomseg.inference import InferenceSettings, predict
 from napari_atomseg.io import MicroscopeImage, provenance, read_image, write_columns
-from napari_atomseg.io.images.image import Sampling
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.simulation import Simulation, simulate
 
@@ -35,8 +35,6 @@ TITLES = {
     "denoise_background": "without background",
     "superresolution": "super-resolved",
 }
-_BARS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-"""Lengths of scale bars, Å."""
 
 
 def draw_figure(result: DemoResult) -> None:
@@ -46,9 +44,8 @@ def draw_figure(result: DemoResult) -> None:
     axes = list(figure.subplots(2, 3).flat)
     rows, columns = (_middle(length) for length in result.image.shape)
     _show(axes[0], "image", result.image[rows, columns])
-    if result.sampling is not None:
-        dx = float(np.ravel(result.sampling)[-1])
-        _scale_bar(axes[0], dx, columns.stop - columns.start)
+    shown = rows.stop - rows.start, columns.stop - columns.start
+    scale_bar(axes[0], result.sampling, shown)
     for panel, (task, title) in zip(axes[1:4], TITLES.items(), strict=True):
         _show(panel, title, result.restored[task][rows, columns])
     _show(axes[4], "segmented", result.image[rows, columns])
@@ -74,15 +71,6 @@ def _show(panel: Axes, title: str, data: NDArray[Any]) -> None:
     panel.set_axis_off()
 
 
-def _scale_bar(panel: Axes, sampling: float, width: int) -> None:
-    length = max((bar for bar in _BARS if bar <= 0.3 * width * sampling), default=_BARS[0])
-    x, y = 0.05 * width, panel.get_ylim()[0] - 0.05 * width
-    patch = Rectangle((x, y), length / sampling, 0.012 * width, color="white", ec="black", lw=0.5)
-    panel.add_patch(patch)
-    label = f"{length} Å" if length < 10 else f"{length // 10} nm"
-    panel.text(x, y - 0.01 * width, label, color="white", weight="bold")
-
-
 def _dots(panel: Axes, result: DemoResult, rows: slice, columns: slice) -> None:
     table = result.columns
     y, x = table["y"] - rows.start, table["x"] - columns.start
@@ -105,7 +93,7 @@ def _title(result: DemoResult) -> str:
 
 _TRIAL = "from qtpy.QtWidgets import QApplication; QApplication([])"
 _PATIENCE = 60.0
-"""Seconds that a first window may take."""
+"""Seconds that a first window may take to open."""
 
 
 def show(result: DemoResult, *, block: bool = True) -> str | None:
@@ -168,7 +156,7 @@ SCENE: dict[str, Any] = {
 TASKS = ("denoise", "denoise_background", "superresolution")
 
 VISIBLE = 5.0
-"""True columns whose signal is below this many times their noise are not asked for (Rose)."""
+"""Signal over noise of true columns below which they need not be found (Rose criterion)."""
 
 MATCH = 3.0
 """A column counts as found within this distance of a true one, px."""
@@ -176,11 +164,11 @@ MATCH = 3.0
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo made of an image.
+    """Results of the demo.
 
     Attributes
     ----------
-    image : (H, W) as it came.
+    image : (H, W) raw.
     sampling : Å per pixel, or None.
     restored : restored images by task.
     labels : (H, W), one label a column.
@@ -200,7 +188,7 @@ class DemoResult:
     table: Path
 
     def report(self) -> list[str]:
-        """Lines that say what was found, how good it is, and where the files are."""
+        """Lines with the number of columns, the scores and the files."""
         rows, columns = self.image.shape
         known = "sampling unknown"
         if self.sampling is not None:
@@ -224,10 +212,8 @@ def run_demo(
     image: str | Path | None = None,
     folder: str | Path = "demo",
     *,
-    model: str | Path | None = None,
     sampling: Sampling | None = None,
-    contrast: str = "auto",
-    device: str = "auto",
+    inference: InferenceSettings | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> DemoResult:
@@ -237,7 +223,8 @@ def run_demo(
     ----------
     image : a file, of a stack of which the middle frame is taken; None simulates `SCENE`.
     folder : for the files; it is created.
-    sampling : Å per pixel, instead of what the file says.
+    sampling : Å per pixel, in place of that of the file.
+    inference : the model, and how it is applied.
 
     Raises
     ------
@@ -252,10 +239,8 @@ def run_demo(
     source = _simulated(simulation) if simulation else _middle_frame(read_image(image or ""))
     pixel = source.sampling if sampling is None else sampling
     options: dict[str, Any] = {
-        "model": model,
         "sampling": pixel,
-        "contrast": contrast,
-        "device": device,
+        "inference": inference,
         "progress": progress,
         "cancel": cancel,
     }

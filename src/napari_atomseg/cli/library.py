@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from napari_atomseg.cli.commands import app
-from napari_atomseg.cli.options import print_line
-from napari_atomseg.cli.session import session
+from napari_atomseg.cli.app import app, print_line, session
 
 
 @app.command()

@@ -9,9 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from napari_atomseg.cli.commands import app
-from napari_atomseg.cli.options import print_line, with_parameters
-from napari_atomseg.cli.session import Session, session
+from napari_atomseg.cli.app import Session, app, print_line, session
+from napari_atomseg.cli.options import with_parameters
 
 _OF_RECIPES = ("shape", "seed")
 """Settings that a sample of a recipe has too."""

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from torch import Generator, Tensor
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.distortion.base import (
-    Array,
     CountRange,
     Distortion,
     Drawn,

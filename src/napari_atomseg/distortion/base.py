@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator
 from torch import Generator, Tensor
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.ranges import Part, Probability, Range
 
-Array = NDArray[np.float64]
 Drawn = dict[str, float | Array]
 """Numbers of one image by name."""
 Values = Mapping[str, Tensor]

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.distortion.base import (
-    Array,
     Distortion,
     Drawn,
     Fraction,

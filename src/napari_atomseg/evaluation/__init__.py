@@ -1,13 +1,8 @@
 """Evaluation: models × data sets × baselines → one table and figures."""
 
-from napari_atomseg.evaluation.calibration import (
-    coverage,
-    expected_calibration_error,
-    reliability,
-)
-from napari_atomseg.evaluation.case import Case, Dataset
+from napari_atomseg.evaluation.case import Case, Dataset, Mapper, Method, Outcome
+from napari_atomseg.evaluation.measure import coverage, expected_calibration_error, reliability
 from napari_atomseg.evaluation.methods import BASELINES
-from napari_atomseg.evaluation.outcome import Mapper, Method, Outcome
 from napari_atomseg.evaluation.run import evaluate
 
 __all__ = [

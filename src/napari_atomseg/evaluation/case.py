@@ -1,43 +1,41 @@
-"""What is evaluated: an image, and what is known of it."""
+"""What is compared: images with their truth, methods, and what these make of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from napari_atomseg._shared.geometry import nearest_distances
+from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.types import Image
 from napari_atomseg.localization import cramer_rao_bounds
 
-Image = NDArray[np.float32]
-
 NEAR = 0.2
-"""A column is found where something is found within this part of the columns' spacing."""
+"""Largest distance of a detection from its column, in spacings of the columns."""
 NEAREST = 1.5
-"""Pixels within which it is found however close the columns are."""
+"""Least value of that distance, pixels."""
 EDGE = 0.5
-"""Positions nearer to the border than this part of the spacing are not measured: it cuts them."""
+"""Width of the border, in spacings, where columns are cut and positions are not measured."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """An image, and what is known of it.
+    """An image with its truth.
 
     Attributes
     ----------
-    name : unlike that of any other case of the run, and fit for a file's name.
+    name : unique in the run, and valid as the name of a file.
     image : (H, W) float32, as recorded.
-    truth : (H, W) float32, as it should have been, or None.
-    columns : table of the true columns with ``y`` and ``x`` in pixels, or None where they are not
-        known. It may hold ``snr``, the signal of a column over its noise; ``bound``, the smallest
-        standard error of y and of x together, in pixels; ``volume``, in units of the image
-        times px²; and ``elements``, the name of its species.
+    truth : (H, W) float32, the image without noise, or None.
+    columns : table of the true columns with ``y`` and ``x`` in pixels, or None where unknown. It
+        may hold ``snr``, the signal of a column over its noise; ``bound``, the smallest standard
+        error of y and of x together, in pixels; ``volume``, in units of the image times px²; and
+        ``elements``, the name of its species.
     sampling : Å a pixel, or None.
-    targets : what is known of further tasks, by the names of the simulation's targets.
+    targets : truth of further tasks, by the names of the simulation's targets.
     """
 
     name: str
@@ -49,10 +47,10 @@ class Case:
 
     @property
     def spacing(self) -> float:
-        """Median distance of nearest true columns in pixels; NaN where there are not two."""
-        if self.columns is None or len(self.columns) < 2:
+        """Median distance of nearest true columns, pixels; NaN for fewer than two."""
+        if self.columns is None:
             return float("nan")
-        return float(np.median(nearest_distances(self.columns[["y", "x"]].to_numpy(float))))
+        return median_spacing(self.columns[["y", "x"]].to_numpy(float))
 
     @property
     def radius(self) -> float:
@@ -66,12 +64,12 @@ class Case:
 
 
 class Dataset(Protocol):
-    """Cases of one kind at one dose, each made when it is asked for.
+    """Cases of one kind at one dose, each made on request.
 
     Attributes
     ----------
-    name : of the kind.
-    dose : e⁻/Å², or None where there is no such number.
+    name : name of the kind.
+    dose : e⁻/Å², or None where it is not defined.
     """
 
     @property
@@ -89,12 +87,12 @@ class Dataset(Protocol):
         ...
 
     def case(self, index: int) -> Case:
-        """Case number `index`; the same whenever it is asked for."""
+        """Case number `index`; every call gives the same one."""
         ...
 
 
 def case_name(dataset: Dataset, index: int) -> str:
-    """Name of a case: those of its data set and dose, and its number."""
+    """Name of a case, from its data set, dose and number."""
     dose = "" if dataset.dose is None else f"-{dataset.dose:g}"
     return f"{dataset.name}{dose}-{index:04d}"
 
@@ -102,10 +100,10 @@ def case_name(dataset: Dataset, index: int) -> str:
 def known_columns(
     columns: pd.DataFrame, ideal: Image, sampling: float, counts: float
 ) -> pd.DataFrame:
-    """Simulated columns as a `Case` holds them.
+    """Simulated columns in the form of a `Case`.
 
-    The bound is that of a lone Gaussian column as wide and as high as the simulated one, on what
-    lies under it, with shot noise alone. It is NaN in phase contrast.
+    The bound is that of a single Gaussian column of the same width and height on the local
+    background, with shot noise only. It is NaN in phase contrast.
 
     Parameters
     ----------
@@ -135,3 +133,59 @@ def known_columns(
         [signal, np.hypot(bound.y, bound.x), volume[seen]]
     )
     return known
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Result of a method for a case; parts that the method does not give are None.
+
+    Attributes
+    ----------
+    restored : (H, W) image.
+    columns : table with ``y`` and ``x`` in pixels, and further columns as from `localize`; with
+        names in ``species`` where the method distinguishes species.
+    """
+
+    restored: Image | None = None
+    columns: pd.DataFrame | None = None
+
+
+class Method(Protocol):
+    """A method that restores images or finds columns, with a name."""
+
+    @property
+    def name(self) -> str:
+        """Name in tables."""
+        ...
+
+    def __call__(self, case: Case) -> Outcome:
+        """Apply the method, without the truth of the case."""
+        ...
+
+
+@runtime_checkable
+class Mapper(Protocol):
+    """A method with more tasks than one restored image and one table of columns."""
+
+    def maps(self, case: Case) -> dict[str, Image]:
+        """A map for each further task whose truth is in the case, see `tasks.TRUTH`."""
+        ...
+
+
+@dataclass(frozen=True)
+class EvaluationResults:
+    """All measurements of a run.
+
+    Attributes
+    ----------
+    cases, columns : as `summarize` takes them.
+    tasks : as `summarize_tasks` takes them.
+    datasets, methods : those of the run; the first `models` methods are not baselines.
+    """
+
+    cases: pd.DataFrame
+    columns: pd.DataFrame
+    tasks: pd.DataFrame
+    datasets: Sequence[Dataset]
+    methods: Sequence[Method]
+    models: int

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from napari_atomseg.evaluation.case import Case, Dataset, Image
+from napari_atomseg._shared.types import Image
+from napari_atomseg.evaluation.case import Case, Dataset
 from napari_atomseg.evaluation.simulated import (
     COUNTING,
     FIELDS,
     Crystals,
     EmptyField,
     Multislice,
-    Simulated,
+    SimulatedDataset,
 )
 from napari_atomseg.io import read_columns, read_image, write_columns, write_image
 from napari_atomseg.simulation import SimulationRecipe, load_recipe, recipes
@@ -26,14 +27,14 @@ from napari_atomseg.training.sources.library import POINTS, TARGET, annotated_im
 
 
 @dataclass(frozen=True)
-class Files:
-    """Images beside what is known of them.
+class FileDataset:
+    """Images in files beside their truth.
 
     Attributes
     ----------
-    images : the files of each; labels are not used.
-    name : of the data set.
-    sampling : Å a pixel of images whose files do not say.
+    images : files of each image; labels are not used.
+    name : name of the data set.
+    sampling : Å per pixel, for files without it.
     """
 
     images: tuple[AnnotatedImage, ...]
@@ -68,7 +69,7 @@ class Files:
         return Case(files.image.stem, image, truth, columns, sampling)
 
 
-def open_folder(folder: Path, sampling: float | None = None) -> Files:
+def open_folder(folder: Path, sampling: float | None = None) -> FileDataset:
     """The images of a folder beside `NAME.csv` or `NAME_points.csv` and `NAME_target`.
 
     Raises
@@ -76,21 +77,21 @@ def open_folder(folder: Path, sampling: float | None = None) -> Files:
     OSError
         There is no such folder.
     ValueError
-        Nothing tells what its images show.
+        There is no truth beside any image.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
     images = tuple(i for i in annotated_images(folder) if i.points or i.target)
     if not images:
         raise ValueError(
-            f"{folder}: nothing tells what its images show; beside NAME.tif, a file NAME.csv, "
-            f"NAME{POINTS}.csv or NAME{TARGET}.tif does"
+            f"{folder}: no truth beside any image; beside NAME.tif, it is a file NAME.csv, "
+            f"NAME{POINTS}.csv or NAME{TARGET}.tif"
         )
-    return Files(images, folder.resolve().name, sampling)
+    return FileDataset(images, folder.resolve().name, sampling)
 
 
 def reference_columns(path: Path) -> pd.DataFrame:
-    """Columns of a table as `read_columns` reads it, or of one of bare numbers.
+    """Columns of a table that `read_columns` reads, or of one with numbers only.
 
     Without a line of names, rows and columns of pixels come first, as in StatSTEM's references.
 
@@ -114,7 +115,7 @@ def reference_columns(path: Path) -> pd.DataFrame:
 
 
 def write_case(folder: Path, case: Case) -> None:
-    """Write a case as `open_folder` reads it.
+    """Write a case as files for `open_folder`.
 
     Raises
     ------
@@ -136,9 +137,9 @@ def _plane(data: object, path: Path) -> Image:
 
 
 DOSES = (5e2, 5e3, 5e4)
-"""e⁻/Å² of data sets that need a dose, where none is given."""
+"""Default doses of data sets that need one, e⁻/Å²."""
 TOGETHER = ","
-"""Between an image and the table of its columns."""
+"""Separator of an image and the table of its columns."""
 
 Data = str | Path | dict[str, Any] | SimulationRecipe | Dataset
 
@@ -152,7 +153,7 @@ def open_datasets(
     shape: tuple[int, int] = (256, 256),
     sampling: float | None = None,
 ) -> list[Dataset]:
-    """Data sets, those with a dose once for each.
+    """Open data sets, those with a dose once for each dose.
 
     Parameters
     ----------
@@ -213,17 +214,17 @@ def _opened(
     recipe = load_recipe(data)
     counts = any(part.kind in COUNTING for part in recipe.distortions)
     levels = doses if counts and doses else (None,)
-    return [Simulated(recipe, dose, images, seed, shape) for dose in levels]
+    return [SimulatedDataset(recipe, dose, images, seed, shape) for dose in levels]
 
 
-def _from_files(data: str, sampling: float | None) -> Files | None:
+def _from_files(data: str, sampling: float | None) -> FileDataset | None:
     """The data set of a folder or of an image with its columns; None for a name."""
     if TOGETHER in data:
         image, columns = (Path(part.strip()) for part in data.rsplit(TOGETHER, 1))
         for path in (image, columns):
             if not path.is_file():
                 raise FileNotFoundError(f"{path}: no such file")
-        return Files((AnnotatedImage(image=image, points=columns),), image.stem, sampling)
+        return FileDataset((AnnotatedImage(image=image, points=columns),), image.stem, sampling)
     path = Path(data)
     is_recipe = path.suffix in (".yaml", ".yml") or data in recipes()
     if is_recipe:

@@ -1,4 +1,4 @@
-"""One outcome against the truth of its case: counts and sums of the image, rows of its columns."""
+"""Scores of one image and its columns, and of scores and error bars themselves."""
 
 from __future__ import annotations
 
@@ -6,13 +6,62 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from napari_atomseg._shared.types import Image
 from napari_atomseg.analysis import psnr, ssim
-from napari_atomseg.evaluation.case import Case, Image
-from napari_atomseg.evaluation.outcome import Outcome
-from napari_atomseg.evaluation.tasks import Pairs, pair
+from napari_atomseg.evaluation.case import Case, Outcome
+from napari_atomseg.evaluation.tasks import ColumnPairs, pair
+
+BINS = 10
+LEVELS = {0.68: 1.0, 0.95: 1.96}
+"""Fractions of normal errors within so many standard deviations."""
+
+
+def reliability(score: ArrayLike, hit: ArrayLike, bins: int = BINS) -> pd.DataFrame:
+    """How often detections of each score are right.
+
+    Parameters
+    ----------
+    score : (N,) in 0..1; NaN is left out.
+    hit : (N,) whether the detection is right.
+    bins : of equal width.
+
+    Returns
+    -------
+    A row each bin that is not empty: ``low``, ``high``, ``count``, mean ``score``, share ``right``.
+    """
+    scores, hits = np.asarray(score, dtype=float), np.asarray(hit, dtype=float)
+    known = np.isfinite(scores)
+    scores, hits = scores[known], hits[known]
+    place = np.minimum((scores * bins).astype(int), bins - 1)
+    rows = [
+        (b / bins, (b + 1) / bins, n, scores[place == b].mean(), hits[place == b].mean())
+        for b in range(bins)
+        if (n := int((place == b).sum()))
+    ]
+    return pd.DataFrame(rows, columns=["low", "high", "count", "score", "right"])
+
+
+def expected_calibration_error(score: ArrayLike, hit: ArrayLike, bins: int = BINS) -> float:
+    """Mean difference of score and share that is right, over bins by their counts (Guo et al. 2017,
+    Eq. 3); NaN without scores.
+    """
+    table = reliability(score, hit, bins)
+    if table.empty:
+        return float("nan")
+    return float(np.average(abs(table["score"] - table["right"]), weights=table["count"]))
+
+
+def coverage(error: ArrayLike, deviation: ArrayLike, level: float) -> float:
+    """Share of errors within the error bars of a `level`, one of `LEVELS`; NaN without any."""
+    errors, bars = np.asarray(error, dtype=float), np.asarray(deviation, dtype=float)
+    known = np.isfinite(errors) & np.isfinite(bars)
+    if not known.any():
+        return float("nan")
+    return float(np.mean(abs(errors[known]) <= LEVELS[level] * bars[known]))
+
 
 NEIGHBOUR = 3
 """Every column inside a lattice has so many neighbours: three in a honeycomb, more in others."""
@@ -93,8 +142,8 @@ def measure(case: Case, outcome: Outcome) -> tuple[dict[str, Any], pd.DataFrame]
 
     - ``hit``: whether it is a true column; pairs with columns that cannot be seen are left out.
     - ``score`` of the detection, where the method gives one.
-    - ``dy``, ``dx``: its error, in pixels; ``y_err``, ``x_err``: what the method says of it. NaN at
-      the border, where the image cuts columns, and for columns that are not true.
+    - ``dy``, ``dx``: its error, in pixels; ``y_err``, ``x_err``: its standard errors by the method.
+      NaN at the border, where the image cuts columns, and for columns that are not true.
     - ``bound``: the least that hypot(dy, dx) is on average, in pixels.
     - ``volume``: what it has over what it should have.
     """
@@ -119,8 +168,8 @@ def measure(case: Case, outcome: Outcome) -> tuple[dict[str, Any], pd.DataFrame]
     return row, table[~pairs.uncounted].reset_index(drop=True)
 
 
-def _errors(case: Case, pairs: Pairs) -> dict[str, NDArray[np.float64]]:
-    """What is measured of the pairs of columns; NaN at the border."""
+def _errors(case: Case, pairs: ColumnPairs) -> dict[str, NDArray[np.float64]]:
+    """Errors of the pairs of columns; NaN at the border."""
     found, known, i, j = pairs.found, pairs.known, pairs.i, pairs.j
     place = known[["y", "x"]].to_numpy(float)[j]
     far = np.array(case.image.shape) - 1 - place
@@ -138,7 +187,7 @@ def _errors(case: Case, pairs: Pairs) -> dict[str, NDArray[np.float64]]:
 
 
 def _away(case: Case, false: pd.DataFrame, known: pd.DataFrame) -> int:
-    """How many columns lie farther than `AWAY` spacings from every true one."""
+    """Number of columns farther than `AWAY` spacings from every true one."""
     if len(false) == 0 or len(known) == 0:
         return len(false)
     reach = AWAY * np.fmax(case.spacing, case.radius)

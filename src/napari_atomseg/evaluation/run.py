@@ -1,4 +1,4 @@
-"""Models, data sets and baselines to one table."""
+"""Compare models with baselines on data sets."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from napari_atomseg.evaluation.case import Case, Dataset, case_name
+from napari_atomseg.evaluation.case import (
+    Case,
+    Dataset,
+    EvaluationResults,
+    Mapper,
+    Method,
+    case_name,
+)
 from napari_atomseg.evaluation.datasets import Data, open_datasets, write_case
 from napari_atomseg.evaluation.measure import measure
 from napari_atomseg.evaluation.methods import open_methods
-from napari_atomseg.evaluation.outcome import Mapper, Method, Results
 from napari_atomseg.evaluation.report import summarize, summarize_tasks
 from napari_atomseg.evaluation.tasks import species_counts, task_scores
 from napari_atomseg.progress import Cancelled, CancelToken, Progress, report
@@ -53,7 +59,7 @@ def evaluate(
 
     Returns
     -------
-    The table of `summarize`. What failed is counted there, and told in ``attrs["errors"]``. The
+    The table of `summarize`. Failures are counted there and listed in ``attrs["errors"]``. The
     rows of `summarize_tasks` are in ``attrs["tasks"]``: ``pd.DataFrame(table.attrs["tasks"])``.
 
     Raises
@@ -87,8 +93,8 @@ def run(
     export: str | Path | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
-) -> Results:
-    """Apply all methods to all cases; what fails is noted and the rest goes on.
+) -> EvaluationResults:
+    """Apply all methods to all cases; failures are noted and do not stop the rest.
 
     Parameters
     ----------
@@ -130,7 +136,9 @@ def run(
                     tables.append(table.assign(**same, sampling=case.sampling or np.nan))
     report(progress, cancel, total, total, "done")
     columns = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    return Results(pd.DataFrame(rows), columns, pd.DataFrame(tasks), datasets, methods, models)
+    return EvaluationResults(
+        pd.DataFrame(rows), columns, pd.DataFrame(tasks), datasets, methods, models
+    )
 
 
 def errors(cases: pd.DataFrame) -> list[str]:

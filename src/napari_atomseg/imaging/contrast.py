@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, uniform
-from napari_atomseg.specimen.columns import Array
 
 Kind = Literal["none", "plane", "gaussian", "nonlinear"]
 WAVES = 4

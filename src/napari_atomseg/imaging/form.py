@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.imaging.hrtem import HRTEMOptics, phase_contrast
 from napari_atomseg.imaging.optics import IncoherentOptics, Optics
 from napari_atomseg.imaging.scattering import Band, structure_factors
-from napari_atomseg.specimen.columns import Array, Scatterers
+from napari_atomseg.specimen.columns import Scatterers
 from napari_atomseg.specimen.specimen import Field
 
 Sample = tuple[Optics, Scatterers, Field]

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.imaging.probe import (
     REST_ENERGY,
-    Array,
     Frequencies,
     Probe,
     aberration_phase,
@@ -22,7 +22,7 @@ from napari_atomseg.imaging.probe import (
 )
 from napari_atomseg.imaging.scattering import Band, form_factor, resampled, structure_factors
 from napari_atomseg.imaging.transfer import look_up
-from napari_atomseg.specimen.columns import Indices, Scatterers
+from napari_atomseg.specimen.columns import Scatterers
 from napari_atomseg.specimen.specimen import Field
 
 GENERIC = 6

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.imaging.hrtem import HRTEMOptics, seen_through
 from napari_atomseg.imaging.optics import DETECTOR
-from napari_atomseg.imaging.probe import Array, Probe, coma_shift, wavelength
+from napari_atomseg.imaging.probe import Probe, coma_shift, wavelength
 from napari_atomseg.imaging.scattering import resampled
 from napari_atomseg.imaging.transfer import blur, peak_width
 from napari_atomseg.progress import CancelToken, Progress, report

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_atomseg.imaging.probe import Array, Frequencies, Probe
+from napari_atomseg._shared.types import Array, Indices
+from napari_atomseg.imaging.probe import Frequencies, Probe
 from napari_atomseg.imaging.scattering import cross_section
 from napari_atomseg.imaging.transfer import peak_width, transfer_at, transfer_end
-from napari_atomseg.specimen.columns import Indices
 
 DETECTOR = (60.0, 180.0)
 """Inner and outer angle in mrad of a usual annular detector."""

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_atomseg._shared.types import Array
+
 REST_ENERGY = 510_998.95
 """Electron rest energy in eV (CODATA 2018)."""
 HC = 12_398.419843
 """Planck constant times speed of light, in eV Å (CODATA 2018)."""
 FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 
-Array = NDArray[np.float64]
 Frequencies = NDArray[np.floating[Any]]
 """Spatial frequencies in 1/Å."""
 

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_atomseg.imaging.probe import Array, Frequencies
+from napari_atomseg._shared.types import Array, Indices
+from napari_atomseg.imaging.probe import Frequencies
 from napari_atomseg.imaging.scattering import LAST_TABULATED, coefficients
 from napari_atomseg.imaging.transfer import look_up
-from napari_atomseg.specimen.columns import Indices
 
 REACH = 5.0
 """Sigmas beyond which a Gaussian is left out: exp(-12.5) of its height is 4e-6."""

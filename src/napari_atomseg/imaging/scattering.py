@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.imaging.probe import REST_ENERGY, wavelength
 
-Array = NDArray[np.float64]
 BOHR = 0.529177211
 """Bohr radius in Å (CODATA 2018)."""
 LAST_TABULATED = 98

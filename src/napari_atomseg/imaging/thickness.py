@@ -12,11 +12,11 @@ from scipy.constants import elementary_charge, hbar, speed_of_light
 from scipy.fft import next_fast_len
 from torch import Tensor
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.imaging.multislice import layers, load_abtem, moments
 from napari_atomseg.imaging.optics import DETECTOR
 from napari_atomseg.imaging.probe import (
     REST_ENERGY,
-    Array,
     Frequencies,
     Probe,
     aberration_phase,

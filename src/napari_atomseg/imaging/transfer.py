@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import fft2, ifft2, next_fast_len
 
-from napari_atomseg.imaging.probe import FWHM_PER_SIGMA, Array, Frequencies, Probe, aberration_phase
+from napari_atomseg._shared.types import Array
+from napari_atomseg.imaging.probe import FWHM_PER_SIGMA, Frequencies, Probe, aberration_phase
 
 STEPS = 512
 """Intervals of a radial table, from zero to twice the cut-off."""

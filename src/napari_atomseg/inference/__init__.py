@@ -1,7 +1,5 @@
 """Inference: models applied to images of any size, scale and type."""
 
-from napari_atomseg.inference.api import Prediction, predict, restore
-from napari_atomseg.inference.predictor import Predictor
-from napari_atomseg.inference.scale import estimate_spacing
+import lazy_loader
 
-__all__ = ["Prediction", "Predictor", "estimate_spacing", "predict", "restore"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

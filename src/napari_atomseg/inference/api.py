@@ -6,17 +6,57 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from napari_atomseg import weights
-from napari_atomseg.inference.arrays import Image, as_frames
+from napari_atomseg._shared.types import Image, Sampling
+from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.predictor import Predictor
+from napari_atomseg.inference.settings import (
+    InferenceOptions,
+    InferenceSettings,
+    Precision,
+    RestorationTask,
+    inference_settings,
+)
 from napari_atomseg.networks.tasks import INTENSITIES, UPINTERPOLATION
 from napari_atomseg.progress import CancelToken, Progress, report
 
-CONTRASTS = ("auto", "bright", "dark")
+
+def as_frames(image: Any) -> tuple[Image, tuple[int, ...]]:
+    """(N, H, W) float32 frames of an image or stack, and the shape it came in.
+
+    Pixels that are NaN or infinite become the median of their frame.
+
+    Raises
+    ------
+    TypeError
+        The values are not real numbers.
+    ValueError
+        The array has fewer than two axes, no pixels, or looks like an RGB image.
+    """
+    array = np.asarray(image)
+    if array.dtype == object or array.dtype.kind not in "biuf":
+        raise TypeError(f"image has values of type {array.dtype}; real numbers are needed")
+    if array.ndim < 2:
+        raise ValueError(f"image has shape {array.shape}; two axes (rows, columns) are needed")
+    if 0 in array.shape:
+        raise ValueError(f"image has shape {array.shape}: it holds no pixels")
+    if array.ndim == 3 and array.shape[-1] in (3, 4) and min(array.shape[:2]) > 4:
+        raise ValueError(
+            f"image has shape {array.shape}, an RGB image; convert it to grey values first"
+        )
+    frames = array.reshape(-1, *array.shape[-2:]).astype(np.float32)
+    bad = ~np.isfinite(frames)
+    if bad.any():
+        frames = np.where(bad, np.nan, frames)
+        for frame in frames:
+            holes = np.isnan(frame)
+            if holes.any():
+                frame[holes] = 0.0 if holes.all() else np.nanmedian(frame)
+    return frames, array.shape
 
 
 @dataclass(frozen=True)
@@ -48,13 +88,11 @@ def predict(
     tasks: Sequence[str] = ("denoise",),
     *,
     model: str | Path | None = None,
-    sampling: float | tuple[float, float] | None = None,
-    contrast: str = "auto",
-    device: str = "auto",
-    precision: str = "auto",
-    tile_size: int = 1024,
+    sampling: Sampling | None = None,
+    inference: InferenceSettings | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
+    **options: Unpack[InferenceOptions],
 ) -> Prediction:
     """Apply a model to an image or stack.
 
@@ -65,8 +103,11 @@ def predict(
         `upinterpolation` from `denoise`.
     model : name, path of a weights file, or None for the default.
     sampling : Å a pixel; guides the estimate of the columns' scale, and may be unknown.
-    contrast : "bright" or "dark" columns; "auto" looks.
-    device, precision, tile_size : see `Predictor`.
+    inference : settings of all that follows, in place of the defaults.
+    contrast : "bright" or "dark" columns; "auto" looks at the image.
+    device : "auto", "cpu", "cuda" or "mps"; "auto" takes a GPU where there is one.
+    precision : "full" computes in float32, "half" in bfloat16 where the device is fast at it.
+    tile_size : side of the largest piece of the image that is computed at once, in pixels.
 
     Returns
     -------
@@ -82,12 +123,13 @@ def predict(
     Cancelled
         `cancel` was raised.
     """
-    if contrast not in CONTRASTS:
-        raise ValueError(f"contrast={contrast!r}; choose one of {', '.join(CONTRASTS)}")
+    chosen = inference_settings(inference, model, options)
     frames, shape = as_frames(image)
-    pixel = _mean_sampling(sampling)
-    path = weights.resolve(model, tasks=tasks)
-    predictor = _predictor(str(path), path.stat().st_mtime_ns, device, precision, tile_size)
+    pixel = None if sampling is None else mean_sampling(sampling)
+    path = weights.resolve(chosen.model, tasks=tasks)
+    predictor = _predictor(
+        str(path), path.stat().st_mtime_ns, chosen.device, chosen.precision, chosen.tile_size
+    )
     unknown = [task for task in tasks if task not in predictor.tasks]
     if unknown:
         known = ", ".join(predictor.tasks)
@@ -96,6 +138,7 @@ def predict(
             + weights.choice(tasks)
         )
     middle = frames[len(frames) // 2]
+    contrast = str(chosen.contrast)
     if contrast == "auto":
         contrast = predictor.contrast(middle, pixel)
     sign = -1.0 if contrast == "dark" else 1.0
@@ -115,8 +158,8 @@ def predict(
         "tasks": list(tasks),
         "sampling": sampling,
         "contrast": contrast,
-        "precision": precision,
-        "tile_size": tile_size,
+        "precision": chosen.precision,
+        "tile_size": chosen.tile_size,
         "device": str(predictor.device),
         "zoom": zoom.factor,
     }
@@ -133,10 +176,14 @@ def predict(
 
 def restore(
     image: Any,
-    task: str = "denoise",
+    task: RestorationTask = "denoise",
     model: str | Path | None = None,
-    sampling: float | tuple[float, float] | None = None,
-    **options: Any,
+    sampling: Sampling | None = None,
+    *,
+    inference: InferenceSettings | None = None,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+    **options: Unpack[InferenceOptions],
 ) -> Any:
     """Restore an image or stack.
 
@@ -144,7 +191,7 @@ def restore(
     ----------
     image : (..., H, W); a dask array stays lazy and is restored frame by frame when computed.
     task : "denoise", "denoise_background", "superresolution" or "upinterpolation".
-    model, sampling, options : see `predict`.
+    model, sampling, inference, options : see `predict`.
 
     Returns
     -------
@@ -166,21 +213,26 @@ def restore(
             chunks=(*whole.chunks[:-2], (height,), (width,)),
             dtype=np.float32,
             meta=np.empty((0,) * image.ndim, np.float32),
+            inference=inference,
+            progress=progress,
+            cancel=cancel,
             **options,
         )
-    return predict(image, (task,), model=model, sampling=sampling, **options).maps[task]
+    return predict(
+        image,
+        (task,),
+        model=model,
+        sampling=sampling,
+        inference=inference,
+        progress=progress,
+        cancel=cancel,
+        **options,
+    ).maps[task]
 
 
 @lru_cache(maxsize=4)
-def _predictor(path: str, modified: int, device: str, precision: str, tile_size: int) -> Predictor:
+def _predictor(
+    path: str, modified: int, device: str, precision: Precision, tile_size: int
+) -> Predictor:
     """Loaded networks are kept; a changed file is loaded anew (`modified`)."""
     return Predictor(path, device, precision, tile_size)
-
-
-def _mean_sampling(sampling: float | tuple[float, float] | None) -> float | None:
-    if sampling is None:
-        return None
-    values = np.asarray(sampling, dtype=float)
-    if values.size not in (1, 2) or not np.all(np.isfinite(values)) or np.any(values <= 0):
-        raise ValueError(f"sampling={sampling!r} must be one or two positive numbers, Å a pixel")
-    return float(values.mean())

@@ -15,9 +15,10 @@ from skimage.feature import peak_local_max
 from torch import Tensor
 
 from napari_atomseg._shared.device import choose_device, half_is_fast
-from napari_atomseg._shared.geometry import nearest_distances
-from napari_atomseg.inference.arrays import Image
+from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.types import Image
 from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
+from napari_atomseg.inference.settings import SMALLEST_TILE, InferenceSettings, Precision
 from napari_atomseg.inference.tiles import Blender, tiles, upsampled
 from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.maps import compose, denormalise, normalise, selected
@@ -25,29 +26,29 @@ from napari_atomseg.networks.tasks import ELEMENTS, INTENSITIES, UPINTERPOLATION
 from napari_atomseg.progress import CancelToken, Progress, report
 
 ZOOMS = (1.0, 0.5, 0.25, 2.0)
-"""Magnifications tried, the image as it is first."""
+"""Magnifications tried; the first leaves the image unchanged."""
 WINDOW = 320
-"""Side, in pixels after zooming, of the part of the image that is tried."""
+"""Side, in pixels after zooming, of the part of the image that magnifications are tried on."""
 CLOSEST = 3.8
 """Columns found closer than this (pixels of the image) are noise."""
 CLOSEST_REDUCED = 7.0
-"""Little is gained by reducing an image so far that its columns stand closer than this (pixels
-after zooming): noise does, whatever the magnification."""
+"""Columns closer than this (pixels after zooming) in a reduced image are probably noise, which
+looks the same at every magnification."""
 CLEAR = 0.7
-"""Confidence that the network does not have in noise: where it has that, and clearly more than in
-the image as it is, its columns may stand closer."""
+"""Confidence that networks do not reach in noise. Above it, and clearly above the confidence at
+magnification 1, columns in a reduced image may be closer."""
 GAIN = 0.87
-"""The confidence in the image as it is over that clearly higher one, at most."""
+"""Largest ratio of the confidence at magnification 1 to such a clearly higher one."""
 LOYALTY = 0.93
-"""The image is left as it is where that is within this factor of the best confidence."""
+"""Magnification 1 is kept where its confidence is within this factor of the best one."""
 ROOMY = 34.0
-"""Columns further apart (pixels) are restored better in a reduced image, even by networks that saw
-such in training: on simulated crystals by 1 dB, and by 2 to 4 where electrons are few."""
+"""Columns further apart (pixels) are restored better in a reduced image, even by networks trained
+on such spacings: on simulated crystals by 1 dB, and by 2 to 4 dB at low dose."""
 
 
 @dataclass(frozen=True)
 class Zoom:
-    """The magnification chosen and the column spacing, in pixels of the image, that was seen."""
+    """The chosen magnification, and the column spacing found, in pixels of the image."""
 
     factor: float
     spacing: float
@@ -58,16 +59,16 @@ def choose_zoom(
     image: Image,
     sampling: float | None = None,
 ) -> Zoom:
-    """Try the network on part of the image at several magnifications and take the surest.
+    """Try the network on part of the image at several magnifications; take the most confident.
 
-    At the right one it marks columns with high probability and at a distance it was trained on;
-    at the others it sees noise or slow shades, and says so.
+    At the right magnification it marks columns with high probability and at a distance within its
+    training; at others probabilities are low, as for noise or slow shading.
 
     Parameters
     ----------
     column_map : (1, 1, h, w) image to (h, w) probabilities.
     image : (H, W) finite, bright columns.
-    sampling : Å a pixel where known; spacings outside 0.8-6 Å are then not believed.
+    sampling : Å a pixel where known; spacings outside 0.8-6 Å are then rejected.
     """
     best, most, native = None, 0.0, 0.0
     for factor in ZOOMS:
@@ -80,7 +81,7 @@ def choose_zoom(
             sampling and not 0.8 <= spacing * sampling <= 6.0
         ):
             continue
-        # The first, the image as it is, is given up only for a clear gain.
+        # Magnification 1 is left only for a clear gain.
         if best is None or sureness * (LOYALTY if best.factor == 1.0 else 1.0) > most:
             best, most = Zoom(factor, spacing), sureness
         if factor == 1.0 and sureness >= LOYALTY:
@@ -89,17 +90,17 @@ def choose_zoom(
 
 
 def _closest(factor: float, *, clear: bool) -> float:
-    """Pixels after zooming that columns must stand apart not to be noise."""
+    """Least distance of columns, in pixels after zooming; closer ones are noise."""
     if factor >= 1.0:
         return CLOSEST * factor
     return CLOSEST if clear else CLOSEST_REDUCED
 
 
 def nearest_zoom(spacing: float, trained: tuple[float, float] | None) -> Zoom:
-    """The magnification that brings a spacing (pixels) to where images are restored well.
+    """The magnification that brings a spacing (pixels) into the range that is restored well.
 
-    That is the range of the training, up to `ROOMY`. It is 1 where no zoom does it, and where the
-    training was not of columns.
+    This is the range of the training, up to `ROOMY`. The magnification is 1 where none fits, and
+    where the training was not about columns.
     """
     low, high = (trained[0], min(trained[1], ROOMY)) if trained else (0.0, np.inf)
     fitting = [factor for factor in ZOOMS if low <= spacing * factor <= high]
@@ -117,7 +118,7 @@ def resize(image: Tensor, factor: float) -> Tensor:
 
 
 def confidence(column_map: Callable[[Tensor], Tensor], image: Image) -> float:
-    """How sure (0..1) the network is of the bright columns it sees in part of the image."""
+    """Confidence (0..1) of the network in the bright columns it finds in part of the image."""
     found = _seen(column_map, image, 1.0)
     return found[1] if found else 0.0
 
@@ -149,11 +150,9 @@ def _seen(
     peaks = peak_local_max(surface, min_distance=2, threshold_abs=0.3)
     if len(peaks) < 3:
         return None
-    return float(np.median(nearest_distances(peaks))), float(surface[tuple(peaks.T)].mean())
+    return median_spacing(peaks), float(surface[tuple(peaks.T)].mean())
 
 
-PRECISIONS = ("auto", "full", "half")
-SMALLEST_TILE = 128
 FLAT = 1e-6
 """Deviation over mean below which an image is constant but for the rounding of its numbers."""
 EITHER = 0.65
@@ -194,20 +193,16 @@ class Predictor:
         self,
         path: str | Path,
         device: str = "auto",
-        precision: str = "auto",
+        precision: Precision = "auto",
         tile_size: int = 1024,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision={precision!r}; choose one of {', '.join(PRECISIONS)}")
-        if tile_size < SMALLEST_TILE:
-            raise ValueError(f"tile_size={tile_size!r} must be at least {SMALLEST_TILE} pixels")
+        chosen = InferenceSettings(device=device, precision=precision, tile_size=tile_size)
         network, self.card = load_weights(path)
         self.tasks = predictable(self.card.tasks)
         self.channels = int(self.card.arguments.get("channels_out", len(self.card.tasks)))
         self.species = self.channels - len(self.card.tasks) + 1
-        self.device = choose_device(device)
-        self.precision = precision
-        self.tile_size = tile_size
+        self.device = choose_device(chosen.device)
+        self.precision, self.tile_size = chosen.precision, chosen.tile_size
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def contrast(self, frame: Image, sampling: float | None = None) -> str:
@@ -286,7 +281,7 @@ class Predictor:
         return result
 
     def _flat(self, frame: Image, tasks: tuple[str, ...]) -> dict[str, Image]:
-        """A constant image has no columns, and is its own restoration."""
+        """Maps of a constant image: no columns, and intensities unchanged."""
         height, width = frame.shape
         shapes = {ELEMENTS: (self.species, height, width), UPINTERPOLATION: (2 * height, 2 * width)}
         level = float(frame.mean(dtype=np.float64))

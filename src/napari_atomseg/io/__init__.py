@@ -3,7 +3,7 @@
 from napari_atomseg._shared.provenance import provenance
 from napari_atomseg.io.columns.atoms import columns_to_atoms
 from napari_atomseg.io.columns.files import COLUMN_SUFFIXES, read_columns, write_columns
-from napari_atomseg.io.columns.place import unit_of
+from napari_atomseg.io.columns.table import unit_of
 from napari_atomseg.io.images.image import MicroscopeImage
 from napari_atomseg.io.images.read import IMAGE_SUFFIXES, read_image
 from napari_atomseg.io.images.tiff import write_image

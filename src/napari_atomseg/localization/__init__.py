@@ -1,21 +1,5 @@
 """Localization: columns detected, labelled and measured below the pixel."""
 
-from napari_atomseg.localization.bounds import (
-    Bounds,
-    column_bounds,
-    cramer_rao_bounds,
-    overlapping_bounds,
-)
-from napari_atomseg.localization.localize import localize
-from napari_atomseg.localization.refit import refine_columns
-from napari_atomseg.localization.segment import segment
+import lazy_loader
 
-__all__ = [
-    "Bounds",
-    "column_bounds",
-    "cramer_rao_bounds",
-    "localize",
-    "overlapping_bounds",
-    "refine_columns",
-    "segment",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

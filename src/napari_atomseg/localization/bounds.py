@@ -8,21 +8,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.gaussian import GaussianProblem, gaussian_values, volume_error
 from napari_atomseg.localization.fit.joint.model import JointModel, fisher_blocks
 from napari_atomseg.localization.fit.joint.system import (
-    BACKGROUNDS,
-    WIDTHS,
     JointSystem,
     shared_parameters,
 )
 from napari_atomseg.localization.fit.least_squares import covariance
-from napari_atomseg.localization.fit.neighbourhood import survey
-from napari_atomseg.localization.refine import check_choices, within_image
-
-Vector = NDArray[np.float64]
+from napari_atomseg.localization.fit.refinement import within_image
+from napari_atomseg.localization.fit.windows import initial_estimates
+from napari_atomseg.localization.settings import Backgrounds, FitSettings, Widths
 
 REACH = 5.0
 """Half width of the pixels counted, over sigma: beyond lies less than a millionth of the light."""
@@ -34,12 +32,12 @@ DARKEST = 1e-9
 class Bounds:
     """Smallest standard errors of unbiased estimates, each of the shape of the parameters."""
 
-    y: Vector
-    x: Vector
-    sigma: Vector
-    amplitude: Vector
-    background: Vector
-    volume: Vector
+    y: Array
+    x: Array
+    sigma: Array
+    amplitude: Array
+    background: Array
+    volume: Array
 
 
 def cramer_rao_bounds(
@@ -95,7 +93,7 @@ def cramer_rao_bounds(
     return Bounds(*(row.reshape(a.shape) for row in rows))
 
 
-def check_noise(a: Vector, s: Vector, b: Vector, gain: float | None, deviation: float) -> None:
+def check_noise(a: Array, s: Array, b: Array, gain: float | None, deviation: float) -> None:
     """Raise ValueError for amplitudes, widths or backgrounds that cannot be, or for no noise."""
     if not (np.all(a > 0) and np.all(s > 0)):
         raise ValueError("amplitude and sigma must be positive")
@@ -113,8 +111,8 @@ def overlapping_bounds(
     sigma: ArrayLike,
     background: ArrayLike,
     *,
-    widths: str = "free",
-    backgrounds: str = "local",
+    widths: Widths = "free",
+    backgrounds: Backgrounds = "local",
     gain: float | None = 1.0,
     deviation: float = 0.0,
 ) -> Bounds:
@@ -146,7 +144,7 @@ def overlapping_bounds(
     ValueError
         There is no noise, or a parameter is out of range.
     """
-    check_choices(widths=(widths, WIDTHS), backgrounds=(backgrounds, BACKGROUNDS))
+    FitSettings(widths=widths, backgrounds=backgrounds)  # raises for anything else
     values = np.broadcast_arrays(
         *(np.atleast_1d(np.asarray(v, float)) for v in (y, x, sigma, amplitude, background))
     )
@@ -162,8 +160,8 @@ def overlapping_bounds(
         return Bounds(*bounds)
     theta = torch.from_numpy(np.stack([y, x, np.log(s), a, b], axis=1))
     nothing = torch.zeros(shape, dtype=theta.dtype)
-    known = replace(survey(nothing, y.copy(), x.copy()), sigma=float(s.max()))
-    model = JointModel(nothing, known)
+    initial = replace(initial_estimates(nothing, y.copy(), x.copy()), sigma=float(s.max()))
+    model = JointModel(nothing, initial)
     expected = model.render(theta)
     shot = 0.0 if gain is None else gain * expected.clamp_min(DARKEST * float(a.max()))
     weight = model.used / (shot + deviation**2)
@@ -184,8 +182,8 @@ def column_bounds(
     columns: pd.DataFrame,
     shape: tuple[int, int] | None = None,
     *,
-    widths: str = "free",
-    backgrounds: str = "local",
+    widths: Widths = "free",
+    backgrounds: Backgrounds = "local",
     gain: float | None = 1.0,
     deviation: float = 0.0,
 ) -> pd.DataFrame:

@@ -14,19 +14,18 @@ from skimage.measure import label
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
-Image = NDArray[np.float32]
-Labels = NDArray[np.int32]
+from napari_atomseg._shared.types import Image, Labels
 
 LOWEST_THRESHOLD = 0.25
-"""A map is probability-like: below this, a map without columns would be read as full of them."""
+"""Below this, noise in a map without columns would be taken for columns."""
 HIGHEST_THRESHOLD = 0.5
-"""What is more probable than not is a column, however bright its neighbours are."""
+"""Pixels above this probability belong to a column, however bright its neighbours are."""
 LOWEST_SCORE = 0.45
-"""Regions whose peak is lower are not columns: best F1 on scenes drawn for validation."""
+"""Regions with a lower peak are not columns; gives the best F1 on validation scenes."""
 SPECK = 0.06
-"""Regions smaller than this part of the median region hardly rise above the threshold."""
+"""Regions smaller than this part of the median area are dropped."""
 PROMINENCE = 0.1
-"""How far a peak must stand above the saddle to a higher one to be a column of its own."""
+"""Height above the saddle to a higher peak from which a peak is a column of its own."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def _peaks(labels: Labels, column_map: Image) -> NDArray[np.float64]:
 
 
 def _confident(labels: Labels, column_map: Image) -> Labels:
-    """Regions whose peak reaches the lowest score, numbered anew."""
+    """Regions whose peak reaches the lowest score, renumbered."""
     if not labels.any():
         return labels
     keep = np.concatenate([[False], _peaks(labels, column_map) >= LOWEST_SCORE])
@@ -212,3 +211,15 @@ def _pixel_noise(image: Image, spacing: float) -> NDArray[np.float64]:
     second = ndimage.convolve(image.astype(np.float64), kernel, mode="reflect")
     noise: NDArray[np.float64] = np.sqrt(ndimage.gaussian_filter(second**2, spacing)) / 6.0
     return noise
+
+
+MASK_THRESHOLD = 0.5
+
+
+def grown_labels(
+    found: Detections, column_map: NDArray[np.float32], column_mask: NDArray[np.float32]
+) -> NDArray[np.int32]:
+    """Labels (H, W) grown from detections over the mask; every detection keeps its own pixels."""
+    mask = (np.nan_to_num(column_mask) > MASK_THRESHOLD) | (found.labels > 0)
+    labels: NDArray[np.int32] = watershed(-np.nan_to_num(column_map), found.labels, mask=mask)
+    return labels.astype(np.int32)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from napari_atomseg.inference.arrays import as_frames
-from napari_atomseg.localization.refine import Refinement, check_choices
-from napari_atomseg.localization.table import in_angstrom, measured_columns, pixel_size
+from napari_atomseg._shared.units import pixel_size
+from napari_atomseg.inference.api import as_frames
+from napari_atomseg.localization.fit.refinement import Refinement
+from napari_atomseg.localization.settings import FitOptions, FitSettings, Refine
+from napari_atomseg.localization.table import in_angstrom, measured_columns
 from napari_atomseg.progress import CancelToken, Progress, report
 
 SIGNS = {"bright": 1.0, "dark": -1.0}
@@ -24,14 +26,13 @@ def refine_columns(
     columns: pd.DataFrame,
     only: ArrayLike | None = None,
     *,
-    refine: str | None = None,
-    widths: str | None = None,
-    backgrounds: str | None = None,
-    likelihood: str | None = None,
-    contrast: str | None = None,
+    refine: Refine | None = None,
+    fit: FitSettings | None = None,
+    contrast: Literal["bright", "dark"] | None = None,
     device: str = "auto",
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
+    **options: Unpack[FitOptions],
 ) -> pd.DataFrame:
     """Measure columns of a table on an image, starting from where the table has them.
 
@@ -42,11 +43,12 @@ def refine_columns(
     image : (H, W), or a stack where the table has a ``frame``.
     columns : table with ``y`` and ``x`` in pixels, other columns as of `localize` or fewer.
     only : (N,) which rows, as booleans, or the places of rows; None for all. The others are
-        neighbours whose light is taken into account, and stay as they are. A width or background
-        that these share, from a joint fit, is that of the rows measured now.
-    refine, widths, backgrounds, likelihood, contrast : as in `localize`; None takes what
-        ``columns.attrs`` says the table was made with, or else the default there, of bright
-        columns.
+        neighbours that are taken into account and stay as they are. A width or background that
+        these share, from a joint fit, is that of the rows measured now.
+    refine, widths, backgrounds, likelihood : as in `localize`; None takes what the table was made
+        with according to ``columns.attrs``, or else the default there.
+    fit : all of these, in place of those of the table.
+    contrast : "bright" or "dark" columns; None takes that of the table, or else bright ones.
     device : as in `predict`.
 
     Returns
@@ -60,17 +62,18 @@ def refine_columns(
     Cancelled
         `cancel` was raised.
     """
-    made = {"refine": "gaussian", "widths": "shared", "backgrounds": "local"}
-    made |= {"likelihood": "auto", "contrast": "bright"}
-    made |= {key: columns.attrs[key] for key in made if key in columns.attrs}
-    given = {"refine": refine, "widths": widths, "backgrounds": backgrounds}
-    given |= {"likelihood": likelihood, "contrast": contrast}
-    made |= {key: value for key, value in given.items() if value is not None}
-    check_choices(contrast=(made["contrast"], tuple(SIGNS)))
-    sign = SIGNS[made.pop("contrast")]
-    refinement = Refinement(
-        made["refine"], made["widths"], made["backgrounds"], made["likelihood"], device
-    )
+    if fit is None:
+        made = {
+            name: columns.attrs[name] for name in FitSettings.model_fields if name in columns.attrs
+        }
+        fit = FitSettings(**made)
+    given = {**options, "refine": refine}
+    fit = fit.updated(**{name: value for name, value in given.items() if value is not None})
+    light = contrast or columns.attrs.get("contrast", "bright")
+    if light not in SIGNS:
+        raise ValueError(f"contrast={light!r}; choose one of {', '.join(SIGNS)}")
+    sign = SIGNS[light]
+    refinement = Refinement(fit, device)
     frames, _ = as_frames(image)
     raw = np.asarray(image).reshape(frames.shape).astype(np.float64)
     places = _places(columns)
@@ -87,10 +90,10 @@ def refine_columns(
         there = np.flatnonzero(frame == number)
         some = chosen[there]
         y, x = places[:, there]
-        shared = _shared(columns.iloc[there[~some]], refinement, sign)
+        shared = _shared(columns.iloc[there[~some]], fit, sign)
         measure = replace(refinement, common=shared)
         fits = measure.some(sign * raw[number], y, x, some, cancel)
-        for name, values in measured_columns(fits, sign, refinement.refine).items():
+        for name, values in measured_columns(fits, sign, fit.refine).items():
             if name not in new:
                 new[name] = False if name == "converged" else np.nan
             kept = new[name].to_numpy(copy=True)
@@ -98,13 +101,13 @@ def refine_columns(
             new[name] = kept
     report(progress, cancel, len(numbers), len(numbers), "Measuring columns")
     pixel = pixel_size(columns.attrs.get("sampling"))
-    new.attrs = columns.attrs | {"refine": refinement.refine}
+    new.attrs = columns.attrs | {"refine": fit.refine}
     return new if pixel is None else in_angstrom(new, pixel)
 
 
-def _shared(others: pd.DataFrame, refinement: Refinement, sign: float) -> dict[str, float]:
+def _shared(others: pd.DataFrame, fit: FitSettings, sign: float) -> dict[str, float]:
     """Width and background of the bright columns of `sign * image` that all others have."""
-    choices = {"sigma": refinement.widths, "background": refinement.backgrounds}
+    choices = {"sigma": fit.widths, "background": fit.backgrounds}
     shared = {}
     for name, choice in choices.items():
         if choice == "shared" and name in others:

@@ -8,29 +8,9 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg.localization.detect import Detections
-from napari_atomseg.localization.fit.independent import SHAPES, Fits
+from napari_atomseg.localization.fit.independent import Fits
 
-ELLIPSES = SHAPES[1:]
-Sampling = float | tuple[float, float]
-
-
-def pixel_size(sampling: Sampling | None) -> tuple[float, float] | None:
-    """(dy, dx) in Å of one number or two.
-
-    Raises
-    ------
-    ValueError
-        It is neither.
-    """
-    if sampling is None:
-        return None
-    try:
-        values = np.asarray(sampling, dtype=float).ravel()
-    except (TypeError, ValueError):
-        values = np.zeros(0)
-    if values.size not in (1, 2) or not np.all(np.isfinite(values)) or np.any(values <= 0):
-        raise ValueError(f"sampling={sampling!r} must be one or two positive numbers, Å a pixel")
-    return float(values[0]), float(values[-1])
+ELLIPSES = ("elliptic", "rotated")
 
 
 def measured_columns(fits: Fits, sign: float, refine: str) -> dict[str, Any]:
@@ -67,8 +47,8 @@ def column_table(
     ----------
     measured : see `measured_columns`.
     pixel : (dy, dx) in Å, or None.
-    judged : a row each of what is to be trusted, `score` among it, which stands in for that of the
-        detection; the rest follows the label.
+    judged : trust in each column: a `score`, which replaces that of the detection, and further
+        columns, which follow the label.
     """
     later = ("volume_err", "converged", "ellipticity", "angle")
     label = np.arange(1, len(found) + 1)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from napari_atomseg import imaging
-from napari_atomseg.ranges import Part, PositiveRange, Range, log_uniform, sometimes
+from napari_atomseg._shared.types import Array
+from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, log_uniform, sometimes
 from napari_atomseg.specimen import Field, Specimen
+from napari_atomseg.specimen.matter.textures import TextureRecipe
 from napari_atomseg.specimen.outline import random_waves
-
-Array = NDArray[np.float64]
 
 
 def _no_waves() -> Array:
@@ -27,7 +26,8 @@ class Background:
 
     `matrix` follows the thickness (the signal between the columns of a thick crystal); `speckle`
     is the contrast of an amorphous film at the resolution of the probe; `waves` and `blobs`
-    (rows y, x, height, sigma in Å) are slow, `ramp` is (dy, dx) across the field.
+    (rows y, x, height, sigma in Å) are slow, `ramp` is (dy, dx) across the field; `texture`
+    (H, W) is a picture over the canvas.
     """
 
     constant: float = 0.0
@@ -36,6 +36,7 @@ class Background:
     speckle: float = 0.0
     waves: Array = field(default_factory=_no_waves)
     blobs: Array = field(default_factory=_no_waves)
+    texture: Array | None = None
 
 
 class BackgroundRecipe(Part):
@@ -43,7 +44,8 @@ class BackgroundRecipe(Part):
 
     Constant, ramp and nonlinear patterns as Lin et al. 2021, Table 1; the signal between the
     columns and the speckle of a film besides. The nonlinear patterns are long waves and, half of
-    the time, one to five patches, with lengths in units of the specimen's spacing.
+    the time, one to five patches, with lengths in units of the specimen's spacing. A `texture`
+    looks as if there were columns, or hides those that there are.
     """
 
     constant: Range = (0.0, 1.5)
@@ -58,6 +60,8 @@ class BackgroundRecipe(Part):
     patch_size: PositiveRange = (1.5, 8.0)
     speckle: Range = (0.0, 0.16)
     speckle_probability: float = 0.35
+    texture: TextureRecipe | None = None
+    texture_probability: Probability = 0.0
 
     def draw(self, rng: np.random.Generator, view: Field, specimen: Specimen) -> Background:
         """The background of one image."""
@@ -73,7 +77,7 @@ class BackgroundRecipe(Part):
                 ]
             )
         length = self.slow_length * specimen.spacing
-        return Background(
+        drawn = Background(
             constant=sometimes(rng, self.constant, self.constant_probability),
             ramp=(
                 sometimes(rng, self.ramp, self.ramp_probability),
@@ -84,6 +88,9 @@ class BackgroundRecipe(Part):
             waves=random_waves(rng, length, slow) if slow else _no_waves(),
             blobs=blobs,
         )
+        if self.texture is None or rng.random() >= self.texture_probability:
+            return drawn
+        return replace(drawn, texture=self.texture.draw(rng, view.canvas))
 
 
 NO_BACKGROUND = BackgroundRecipe(
@@ -133,6 +140,8 @@ def background_image(
     if background.speckle:
         film = _blurred(torch.randn(canvas, generator=generator, device=device), sigma)
         total += background.speckle * (film / film.std() + 2.0)
+    if background.texture is not None:
+        total += torch.from_numpy(background.texture).float().to(device)
     return total.clamp_min(0.0)
 
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.distortion import Distortion, View
 from napari_atomseg.imaging import Contrast, Optics
 from napari_atomseg.simulation.background import Background
 from napari_atomseg.simulation.recipe import SimulationRecipe, TargetsRecipe
 from napari_atomseg.specimen import Columns, Field, Specimen, resolve_columns
-from napari_atomseg.specimen.columns import Array
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from napari_atomseg.specimen.columns import Array, Indices
+from napari_atomseg._shared.geometry import clusters_of
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.specimen.crystals.projection import covering_cells, project_cell
 from napari_atomseg.specimen.crystals.zone import (
     SAME_COLUMN,
@@ -195,10 +194,7 @@ def in_line(points: Array) -> Indices:
     Atoms that lie within `SAME_COLUMN` of each other, directly or through others, share one.
     """
     pairs = cKDTree(points).query_pairs(SAME_COLUMN, output_type="ndarray")
-    links = coo_array(
-        (np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(points), len(points))
-    )
-    return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)
+    return clusters_of(pairs, len(points))
 
 
 def _tilt_matrix(tilt: tuple[float, float]) -> Array:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.int64]
+from napari_atomseg._shared.types import Array, Indices
 
 
 def _no_counts() -> Array:

@@ -15,7 +15,8 @@ from scipy.constants import k as boltzmann
 from scipy.integrate import quad
 from scipy.spatial import cKDTree
 
-from napari_atomseg.specimen.columns import Array, Columns, Scatterers
+from napari_atomseg._shared.types import Array
+from napari_atomseg.specimen.columns import Columns, Scatterers
 from napari_atomseg.specimen.outline import random_waves
 from napari_atomseg.specimen.structure import GAMMA, Structure
 

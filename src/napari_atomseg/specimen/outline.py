@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from napari_atomseg.specimen.columns import Array
+from napari_atomseg._shared.types import Array
 from napari_atomseg.specimen.crystals.zone import OrientedCell
 from napari_atomseg.specimen.structure import Structure
 

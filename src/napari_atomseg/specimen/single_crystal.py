@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_atomseg._shared.geometry import nearest_distances
+from napari_atomseg._shared.types import Array
 from napari_atomseg.specimen.build import Box, fill_cell, place_object
-from napari_atomseg.specimen.columns import Array, Columns, Scatterers
+from napari_atomseg.specimen.columns import Columns, Scatterers
 from napari_atomseg.specimen.crystals.builtin import COLUMNLESS, crystals, get_crystal
 from napari_atomseg.specimen.crystals.crystal import (
     Axis,

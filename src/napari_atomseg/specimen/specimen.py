@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.ranges import Part
-from napari_atomseg.specimen.columns import Array, Columns, Scatterers
+from napari_atomseg.specimen.columns import Columns, Scatterers
 from napari_atomseg.specimen.outline import Thickness
 from napari_atomseg.specimen.structure import Structure
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_atomseg.specimen.columns import Array, Columns, Indices, Scatterers
+from napari_atomseg._shared.types import Array, Indices
+from napari_atomseg.specimen.columns import Columns, Scatterers
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -11,19 +12,22 @@ import numpy as np
 from skimage.measure import label, regionprops
 
 from napari_atomseg import networks
-from napari_atomseg._shared.geometry import nearest_distances
+from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS, channels
 from napari_atomseg.simulation import SimulationRecipe, draw_scene
 from napari_atomseg.specimen.recipes.columns import ColumnsSpecimen
 from napari_atomseg.training.recipe import TrainingRecipe
-from napari_atomseg.training.sources import Crops, Mixture, Simulated, parts_of
+from napari_atomseg.training.sources import Crops, Simulated, SourceMixture, parts_of
 from napari_atomseg.training.validation import Validation
 
 FEWEST = 3
-"""Columns below which an image tells nothing of their distance."""
+"""Fewest columns of an image from which their distance is taken."""
 UNKNOWN = (5.0, 34.0)
-"""Pixels between columns that are said to be covered where the source does not tell."""
+"""Pixels between columns that a card states where the source gives none."""
+
+NOWHERE = (math.inf, -math.inf)
+"""Pixels between columns where there are none: joined with another range, it is that one."""
 
 SpacingRange = tuple[float, float] | None
 
@@ -45,7 +49,7 @@ def model_card(
     steps: int,
     scores: dict[str, float],
 ) -> ModelCard:
-    """What the weights file says of itself."""
+    """The card of the weights file."""
     return ModelCard(
         name=recipe.name,
         architecture=recipe.network.name,
@@ -66,7 +70,7 @@ def model_card(
 
 
 def _published(recipe: TrainingRecipe) -> dict[str, Any]:
-    """The recipe with no folder of its initial weights, which their SHA-256 tells from others."""
+    """The recipe without the folder of its initial weights, whose SHA-256 identifies them."""
     initial = None if recipe.initial is None else Path(recipe.initial.name)
     return recipe.model_copy(update={"initial": initial}).model_dump(mode="json")
 
@@ -74,7 +78,8 @@ def _published(recipe: TrainingRecipe) -> dict[str, Any]:
 def spacing_range(recipe: SimulationRecipe, scenes: int = 64) -> SpacingRange:
     """Pixels between closest columns that a recipe shows, but for its rare extremes.
 
-    None where it shows painted scenes, without columns: these look alike at any scale.
+    None where it shows painted scenes, without columns: these look alike at any scale. `NOWHERE`
+    where its atoms stand in no columns.
     """
     if isinstance(recipe.specimen, ColumnsSpecimen):
         return recipe.specimen.spacing_px
@@ -83,8 +88,9 @@ def spacing_range(recipe: SimulationRecipe, scenes: int = 64) -> SpacingRange:
         scene = draw_scene(recipe, 0, index)
         if scene.specimen.picture is not None:
             return None
-        shown.append(scene.specimen.spacing / scene.sampling)
-    return _usual(shown)
+        if len(scene.labels):
+            shown.append(scene.specimen.spacing / scene.sampling)
+    return _usual(shown) if shown else NOWHERE
 
 
 def _spacings(recipe: TrainingRecipe, validation: Validation) -> SpacingRange:
@@ -93,20 +99,22 @@ def _spacings(recipe: TrainingRecipe, validation: Validation) -> SpacingRange:
     Simulations tell, and a card says None where one of them is of no columns; of other sources it
     is what the validation images show.
     """
-    leaves = [part for part in parts_of(recipe.pairs) if not isinstance(part, Crops | Mixture)]
+    leaves = [
+        part for part in parts_of(recipe.pairs) if not isinstance(part, Crops | SourceMixture)
+    ]
     shown = [spacing_range(part.recipe) for part in leaves if isinstance(part, Simulated)]
     if None in shown:
         return None
     if len(shown) < len(leaves):
         shown.append(_seen(validation))
-    known = [bounds for bounds in shown if bounds is not None]
+    known = [bounds for bounds in shown if bounds is not None and bounds != NOWHERE]
     if not known:
         return UNKNOWN
     return min(low for low, _ in known), max(high for _, high in known)
 
 
 def _seen(validation: Validation) -> SpacingRange:
-    """Pixels between closest columns of the validation images, None where no map tells."""
+    """Pixels between closest columns of the validation images, None without a map of columns."""
     task = next((task for task in (*COLUMNS, ELEMENTS) if task in validation.places), None)
     if task is None:
         return None
@@ -115,7 +123,7 @@ def _seen(validation: Validation) -> SpacingRange:
     for mask in truth > 0.5:
         points = np.array([region.centroid for region in regionprops(label(mask))])
         if len(points) >= FEWEST:
-            found.append(float(np.median(nearest_distances(points))))
+            found.append(median_spacing(points))
     return _usual(found) if found else None
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: everything a training needs to go on, as safetensors, written atomically."""
+"""Checkpoints: the state of a training as safetensors, written atomically."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from napari_atomseg._shared.files import whole_file
+from napari_atomseg.training.recipe import TrainingRecipe
 
 FREE = ("steps", "description", "validate_every", "patience", "workers")
-"""What may change between two parts of a run: its length, its words, and who prepares images."""
+"""Fields of a recipe that may change between two parts of a run."""
 
 
 @dataclass
@@ -89,7 +91,7 @@ def save_checkpoint(path: Path, state: State, recipe: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, state: State, recipe: dict[str, Any]) -> None:
-    """Set the state to what the file holds.
+    """Set the state to that of a file.
 
     Raises
     ------
@@ -106,7 +108,7 @@ def load_checkpoint(path: Path, state: State, recipe: dict[str, Any]) -> None:
         raise OSError(
             f"{path} is damaged or no checkpoint ({error}); remove it, or train without resuming"
         ) from error
-    if _essence(header["recipe"]) != _essence(recipe):
+    if _essence(_completed(header["recipe"])) != _essence(recipe):
         raise ValueError(
             f"{path} was made with another recipe; remove it, or train without resuming"
         )
@@ -130,6 +132,14 @@ def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
 
 
+def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A saved recipe with the defaults of fields that there were not yet when it was saved."""
+    try:
+        return TrainingRecipe.model_validate(recipe).model_dump(mode="json")
+    except ValidationError:
+        return recipe
+
+
 def _essence(recipe: dict[str, Any]) -> dict[str, Any]:
-    """What must agree for a run to go on."""
+    """Fields of a recipe that must agree for a run to go on."""
     return {key: value for key, value in recipe.items() if key not in FREE}

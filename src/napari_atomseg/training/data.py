@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, TimeoutError
-from concurrent.futures.process import BrokenProcessPool
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
+from itertools import count
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from napari_atomseg.networks.maps import normalise, normalised_targets
 from napari_atomseg.networks.tasks import TARGETS
 from napari_atomseg.progress import CancelToken
 from napari_atomseg.training.recipe import TrainingRecipe
-from napari_atomseg.training.sources import VALIDATION, Pairs, Source
+from napari_atomseg.training.sources import VALIDATION, PairBatch, PairSource
 
 JITTER = 0.35
 """Deviation (log) of a random gain on top of the normalisation: a crop's mean and deviation are not
@@ -50,7 +50,7 @@ class Examples:
 
 
 def examples(
-    pairs: Pairs, tasks: Sequence[str], numbers: Sequence[int] = (), seed: int = 0
+    pairs: PairBatch, tasks: Sequence[str], numbers: Sequence[int] = (), seed: int = 0
 ) -> Examples:
     """Examples of pairs.
 
@@ -71,7 +71,7 @@ def examples(
     return Examples(image * gain + shift, targets, _weight(pairs, tasks))
 
 
-def _weight(pairs: Pairs, tasks: Sequence[str]) -> Tensor | None:
+def _weight(pairs: PairBatch, tasks: Sequence[str]) -> Tensor | None:
     """How much each pixel counts for each channel, see `Examples`."""
     names = [TARGETS[task] for task in tasks]
     if pairs.known.keys().isdisjoint(names):
@@ -88,20 +88,12 @@ def _weight(pairs: Pairs, tasks: Sequence[str]) -> Tensor | None:
     return weight if pairs.weight is None else weight * pairs.weight
 
 
-AHEAD = 2
-"""Batches that each process has in hand."""
-Arrays = list[NDArray[np.float32] | None]
-"""What is sent between processes: tensors would take their files and shared memory."""
-POLL = 0.1
-"""Seconds between two looks at whether the user cancelled."""
-
-
 @dataclass(frozen=True)
-class Maker:
+class ExampleMaker:
     """Makes the examples of a stream; it can be sent to another process."""
 
     recipe: TrainingRecipe
-    source: Source
+    source: PairSource
 
     def training(self, first: int, count: int, device: str) -> Examples:
         """Samples `first` to `first + count` of the stream."""
@@ -123,8 +115,8 @@ class Maker:
         change, crop = self.recipe.augmentation, self.recipe.crop
         return crop if change is None else change.size(crop)
 
-    def _changed(self, pairs: Pairs, seed: int, first: int) -> Pairs:
-        """The pairs with the recipe's augmentation, each by its own number's chance."""
+    def _changed(self, pairs: PairBatch, seed: int, first: int) -> PairBatch:
+        """The pairs with the recipe's augmentation, each by the chance of its own number."""
         change = self.recipe.augmentation
         if change is None:
             return pairs
@@ -132,104 +124,121 @@ class Maker:
         return change.apply(pairs, rngs, self.recipe.crop)
 
 
-class Feed:
-    """The batches of a training's steps, in order.
+AHEAD = 2
+"""Batches that each process has in hand."""
+POLL = 0.1
+"""Seconds between two looks at whether the user cancelled."""
+Arrays = tuple[NDArray[np.float32] | None, ...]
+"""What is sent between processes: tensors would take their files and shared memory."""
+
+
+class _Steps(Dataset[Arrays | Exception]):
+    """Batches as other processes make them, by the number of their first sample.
+
+    A fault is returned: raised there, it would arrive with the traceback in its message.
+    """
+
+    def __init__(self, maker: ExampleMaker, size: int) -> None:
+        self._maker, self._size = maker, size
+
+    def __getitem__(self, first: int) -> Arrays | Exception:
+        try:
+            made = self._maker.training(first, self._size, "cpu")
+        except (OSError, ValueError) as fault:
+            return fault
+        return tuple(
+            None if part is None else part.numpy()
+            for part in (made.image, made.targets, made.weight)
+        )
+
+
+@contextmanager
+def batches(
+    maker: ExampleMaker,
+    device: torch.device,
+    *,
+    start: int = 0,
+    share: tuple[int, int] = (0, 1),
+    cancel: CancelToken | None = None,
+) -> Iterator[Iterator[Examples]]:
+    """The batches of a training's steps, in order and without end.
+
+    The recipe's `workers` prepare them ahead; without any they are made when they are asked for.
 
     Parameters
     ----------
-    maker : of the examples.
-    share : (part, parts), which part of each batch this process trains on.
     device : where the examples are needed.
+    start : step of the first batch.
+    share : (part, parts), which part of each batch this process trains on.
+    cancel : ends the waiting for other processes.
+
+    Raises
+    ------
+    Cancelled
+        `cancel` was raised while other processes were waited for.
+    ChildProcessError
+        One of them died.
     """
+    recipe, (part, parts) = maker.recipe, share
+    size = recipe.batch // parts
+    firsts = count(start * recipe.batch + part * size, recipe.batch)
+    if not recipe.workers:
+        yield (maker.training(first, size, str(device)) for first in firsts)
+        return
+    loader = DataLoader(
+        _Steps(maker, size),
+        batch_size=None,
+        sampler=firsts,
+        num_workers=recipe.workers,
+        prefetch_factor=AHEAD,
+        timeout=POLL,
+        collate_fn=_as_made,
+        worker_init_fn=_leave_interrupts,
+        multiprocessing_context="spawn",
+        generator=torch.Generator(),  # The global one belongs to the network.
+    )
+    try:
+        yield (_received(each).to(device) for each in _arriving(iter(loader), cancel))
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker (pid"):
+            raise
+        raise ChildProcessError(
+            "a process that prepares images died: train with fewer workers if memory is "
+            "short, and call train below `if __name__ == '__main__':` in a script"
+        ) from error
 
-    def __init__(self, maker: Maker, share: tuple[int, int], device: torch.device) -> None:
-        self.maker, self.device = maker, device
-        part, parts = share
-        self._count = maker.recipe.batch // parts
-        self._offset = part * self._count
-        self._waiting: deque[tuple[int, Future[Arrays]]] = deque()
-        self._pool: ProcessPoolExecutor | None = None
 
-    def __enter__(self) -> Feed:
-        if workers := self.maker.recipe.workers:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(workers, context, _begin, (self.maker,))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def batch(self, step: int, cancel: CancelToken | None = None) -> Examples:
-        """The examples of a step.
-
-        Raises
-        ------
-        Cancelled
-            `cancel` was raised while other processes were waited for.
-        ChildProcessError
-            One of them died.
-        """
-        if self._pool is None:
-            return self.maker.training(self._first(step), self._count, str(self.device))
+def _arriving(loaded: Iterator[Any], cancel: CancelToken | None) -> Iterator[Any]:
+    """What a loader gives, however long it takes."""
+    while True:
+        if cancel is not None:
+            cancel.raise_if_cancelled()
         try:
-            self._ask(step)
-            return _received(self._next(cancel)).to(self.device)
-        except BrokenProcessPool as error:
-            raise ChildProcessError(
-                "a process that prepares images died: train with fewer workers if memory is "
-                "short, and call train below `if __name__ == '__main__':` in a script"
-            ) from error
-
-    def _next(self, cancel: CancelToken | None) -> Arrays:
-        """The batch that was asked for first, when it is ready."""
-        _, future = self._waiting.popleft()
-        while True:
-            if cancel is not None:
-                cancel.raise_if_cancelled()
-            try:
-                return future.result(POLL)
-            except TimeoutError:
+            arrived = next(loaded)
+        except RuntimeError as error:
+            if str(error).startswith("DataLoader timed out"):
                 continue
-
-    def _first(self, step: int) -> int:
-        return step * self.maker.recipe.batch + self._offset
-
-    def _ask(self, step: int) -> None:
-        """Have the batches from `step` on prepared, and no others."""
-        if self._pool is None:
-            return
-        while self._waiting and self._waiting[0][0] != step:
-            self._waiting.popleft()
-        start = self._waiting[-1][0] + 1 if self._waiting else step
-        for each in range(start, step + AHEAD * self.maker.recipe.workers):
-            self._waiting.append((each, self._pool.submit(_make, self._first(each), self._count)))
+            raise
+        yield arrived
 
 
-_MAKER: Maker | None = None
-"""In a process of a `Feed`'s pool: what it makes examples with."""
-
-
-def _begin(maker: Maker) -> None:
-    global _MAKER
-    torch.set_num_threads(1)
-    _MAKER = maker
-
-
-def _make(first: int, count: int) -> Arrays:
-    if _MAKER is None:
-        raise RuntimeError("a process prepares examples before it knows of what")
-    made = _MAKER.training(first, count, "cpu")
-    return [None if t is None else t.numpy() for t in (made.image, made.targets, made.weight)]
-
-
-def _received(arrays: Arrays) -> Examples:
-    image, targets, weight = (None if a is None else torch.from_numpy(a) for a in arrays)
+def _received(sent: Arrays | Exception) -> Examples:
+    if isinstance(sent, Exception):
+        raise sent
+    image, targets, weight = sent
     if image is None or targets is None:
         raise RuntimeError("a process sent no images")
-    return Examples(image, targets, weight)
+    return Examples(
+        torch.from_numpy(image),
+        torch.from_numpy(targets),
+        None if weight is None else torch.from_numpy(weight),
+    )
+
+
+def _as_made(item: Any) -> Any:
+    return item
+
+
+def _leave_interrupts(_worker: int) -> None:
+    """Ctrl-C reaches all processes; the one that trains ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""What a training writes of its course: a table, and curves for TensorBoard."""
+"""The events of a training, its table of scores, and curves for TensorBoard."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_atomseg._shared.files import whole_file
+from napari_atomseg._shared.types import Image
 
-Picture = NDArray[np.float32]
-Preview = dict[str, tuple[Picture, Picture, Picture]]
+Preview = dict[str, tuple[Image, Image, Image]]
 
 
 @dataclass(frozen=True)
-class News:
-    """How far a training is, told after each step and after each validation.
+class TrainingEvent:
+    """How far a training is, after a step or a validation.
 
     Attributes
     ----------
@@ -27,8 +24,8 @@ class News:
     seconds_left : estimate from the time that the steps have taken, without pauses.
     entry : the new row of the log, at validations: "step", "loss", "validation_loss",
         "validation_TASK" and the scores (see `Validation.score`).
-    preview : at validations, of each task whose truth is known of any validation image: that
-        image (H, W), prediction and truth, (H, W) each, for "elements" (E, H, W). Intensities are
+    preview : at validations, for each task that has some truth: the first validation image with
+        it (H, W), prediction and truth, (H, W) each, for "elements" (E, H, W). Intensities are
         in units of the image's deviation, all others probabilities.
     """
 
@@ -48,7 +45,7 @@ def write_log(path: Path, log: list[dict[str, float]]) -> None:
         writer.writerows(log)
 
 
-class Curves:
+class TensorBoardCurves:
     """Curves for TensorBoard, in a folder of their own.
 
     Raises
@@ -76,5 +73,5 @@ class Curves:
         self._writer.flush()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the rest and close the files."""
         self._writer.close()

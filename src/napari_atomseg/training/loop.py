@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,12 @@ from napari_atomseg.networks.files import save_weights
 from napari_atomseg.progress import Cancelled, CancelToken, Progress, report
 from napari_atomseg.training.cards import model_card, network_arguments
 from napari_atomseg.training.checkpoint import State, load_checkpoint, save_checkpoint
-from napari_atomseg.training.data import Feed, Maker
+from napari_atomseg.training.data import ExampleMaker, Examples, batches
 from napari_atomseg.training.engine import Engine, start_engine
-from napari_atomseg.training.events import Curves, News, Preview, write_log
+from napari_atomseg.training.events import Preview, TensorBoardCurves, TrainingEvent, write_log
 from napari_atomseg.training.initial import outputs_of, start_from, with_hash
 from napari_atomseg.training.recipe import TrainingRecipe, load_recipe
-from napari_atomseg.training.sources import Source
+from napari_atomseg.training.sources import PairSource
 from napari_atomseg.training.step import Diverged, Stepper, new_judge, new_judge_optimizer
 from napari_atomseg.training.validation import Validation
 
@@ -56,7 +56,7 @@ def new_state(recipe: TrainingRecipe, species: Sequence[str], device: torch.devi
     return state
 
 
-Watch = Callable[[News], None]
+Watch = Callable[[TrainingEvent], None]
 
 
 def train(
@@ -65,7 +65,7 @@ def train(
     *,
     resume: bool = True,
     device: str = "auto",
-    source: Source | None = None,
+    source: PairSource | None = None,
     tensorboard: bool = False,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
@@ -85,7 +85,8 @@ def train(
     source : images and truth that lie in memory, instead of the recipe's source.
     tensorboard : write curves for TensorBoard, too, into a folder beside the weights.
     cancel : stops the run between two steps; a `PauseToken` can make it wait there.
-    watch : is told the `News` after each step and each validation, in the thread that trains.
+    watch : is called with a `TrainingEvent` after each step and each validation, in the thread
+        that trains.
 
     Returns
     -------
@@ -99,7 +100,7 @@ def train(
     OSError
         A file cannot be read or written; the last checkpoint is intact.
     Diverged
-        The loss is not finite any more; the last checkpoint is intact.
+        The loss is no longer finite; the last checkpoint is intact.
     ImportError
         TensorBoard or Lightning Fabric is asked for and not installed.
     Cancelled
@@ -117,7 +118,7 @@ def train(
     run = _Run(recipe, source, output, engine, progress, cancel, watch)
     run.begin(resume)
     if tensorboard and engine.rank == 0:
-        run.curves = Curves(output.with_suffix(".tensorboard"), run.state.step)
+        run.curves = TensorBoardCurves(output.with_suffix(".tensorboard"), run.state.step)
     try:
         run.go()
     finally:
@@ -132,7 +133,7 @@ class _Run:
     def __init__(
         self,
         recipe: TrainingRecipe,
-        source: Source,
+        source: PairSource,
         output: Path,
         engine: Engine,
         progress: Progress | None,
@@ -141,13 +142,13 @@ class _Run:
     ) -> None:
         self.recipe, self.source, self.output, self.engine = recipe, source, output, engine
         self.cancel = cancel
-        # One process speaks for all.
+        # Only one process reports.
         self.progress, self.watch = (progress, watch) if engine.rank == 0 else (None, None)
         self.settings = recipe.model_dump(mode="json")
         self.checkpoint = output.with_suffix(".checkpoint")
         self.table = output.with_suffix(".csv")
-        self.curves: Curves | None = None
-        self.maker = Maker(recipe, source)
+        self.curves: TensorBoardCurves | None = None
+        self.maker = ExampleMaker(recipe, source)
         self.state = new_state(recipe, source.species, engine.device)
         self.loss = math.nan
         self.seconds, self.taken = 0.0, 0
@@ -166,10 +167,16 @@ class _Run:
         """Train to the end and write the weights."""
         stepper = Stepper(self.state, self.recipe, self.engine)
         share = (self.engine.rank, self.engine.size)
-        with Feed(self.maker, share, self.engine.device) as feed:
+        with batches(
+            self.maker,
+            self.engine.device,
+            start=self.state.step,
+            share=share,
+            cancel=self.cancel,
+        ) as prepared:
             while not self._finished():
                 try:
-                    self._step(stepper, feed)
+                    self._step(stepper, prepared)
                 except Cancelled:
                     self._save()
                     raise
@@ -179,17 +186,16 @@ class _Run:
             self._validate()
         self._finish()
 
-    def _step(self, stepper: Stepper, feed: Feed) -> None:
+    def _step(self, stepper: Stepper, prepared: Iterator[Examples]) -> None:
         state, steps = self.state, self.recipe.steps
         report(None, self.cancel, state.step, steps)
         start = time.monotonic()
-        batch = feed.batch(state.step, self.cancel)
-        self.loss = stepper.step(batch)
+        self.loss = stepper.step(next(prepared))
         state.step += 1
         self.seconds, self.taken = self.seconds + time.monotonic() - start, self.taken + 1
         skipped = f", skipped {state.skipped} in a row" if state.skipped else ""
         report(self.progress, None, state.step, steps, f"loss {self.loss:.4f}{skipped}")
-        self._tell()
+        self._notify()
 
     def _due(self) -> bool:
         state, recipe = self.state, self.recipe
@@ -216,13 +222,15 @@ class _Run:
         self.seconds += time.monotonic() - start
         message = ", ".join(f"{key} {value:.4g}" for key, value in entry.items())
         report(self.progress, None, state.step, self.recipe.steps, message)
-        self._tell(entry, preview)
+        self._notify(entry, preview)
 
-    def _tell(self, entry: dict[str, float] | None = None, preview: Preview | None = None) -> None:
+    def _notify(
+        self, entry: dict[str, float] | None = None, preview: Preview | None = None
+    ) -> None:
         if self.watch is not None:
             state, steps = self.state, self.recipe.steps
             left = self.seconds / self.taken * (steps - state.step) if self.taken else math.nan
-            self.watch(News(state.step, steps, self.loss, left, entry, preview))
+            self.watch(TrainingEvent(state.step, steps, self.loss, left, entry, preview))
 
     def _save(self) -> None:
         if self.engine.rank == 0:

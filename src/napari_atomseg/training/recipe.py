@@ -1,7 +1,8 @@
-"""Training recipes: everything that a weights file is made from."""
+"""Training recipes: everything that determines a weights file."""
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,24 +19,27 @@ from pydantic import (
 from napari_atomseg import networks
 from napari_atomseg.networks.tasks import TARGETS, TASKS
 from napari_atomseg.ranges import FOLDER, Part, RecipePath, faults
+from napari_atomseg.settings import setting
 from napari_atomseg.simulation import SimulationRecipe
-from napari_atomseg.training.losses import (
-    AnyAdversarial,
-    TaskLosses,
-    require_fit,
-    usual_losses,
-)
-from napari_atomseg.training.losses.recipe import Relativistic
+from napari_atomseg.training.losses import AnyAdversarial, Losses, fits, usual_losses
+from napari_atomseg.training.losses.adversarial import Relativistic
 from napari_atomseg.training.sources import (
     AnySimulation,
     AnySource,
     Augmentation,
     BlindSpot,
-    Mixture,
     Simulated,
+    SourceMixture,
     parts_of,
 )
 from napari_atomseg.training.sources.augmentation import MIXED
+
+BATCHES, LOSSES, OPTIMIZATION = "Batches and validation", "Losses", "Optimization"
+"""Sections of a form."""
+LARGEST = 2**31 - 1
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
 
 
 def _known(task: str) -> str:
@@ -77,18 +81,70 @@ class NetworkRecipe(Part):
 
 
 class OptimizerRecipe(Part):
-    """AdamW with a linear warm-up and a cosine decay to `final_rate`.
+    """AdamW with a linear warm-up and a decay to `final_rate` along half a cosine.
 
-    `clip` is the largest norm of the gradient, `average` the decay a step of the moving average of
-    the weights, which is what a training gives.
+    `decay` is the number of steps before the end over which the rate falls; it is constant before
+    them, so that a training whose `steps` are raised goes on as if it had been longer from the
+    beginning. None lets it fall from the warm-up on. `clip` is the largest norm of the gradient,
+    `average` the decay a step of the moving average of the weights, which is what a training gives.
     """
 
-    rate: float = Field(1e-3, gt=0)
-    final_rate: float = Field(1e-5, gt=0)
-    warm_up: int = Field(200, ge=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    clip: float = Field(1.0, gt=0)
-    average: float = Field(0.998, ge=0, lt=1)
+    rate: Positive = setting(
+        1e-3,
+        "Learning rate",
+        "Highest learning rate, after the warm-up.",
+        limits=(0.0, inf),
+        logarithmic=True,
+        section=OPTIMIZATION,
+    )
+    final_rate: Positive = setting(
+        1e-5,
+        "Final rate",
+        "Learning rate of the last step.",
+        limits=(0.0, inf),
+        logarithmic=True,
+        section=OPTIMIZATION,
+    )
+    decay: int | None = setting(
+        None,
+        "Rate falls over",
+        "Last steps in which the learning rate falls; it is constant before them.",
+        unit="steps",
+        limits=(0, LARGEST),
+        none="all after the warm-up",
+        section=OPTIMIZATION,
+    )
+    warm_up: int = setting(
+        200,
+        "Warm-up",
+        "First steps in which the learning rate rises.",
+        unit="steps",
+        limits=(0, LARGEST),
+        section=OPTIMIZATION,
+    )
+    weight_decay: float = setting(
+        1e-4,
+        "Weight decay",
+        "Weight decay of AdamW.",
+        limits=(0.0, inf),
+        logarithmic=True,
+        section=OPTIMIZATION,
+    )
+    clip: Positive = setting(
+        1.0,
+        "Gradient clip",
+        "Largest norm of the gradient.",
+        limits=(0.0, inf),
+        logarithmic=True,
+        section=OPTIMIZATION,
+    )
+    average: Annotated[float, Field(lt=1)] = setting(
+        0.998,
+        "Weight average",
+        "Decay a step of the moving average of the weights, which the trained model is.",
+        limits=(0.0, 1.0),
+        section=OPTIMIZATION,
+    )
 
 
 class DiscriminatorOptimizer(Part):
@@ -100,17 +156,38 @@ class DiscriminatorOptimizer(Part):
 
 
 class AdversarialRecipe(Part):
-    """A discriminator that learns to tell the network's maps from true ones, and is to be deceived.
+    """A discriminator that learns to distinguish the maps of the network from true ones.
 
-    It judges the maps of all tasks together, beside the image where `conditional`, and joins the
-    training after `start` steps.
+    The network learns to deceive it. It judges the maps of all tasks together, beside the image
+    where `conditional`, and joins the training after `start` steps.
     """
 
     loss: AnyAdversarial = Relativistic()
-    discriminator: Literal["patch_discriminator", "apgan_discriminator"] = "patch_discriminator"
+    discriminator: Literal["patch_discriminator", "apgan_discriminator"] = setting(
+        "patch_discriminator",
+        "Discriminator",
+        "Network that judges the maps.",
+        choices={
+            "patch_discriminator": "70 × 70 patches (r_em)",
+            "apgan_discriminator": "AP-GAN",
+        },
+        section=LOSSES,
+    )
     arguments: dict[str, Any] = Field(default_factory=dict)
-    conditional: bool = True
-    start: int = Field(0, ge=0)
+    conditional: bool = setting(
+        True,
+        "Conditional",
+        "Show the discriminator the image beside its maps.",
+        section=LOSSES,
+    )
+    start: int = setting(
+        0,
+        "Starts after",
+        "Steps after which the discriminator joins the training.",
+        unit="steps",
+        limits=(0, LARGEST),
+        section=LOSSES,
+    )
     optimizer: DiscriminatorOptimizer = DiscriminatorOptimizer()
 
 
@@ -123,7 +200,7 @@ class TrainingRecipe(Part):
 
     Attributes
     ----------
-    tasks : what the network shall do, in the order of its channels.
+    tasks : maps that the network learns to make, in the order of its channels.
     source : where images and truth come from; None simulates them by `simulation`.
     simulation : name or file of a simulation recipe, or the recipe itself, which may extend
         another.
@@ -140,28 +217,73 @@ class TrainingRecipe(Part):
         prepared between the steps, on the device that trains.
     """
 
-    name: str = "model"
+    name: str = setting("model", "Name", "Name of the model, under which panels offer it.")
     description: str = ""
     modality: str = "STEM"
-    seed: int = Field(0, ge=0)
-    steps: int = Field(10_000, gt=0)
-    batch: int = Field(16, gt=0)
-    crop: int = Field(128, ge=32)
-    half: bool = True
-    validate_every: int = Field(500, gt=0)
-    validation: int = Field(48, gt=0)
-    tasks: Annotated[tuple[Task, ...], Field(min_length=1), AfterValidator(_distinct)] = TASKS
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1), AfterValidator(_distinct)] = setting(
+        TASKS, "Tasks", "Maps that the network learns to make."
+    )
+    steps: Count = setting(
+        10_000,
+        "Steps",
+        "Length of the training; each learns from one batch.",
+        limits=(1, LARGEST),
+    )
+    batch: Count = setting(
+        16, "Batch", "Images in a step.", unit="images", limits=(1, 65536), section=BATCHES
+    )
+    crop: int = setting(
+        128, "Crop", "Side of the images in a step.", unit="px", limits=(32, 8192), section=BATCHES
+    )
+    validate_every: Count = setting(
+        500,
+        "Validate every",
+        "Steps from one validation to the next; each writes a checkpoint.",
+        unit="steps",
+        limits=(1, LARGEST),
+        section=BATCHES,
+    )
+    validation: Count = setting(
+        48,
+        "Validate on",
+        "Fixed images that are never learnt from.",
+        unit="images",
+        limits=(1, 65536),
+        section=BATCHES,
+    )
+    patience: Count | None = setting(
+        None,
+        "Patience",
+        "Validations without a lower loss after which the training stops.",
+        limits=(1, LARGEST),
+        none="never stop early",
+        section=BATCHES,
+    )
+    workers: int = setting(
+        0,
+        "Processes",
+        "Processes that prepare images on the CPU ahead of the steps.",
+        limits=(0, 1024),
+        section=BATCHES,
+    )
+    seed: int = setting(
+        0, "Seed", "Seed of the images and of new weights.", limits=(0, LARGEST), section=BATCHES
+    )
+    half: bool = setting(
+        True,
+        "Half precision",
+        "Compute in bfloat16 where the processor is faster with it.",
+        section=OPTIMIZATION,
+    )
     network: NetworkRecipe = NetworkRecipe()
     optimizer: OptimizerRecipe = OptimizerRecipe()
-    losses: dict[Task, TaskLosses] = Field(default_factory=dict, validate_default=True)
+    losses: dict[Task, Losses] = Field(default_factory=dict, validate_default=True)
     adversarial: AdversarialRecipe | None = None
     simulation: AnySimulation = SimulationRecipe()
     source: AnySource | None = None
     augmentation: Augmentation | None = None
     initial: RecipePath | None = None
     initial_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    patience: Annotated[int, Field(gt=0)] | None = None
-    workers: int = Field(0, ge=0)
 
     @field_validator("losses", mode="before")
     @classmethod
@@ -182,11 +304,11 @@ class TrainingRecipe(Part):
 
     @field_validator("losses")
     @classmethod
-    def _of_intensities_or_probabilities(
-        cls, losses: dict[str, TaskLosses]
-    ) -> dict[str, TaskLosses]:
+    def _of_intensities_or_probabilities(cls, losses: dict[str, Losses]) -> dict[str, Losses]:
         for task, some in losses.items():
-            require_fit(task, some)
+            for loss in some:
+                if not fits(loss.kind, task):
+                    raise ValueError(f"loss {loss.kind!r} does not fit the task {task}")
         return losses
 
     @model_validator(mode="after")
@@ -195,11 +317,11 @@ class TrainingRecipe(Part):
         interpolates = self.augmentation is not None and self.augmentation.interpolates
         if interpolates and any(isinstance(part, BlindSpot) for part in parts):
             raise ValueError(MIXED)
-        partial = any(isinstance(part, Mixture) and part.partial for part in parts)
+        partial = any(isinstance(part, SourceMixture) and part.partial for part in parts)
         if partial and self.adversarial is not None:
             raise ValueError(
                 "adversarial: a discriminator judges the truth of all tasks, which a partial "
-                "mixture does not know of all images; leave one of both out"
+                "mixture lacks for some images; leave one of the two out"
             )
         return self
 
@@ -224,7 +346,7 @@ def load_recipe(recipe: str | Path | dict[str, Any] | TrainingRecipe) -> Trainin
     OSError
         The file cannot be read.
     ValueError
-        A value is out of range or a name unknown; the message says which.
+        A value is out of range or a name unknown; the message names it.
     """
     if isinstance(recipe, TrainingRecipe):
         return recipe

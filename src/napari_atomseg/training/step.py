@@ -37,7 +37,7 @@ def new_judge_optimizer(judge: nn.Module, recipe: AdversarialRecipe) -> torch.op
 
 
 class Adversary:
-    """What a discriminator is shown, and what follows from its answers.
+    """The discriminator's inputs, and the losses of its answers.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ PATIENCE = 10
 
 
 class Diverged(ValueError):
-    """The numbers of a training are not finite any more."""
+    """The loss or the gradient of a training is no longer finite."""
 
 
 class Stepper:
@@ -101,7 +101,7 @@ class Stepper:
     Parameters
     ----------
     state : is changed by the steps.
-    recipe : what to do.
+    recipe : the training.
     engine : the processes that train together.
     """
 
@@ -207,8 +207,11 @@ def rate_at(recipe: OptimizerRecipe, step: int, steps: int) -> float:
     """Learning rate of a step."""
     if step < recipe.warm_up:
         return recipe.rate * (step + 1) / recipe.warm_up
-    fraction = (step - recipe.warm_up) / max(1, steps - recipe.warm_up)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))
+    falling = steps - recipe.warm_up
+    if recipe.decay is not None:
+        falling = min(falling, recipe.decay)
+    fraction = (step - (steps - falling)) / max(1, falling)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, fraction))))
     return recipe.final_rate + (recipe.rate - recipe.final_rate) * cosine
 
 

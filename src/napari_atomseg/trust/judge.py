@@ -2,35 +2,148 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import ndimage
 
+from napari_atomseg._shared.geometry import nearest_distances
+from napari_atomseg._shared.types import Array, Mask
 from napari_atomseg.inference.api import Prediction
 from napari_atomseg.networks.card import ModelCard
-from napari_atomseg.trust.calibration import find_calibration
+from napari_atomseg.trust.calibration import Calibration, find_calibration
 from napari_atomseg.trust.consistency import Consistency, consistency
-from napari_atomseg.trust.limits import Limits, Mask, to_nearest
-from napari_atomseg.trust.scores import Evidence, Vector, evidence
+from napari_atomseg.trust.scores import Evidence, evidence
+
+TOLERANCE = 0.1
+"""Fraction of columns that may be out of range in an image that counts as within it."""
+INSIDE = "inside the training range"
+OUTSIDE = "outside the training range: "
+UNKNOWN = "no columns to judge the image by"
+
+
+@dataclass(frozen=True)
+class TrainingRange:
+    """Range of images that the training of a model covered.
+
+    Attributes
+    ----------
+    sampling : Å per pixel of the training images, where known.
+    spacing : distance of a column to the nearest one, pixels as the network sees them; None
+        where it does not matter.
+    signal, contrast : of columns, see `Evidence`; None without a calibration.
+    """
+
+    sampling: tuple[float, float] | None
+    spacing: tuple[float, float] | None
+    signal: float | None = None
+    contrast: tuple[float, float] | None = None
+
+    @classmethod
+    def of(cls, card: ModelCard, calibration: Calibration | None) -> TrainingRange:
+        """Range from the card, and from the calibration where there is one."""
+        if calibration is None:
+            return cls(card.sampling_range, card.spacing_range)
+        return cls(
+            card.sampling_range, calibration.spacing, calibration.signal, calibration.contrast
+        )
+
+    def flags(self, y: Array, x: Array, seen: Evidence, zoom: float) -> dict[str, Mask]:
+        """(N,) columns of one frame that are out of range, by reason; unknown values are not."""
+        found = {}
+        if self.spacing is not None:
+            found["distance"] = to_nearest(y, x) * zoom < self.spacing[0]
+        if self.signal is not None:
+            found["signal"] = seen.signal < self.signal
+        if self.contrast is not None:
+            low, high = self.contrast
+            found["contrast"] = (seen.contrast < low) | (seen.contrast > high)
+        return found
+
+    def verdict(
+        self,
+        flags: Sequence[dict[str, Mask]],
+        sampling: float | None,
+        spacing: float | None,
+    ) -> str:
+        """One line on an image or stack: `INSIDE`, or `OUTSIDE` and why, or `UNKNOWN`.
+
+        Parameters
+        ----------
+        flags : flags of the frames.
+        sampling : Å per pixel as the network sees them, None if unknown.
+        spacing : median distance between nearest columns, pixels as the network sees them; None
+            where there are none.
+        """
+        reasons = []
+        if sampling is not None and self.sampling is not None:
+            low, high = self.sampling
+            if not low <= sampling <= high:
+                reasons.append(f"pixels of {sampling:.3g} Å (trained on {low:.3g}-{high:.3g} Å)")
+        if spacing is not None and self.spacing is not None:
+            low, high = self.spacing
+            if not low <= spacing <= high:
+                reasons.append(
+                    f"columns {spacing:.3g} px apart (trained on {low:.3g}-{high:.3g} px)"
+                )
+        for name, words in (
+            ("signal", "are fainter against the noise than in training"),
+            ("contrast", "have another contrast than in training"),
+        ):
+            parts = [each[name] for each in flags if name in each]
+            share = float(np.concatenate(parts).mean()) if sum(map(len, parts)) else 0.0
+            if share > TOLERANCE:
+                reasons.append(f"{100 * share:.0f} % of the columns {words}")
+        if reasons:
+            return OUTSIDE + "; ".join(reasons)
+        columns = spacing is not None or any(len(mask) for each in flags for mask in each.values())
+        return INSIDE if columns else UNKNOWN
+
+
+def to_nearest(y: Array, x: Array) -> Array:
+    """(N,) distances to the nearest column, pixels; NaN for a single one."""
+    return nearest_distances(np.stack([y, x], axis=1)) if len(y) > 1 else np.full(len(y), np.nan)
+
+
+def region_in_range(
+    shape: tuple[int, int], y: Array, x: Array, in_range: Mask, reach: float
+) -> Mask:
+    """(H, W) pixels whose nearest column is in range, or farther away than `reach` (px).
+
+    Parameters
+    ----------
+    y, x, in_range : (N,) positions and flags of the columns of one frame.
+    """
+    if len(y) == 0:
+        return np.ones(shape, dtype=bool)
+    number = np.full(shape, -1)
+    row, col = (np.rint(v).astype(int).clip(0, n - 1) for v, n in zip((y, x), shape, strict=True))
+    number[row, col] = np.arange(len(y))
+    distance, nearest = ndimage.distance_transform_edt(number < 0, return_indices=True)
+    inside: Mask = np.asarray(in_range, dtype=bool)[number[tuple(nearest)]] | (distance > reach)
+    return inside
+
 
 DENOISED = "denoise"
 """The map that the raw image is tested against."""
 LIKELY = 0.5
-"""Probability below which what was found is more likely no column."""
+"""Probability below which a detection is more likely not a column."""
 
 
 class Judge:
-    """Judges the columns of an image or stack, frame by frame, and then the whole of it.
+    """Judges the columns of an image or stack frame by frame, and then the whole.
 
     Parameters
     ----------
-    image : (..., H, W) raw.
-    prediction : of the model for it, with the map `DENOISED` where the model has it.
-    card, weights : of the model.
+    image : (..., H, W) raw image.
+    prediction : maps of the model for the image, with `DENOISED` where the model has it.
+    card, weights : card and weights file of the model.
     sampling : Å a pixel, or None.
-    least : score below which columns are not believed; by default `LIKELY` where scores are
+    least : score below which columns are rejected; by default `LIKELY` where scores are
         probabilities, and 0 where they are not.
     """
 
@@ -47,26 +160,26 @@ class Judge:
         self.test: Consistency | None = None if restored is None else consistency(image, restored)
         self.calibration = find_calibration(prediction.sha256, weights)
         self.least = (LIKELY if self.calibrated else 0.0) if least is None else least
-        self._limits = Limits.of(card, self.calibration)
+        self._limits = TrainingRange.of(card, self.calibration)
         self._sign = -1.0 if prediction.contrast == "dark" else 1.0
         self._zoom = float(prediction.settings["zoom"])
         self._sampling = None if sampling is None else sampling / self._zoom
         self._flags: list[dict[str, Mask]] = []
-        self._distances: list[Vector] = []
+        self._distances: list[Array] = []
 
     @property
     def calibrated(self) -> bool:
         """Whether scores are probabilities."""
         return self.calibration is not None and self.test is not None
 
-    def seen(self, frame: int, y: Vector, x: Vector) -> Evidence:
-        """What the raw image says of columns at y and x (N,), pixels of one frame."""
+    def seen(self, frame: int, y: Array, x: Array) -> Evidence:
+        """Evidence of the raw image for columns at y and x (N,), pixels of one frame."""
         if self.test is None:
             return Evidence.unknown(len(y))
         return evidence(self.test, frame, y, x, self._sign)
 
-    def columns(self, frame: int, y: Vector, x: Vector, peak: Vector) -> pd.DataFrame:
-        """A row a column: `score`, `consistency`, `signal` and `in_range`.
+    def columns(self, frame: int, y: Array, x: Array, peak: Array) -> pd.DataFrame:
+        """Table with a row for each column: `score`, `consistency`, `signal` and `in_range`.
 
         Those with a score below `least` do not count in the verdict.
 

@@ -1,4 +1,4 @@
-"""What the raw counts say of single columns."""
+"""Evidence of the raw image for single columns."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.trust.consistency import Consistency
-
-Vector = NDArray[np.float64]
 
 CELL = 2.5
 """Radius of the window about a column over its sigma."""
@@ -18,7 +17,7 @@ CELL = 2.5
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the raw image says of N columns, each array (N,).
+    """Evidence of the raw image for N columns, each array (N,).
 
     Attributes
     ----------
@@ -28,22 +27,22 @@ class Evidence:
     contrast : height in the restored image over the standard deviation of that image.
     """
 
-    consistency: Vector
-    signal: Vector
-    contrast: Vector
+    consistency: Array
+    signal: Array
+    contrast: Array
 
     @classmethod
     def unknown(cls, count: int) -> Evidence:
-        """Of columns whose image was not restored."""
+        """Evidence for columns whose image was not restored."""
         return cls(*np.full((3, count), np.nan))
 
 
-def evidence(test: Consistency, frame: int, y: Vector, x: Vector, sign: float = 1.0) -> Evidence:
+def evidence(test: Consistency, frame: int, y: Array, x: Array, sign: float = 1.0) -> Evidence:
     """Look up columns in one frame of a test.
 
     Parameters
     ----------
-    test : of an image or stack; `frame` counts over all its leading axes.
+    test : result for an image or stack; `frame` counts over all its leading axes.
     y, x : (N,) pixels.
     sign : 1 for bright columns, -1 for dark ones.
     """
@@ -62,11 +61,11 @@ def evidence(test: Consistency, frame: int, y: Vector, x: Vector, sign: float = 
 
 
 def _heights(
-    image: NDArray[np.float64], weight: NDArray[np.float64], y: Vector, x: Vector, sigma: float
-) -> tuple[Vector, Vector]:
+    image: NDArray[np.float64], weight: NDArray[np.float64], y: Array, x: Array, sigma: float
+) -> tuple[Array, Array]:
     """(N,) heights and their standard errors: a Gaussian and a constant, by weighted least squares.
 
-    Pixels beyond the border do not count.
+    Pixels beyond the border are left out.
     """
     reach = int(np.ceil(CELL * sigma))
     step = np.arange(-reach, reach + 1)
@@ -78,7 +77,7 @@ def _heights(
     w = np.where(inside & (square <= (CELL * sigma) ** 2), weight[place], 0.0)
     shape, values = np.exp(-0.5 * square / sigma**2), image[place]
 
-    def total(*factors: NDArray[np.float64]) -> Vector:
+    def total(*factors: NDArray[np.float64]) -> Array:
         return np.asarray(np.prod([w, *factors], axis=0).sum(axis=(1, 2)))
 
     one, first, second = total(), total(shape), total(shape, shape)

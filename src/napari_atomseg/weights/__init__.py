@@ -1,7 +1,7 @@
 """Pretrained and user-trained models by name: bundled, in the user's folder, or by download."""
 
-from napari_atomseg.weights.registry import DEFAULT, sha256
-from napari_atomseg.weights.resolve import (
+from napari_atomseg._shared.files import sha256
+from napari_atomseg.weights.catalogue import (
     choice,
     export_model,
     find_file,
@@ -12,6 +12,7 @@ from napari_atomseg.weights.resolve import (
     remove_model,
     resolve,
 )
+from napari_atomseg.weights.registry import DEFAULT
 from napari_atomseg.weights.store import cache_folder, downloads_folder, models_folder
 
 __all__ = [

@@ -9,7 +9,7 @@ from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer, Points
 
 from napari_atomseg._napari.columns.layers import columns_layers, image_layers, own_image
-from napari_atomseg._napari.forms.form import make_narrow
+from napari_atomseg._napari.forms.form import Inputs, make_narrow
 from napari_atomseg._napari.layers import Placement, Source, unwrapped
 from napari_atomseg._napari.panel import Panel
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class ColumnsPanel(Panel):
     """A panel with a points layer of columns, which it follows, and their image."""
 
-    def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__(viewer)
+    def __init__(self, viewer: napari.viewer.Viewer, inputs: Inputs | None = None) -> None:
+        super().__init__(viewer, inputs)
         self._followed: Points | None = None
         self._columns = self._chooser("columns", Points, "The points layer of columns")
         self._image = self._chooser("image", Image, "The image that the columns lie on")
@@ -57,7 +57,7 @@ class ColumnsPanel(Panel):
         self._image.reset_choices()
         self._follow()
 
-    def there(self) -> Points:
+    def require_columns(self) -> Points:
         """Return the layer of columns, or raise a ValueError for the user that there is none."""
         if self.columns is None:
             raise ValueError("there are no columns: run Localize, or choose a points layer")
@@ -81,14 +81,14 @@ class ColumnsPanel(Panel):
         return box
 
     def _layers(self, kind: type) -> list[Any]:
-        """Return the layers that can be chosen: not what measurements were drawn with."""
+        """Return the layers that can be chosen: not those that measurements drew."""
         choose = columns_layers if kind is Points else image_layers
         return list(choose(self.viewer.layers))
 
     def _choose(self, box: ComboBox, layer: Any, kind: type[Layer]) -> None:
         layer = self.viewer.layers[layer] if isinstance(layer, str) else unwrapped(layer)
         if not isinstance(layer, kind):
-            raise ValueError(f"{layer!r} is no {kind.__name__.lower()} layer: choose another")
+            raise ValueError(f"{layer!r} is not a {kind.__name__.lower()} layer: choose another")
         if isinstance(layer, Image):
             Source.of(layer)
         if layer not in self.viewer.layers:
@@ -105,8 +105,8 @@ class ColumnsPanel(Panel):
         image = own_image(layer, self._layers(Image))
         if image is not None:
             self._image.value = image
-        self._taken(before)
+        self.layer_changed(before)
 
     @abstractmethod
-    def _taken(self, before: Points | None) -> None:
-        """Show the layer that was just chosen, or that there is none, in place of another."""
+    def layer_changed(self, before: Points | None) -> None:
+        """Show the newly chosen layer, or that there is none, in place of the one before."""

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QPushButton
 
 from napari_atomseg._napari.forms.form import Inputs
@@ -17,7 +16,7 @@ from napari_atomseg._napari.forms.inputs import (
     WordInput,
     chosen_folder,
 )
-from napari_atomseg._napari.jobs import Show, Work, describe
+from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.library.gallery import Gallery
 from napari_atomseg._napari.library.layers import sample_layers
 from napari_atomseg._napari.panel import Panel
@@ -68,7 +67,15 @@ class Browse(Panel):
     Settings = BrowseSettings
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__(viewer)
+        inputs: Inputs = {
+            "folder": FolderInput,
+            "material": partial(WordInput, "any"),
+            "zone_axis": partial(WordInput, "any"),
+            "field_of_view": partial(BoundsInput, 0.0, 1e5, "Å"),
+            "dose": partial(BoundsInput, 0.0, 1e9, ""),
+            "psnr": partial(BoundsInput, -100.0, 200.0, "dB"),
+        }
+        super().__init__(viewer, inputs)
         self.library: Any = None
         self._layers: list[Layer] = []
         self.run_button.setText("Open library")
@@ -77,24 +84,11 @@ class Browse(Panel):
         self.show_button = QPushButton("Show sample")
         self.show_button.setToolTip("Add the selected sample to the viewer, as a double click does")
         self.show_button.clicked.connect(lambda _checked: self._try_to_show(self.gallery.selected))
-        layout: Any = self.layout()
-        layout.setStretch(0, 0)
-        layout.insertWidget(2, self.gallery, 1)
-        layout.insertWidget(3, self.show_button)
+        self.add_footer(self.gallery)
+        self.add_footer(self.show_button, stretch=0)
         self.show_button.setEnabled(False)
         for name in _FILTERS:
             self.form.inputs[name].changed.connect(lambda _value: self.search())
-
-    def make_inputs(self) -> Inputs:
-        """Return the inputs of the folder and of the search."""
-        return {
-            "folder": FolderInput,
-            "material": partial(WordInput, "any"),
-            "zone_axis": partial(WordInput, "any"),
-            "field_of_view": partial(BoundsInput, 0.0, 1e5, "Å"),
-            "dose": partial(BoundsInput, 0.0, 1e9, ""),
-            "psnr": partial(BoundsInput, -100.0, 200.0, "dB"),
-        }
 
     def prepare(self) -> tuple[str, Work, Show]:
         folder = chosen_folder(self.form["folder"])
@@ -153,11 +147,7 @@ class Browse(Panel):
         self.gallery.cancel()
 
     def _try_to_show(self, number: int | None) -> None:
-        try:
-            self.show_sample(number)
-        except (OSError, ValueError) as error:
-            show_error(f"{self.title}: {describe(error)}")
-            self.message.setText(describe(error))
+        self.attempt(lambda: self.show_sample(number))
 
     def _show_library(self, library: Any) -> Any:
         self.library = library

@@ -6,15 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from qtpy.QtCore import QEvent, Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 
 from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg._napari.forms.form import ADVANCED, Inputs
 from napari_atomseg._napari.forms.inputs import FolderInput, WordInput, chosen_folder
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.library.browse import Browse
-from napari_atomseg._napari.panel import Panel
+from napari_atomseg._napari.panel import Panel, PanelTabs
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.settings import Settings, setting
 
@@ -26,7 +25,7 @@ TEM_IMAGENET = "https://github.com/xinhuolin/TEM-ImageNet-v1.3/archive/refs/head
 
 
 class GenerateSettings(Settings):
-    """The arguments of `write_library`."""
+    """The arguments of `write_library`; `format` is its `layout`, a name that Qt has too."""
 
     recipe: str = setting("temimagenet", "Recipe", "A shipped recipe, or a YAML file.")
     folder: str = setting("", "Folder", "A new or empty folder, or a library to continue.")
@@ -34,7 +33,7 @@ class GenerateSettings(Settings):
     shape: tuple[int, int] = setting(
         (256, 256), "Size (y, x)", "Rows and columns of the images.", unit="px", limits=(16, 4096)
     )
-    layout: Literal["folders", "zarr"] = setting(
+    format: Literal["folders", "zarr"] = setting(
         "folders",
         "Format",
         "Folders of 8-bit pictures and text, as in TEM ImageNet,\n"
@@ -66,13 +65,9 @@ class Generate(Panel):
     done = Signal(str)
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__(viewer)
+        super().__init__(viewer, {"recipe": _recipe_input, "folder": FolderInput})
         self.run_button.setText("Generate")
         self.cancel_button.setToolTip("Stop; what is written stays, and Generate goes on with it")
-
-    def make_inputs(self) -> Inputs:
-        """Return the inputs of the recipe and the folder."""
-        return {"recipe": _recipe_input, "folder": FolderInput}
 
     def prepare(self) -> tuple[str, Work, Show]:
         settings = dict(self.form.values())
@@ -105,13 +100,14 @@ class Download(Panel):
     done = Signal(str)
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__(viewer)
+        inputs: Inputs = {
+            "url": partial(WordInput, "https://"),
+            "folder": FolderInput,
+            "sha256": partial(WordInput, "not checked"),
+        }
+        super().__init__(viewer, inputs)
         self.run_button.setText("Download")
         self.cancel_button.setToolTip("Stop; nothing is left of the download")
-
-    def make_inputs(self) -> Inputs:
-        """Return the inputs of the address and the folder."""
-        return {"url": partial(WordInput, "https://"), "folder": FolderInput}
 
     def prepare(self) -> tuple[str, Work, Show]:
         folder, url = chosen_folder(self.form["folder"]), self.form["url"]
@@ -126,35 +122,24 @@ class Download(Panel):
         return folder
 
 
-class LibraryPanel(QWidget):
+class LibraryPanel(PanelTabs):
     """Three panels on libraries: `browse`, `generate` and `download`."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self.browse, self.generate = Browse(viewer), Generate(viewer)
         self.download = Download(viewer)
-        self.tabs = QTabWidget()
-        self.tabs.addTab(self.browse, "Browse")
-        self.tabs.addTab(self.generate, "Generate")
-        self.tabs.addTab(self.download, "Download")
+        self.add_tab("Browse", self.browse)
+        self.add_tab("Generate", self.generate)
+        self.add_tab("Download", self.download)
         self.generate.done.connect(self.open)
         self.download.done.connect(self.open)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.tabs)
 
     def open(self, folder: str | Path) -> Any:
         """Open a library to browse, and return the job that does it."""
         self.browse.form["folder"] = folder
         self.tabs.setCurrentWidget(self.browse)
         return self.browse.run()
-
-    def event(self, event: QEvent) -> bool:
-        """Stop working when the dock that holds the panel is closed."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            for panel in (self.browse, self.generate, self.download):
-                panel.cancel()
-        return bool(super().event(event))
 
 
 def _recipe_input() -> NameOrFile:
@@ -169,7 +154,8 @@ def _generate(
     from napari_atomseg.simulation.library.read import write_library
 
     progress(0, 0, "starting")
-    return write_library(folder, **settings, progress=progress, cancel=cancel)
+    layout = settings.pop("format")
+    return write_library(folder, layout=layout, **settings, progress=progress, cancel=cancel)
 
 
 def _download(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QLabel, QSplitter
+from qtpy.QtWidgets import QLabel
 
 from napari_atomseg._napari.forms.choices import CRYSTAL_FILES, NameOrFile
 from napari_atomseg._napari.forms.form import Inputs
@@ -83,19 +82,7 @@ class Simulate(Panel):
     width_of_form = 350
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__(viewer)
-        self._presets = _microscopes()
-        self._microscope = ""
-        self._setting = False
-        self.preview_picture = Preview()
-        self._field_of_view = QLabel()
-        self._lay_out_preview()
-        self.form.changed.connect(self._follow)
-        self._follow()
-
-    def make_inputs(self) -> Inputs:
-        """Return the inputs that are neither numbers nor fixed choices."""
-        return {
+        inputs: Inputs = {
             "recipe": lambda: NameOrFile(
                 {"": "one crystal", **{name: f"recipe {name}" for name in _recipes()}},
                 "Recipes (*.yaml *.yml)",
@@ -106,6 +93,16 @@ class Simulate(Panel):
             ),
             "distortions": DistortionList,
         }
+        super().__init__(viewer, inputs)
+        self._presets = _microscopes()
+        self._microscope = ""
+        self._setting = False
+        self.preview_picture = Preview()
+        self._field_of_view = QLabel()
+        self.add_header(self.preview_picture)
+        self._add_field_of_view()
+        self.form.changed.connect(self._follow)
+        self._follow()
 
     def prepare(self) -> tuple[str, Work, Show]:
         settings = self.form.values()
@@ -116,28 +113,20 @@ class Simulate(Panel):
     def summary(self, result: list[Layer]) -> str:
         return "Added " + ", ".join(repr(layer.name) for layer in result)
 
-    def event(self, event: QEvent) -> bool:
+    def closed(self) -> None:
         """Draw no preview when the dock that holds the panel is closed."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.preview_picture.stop()
-        return super().event(event)
+        super().closed()
+        self.preview_picture.stop()
 
     def showEvent(self, event: Any) -> None:
         """Catch up with what changed while the panel was out of sight."""
         super().showEvent(event)
         self._refresh()
 
-    def _lay_out_preview(self) -> None:
+    def _add_field_of_view(self) -> None:
         rows, sampling = self.form.rows, self.form.inputs["sampling"].native
         self._field_of_view.setToolTip("Size of the image times size of a pixel")
         rows.insertRow(rows.indexOf(sampling) // 2 + 1, "Field of view", self._field_of_view)
-        scroll = self.layout().takeAt(0).widget()
-        split = QSplitter(Qt.Orientation.Vertical)
-        split.addWidget(self.preview_picture)
-        split.addWidget(scroll)
-        split.setStretchFactor(1, 1)
-        split.setChildrenCollapsible(False)
-        self.layout().insertWidget(0, split, 1)
 
     def _follow(self) -> None:
         """Do what a change of the form asks for."""
@@ -185,7 +174,7 @@ class Simulate(Panel):
         try:
             settings = self.form.values()
         except (ValueError, TypeError) as error:
-            self.preview_picture.complain(error)
+            self.preview_picture.show_error(error)
             return
         self.preview_picture.ask(partial(_preview, settings))
 

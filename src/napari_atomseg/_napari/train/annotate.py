@@ -1,77 +1,69 @@
-"""Annotating with a network's help: it marks the columns, and a human corrects what it doubts."""
+"""Annotating with the help of a model: it marks the columns of images, which are then corrected."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Layer
-from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QListWidget, QPushButton
 
 from napari_atomseg import weights
 from napari_atomseg._napari.forms.choices import NameOrFile
-from napari_atomseg._napari.forms.form import Inputs
-from napari_atomseg._napari.jobs import Show, Work, describe
+from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import Source, point_size, points_layer
 from napari_atomseg._napari.models.choice import fetch_model, identity, model_changes
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preferences import preferences
-from napari_atomseg._napari.train.panel import Training
-from napari_atomseg._napari.train.settings import ANNOTATED
+from napari_atomseg._napari.train.recipe import ANNOTATED
 from napari_atomseg._napari.train.watch import species_colour
 from napari_atomseg.io import provenance
 from napari_atomseg.progress import CancelToken, Progress, report
-from napari_atomseg.simulation.arguments import argument
+from napari_atomseg.settings import Settings, setting
 from napari_atomseg.weights.store import own_models
 
 if TYPE_CHECKING:
     import napari.viewer
 
+    from napari_atomseg._napari.train.panel import Training
     from napari_atomseg.localization.suggest import Suggestion
 
 
-@dataclass(frozen=True)
-class AnnotateSettings:
-    """What marks the columns."""
+class AnnotateSettings(Settings):
+    """The model that marks the columns."""
 
-    model: str = argument(
-        weights.DEFAULT, "Model", "Marks the columns of images that are not learned from yet."
+    model: str = setting(
+        weights.DEFAULT, "Model", "Model that marks the columns of images without annotation."
     )
 
 
 class Annotate(Panel):
-    """Ranks the images that are not annotated by how little a model is sure of them."""
+    """Lists the images without annotation, those first of which a model is least sure."""
 
     title = "Annotate"
     Settings = AnnotateSettings
 
     def __init__(self, viewer: napari.viewer.Viewer, training: Training) -> None:
-        super().__init__(viewer)
+        super().__init__(
+            viewer, {"model": lambda: NameOrFile(_models(), "Model weights (*.safetensors)")}
+        )
         self.training = training
         self.suggestions: list[tuple[Source, Suggestion]] = []
         self.run_button.setText("Find what to annotate next")
         self.list = QListWidget()
-        self.list.setToolTip("Images, that of which the model is least sure first")
+        self.list.setToolTip("Images, the one of which the model is least sure first")
         self.add_button = QPushButton("Mark columns, to be corrected")
         self.add_button.setToolTip(
-            "Add the columns of the chosen image as points layers, a layer a species, and the\n"
-            "image with them to those that are learned from; a double click does the same"
+            "Add the columns of the chosen image as points layers, a layer a species, and add the\n"
+            "image with them to those to learn from; a double click does the same"
         )
         self.add_button.setEnabled(False)
         self.add_button.clicked.connect(lambda _checked: self._try_to_mark())
         self.list.itemActivated.connect(lambda _item: self._try_to_mark())
-        layout: Any = self.layout()
-        layout.setStretch(0, 0)
-        layout.insertWidget(2, self.list, 1)
-        layout.insertWidget(3, self.add_button)
+        self.add_footer(self.list)
+        self.add_footer(self.add_button, stretch=0)
         model_changes.happened.connect(self._offer_models)
-
-    def make_inputs(self) -> Inputs:
-        """Return the input of the model."""
-        return {"model": lambda: NameOrFile(_models(), "Model weights (*.safetensors)")}
 
     def prepare(self) -> tuple[str, Work, Show]:
         known = {image for image, _ in self.training.form["pairs"]}
@@ -93,7 +85,7 @@ class Annotate(Panel):
         return f"{self.form['model']!r} is least sure of {result[0][0].name!r}"
 
     def mark(self, row: int = 0) -> list[Layer]:
-        """Add the columns of an image of the list to the viewer, and to what is learned from.
+        """Add the columns of a listed image to the viewer, and the image to those to learn from.
 
         The Train panel is set to learn more, from the model that has marked them.
 
@@ -143,19 +135,14 @@ class Annotate(Panel):
     def _show(self, ranked: Any) -> Any:
         self.suggestions = list(ranked)
         for source, suggestion in ranked:
-            self.list.addItem(
-                f"{source.name}: {len(suggestion.columns)} columns, doubt {suggestion.doubt:.3f}"
-            )
+            count, bits = len(suggestion.columns), suggestion.uncertainty
+            self.list.addItem(f"{source.name}: {count} columns, uncertainty {bits:.3f}")
         self.list.setCurrentRow(0)
         self.add_button.setEnabled(True)
         return ranked
 
     def _try_to_mark(self) -> None:
-        try:
-            self.mark(self.list.currentRow())
-        except (OSError, ValueError) as error:
-            self.message.setText(describe(error))
-            show_error(f"{self.title}: {describe(error)}")
+        self.attempt(lambda: self.mark(self.list.currentRow()))
 
     def _offer_models(self) -> None:
         self.form.inputs["model"].offer(_models())
@@ -180,7 +167,7 @@ def _models() -> dict[str, str]:
 def _ranked(
     sources: list[Source], model: str, progress: Progress, cancel: CancelToken
 ) -> list[tuple[Source, Suggestion]]:
-    """Return what a model sees in images, that of which it is least sure first."""
+    """Return the columns that a model finds in images, the least certain image first."""
     from napari_atomseg.localization.suggest import suggest
 
     path = fetch_model(model, progress, cancel)
@@ -198,4 +185,4 @@ def _ranked(
             cancel=cancel,
         )
         found.append((source, suggestion))
-    return sorted(found, key=lambda each: -each[1].doubt)
+    return sorted(found, key=lambda each: -each[1].uncertainty)

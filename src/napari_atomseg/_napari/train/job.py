@@ -1,4 +1,4 @@
-"""What the Train button does in another thread: files of the images, recipe, training, model."""
+"""The work of the Train button: files of the images, recipe, training, model."""
 
 from __future__ import annotations
 
@@ -6,44 +6,60 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from napari_atomseg import weights
 from napari_atomseg._napari.models.choice import fetch_model
-from napari_atomseg._napari.train.pairs import Taken
-from napari_atomseg._napari.train.recipe import make_recipe, recipe_text
-from napari_atomseg._napari.train.settings import ANNOTATED, BLIND_SPOT, TrainSettings
+from napari_atomseg._napari.preferences import preferences
+from napari_atomseg._napari.train.layers import Taken
+from napari_atomseg._napari.train.recipe import (
+    ANNOTATED,
+    BLIND_SPOT,
+    Values,
+    recipe_of,
+    recipe_text,
+)
+from napari_atomseg._napari.train.watch import Listener
+from napari_atomseg.networks.card import read_card
 from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.training import TrainingRecipe, load_recipe, train
+from napari_atomseg.training.sources import (
+    Annotated,
+    AnnotatedImages,
+    BlindSpot,
+    save_annotated,
+    save_blind_spot,
+)
 from napari_atomseg.weights.store import add_model, free_name
-
-if TYPE_CHECKING:
-    from napari_atomseg._napari.train.watch import Listener
-    from napari_atomseg.training import TrainingRecipe
 
 
 @dataclass(frozen=True)
 class Order:
-    """Everything that a training needs; `base` is an opened recipe, None for the defaults."""
+    """Everything that a training needs: values of the settings, images of layers, and the recipe
+    that holds for everything without a setting.
+    """
 
-    settings: TrainSettings
+    values: Values
     taken: tuple[Taken, ...]
-    base: TrainingRecipe | None
+    base: TrainingRecipe
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return str(self.values["name"])
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is a stopped training to go on with."""
+        return bool(self.values["resume"]) and checkpoint_file(self.name).is_file()
 
     def recipe(self, folder: Path) -> TrainingRecipe:
         """Return the recipe; images of layers are written to a folder, so that it can name them."""
-        from napari_atomseg.training import TrainingRecipe
-
-        base = self.base or TrainingRecipe()
-        return make_recipe(self.settings, base, self._source(folder))
-
-    def _source(self, folder: Path) -> dict[str, Any] | None:
-        if self.settings.source == ANNOTATED:
-            return _annotated(self.taken, folder)
-        if self.settings.source == BLIND_SPOT:
-            return _images(self.taken, folder)
-        return None
+        save = {ANNOTATED: _annotated, BLIND_SPOT: _images}.get(self.values["source"])
+        images = None if save is None else save(self.taken, folder).model_dump(exclude={"split"})
+        return recipe_of(self.values, self.base, images)
 
 
 def training_folder(name: str) -> Path:
@@ -72,17 +88,14 @@ def read_log(name: str) -> list[dict[str, float]]:
         return []
 
 
-def require_work(settings: TrainSettings) -> None:
+def require_work(order: Order) -> None:
     """Raise ValueError if a training would overwrite a model that it does not continue, or if
     there is nothing left to do.
     """
-    from napari_atomseg.networks.card import read_card
-
-    goes_on = settings.resume and checkpoint_file(settings.name).is_file()
-    finished = free_name(settings.name, replace=goes_on)
-    if finished.is_file() and read_card(finished).steps >= settings.steps:
+    finished = free_name(order.name, replace=order.goes_on)
+    if finished.is_file() and read_card(finished).steps >= order.values["steps"]:
         raise ValueError(
-            f"{settings.name!r} has been trained for {read_card(finished).steps} steps already: "
+            f"{order.name!r} has been trained for {read_card(finished).steps} steps already: "
             "give more steps, or another name"
         )
 
@@ -98,29 +111,26 @@ def save_recipe(order: Order, path: Path) -> Path:
 
 def run_training(order: Order, watch: Listener, progress: Progress, cancel: CancelToken) -> Path:
     """Train, and put the weights where panels offer them; return their file."""
-    from napari_atomseg.training import load_recipe, train
-
-    settings = order.settings
-    if settings.initial:
-        fetch_model(settings.initial, progress, cancel)
+    values, name = order.values, order.name
+    if values["initial"]:
+        fetch_model(values["initial"], progress, cancel)
     progress(0, 0, "preparing")
-    written = save_recipe(order, recipe_file(settings.name))
+    written = save_recipe(order, recipe_file(name))
+    device = values["device"]
     trained = train(
         load_recipe(written),
-        training_folder(settings.name) / f"{settings.name}.safetensors",
-        resume=settings.resume,
-        device=settings.chosen_device,
-        tensorboard=settings.tensorboard,
+        training_folder(name) / f"{name}.safetensors",
+        resume=values["resume"],
+        device=preferences().device if device == "preferences" else device,
+        tensorboard=values["tensorboard"],
         progress=progress,
         cancel=cancel,
         watch=watch,
     )
-    return add_model(trained, settings.name, replace=True)
+    return add_model(trained, name, replace=True)
 
 
-def _annotated(taken: Sequence[Taken], folder: Path) -> dict[str, Any]:
-    from napari_atomseg.training.sources import Annotated, save_annotated
-
+def _annotated(taken: Sequence[Taken], folder: Path) -> AnnotatedImages:
     images = [
         Annotated(
             _frames(each.data),
@@ -133,13 +143,11 @@ def _annotated(taken: Sequence[Taken], folder: Path) -> dict[str, Any]:
         for each in taken
     ]
     species = tuple(sorted({name for each in taken for name in each.species}))
-    return save_annotated(folder, images, species=species).model_dump()
+    return save_annotated(folder, images, species=species)
 
 
-def _images(taken: Sequence[Taken], folder: Path) -> dict[str, Any]:
-    from napari_atomseg.training.sources import save_blind_spot
-
-    return save_blind_spot(folder, [_frames(each.data) for each in taken]).model_dump()
+def _images(taken: Sequence[Taken], folder: Path) -> BlindSpot:
+    return save_blind_spot(folder, [_frames(each.data) for each in taken])
 
 
 def _frames(data: Any) -> Any:

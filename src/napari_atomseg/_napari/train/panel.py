@@ -1,4 +1,4 @@
-"""Training a network: settings, a watch on how it goes, and the model at its end."""
+"""The Train panel: training a network, annotating images for it, and the user's own models."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error
-from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QHBoxLayout,
-    QPushButton,
-    QSplitter,
-)
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QFileDialog, QPushButton
 
-from napari_atomseg._napari.forms.form import Inputs
 from napari_atomseg._napari.forms.inputs import chosen_folder
-from napari_atomseg._napari.jobs import Show, Work, describe
+from napari_atomseg._napari.jobs import Job, Show, Work
+from napari_atomseg._napari.layers import unwrapped
 from napari_atomseg._napari.models.choice import model_changes
-from napari_atomseg._napari.panel import Panel
+from napari_atomseg._napari.models.panel import OwnModels
+from napari_atomseg._napari.panel import Panel, PanelTabs
+from napari_atomseg._napari.train.annotate import Annotate
 from napari_atomseg._napari.train.inputs import (
     beginnings,
     network_of,
@@ -36,37 +32,27 @@ from napari_atomseg._napari.train.job import (
     run_training,
     save_recipe,
 )
-from napari_atomseg._napari.train.pairs import take_pairs
-from napari_atomseg._napari.train.recipe import settings_of
-from napari_atomseg._napari.train.settings import (
+from napari_atomseg._napari.train.layers import take_pairs
+from napari_atomseg._napari.train.recipe import (
     ANNOTATED,
-    BLIND_SPOT,
-    FOLDER,
-    LIBRARY,
     OPENED,
     OWN,
     SIMULATED,
+    START,
     TrainSettings,
+    rows_of,
+    values_of,
 )
 from napari_atomseg._napari.train.watch import Listener, Watch, time_left
+from napari_atomseg.training import TrainingRecipe, load_recipe
 from napari_atomseg.weights.store import own_models
 
 if TYPE_CHECKING:
     import napari.viewer
 
-    from napari_atomseg.training import TrainingRecipe
-
 _FILES = "Training recipes (*.yaml *.yml)"
-_ROWS = {
-    "recipe": (SIMULATED,),
-    "folder": (LIBRARY, FOLDER),
-    "pairs": (ANNOTATED, BLIND_SPOT),
-    "species": (ANNOTATED,),
-    "share": (LIBRARY, FOLDER, ANNOTATED),
-}
-"""Rows that only some sources need."""
-_OWN_LOSSES = ("losses", "adversary", "adversary_weight", "judge", "adversary_start")
-"""Settings that count only where the user's own losses are wished."""
+_OWN_LOSSES = "losses", "adversarial"
+"""Settings whose names begin so count only where the user chooses the losses."""
 
 
 class Training(Panel):
@@ -77,10 +63,7 @@ class Training(Panel):
     width_of_form = 350
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__(viewer)
-        self.base: TrainingRecipe | None = None
-        self._followed: Any = None
-        self._network, self._initial = self.form["network"], self.form["initial"]
+        super().__init__(viewer, train_inputs(unwrapped(viewer)))
         self._left = math.nan
         self._listener = Listener()
         self.watch = Watch()
@@ -100,16 +83,14 @@ class Training(Panel):
         )
         self.open_button.clicked.connect(lambda _checked: self._ask_recipe())
         self.save_button.clicked.connect(lambda _checked: self._ask_file())
-        self._lay_out_watch()
-        self._show_running(False)
-        self._listener.arrived.connect(self._hear)
+        self.add_header(self.watch, stretch=2)
+        self.add_body(self.open_button, self.save_button)
+        self.add_button(self.pause_button)
+        self.pause_button.hide()
+        self._listener.arrived.connect(self._show_events)
         self.form.changed.connect(self._follow)
         model_changes.happened.connect(self._offer_models)
-        self._follow()
-
-    def make_inputs(self) -> Inputs:
-        """Return the inputs that are neither numbers nor fixed choices."""
-        return train_inputs(self.viewer)
+        self.show_recipe(START)
 
     @property
     def paused(self) -> bool:
@@ -135,48 +116,68 @@ class Training(Panel):
         ValueError
             Something is missing; a sentence for the user.
         """
-        settings = self.form.values()
-        taken: Any = ()
-        if settings.source in (LIBRARY, FOLDER):
-            chosen_folder(settings.folder)
-        elif settings.source in _ROWS["pairs"]:
-            truth = settings.source == ANNOTATED
-            taken = take_pairs(self.viewer, settings.pairs, settings.species, truth=truth)
-        if not settings.tasks:
-            raise ValueError("choose a task that the network shall learn")
-        return Order(settings, tuple(taken), self.base)
+        values = self.values()
+        rows, taken = rows_of(values["source"]), []
+        if rows["folder"]:
+            chosen_folder(values["folder"])
+        elif rows["pairs"]:
+            truth = values["source"] == ANNOTATED
+            taken = take_pairs(self.viewer, values["pairs"], values["species"], truth=truth)
+        if not values["tasks"]:
+            raise ValueError("choose a task for the network to learn")
+        return Order(values, tuple(taken), self.base)
+
+    def values(self) -> dict[str, Any]:
+        """Return the values of the settings by name.
+
+        Those that the user has not changed are exactly those of the opened recipe, which an input
+        may show rounded.
+        """
+        return {
+            name: self._opened[name] if now == self._shown[name] else now
+            for name, now in self._now().items()
+        }
+
+    def _now(self) -> dict[str, Any]:
+        return {name: self.form[name] for name in self.form.inputs}
 
     def prepare(self) -> tuple[str, Work, Show]:
         order = self.order()
-        settings = order.settings
-        require_work(settings)
-        goes_on = settings.resume and checkpoint_file(settings.name).is_file()
+        require_work(order)
         self._listener.take()
         self._left = math.nan
-        self.watch.clear(read_log(settings.name) if goes_on else ())
+        self.watch.clear(read_log(order.name) if order.goes_on else ())
         self.watch.setVisible(True)
         work = partial(run_training, order, self._listener)
-        return f"Train {settings.name}", work, self._show
+        return f"Train {order.name}", work, self._show
 
     def summary(self, result: Path) -> str:
         return f"Trained {result.stem!r}: Restore, Segment and Localize offer it in Advanced"
 
     def open_recipe(self, path: str | Path) -> None:
-        """Set the panel to a training recipe; what it has no setting for is kept for the training.
+        """Set the panel to the training recipe of a file.
 
         Raises
         ------
         OSError, ValueError
-            The file is no training recipe; the message says why.
+            The file is no training recipe; the message gives the reason.
         """
-        from napari_atomseg.training import load_recipe
+        self.show_recipe(load_recipe(path))
 
-        recipe = load_recipe(path)
-        settings = settings_of(recipe)
-        self.base = recipe
+    def show_recipe(self, recipe: TrainingRecipe) -> None:
+        """Set the panel to a training recipe; what it has no setting for is kept for the training.
+
+        Raises
+        ------
+        ValueError
+            An input cannot show a value of the recipe.
+        """
+        values = values_of(recipe)
         with QSignalBlocker(self.form):
-            for name, value in settings.items():
+            for name, value in values.items():
                 self.form[name] = value
+        self.base, self._shown = recipe, self._now()
+        self._opened = self._shown | values
         self._followed = self.form["source"], self.form["pairs"]
         self._network, self._initial = self.form["network"], self.form["initial"]
         self._follow()
@@ -189,38 +190,23 @@ class Training(Panel):
         """Return the file with the recipe of the last training of this name."""
         return recipe_file(self.form["name"])
 
-    def _lay_out_watch(self) -> None:
-        layout: Any = self.layout()
-        scroll = layout.takeAt(0).widget()
-        split = QSplitter(Qt.Orientation.Vertical)
-        split.addWidget(self.watch)
-        split.addWidget(scroll)
-        split.setStretchFactor(0, 2)
-        split.setStretchFactor(1, 1)
-        split.setChildrenCollapsible(False)
-        layout.insertWidget(0, split, 1)
-        files = QHBoxLayout()
-        files.addWidget(self.open_button)
-        files.addWidget(self.save_button)
-        layout.insertLayout(1, files)
-        layout.itemAt(2).layout().insertWidget(1, self.pause_button, 1)
-
     def _follow(self) -> None:
         """Show the rows that the source needs, its tasks, and whether a training would go on."""
         source, pairs = self.form["source"], self.form["pairs"]
-        for name, sources in _ROWS.items():
-            self.form.show_row(name, source in sources)
-        if self.form["share"] and source in _ROWS["share"]:
-            self.form.show_row("recipe", True)
+        rows = rows_of(source)
+        rows["recipe"] |= rows["share"] and self.form["share"] > 0
+        for name, shown in rows.items():
+            self.form.show_row(name, shown)
         self.form.show_row("elements", "elements" in self.form["tasks"] and source != OPENED)
         if (source, pairs) != self._followed:
-            first, self._followed = self._followed is None, (source, pairs)
-            if not first and source != OPENED:
+            self._followed = source, pairs
+            if source != OPENED:
                 self.form["tasks"] = possible_tasks(self.viewer, source, pairs)
-                self.form["flips"] = source != SIMULATED
+                self.form["flips"] = self.form["right_angles"] = source != SIMULATED
         self._follow_network()
-        for name in _OWN_LOSSES:
-            self.form.inputs[name].native.setEnabled(self.form["objective"] == OWN)
+        for name, widget in self.form.inputs.items():
+            if name.startswith(_OWN_LOSSES):
+                widget.native.setEnabled(self.form["objective"] == OWN)
         name = self.form["name"]
         goes_on = bool(name) and self.form["resume"] and checkpoint_file(name).is_file()
         further = "Train further" if name in own_models() else "Resume training"
@@ -241,59 +227,60 @@ class Training(Panel):
     def _offer_models(self) -> None:
         self.form.inputs["initial"].offer(beginnings())
 
-    def _hear(self) -> None:
-        """Show what the training has told since the last time."""
-        news = self._listener.take()
-        if news:
-            self._left = news[-1].seconds_left
-            self.watch.add(news)
+    def _show_events(self) -> None:
+        """Show the events of the training since the last time."""
+        events = self._listener.take()
+        if events:
+            self._left = events[-1].seconds_left
+            self.watch.add(events)
 
     def _step(self) -> int:
         return int(self.watch.losses[0][-1]) if self.watch.losses[0] else 0
 
-    def _show_progress(self, done: int, total: int, message: str) -> None:
+    def show_progress(self, done: int, total: int, message: str) -> None:
         if self.paused:
             return
         if total and message.startswith("loss"):
             message = f"step {done} of {total}, {message}{time_left(self._left)}"
         elif total:
             message = ""  # the scores are in the plots
-        super()._show_progress(done, total, message)
+        super().show_progress(done, total, message)
 
     def _show(self, path: Path) -> Path:
         model_changes.happened.emit()
         return path
 
-    def _finish(self) -> None:
-        self._hear()
-        super()._finish()
-        job = self.job
-        if job is not None and job.cancelled and checkpoint_file(self.form["name"]).is_file():
+    def finished(self, job: Job) -> None:
+        self._show_events()
+        if job.cancelled and checkpoint_file(self.form["name"]).is_file():
             self.message.setText(f"Stopped at step {self._step()}; Resume training goes on")
         self._follow()
 
-    def _show_running(self, running: bool) -> None:
-        super()._show_running(running)
+    def running_changed(self, running: bool) -> None:
         self.form.setEnabled(not running)
-        if hasattr(self, "pause_button"):
-            self.pause_button.setText("Pause")
-            self.pause_button.setVisible(running)
-            self.open_button.setEnabled(not running)
+        self.pause_button.setText("Pause")
+        self.pause_button.setVisible(running)
+        self.open_button.setEnabled(not running)
 
     def _ask_recipe(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open training recipe", "", _FILES)
         if path:
-            self._try(partial(self.open_recipe, path))
+            self.attempt(partial(self.open_recipe, path))
 
     def _ask_file(self) -> None:
         name = f"{self.form['name']}.yaml"
         path, _ = QFileDialog.getSaveFileName(self, "Save training recipe", name, _FILES)
         if path:
-            self._try(partial(self.save_recipe, path))
+            self.attempt(partial(self.save_recipe, path))
 
-    def _try(self, act: Any) -> None:
-        try:
-            act()
-        except (OSError, ValueError) as error:
-            self.message.setText(describe(error))
-            show_error(f"Train: {describe(error)}")
+
+class Train(PanelTabs):
+    """Three panels: `training`, `annotate`, and `models`, the user's own."""
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.training, self.models = Training(viewer), OwnModels()
+        self.annotate = Annotate(viewer, self.training)
+        self.add_tab("Train", self.training)
+        self.add_tab("Annotate", self.annotate)
+        self.add_tab("My models", self.models)

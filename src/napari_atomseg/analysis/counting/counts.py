@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from napari_atomseg._shared.types import Array, Indices, Sampling
+from napari_atomseg._shared.units import pixel_scale
 from napari_atomseg.analysis.counting.mixture import (
     Mixture,
     component_errors,
     fit_every_number,
     likeliest,
 )
-from napari_atomseg.analysis.positions import Array, Indices, Sampling, unit_of
 from napari_atomseg.progress import CancelToken, Progress, stage
 
 LEAST = 4
@@ -225,7 +226,7 @@ def sections_of(
     """
     if value not in columns:
         raise ValueError(f"columns must have the column {value!r}; it has {list(columns)}")
-    area = float(np.prod(unit_of(sampling)))
+    area = float(np.prod(pixel_scale(sampling)))
     sections = columns[value].to_numpy(dtype=np.float64, na_value=np.nan) * area
     errors = np.zeros(len(columns))
     if f"{value}_err" in columns:

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.spatial import QhullError, Voronoi, cKDTree
 
-from napari_atomseg.analysis.positions import Array, positions_of
+from napari_atomseg._shared.types import Array
+from napari_atomseg.analysis.positions import positions_of
 
 ACROSS = 12
 """Points of a cell's radius at least, by which a pixel's part in a cell is found."""

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from napari_atomseg._shared.types import Array, Indices, Sampling
 from napari_atomseg.analysis.counting.counts import LEAST, Counts, counted, sections_of, widths_of
 from napari_atomseg.analysis.counting.mixture import fit_scaled
-from napari_atomseg.analysis.positions import Array, Indices, Sampling
 from napari_atomseg.progress import CancelToken, Progress, stage
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from napari_atomseg.analysis.positions import Array, Indices
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.progress import CancelToken, Progress, report
 
 ROUNDS = 300

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from napari_atomseg.analysis.positions import Array, Indices, Sampling, placed
+from napari_atomseg._shared.types import Array, Indices, Sampling
+from napari_atomseg.analysis.positions import placed
 
 if TYPE_CHECKING:
     from ase import Atoms

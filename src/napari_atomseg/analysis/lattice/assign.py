@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.analysis.lattice.lattice import Lattice
-from napari_atomseg.analysis.positions import Array, Indices, positions_of
+from napari_atomseg.analysis.positions import positions_of
 
 TOLERANCE = 0.3
 """A column belongs to a site within this part of the least distance of two sites."""

@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from napari_atomseg._shared.types import Indices
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.sites import (
     PICOMETRES,
@@ -15,7 +16,6 @@ from napari_atomseg.analysis.lattice.sites import (
     checked_sublattices,
 )
 from napari_atomseg.analysis.lattice.spacings import seen_angle
-from napari_atomseg.analysis.positions import Indices
 
 MOST = 12
 """Neighbours among which the end of the first shell is sought."""

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.stats import f as f_distribution
 
+from napari_atomseg._shared.types import Array, Indices, Sampling
+from napari_atomseg._shared.units import pixel_scale
 from napari_atomseg.analysis.lattice.assign import Sites, follow
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.motif import primitive_cell
@@ -22,14 +24,7 @@ from napari_atomseg.analysis.lattice.vectors import (
     reduced,
     small_cells,
 )
-from napari_atomseg.analysis.positions import (
-    Array,
-    Indices,
-    Positions,
-    Sampling,
-    positions_of,
-    unit_of,
-)
+from napari_atomseg.analysis.positions import Positions, positions_of
 
 LARGEST = 4
 """Cells that an order may join at once."""
@@ -278,7 +273,7 @@ def find_lattice(
         raise ValueError(
             f"a lattice is found from at least {FEWEST} columns, not from {len(points)}"
         )
-    pixel = None if sampling is None else unit_of(sampling)
+    pixel = None if sampling is None else pixel_scale(sampling)
     lattice = _start(points, pixel)
     away = np.hypot(*((points - lattice.origin) * lattice.scale).T)
     core = np.argsort(away, kind="stable")[:CORE]

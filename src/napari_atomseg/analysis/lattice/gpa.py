@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from skimage.feature import peak_local_max
 
+from napari_atomseg._shared.types import Array, Mask, Sampling
+from napari_atomseg._shared.units import pixel_scale
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.strain import Axis, axis_angle, strain_errors, strains
-from napari_atomseg.analysis.positions import Array, Sampling, unit_of
 from napari_atomseg.progress import CancelToken, Progress, report
 
 RESOLUTION = 0.8
@@ -29,8 +30,6 @@ HIGHEST = 0.4
 LOW_ORDER = 2
 STEPS = 7
 """Of the analysis, after which it can be cancelled."""
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def geometric_phase(
     if picture.ndim != 2:
         raise ValueError(f"image must be of two axes, not of shape {picture.shape}")
     own = lattice if isinstance(lattice, Lattice) else None
-    scale = unit_of(sampling) if own is None or sampling is not None else own.scale
+    scale = pixel_scale(sampling) if own is None or sampling is not None else own.scale
     good = np.isfinite(picture)
     level = float(picture[good].mean()) if good.any() else 0.0
     picture = np.where(good, picture - level, 0.0)

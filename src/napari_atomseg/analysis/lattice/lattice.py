@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike
 
-from napari_atomseg.analysis.positions import Array, Indices
+from napari_atomseg._shared.types import Array, Indices
 
 SAME_SITE = 1e-6
 """Sites nearer to each other than this part of a cell are one."""

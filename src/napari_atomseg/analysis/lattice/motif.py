@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.types import Array
 from napari_atomseg.analysis.lattice.vectors import (
     REACH,
     combinations,
-    nearest_distance,
     shortest_basis,
 )
-from napari_atomseg.analysis.positions import Array
 
 PATCH = 100
 """Cells that are folded on each other; over more, small errors of the vectors would add up."""
@@ -34,7 +34,7 @@ def primitive_cell(
     vectors : two translations, nearly right.
     among : (N,) points that have neighbours there.
     """
-    reach = REACH * nearest_distance(points)
+    reach = REACH * median_spacing(points)
     centre = points[_middle(points, among)]
     area = abs(float(np.linalg.det(vectors)))
     inside = np.hypot(*(points - centre).T) <= np.sqrt(PATCH * area / np.pi)

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.analysis.lattice.assign import UNASSIGNED, assign
 from napari_atomseg.analysis.lattice.lattice import Lattice
-from napari_atomseg.analysis.positions import Array, Indices, positions_of
+from napari_atomseg.analysis.positions import positions_of
 
 SITE = ("i", "j", "sublattice")
 PICOMETRES = 100.0

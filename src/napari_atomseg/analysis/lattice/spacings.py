@@ -6,16 +6,11 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
+from napari_atomseg._shared.types import Array, Indices, Sampling
+from napari_atomseg._shared.units import pixel_scale
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.sites import PICOMETRES, SiteIndex, assigned
-from napari_atomseg.analysis.positions import (
-    Array,
-    Indices,
-    Positions,
-    Sampling,
-    positions_of,
-    unit_of,
-)
+from napari_atomseg.analysis.positions import Positions, positions_of
 
 AXES = ("a", "b")
 ENDS = ["column", "neighbour"]
@@ -48,7 +43,7 @@ def neighbours(
     """
     if count < 1:
         raise ValueError(f"count={count!r} must be 1 or more")
-    points, unit = positions_of(columns), unit_of(sampling)
+    points, unit = positions_of(columns), pixel_scale(sampling)
     if not np.isfinite(points).all():
         raise ValueError("columns must have finite positions")
     found = min(count, max(len(points) - 1, 0))

@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.sites import assigned, intensity_of
-from napari_atomseg.analysis.positions import Array, Indices
 
 APART = 1.0
 """Species differ in intensity by this many deviations within a sublattice..."""

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.sites import SiteIndex, assigned
-from napari_atomseg.analysis.positions import Array, Indices
 
 STRAINS = ("eps_xx", "eps_yy", "eps_xy", "rotation_deg")
 Axis = str | float

@@ -5,15 +5,12 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import ConvexHull, QhullError, cKDTree
 from skimage.feature import peak_local_max
 
-from napari_atomseg._shared.geometry import nearest_distances
-from napari_atomseg.analysis.positions import Array
-
-Mask = NDArray[np.bool_]
+from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.types import Array, Mask
 
 NEIGHBOURS = 90
 """Vectors are taken to so many neighbours of a column: some five spacings far."""
@@ -48,11 +45,6 @@ SAME_SQUARE = 1e-9
 NO_LATTICE = "the columns show no lattice: no translation brings most of them onto columns"
 
 
-def nearest_distance(points: Array) -> float:
-    """Median distance of points (N, 2) from their nearest ones."""
-    return float(np.median(nearest_distances(points)))
-
-
 def primitive_vectors(points: Array) -> tuple[Array, Mask]:
     """The shortest two translations of a crystal, and which points they hold for.
 
@@ -82,7 +74,7 @@ def primitive_vectors(points: Array) -> tuple[Array, Mask]:
         except ValueError as error:
             failure = error
             continue
-        reach = REACH * nearest_distance(patch)
+        reach = REACH * median_spacing(patch)
         away = np.array([tree.query(some + vector)[0] for vector in vectors])
         held = np.exp(-0.5 * (away**2).sum(axis=0) / (SHARP * reach) ** 2).mean()
         score = max(0.0, float(held) - CHANCE) / np.sqrt(abs(np.linalg.det(vectors)))
@@ -90,7 +82,7 @@ def primitive_vectors(points: Array) -> tuple[Array, Mask]:
             best, highest = vectors, score
     if highest == 0.0:
         raise failure
-    return best, _paired(tree, points, best, REACH * nearest_distance(points))
+    return best, _paired(tree, points, best, REACH * median_spacing(points))
 
 
 def _patches(points: Array, tree: cKDTree) -> list[Array]:
@@ -115,7 +107,7 @@ def _patch_vectors(points: Array) -> Array:
     where they pile up, translations are those that bring most columns that have room for it onto
     columns. The second is chosen among columns that have the first.
     """
-    reach = REACH * nearest_distance(points)
+    reach = REACH * median_spacing(points)
     if not reach > 0:
         raise ValueError("columns stand on each other: half of them have another at the same place")
     tree = cKDTree(points)

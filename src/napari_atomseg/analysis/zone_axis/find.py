@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.sites import PICOMETRES, assigned
-from napari_atomseg.analysis.positions import Array
 from napari_atomseg.analysis.zone_axis.match import Fit, Measured, fits
 from napari_atomseg.analysis.zone_axis.patterns import patterns
 from napari_atomseg.progress import CancelToken, Progress, report

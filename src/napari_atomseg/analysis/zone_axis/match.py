@@ -8,10 +8,10 @@ from itertools import product
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.motif import AROUND
 from napari_atomseg.analysis.lattice.vectors import reduced, small_cells
-from napari_atomseg.analysis.positions import Array, Indices
 from napari_atomseg.analysis.zone_axis.patterns import Pattern
 
 STRAY = 0.15

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.analysis.lattice.motif import AROUND
 from napari_atomseg.analysis.lattice.vectors import combinations, shortest_basis
-from napari_atomseg.analysis.positions import Array, Indices
 
 if TYPE_CHECKING:
     from napari_atomseg.specimen.crystals.zone import OrientedCell

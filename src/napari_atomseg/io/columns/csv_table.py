@@ -1,4 +1,4 @@
-"""Tables of columns as text: ours with units, sampling and provenance, and those of others."""
+"""Tables of columns as text: with units, sampling and provenance, or of other programs."""
 
 from __future__ import annotations
 
@@ -13,21 +13,16 @@ from typing import Any
 import pandas as pd
 
 from napari_atomseg._shared.provenance import plain
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import angstroms
-from napari_atomseg.io.columns.place import (
-    REQUIRED,
-    Sampling,
-    column_file_error,
-    placed,
-    unit_of,
-)
+from napari_atomseg.io.columns.table import REQUIRED, column_file_error, unit_of, with_positions
 
 _NAMES = {
     "y": ("y", "row", "rows", "r", "i", "y_px", "ypos", "y_position", "y position", "pos_y", "yc"),
     "x": ("x", "col", "column", "cols", "c", "j", "x_px", "xpos", "x_position", "x position",
           "pos_x", "xc"),
 }  # fmt: skip
-"""What programs call rows and columns, in lower case, the unit in brackets left out."""
+"""Names of rows and columns in other programs, in lower case, without units in brackets."""
 
 _SEPARATORS = (",", ";", "\t")
 _PIXELS = ("", "px", "pixel", "pixels")
@@ -54,14 +49,14 @@ def read_table(
     sampling: Sampling | None = None,
     origin: float = 0.0,
 ) -> pd.DataFrame:
-    """Read what `write_table` wrote, or a table of another program.
+    """Read a table of `write_table` or of another program.
 
     Header lines become ``attrs``, ``units`` left out. See `columns.read_columns` for the arguments.
 
     Raises
     ------
     OSError
-        The file is no table of positions; the message names it and says what was looked for.
+        The file is not a table of positions; the message names it and what is missing.
     ValueError
         An argument is none of those accepted, or positions in a length have no `sampling`.
     """
@@ -85,13 +80,13 @@ def read_table(
         raise column_file_error(path, f"{found[0]} and {found[1]} must be numbers")
     known = attrs.get("sampling", sampling)
     if not ours or sampling is not None:
-        table = placed(table, found, unit, known, origin)
+        table = with_positions(table, found, unit, known, origin)
     table.attrs = attrs if sampling is None else attrs | {"sampling": known}
     return table
 
 
 def _parsed(path: Path, body: Sequence[str], header: Sequence[str]) -> tuple[pd.DataFrame, bool]:
-    """The table, and whether its names come from the last comment line or from nowhere."""
+    """The table, and whether it has no line of names (they may come from the last comment)."""
     first = next((line for line in body if line.strip()), "")
     separator = max(_SEPARATORS, key=first.count)
     blank = first.count(separator) == 0
@@ -141,7 +136,7 @@ def _places(
         found = _guessed(names)
         if not found and all(name.isdigit() for name in names):
             raise column_file_error(
-                path, "numbers without names; say in which order rows and columns stand: yx or xy"
+                path, "numbers without names; give the order of the first two columns: yx or xy"
             )
         if not found:
             raise column_file_error(path, f"not a table of columns; it lacks {_lacking(names)}")
@@ -154,7 +149,7 @@ def _places(
 
 
 def _guessed(names: list[str]) -> list[str]:
-    """Names of y and x among those of a table, or nothing."""
+    """Names of the y and x columns of a table; empty where one is missing."""
     plain_names = [_split(name)[0].lower() for name in names]
     found = []
     for axis in REQUIRED:
@@ -171,7 +166,7 @@ def _lacking(names: list[str]) -> str:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """A name and the unit in its brackets, where there is one: "x [nm]" has "nm"."""
+    """Split a name from the unit in brackets, where there is one: "x [nm]" has "nm"."""
     match = re.fullmatch(r"\s*(.*?)\s*[\[(]([^\])]*)[\])]?\s*", name)
     if match is None:
         return name.strip(), ""

@@ -1,4 +1,4 @@
-"""TIFF, with its many ways to write the size of a pixel."""
+"""TIFF with the pixel size in any of its conventions; also pictures and NumPy arrays."""
 
 from __future__ import annotations
 
@@ -14,17 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg._shared.files import whole_file
 from napari_atomseg._shared.provenance import plain
-from napari_atomseg._shared.units import pixel_size
-from napari_atomseg.io.images.image import (
-    ImageFileError,
-    MicroscopeImage,
-    Sampling,
-    luminance,
-    make_image,
-)
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import pixel_size, to_angstrom
+from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage, luminance, make_image
 
 _CHANNELS = 4
-"""A last axis at most this long holds colours."""
+"""Longest last axis that is taken as colours."""
 
 
 def read_picture(path: Path) -> MicroscopeImage:
@@ -33,30 +28,30 @@ def read_picture(path: Path) -> MicroscopeImage:
 
 
 def grey_values(data: NDArray[Any]) -> NDArray[Any]:
-    """The luminance of a picture in colours; a grey one as it is."""
+    """The luminance of a colour picture; a grey one unchanged."""
     return luminance(data) if data.ndim > 2 and data.shape[-1] <= _CHANNELS else data
 
 
 def read_array(path: Path) -> MicroscopeImage:
-    """An array saved by `numpy.save`; arrays of objects are refused, as they are pickles."""
+    """An array saved by `numpy.save`; arrays of objects, which are pickles, are refused."""
     return make_image(path, np.load(path, allow_pickle=False))
 
 
 Pixel = tuple[float | None, float | None]
 
 UNIT = "nm"
-"""Unit of the pixel size in written files: ASCII, and known to every program."""
+"""Unit of the pixel size in written files: ASCII, and read by every program."""
 
 _AXES = {2: "YX", 3: "TYX", 4: "TZYX"}
 _LARGEST_PIXEL = 1e4
-"""Larger pixels (Å) in the general resolution tags belong to a printer, not to a microscope."""
+"""Larger pixels (Å) in the general resolution tags are those of a printer."""
 
 _RESOLUTION_UNITS = {2: "inch", 3: "cm"}
 _GATAN_UNITS, _GATAN_SCALES = (65004, 65003), (65010, 65009)
 
 
 def read_tiff(path: Path, dataset: int | None = None) -> MicroscopeImage:
-    """One series of a TIFF file.
+    """Read one series of a TIFF file.
 
     The size of a pixel comes from ImageJ, OME, Thermo Fisher or Gatan metadata, or from the
     resolution, where it is one of a microscope.
@@ -88,11 +83,11 @@ def write_image(
     sampling: Sampling | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write an image, stack or label image as a TIFF that ImageJ opens with its scale.
+    """Write an image, stack or label image as a TIFF with a scale that ImageJ reads.
 
     Parameters
     ----------
-    data : (..., H, W), up to four axes. uint8, uint16 and float32 stay as they are, other whole
+    data : (..., H, W), up to four axes. uint8, uint16 and float32 are kept, other whole
         numbers become uint16 where they fit, and all others float32.
     sampling : Å per pixel, one number or (dy, dx); None where unknown.
     metadata : provenance, written as JSON into the description.
@@ -110,7 +105,7 @@ def write_image(
     description: dict[str, Any] = {"axes": _AXES[array.ndim]}
     resolution = None
     if sampling is not None:
-        dy, dx = np.broadcast_to(np.asarray(sampling, dtype=float), 2) * 0.1
+        dy, dx = (0.1 * size for size in pixel_size(sampling))
         description["unit"], resolution = UNIT, (1.0 / dx, 1.0 / dy)
     if metadata:
         description["provenance"] = json.dumps(plain(metadata))
@@ -128,7 +123,7 @@ def _storable(data: NDArray[Any]) -> NDArray[Any]:
 
 
 def _through_pillow(path: Path) -> NDArray[Any]:
-    """Grey pages with a compression that tifffile does not undo by itself, such as LZW."""
+    """Grey pages with a compression that tifffile alone cannot decode, such as LZW."""
     pages = [grey_values(page) for page in imageio.imiter(path, plugin="pillow")]
     return pages[0] if len(pages) == 1 else np.stack(pages)
 
@@ -141,7 +136,7 @@ def _grey(data: NDArray[Any], axes: str) -> NDArray[Any]:
 
 
 def _description(file: tifffile.TiffFile) -> dict[str, Any]:
-    """What `write_image` wrote, or the description as it is."""
+    """Provenance written by `write_image`, or the description as text."""
     record = (file.imagej_metadata or {}).get("provenance")
     if isinstance(record, str):
         try:
@@ -163,7 +158,7 @@ def _ome(file: tifffile.TiffFile) -> Pixel:
     images = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
     pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
     dy, dx = (
-        pixel_size(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+        to_angstrom(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm"))
         for axis in "YX"
     )
     return dy, dx
@@ -171,13 +166,13 @@ def _ome(file: tifffile.TiffFile) -> Pixel:
 
 def _thermo(file: tifffile.TiffFile) -> Pixel:
     scan = (file.fei_metadata or {}).get("Scan", {})
-    return pixel_size(scan.get("PixelHeight"), "m"), pixel_size(scan.get("PixelWidth"), "m")
+    return to_angstrom(scan.get("PixelHeight"), "m"), to_angstrom(scan.get("PixelWidth"), "m")
 
 
 def _gatan(file: tifffile.TiffFile) -> Pixel:
     tags = file.pages.first.tags
     dy, dx = (
-        pixel_size(tags.valueof(scale), tags.valueof(unit))
+        to_angstrom(tags.valueof(scale), tags.valueof(unit))
         for scale, unit in zip(_GATAN_SCALES, _GATAN_UNITS, strict=True)
     )
     return dy, dx
@@ -192,12 +187,12 @@ def _resolution(file: tifffile.TiffFile) -> Pixel:
 
 
 def _from_resolution(file: tifffile.TiffFile, unit: object) -> Pixel:
-    """Å per pixel of the tags that hold pixels per unit."""
+    """Å per pixel from the resolution tags, which hold pixels per unit."""
     tags = file.pages.first.tags
     sizes: list[float | None] = []
     for name in ("YResolution", "XResolution"):
         pixels, units = tags.valueof(name, default=(0, 1))
-        sizes.append(pixel_size(units / pixels, unit) if pixels else None)
+        sizes.append(to_angstrom(units / pixels, unit) if pixels else None)
     return sizes[0], sizes[1]
 
 

@@ -1,4 +1,4 @@
-"""The isotropic Gaussian on a background: its normal equations for many columns at once."""
+"""Gaussians on a background, round and elliptic: normal equations of many columns at once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 
 from napari_atomseg.localization.fit.least_squares import Normal, covariance
-
-PARAMETERS = ("y", "x", "log_sigma", "amplitude", "background")
 
 
 def gaussian_values(theta: Tensor, step: Tensor) -> Tensor:
@@ -147,3 +145,125 @@ def _assemble(
     cost = second - amplitude * (d[:, 0, 0] + r[:, 0, 0]) - background * (first + rest)
     # second - 2A d - 2b Σwd + A² m + 2Ab k + b² Σw, gathered.
     return Normal(matrix, slope, cost.clamp_min(0.0))
+
+
+ROUND = 5
+"""Parameters of a round column; those that follow make it an ellipse."""
+
+_DY = torch.tensor([1, 0, 2, 1, 0, 0])
+_DX = torch.tensor([0, 1, 0, 1, 2, 0])
+"""Powers of the distance from the centre in the functions g dyᵃ dxᵇ whose sums are derivatives."""
+
+
+def column_values(theta: Tensor, step: Tensor) -> Tensor:
+    """(n, S, S) values of round (n, 5) or elliptic (n, 7) columns on pixels `step` of both axes."""
+    if theta.shape[1] == ROUND:
+        return gaussian_values(theta, step)
+    light = _elliptic_light(theta, step)
+    return theta[:, 3, None, None] * light + theta[:, 4, None, None]
+
+
+def axes_of(theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Long over short width, and the long axis' angle in degrees from x towards y, -90 to 90."""
+    along, across = theta[:, 5], theta[:, 6]
+    ratio = torch.hypot(along, across).exp()
+    return ratio, torch.rad2deg(0.5 * torch.atan2(across, -along))
+
+
+class EllipticProblem:
+    """Weighted least squares of elliptic Gaussians, parameters (y, x, ln sigma, A, b, e, f).
+
+    The covariance of the Gaussian over (y, x) is sigma² exp[[e, f], [f, -e]]: sigma is the
+    geometric mean of the two widths, whose ratio is exp √(e² + f²), and a round column, e = f = 0,
+    is no singular point. With f held at zero the axes are those of the image.
+
+    Parameters
+    ----------
+    step : (S,) pixel coordinates of both axes.
+    values, weight : (N, S, S) data and weights; zero weight leaves a pixel out.
+    free : (N, 7) parameters that are fitted.
+    """
+
+    def __init__(self, step: Tensor, values: Tensor, weight: Tensor, free: Tensor) -> None:
+        self._step, self._free = step, free
+        self._weight, self._product = weight, weight * values
+        self._square = (self._product * values).sum((1, 2))
+
+    @property
+    def negligible(self) -> Tensor:
+        """(N,) costs that are zero up to rounding."""
+        return 1e-14 * self._square + torch.finfo(self._weight.dtype).tiny
+
+    def __call__(self, theta: Tensor, index: Tensor) -> Normal:
+        """Normal equations of the columns `index` (n,) at parameters (n, 7)."""
+        weight, product = self._weight[index], self._product[index]
+        light = _elliptic_light(theta, self._step)
+        rows = powers(self._step - theta[:, 0, None])
+        cols = powers(self._step - theta[:, 1, None])
+        shade = weight * light
+        second = rows.mT @ (shade * light @ cols)
+        first = rows[..., :3].mT @ (shade @ cols[..., :3])
+        data = rows[..., :3].mT @ (product * light @ cols[..., :3])
+        gram = torch.empty(len(theta), 7, 7, dtype=theta.dtype, device=theta.device)
+        gram[:, :6, :6] = second[:, _DY[:, None] + _DY, _DX[:, None] + _DX]
+        gram[:, :6, 6] = gram[:, 6, :6] = first[:, _DY, _DX]
+        gram[:, 6, 6] = weight.sum((1, 2))
+        seen = torch.cat([data[:, _DY, _DX], product.sum((1, 2))[:, None]], dim=1)
+        amplitude, background = theta[:, 3, None], theta[:, 4, None]
+        rest = seen - amplitude * gram[:, 5] - background * gram[:, 6]
+        change = _elliptic_derivatives(theta)
+        both = torch.cat([amplitude, background], dim=1)
+        cost = self._square[index] - (both * (seen + rest)[:, 5:]).sum(1)
+        normal = Normal(
+            change @ gram @ change.mT, (change @ rest[..., None])[..., 0], cost.clamp_min(0.0)
+        )
+        held = ~self._free[index]
+        normal.matrix.masked_fill_(held[:, :, None] | held[:, None, :], 0.0)
+        normal.matrix.diagonal(dim1=1, dim2=2)[held] = 1.0
+        normal.slope.masked_fill_(held, 0.0)
+        return normal
+
+
+def _elliptic_light(theta: Tensor, step: Tensor) -> Tensor:
+    """(n, S, S) Gaussians of height 1."""
+    (yy, yx, xx), _ = _precision(theta)
+    dy, dx = step - theta[:, 0, None], step - theta[:, 1, None]
+    square = (yy[:, None] * dy**2)[:, :, None] + (xx[:, None] * dx**2)[:, None, :]
+    square = square + (2 * yx[:, None] * dy)[:, :, None] * dx[:, None, :]
+    return torch.exp(-0.5 * square)
+
+
+def _precision(theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Inverse covariance (yy, yx, xx), each (n,), and its derivatives (3, 3, n) by (lnσ, e, f).
+
+    The inverse is exp(-2 lnσ) (cosh r - s E) with E = [[e, f], [f, -e]], r² = e² + f² and
+    s = sinh(r) / r.
+    """
+    log_sigma, e, f = theta[:, 2], theta[:, 5], theta[:, 6]
+    scale = torch.exp(-2 * log_sigma)
+    r = torch.hypot(e, f)
+    safe = r.clamp_min(1e-3)
+    even = torch.cosh(r)
+    odd = torch.where(r > 1e-3, torch.sinh(safe) / safe, 1.0 + r**2 / 6.0)
+    # ds/de = k e, d(cosh r)/de = s e.
+    k = torch.where(r > 1e-3, (even - odd) / safe**2, 1.0 / 3.0)
+    inverse = scale * torch.stack([even - odd * e, -odd * f, even + odd * e])
+    by_e = [odd * e - k * e * e - odd, -k * e * f, odd * e + k * e * e + odd]
+    by_f = [odd * f - k * e * f, -k * f * f - odd, odd * f + k * e * f]
+    slopes = torch.stack([-2 * inverse, scale * torch.stack(by_e), scale * torch.stack(by_f)])
+    return inverse, slopes
+
+
+def _elliptic_derivatives(theta: Tensor) -> Tensor:
+    """(n, 7, 7) each parameter's derivative as a sum of the functions g dyᵃ dxᵇ, and of 1."""
+    (yy, yx, xx), slopes = _precision(theta)
+    amplitude = theta[:, 3]
+    change = torch.zeros(len(theta), 7, 7, dtype=theta.dtype, device=theta.device)
+    change[:, 0, 0], change[:, 0, 1] = amplitude * yy, amplitude * yx
+    change[:, 1, 0], change[:, 1, 1] = amplitude * yx, amplitude * xx
+    for row, (by_yy, by_yx, by_xx) in zip((2, 5, 6), slopes, strict=True):
+        change[:, row, 2], change[:, row, 4] = -0.5 * amplitude * by_yy, -0.5 * amplitude * by_xx
+        change[:, row, 3] = -amplitude * by_yx
+    change[:, 3, 5] = 1.0
+    change[:, 4, 6] = 1.0
+    return change

@@ -1,4 +1,4 @@
-"""Noise of an image from the residuals of a fit."""
+"""The noise of an image, estimated from the residuals of a fit."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-LIKELIHOODS = ("auto", "gaussian", "poisson")
-"""Kinds of noise: shot noise of unknown gain, on an image whose zero is unknown and with constant
-noise; constant noise alone; shot noise of unknown gain alone."""
+from napari_atomseg.localization.settings import Likelihood
+
 FLOOR = 0.03
-"""No pixel's variance is believed to be below this fraction of the mean variance: the estimate is
-a straight line, and weights must not grow without bound where it comes near zero."""
+"""Smallest variance of a pixel over the mean variance: the estimate is a straight line, and weights
+must not grow without bound where it comes near zero."""
 ROUNDS = 4
 ROUNDING = 1e-9
-"""No noise is believed to be below this fraction of the intensity, not even that of no noise."""
+"""Smallest standard deviation over the intensity, even for images without noise."""
 
 
 @dataclass(frozen=True)
-class NoiseModel:
+class ResidualNoise:
     """Variance = gain × expected intensity + offset, and not below `floor`.
 
     That is shot noise of unknown gain on an image of unknown zero, plus constant noise.
@@ -34,12 +33,14 @@ class NoiseModel:
         return (self.gain * expected + self.offset).clamp_min(self.floor)
 
 
-def estimate_noise(expected: Tensor, squared: Tensor, likelihood: str = "auto") -> NoiseModel:
+def estimate_noise(
+    expected: Tensor, squared: Tensor, likelihood: Likelihood = "auto"
+) -> ResidualNoise:
     """Fit the line of variances by iteratively weighted least squares.
 
     Parameters
     ----------
-    likelihood : one of `LIKELIHOODS`. "auto" fits the whole line, "gaussian" its offset alone, and
+    likelihood : "auto" fits the whole line, "gaussian" its offset alone, and
         "poisson" its gain alone: that image is black at zero, as counts or a multiple of them are.
     expected, squared : (M,) fitted intensity and squared residual of pixels, the latter corrected
         for the parameters spent. Their weights are the inverse variances of squared Poisson
@@ -47,15 +48,15 @@ def estimate_noise(expected: Tensor, squared: Tensor, likelihood: str = "auto") 
         misfit counts as noise. Without pixels the variance is 1.
     """
     if len(expected) == 0:
-        return NoiseModel(0.0, 1.0, 1.0)
+        return ResidualNoise(0.0, 1.0, 1.0)
     rounding = (ROUNDING * float(expected.abs().max())) ** 2
     mean = max(float(squared.mean()), rounding, sys.float_info.min)
-    model = NoiseModel(0.0, mean, FLOOR * mean)
+    model = ResidualNoise(0.0, mean, FLOOR * mean)
     if likelihood == "gaussian":
         return model
     if likelihood == "poisson":
         light = float(expected.sum())
-        return NoiseModel(float(squared.sum()) / light, 0.0, FLOOR * mean) if light else model
+        return ResidualNoise(float(squared.sum()) / light, 0.0, FLOOR * mean) if light else model
     for _ in range(ROUNDS):
         variance = model.variance(expected)
         weight = 1.0 / (2.0 * variance**2 + model.gain**2 * variance)
@@ -65,5 +66,5 @@ def estimate_noise(expected: Tensor, squared: Tensor, likelihood: str = "auto") 
         if spread <= 0:
             break
         gain = float((weight * (expected - centre) * squared).sum()) / spread
-        model = NoiseModel(gain, level - gain * centre, FLOOR * mean)
+        model = ResidualNoise(gain, level - gain * centre, FLOOR * mean)
     return model

@@ -1,7 +1,9 @@
-"""Pixels around columns: how far a fit may look, and which pixels belong to which column."""
+"""Windows around columns, initial estimates for fits, and the canvas that adds columns up."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +12,13 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-Vector = NDArray[np.float64]
+from napari_atomseg._shared.types import Array
+from napari_atomseg.localization.fit.gaussian import column_values
+
 Index = NDArray[np.intp]
 
 TYPICAL = 500
-"""Columns whose mean is a typical one."""
+"""Columns that are enough to find the typical width."""
 NEIGHBOURS = 8
 """Neighbours that bound a column's cell; a cell of a planar set has six sides on average."""
 
@@ -103,7 +107,7 @@ def _nearer_to_another(
     return taken
 
 
-def nearest_neighbours(y: Vector, x: Vector) -> tuple[Vector, Index]:
+def nearest_neighbours(y: Array, x: Array) -> tuple[Array, Index]:
     """Distance (N,) to the nearest column and indices (N, K) of the nearest K columns.
 
     Where a column has fewer neighbours, the index is -1 and the distance infinite.
@@ -143,3 +147,152 @@ def typical_width(image: Tensor, y: Tensor, x: Tensor, reach: float) -> float:
     step = (profile[below - 1] - half) / (profile[below - 1] - profile[below])
     width = distance[below - 1] + step * (distance[below] - distance[below - 1])
     return float(width / np.sqrt(2 * np.log(2)))
+
+
+BATCH_PIXELS = 1_200_000
+"""Pixels processed at once; limits the memory of a batch to about 200 MB."""
+CELL = 0.75
+"""Radius of a window over the distance to the nearest column: the corners of a square cell."""
+TAILS = 4.0
+"""Radius of a window over sigma, at most."""
+FARTHEST = 0.2
+"""A fit that moves farther than this fraction of the spacing has found something else."""
+SMALLEST_RADIUS = 2.3
+"""Pixels; a smaller window does not determine the parameters of a Gaussian."""
+
+
+@dataclass(frozen=True)
+class InitialEstimates:
+    """Initial estimates for fits: neighbour distances, typical width.
+
+    Attributes
+    ----------
+    y, x, spacing, radius : (N,) start, distance to the nearest column, radius of the window.
+    neighbours : (N, K) indices of the nearest columns, -1 where there is none.
+    sigma : the typical width.
+    """
+
+    y: Array
+    x: Array
+    spacing: Array
+    neighbours: Index
+    radius: Array
+    sigma: float
+
+    @property
+    def step(self) -> Array:
+        """(N,) how far a fit may move a column, pixels."""
+        return FARTHEST * np.minimum(self.spacing, TAILS * self.sigma)
+
+    def others(self, batch: Index) -> tuple[Array, Array]:
+        """Positions y and x (n, K) of the neighbours of some columns, NaN where there is none."""
+        index = self.neighbours[batch]
+        return np.append(self.y, np.nan)[index], np.append(self.x, np.nan)[index]
+
+
+def initial_estimates(image: Tensor, y: Array, x: Array) -> InitialEstimates:
+    """Measure neighbour distances and the typical width of columns in an (H, W) image."""
+    spacing, neighbours = nearest_neighbours(y, x)
+    widest = 0.5 * min(image.shape)
+    near = spacing[np.isfinite(spacing)]
+    typical = min(float(np.median(near)), widest) if len(near) else widest
+    sigma = typical_width(image, tensor_like(image, y), tensor_like(image, x), CELL * typical)
+    sigma = float(np.clip(sigma, 0.5, max(0.5, 0.5 * typical)))
+    radius = np.minimum(CELL * np.minimum(spacing, 1.5 * typical), TAILS * sigma)
+    return InitialEstimates(y, x, spacing, neighbours, np.maximum(radius, SMALLEST_RADIUS), sigma)
+
+
+def windows_of(
+    image: Tensor, initial: InitialEstimates, only: Index | None = None
+) -> Iterator[tuple[Index, Windows]]:
+    """Batches of columns of similar radius, with the pixels of each column."""
+    columns = np.arange(len(initial.y)) if only is None else only
+    for batch in batches(columns, initial.radius):
+        y, x, radius = (
+            tensor_like(image, v[batch]) for v in (initial.y, initial.x, initial.radius)
+        )
+        others_y, others_x = (tensor_like(image, v) for v in initial.others(batch))
+        yield batch, cut_windows(image, y, x, radius, (others_y, others_x))
+
+
+def tensor_like(image: Tensor, values: Array) -> Tensor:
+    """Values as a tensor of the dtype and on the device of an image."""
+    return torch.tensor(values, dtype=image.dtype, device=image.device)
+
+
+def batches(columns: Index, radius: Array) -> Iterator[Index]:
+    """Split columns into batches of similar radius (N,)."""
+    order = columns[np.argsort(radius[columns], kind="stable")]
+    pixels = (2 * np.ceil(radius[order]) + 1) ** 2
+    start = 0
+    while start < len(order):
+        # The last, widest window sets the size of all in a batch.
+        counts = np.arange(1, len(order) - start + 1)
+        stop = start + max(1, int(np.sum(counts * pixels[start:] <= BATCH_PIXELS)))
+        yield order[start:stop]
+        start = stop
+
+
+REACH = 3.5
+"""Half width of a rendered column over sigma; at its edge 0.2 % of the peak is left."""
+
+
+class Canvas:
+    """Square windows about N positions, S pixels wide, on a canvas (H', W') with a margin.
+
+    Parameters
+    ----------
+    shape : (H, W) of the image.
+    y, x : (N,) positions in pixels, inside the image.
+    sigma : width of the columns; windows reach `REACH` times as far.
+
+    Attributes
+    ----------
+    row, col : (N,) pixels in the middle of the windows.
+    step : (S,) pixel coordinates relative to the middle.
+    shape, margin : of the canvas, in pixels.
+    """
+
+    def __init__(self, shape: tuple[int, int], y: Tensor, x: Tensor, sigma: float) -> None:
+        self.margin = math.ceil(REACH * sigma)
+        self.shape = (shape[0] + 2 * self.margin, shape[1] + 2 * self.margin)
+        self.step = torch.arange(-self.margin, self.margin + 1, device=y.device)
+        self.row, self.col = torch.round(y).long(), torch.round(x).long()
+
+    def collect(self, canvas: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+        """(N, a, b) sums over windows of a canvas times profiles (N, S, a) and (N, S, b)."""
+        flat = canvas.reshape(-1)
+        parts = [
+            rows[batch].mT @ (flat[self.places(batch)] @ cols[batch]) for batch in self.batches()
+        ]
+        return torch.cat(parts)
+
+    def light(self, theta: Tensor) -> Tensor:
+        """(H', W') sum of columns without their backgrounds, parameters as of `column_values`.
+
+        Positions are relative to the windows' middles.
+        """
+        bare = theta.clone()
+        bare[:, 4] = 0.0
+        canvas = torch.zeros(self.shape, dtype=theta.dtype, device=theta.device).view(-1)
+        step = self.step.to(theta)
+        for batch in self.batches():
+            patches = column_values(bare[batch], step)
+            canvas.index_add_(0, self.places(batch).view(-1), patches.view(-1))
+        return canvas.view(self.shape)
+
+    def image(self, canvas: Tensor) -> Tensor:
+        """(H, W) the canvas without its margin."""
+        inner = slice(self.margin, -self.margin)
+        return canvas[inner, inner]
+
+    def batches(self) -> list[slice]:
+        """Batches of columns that limit the memory in use."""
+        size = max(1, BATCH_PIXELS // len(self.step) ** 2)
+        return [slice(i, i + size) for i in range(0, len(self.row), size)]
+
+    def places(self, batch: slice, step: Tensor | None = None) -> Tensor:
+        """(n, S, S) flat places on the canvas of the pixels of some windows, or `step` of them."""
+        step = self.step if step is None else step
+        rows = (self.row[batch, None] + self.margin + step) * self.shape[1]
+        return rows[:, :, None] + (self.col[batch, None] + self.margin + step)[:, None, :]

@@ -1,49 +1,21 @@
-"""Fetch a library from an address: a ZIP archive, unpacked with care."""
+"""Download a library: a ZIP archive, unpacked with care."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import shutil
 import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import pooch
-
+from napari_atomseg._shared.download import DownloadError, download
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.simulation.library.files import explained_full_disk
 from napari_atomseg.simulation.library.layout import LibraryError
 
-TIMEOUT = 30.0
-"""Seconds without an answer after which an address is given up."""
-_CHUNK = 2**18
-"""Bytes between two looks at progress and cancel."""
-_ADVICE = "free some room and fetch the library again"
-
-
-class _Meter:
-    """A progress bar as pooch uses it."""
-
-    def __init__(self, name: str, progress: Progress | None, cancel: CancelToken | None) -> None:
-        self._message, self._progress, self._cancel = f"downloading {name}", progress, cancel
-        self.total: Any = 0
-        """Kilobytes hide no download beyond what a progress bar of 32 bits counts."""
-        self._done = 0
-
-    def update(self, count: int) -> None:
-        self._done += count
-        total = int(self.total or 0) // 1024
-        done = min(self._done // 1024, total)
-        report(self._progress, self._cancel, done, total, self._message)
-
-    def reset(self) -> None:
-        """Back to the start: pooch does so before it fills the bar a last time."""
-        self._done = 0
-
-    def close(self) -> None:
-        """Nothing to close."""
+_ADVICE = "free some room and download the library again"
 
 
 def download_library(
@@ -53,7 +25,10 @@ def download_library(
     cancel: CancelToken | None = None,
     sha256: str | None = None,
 ) -> Path:
-    """Fetch a library as a ZIP archive and unpack it into a folder of its own.
+    """Download a library as a ZIP archive and unpack it into a folder of its own.
+
+    What arrived before the connection was cut, or before the user cancelled, stays in `folder` as
+    a hidden file ``.NAME.KEY.partial``; the next call continues it where the server allows that.
 
     Parameters
     ----------
@@ -64,7 +39,7 @@ def download_library(
 
     Returns
     -------
-    The library's folder, for `open_library`. Nothing is left of a download that failed.
+    The library's folder, for `open_library`.
 
     Raises
     ------
@@ -75,51 +50,64 @@ def download_library(
     ConnectionError
         The address did not give the archive.
     LibraryError
-        What came is no ZIP archive, or one that would write outside its folder.
+        The file is no ZIP archive, or one that would write outside its folder.
     Cancelled
         `cancel` was raised.
     """
-    address = urlsplit(url.strip())
+    url = url.strip()
+    address = urlsplit(url)
     if address.scheme not in ("http", "https") or not address.netloc:
         raise ValueError(f"url={url!r} must begin with https:// or http://")
     name = PurePosixPath(unquote(address.path)).name or address.netloc
     folder = Path(folder)
+    key = sha256 or hashlib.sha256(url.encode()).hexdigest()
     with explained_full_disk(folder, _ADVICE):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
-            archive = _fetch(url.strip(), name, Path(temporary), sha256, progress, cancel)
-            unpacked = Path(temporary) / "unpacked"
-            _unpack(archive, url, unpacked, progress, cancel)
-            library, name = _inmost(unpacked, name.removesuffix(".zip"))
-            home = folder / name
-            if home.exists():
-                raise FileExistsError(f"{home}: is there already; open it, or move it away")
-            library.rename(home)
-    return home
+        archive = folder / f".{name}.{key[:12]}"
+        try:
+            download(
+                [url],
+                archive,
+                sha256=sha256,
+                partial=archive.with_name(f"{archive.name}.partial"),
+                message=f"downloading {name}",
+                progress=_in_kilobytes(progress),
+                cancel=cancel,
+            )
+        except DownloadError as error:
+            raise ConnectionError(
+                f"{url}: could not be downloaded ({error.answers[url]})"
+            ) from error
+        try:
+            return _unpacked(archive, url, name, folder, progress, cancel)
+        finally:
+            archive.unlink(missing_ok=True)
 
 
-def _fetch(
+def _in_kilobytes(progress: Progress | None) -> Progress | None:
+    """Progress in kB: progress bars of 32 bits hold no more than 2 GB in bytes."""
+    if progress is None:
+        return None
+    return lambda done, total, message: progress(done // 1024, total // 1024, message)
+
+
+def _unpacked(
+    archive: Path,
     url: str,
     name: str,
     folder: Path,
-    sha256: str | None,
     progress: Progress | None,
     cancel: CancelToken | None,
 ) -> Path:
-    meter = _Meter(name, progress, cancel)
-    try:
-        fetched = pooch.retrieve(
-            url,
-            known_hash=None if sha256 is None else f"sha256:{sha256}",
-            fname="archive.zip",
-            path=folder,
-            downloader=pooch.HTTPDownloader(progressbar=meter, chunk_size=_CHUNK, timeout=TIMEOUT),
-        )
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise
-        raise ConnectionError(f"{url}: could not be downloaded ({error})") from error
-    return Path(fetched)
+    """The library's folder, made of an archive."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".unpacking-") as temporary:
+        unpacked = Path(temporary) / "unpacked"
+        _unpack(archive, url, unpacked, progress, cancel)
+        library, name = _inmost(unpacked, name.removesuffix(".zip"))
+        home = folder / name
+        if home.exists():
+            raise FileExistsError(f"{home}: is there already; open it, or move it away")
+        library.rename(home)
+    return home
 
 
 def _unpack(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from napari_atomseg._shared.files import whole_file
+from napari_atomseg._shared.files import sha256, whole_file
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.simulation.library.layout import LibraryError
 
@@ -21,12 +21,6 @@ def write_whole(path: Path, data: bytes) -> str:
     with whole_file(path) as partial:
         partial.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
-
-
-def file_sum(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_checked(path: Path, wanted: str | None) -> bytes:
@@ -67,7 +61,7 @@ def check_sums(
         path = folder / name
         if not path.is_file():
             bad.append(f"{name} is missing")
-        elif file_sum(path) != digest:
+        elif sha256(path) != digest:
             bad.append(f"{name} is damaged")
     if bad:
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""

@@ -11,6 +11,7 @@ import imageio.v3 as imageio
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_atomseg._shared.types import Image
 from napari_atomseg.simulation.library.files import read_checked, write_whole
 from napari_atomseg.simulation.library.layout import (
     COLUMNS,
@@ -18,7 +19,6 @@ from napari_atomseg.simulation.library.layout import (
     MAPS_FOLDER,
     PICTURES,
     TABLES,
-    Array,
     LibraryError,
     Parts,
     levels_of,
@@ -73,7 +73,7 @@ def _text(table: str, name: str) -> str:
     return f"{TABLES[table]}/{name}.txt"
 
 
-def _levels(name: str, picture: Array) -> tuple[float, float]:
+def _levels(name: str, picture: Image) -> tuple[float, float]:
     """Intensities of black and white; of masks always 0 and 1."""
     if name.endswith("mask"):
         return 0.0, 1.0
@@ -81,7 +81,7 @@ def _levels(name: str, picture: Array) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def _quantized(picture: Array, levels: tuple[float, float]) -> NDArray[np.uint8]:
+def _quantized(picture: Image, levels: tuple[float, float]) -> NDArray[np.uint8]:
     low, high = levels
     grey: NDArray[np.float32] = np.rint((picture - low) * (255.0 / (high - low)))
     return grey.clip(0, 255).astype(np.uint8)
@@ -109,14 +109,14 @@ class FolderStore:
         """Text of the settings of a sample, empty if there is none."""
         return self._read_text("params", name) or ""
 
-    def image(self, number: int, name: str) -> Array:
+    def image(self, number: int, name: str) -> Image:
         """(H, W) float32 image of a sample."""
         picture = self.picture(number, name, "image")
         if picture is None:
             raise LibraryError(f"{self._folders['image']}: no image of sample {name}")
         return picture
 
-    def picture(self, number: int, name: str, target: str) -> Array | None:
+    def picture(self, number: int, name: str, target: str) -> Image | None:
         """(H, W) float32 picture of a sample, None if there is none."""
         return self._read_picture(target, name, levels_of(self.params(name)))
 
@@ -133,7 +133,7 @@ class FolderStore:
             picture = self._read_picture(target, name, levels)
             if picture is not None:
                 pictures[target] = picture
-        maps: list[Array] = []
+        maps: list[Image] = []
         while (each := self._read_picture(MAPS, f"{name}-{len(maps)}", levels)) is not None:
             maps.append(each)
         if not maps and "elements" not in read_params(texts.get("params", "")):
@@ -152,7 +152,7 @@ class FolderStore:
 
     def _read_picture(
         self, target: str, name: str, levels: Mapping[str, tuple[float, float]]
-    ) -> Array | None:
+    ) -> Image | None:
         path = self._picture_file(target, name)
         if path is None:
             return None
@@ -179,7 +179,7 @@ class FolderStore:
         return read_checked(path, self._sums.get(path.relative_to(self.folder).as_posix()))
 
 
-def _intensities(picture: NDArray[Any], levels: tuple[float, float]) -> Array:
+def _intensities(picture: NDArray[Any], levels: tuple[float, float]) -> Image:
     """Grey values as intensities; colours become their luminance."""
     white = np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else 1.0
     if picture.ndim == 3:

@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from napari_atomseg._shared.types import Image
 from napari_atomseg.ranges import Part
 
 if TYPE_CHECKING:
     from napari_atomseg.simulation import Simulation
 
 Layout = Literal["folders", "zarr"]
-Array = NDArray[np.float32]
 
 HEADER, INDEX, SUMS = "library.json", "index.csv", "SHA256SUMS"
 BLOCK = 32
@@ -98,14 +97,14 @@ class LibrarySample:
     """
 
     name: str
-    image: Array
+    image: Image
     targets: dict[str, Any]
     columns: pd.DataFrame
     sampling: float | None
     settings: dict[str, Any]
 
     @property
-    def ideal(self) -> Array | None:
+    def ideal(self) -> Image | None:
         """(H, W) float32 without noise, None where the library has none."""
         return self.targets.get("no_noise")
 
@@ -115,8 +114,8 @@ class Parts:
     """One sample as it is stored: pictures, maps (E, H, W) of species, and texts."""
 
     name: str
-    pictures: dict[str, Array]
-    maps: Array | None
+    pictures: dict[str, Image]
+    maps: Image | None
     texts: dict[str, str]
 
 

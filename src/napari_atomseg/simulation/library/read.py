@@ -11,15 +11,16 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
+from napari_atomseg._shared.files import sha256
+from napari_atomseg._shared.types import Image
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.simulation.library.download import download_library
-from napari_atomseg.simulation.library.files import check_sums, file_sum, read_sums
+from napari_atomseg.simulation.library.files import check_sums, read_sums
 from napari_atomseg.simulation.library.folders import FolderStore
 from napari_atomseg.simulation.library.layout import (
     HEADER,
     INDEX,
     SUMS,
-    Array,
     Header,
     LibraryError,
     LibrarySample,
@@ -81,14 +82,14 @@ class Library:
         """
         return put_together(self._store.read(*self._at(number)))
 
-    def image(self, number: int) -> Array:
+    def image(self, number: int) -> Image:
         """(H, W) float32 image of a sample, without the rest of it."""
-        image: Array = self._store.image(*self._at(number))
+        image: Image = self._store.image(*self._at(number))
         return image
 
-    def picture(self, number: int, name: str) -> Array | None:
+    def picture(self, number: int, name: str) -> Image | None:
         """One picture of a sample by its target's name, without the rest; None if there is none."""
-        picture: Array | None = self._store.picture(*self._at(number), name)
+        picture: Image | None = self._store.picture(*self._at(number), name)
         return picture
 
     def verify(self, progress: Progress | None = None, cancel: CancelToken | None = None) -> None:
@@ -234,7 +235,7 @@ def _open_own(folder: Path) -> Library:
         )
     sums = read_sums(folder / SUMS)
     for name in (HEADER, INDEX):
-        if not (folder / name).is_file() or file_sum(folder / name) != sums.get(name):
+        if not (folder / name).is_file() or sha256(folder / name) != sums.get(name):
             raise LibraryError(f"{folder / name}: missing or damaged")
     table = pd.read_csv(
         folder / INDEX, dtype={"name": str, "material": str, "zone_axis": str}, na_values=[""]

@@ -17,15 +17,11 @@ import pandas as pd
 from pydantic import ValidationError
 
 from napari_atomseg import simulation
+from napari_atomseg._shared.files import sha256
 from napari_atomseg.progress import Cancelled, CancelToken, Progress, report
 from napari_atomseg.simulation.library import folders as library_folders
 from napari_atomseg.simulation.library import zarr_store as library_zarr
-from napari_atomseg.simulation.library.files import (
-    explained_full_disk,
-    file_sum,
-    format_sums,
-    write_whole,
-)
+from napari_atomseg.simulation.library.files import explained_full_disk, format_sums, write_whole
 from napari_atomseg.simulation.library.layout import (
     BLOCK,
     HEADER,
@@ -248,7 +244,7 @@ def _finish(folder: Path, header: Header, blocks: list[_Block]) -> None:
     text = table.to_csv(index=False, lineterminator="\n")
     sums = {name: digest for record in records for name, digest in record["sums"].items()}
     sums[INDEX] = write_whole(folder / INDEX, text.encode())
-    sums[HEADER] = file_sum(folder / HEADER)
+    sums[HEADER] = sha256(folder / HEADER)
     if header.layout == "zarr":
         sums |= library_zarr.metadata_sums(folder)
     write_whole(folder / SUMS, format_sums(sums))

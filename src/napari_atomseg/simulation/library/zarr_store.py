@@ -8,14 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_atomseg.simulation.library.files import file_sum
-from napari_atomseg.simulation.library.layout import (
-    BLOCK,
-    MAPS,
-    Array,
-    LibraryError,
-    Parts,
-)
+from napari_atomseg._shared.files import sha256
+from napari_atomseg._shared.types import Image
+from napari_atomseg.simulation.library.layout import BLOCK, MAPS, LibraryError, Parts
 
 STORE = "samples.zarr"
 SPECIES = 128
@@ -87,14 +82,14 @@ def _sums(folder: Path, root: Any, number: int) -> dict[str, str]:
     for name in sorted(root):
         place = folder / STORE / name / "c" / str(number)
         files = [place] if place.is_file() else sorted(place.rglob("*"))
-        sums |= {f.relative_to(folder).as_posix(): file_sum(f) for f in files if f.is_file()}
+        sums |= {f.relative_to(folder).as_posix(): sha256(f) for f in files if f.is_file()}
     return sums
 
 
 def metadata_sums(folder: Path) -> dict[str, str]:
     """SHA-256 of the files that describe the arrays."""
     files = sorted((folder / STORE).rglob("zarr.json"))
-    return {file.relative_to(folder).as_posix(): file_sum(file) for file in files}
+    return {file.relative_to(folder).as_posix(): sha256(file) for file in files}
 
 
 class ZarrStore:
@@ -112,19 +107,19 @@ class ZarrStore:
         except (OSError, ValueError) as error:
             raise LibraryError(f"{self.folder / STORE}: no Zarr store ({error})") from error
 
-    def image(self, number: int, name: str) -> Array:
+    def image(self, number: int, name: str) -> Image:
         """(H, W) float32 image of a sample."""
-        picture: Array = self._read("image", number)
+        picture: Image = self._read("image", number)
         return picture
 
-    def picture(self, number: int, name: str, target: str) -> Array | None:
+    def picture(self, number: int, name: str, target: str) -> Image | None:
         """(H, W) float32 picture of a sample, None if there is none."""
-        picture: Array | None = self._read(target, number) if target in self._arrays else None
+        picture: Image | None = self._read(target, number) if target in self._arrays else None
         return picture
 
     def read(self, number: int, name: str) -> Parts:
         """Everything that the store has of a sample."""
-        pictures: dict[str, Array] = {}
+        pictures: dict[str, Image] = {}
         texts: dict[str, str] = {}
         maps = None
         for array in self._arrays:

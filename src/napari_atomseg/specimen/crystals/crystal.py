@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_atomseg.specimen.columns import Array, Columns
+from napari_atomseg._shared.types import Array
+from napari_atomseg.specimen.columns import Columns
 from napari_atomseg.specimen.crystals.builtin import crystals, get_crystal
 from napari_atomseg.specimen.crystals.projection import ColumnLattice, project_cell
 from napari_atomseg.specimen.crystals.zone import OrientedCell, in_plane_turn, orient

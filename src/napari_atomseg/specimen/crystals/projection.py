@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from napari_atomseg.specimen.columns import Array, Columns, Indices
+from napari_atomseg._shared.types import Array, Indices
+from napari_atomseg.specimen.columns import Columns
 from napari_atomseg.specimen.crystals.zone import OrientedCell, in_plane_turn, orient
 from napari_atomseg.specimen.structure import GAMMA
 

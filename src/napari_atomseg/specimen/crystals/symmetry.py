@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_atomseg.specimen.columns import Array
+from napari_atomseg._shared.types import Array
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-from napari_atomseg.specimen.columns import Array, Indices
+from napari_atomseg._shared.types import Array, Indices
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_atomseg.specimen.columns import Array, Indices
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.specimen.matter.packing import fill_box, healed, random_turn, scatter
 from napari_atomseg.specimen.specimen import Field
 from napari_atomseg.specimen.structure import Structure

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from napari_atomseg.specimen.columns import Array, Indices
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.specimen.crystals.builtin import GRAPHENE_CELL
 from napari_atomseg.specimen.crystals.zone import in_plane_turn
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_atomseg.specimen.columns import Array
+from napari_atomseg._shared.types import Array
 from napari_atomseg.specimen.matter.packing import scatter
 
 Rng = np.random.Generator

@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from napari_atomseg.specimen.columns import Array, Columns, Scatterers
+from napari_atomseg._shared.types import Array
+from napari_atomseg.specimen.columns import Columns, Scatterers
 from napari_atomseg.specimen.crystals.builtin import (
     LEAD_TITANATE_CELL,
     LEAD_TITANATE_HEIGHTS,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from napari_atomseg.specimen.columns import Array, Indices
+from napari_atomseg._shared.types import Array, Indices
 
 
 def fill_box(cell: Array, points: Array, lower: Array, upper: Array) -> tuple[Array, Indices]:

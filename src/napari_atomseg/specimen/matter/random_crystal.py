@@ -5,6 +5,7 @@ Space groups are gemmi's reference settings; trigonal ones have hexagonal axes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.ranges import PositiveRange, log_uniform, uniform
-from napari_atomseg.specimen.columns import Array, Indices
 from napari_atomseg.specimen.crystals.projection import ColumnLattice
 
 if TYPE_CHECKING:
@@ -297,3 +298,21 @@ def _distinct(images: Array) -> Array:
     offsets = images[:, None] - images
     same = np.all(np.abs(offsets - np.rint(offsets)) < 1e-3, axis=-1)
     return np.asarray(images[same.argmax(axis=1) == np.arange(len(images))])
+
+
+def with_faint_sublattice(
+    rng: np.random.Generator, lattice: ColumnLattice, ratio: tuple[float, float]
+) -> ColumnLattice:
+    """The lattice with some of the sites of its cell as much fainter than the brightest.
+
+    The sites are any of them but one, and scatter alike: 1 / r of the brightest, r from the range
+    `ratio`, its logarithm drawn evenly. A lattice of one site stays as it is.
+    """
+    count = len(lattice.weights)
+    if count < 2:
+        return lattice
+    faint = rng.permutation(count)[: rng.integers(1, count)]
+    weights = lattice.weights.copy()
+    bright = np.delete(weights, faint).max()
+    weights[faint] = bright / log_uniform(rng, ratio)
+    return replace(lattice, weights=weights / weights.max())

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_atomseg.specimen.columns import Array, Indices
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.specimen.crystals.zone import OrientedCell
 from napari_atomseg.specimen.matter.amorphous import AmorphousCell
 from napari_atomseg.specimen.matter.packing import fill_box, random_turn, scatter

@@ -11,11 +11,16 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import AfterValidator
 
-from napari_atomseg.ranges import PositiveRange, Range, log_uniform
-from napari_atomseg.specimen.columns import Array, Columns
+from napari_atomseg._shared.types import Array
+from napari_atomseg.ranges import PositiveRange, Probability, Range, log_uniform
+from napari_atomseg.specimen.columns import Columns
 from napari_atomseg.specimen.crystals.builtin import SINGLE_LAYERS, crystals, get_crystal
 from napari_atomseg.specimen.crystals.projection import ColumnLattice, project
-from napari_atomseg.specimen.matter.random_crystal import random_lattice, random_points
+from napari_atomseg.specimen.matter.random_crystal import (
+    random_lattice,
+    random_points,
+    with_faint_sublattice,
+)
 from napari_atomseg.specimen.outline import Thickness, random_planes, random_waves
 from napari_atomseg.specimen.specimen import Field, Specimen, SpecimenRecipe
 
@@ -36,7 +41,8 @@ class ColumnsSpecimen(SpecimenRecipe):
     """Columns of crystals and of lattices that no book holds, scaled to a spacing in pixels.
 
     Spacings are distances between the closest columns. Probabilities are a specimen's; fractions
-    are of its columns; displacements and strains are relative to the spacing.
+    are of its columns; displacements and strains are relative to the spacing. With
+    `faint_probability` a lattice has a sublattice `faint` times fainter than its brightest one.
     """
 
     kind: Literal["columns"] = "columns"
@@ -46,6 +52,8 @@ class ColumnsSpecimen(SpecimenRecipe):
     disorder_probability: float = 0.05
     empty_probability: float = 0.04
     contrast: float = 8.0
+    faint: PositiveRange = (3.0, 20.0)
+    faint_probability: Probability = 0.0
     spacing_px: PositiveRange = (5.0, 34.0)
     second_grain_probability: float = 0.2
     edge_probability: float = 0.4
@@ -105,7 +113,10 @@ class ColumnsSpecimen(SpecimenRecipe):
         else:
             lattice, name = random_lattice(rng, spacing, self.contrast), "lattice"
         weights = lattice.weights / lattice.weights.max()
-        return replace(lattice, weights=weights).rotated(rng.uniform(0.0, 360.0)), name
+        lattice = replace(lattice, weights=weights)
+        if self.faint_probability and rng.random() < self.faint_probability:
+            lattice = with_faint_sublattice(rng, lattice, self.faint)
+        return lattice.rotated(rng.uniform(0.0, 360.0)), name
 
     def _crystal(self, rng: Rng, spacing: float) -> tuple[ColumnLattice, str]:
         """A crystal scaled so that its brightest columns' typical spacing is the one asked for."""

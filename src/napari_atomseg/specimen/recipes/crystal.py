@@ -8,8 +8,9 @@ import numpy as np
 from pydantic import AfterValidator, PositiveFloat
 from pydantic import Field as Option
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, uniform
-from napari_atomseg.specimen.columns import Array, Columns
+from napari_atomseg.specimen.columns import Columns
 from napari_atomseg.specimen.crystals.builtin import COLUMNLESS, crystals, get_crystal
 from napari_atomseg.specimen.crystals.crystal import (
     Crystal,

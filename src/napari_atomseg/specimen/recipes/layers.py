@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field as Option
 from pydantic import PositiveFloat
 
+from napari_atomseg._shared.types import Array, Mask
 from napari_atomseg.ranges import PositiveRange, Probability, Range, uniform
-from napari_atomseg.specimen.columns import Array
 from napari_atomseg.specimen.crystals.builtin import STRONTIUM_TITANATE_CELL
 from napari_atomseg.specimen.crystals.crystal import builtin_crystal
 from napari_atomseg.specimen.defects import with_displaced_columns
@@ -31,7 +30,6 @@ from napari_atomseg.specimen.specimen import Field, Specimen, SpecimenRecipe
 from napari_atomseg.specimen.structure import Structure
 
 Rng = np.random.Generator
-Mask = NDArray[np.bool_]
 
 MEAN_OF_RAYLEIGH = float(np.sqrt(np.pi / 2.0))
 """Mean length of a plane vector whose components deviate by 1."""

@@ -8,8 +8,9 @@ import numpy as np
 from pydantic import AfterValidator
 from pydantic import Field as Option
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.ranges import PositiveRange, Probability
-from napari_atomseg.specimen.columns import Array, Columns
+from napari_atomseg.specimen.columns import Columns
 from napari_atomseg.specimen.matter.low_resolution import (
     bands,
     boxes,

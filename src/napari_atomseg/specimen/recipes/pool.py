@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pydantic import Field as Choice
 from pydantic import PositiveInt
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.ranges import PositiveRange, log_uniform
-from napari_atomseg.specimen.columns import Array
 from napari_atomseg.specimen.outline import Thickness
 from napari_atomseg.specimen.recipes.low_resolution import LowResolutionSpecimen
 from napari_atomseg.specimen.recipes.random import RandomSpecimen

@@ -9,8 +9,9 @@ import numpy as np
 from pydantic import Field as Option
 from pydantic import NonNegativeFloat, PositiveInt
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.ranges import PositiveRange, Probability, Range, log_uniform, uniform
-from napari_atomseg.specimen.columns import Array, Scatterers
+from napari_atomseg.specimen.columns import Scatterers
 from napari_atomseg.specimen.crystals.projection import rank_species
 from napari_atomseg.specimen.crystals.zone import orient
 from napari_atomseg.specimen.matter.amorphous import amorphous_cell

@@ -1,37 +1,23 @@
-"""Losses: small functions of prediction and target, and recipes that weigh and add them."""
+"""Losses: small functions of prediction and target, registered by name, and their weighted sums."""
 
 from napari_atomseg.training.losses.adversarial import (
+    Adversarial,
+    AnyAdversarial,
     least_squares_discriminator,
     least_squares_generator,
     relativistic_discriminator,
     relativistic_generator,
 )
-from napari_atomseg.training.losses.multi_task import (
-    AnyTaskLoss,
-    Restoration,
-    TaskLosses,
-    map_loss,
-    multi_task_loss,
-    require_fit,
-    restoration_loss,
-    usual_losses,
-)
+from napari_atomseg.training.losses.base import KINDS, Loss, loss
 from napari_atomseg.training.losses.pixelwise import (
     chi_square,
     cross_entropy,
     deviation_loss,
     mean_loss,
     mean_squared_error,
+    restoration_loss,
     weighted_l1,
     weighted_l2,
-)
-from napari_atomseg.training.losses.recipe import (
-    Adversarial,
-    AnyAdversarial,
-    AnyLoss,
-    Loss,
-    Losses,
-    combined,
 )
 from napari_atomseg.training.losses.structure import (
     fourier_loss,
@@ -40,31 +26,37 @@ from napari_atomseg.training.losses.structure import (
     whiten,
     whitening_loss,
 )
+from napari_atomseg.training.losses.tasks import (
+    AnyLoss,
+    Losses,
+    combined,
+    fits,
+    multi_task_loss,
+    usual_losses,
+)
 
 __all__ = [
+    "KINDS",
     "Adversarial",
     "AnyAdversarial",
     "AnyLoss",
-    "AnyTaskLoss",
     "Loss",
     "Losses",
-    "Restoration",
-    "TaskLosses",
     "chi_square",
     "combined",
     "cross_entropy",
     "deviation_loss",
+    "fits",
     "fourier_loss",
     "least_squares_discriminator",
     "least_squares_generator",
-    "map_loss",
+    "loss",
     "mean_loss",
     "mean_squared_error",
     "multi_task_loss",
     "psnr_loss",
     "relativistic_discriminator",
     "relativistic_generator",
-    "require_fit",
     "restoration_loss",
     "ssim_loss",
     "usual_losses",

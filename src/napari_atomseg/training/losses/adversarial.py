@@ -1,4 +1,4 @@
-"""Adversarial losses: what generator and discriminator want of the discriminator's answers.
+"""Adversarial losses of the discriminator's answers: the generator's and its own.
 
 `real` are the answers to true images and `fake` those to generated ones, of one shape: a number
 an image, or a map of patches (B, 1, h, w). In the discriminator's turn the generated images must
@@ -7,8 +7,15 @@ be detached from the generator. Every loss is a scalar in float32.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Annotated, ClassVar, Literal
+
 import torch.nn.functional as functional
+from pydantic import Field
 from torch import Tensor
+
+from napari_atomseg.ranges import Part
+from napari_atomseg.training.losses.base import Weight
 
 
 def _relative(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
@@ -21,7 +28,8 @@ def relativistic_generator(real: Tensor, fake: Tensor) -> Tensor:
     """-E log(1 - D(y, y_g)) - E log D(y_g, y) of the relativistic average (r_em Eq. 12).
 
     `real` and `fake` are the discriminator's logits C(y) and C(y_g); averages run over the batch
-    and all patches. 2 log 2 where the discriminator cannot tell them apart.
+    and all patches. 2 log 2 where the discriminator cannot
+    distinguish them.
     """
     true, generated = _relative(real, fake)
     return functional.softplus(true).mean() + functional.softplus(-generated).mean()
@@ -47,3 +55,50 @@ def least_squares_generator(real: Tensor, fake: Tensor) -> Tensor:
 def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """½ E (D(y) - 1)² + ½ E D(y_g)²: 1 for true and 0 for generated images (Mao et al. 2017)."""
     return 0.5 * ((real.float() - 1.0).square().mean() + fake.float().square().mean())
+
+
+Turn = Callable[[Tensor, Tensor], Tensor]
+"""A loss of the discriminator's answers to true and to generated images."""
+
+
+class Adversarial(Part):
+    """The losses of a generator and a discriminator that are trained against each other.
+
+    Attributes
+    ----------
+    kind : the tag that names it in a recipe.
+    weight : factor of the generator's part in its sum of losses; the discriminator has no other
+        loss.
+    label : a few words for forms and tables.
+    generator, discriminator : their losses, before the weight.
+    """
+
+    kind: str
+    weight: Weight = 1.0
+    label: ClassVar[str]
+    generator: ClassVar[Turn]
+    discriminator: ClassVar[Turn]
+
+
+class Relativistic(Adversarial):
+    """Relativistic average discriminator (r_em Eq. 2, 3, 12, 15); its answers are logits."""
+
+    kind: Literal["relativistic"] = "relativistic"
+    weight: Weight = 5e-4
+    label = "relativistic average (r_em)"
+    generator = staticmethod(relativistic_generator)
+    discriminator = staticmethod(relativistic_discriminator)
+
+
+class LeastSquares(Adversarial):
+    """Squared errors of the discriminator's answers (AP-GAN); 1 stands for true, 0 for false."""
+
+    kind: Literal["least_squares"] = "least_squares"
+    weight: Weight = 0.01
+    label = "least squares (AP-GAN)"
+    generator = staticmethod(least_squares_generator)
+    discriminator = staticmethod(least_squares_discriminator)
+
+
+AnyAdversarial = Annotated[Relativistic | LeastSquares, Field(discriminator="kind")]
+"""An adversarial loss of a recipe, told by its `kind`."""

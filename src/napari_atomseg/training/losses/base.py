@@ -1,9 +1,110 @@
-"""What the losses share: full precision, and means over images and over windows."""
+"""Common ground of the losses: registration, full precision, means over images and windows."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
+
 import torch
+from pydantic import Field, create_model
 from torch import Tensor
+
+from napari_atomseg.ranges import Part
+
+Weight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Takes = Literal["values", "logits", "noise"]
+"""The prediction of a loss: intensities or probabilities; logits of probabilities, which are then
+its only use; or intensities beside the noise of the image, which are then its only use."""
+
+
+class Loss(Part):
+    """One term of a sum of losses; the decorator `loss` makes a subclass for each function.
+
+    Attributes
+    ----------
+    kind : the tag that names it in a recipe.
+    weight : factor in a sum of losses.
+    label : a few words for forms and tables.
+    takes : kind of prediction it is computed from, see `Takes`.
+    """
+
+    kind: str
+    weight: Weight = 1.0
+    label: ClassVar[str]
+    takes: ClassVar[Takes]
+    function: ClassVar[Callable[..., Tensor]]
+
+    def value(self, prediction: Tensor, target: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The loss before its weight.
+
+        Parameters
+        ----------
+        prediction, target : (B, C, H, W) in any floating type.
+        noise : (B, 1, H, W), the image minus the noise-free truth; only losses that take it use it.
+
+        Returns
+        -------
+        Scalar in float32.
+        """
+        settings = self.model_dump(exclude={"kind", "weight"})
+        if self.takes == "noise":
+            settings["noise"] = noise
+        return type(self).function(prediction, target, **settings)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its class is made, not written, and has no place from which it could be imported."""
+        return _restored, (self.model_dump(),)
+
+
+KINDS: dict[str, type[Loss]] = {}
+"""The registered losses, by the names that they have in a recipe."""
+Function = TypeVar("Function", bound=Callable[..., Tensor])
+
+
+def loss(
+    kind: str, label: str, *, weight: float = 1.0, takes: Takes = "values"
+) -> Callable[[Function], Function]:
+    """Register a function of prediction and target as a kind of loss that recipes may name.
+
+    Its arguments with a default become the settings of the loss in a recipe, with the same names,
+    defaults and accepted values.
+
+    Parameters
+    ----------
+    kind : name in a recipe.
+    label : a few words for forms and tables.
+    weight : in a recipe that gives none.
+    takes : kind of prediction that the function takes, see `Takes`.
+    """
+
+    def register(function: Function) -> Function:
+        hints = get_type_hints(function, include_extras=True)
+        settings: dict[str, Any] = {
+            name: (hints[name], argument.default)
+            for name, argument in inspect.signature(function).parameters.items()
+            if argument.default is not inspect.Parameter.empty
+        }
+        made = create_model(
+            function.__name__.title().replace("_", ""),
+            __base__=Loss,
+            __module__=function.__module__,
+            __doc__=function.__doc__,
+            kind=(Literal[kind], kind),
+            weight=(Weight, weight),
+            **settings,
+        )
+        made.label, made.takes, made.function = label, takes, function
+        KINDS[kind] = made
+        return function
+
+    return register
+
+
+def _restored(content: dict[str, Any]) -> Loss:
+    return KINDS[content["kind"]].model_validate(content)
+
 
 IMAGE = (-2, -1)
 """Rows and columns: the dimensions of one image of one channel."""

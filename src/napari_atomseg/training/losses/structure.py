@@ -6,17 +6,24 @@ Predictions and targets are (B, C, H, W) in any floating type; every loss is a s
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from napari_atomseg.training.losses.base import IMAGE, full_precision, local_mean
+from napari_atomseg.training.losses.base import IMAGE, Positive, full_precision, local_mean, loss
 from napari_atomseg.training.losses.pixelwise import LEAST_DEVIATION
 
 WINDOWS = (2, 4, 8, 16)
 """Window sizes of the whitening transform in pixels (r_em, Methods)."""
 GAMMA = 0.125
 """Exponent of the power of spatial frequencies (r_em, below Eq. 9)."""
+LEAST_AMPLITUDE = 1e-3
+"""Below it the power of a spatial frequency, whose slope is infinite at 0, goes on as a parabola to
+0, so that a perfect prediction costs nothing and every gradient is finite."""
+Sizes = Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)]
+Exponent = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
 def whiten(image: Tensor, size: int, least_deviation: float = LEAST_DEVIATION) -> Tensor:
@@ -39,11 +46,12 @@ def whiten(image: Tensor, size: int, least_deviation: float = LEAST_DEVIATION) -
     return (centred - mean) / variance.clamp_min(least_deviation**2).sqrt()
 
 
+@loss("whitening", "whitening (r_em)")
 def whitening_loss(
     prediction: Tensor,
     target: Tensor,
-    sizes: tuple[int, ...] = WINDOWS,
-    least_deviation: float = LEAST_DEVIATION,
+    sizes: Sizes = WINDOWS,
+    least_deviation: Positive = LEAST_DEVIATION,
 ) -> Tensor:
     """Absolute error of locally whitened images, which sees detail at any contrast (r_em Eq. 8).
 
@@ -58,10 +66,9 @@ def whitening_loss(
     return torch.stack(terms).mean()
 
 
-def fourier_loss(
-    prediction: Tensor, target: Tensor, gamma: float = GAMMA, least: float = 1e-3
-) -> Tensor:
-    """Error of spatial frequencies, the weak and high ones raised by a power (r_em Eq. 9).
+@loss("fourier", "Fourier (r_em)")
+def fourier_loss(prediction: Tensor, target: Tensor, gamma: Exponent = GAMMA) -> Tensor:
+    """Error of spatial frequencies to the power 0.125, which raises the weak ones (r_em Eq. 9).
 
     E |F(y - y_g)|^gamma with the orthonormal Fourier transform of each image and channel, so that
     white noise counts the same in images of any size.
@@ -69,15 +76,13 @@ def fourier_loss(
     Parameters
     ----------
     prediction, target : (B, C, H, W).
-    gamma : exponent in 0..1, 0 excluded.
-    least : amplitude below which the power, whose slope is infinite at 0, goes on as a parabola
-        to 0, so that a perfect prediction costs nothing and every gradient is finite.
+    gamma : exponent in 0..1, 0 excluded; below `LEAST_AMPLITUDE` a parabola.
     """
     prediction, target = full_precision(prediction, target)
     spectrum = torch.fft.fft2(prediction - target, norm="ortho")
-    power = (spectrum.real.square() + spectrum.imag.square()) / least**2
+    power = (spectrum.real.square() + spectrum.imag.square()) / LEAST_AMPLITUDE**2
     raised = torch.where(power > 1.0, power.clamp_min(1.0) ** (gamma / 2), power)
-    return math.pow(least, gamma) * raised.mean()
+    return math.pow(LEAST_AMPLITUDE, gamma) * raised.mean()
 
 
 def _gaussian(sigma: float, radius: int) -> Tensor:
@@ -86,7 +91,8 @@ def _gaussian(sigma: float, radius: int) -> Tensor:
     return weights / weights.sum()
 
 
-def ssim_loss(prediction: Tensor, target: Tensor, data_range: float = 1.0) -> Tensor:
+@loss("ssim", "SSIM (AP-GAN)")
+def ssim_loss(prediction: Tensor, target: Tensor, data_range: Positive = 1.0) -> Tensor:
     """One minus the mean structural similarity (Wang et al. 2004; part of AP-GAN's loss).
 
     Similarity of means, deviations and correlation in a Gaussian window of 11 pixels and
@@ -113,8 +119,9 @@ def ssim_loss(prediction: Tensor, target: Tensor, data_range: float = 1.0) -> Te
     return 1.0 - (luminance * (2 * covariance + c2) / (variance + c2)).mean()
 
 
+@loss("psnr", "PSNR (AP-GAN)", weight=0.05)
 def psnr_loss(
-    prediction: Tensor, target: Tensor, data_range: float = 1.0, ceiling: float = 60.0
+    prediction: Tensor, target: Tensor, data_range: Positive = 1.0, ceiling: Positive = 60.0
 ) -> Tensor:
     """Negative peak signal-to-noise ratio in dB, the mean over images (r_em Eq. 1; AP-GAN's loss).
 

@@ -4,6 +4,7 @@ from napari_atomseg.training.sources.annotated import (
     AnnotatedImage,
     AnnotatedImages,
     AnnotatedSource,
+    save_annotated,
 )
 from napari_atomseg.training.sources.annotations import Annotated
 from napari_atomseg.training.sources.augmentation import Augmentation
@@ -11,16 +12,21 @@ from napari_atomseg.training.sources.base import (
     ELEMENTS,
     TARGET_NAMES,
     VALIDATION,
-    Pairs,
-    Source,
+    PairBatch,
+    PairSource,
     SourcePart,
     stacked,
 )
-from napari_atomseg.training.sources.blind_spot import BlindSpot, BlindSpotSource
-from napari_atomseg.training.sources.combined import CroppedSource, MixtureSource
-from napari_atomseg.training.sources.kinds import AnySource, Crops, Mixture, parts_of
+from napari_atomseg.training.sources.blind_spot import BlindSpot, BlindSpotSource, save_blind_spot
+from napari_atomseg.training.sources.combined import (
+    AnySource,
+    CroppedSource,
+    Crops,
+    MixtureSource,
+    SourceMixture,
+    parts_of,
+)
 from napari_atomseg.training.sources.library import Folder, LibraryFolder, LibrarySource
-from napari_atomseg.training.sources.saved import save_annotated, save_blind_spot
 from napari_atomseg.training.sources.simulated import (
     AnySimulation,
     Simulated,
@@ -46,12 +52,12 @@ __all__ = [
     "Folder",
     "LibraryFolder",
     "LibrarySource",
-    "Mixture",
     "MixtureSource",
-    "Pairs",
+    "PairBatch",
+    "PairSource",
     "Simulated",
     "SimulatedSource",
-    "Source",
+    "SourceMixture",
     "SourcePart",
     "parts_of",
     "save_annotated",

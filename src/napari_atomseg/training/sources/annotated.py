@@ -1,4 +1,4 @@
-"""Pairs from images that somebody annotated: a few are enough (Chen et al. 2023)."""
+"""Pairs from annotated images, a few of which are enough (Chen et al. 2023)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated as Checked
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from napari_atomseg.io import read_columns, read_image
+from napari_atomseg.io import read_columns, read_image, write_columns
 from napari_atomseg.ranges import Part, RecipePath
+from napari_atomseg.settings import setting
 from napari_atomseg.training.sources.annotations import (
     UNNAMED,
     Annotated,
@@ -23,18 +25,15 @@ from napari_atomseg.training.sources.annotations import (
     frame_of,
     marked_frames,
 )
-from napari_atomseg.training.sources.base import TARGET_NAMES, SourcePart, chosen
-from napari_atomseg.training.sources.frames import Frame, FrameStream, split_frames
+from napari_atomseg.training.sources.base import TARGET_NAMES, StoredPart, chosen
+from napari_atomseg.training.sources.frames import Frame, FrameStream, saved_array, split_frames
 
-Split = Checked[float, Field(gt=0.0, lt=1.0)]
-"""Share of what there is that is trained on; the rest is for validation."""
-Radius = Checked[float, Field(gt=0.0, allow_inf_nan=False)]
 SPECIES = ("elements", "species")
 """Columns of a table in which the species are looked for."""
 
 
 class AnnotatedImage(Part):
-    """Files of an image and of what is known of it.
+    """Files of an image and of its annotation.
 
     Attributes
     ----------
@@ -67,10 +66,8 @@ class AnnotatedImage(Part):
         )
 
 
-class AnnotatedImages(SourcePart):
-    """Pairs from images with marked columns, labels, or a version without noise.
-
-    Of four images or frames and more, some are kept for validation; of fewer, a part of each.
+class MarkedPart(StoredPart):
+    """A source of images with marked columns.
 
     Attributes
     ----------
@@ -78,14 +75,33 @@ class AnnotatedImages(SourcePart):
         distance between nearest columns.
     species : names of the channels of `elements`; by default all, sorted. Columns of others are in
         no channel. A single one also names columns of which no species is given.
-    split : share of the images that is trained on.
+    """
+
+    radius: Checked[float, Field(gt=0.0, allow_inf_nan=False)] | None = setting(
+        None,
+        "Disc radius",
+        "Radius of the discs about marked columns.",
+        unit="px",
+        limits=(0.0, 1e4),
+        none="0.3 of their distance",
+        section="Advanced",
+    )
+    species: tuple[str, ...] = ()
+
+
+class AnnotatedImages(MarkedPart):
+    """Pairs from images with marked columns, labels, or a version without noise.
+
+    Of four images or frames and more, some are kept for validation; of fewer, a part of each.
+
+    Attributes
+    ----------
+    images : files of each image and its annotation.
     """
 
     kind: Literal["annotated"] = "annotated"
+    label = "annotated images"
     images: Checked[tuple[AnnotatedImage, ...], Field(min_length=1)]
-    radius: Radius | None = None
-    species: tuple[str, ...] = ()
-    split: Split = 0.75
 
     def open(self, seed: int, targets: Sequence[str] | None = None) -> AnnotatedSource:
         """See `SourcePart.open`."""
@@ -101,7 +117,7 @@ class AnnotatedSource(FrameStream):
     Raises
     ------
     ValueError
-        There is nothing to learn from; the message names the image and says why.
+        There is nothing to learn from; the message names the image and the reason.
     """
 
     def __init__(
@@ -152,3 +168,49 @@ def _read_points(
     found = column or next((name for name in SPECIES if name in table), None)
     species = None if found is None else tuple(table[found].fillna(UNNAMED).astype(str))
     return table[axes].to_numpy(dtype=np.float64), species
+
+
+def save_annotated(
+    folder: str | Path, images: Sequence[Annotated], **settings: Any
+) -> AnnotatedImages:
+    """Write annotated images to a folder.
+
+    Parameters
+    ----------
+    folder : for the files, `0000.npy` and so on; made if it is not there.
+    settings : further fields of `AnnotatedImages`, as `radius`.
+
+    Returns
+    -------
+    The part of a recipe that gives the very same pairs as `AnnotatedSource` does.
+
+    Raises
+    ------
+    ValueError
+        An image has nothing to learn from; nothing is written.
+    OSError
+        The folder cannot be written.
+    """
+    folder = Path(folder)
+    for image in images:
+        marked_frames(image)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [_saved(folder / f"{number:04d}", image) for number, image in enumerate(images)]
+    return AnnotatedImages(images=tuple(files), **settings)
+
+
+def _saved(path: Path, image: Annotated) -> AnnotatedImage:
+    points = None
+    if image.points is not None:
+        axes = ["y", "x"] if np.ndim(image.image) == 2 else ["frame", "y", "x"]
+        table = pd.DataFrame(np.asarray(image.points, dtype=float), columns=axes)
+        if image.species is not None:
+            table[SPECIES[0]] = list(image.species)
+        points = path.with_name(f"{path.name}_points.csv")
+        write_columns(points, table)
+    return AnnotatedImage(
+        image=saved_array(path, "", image.image),
+        points=points,
+        labels=None if image.labels is None else saved_array(path, "_labels", image.labels),
+        target=None if image.target is None else saved_array(path, "_target", image.target),
+    )

@@ -1,7 +1,8 @@
-"""What somebody marked in an image, as targets."""
+"""Annotations of an image as targets."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_atomseg import imaging
-from napari_atomseg._shared.geometry import nearest_distances
+from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg.imaging import FWHM_PER_SIGMA
 from napari_atomseg.simulation.targets import SMALL, SPOT_WIDTH
 from napari_atomseg.training.sources.base import ELEMENTS
@@ -28,7 +29,7 @@ UNNAMED = "column"
 
 @dataclass(frozen=True)
 class Annotated:
-    """An image or stack, and what somebody knows of it: at least one of the following.
+    """An image or stack, and at least one of points, labels and target.
 
     Attributes
     ----------
@@ -54,8 +55,8 @@ class Annotated:
 
 @dataclass(frozen=True)
 class Marked:
-    """One frame and what is known of it: `points` (P, 2) of `species` (P,), `labels` and `target`
-    (H, W), each None where it is not known.
+    """One frame and its annotation: `points` (P, 2) of `species` (P,), `labels` and `target`
+    (H, W), each None without one.
     """
 
     image: NDArray[np.float32]
@@ -71,7 +72,8 @@ def marked_frames(annotated: Annotated) -> list[Marked]:
     Raises
     ------
     ValueError
-        Nothing is, or what is does not fit the image; the message names the image and the fault.
+        There is no annotation, or it does not fit the image; the message names the image and the
+        fault.
     """
     name, image = annotated.name, as_image(annotated.image, annotated.name)
     points = None if annotated.points is None else _checked_points(annotated, image.shape)
@@ -108,11 +110,10 @@ def column_radius(frames: Iterable[Marked]) -> float:
     ValueError
         No frame has two points.
     """
-    points = [p for frame in frames if (p := centres(frame)) is not None and len(p) > 1]
-    if not points:
-        raise ValueError("radius: no image has two columns to tell it from; give it in pixels")
-    distances = np.concatenate([nearest_distances(p) for p in points])
-    return max(RADIUS * float(np.median(distances)), 1.0)
+    spacing = median_spacing(*(p for frame in frames if (p := centres(frame)) is not None))
+    if math.isnan(spacing):
+        raise ValueError("radius: no image has two columns, whose distance gives it; give it (px)")
+    return max(RADIUS * spacing, 1.0)
 
 
 def centres(frame: Marked) -> NDArray[np.float64] | None:
@@ -128,7 +129,7 @@ def centres(frame: Marked) -> NDArray[np.float64] | None:
 
 
 def frame_of(marked: Marked, radius: float, species: Sequence[str]) -> Frame:
-    """A frame with all targets that follow from what is marked.
+    """A frame with all targets that follow from its annotation.
 
     Parameters
     ----------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,11 @@ from torch import Tensor
 from napari_atomseg.distortion.base import Fraction, NonNegativeRange
 from napari_atomseg.networks.tasks import SUPERRESOLUTION_UNIT
 from napari_atomseg.ranges import Part, PositiveRange, Range, log_uniform, uniform
-from napari_atomseg.training.sources.base import IMAGES, Pairs, stacked
+from napari_atomseg.settings import setting
+from napari_atomseg.training.sources.base import IMAGES, PairBatch, stacked
+
+SECTION = "Augmentation"
+"""Section of a form."""
 
 Rng = np.random.Generator
 NOISE_FREE, FLAT, SHARP = IMAGES
@@ -46,15 +51,52 @@ class Augmentation(Part):
     kept : share of the image's pixels that are not set to 0 (Chen et al. 2023: 0.3 and 0.7).
     """
 
-    flips: bool = True
-    right_angles: bool = True
-    rotation: Range = (0.0, 0.0)
-    scale: PositiveRange = (1.0, 1.0)
-    gain: PositiveRange = (1.0, 1.0)
-    offset: Range = (0.0, 0.0)
-    gamma: PositiveRange = (1.0, 1.0)
-    noise: NonNegativeRange = (0.0, 0.0)
-    kept: Fraction = (1.0, 1.0)
+    flips: bool = setting(
+        True, "Flips", "Mirror half of the images, and turn half upside down.", section=SECTION
+    )
+    right_angles: bool = setting(
+        True, "Right angles", "Turn images by multiples of 90°.", section=SECTION
+    )
+    rotation: Range = setting(
+        (0.0, 0.0), "Rotation", "Lowest and highest angle of rotation.", unit="°", section=SECTION
+    )
+    scale: PositiveRange = setting(
+        (1.0, 1.0), "Scale", "Lowest and highest magnification.", limits=(0.0, inf), section=SECTION
+    )
+    gain: PositiveRange = setting(
+        (1.0, 1.0),
+        "Gain",
+        "Lowest and highest factor on intensities.",
+        limits=(0.0, inf),
+        section=SECTION,
+    )
+    offset: Range = setting(
+        (0.0, 0.0),
+        "Offset",
+        "Lowest and highest offset of intensities, in units of the image's deviation.",
+        section=SECTION,
+    )
+    gamma: PositiveRange = setting(
+        (1.0, 1.0),
+        "Gamma",
+        "Lowest and highest exponent of intensities.",
+        limits=(0.0, inf),
+        section=SECTION,
+    )
+    noise: NonNegativeRange = setting(
+        (0.0, 0.0),
+        "Noise",
+        "Lowest and highest deviation of added noise, relative to the image's.",
+        limits=(0.0, inf),
+        section=SECTION,
+    )
+    kept: Fraction = setting(
+        (1.0, 1.0),
+        "Pixels kept",
+        "Lowest and highest share of the pixels that are not set to zero (AP-GAN: 0.3, 0.7).",
+        limits=(0.0, 1.0),
+        section=SECTION,
+    )
 
     @property
     def interpolates(self) -> bool:
@@ -72,7 +114,7 @@ class Augmentation(Part):
         widest = float((np.abs(np.cos(angles)) + np.abs(np.sin(angles))).max())
         return math.ceil(crop * widest / self.scale[0]) + SUPPORT
 
-    def apply(self, pairs: Pairs, rngs: Sequence[Rng], crop: int | None = None) -> Pairs:
+    def apply(self, pairs: PairBatch, rngs: Sequence[Rng], crop: int | None = None) -> PairBatch:
         """Change each sample by random numbers of its own.
 
         Parameters
@@ -92,7 +134,7 @@ class Augmentation(Part):
         ]
         return stacked(parts)
 
-    def _one(self, pairs: Pairs, rng: Rng, crop: int) -> Pairs:
+    def _one(self, pairs: PairBatch, rng: Rng, crop: int) -> PairBatch:
         if pairs.blind and self.interpolates:
             raise ValueError(MIXED)
         pairs = self._placed(pairs, rng, crop)
@@ -109,7 +151,7 @@ class Augmentation(Part):
             image = torch.where(_random(rng.random, image) < kept, image, 0.0)
         return replace(pairs, image=image)
 
-    def _placed(self, pairs: Pairs, rng: Rng, crop: int) -> Pairs:
+    def _placed(self, pairs: PairBatch, rng: Rng, crop: int) -> PairBatch:
         """Turned, mirrored and scaled, about the middle."""
         axes = [axis for axis in (-2, -1) if rng.random() < 0.5 and self.flips]
         turns = int(rng.integers(4)) * self.right_angles
@@ -158,7 +200,7 @@ def _turned(
     )
 
 
-def levelled(pairs: Pairs, gain: float, offset: float) -> Pairs:
+def levelled(pairs: PairBatch, gain: float, offset: float) -> PairBatch:
     """Intensities times `gain` plus `offset`, which belongs to the background."""
     targets = {n: t * gain if n in IMAGES else t for n, t in pairs.targets.items()}
     if NOISE_FREE in targets:
@@ -166,7 +208,7 @@ def levelled(pairs: Pairs, gain: float, offset: float) -> Pairs:
     return replace(pairs, image=pairs.image * gain + offset, targets=targets)
 
 
-def bent(pairs: Pairs, gamma: float) -> Pairs:
+def bent(pairs: PairBatch, gamma: float) -> PairBatch:
     """Intensities to the power of `gamma`, between the image's darkest and brightest pixel.
 
     What stands on a background is bent with it: its intensity is what it adds to the bent

@@ -1,16 +1,18 @@
-"""What every source of training pairs gives: an endless stream of images with their truth."""
+"""Sources of training pairs: endless streams of images with their truth."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Annotated, ClassVar, Protocol
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from napari_atomseg.ranges import Part
+from napari_atomseg.settings import setting
 
 IMAGES = ("no_noise", "no_background_no_noise", "no_noise_no_background_superresolution")
 """Targets that are intensities, in the units of the image."""
@@ -25,8 +27,8 @@ VALIDATION = 1_000_003
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Images and what a network shall make of them.
+class PairBatch:
+    """Images and the maps that a network learns to make of them.
 
     Attributes
     ----------
@@ -35,8 +37,8 @@ class Pairs:
         (B, E, H, W) with a channel a species. Intensities are in the units of `image`.
     weight : (B, 1, H, W) in 0..1, how much the loss counts in a pixel; None for 1 everywhere.
     blind : whether the pixels that count are hidden in `image`, so that no change may mix pixels.
-    known : (B,) bool of the targets that are not known of all images, whether they are; what
-        `targets` has where they are not means nothing.
+    known : for targets that some images lack, (B,) bool, whether an image has it; elsewhere the
+        values in `targets` mean nothing.
     """
 
     image: Tensor
@@ -48,7 +50,7 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.image)
 
-    def rows(self, rows: slice | Tensor) -> Pairs:
+    def rows(self, rows: slice | Tensor) -> PairBatch:
         """Some of the pairs."""
         return replace(
             self,
@@ -59,7 +61,7 @@ class Pairs:
         )
 
 
-class Source(Protocol):
+class PairSource(Protocol):
     """An endless stream of training pairs, and fixed ones for validation that it never shows.
 
     Sample i is the same in whichever batch and process it is made.
@@ -75,15 +77,15 @@ class Source(Protocol):
         """Names of the channels of `elements`."""
         ...
 
-    def samples(self, indices: Sequence[int], crop: int, device: str) -> Pairs:
+    def samples(self, indices: Sequence[int], crop: int, device: str) -> PairBatch:
         """Samples of the stream by their numbers, each `crop`² pixels."""
         ...
 
-    def batch(self, first: int, count: int, crop: int, device: str) -> Pairs:
+    def batch(self, first: int, count: int, crop: int, device: str) -> PairBatch:
         """Samples `first` to `first + count` of the stream."""
         ...
 
-    def validation(self, count: int, crop: int, device: str) -> Pairs:
+    def validation(self, count: int, crop: int, device: str) -> PairBatch:
         """So many fixed samples that are never in the stream."""
         ...
 
@@ -95,15 +97,15 @@ class Stream(ABC):
         self.targets, self.species = targets, species
 
     @abstractmethod
-    def samples(self, indices: Sequence[int], crop: int, device: str) -> Pairs:
-        """See `Source.samples`."""
+    def samples(self, indices: Sequence[int], crop: int, device: str) -> PairBatch:
+        """See `PairSource.samples`."""
 
     @abstractmethod
-    def validation(self, count: int, crop: int, device: str) -> Pairs:
-        """See `Source.validation`."""
+    def validation(self, count: int, crop: int, device: str) -> PairBatch:
+        """See `PairSource.validation`."""
 
-    def batch(self, first: int, count: int, crop: int, device: str) -> Pairs:
-        """See `Source.batch`."""
+    def batch(self, first: int, count: int, crop: int, device: str) -> PairBatch:
+        """See `PairSource.batch`."""
         return self.samples(range(first, first + count), crop, device)
 
 
@@ -113,12 +115,14 @@ class SourcePart(Part, ABC):
     Attributes
     ----------
     kind : the tag that names it in a recipe.
+    label : a few words for forms; without any, forms do not offer it.
     """
 
     kind: str
+    label: ClassVar[str] = ""
 
     @abstractmethod
-    def open(self, seed: int, targets: Sequence[str] | None = None) -> Source:
+    def open(self, seed: int, targets: Sequence[str] | None = None) -> PairSource:
         """The source's stream of a seed.
 
         Parameters
@@ -131,8 +135,26 @@ class SourcePart(Part, ABC):
         OSError
             A file is missing, or is not what it should be; the message names it.
         ValueError
-            It cannot give the targets, or holds nothing to learn from; the message says why.
+            It cannot give the targets, or holds nothing to learn from; the message gives the
+            reason.
         """
+
+
+class StoredPart(SourcePart):
+    """A source of images that are there already.
+
+    Attributes
+    ----------
+    split : share of the images that is trained on; the rest is for validation.
+    """
+
+    split: Annotated[float, Field(gt=0.0, lt=1.0)] = setting(
+        0.75,
+        "Share trained on",
+        "Share of the images that is learnt from; the rest is for validation.",
+        limits=(0.0, 1.0),
+        section="Advanced",
+    )
 
 
 def chosen(available: Sequence[str], wanted: Sequence[str] | None, source: str) -> tuple[str, ...]:
@@ -151,7 +173,7 @@ def chosen(available: Sequence[str], wanted: Sequence[str] | None, source: str) 
     return tuple(name for name in TARGET_NAMES if name in (available if wanted is None else wanted))
 
 
-def stacked(parts: Sequence[Pairs]) -> Pairs:
+def stacked(parts: Sequence[PairBatch]) -> PairBatch:
     """Pairs of the same targets and sizes as one batch."""
     weights = None
     if any(part.weight is not None for part in parts):
@@ -159,7 +181,7 @@ def stacked(parts: Sequence[Pairs]) -> Pairs:
             [torch.ones_like(p.image) if p.weight is None else p.weight for p in parts]
         )
     uncertain = dict.fromkeys(name for part in parts for name in part.known)
-    return Pairs(
+    return PairBatch(
         torch.cat([part.image for part in parts]),
         {name: torch.cat([part.targets[name] for part in parts]) for name in parts[0].targets},
         weights,
@@ -168,6 +190,6 @@ def stacked(parts: Sequence[Pairs]) -> Pairs:
     )
 
 
-def _known(pairs: Pairs, name: str) -> Tensor:
+def _known(pairs: PairBatch, name: str) -> Tensor:
     all_of_them = torch.ones(len(pairs), dtype=torch.bool, device=pairs.image.device)
     return pairs.known.get(name, all_of_them)

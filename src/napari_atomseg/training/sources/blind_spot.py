@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -13,11 +14,12 @@ from torch import Tensor
 
 from napari_atomseg.io import read_image
 from napari_atomseg.ranges import RecipePath
-from napari_atomseg.training.sources.base import VALIDATION, Pairs, SourcePart, Stream, chosen
+from napari_atomseg.training.sources.base import VALIDATION, PairBatch, StoredPart, Stream, chosen
 from napari_atomseg.training.sources.frames import (
     Frame,
     FrameStream,
     as_image,
+    saved_array,
     split_frames,
 )
 
@@ -26,26 +28,25 @@ HIDDEN = 102
 """Stream of random numbers of a sample that hides its pixels; see `frames.CROPS`."""
 
 
-class BlindSpot(SourcePart):
+class BlindSpot(StoredPart):
     """Noisy images that are their own truth in pixels that the network does not see.
 
-    It learns what of an image its surroundings tell, which noise is not that differs from pixel to
-    pixel. Of four images or frames and more, some are kept for validation; of fewer, a part of
-    each.
+    A network learns to predict a pixel from its surroundings, which do not predict noise that
+    differs from pixel to pixel. Of four images or frames and more, some are kept for validation; of
+    fewer, a part of each.
 
     Attributes
     ----------
     images : images or stacks, of any kind that `read_image` reads.
     hidden : share of the pixels that are hidden and learnt from (Krull et al.: 64 in 64 × 64).
     radius : half the width of the square from which the value comes that is shown instead, px.
-    split : share of the images that is trained on.
     """
 
     kind: Literal["blind_spot"] = "blind_spot"
+    label = "noisy images alone"
     images: Annotated[tuple[RecipePath, ...], Field(min_length=1)]
     hidden: Annotated[float, Field(gt=0.0, le=0.25)] = 1 / 64
     radius: Annotated[int, Field(ge=1, le=16)] = 2
-    split: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.75
 
     def open(self, seed: int, targets: Sequence[str] | None = None) -> BlindSpotSource:
         """See `SourcePart.open`."""
@@ -86,16 +87,16 @@ class BlindSpotSource(Stream):
         self._stream = FrameStream(*split_frames(frames, split), seed, ())
         self._seed, self._hidden, self._radius = seed, hidden, radius
 
-    def samples(self, indices: Sequence[int], crop: int, device: str) -> Pairs:
-        """See `Source.samples`."""
+    def samples(self, indices: Sequence[int], crop: int, device: str) -> PairBatch:
+        """See `PairSource.samples`."""
         return self._blinded(self._stream.samples(indices, crop, device), self._seed, indices)
 
-    def validation(self, count: int, crop: int, device: str) -> Pairs:
-        """See `Source.validation`."""
+    def validation(self, count: int, crop: int, device: str) -> PairBatch:
+        """See `PairSource.validation`."""
         pairs = self._stream.validation(count, crop, device)
         return self._blinded(pairs, self._seed + VALIDATION, range(count))
 
-    def _blinded(self, pairs: Pairs, seed: int, indices: Sequence[int]) -> Pairs:
+    def _blinded(self, pairs: PairBatch, seed: int, indices: Sequence[int]) -> PairBatch:
         shown, weights = [], []
         for image, index in zip(pairs.image, indices, strict=True):
             rng = np.random.default_rng((seed, index, HIDDEN))
@@ -105,11 +106,11 @@ class BlindSpotSource(Stream):
         weight = torch.stack(weights)[:, None]
         image = torch.stack(shown)[:, None]
         if pairs.weight is not None:
-            # The mirror images beyond the borders would show what is hidden.
+            # The mirror images beyond the borders would show hidden pixels.
             mean = pairs.image.mean(dim=(1, 2, 3), keepdim=True)
             image = torch.where(pairs.weight > 0, image, mean)
             weight = weight * pairs.weight
-        return Pairs(image, dict.fromkeys(self.targets, pairs.image), weight, blind=True)
+        return PairBatch(image, dict.fromkeys(self.targets, pairs.image), weight, blind=True)
 
 
 def hide_pixels(
@@ -143,3 +144,30 @@ def hide_pixels(
     shown[y, x] = image[from_y, from_x]
     mask[y, x] = 1.0
     return shown, mask
+
+
+def save_blind_spot(
+    folder: str | Path, images: Sequence[NDArray[Any]], **settings: Any
+) -> BlindSpot:
+    """Write images to a folder, for a part of a recipe that learns from them alone.
+
+    Parameters
+    ----------
+    folder : for the files, `0000.npy` and so on; made if it is not there.
+    settings : further fields of `BlindSpot`, as `radius`.
+
+    Raises
+    ------
+    ValueError
+        An image has nothing to learn from; nothing is written.
+    OSError
+        The folder cannot be written.
+    """
+    folder = Path(folder)
+    for number, image in enumerate(images):
+        as_image(image, f"image {number}")
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [
+        saved_array(folder / f"{number:04d}", "", image) for number, image in enumerate(images)
+    ]
+    return BlindSpot(images=tuple(files), **settings)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_atomseg.training.sources.base import IMAGES, VALIDATION, Pairs, Stream, stacked
+from napari_atomseg.training.sources.base import IMAGES, VALIDATION, PairBatch, Stream, stacked
 
 FEWEST = 4
 """Images from which on some are kept for validation whole; of fewer, a part of each."""
@@ -62,15 +63,17 @@ class FrameStream(Stream):
         super().__init__(targets, species)
         self._training, self._validation, self._seed = training, validation, seed
 
-    def samples(self, indices: Sequence[int], crop: int, device: str) -> Pairs:
-        """See `Source.samples`. Beyond the borders of a small image lies its mirror image, where
-        nothing is to be learnt: its weight is 0.
+    def samples(self, indices: Sequence[int], crop: int, device: str) -> PairBatch:
+        """See `PairSource.samples`.
+
+        Small images are mirrored at their borders; the weight is 0 beyond them.
         """
         return self._cut(self._training, self._seed, indices, crop, device)
 
-    def validation(self, count: int, crop: int, device: str) -> Pairs:
-        """See `Source.validation`. A crop without columns is moved to one of its image: nothing is
-        to be seen of a network in a vacuum.
+    def validation(self, count: int, crop: int, device: str) -> PairBatch:
+        """See `PairSource.validation`.
+
+        A crop without columns is moved to one of its image: vacuum would show nothing of a network.
         """
         seed, indices = self._seed + VALIDATION, range(count)
         return self._cut(self._validation, seed, indices, crop, device, move=True)
@@ -84,7 +87,7 @@ class FrameStream(Stream):
         device: str,
         *,
         move: bool = False,
-    ) -> Pairs:
+    ) -> PairBatch:
         crops = []
         for index in indices:
             epoch, place = divmod(index, len(frames))
@@ -93,14 +96,14 @@ class FrameStream(Stream):
             rng = np.random.default_rng((seed, index, CROPS))
             crops.append(cut_at_columns(frame, crop, rng) if move else cut(frame, crop, rng))
         pairs = stacked(crops)
-        return Pairs(
+        return PairBatch(
             pairs.image.to(device),
             {name: pairs.targets[name].to(device) for name in self.targets},
             None if pairs.weight is None else pairs.weight.to(device),
         )
 
 
-def cut_at_columns(frame: Frame, crop: int, rng: np.random.Generator) -> Pairs:
+def cut_at_columns(frame: Frame, crop: int, rng: np.random.Generator) -> PairBatch:
     """The same as `cut`, moved to one of the frame's columns if it shows none."""
     pairs, marked = cut(frame, crop, rng), _marked(frame.targets)
     if len(marked) and not len(_marked(pairs.targets)):
@@ -117,7 +120,7 @@ def _marked(targets: dict[str, Tensor]) -> Tensor:
 
 def cut(
     frame: Frame, crop: int, rng: np.random.Generator, about: Sequence[int] | None = None
-) -> Pairs:
+) -> PairBatch:
     """A square of `crop`² pixels at random in a frame, or with all of the frame in it.
 
     Parameters
@@ -136,7 +139,7 @@ def cut(
         torch.from_numpy(mirrored(at, n))
         for at, n in zip((rows, cols), frame.image.shape, strict=True)
     )
-    return Pairs(
+    return PairBatch(
         frame.image[y][:, x][None, None],
         {name: target[:, y][:, :, x][None] for name, target in frame.targets.items()},
         weight,
@@ -280,3 +283,10 @@ def as_image(image: NDArray[np.generic], name: str) -> NDArray[np.float32]:
     if data.min() == data.max():
         raise ValueError(f"{name}: shows nothing, all pixels are {data.flat[0]:g}")
     return data
+
+
+def saved_array(path: Path, what: str, array: NDArray[Any]) -> Path:
+    """Write an array beside others of the same name, and return its file."""
+    file = path.with_name(f"{path.name}{what}.npy")
+    np.save(file, np.asarray(array), allow_pickle=False)
+    return file

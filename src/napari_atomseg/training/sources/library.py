@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from pydantic import Field
 
+from napari_atomseg._shared.types import Image
 from napari_atomseg.io import IMAGE_SUFFIXES
 from napari_atomseg.ranges import RecipePath
 from napari_atomseg.simulation.library.read import Library, LibraryError, open_library
 from napari_atomseg.training.sources.annotated import (
     AnnotatedImage,
     AnnotatedImages,
-    Radius,
-    Split,
+    MarkedPart,
 )
 from napari_atomseg.training.sources.base import (
     ELEMENTS,
     IMAGES,
     TARGET_NAMES,
-    Source,
+    PairSource,
     SourcePart,
+    StoredPart,
     chosen,
 )
 from napari_atomseg.training.sources.frames import Frame, FrameStream, halves
@@ -33,10 +32,9 @@ from napari_atomseg.training.sources.frames import Frame, FrameStream, halves
 MAPS = "element_maps"
 MEMORY = 2**29
 """Bytes of samples that are kept in memory; others are read again."""
-Array = NDArray[np.float32]
 
 
-class LibraryFolder(SourcePart):
+class LibraryFolder(StoredPart):
     """Pairs from a library folder.
 
     Attributes
@@ -44,14 +42,12 @@ class LibraryFolder(SourcePart):
     folder : of a library written here, or of TEM ImageNet v1.3.
     species : names of the species that have a channel in `elements`, which public libraries do
         not have. Without any, there are no `elements`.
-    split : share of the samples that is trained on (Lin et al. 2021: 0.75); the rest is for
-        validation.
     """
 
     kind: Literal["library"] = "library"
+    label = "a library"
     folder: RecipePath
     species: tuple[str, ...] = ()
-    split: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.75
 
     def open(self, seed: int, targets: Sequence[str] | None = None) -> LibrarySource:
         """See `SourcePart.open`."""
@@ -119,7 +115,7 @@ class LibraryFrames:
     def _read(self, row: int) -> Frame:
         image = self._library.image(row)
         names = set(self._targets) - {ELEMENTS}
-        # Intensities of public libraries say something only beside each other.
+        # Intensities of public libraries are comparable only after `rescaled`.
         apart = self._library.header is None and not names.isdisjoint(IMAGES)
         found = {n: self._library.picture(row, n) for n in names | set(IMAGES if apart else ())}
         pictures = {name: picture for name, picture in found.items() if picture is not None}
@@ -149,11 +145,11 @@ class LibraryFrames:
         return LibraryError(f"{self._library.folder}: sample {sample} has no {name}")
 
 
-def rescaled(image: Array, targets: dict[str, Array]) -> dict[str, Array]:
+def rescaled(image: Image, targets: dict[str, Image]) -> dict[str, Image]:
     """Intensities of a public library in the units of its image.
 
-    There each picture is stretched to black and white by itself, and nothing says by how much. So
-    the picture without noise is fitted to the image by least squares, and the ones without
+    There each picture is stretched to black and white by itself, by an unrecorded factor. So the
+    picture without noise is fitted to the image by least squares, and the ones without
     background to that (or to the image), with a ramp of background; their darkest pixel is 0. A
     super-resolved column has the integral of the column.
 
@@ -182,7 +178,7 @@ def rescaled(image: Array, targets: dict[str, Array]) -> dict[str, Array]:
     return {name: picture.astype(np.float32) for name, picture in found.items()}
 
 
-def _fitted(picture: Array, image: Array, *, ramp: bool) -> tuple[float, float]:
+def _fitted(picture: Image, image: Image, *, ramp: bool) -> tuple[float, float]:
     """Slope and offset that bring a picture closest to an image, besides a ramp if there is one."""
     columns = [picture.ravel().astype(np.float64), np.ones(picture.size)]
     if ramp:
@@ -194,24 +190,22 @@ def _fitted(picture: Array, image: Array, *, ramp: bool) -> tuple[float, float]:
 LABELS, TARGET, POINTS = "_labels", "_target", "_points"
 
 
-class Folder(SourcePart):
-    """Pairs from a folder: a library, or images and what is known of them by their names.
+class Folder(MarkedPart):
+    """Pairs from a folder: a library, or images with annotations, matched by their names.
 
     Beside `scan.tif` may lie `scan.csv` or `scan_points.csv` with its columns, `scan_labels` and
     `scan_target` with any suffix of an image. Images with none of these are left out.
 
     Attributes
     ----------
-    radius, species, split : as of `AnnotatedImages` and `LibraryFolder`.
+    folder : of the library, or of the images.
     """
 
     kind: Literal["folder"] = "folder"
+    label = "a folder of images"
     folder: RecipePath
-    radius: Radius | None = None
-    species: tuple[str, ...] = ()
-    split: Split = 0.75
 
-    def open(self, seed: int, targets: Sequence[str] | None = None) -> Source:
+    def open(self, seed: int, targets: Sequence[str] | None = None) -> PairSource:
         """See `SourcePart.open`."""
         if not self.folder.is_dir():
             raise FileNotFoundError(f"{self.folder}: no such folder")

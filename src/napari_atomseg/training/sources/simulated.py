@@ -18,7 +18,7 @@ from napari_atomseg.training.sources.base import (
     ELEMENTS,
     TARGET_NAMES,
     VALIDATION,
-    Pairs,
+    PairBatch,
     SourcePart,
     Stream,
     chosen,
@@ -41,15 +41,19 @@ class Simulated(SourcePart):
     recipe : name or file of a simulation recipe, or the recipe itself, which may extend another.
     species : names of the species that have a channel in `elements`, as "SrO"; columns of others
         are in no channel. Without any, there are no `elements`.
+    without : targets that it does not give, because they mean nothing in its images, such as the
+        background of a film that fills the image. The mixture it is part of must be `partial`.
     """
 
     kind: Literal["simulated"] = "simulated"
+    label = "simulated images"
     recipe: AnySimulation = SimulationRecipe()
     species: tuple[str, ...] = ()
+    without: tuple[TargetName, ...] = ()
 
     def open(self, seed: int, targets: Sequence[str] | None = None) -> SimulatedSource:
         """See `SourcePart.open`."""
-        return SimulatedSource(self.recipe, seed, targets, self.species)
+        return SimulatedSource(self.recipe, seed, targets, self.species, self.without)
 
 
 class SimulatedSource(Stream):
@@ -61,29 +65,31 @@ class SimulatedSource(Stream):
         seed: int = 0,
         targets: Sequence[str] | None = None,
         species: tuple[str, ...] = (),
+        without: tuple[str, ...] = (),
     ) -> None:
-        available = [name for name in TARGET_NAMES if name != ELEMENTS or species]
+        given = [name for name in TARGET_NAMES if name != ELEMENTS or species]
+        available = [name for name in given if name not in without]
         super().__init__(chosen(available, targets, f"the simulation {recipe.name!r}"), species)
         names = tuple(name for name in get_args(TargetName) if name in self.targets)
         wanted = recipe.targets.model_copy(update={"names": names})
         self._recipe, self._seed = recipe.model_copy(update={"targets": wanted}), seed
 
-    def samples(self, indices: Sequence[int], crop: int, device: str) -> Pairs:
-        """See `Source.samples`."""
+    def samples(self, indices: Sequence[int], crop: int, device: str) -> PairBatch:
+        """See `PairSource.samples`."""
         return self._rendered(self._seed, indices, crop, device)
 
-    def validation(self, count: int, crop: int, device: str) -> Pairs:
-        """See `Source.validation`."""
+    def validation(self, count: int, crop: int, device: str) -> PairBatch:
+        """See `PairSource.validation`."""
         return self._rendered(self._seed + VALIDATION, range(count), crop, device)
 
-    def _rendered(self, seed: int, indices: Sequence[int], crop: int, device: str) -> Pairs:
+    def _rendered(self, seed: int, indices: Sequence[int], crop: int, device: str) -> PairBatch:
         scenes = [draw_scene(self._recipe, seed, index, (crop, crop)) for index in indices]
         batch = render(scenes, device)
         truth = {name: batch.targets[name][:, None] for name in self.targets if name != ELEMENTS}
         if ELEMENTS in self.targets:
             maps = [species_maps(scene, self.species) for scene in scenes]
             truth[ELEMENTS] = torch.stack(maps).to(device)
-        return Pairs(batch.image[:, None], truth)
+        return PairBatch(batch.image[:, None], truth)
 
 
 def species_maps(scene: Scene, species: Sequence[str]) -> Tensor:

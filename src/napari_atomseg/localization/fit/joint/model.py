@@ -1,4 +1,4 @@
-"""The Fisher matrix of a joint model, in blocks: of columns, and of pairs that share light."""
+"""The joint model and its Fisher matrix in blocks: of columns, and of pairs that overlap."""
 
 from __future__ import annotations
 
@@ -9,26 +9,31 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from napari_atomseg.localization.fit.canvas import BATCH_PIXELS, REACH, Canvas
-from napari_atomseg.localization.fit.neighbourhood import Survey, on
-from napari_atomseg.localization.fit.windows import cut_windows
+from napari_atomseg.localization.fit.windows import (
+    BATCH_PIXELS,
+    REACH,
+    Canvas,
+    InitialEstimates,
+    cut_windows,
+    tensor_like,
+)
 
 PAIRED = 6.5
 """Columns farther apart than this, over sigma, share no light: of its square exp(-d² / 4) is left,
 three parts in 100,000. Without the diagonals of a square, 5.7 sigma long, steps overshoot."""
 Y, X, LOG_SIGMA, AMPLITUDE, BACKGROUND = range(5)
+"""Parameters of a column, in the order of `GaussianProblem`; positions are of the image."""
 COMMON = {"sigma": LOG_SIGMA, "background": BACKGROUND}
 """Parameters that all columns may share, as tables name them."""
-"""Parameters of a column, in the order of `gaussian.PARAMETERS`; positions are of the image."""
 
 
 class JointModel:
-    """An image and the columns whose light makes it up.
+    """An image as a sum of columns.
 
     Parameters
     ----------
     image : (H, W) float64; NaN pixels do not count.
-    known : starting positions, neighbours and the typical sigma.
+    initial : starting positions, neighbours and the typical sigma.
 
     Attributes
     ----------
@@ -39,25 +44,27 @@ class JointModel:
     pairs : (M, 2) indices i < j of columns that share light.
     """
 
-    def __init__(self, image: Tensor, known: Survey) -> None:
+    def __init__(self, image: Tensor, initial: InitialEstimates) -> None:
         height, width = image.shape
-        y, x = on(image, known.y), on(image, known.x)
-        self.canvas = canvas = Canvas((height, width), y, x, known.sigma)
+        y, x = tensor_like(image, initial.y), tensor_like(image, initial.x)
+        self.canvas = canvas = Canvas((height, width), y, x, initial.sigma)
         self.data = torch.nn.functional.pad(image, (canvas.margin,) * 4, value=torch.nan)
         self.owner = torch.full(canvas.shape, -1, dtype=torch.long, device=image.device)
         numbers = torch.arange(len(y), device=image.device)
-        for share in canvas.shares():
-            reach = torch.full_like(y[share], canvas.margin)
-            others_y, others_x = (on(image, v) for v in known.others(numbers[share].cpu().numpy()))
-            windows = cut_windows(image, y[share], x[share], reach, (others_y, others_x))
-            mine, number = windows.inside, numbers[share, None, None]
-            place = canvas.places(share, windows.step.long())
+        for batch in canvas.batches():
+            reach = torch.full_like(y[batch], canvas.margin)
+            others_y, others_x = (
+                tensor_like(image, v) for v in initial.others(numbers[batch].cpu().numpy())
+            )
+            windows = cut_windows(image, y[batch], x[batch], reach, (others_y, others_x))
+            mine, number = windows.inside, numbers[batch, None, None]
+            place = canvas.places(batch, windows.step.long())
             self.owner.view(-1)[place[mine]] = number.expand_as(mine)[mine]
         self.used = ((self.owner >= 0) & torch.isfinite(self.data)).to(image)
         self.owner.clamp_min_(0)
         self.data = torch.nan_to_num(self.data)
-        points = np.stack([known.y, known.x], axis=1)
-        near = cKDTree(points).query_pairs(PAIRED * known.sigma, output_type="ndarray")
+        points = np.stack([initial.y, initial.x], axis=1)
+        near = cKDTree(points).query_pairs(PAIRED * initial.sigma, output_type="ndarray")
         self.pairs = torch.from_numpy(near.reshape(-1, 2).astype(np.int64)).to(image.device)
 
     def render(self, theta: Tensor) -> Tensor:
@@ -138,10 +145,10 @@ def _of_light(model: JointModel, theta: Tensor, weight: Tensor, pairs: Tensor) -
     while start < len(order):
         half = min(math.ceil(float(reach[order[start]])) + 1, margin)
         step = torch.arange(-half, half + 1, device=theta.device)
-        share = order[start : start + max(1, BATCH_PIXELS // len(step) ** 2)]
-        start += len(share)
-        first, second = pairs[share].unbind(1)
-        middle = theta[pairs[share]][..., : X + 1].mean(1).round().long()
+        batch = order[start : start + max(1, BATCH_PIXELS // len(step) ** 2)]
+        start += len(batch)
+        first, second = pairs[batch].unbind(1)
+        middle = theta[pairs[batch]][..., : X + 1].mean(1).round().long()
         rows = middle[:, Y, None] + step
         cols = middle[:, X, None] + step
         at_row, at_col = (rows + margin).clamp(0, height - 1), (cols + margin).clamp(0, width - 1)
@@ -157,7 +164,7 @@ def _of_light(model: JointModel, theta: Tensor, weight: Tensor, pairs: Tensor) -
         wide = thin(cols, X, first)[..., :, None] * thin(cols, X, second)[..., None, :]
         moments = tall.flatten(2).mT @ (there @ wide.flatten(2))
         gram = moments.view(-1, 3, 3, 3, 3)[:, _V[:, None], _V, _U[:, None], _U]
-        blocks[share] = change[first] @ gram @ change[second].mT
+        blocks[batch] = change[first] @ gram @ change[second].mT
     return blocks
 
 
@@ -174,18 +181,18 @@ def _of_ground(model: JointModel, theta: Tensor, weight: Tensor, edges: Tensor) 
     canvas, flat = model.canvas, weight.reshape(-1)
     owners, sums = model.owner.reshape(-1), []
     numbers = torch.arange(len(theta), device=theta.device)
-    for share in canvas.shares():
-        places = canvas.places(share)
-        cell = torch.where(owners[places] == numbers[share, None, None], flat[places], 0.0)
-        others = theta[columns[share].clamp_min(0)]
+    for batch in canvas.batches():
+        places = canvas.places(batch)
+        cell = torch.where(owners[places] == numbers[batch, None, None], flat[places], 0.0)
+        others = theta[columns[batch].clamp_min(0)]
         inverse = torch.exp(-others[..., LOG_SIGMA])
 
         def thin(middle: Tensor, axis: int, others: Tensor, inverse: Tensor) -> Tensor:
             pixels = (middle[:, None] + canvas.step)[:, :, None]
             return (pixels - others[:, None, :, axis]) * inverse[:, None]
 
-        v = thin(canvas.row[share], Y, others, inverse)
-        u = thin(canvas.col[share], X, others, inverse)
+        v = thin(canvas.row[batch], Y, others, inverse)
+        u = thin(canvas.col[batch], X, others, inverse)
         gv, gu = torch.exp(-0.5 * v**2), torch.exp(-0.5 * u**2)
         mixed = cell @ torch.cat([gu, gu * u, gu * u**2], dim=-1)
         plain, once, twice = torch.split(mixed, slots, dim=-1)

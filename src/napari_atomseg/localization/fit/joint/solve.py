@@ -1,4 +1,4 @@
-"""All columns of an image fitted together: neighbours' light is information, not noise."""
+"""The joint fit of all columns of an image: neighbours' light is part of the model."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.gaussian import volume_error
-from napari_atomseg.localization.fit.independent import Fits, rough_fits
-from napari_atomseg.localization.fit.iterations import ENDS, moderated
+from napari_atomseg.localization.fit.independent import ENDS, Fits, moderated, unweighted_fits
+from napari_atomseg.localization.fit.joint.bounds import FAINTEST, JointBounds, shortened
 from napari_atomseg.localization.fit.joint.model import (
     COMMON,
     LOG_SIGMA,
@@ -21,28 +22,23 @@ from napari_atomseg.localization.fit.joint.model import (
     Y,
     fisher_blocks,
 )
-from napari_atomseg.localization.fit.joint.system import (
-    FAINTEST,
-    JointSystem,
-    Limits,
-    eased,
-    shared_parameters,
-)
-from napari_atomseg.localization.fit.neighbourhood import Survey, Vector, on, survey
-from napari_atomseg.localization.fit.noise import NoiseModel, estimate_noise
+from napari_atomseg.localization.fit.joint.system import JointSystem, shared_parameters
+from napari_atomseg.localization.fit.noise import ResidualNoise, estimate_noise
+from napari_atomseg.localization.fit.windows import InitialEstimates, initial_estimates, tensor_like
+from napari_atomseg.localization.settings import Backgrounds, Likelihood, Widths
 from napari_atomseg.progress import CancelToken, report
 
-ROUNDS = 24
-WEIGHING_ROUNDS = 2
-"""Rounds after which the noise, and with it the weights, is left alone."""
+ITERATIONS = 24
+WEIGHTING_ITERATIONS = 2
+"""Iterations after which the noise model, and with it the weights, is fixed."""
 FRESH = (0, 2, 7, 14)
-"""Rounds that make the Fisher matrix anew; between them it hardly changes, and only the slope,
-which decides where the fit ends, must be exact."""
+"""Iterations that compute a new Fisher matrix. It hardly changes between them; only the slope must
+be exact, as it decides where the fit ends."""
 SMALL_STEP = 0.01
 """Change of a parameter, in standard errors, that no longer matters."""
 OVERSHOOT, SETTLED = 2.0, 7
-"""First steps go too far and come back, but not so far, over the way that a fit may walk, and not
-later than this round: a column that still leaves its place is held, and the others come to rest."""
+"""First steps may overshoot the final bound on positions by this factor, but only until this
+iteration: after it, a column that still leaves its place is frozen, and the others converge."""
 NOISE_PIXELS = 100_000
 """Pixels whose residuals are enough to know the noise."""
 PARAMETERS = 4
@@ -50,13 +46,13 @@ PARAMETERS = 4
 
 def fit_jointly(
     image: Tensor,
-    y: Vector,
-    x: Vector,
+    y: Array,
+    x: Array,
     cancel: CancelToken | None = None,
     *,
-    widths: str = "shared",
-    backgrounds: str = "local",
-    likelihood: str = "auto",
+    widths: Widths = "shared",
+    backgrounds: Backgrounds = "local",
+    likelihood: Likelihood = "auto",
     common: Mapping[str, float] | None = None,
 ) -> Fits:
     """Fit Gaussians to all columns together, of one shared width or of a free one each.
@@ -73,77 +69,78 @@ def fit_jointly(
     ----------
     image : (H, W) float64 of bright columns; NaN pixels do not count.
     y, x : (N,) float64 starting positions, pixels.
-    widths, backgrounds : one of `joint_system.WIDTHS`, one of `joint_system.BACKGROUNDS`.
-    likelihood : one of `noise.LIKELIHOODS`.
-    common : `sigma` (pixels) and `background` of all columns, where they are known: those are not
-        fitted, and count as exact.
+    widths, backgrounds, likelihood : as in `localize`.
+    common : `sigma` (pixels) and `background` of all columns where they are fixed: those are not
+        fitted and count as exact.
 
     Raises
     ------
     Cancelled
         `cancel` was raised.
     """
-    known = survey(image, y, x)
-    alone = rough_fits(image, known, cancel)
-    if bool(alone.isnan().all()):
+    initial = initial_estimates(image, y, x)
+    single = unweighted_fits(image, initial, cancel)
+    if bool(single.isnan().all()):
         return Fits.of(np.full((10, len(y)), np.nan), y, x)
     shared = shared_parameters(widths, backgrounds)
-    theta = _start(alone, known, shared)
+    theta = _start(single, initial, shared)
     for name, value in (common or {}).items():
         theta[:, COMMON[name]] = math.log(value) if name == "sigma" else value
-    known = replace(known, sigma=float(theta[:, LOG_SIGMA].median().exp()))
-    model = JointModel(image, known)
+    initial = replace(initial, sigma=float(theta[:, LOG_SIGMA].median().exp()))
+    model = JointModel(image, initial)
     first = expected = model.render(theta)
-    limits = Limits.about(theta, known, shared)
+    bounds = JointBounds.around(theta, initial, shared)
     held = torch.zeros_like(theta, dtype=torch.bool)
     held[:, [COMMON[name] for name in common or {}]] = True
     at_rest = torch.zeros_like(theta[:, 0], dtype=torch.bool)
     before = None
-    for turn in range(ROUNDS):
-        report(None, cancel, turn, ROUNDS)
-        if turn < WEIGHING_ROUNDS:
+    for iteration in range(ITERATIONS):
+        report(None, cancel, iteration, ITERATIONS)
+        if iteration < WEIGHTING_ITERATIONS:
             noise = _noise(model, expected, held, likelihood)
-        fresh = turn in FRESH
+        fresh = iteration in FRESH
         while True:
-            # Weights that follow a column which no Gaussian describes need not come to rest.
-            known_light = torch.where(held[model.owner, Y], first, expected)
-            weight = model.used / noise.variance(known_light)
+            # Weights that follow a frozen column need not converge.
+            light = torch.where(held[model.owner, Y], first, expected)
+            weight = model.used / noise.variance(light)
             if fresh:
                 blocks = fisher_blocks(model, theta, weight)
                 system = JointSystem(*blocks, model.pairs, shared, held)
                 stiff = blocks[0].diagonal(dim1=1, dim2=2).sqrt()
             step = system.solve(model.slope(theta, weight * (model.data - expected)))
-            lost = limits.left(theta, step, held, OVERSHOOT if turn < SETTLED else ENDS)
-            fresh = bool(lost.any())
+            leaving = bounds.leaving(theta, step, held, OVERSHOOT if iteration < SETTLED else ENDS)
+            fresh = bool(leaving.any())
             if not fresh:
                 break
-            theta, held = limits.back(theta, lost), held | lost
+            theta, held = bounds.reset(theta, leaving), held | leaving
             expected = model.render(theta)
         at_rest = ((step * stiff).abs() < SMALL_STEP).all(1)
-        shorter = step if before is None else eased(step, *before, stiff, shared)
-        last, theta = theta, limits.moved(theta, shorter)
+        shorter = step if before is None else shortened(step, *before, stiff, shared)
+        last, theta = theta, bounds.advanced(theta, shorter)
         before = step, theta - last
         expected = model.render(theta)
-        if turn >= WEIGHING_ROUNDS and bool(at_rest.all()):
+        if iteration >= WEIGHTING_ITERATIONS and bool(at_rest.all()):
             break
-    return _measured(model, theta, expected, noise, known, system.covariance(), held, at_rest)
+    return _measured(model, theta, expected, noise, initial, system.covariance(), held, at_rest)
 
 
-def _start(alone: Tensor, known: Survey, shared: list[int]) -> Tensor:
+def _start(single: Tensor, initial: InitialEstimates, shared: list[int]) -> Tensor:
     """(N, 5) parameters of single fits, the median at the first place for those that failed."""
-    median = alone.nanmedian(dim=0).values.expand_as(alone).clone()
-    median[:, Y], median[:, X] = on(alone, known.y), on(alone, known.x)
-    theta = torch.where(alone.isnan(), median, alone)
+    median = single.nanmedian(dim=0).values.expand_as(single).clone()
+    median[:, Y], median[:, X] = tensor_like(single, initial.y), tensor_like(single, initial.x)
+    theta = torch.where(single.isnan(), median, single)
     theta[:, shared] = median[:, shared]
     return theta
 
 
-def _noise(model: JointModel, expected: Tensor, held: Tensor, likelihood: str) -> NoiseModel:
+def _noise(
+    model: JointModel, expected: Tensor, held: Tensor, likelihood: Likelihood
+) -> ResidualNoise:
     pixels = model.by_owner(model.used)
     spent = pixels / (pixels - PARAMETERS).clamp_min(1.0)
-    # What the model does not describe is no noise.
-    told = (model.used > 0) & ~held[model.owner, Y]
-    used = torch.nonzero(told.view(-1))[:, 0]
+    # Misfit of frozen columns is not noise.
+    informative = (model.used > 0) & ~held[model.owner, Y]
+    used = torch.nonzero(informative.view(-1))[:, 0]
     some = used[:: max(1, len(used) // NOISE_PIXELS)]
     there = expected.view(-1)[some]
     squared = spent[model.owner.view(-1)[some]] * (model.data.view(-1)[some] - there) ** 2
@@ -154,27 +151,29 @@ def _measured(
     model: JointModel,
     theta: Tensor,
     expected: Tensor,
-    noise: NoiseModel,
-    known: Survey,
+    noise: ResidualNoise,
+    initial: InitialEstimates,
     spread: Tensor,
     held: Tensor,
     at_rest: Tensor,
 ) -> Fits:
     variance = noise.variance(expected)
-    telling = model.used * (variance > noise.floor)
-    chi = model.by_owner(telling * (model.data - expected) ** 2 / variance)
-    freedom = (model.by_owner(telling) - PARAMETERS).clamp_min(0.0)
+    informative = model.used * (variance > noise.floor)
+    chi = model.by_owner(informative * (model.data - expected) ** 2 / variance)
+    freedom = (model.by_owner(informative) - PARAMETERS).clamp_min(0.0)
     factor = moderated(torch.where(freedom > 0, chi, 0.0), freedom)
     spread = spread * factor[:, None, None]
     spread = spread.masked_fill(held[:, :, None] | held[:, None], 0.0)
     error = spread[:, :2, :2].diagonal(dim1=1, dim2=2).sqrt()
     y, x, log_sigma, amplitude, background = theta.unbind(1)
-    walked = torch.stack([y - on(y, known.y), x - on(x, known.x)]).abs().amax(0)
-    limit = on(y, known.step)
+    walked = (
+        torch.stack([y - tensor_like(y, initial.y), x - tensor_like(x, initial.x)]).abs().amax(0)
+    )
+    limit = tensor_like(y, initial.step)
     good = ~held[:, Y] & (walked < ENDS * limit) & (error.amax(1) < limit)
     good &= amplitude > 2 * FAINTEST * amplitude.median()
     sigma = log_sigma.exp()
     volume = volume_error(sigma, amplitude, spread[:, 2:4, 2:4])
     rows = torch.stack([y, x, *error.T, sigma, amplitude, background, volume])
     table = torch.where(good, rows, torch.nan).cpu().numpy()
-    return Fits.of(table, known.y, known.x, at_rest.cpu().numpy())
+    return Fits.of(table, initial.y, initial.x, at_rest.cpu().numpy())

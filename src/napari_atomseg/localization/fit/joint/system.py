@@ -1,151 +1,35 @@
-"""A sparse Fisher matrix, solved and inverted: columns in blocks, and what they may share."""
+"""The sparse Fisher matrix of a joint fit, solved and inverted, with shared parameters."""
 
 from __future__ import annotations
-
-import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from napari_atomseg.localization.fit.iterations import FREE_WIDTH
-from napari_atomseg.localization.fit.joint.model import AMPLITUDE, BACKGROUND, LOG_SIGMA, X, Y
+from napari_atomseg.localization.fit.joint.bounds import WIDEST
+from napari_atomseg.localization.fit.joint.model import AMPLITUDE, BACKGROUND, LOG_SIGMA
 from napari_atomseg.localization.fit.least_squares import covariance
-from napari_atomseg.localization.fit.neighbourhood import Survey, on
+from napari_atomseg.localization.settings import Backgrounds, Widths
 
-FAINTEST, BRIGHTEST = 1e-3, 4.0
-"""Amplitudes, relative to the median, between which a column stays; a column that was brighter
-when it was fitted alone may grow as much over that."""
-LONGEST, WIDEST = 0.5, 0.2
-"""Steps of a position, over sigma, and of ln sigma, at most."""
-WILD = 30.0
-"""Columns that leave their limits so many times less far than another wait for what comes then."""
-LARGEST_FACTOR = 4.0
-"""By which a step is made shorter, at most."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What parameters (N, 5) stay between.
-
-    A step that is cut short in one parameter is wrong in the others, which reckoned with all of
-    it, and those of its neighbours: where the column of a given place is none, or two are given
-    for one, amplitudes of both signs grow from step to step. Such a column is held where it began,
-    and only its amplitude and background, of which the model is a linear function, follow.
-
-    Attributes
-    ----------
-    start : (N, 5) where the fit begins, within the limits.
-    place : (N, 2) the given positions.
-    walk : (N,) how far from them a fit may end.
-    sigma : the typical width.
-    shared : parameters that all columns have in common.
-    """
-
-    start: Tensor
-    place: Tensor
-    walk: Tensor
-    sigma: float
-    shared: list[int]
-
-    @classmethod
-    def about(cls, start: Tensor, known: Survey, shared: list[int]) -> Limits:
-        """The limits of a fit that begins at `start` (N, 5)."""
-        place = torch.stack([on(start, known.y), on(start, known.x)], dim=1)
-        return cls(start, place, on(start, known.step), known.sigma, shared)
-
-    def left(self, theta: Tensor, step: Tensor, held: Tensor, overshoot: float) -> Tensor:
-        """(N, 5) parameters to be held, too, for a step would take them out of their limits.
-
-        Parameters
-        ----------
-        held : (N, 5) parameters that are held already.
-        overshoot : how far a step of positions may go, over where they may end.
-        """
-        new = theta + step
-        amplitude, first = new[:, AMPLITUDE], self.start[:, AMPLITUDE]
-        typical = first.median()
-        far = (new[:, :LOG_SIGMA] - self.place).abs().amax(1) / (overshoot * self.walk)
-        bright = amplitude.abs() / (BRIGHTEST * first.clamp_min(typical))
-        wide = (new[:, LOG_SIGMA] - math.log(self.sigma)).abs() / math.log(FREE_WIDTH)
-        told = bright <= 1.0
-        within = (far <= 1.0) & told & (amplitude >= FAINTEST * typical)
-        lost = torch.zeros_like(held)
-        lost[:, [Y, X, LOG_SIGMA, *self.shared]] = ~within[:, None]
-        # No pixels but those of its neighbours tell the amplitude of such a column.
-        lost[:, AMPLITUDE] = held[:, Y] & ~told
-        if LOG_SIGMA not in self.shared:
-            lost[:, LOG_SIGMA] |= ~(wide <= 1.0)
-        lost &= ~held
-        # A column of which nothing is known takes the others with it: it goes first.
-        wild = torch.stack([far, bright, wide]).amax(0).nan_to_num(nan=torch.inf)
-        wild = torch.where(lost.any(1), wild, 0.0)
-        return lost & (wild >= wild.max() / WILD)[:, None]
-
-    def back(self, theta: Tensor, lost: Tensor) -> Tensor:
-        """Parameters (N, 5) with those that are lost where they began, but for shared ones."""
-        new = torch.where(lost | lost[:, Y, None], self.start, theta)
-        new[:, self.shared] = theta[:, self.shared]
-        return new
-
-    def moved(self, theta: Tensor, step: Tensor) -> Tensor:
-        """One step on: all of a column's parameters as far as the first of them may go."""
-        length = step[:, :LOG_SIGMA].abs().amax(1) / (LONGEST * self.sigma)
-        if LOG_SIGMA not in self.shared:
-            length = torch.maximum(length, step[:, LOG_SIGMA].abs() / WIDEST)
-        new = theta + step / length.clamp_min(1.0)[:, None]
-        walk = self.walk[:, None]
-        new[:, :LOG_SIGMA] = new[:, :LOG_SIGMA].clamp(self.place - walk, self.place + walk)
-        new[:, self.shared] = (theta + step)[:, self.shared]
-        if LOG_SIGMA in self.shared:
-            typical, factor = math.log(self.sigma), math.log(FREE_WIDTH)
-            new[:, LOG_SIGMA] = new[:, LOG_SIGMA].clamp(typical - factor, typical + factor)
-        return new
-
-
-def eased(step: Tensor, before: Tensor, gone: Tensor, stiff: Tensor, shared: list[int]) -> Tensor:
-    """A step (N, 5), shorter where the one before it went too far.
-
-    Of a step `before`, the way that is `gone` (both (N, 5)) should leave the rest to the next one.
-    Where columns are no Gaussians, steps are too long, by a factor that the next one tells, as in a
-    secant method; the shared parameters have one factor, and each column has its own.
-
-    Parameters
-    ----------
-    stiff : (N, 5) inverse standard errors, which make parameters comparable.
-    """
-    own = [parameter for parameter in range(step.shape[1]) if parameter not in shared]
-    weight = gone * stiff**2
-    new = step.clone()
-    for some, over in ((own, (1,)), (shared, (0, 1))):
-        if some:
-            lost = (weight * (before - step))[:, some].sum(over, keepdim=True)
-            factor = lost / (weight * gone)[:, some].sum(over, keepdim=True)
-            new[:, some] /= torch.nan_to_num(factor, nan=1.0).clamp(1.0, LARGEST_FACTOR)
-    return new
-
-
-WIDTHS, BACKGROUNDS = ("shared", "free"), ("local", "shared")
 SOLVER_STEPS, SOLVER_ACCURACY = 60, 1e-4
 CLOSE, RIDGE = 0.7, 4e-3
 """Columns whose light is alike to this correlation, less than 1.2 sigma apart, have their diagonal
 raised by this fraction where steps are made: windows of pairs end, and without it the matrix of
 columns on top of one another need not be positive."""
 LEAST_KNOWN = 2e-3
-"""Of what is known of shared parameters, at least so much is their own: where columns are wide for
-their distance, one width and one background are nearly the same, and less would be rounding."""
+"""Smallest part of the information on shared parameters that is taken to be independent: where
+columns are wide for their distance, a shared width and background are nearly the same parameter."""
 MESSAGES = 6
-"""Rounds of messages: each tells a column of neighbours one pair farther away."""
+"""Rounds of messages; each carries information from neighbours one pair farther away."""
 
 
-def shared_parameters(widths: str, backgrounds: str) -> list[int]:
+def shared_parameters(widths: Widths, backgrounds: Backgrounds) -> list[int]:
     """Which of a column's parameters all columns have in common, for a choice of each."""
     chosen = {LOG_SIGMA: widths, BACKGROUND: backgrounds}
     return [parameter for parameter, choice in chosen.items() if choice == "shared"]
 
 
 class JointSystem:
-    """The Fisher matrix of N columns of five parameters, see `joint_blocks.fisher_blocks`.
+    """The Fisher matrix of N columns of five parameters, see `fisher_blocks`.
 
     A parameter that all share, as one width, is the sum of the rows and columns of those of all: a
     border to the matrix of the others, removed by its Schur complement.
@@ -155,8 +39,8 @@ class JointSystem:
     own, cross : (N, 5, 5) and (M, 5, 5) blocks.
     pairs : (M, 2) indices of the columns of `cross`.
     shared : those of `shared_parameters`.
-    held : (N, 5) parameters that are not to move, none without it. One that is held takes no part
-        in the shared one, but follows it.
+    held : (N, 5) parameters that are fixed; None for none. A held parameter does not contribute to
+        the shared one, but takes its value.
     """
 
     def __init__(
@@ -181,7 +65,7 @@ class JointSystem:
             border = own[:, :, shared].index_add(0, self._from, both[:, :, shared])
             self._border, corner = border[:, self._rest], border[:, shared].sum(0)
             own, both = (m[:, self._rest][:, :, self._rest] for m in (own, both))
-        # What nothing is known of takes no part: the identity in place of nothing.
+        # Parameters without information: the identity keeps the matrix invertible.
         empty = own.diagonal(dim1=1, dim2=2) <= 0
         own = own + torch.diag_embed(empty.to(own))
         self._own, self._both = own, both
@@ -222,7 +106,7 @@ class JointSystem:
         reverse = len(message) // 2
         for _ in range(MESSAGES if len(message) else 0):
             total = self._own.index_add(0, self._to, message)
-            # What the sender knows without what the receiver has told it.
+            # Information of the sender, without what came from the receiver.
             cavity = covariance(total[self._from] - message.roll(reverse, 0))
             message = torch.nan_to_num(-self._both.mT @ cavity @ self._both)
         rest = covariance(self._own.index_add(0, self._to, message))
@@ -253,7 +137,7 @@ class JointSystem:
                 break
             image = self._times(way)
             curvature = (way * image).sum()
-            # Columns on top of one another: what is left to find is beyond rounding.
+            # Columns on top of one another: the rest of the solution is below rounding.
             if not float(curvature) > 0:
                 break
             length = size / curvature
@@ -268,8 +152,8 @@ def _inverse_of(schur: Tensor, corner: Tensor) -> Tensor:
     """(S, S) inverse of what others leave of shared parameters, whose information was `corner`."""
     scale = torch.where(corner > 0, corner, 1.0).sqrt()
     scale = scale[:, None] * scale
-    known, ways = torch.linalg.eigh(0.5 * (schur + schur.mT) / scale)
-    inverse: Tensor = ways / known.clamp_min(LEAST_KNOWN) @ ways.mT / scale
+    initial, ways = torch.linalg.eigh(0.5 * (schur + schur.mT) / scale)
+    inverse: Tensor = ways / initial.clamp_min(LEAST_KNOWN) @ ways.mT / scale
     return inverse
 
 

@@ -1,0 +1,6 @@
+"""See `benchmarks`."""
+
+from benchmarks.runner import main
+
+if __name__ == "__main__":
+    main()

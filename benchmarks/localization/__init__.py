@@ -1,0 +1,1 @@
+"""Positions of columns against their bounds, other fits and measured images."""

@@ -1,0 +1,1 @@
+"""Counts, zone axes and stated errors of measurements on columns."""

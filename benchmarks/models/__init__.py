@@ -1,0 +1,1 @@
+"""Reports, calibrations and pictures of trained models."""

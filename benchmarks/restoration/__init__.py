@@ -1,0 +1,1 @@
+"""Restored images against the truth, beside other programs."""

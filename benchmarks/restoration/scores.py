@@ -1,0 +1,168 @@
+"""Restoration scored against the truth: our models beside those of peers, on the same images.
+
+    python -m benchmarks restoration images FOLDER
+    python -m benchmarks restoration scores FOLDER --models stem-hr --pictures PICTURES
+
+`FOLDER/input/NAME@GROUP.npy` (or `NAME.npy`: one group) are the images, `FOLDER/truth/NAME.npy`
+what they should be. Every other folder there but `slow` holds what a peer made of the inputs, under
+their names, and CPU seconds in `seconds.csv` (`restoration peer` writes both).
+
+The score is the PSNR in dB, 20 log10 of the truth's range over the rms error after the best affine
+fit of intensities, mean over a group's images. Rows of models marked `1:1` are of the network at
+the pixels as they are, without the search for its scale (`--native`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+import napari_atomseg as atomseg
+from benchmarks import options as shared
+from benchmarks import tables
+from napari_atomseg import weights
+from napari_atomseg.inference import Predictor, estimate_spacing
+from napari_atomseg.inference.scale import guess_contrast
+
+Image = NDArray[np.float32]
+OURS = ("input", "truth", "slow")
+SHOWN = 128
+"""Side of the part of an image that is drawn."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An image to restore, and what it should be."""
+
+    name: str
+    group: str
+    image: Image
+    truth: Image
+
+    @property
+    def stem(self) -> str:
+        """Name of its files."""
+        return f"{self.name}@{self.group}" if self.group else self.name
+
+
+def cases(folder: Path) -> Iterator[Case]:
+    """All images of a folder."""
+    for path in sorted((folder / "input").glob("*.npy")):
+        name, _, group = path.stem.partition("@")
+        yield Case(name, group, np.load(path), np.load(folder / "truth" / f"{name}.npy"))
+
+
+def native(path: Path, image: Image) -> Image:
+    """Restored by the network at the pixels as they are."""
+    predictor = Predictor(path)
+    sign = -1.0 if guess_contrast(image, estimate_spacing(image)) == "dark" else 1.0
+    return sign * predictor.maps(np.float32(sign) * image, ("denoise",))["denoise"]
+
+
+def methods(models: list[str], at_native: bool) -> dict[str, Callable[[Image], Image]]:
+    """What is run here, by the name of its row."""
+    chosen: dict[str, Callable[[Image], Image]] = {"raw": lambda image: image}
+    for model in models:
+        name = Path(model).stem
+        chosen[name] = partial(atomseg.restore, model=model)
+        if at_native:
+            chosen[f"{name}, 1:1"] = partial(native, weights.resolve(model))
+    return chosen
+
+
+def peers(folder: Path) -> dict[str, dict[str, float]]:
+    """CPU seconds of each restored image of the peers, by name and file."""
+    found = {}
+    for path in sorted(p for p in folder.iterdir() if p.is_dir() and p.name not in OURS):
+        times = pd.read_csv(path / "seconds.csv", header=None, index_col=0, dtype={0: str})
+        found[path.name] = {str(stem): float(value) for stem, value in times[3].items()}
+    return found
+
+
+def results(
+    folder: Path, models: list[str], at_native: bool, pictures: Path | None
+) -> pd.DataFrame:
+    """One row an image and method: name, group, method, dB, seconds."""
+    run, known = methods(models, at_native), peers(folder)
+    rows = []
+    for case in cases(folder):
+        made: dict[str, tuple[Image, float]] = {}
+        for name, method in run.items():
+            start = time.process_time()
+            restored = method(case.image)
+            made[name] = restored, time.process_time() - start
+        for peer, seconds in known.items():
+            if case.stem in seconds:
+                made[peer] = np.load(folder / peer / f"{case.stem}.npy"), seconds[case.stem]
+        for name, (restored, seconds_of_it) in made.items():
+            score = atomseg.analyze.psnr(restored, case.truth, affine=True)
+            rows.append((case.name, case.group, name, score, seconds_of_it))
+        if pictures:
+            draw(pictures / f"{case.stem}.png", case, {n: image for n, (image, _) in made.items()})
+    return pd.DataFrame(rows, columns=["name", "group", "method", "dB", "seconds"])
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Methods down, groups across (those of the most electrons first), and seconds an image."""
+    scores = table.pivot_table(index="method", columns="group", values="dB", sort=False)
+    order = sorted(scores.columns, key=lambda g: -float(g) if g else 0.0)
+    return scores[order].assign(seconds=table.groupby("method")["seconds"].median())
+
+
+def draw(path: Path, case: Case, images: dict[str, Image]) -> None:
+    """The middle of everything side by side, and its error below, ten times as bright."""
+    panels = {"truth": case.truth, **images}
+    figure = Figure(figsize=(2.6 * len(panels), 5.4), layout="constrained")
+    axes = figure.subplots(2, len(panels))
+    low, high = float(case.truth.min()), float(case.truth.max())
+    for (top, bottom), (name, image) in zip(axes.T, panels.items(), strict=True):
+        fitted = on_scale(image, case.truth)
+        top.imshow(middle(fitted), cmap="gray", vmin=low, vmax=high)
+        error = middle(fitted - case.truth)
+        bottom.imshow(error, cmap="RdBu", vmin=-0.1 * (high - low), vmax=0.1 * (high - low))
+        score = "" if name == "truth" else f" {atomseg.analyze.psnr(fitted, case.truth):.1f} dB"
+        top.set_title(f"{name}{score}", fontsize=9)
+        for axis in (top, bottom):
+            axis.set_axis_off()
+    figure.savefig(path, dpi=80)
+
+
+def on_scale(image: Image, truth: Image) -> Image:
+    """The image after the best affine fit of its intensities to the truth."""
+    gain, offset = np.polyfit(image.ravel().astype(float), truth.ravel().astype(float), 1)
+    return np.asarray(gain * image + offset, dtype=np.float32)
+
+
+def middle(image: Image) -> Image:
+    """At most `SHOWN` pixels a side."""
+    top, left = (max(0, (n - SHOWN) // 2) for n in image.shape)
+    return image[top : top + SHOWN, left : left + SHOWN]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The images, the models and what is printed."""
+    shared.folder(parser, "images, truth and what peers made of them")
+    shared.models(parser, ["stem-hr"])
+    parser.add_argument("--native", action="store_true", help="the networks at 1:1, too")
+    parser.add_argument("--each", action="store_true", help="print every image's score, too")
+    shared.pictures(parser)
+    shared.threads(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Score a folder."""
+    table = results(options.folder, options.models, options.native, options.pictures)
+    if options.each:
+        each = table.pivot_table(index=["name", "group"], columns="method", values="dB", sort=False)
+        tables.show(each.reset_index(), digits=1)
+    title = f"{table['name'].nunique()} specimens: PSNR (dB) after the best affine fit, CPU seconds"
+    tables.show(summary(table).reset_index(), title, 2)

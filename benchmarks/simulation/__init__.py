@@ -1,0 +1,1 @@
+"""How near simulated images come to multislice and to measured images."""

@@ -1,0 +1,1 @@
+"""How fast images are simulated, networks run and trained, and images restored."""

@@ -1,0 +1,23 @@
+import napari_atomseg.analysis as analyze
+
+from .inference import restore
+from .localization import localize, segment
+from .simulation import simulate
+from .specimen import crystals
+from .training import train
+from .trust import consistency
+from .weights import models
+
+__version__: str
+
+__all__ = [
+    "analyze",
+    "consistency",
+    "crystals",
+    "localize",
+    "models",
+    "restore",
+    "segment",
+    "simulate",
+    "train",
+]

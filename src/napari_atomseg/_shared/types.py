@@ -1,0 +1,20 @@
+"""Types that all rooms share: arrays by what they hold, and the sampling of an image."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+"""Positions, spectra and other numbers in double precision."""
+Image = NDArray[np.float32]
+"""Intensities or probabilities of pixels."""
+Indices = NDArray[np.int64]
+"""Numbers of columns, atoms or sites."""
+Labels = NDArray[np.int32]
+"""(H, W) number of the region that a pixel belongs to; zero for none."""
+Mask = NDArray[np.bool_]
+"""Pixels or columns that are meant."""
+
+Sampling = float | tuple[float, float]
+"""Å per pixel: one number for square pixels, (dy, dx) for others."""

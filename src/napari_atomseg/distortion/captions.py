@@ -1,0 +1,159 @@
+"""What exported images have burnt in: bars, words and the bands they stand on, over all pixels.
+
+Unlike `Annotations`, which are r_em's, they hide the columns beneath them from the truth, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from napari_atomseg.distortion.annotations import stroke
+from napari_atomseg.distortion.base import (
+    Array,
+    CountRange,
+    Distortion,
+    Drawn,
+    Fraction,
+    Values,
+    View,
+    within,
+)
+from napari_atomseg.ranges import Probability, Range, uniform
+from napari_atomseg.settings import setting
+
+Rng = np.random.Generator
+HIDDEN = 0.5
+"""Share of a pixel that must be covered for a column to be hidden there."""
+
+
+def letter(rng: Rng, height: int) -> Array:
+    """(height, width) of ink, 0 to 1: a sign of no alphabet, of two to four strokes."""
+    width = max(3, round(0.65 * height))
+    thickness = max(1.0, height * rng.uniform(0.1, 0.2))
+    rows = np.linspace(0.5 * thickness, height - 1 - 0.5 * thickness, 3)
+    cols = np.linspace(0.5 * thickness, width - 1 - 0.5 * thickness, 3)
+    corners = np.stack([rows[rng.integers(3, size=(5,))], cols[rng.integers(3, size=(5,))]], axis=1)
+    strokes = int(rng.integers(2, 5))
+    ends = np.concatenate([corners[:strokes], corners[1 : strokes + 1]], axis=1)
+    return stroke((height, width), ends, thickness)
+
+
+def words(rng: Rng, height: int, letters: int) -> Array:
+    """(height, W) a line of so many signs, a seventh of them gaps."""
+    gap = max(1, height // 6)
+    signs = [letter(rng, height) * (rng.random() > 1 / 7) for _ in range(letters)]
+    return np.concatenate([np.pad(sign, ((0, 0), (0, gap))) for sign in signs], axis=1)
+
+
+def paste(cover: Array, mark: Array, top: int, left: int) -> None:
+    """Lay a mark on a cover, cut off at its borders."""
+    height, width = cover.shape
+    first = max(-top, 0), max(-left, 0)
+    mark = mark[first[0] : max(height - top, 0), first[1] : max(width - left, 0)]
+    top, left = max(top, 0), max(left, 0)
+    part = cover[top : top + mark.shape[0], left : left + mark.shape[1]]
+    np.maximum(part, mark, out=part)
+
+
+class Caption(Distortion):
+    """Bars and words that a program wrote into the image, on a band, in a box or on the image.
+
+    The truth shows them alike; the columns that they hide are not in it.
+    """
+
+    kind: Literal["caption"] = "caption"
+    equation: ClassVar[str] = (
+        "bars and words at the ends of the image's range, on a band, in a box or on the image; "
+        "they hide the columns beneath from the truth, too"
+    )
+    example: ClassVar[Mapping[str, Any]] = {"band": 1.0, "lines": (1, 1), "size": (0.08, 0.08)}
+    shared: ClassVar[bool] = True
+    band: Probability = setting(
+        0.35, "Band", "Probability of a band at the lower or upper border.", limits=(0.0, 1.0)
+    )
+    box: Probability = setting(
+        0.25, "Box", "Probability of a box anywhere, where there is no band.", limits=(0.0, 1.0)
+    )
+    size: Fraction = setting(
+        (0.025, 0.1), "Size", "Height of letters and boxes, as a fraction of the image's height."
+    )
+    lines: CountRange = setting((0, 3), "Lines", "Number of lines of words.")
+    level: Annotated[Range, within(-1.0, 2.0)] = setting(
+        (-0.3, 1.3),
+        "Grey levels",
+        "Levels of band, box and ink: 0 is the image's darkest pixel and 1 its brightest.",
+    )
+
+    def draw(self, rng: Rng, view: View) -> Drawn:
+        """`ground` and `ink` (H, W), 0 to 1, and their levels `dark` and `bright`."""
+        height, width = view.shape
+        ground, ink = np.zeros(view.shape), np.zeros(view.shape)
+        size = max(5, round(uniform(rng, self.size) * height))
+        chance = rng.random()
+        top, left = (int(rng.integers(0, max(n - size, 1))) for n in view.shape)
+        if chance < self.band:
+            deep = round(size * rng.uniform(1.3, 2.5))
+            top, left = (height - deep if rng.random() < 0.7 else 0), 0
+            ground[top : top + deep] = 1.0
+        elif chance < self.band + self.box:
+            deep, wide = round(size * rng.uniform(1.5, 4.0)), round(size * rng.uniform(3.0, 9.0))
+            ground[top : top + deep, left : left + wide] = 1.0
+        thick = max(1, round(size * rng.uniform(0.1, 0.6)))
+        bar = np.ones((thick, round(width * rng.uniform(0.08, 0.4))))
+        paste(ink, bar, top + size // 2, left + size // 2)
+        for _ in range(rng.integers(self.lines[0], self.lines[1] + 1)):
+            text = words(rng, size, int(rng.integers(2, 12)))
+            if ground.any() and rng.random() < 0.7:
+                place = top + size // 4, left + int(rng.integers(0, width))
+            else:
+                place = int(rng.integers(0, height)), int(rng.integers(-size, width))
+            paste(ink, text, *place)
+        dark, bright = self.level
+        if rng.random() < 0.5:
+            dark, bright = bright, dark
+        # Most programs write in black and white, which are the ends of the image's range.
+        plain = rng.random() < 0.6
+        levels = np.clip([dark, bright], 0.0, 1.0) if plain else rng.uniform(*self.level, 2)
+        # Exact in single precision, too, so that both sides of HIDDEN are the same everywhere.
+        ink = np.round(ink * 256.0) / 256.0
+        return {"ground": ground, "ink": ink, "dark": levels[0], "bright": levels[1]}
+
+    def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """Lay ground and ink over all channels, in levels of the first one."""
+        low, high = image[:, :1].amin(dim=(2, 3)), image[:, :1].amax(dim=(2, 3))
+        result = image.clone()
+        middle = _middle(result, values["ink"])
+        for cover, share in (("ground", "dark"), ("ink", "bright")):
+            level = (low + values[share][:, None] * (high - low))[..., None, None]
+            middle += values[cover][:, None] * (level - middle)
+        return result
+
+    def apply_labels(self, labels: Tensor, values: Values) -> Tensor:
+        """Nothing is labelled beneath ground and ink."""
+        result = labels.clone()
+        covered = torch.maximum(values["ground"], values["ink"])[:, None] > HIDDEN
+        middle = _middle(result, values["ink"])
+        middle.masked_fill_(covered, 0.0)
+        return result
+
+    def keeps(self, values: Mapping[str, float | Array], y: Array, x: Array) -> NDArray[np.bool_]:
+        """Positions that are neither beneath ground nor ink, or outside the image."""
+        covered = np.maximum(values["ground"], values["ink"]) > HIDDEN
+        rows, cols = (np.round(np.asarray(place)).astype(np.int64) for place in (y, x))
+        height, width = covered.shape
+        inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
+        kept = np.ones(np.shape(rows), dtype=bool)
+        kept[inside] = ~covered[rows[inside], cols[inside]]
+        return kept
+
+
+def _middle(image: Tensor, cover: Tensor) -> Tensor:
+    """The part of images (B, C, H, W) that a cover (B, h, w) lies over, about their middle."""
+    top, left = (image.shape[2] - cover.shape[1]) // 2, (image.shape[3] - cover.shape[2]) // 2
+    return image[:, :, top : top + cover.shape[1], left : left + cover.shape[2]]

@@ -1,0 +1,118 @@
+"""Options of `localize`: how columns are found, and how each is measured."""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+from napari_atomseg.inference.settings import ADVANCED, InferenceOptions, InferenceSettings
+from napari_atomseg.settings import Settings, setting
+
+Shape = Literal["gaussian", "elliptic", "rotated"]
+"""Round columns, ellipses along the axes of the image, and ellipses along any axes."""
+Refine = Literal["none", "centroid", "centre_of_mass", "gaussian", "elliptic", "rotated", "joint"]
+Widths = Literal["shared", "free"]
+Backgrounds = Literal["local", "shared"]
+Likelihood = Literal["auto", "gaussian", "poisson"]
+Detector = Literal["network", "peaks"]
+MeasuredImage = Literal["raw", "restored", "both"]
+Edge = Literal["keep", "drop"]
+
+
+class FitSettings(Settings):
+    """How columns at given positions are measured."""
+
+    refine: Refine = setting(
+        "gaussian",
+        "Refine by",
+        "Fits give standard errors, widths and volumes. Gaussian: round columns, one by one. "
+        "Elliptic: along the axes of the image, or rotated. Joint: all columns together, where "
+        "they overlap. Centroid: of the intensity, in the column's cell, or in a disc as centre "
+        "of mass. None: as detected.",
+        choices={
+            "gaussian": "Gaussian fit",
+            "elliptic": "elliptic fit",
+            "rotated": "rotated elliptic fit",
+            "joint": "joint fit",
+            "centre_of_mass": "centre of mass",
+            "centroid": "centroid",
+            "none": "nothing",
+        },
+    )
+    widths: Widths = setting(
+        "shared",
+        "Widths",
+        "Widths of a joint fit: one that all columns share, or a free one each.",
+        section=ADVANCED,
+    )
+    backgrounds: Backgrounds = setting(
+        "local",
+        "Background",
+        "Background of a joint fit: local, one for each column, or shared by all. A shared one "
+        "gives more precise volumes where the background is even.",
+        choices={"local": "one for each column", "shared": "one for all"},
+        section=ADVANCED,
+    )
+    likelihood: Likelihood = setting(
+        "auto",
+        "Noise",
+        "Noise that fits assume: poisson of counts, gaussian of one deviation, or auto, a mixture "
+        "estimated from the residuals.",
+        choices={"auto": "automatic", "poisson": "Poisson", "gaussian": "Gaussian"},
+        section=ADVANCED,
+    )
+
+
+class DetectionSettings(Settings):
+    """How columns are found, on which image they are measured, and which of them are kept."""
+
+    detector: Detector = setting(
+        "network",
+        "Find with",
+        "Network: the trained model, robust to noise. Peaks: maxima of the smoothed image.",
+    )
+    on: MeasuredImage = setting(
+        "raw",
+        "Measured on",
+        "The raw image gives standard errors. A restored one has less noise but may contain what "
+        "the network expects, and gives none. Both: the restored values beside the raw ones.",
+        choices={"raw": "the raw image", "restored": "the restored image", "both": "both"},
+        section=ADVANCED,
+    )
+    edge: Edge = setting(
+        "keep",
+        "At the edge",
+        "Whether columns that the border of the image cuts are kept or dropped.",
+        section=ADVANCED,
+    )
+    min_score: float | None = setting(
+        None,
+        "Lowest score",
+        "Columns with a lower score are dropped; 0 keeps all that is found. Automatic: 0.5 where "
+        "scores are probabilities, as those of calibrated models are, else 0.",
+        limits=(0.0, 1.0),
+        step=0.05,
+        decimals=2,
+        none="automatic",
+        section=ADVANCED,
+    )
+
+
+class LocalizeSettings(InferenceSettings, FitSettings, DetectionSettings):
+    """All settings of `localize`."""
+
+
+class FitOptions(TypedDict, total=False):
+    """The settings of a fit but `refine`, as keywords of functions."""
+
+    widths: Widths
+    backgrounds: Backgrounds
+    likelihood: Likelihood
+
+
+class LocalizeOptions(InferenceOptions, FitOptions, total=False):
+    """All settings but the model and `refine`, as keywords of `localize`."""
+
+    detector: Detector
+    on: MeasuredImage
+    edge: Edge
+    min_score: float | None
