@@ -119,7 +119,7 @@ class Distortion(Part, ABC):
         return y, x
 
     def keeps(self, values: Mapping[str, float | Array], y: Array, x: Array) -> NDArray[np.bool_]:
-        """Which positions (y, x), as `move` gives them, still show something."""
+        """Return which positions (y, x), as `move` gives them, are still in the image."""
         return np.ones(np.shape(y), dtype=bool)
 
 

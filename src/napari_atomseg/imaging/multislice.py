@@ -64,7 +64,7 @@ def multislice_adf(
         begin with a layer, as abTEM takes all atoms of a slice to stand where it begins.
     frozen_phonons : configurations of thermally displaced atoms to average; 0 for atoms at rest.
     temperature : K.
-    seed : of the displacements.
+    seed : seed of the displacements.
 
     Returns
     -------

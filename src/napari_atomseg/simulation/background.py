@@ -114,7 +114,7 @@ def background_image(
     Parameters
     ----------
     width : sigma of a lone peak, Å.
-    generator : of the film's speckle; the image is made on its device.
+    generator : source of random numbers of the film's speckle; the image is made on its device.
     """
     device, canvas, sigma = generator.device, view.canvas, width / view.sampling
     total = torch.full(canvas, background.constant, device=device)

@@ -141,7 +141,7 @@ def load_recipe(
 
     Parameters
     ----------
-    folder : that the path of a file, and those in a dictionary, are relative to; by default the
+    folder : folder that paths of files and in dictionaries are relative to; by default the
         working folder.
 
     Raises

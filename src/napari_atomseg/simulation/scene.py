@@ -40,7 +40,7 @@ class Scene:
     scale : intensity that the image shows as 1; None for the brightest pixel's.
     contrast : what is done to the ideal image (`napari_atomseg.imaging.Contrast`), or None.
     distortions : those that happen, in their order.
-    seed : of the noise.
+    seed : seed of the noise.
     settings : the arguments that repeat the scene.
     """
 

@@ -87,7 +87,7 @@ class LibrarySample:
 
     Attributes
     ----------
-    name : of the sample in its library.
+    name : name of the sample in its library.
     image : (H, W) float32, distorted.
     targets : ground truth by name as `simulate` gives it; what a library lacks is not there.
     columns : table with y and x in pixels and whatever else the library knows.

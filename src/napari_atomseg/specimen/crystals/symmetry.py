@@ -42,7 +42,7 @@ def zone_axes(atoms: Atoms, largest_index: int = 3) -> list[Axis]:
     ----------
     atoms : cell that repeats at least in a plane; of one that does so in a plane only, its normal
         is the only axis.
-    largest_index : of u, v and w.
+    largest_index : largest index of u, v and w.
 
     Raises
     ------

@@ -75,7 +75,7 @@ def crystal_on_axis(cell: OrientedCell, slab: Slab, tilt: float, towards: float)
 
     Parameters
     ----------
-    tilt : of the axis off the beam, degrees.
+    tilt : tilt of the axis off the beam, degrees.
     towards : azimuth of the tilt in the plane, degrees.
     """
     density = len(cell.positions) / abs(float(np.linalg.det(cell.vectors)))
@@ -207,8 +207,8 @@ def wedge(edge: Array, turn: float, angle: float, thickness: float, side: Side) 
     edge : (y, x) a point of the edge, beyond which is vacuum.
     turn : degrees in the plane from x towards y, into which the slab grows thicker.
     angle : degrees between the surfaces.
-    thickness : of the slab.
-    side : which surface is inclined: "top" (where the beam enters), "bottom" or "both".
+    thickness : thickness of the slab.
+    side : inclined surface: "top" (where the beam enters), "bottom" or "both".
     """
     into = np.array([np.sin(np.deg2rad(turn)), np.cos(np.deg2rad(turn))])
     halves = 2 if side == "both" else 1

@@ -86,7 +86,8 @@ class CrystalSpecimen(SpecimenRecipe):
     Attributes
     ----------
     materials : what is drawn.
-    rotation : of the crystal about the beam, degrees; in steps of `rotation_step` unless that is 0.
+    rotation : angle of the crystal about the beam, degrees; in steps of `rotation_step` unless
+        that is 0.
     thickness : Å; of particles, what their facets make of it, and of single layers, one layer.
     shapes : how often each outline is drawn.
     vacancies, missing_columns : shares of atoms and of whole columns that are missing.
@@ -94,7 +95,7 @@ class CrystalSpecimen(SpecimenRecipe):
     substitutions : share of atoms replaced by one foreign element, from `substitutes`.
     strain : deviation of each component of the displacement gradient, uniform and in waves.
     dislocation, stacking_fault, grain_boundary : probabilities.
-    misorientation : of the second grain about the beam, degrees.
+    misorientation : misorientation of the second grain about the beam, degrees.
     support : Å of amorphous carbon below the crystal, with `support_probability`.
     """
 

@@ -139,9 +139,9 @@ class MultilayerSpecimen(SpecimenRecipe):
     ----------
     lead_cells, strontium_cells : fewest and most unit cells in each layer of PbTiO3 and SrTiO3.
     domains : how often each pattern of the polar displacement is drawn.
-    amplitude : of the displacement, relative to bulk PbTiO3; up and down alike.
+    amplitude : amplitude of the displacement, relative to bulk PbTiO3; up and down alike.
     period, wall, decay, mixing : Å, as in `Multilayer`.
-    rotation : of the growth direction in the image, degrees.
+    rotation : rotation of the growth direction in the image, degrees.
     thickness : Å.
     displacement : deviation of each column's shift along y and along x, Å.
     """

@@ -45,7 +45,7 @@ class LowResolutionSpecimen(SpecimenRecipe):
     ----------
     kinds : what may be in a scene; each with the chance `share`, at least one.
     soft, sharp, grains, bands, boxes, cracks : how many of each.
-    radius : of particles and boxes, as a share of the canvas's shorter side.
+    radius : radius of particles and boxes, as a share of the canvas's shorter side.
     borders : chance of lines between grains.
     """
 

@@ -158,7 +158,7 @@ class PooledSpecimen(SpecimenRecipe):
     ----------
     specimen : the recipe that fills the pool.
     count : specimens of the pool, for each sampling of the field (in steps of 25 %).
-    seed : of the pool.
+    seed : seed of the pool.
     scale : range of the factor by which lengths grow.
     """
 

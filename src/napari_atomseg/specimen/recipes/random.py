@@ -58,10 +58,10 @@ class RandomSpecimen(SpecimenRecipe):
     ----------
     kinds : what may be drawn, each alike probable.
     atoms : most atoms of specimen and support together.
-    elements, cell_length, cell_angle, distance : of random crystals; Å and degrees.
+    elements, cell_length, cell_angle, distance : ranges for random crystals; Å and degrees.
     on_axis : chance that a crystal is seen along one of its main zone axes.
     mistilt : standard deviation of the tilt off the axis, degrees.
-    density, amorphous_distance : of amorphous matter; g/cm³ and Å.
+    density, amorphous_distance : ranges for amorphous matter; g/cm³ and Å.
     points, point_distance : number of single atoms, and the least pixels between two.
     wedge, wedge_angle : chance of a wedge, and its degrees.
     shape, shape_radius, keep : chance of a shape cut out, its radius as a share of the box's
