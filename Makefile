@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check train-zoo
+.PHONY: help setup demo test test-all check train-zoo
 
 BIN := .venv/bin
 
@@ -13,11 +13,17 @@ PYTHON ?=
 TORCH ?=
 export PYTHON TORCH
 
+# Python starts in each worker and in many tests: what is compiled once is kept.
+export PYTHONDONTWRITEBYTECODE :=
+# Files of tests, each as a whole, shared out among the cores.
+PYTEST := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=8 --dist=loadfile
+
 help: ## Show this list.
 	@echo "make demo                    set up, then simulate, restore, segment and localize SrTiO3 [001]"
 	@echo "make demo IMAGE=my.tif       set up, then do the same on an image of yours (PNG, TIFF, dm3, dm4, emd, ser, mrc)"
 	@echo "make demo ARGS=--no-window   the demo without a window"
-	@echo "make test                    set up, then run all tests (ARGS are passed to pytest)"
+	@echo "make test                    set up, then run the tests, a few minutes (ARGS are passed to pytest)"
+	@echo "make test-all                set up, then run all tests, the slow ones too, and try more examples"
 	@echo "make check                   set up, then lint, check formats, types, layers and the manifest"
 	@echo "make setup                   only set up"
 	@echo "make train-zoo               set up, then train the shipped models in turns, until Ctrl-C; again to go on"
@@ -32,9 +38,13 @@ demo: ## Run the main job on a simulated image or on IMAGE.
 	@scripts/setup.sh demo
 	@$(BIN)/napari-atomseg demo $(if $(IMAGE),"$(IMAGE)") $(ARGS)
 
-test: ## Run all tests.
+test: ## Run the tests that are not slow.
 	@scripts/setup.sh test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) -m "not slow" $(ARGS)
+
+test-all: ## Run all tests, with more examples of each law.
+	@scripts/setup.sh test
+	@$(PYTEST) --hypothesis-profile=thorough $(ARGS)
 
 check: ## Lint, formats, types, layers, manifest.
 	@scripts/setup.sh check

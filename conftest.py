@@ -7,6 +7,7 @@ block that begins with `# name.yaml` is written to that file.
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
@@ -25,7 +27,14 @@ for _variable in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STA
 os.environ["NAPARI_ATOMSEG_CACHE"] = str(Path(_home.name) / "atomseg")
 os.environ["NAPARI_CONFIG"] = str(Path(_home.name) / "napari.yaml")
 os.environ["MPLBACKEND"] = "Agg"
-os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+# One thread in each worker of pytest-xdist, which start with these variables: threads that wait for
+# one another spin. Numba sets the threads of PyTorch too, whatever OpenMP was asked for.
+os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = "1"
+
+# A law is tried on fewer examples by `make test` than by `make test-all`.
+settings.register_profile("quick", max_examples=25, deadline=None)
+settings.register_profile("thorough", max_examples=100, deadline=None)
+settings.load_profile("quick")
 
 SETUP_COMMANDS = {"cd", "conda", "git", "make", "pip", "sudo", "uv"}
 
@@ -79,6 +88,12 @@ pytest_collect_file = Sybil(
     setup=_enter,
     teardown=_leave,
 ).pytest()
+
+
+def pytest_collection_finish() -> None:
+    """Leave the modules out of garbage collections: each closed viewer needs a full one."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -30,7 +30,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_atomseg.progress import Cancelled, CancelToken
-from napari_atomseg.training import TrainingEvent, TrainingRecipe, load_recipe, train
+from napari_atomseg.training import TrainingRecipe, load_recipe, train
+from napari_atomseg.training.events import TrainingEvent
 
 QUEUE = Path(__file__).parents[1] / "recipes" / "zoo.yaml"
 ENDLESS = 1_000_000
@@ -121,14 +122,14 @@ class Turn:
         self.step, self.loss = 0, float("nan")
         self._left, self._end = steps, end
 
-    def watch(self, news: TrainingEvent) -> None:
+    def watch(self, event: TrainingEvent) -> None:
         """See `train`."""
-        self.step = news.step
-        if news.entry is None:
+        self.step = event.step
+        if event.entry is None:
             self._left -= 1
         else:
-            self.loss = news.entry["validation_loss"]
-        if self._end.over or (self._left <= 0 and news.entry is not None):
+            self.loss = event.entry["validation_loss"]
+        if self._end.over or (self._left <= 0 and event.entry is not None):
             self.cancel.cancel()
 
 

@@ -101,6 +101,7 @@ def test_every_library_that_is_imported_is_declared(root: Path) -> None:
         "rsciio": "rosettasciio",
         "pint": "napari",
         "lightning_fabric": "lightning-fabric",
+        "lazy_loader": "lazy-loader",
     }
     imported = imported_libraries(root / "src")
     assert {"torch", "napari", "numpy"} <= imported

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections import Counter
+from itertools import chain
 
 import pytest
 from npe2 import PluginManifest
+from npe2.manifest.utils import import_python_name
 
+from napari_atomseg._napari.panel import Docked
 from napari_atomseg._napari.preferences import Preferences
+from napari_atomseg.io import COLUMN_SUFFIXES, IMAGE_SUFFIXES
 
 
 @pytest.fixture(scope="module")
@@ -19,22 +23,36 @@ def test_every_command_leads_to_code(manifest: PluginManifest) -> None:
     manifest.validate_imports()
 
 
-def test_panels_have_their_names_and_menus(manifest: PluginManifest) -> None:
-    widgets = {w.command: w.display_name for w in manifest.contributions.widgets}
-    names = ["Columns", "Library", "Localize", "Measure", "Models", "Restore", "Segment"]
-    assert sorted(widgets.values()) == [*names, "Simulate", "Train"]
-    menus = {
-        menu.removeprefix("napari/"): [widgets[item.command] for item in items]
-        for menu, items in manifest.contributions.menus.items()
-    }
-    assert menus == {
-        "file/new_layer": ["Simulate", "Library"],
-        "file/io_utilities": ["Models"],
-        "layers/filter": ["Restore"],
-        "layers/segment": ["Segment"],
-        "layers/measure": ["Localize", "Columns", "Measure"],
-        "layers/annotate": ["Train"],
-    }
+def test_every_command_is_offered_once(manifest: PluginManifest) -> None:
+    """As a widget, a reader, a writer or sample data."""
+    offers = manifest.contributions
+    offered = [
+        each.command
+        for each in chain(
+            offers.widgets or (),
+            offers.readers or (),
+            offers.writers or (),
+            offers.sample_data or (),
+        )
+    ]
+    assert Counter(offered) == Counter(command.id for command in offers.commands)
+
+
+def test_every_widget_is_a_panel_of_its_name(manifest: PluginManifest) -> None:
+    commands = {command.id: command.python_name for command in manifest.contributions.commands}
+    for widget in manifest.contributions.widgets:
+        panel = import_python_name(commands[widget.command])
+        assert issubclass(panel, Docked)
+        assert panel.__name__ == widget.display_name
+
+
+def test_every_widget_is_in_one_menu_that_napari_has(manifest: PluginManifest) -> None:
+    from napari._app_model.constants import MenuId
+
+    menus = manifest.contributions.menus
+    assert set(menus) <= {str(menu.value) for menu in MenuId.contributables()}
+    items = [item.command for item in chain.from_iterable(menus.values())]
+    assert sorted(items) == sorted(widget.command for widget in manifest.contributions.widgets)
 
 
 def test_preferences_without_a_page_equal_the_page_untouched(manifest: PluginManifest) -> None:
@@ -42,8 +60,16 @@ def test_preferences_without_a_page_equal_the_page_untouched(manifest: PluginMan
     assert {name: about.default for name, about in page.items()} == vars(Preferences())
 
 
-@pytest.mark.parametrize("suffix", ["dm3", "dm4", "emd", "ser", "mrc", "hspy", "csv"])
-def test_reader_is_asked_about_the_file(manifest: PluginManifest, suffix: str) -> None:
-    patterns = {p for r in manifest.contributions.readers for p in r.filename_patterns}
-    assert f"*.{suffix}" in patterns
-    assert not any(Path(f"image.{plain}").match(p) for plain in ("tif", "png") for p in patterns)
+def test_readers_take_files_of_microscopes_and_tables_only(manifest: PluginManifest) -> None:
+    """Pictures are left to napari's own reader; other suffixes are those that `io` reads."""
+    patterns = [p for each in manifest.contributions.readers for p in each.filename_patterns]
+    assert len(patterns) == len(set(patterns))
+    taken = {pattern.removeprefix("*") for pattern in patterns}
+    pictures = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
+    assert taken <= {*IMAGE_SUFFIXES, *COLUMN_SUFFIXES} - pictures
+    assert taken >= {*IMAGE_SUFFIXES} - pictures - {".npy", ".hdf5", ".h5"}
+
+
+def test_writer_takes_suffixes_that_can_be_read_again(manifest: PluginManifest) -> None:
+    (writer,) = manifest.contributions.writers
+    assert set(writer.filename_extensions) <= set(COLUMN_SUFFIXES)

@@ -120,7 +120,7 @@ def test_the_list_and_the_card_say_what_the_model_is(open_panel: Any) -> None:
     (line,) = lines(panel)
     for words in ("stem-hr — bundled", "STEM, 3.4 MB", "super-resolution", "column mask"):
         assert words in line
-    card = panel.about.text()
+    card = panel.description.text()
     for words in ("Denoising", "pixels from column to column", "PSNR", "F1", "million parameters"):
         assert words in card
     for words in ("BSD-3-Clause", "recipe stem-hr", str(weights.resolve())):
@@ -144,7 +144,7 @@ def test_a_downloaded_model_is_here_and_can_be_removed(
     assert not panel.progress.isVisibleTo(panel)
     assert "oxides — downloaded" in lines(panel)[1]
     assert panel.selected == "oxides"
-    assert str(path) in panel.about.text()
+    assert str(path) in panel.description.text()
     assert enabled(panel) == {"Import …", "Export …", "Remove …"}
     yes = QMessageBox.StandardButton.Yes
     monkeypatch.setattr(QMessageBox, "question", lambda *_: yes)
@@ -260,7 +260,7 @@ def test_the_panel_fits_a_laptop_and_nothing_is_cut_off(
     qtbot.wait(50)
     assert shown.minimumSizeHint().height() <= 600
     assert shown.minimumSizeHint().width() <= 330
-    assert shown.about.horizontalScrollBar().maximum() == 0
+    assert shown.description.horizontalScrollBar().maximum() == 0
     assert shown.list.horizontalScrollBar().maximum() == 0
 
 

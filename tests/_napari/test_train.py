@@ -195,7 +195,7 @@ def test_a_new_model_is_offered_and_used_at_once(
 
     models = train_panel.models
     assert models.selected == "tiny"
-    assert "6 steps" in models.about.text()
+    assert "6 steps" in models.description.text()
     models.rename("tiny", "for SrTiO3")
     assert models.selected == "for SrTiO3"
     assert [each.model for each in panels] == [weights.DEFAULT] * 3

@@ -10,6 +10,7 @@ import pytest
 from napari_atomseg import simulate
 from napari_atomseg.cli import demo as window
 from napari_atomseg.cli.demo import DemoResult, run_demo, screen_problem, show
+from napari_atomseg.inference import InferenceSettings
 from napari_atomseg.io import read_image, write_image
 from napari_atomseg.progress import Cancelled, CancelToken
 
@@ -25,7 +26,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def result(stack: Path, tmp_path_factory: pytest.TempPathFactory) -> DemoResult:
-    return run_demo(stack, tmp_path_factory.mktemp("results"), device="cpu")
+    return run_demo(
+        stack,
+        tmp_path_factory.mktemp("results"),
+        inference=InferenceSettings(device="cpu"),
+    )
 
 
 def test_of_a_stack_the_middle_frame_is_taken(stack: Path, result: DemoResult) -> None:
@@ -58,7 +63,7 @@ def test_cancelled_demo_writes_nothing(stack: Path, tmp_path: Path) -> None:
     cancel = CancelToken()
     cancel.cancel()
     with pytest.raises(Cancelled):
-        run_demo(stack, tmp_path / "out", device="cpu", cancel=cancel)
+        run_demo(stack, tmp_path / "out", inference=InferenceSettings(device="cpu"), cancel=cancel)
     assert list(tmp_path.iterdir()) == []
 
 

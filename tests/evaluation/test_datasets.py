@@ -131,7 +131,7 @@ def test_unknown_data_are_named(word, message):
 
 def test_a_folder_that_tells_nothing_is_refused(tmp_path):
     write_image(tmp_path / "scan.tif", np.ones((16, 16), np.float32))
-    with pytest.raises(ValueError, match="nothing tells"):
+    with pytest.raises(ValueError, match="no truth"):
         open_datasets([tmp_path])
 
 

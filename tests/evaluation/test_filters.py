@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from napari_atomseg import simulate
 from napari_atomseg.analysis import psnr
-from napari_atomseg.evaluation.baselines import FILTERS, WIDTHS, gaussian, noise_of
+from napari_atomseg.evaluation.baselines import FILTERS, WIDTHS, gaussian, image_noise
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def made():
 
 
 def test_noise_of_counts_is_found(made):
-    noise = noise_of(made.image)
+    noise = image_noise(made.image)
     assert noise.gain * made.facts["counts"] == pytest.approx(1.0, abs=0.25)
 
 

@@ -1,4 +1,4 @@
-"""What a network suggests to a human, and how much it doubts it."""
+"""Suggestions of a network for annotation, and their uncertainty."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from napari_atomseg import networks
 from napari_atomseg.inference import Prediction
 from napari_atomseg.localization import suggest as module
-from napari_atomseg.localization.suggest import doubt, suggest
+from napari_atomseg.localization.suggest import suggest, uncertainty
 from napari_atomseg.networks.files import ModelCard, save_weights
 from napari_atomseg.simulation import simulate
 
@@ -26,8 +26,8 @@ def discs(points: list[tuple[float, float]], height: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("p", "bits"), [(0.0, 0.0), (1.0, 0.0), (0.5, 1.0), (0.25, 0.811278)])
-def test_doubt_is_the_entropy_of_a_coin(p: float, bits: float) -> None:
-    assert doubt(np.full((2, 8, 8), p, np.float32)) == pytest.approx(bits, abs=1e-6)
+def test_uncertainty_is_the_entropy_of_a_coin(p: float, bits: float) -> None:
+    assert uncertainty(np.full((2, 8, 8), p, np.float32)) == pytest.approx(bits, abs=1e-6)
 
 
 def test_each_column_has_the_species_of_the_highest_map(
@@ -62,7 +62,7 @@ def test_noise_makes_the_shipped_network_doubt() -> None:
         for dose in (1e5, 200.0)
     ]
     sure, unsure = (suggest(image, "stem-hr", sampling=0.2) for image in images)
-    assert sure.doubt < unsure.doubt
+    assert sure.uncertainty < unsure.uncertainty
     assert set(sure.columns["species"]) == {"column"}
     assert len(sure.columns) > 10
 

@@ -1,26 +1,21 @@
 """What holds for every loss that a recipe may name, and their sum."""
 
 import math
+import pickle
+import runpy
+from pathlib import Path
 
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from napari_atomseg.training.losses import KINDS as REGISTERED
 from napari_atomseg.training.losses import AnyLoss, Losses, combined
 
-KINDS = (
-    "mse",
-    "chi_square",
-    "l1",
-    "l2",
-    "whitening",
-    "fourier",
-    "mean",
-    "std",
-    "ssim",
-    "psnr",
-    "cross_entropy",
-)
+KINDS = tuple(kind for kind, loss in REGISTERED.items() if loss.takes != "noise")
+
+
+PAGE = Path(__file__).parents[2] / "docs/scripts/losses.py"
 
 
 def make(kind, **settings):
@@ -155,6 +150,17 @@ def test_settings_of_a_recipe_reach_the_losses(kind, settings):
     prediction, target = images(1, 1, 12, 12), images(1, 1, 12, 12, seed=1)
     default, changed = (make(kind, **s).value(prediction, target) for s in ({}, settings))
     assert abs(float(default) - float(changed)) > 0.01 * abs(float(default))
+
+
+def test_the_page_on_training_lists_the_registered_losses():
+    script = runpy.run_path(str(PAGE))
+    (found,) = script["TABLE"].findall(script["PAGE"].read_text(encoding="utf-8"))
+    assert found == script["table"](), "run python docs/scripts/losses.py"
+
+
+def test_losses_reach_other_processes():
+    losses = [make(kind, weight=2.0) for kind in KINDS]
+    assert pickle.loads(pickle.dumps(losses)) == losses  # noqa: S301, made here
 
 
 def test_a_list_of_losses_survives_a_file():

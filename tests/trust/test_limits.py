@@ -5,8 +5,7 @@ import pytest
 
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.trust.calibration import Calibration
-from napari_atomseg.trust.judge import TrainingRange, region_in_range
-from napari_atomseg.trust.limits import INSIDE, UNKNOWN
+from napari_atomseg.trust.judge import INSIDE, UNKNOWN, TrainingRange, region_in_range
 from napari_atomseg.trust.scores import Evidence
 
 LIMITS = TrainingRange(sampling=(0.05, 0.3), spacing=(5.0, 30.0), signal=2.0, contrast=(0.2, 6.0))

@@ -19,7 +19,7 @@ from napari_atomseg.weights.registry import (
     REGISTRY,
     load_registry,
     read_registry,
-    renewed,
+    rebuilt_registry,
 )
 
 
@@ -38,7 +38,9 @@ def rebuild(registry: Path, folder: Path, *more: str) -> int:
 
 def test_registry_and_files_agree(root: Path) -> None:
     registry = load_registry()
-    assert registry == renewed(registry, root / "models"), "run python -m napari_atomseg.weights"
+    assert registry == rebuilt_registry(registry, root / "models"), (
+        "run python -m napari_atomseg.weights"
+    )
     assert main(["--check"]) == 0
 
 

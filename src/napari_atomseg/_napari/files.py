@@ -1,4 +1,4 @@
-"""Files to layers: images of microscopes, and tables of columns."""
+"""Readers and writers: microscope images and tables of columns as layers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Reader = Callable[[Paths], list[LayerData]]
 
 
 def get_image_reader(path: Paths) -> Reader | None:
-    """Return the reader of microscope images; the manifest says which files it is asked about."""
+    """Return the reader of microscope images, for the suffixes in the manifest."""
     return read_images if _all_files(path) else None
 
 
 def get_columns_reader(path: Paths) -> Reader | None:
-    """Return the reader of column tables, or None for tables of something else."""
+    """Return the reader of column tables, or None for other tables."""
     if _all_files(path) and all(_has_positions(each) for each in _listed(path)):
         return read_column_tables
     return None
@@ -44,7 +44,7 @@ def read_images(path: Paths) -> list[LayerData]:
 
 
 def read_column_tables(path: Paths) -> list[LayerData]:
-    """Read column tables, each to where it was measured, with the record of how it was."""
+    """Read column tables as points in their place, with their provenance."""
     return [
         columns_layer(read_columns(each), Path(each).stem).as_layer_data_tuple()
         for each in _listed(path)
@@ -54,7 +54,7 @@ def read_column_tables(path: Paths) -> list[LayerData]:
 def columns_layer(
     columns: pd.DataFrame, name: str, image: Placement | None = None, **record: Any
 ) -> Points:
-    """Return a table that was read as points: where it says, or else on an image."""
+    """Return a table as points, in the place stored in it, or else on an image."""
     made = {str(key): value for key, value in columns.attrs.items()} | record
     leading = (int(columns["frame"].max()) + 1,) if "frame" in columns and len(columns) else ()
     place = made.pop("placement", None)
@@ -81,7 +81,7 @@ def _all_files(path: Paths) -> bool:
 
 
 def write_columns(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Write a points layer as a table that `read_columns` puts back where it was.
+    """Write a points layer as a table that `read_columns` restores in its place.
 
     Points that were moved, added or deleted by hand are written as they are now: a point without
     measurements has empty fields.

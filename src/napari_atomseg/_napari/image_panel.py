@@ -1,23 +1,24 @@
-"""What the panels that work on an image layer have in common."""
+"""Panels that work on an image layer: its choice, its sampling, and the model."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer
 
 from napari_atomseg import weights
-from napari_atomseg._napari.forms.form import Inputs, make_narrow, option
+from napari_atomseg._napari.forms.form import Inputs, make_narrow
 from napari_atomseg._napari.layers import Source, layer_sampling, unwrapped
 from napari_atomseg._napari.models.choice import ModelChooser, model_changes, model_choices
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import mean_sampling
+from napari_atomseg.inference.settings import ADVANCED, ModelSettings
+from napari_atomseg.settings import setting
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -26,47 +27,32 @@ _AS_PREFERRED = "preferences"
 _DECIMALS = 4
 
 
-@dataclass(frozen=True)
-class ImageSettings:
-    """Settings of everything that applies a model to an image."""
+class ImageSettings(ModelSettings):
+    """Settings of everything that applies a model to an image layer."""
 
-    sampling: float | None = option(
-        0.0,
+    sampling: float | None = setting(
+        None,
         "Sampling",
-        "Size of a pixel in Å, taken from the layer's scale and units where it has any.\n"
+        "Size of a pixel, taken from the layer's scale and units where it has any. "
         "If unknown, the scale of the columns is estimated from the image.",
         unit="Å/px",
-        lowest="unknown",
-        min=0.0,
-        max=100.0,
+        limits=(10**-_DECIMALS, 100.0),
         step=0.01,
         decimals=_DECIMALS,
+        none="unknown",
     )
-    contrast: str = option(
-        "auto",
-        "Atoms are",
-        "Bright atoms (ADF, HAADF) or dark ones (BF, ABF, some HRTEM);\nautomatic looks.",
-        choices=[("automatic", "auto"), ("bright", "bright"), ("dark", "dark")],
-    )
-    model: str | None = option(
-        None,
-        "Model",
-        "The trained network, or a weights file (.safetensors) of your own.",
-        choices=model_choices,
-        advanced=True,
-    )
-    device: str = option(
+    device: str = setting(
         _AS_PREFERRED,
         "Device",
         "Where to compute. Preferences has the default, and the precision and tile size.",
-        choices=[
-            ("as in Preferences", _AS_PREFERRED),
-            ("automatic", "auto"),
-            ("CPU", "cpu"),
-            ("GPU (CUDA)", "cuda"),
-            ("GPU (Apple)", "mps"),
-        ],
-        advanced=True,
+        choices={
+            _AS_PREFERRED: "as in Preferences",
+            "auto": "automatic",
+            "cpu": "CPU",
+            "cuda": "GPU (CUDA)",
+            "mps": "GPU (Apple)",
+        },
+        section=ADVANCED,
     )
 
 
@@ -74,9 +60,8 @@ class ImagePanel(Panel):
     """A panel with an image to work on, whose sampling follows the layer."""
 
     def __init__(self, viewer: napari.viewer.Viewer, inputs: Inputs | None = None) -> None:
-        super().__init__(viewer, inputs)
-        box = cast("ComboBox", self.form.inputs["model"])
-        self._models = ModelChooser(box, self, self.tasks)
+        super().__init__(viewer, {**(inputs or {}), "model": _model_box})
+        self._models = ModelChooser(self.form.inputs["model"], self, self._tasks)
         self._models.refresh()
         model_changes.happened.connect(self._offer_models)
         self._followed: Layer | None = None
@@ -124,21 +109,25 @@ class ImagePanel(Panel):
         self._image.reset_choices()
         self._follow_image()
 
+    def _tasks(self) -> tuple[str, ...]:
+        return self.tasks(self.form.values())
+
     def _offer_models(self, _setting: object = None) -> None:
         self._models.refresh()
 
+    @staticmethod
     @abstractmethod
-    def tasks(self) -> tuple[str, ...]:
-        """Return what a model must be able to do for the settings as they are."""
+    def tasks(settings: Any) -> tuple[str, ...]:
+        """Return the tasks that a model needs for the settings of the panel."""
 
     def source(self) -> Source:
-        """Take what is needed from the chosen layer, or raise a ValueError for the user."""
+        """Return the data of the chosen layer; a ValueError is a sentence for the user."""
         return Source.of(self.image)
 
     def options(self, source: Source) -> dict[str, Any]:
         """Return the keyword arguments of the core that all image panels share."""
-        if not self.model and self.tasks():
-            raise ValueError(weights.choice(self.tasks()))
+        if not self.model and self._tasks():
+            raise ValueError(weights.choice(self._tasks()))
         set_by_user = preferences()
         device = self.form["device"]
         return {
@@ -166,6 +155,12 @@ class ImagePanel(Panel):
     def _show_sampling(self, event: Any = None) -> None:
         sampling = None if self.image is None else layer_sampling(self.image)
         self.form["sampling"] = None if sampling is None else shown_sampling(sampling)
+
+
+def _model_box() -> ComboBox:
+    box = ComboBox(name="model", choices=lambda _widget: model_choices())
+    make_narrow(box.native)
+    return box
 
 
 def chosen_sampling(shown: float | None, own: Sampling | None) -> Sampling | None:

@@ -29,7 +29,7 @@ from napari_atomseg.progress import Cancelled, CancelToken, PauseToken, Progress
 Work = Callable[[Progress, CancelToken], Any]
 """Runs in another thread; touches no widget, viewer or layer."""
 Show = Callable[[Any], Any]
-"""Runs in the GUI thread with what the work returned; adds the layers and returns them."""
+"""Takes the result of the work in the GUI thread; adds layers and returns them."""
 
 _REFRESH = 0.05
 """Seconds between two reports of progress to the panel."""
@@ -46,7 +46,7 @@ class _Worker(FunctionWorker):  # type: ignore[type-arg]
 
 
 class _Task:
-    """What the worker calls; its name is what napari shows when asked to close while it runs."""
+    """The function of the worker; napari shows its name when asked to close while it runs."""
 
     def __init__(self, name: str, work: Work, progress: Progress) -> None:
         self.name, self._work, self._progress = name, work, progress
@@ -97,7 +97,7 @@ class Job(QObject):
 
     @classmethod
     def failed(cls, name: str, error: Exception) -> Job:
-        """Return a job that ended before it began, and tell the user why."""
+        """Return a job that could not begin, and show the user why."""
         job = cls(name, lambda progress, cancel: None, lambda value: None)
         job._task.error = error
         job._settle()
@@ -108,7 +108,7 @@ class Job(QObject):
         self._worker.start()
 
     def cancel(self) -> None:
-        """Ask the work to stop at its next step; whatever it finds is thrown away."""
+        """Ask the work to stop at its next step; its result is discarded."""
         self._task.token.cancel()
 
     def pause(self) -> None:
@@ -116,7 +116,7 @@ class Job(QObject):
         self._task.token.pause()
 
     def resume(self) -> None:
-        """Let work that was paused go on."""
+        """Continue work that was paused."""
         self._task.token.resume()
 
     @property
@@ -155,7 +155,7 @@ class Job(QObject):
         return self.done
 
     def result(self, timeout: float | None = None) -> Any:
-        """Wait and return what was added to the viewer.
+        """Wait, and return the layers or whatever else `show` returned.
 
         Raises
         ------

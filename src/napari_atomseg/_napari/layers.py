@@ -1,6 +1,6 @@
-"""Layers in, layers out: where a layer lies, how finely it is sampled, and how results look.
+"""Layers in and out: their placement and sampling, and the look of results.
 
-Every output layer is made here, so that it lies exactly on its source and says how it was made.
+Every output layer is made here, so that it lies exactly on its source and records how it was made.
 One layer without units would switch units off in the whole viewer.
 """
 
@@ -22,7 +22,7 @@ from napari_atomseg._napari.columns.colours import ALIKE, colour_points
 from napari_atomseg._shared.types import Sampling
 
 PROVENANCE = "napari-atomseg"
-"""Key of a layer's metadata under which the plugin says how the layer was made."""
+"""Key of a layer's metadata for the record of how the layer was made."""
 MEASURED = "napari-atomseg measured"
 """Key of the metadata of a points layer for the positions (N, D) at which columns were measured."""
 
@@ -32,7 +32,7 @@ RESTORED = {
     "superresolution": "super-resolved",
     "upinterpolation": "up-interpolated",
 }
-"""What a restored layer's name says, by task."""
+"""Ends of the names of restored layers by task."""
 
 _ISOTROPIC = 1e-3
 """Relative difference of the two samplings below which an image counts as isotropic."""
@@ -53,7 +53,7 @@ _DIFFERENCE = Colormap(
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a layer's pixels lie in the world."""
+    """Position, scale and units of a layer's pixels in the world."""
 
     scale: Any
     translate: Any
@@ -77,7 +77,7 @@ class Placement:
         )
 
     def arguments(self) -> dict[str, Any]:
-        """Return keyword arguments for a layer that lies in the same place."""
+        """Return keyword arguments for a layer at the same place."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def agrees(self, other: Placement) -> bool:
@@ -101,7 +101,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Source:
-    """What is taken from an image layer before work starts: the layer may go away meanwhile.
+    """An image layer as it is before work starts; the layer may be removed meanwhile.
 
     `sampling` is Å per pixel, a pair (dy, dx) if the pixels are not square, None if unknown.
     """
@@ -113,7 +113,13 @@ class Source:
 
     @classmethod
     def of(cls, layer: Layer | None) -> Source:
-        """Take what is needed from an image layer, or say kindly why it cannot be used."""
+        """Take the data and placement of an image layer.
+
+        Raises
+        ------
+        ValueError
+            The layer cannot be used; a sentence for the user.
+        """
         if layer is None:
             raise ValueError("there is no image to work on: open or choose an image layer first")
         if not isinstance(layer, Image):
@@ -190,7 +196,7 @@ def consistency_layer(
 ) -> Image:
     """Return the test of a restored image: blue for too much light, orange for too little.
 
-    What agrees within the noise is black, and adds nothing to the image below.
+    Pixels that agree within the noise are black, and additive blending leaves the image below.
     """
     looks = {"colormap": _DIFFERENCE, "blending": "additive"}
     layer = image_layer(z, name, place, provenance, **looks)
@@ -214,7 +220,7 @@ def points_layer(
     leading: tuple[int, ...] = (),
     colour_by: str | None = None,
 ) -> Points:
-    """Return a points layer with one ring a column and everything known about it as features.
+    """Return a points layer with a ring for each column and the rest of the table as features.
 
     Parameters
     ----------
@@ -222,7 +228,7 @@ def points_layer(
     leading : lengths of the stack's leading axes; `frame` counts over them in C order.
     colour_by : feature that colours the rings; none if missing or without numbers.
     """
-    # A copy: what pandas hands out may be read-only, and such points cannot be dragged.
+    # A copy: arrays from pandas may be read-only, and such points cannot be dragged.
     positions = np.array(columns[["y", "x"]], dtype=float)
     if leading:
         frames = columns["frame"].to_numpy(dtype=int)

@@ -1,4 +1,4 @@
-"""What the user set on the plugin's page of napari's Preferences."""
+"""Settings of the plugin in napari's Preferences."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from napari_atomseg.weights.store import CACHE_VARIABLE
 
 _OUTSIDE = os.environ.get(CACHE_VARIABLE)
-"""Cache folder that was set before napari started; holds where Preferences name none."""
+"""Cache folder set before napari started, used where Preferences have none."""
 
 
 @dataclass(frozen=True)
 class Preferences:
-    """Settings shared by all panels; the defaults hold where napari has no such page (< 0.9)."""
+    """Settings shared by all panels; napari before 0.9 has no such page, and uses the defaults."""
 
     device: str = "auto"
     precision: str = "auto"
@@ -23,7 +23,7 @@ class Preferences:
 
 
 def preferences() -> Preferences:
-    """Read the preferences as they are now, and keep files where they say."""
+    """Read the current preferences, and set the cache folder accordingly."""
     page = _page()
     chosen = Preferences()
     if page is not None:

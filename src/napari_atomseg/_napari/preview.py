@@ -22,10 +22,10 @@ SIDE = 256
 """Pixels a side of a preview, at most."""
 _SMALLEST = 96
 _PATIENCE = 150
-"""Milliseconds that something newer waits before the work under way is cancelled for it."""
+"""Milliseconds that newer work waits before the running work is cancelled for it."""
 
 Draw = Callable[[CancelToken], tuple[NDArray[Any], str]]
-"""Takes the cancel token; gives an image and a line about it. Runs in another thread."""
+"""Takes the cancel token and returns an image and its caption. Runs in another thread."""
 
 
 class Newest(QObject):
@@ -34,8 +34,7 @@ class Newest(QObject):
     Work that is quick is finished though something newer waits: a picture that follows a slider
     must not stand still while it moves. Work that keeps something waiting too long is cancelled.
 
-    `settled` tells the result of work that was not cancelled, and the exception that ended it or
-    None.
+    `settled` carries the result of work that was not cancelled, and its exception or None.
     """
 
     settled = Signal(object, object)
@@ -59,7 +58,7 @@ class Newest(QObject):
         return self._token is not None
 
     def ask(self, work: Callable[[CancelToken], Any]) -> None:
-        """Do this work as soon as possible."""
+        """Do this work as soon as the work before it ends."""
         self._waiting = work
         if self._token is None:
             self._start()
@@ -67,7 +66,7 @@ class Newest(QObject):
             self._patience.start()
 
     def stop(self) -> None:
-        """Cancel what is under way and forget what waits."""
+        """Cancel the running work and drop what waits."""
         self._waiting = None
         if self._token is not None:
             self._token.cancel()
@@ -136,17 +135,17 @@ class Preview(QWidget):
         return self._newest.busy
 
     def ask(self, draw: Draw) -> None:
-        """Show what `draw` gives, unless something newer is asked for meanwhile."""
+        """Show the picture of `draw`, unless a newer one is asked for meanwhile."""
         asked = time.perf_counter()
         self._newest.ask(lambda token: (*_drawn(draw, token), asked))
 
-    def complain(self, error: Exception) -> None:
-        """Say why there is no picture."""
+    def show_error(self, error: Exception) -> None:
+        """Show why there is no picture."""
         self._newest.stop()
         self._show(None, error)
 
     def stop(self) -> None:
-        """Forget what was asked for."""
+        """Cancel the picture that was asked for."""
         self._newest.stop()
 
     def _show(self, drawn: Any, error: Exception | None) -> None:
@@ -192,7 +191,7 @@ class Picture(QWidget):
         self.update()
 
     def dim(self) -> None:
-        """Show that the picture is not what the settings ask for."""
+        """Dim the picture, which no longer belongs to the settings."""
         self._dim = True
         self.update()
 

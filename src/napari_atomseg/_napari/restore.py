@@ -1,14 +1,12 @@
-"""The Restore panel: denoise, remove the background, sharpen."""
+"""The Restore panel: denoise, remove the background, sharpen, double the pixels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 
-from napari_atomseg._napari.forms.form import option
 from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import (
@@ -19,6 +17,7 @@ from napari_atomseg._napari.layers import (
     image_layer,
 )
 from napari_atomseg._napari.models.choice import fetch_model
+from napari_atomseg.inference.settings import RestorationSettings
 from napari_atomseg.io import provenance
 from napari_atomseg.progress import CancelToken, Progress
 
@@ -26,31 +25,8 @@ if TYPE_CHECKING:
     import napari.viewer
 
 
-@dataclass(frozen=True)
-class RestoreSettings(ImageSettings):
+class RestoreSettings(ImageSettings, RestorationSettings):
     """Settings of the Restore panel."""
-
-    task: str = option(
-        "denoise",
-        "Task",
-        "Denoise: remove noise and scan errors.\n"
-        "Denoise and remove background: also what varies slowly between the atoms.\n"
-        "Super-resolution: also narrow the atoms, as a sharper probe would.\n"
-        "Denoise and double the pixels: four pixels in the place of each, for smooth profiles.",
-        choices=[
-            ("Denoise", "denoise"),
-            ("Denoise and remove background", "denoise_background"),
-            ("Super-resolution", "superresolution"),
-            ("Denoise and double the pixels", "upinterpolation"),
-        ],
-    )
-    consistency: bool = option(
-        False,
-        "Consistency map",
-        "Also test whether the result explains the raw image: a layer that is blue where the "
-        "result\nshows light that was not recorded, such as an invented atom, and orange where it "
-        "lacks some.",
-    )
 
 
 class Restore(ImagePanel):
@@ -63,8 +39,9 @@ class Restore(ImagePanel):
         super().__init__(viewer)
         self.form.inputs["task"].changed.connect(self._offer_models)
 
-    def tasks(self) -> tuple[str, ...]:
-        return (self.form["task"],)
+    @staticmethod
+    def tasks(settings: RestoreSettings) -> tuple[str, ...]:
+        return (settings.task,)
 
     def prepare(self) -> tuple[str, Work, Show]:
         source = self.source()
@@ -95,9 +72,9 @@ class Restore(ImagePanel):
         layer = image_layer(prediction.maps[task], name, own.arguments(), record)
         self.viewer.add_layer(layer)
         if test is not None:
-            tested = record | {"action": "consistency"}
-            beside = consistency_layer(test.z, f"{name} consistency", place.arguments(), tested)
-            self.viewer.add_layer(beside)
+            own_record = record | {"action": "consistency"}
+            tested = consistency_layer(test.z, f"{name} consistency", place.arguments(), own_record)
+            self.viewer.add_layer(tested)
         return layer
 
 

@@ -1,4 +1,4 @@
-"""Sample data: two simulated scenes and two published images, fetched when asked for."""
+"""Sample data: two simulated scenes and two published images, downloaded on request."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def _simulated(crystal: str, **settings: Any) -> list[LayerData]:
 
 
 def published(url: str, sha256: str, name: str, sampling: float) -> list[LayerData]:
-    """Return a published image; it is fetched once and checked by its hash.
+    """Return a published image, downloaded once and checked by its hash.
 
     Raises
     ------
     ConnectionError
-        The image is not here and cannot be fetched; the message says where it would belong.
+        The image cannot be downloaded; the message names the folder it belongs to.
     """
     preferences()
     folder = weights.cache_folder() / "samples"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 from napari.layers import Labels
 
-from napari_atomseg._napari.forms.form import option
 from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import Source, labels_layer
@@ -17,25 +15,25 @@ from napari_atomseg._napari.models.choice import fetch_model, identity
 from napari_atomseg.io import provenance
 from napari_atomseg.networks.tasks import COLUMNS
 from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.settings import setting
 
 
-@dataclass(frozen=True)
 class SegmentSettings(ImageSettings):
     """Settings of the Segment panel."""
 
-    opacity: float = option(
+    opacity: float = setting(
         0.5,
         "Opacity",
-        "How strongly the labels cover the image",
-        min=0.0,
-        max=1.0,
+        "How strongly the labels cover the image.",
+        limits=(0.0, 1.0),
         step=0.1,
+        decimals=2,
     )
-    contour: int = option(
+    contour: int = setting(
         0,
         "Draw",
-        "Whole labels, or their outlines of some pixels width",
-        choices=[("filled", 0), ("outlines, 1 px", 1), ("outlines, 2 px", 2)],
+        "Whole labels, or their outlines, some pixels wide.",
+        choices={0: "filled", 1: "outlines, 1 px", 2: "outlines, 2 px"},
     )
 
 
@@ -45,7 +43,8 @@ class Segment(ImagePanel):
     title = "Segment"
     Settings = SegmentSettings
 
-    def tasks(self) -> tuple[str, ...]:
+    @staticmethod
+    def tasks(settings: SegmentSettings) -> tuple[str, ...]:
         return COLUMNS
 
     def prepare(self) -> tuple[str, Work, Show]:

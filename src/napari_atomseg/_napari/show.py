@@ -1,4 +1,4 @@
-"""Results of the command line in the viewer."""
+"""The window of the demo: an image and its results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def open_viewer(
     name: str = "image",
     block: bool = True,
 ) -> Viewer:
-    """Open a viewer with an image, what was made of it, and the Localize panel.
+    """Open a viewer with an image, its results, and the Localize panel.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def open_viewer(
     restored : images of the same shape by task.
     labels : one label a column.
     columns : table as `napari_atomseg.localize` returns it.
-    name : of the image, from which the others take theirs.
+    name : of the image; the names of the other layers begin with it.
     block : whether to run until the window is closed.
 
     Returns

@@ -1,4 +1,4 @@
-"""Which device and number format to compute in."""
+"""Choice of the device and precision of computations."""
 
 from __future__ import annotations
 

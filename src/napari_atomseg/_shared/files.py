@@ -12,13 +12,13 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """A path to write to, which becomes `path` if the block succeeds and vanishes if not.
+    """A temporary path that replaces `path` if the block succeeds, and is removed if not.
 
     Raises
     ------
     OSError
-        It cannot be written, for example because the disk is full. The message names `path`, which
-        stays as it was.
+        The file cannot be written, for example because the disk is full. The message names `path`,
+        which is left unchanged.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")

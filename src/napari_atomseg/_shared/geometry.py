@@ -39,14 +39,14 @@ def delaunay_triangles(points: Array, longest: float = np.inf) -> Indices:
 
     Parameters
     ----------
-    longest : triangles with a longer side are left out, as those along a hollow border.
+    longest : triangles with a longer side are left out, such as those across a concave border.
     """
     from scipy.spatial import Delaunay, QhullError
 
     if len(points) < 3:
         return np.zeros((0, 3), dtype=np.int64)
     try:
-        # From the middle, so that rounding does not grow with the place in the image.
+        # Relative to the centre, so that rounding errors do not grow with the position.
         triangles = Delaunay(points - points.mean(axis=0)).simplices.astype(np.int64)
     except QhullError:
         return np.zeros((0, 3), dtype=np.int64)
@@ -59,13 +59,13 @@ def delaunay_triangles(points: Array, longest: float = np.inf) -> Indices:
 
 
 def sides_of(triangles: Indices) -> Indices:
-    """(S, 2) the different sides of triangles, the lower index first."""
+    """(S, 2) unique sides of triangles, the lower index first."""
     pairs = np.concatenate([triangles[:, [k, (k + 1) % 3]] for k in range(3)])
     return np.unique(np.sort(pairs, axis=1), axis=0).reshape(-1, 2)
 
 
 def clusters_of(pairs: Indices, count: int) -> Indices:
-    """(N,) number of the connected part of each of N things of which some are linked in pairs."""
+    """(N,) number of the connected component of each of N nodes that are linked in pairs."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -1,4 +1,4 @@
-"""Images against the image that they should be."""
+"""Measures of how close an image is to the true one."""
 
 from __future__ import annotations
 

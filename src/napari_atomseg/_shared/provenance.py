@@ -1,4 +1,4 @@
-"""How a result was made, in a form that fits into files and layers."""
+"""Provenance of a result: how it was made, in plain values for files and layers."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def provenance(
     model: str = "",
     sha256: str = "",
 ) -> dict[str, Any]:
-    """The record of one result, of plain values that JSON can hold.
+    """Provenance of one result, in values that JSON can hold.
 
     Parameters
     ----------
     action : "simulate", "restore", "segment" or "localize".
-    source : name of the image, or of the crystal, that it was made from.
-    settings : everything needed to make it again.
-    model, sha256 : the trained network and the hash of its file, where there was one.
+    source : name of the image or crystal that the result was made from.
+    settings : all settings needed to repeat it.
+    model, sha256 : name of the trained network and hash of its file, where one was used.
     """
     record: dict[str, Any] = {
         "package": "napari-atomseg",

@@ -1,4 +1,4 @@
-"""The command about tables of columns."""
+"""The command that converts tables of columns."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from napari_atomseg.cli.commands import app
-from napari_atomseg.cli.options import print_line
-from napari_atomseg.cli.session import session
+from napari_atomseg.cli.app import app, print_line, session
 
 columns = typer.Typer(help="Convert tables of columns.", no_args_is_help=True)
 app.add_typer(columns, name="columns")
@@ -25,47 +23,47 @@ def convert(
     source: Annotated[
         Path,
         typer.Argument(
-            help="CSV or other text, .mat of StatSTEM, .hdf5 of Atomap or ours, .xyz, .cif."
+            help="CSV or other text, .mat (StatSTEM), .hdf5 (Atomap or this package), .xyz or .cif."
         ),
     ],
     target: Annotated[
         Path,
-        typer.Argument(
-            help="CSV, .xyz, .cif, or .hdf5 that Atomap and HyperSpy open; its suffix says which."
-        ),
+        typer.Argument(help="File to write: .csv, .xyz, .cif, or .hdf5 for Atomap and HyperSpy."),
     ],
     axes: Annotated[
         str | None,
         typer.Option(
-            help="yx or xy: order of the first two columns of text; or NAME,NAME: the columns "
-            "with y and with x; by default what the names say.",
+            help="Order of the first two columns of a text file, yx or xy, or NAME,NAME: the "
+            "columns with y and with x; by default from the names.",
             show_default=False,
         ),
     ] = None,
     units: Annotated[
         str | None,
-        typer.Option(help="Of positions in text: px, pm, Å, nm…", show_default=False),
+        typer.Option(help="Unit of positions in a text file: px, pm, Å, nm…", show_default=False),
     ] = None,
     origin: Annotated[
         float,
-        typer.Option(help="Of text: its coordinate of the first pixel's centre, px; MATLAB: 1."),
+        typer.Option(
+            help="Coordinate of the first pixel's centre in a text file, px: 1 for MATLAB."
+        ),
     ] = 0.0,
     sampling: Annotated[
         tuple[float, float] | None,
-        typer.Option(help="Å per pixel, dy and dx, of files that do not say.", show_default=False),
+        typer.Option(help="Å per pixel, dy and dx, for files without it.", show_default=False),
     ] = None,
     image: Annotated[
         Path | None,
         typer.Option(
-            help="The image of the columns: its pixels for HDF5, its size for the box of .xyz and "
-            ".cif, its scale where nothing else says it.",
+            help="Image of the columns: stored in HDF5, gives the box of .xyz and .cif, and the "
+            "sampling where it is not given otherwise.",
             show_default=False,
         ),
     ] = None,
     elements: Annotated[
         str | None,
         typer.Option(
-            help="For .xyz and .cif: a symbol, or KIND=SYMBOL,… by sublattice or species.",
+            help="Chemical symbol for .xyz and .cif, or KIND=SYMBOL,… by sublattice or species.",
             show_default=False,
         ),
     ] = None,

@@ -22,7 +22,7 @@ from napari_atomseg import analysis, localization
 from napari_atomseg._shared.files import whole_file
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.figures.picture import scale_bar
-from napari_atomseg.inference import predict
+from napari_atomseg.inference import InferenceSettings, predict
 from napari_atomseg.io import MicroscopeImage, provenance, read_image, write_columns
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.simulation import Simulation, simulate
@@ -93,7 +93,7 @@ def _title(result: DemoResult) -> str:
 
 _TRIAL = "from qtpy.QtWidgets import QApplication; QApplication([])"
 _PATIENCE = 60.0
-"""Seconds that a first window may take."""
+"""Seconds that a first window may take to open."""
 
 
 def show(result: DemoResult, *, block: bool = True) -> str | None:
@@ -156,7 +156,7 @@ SCENE: dict[str, Any] = {
 TASKS = ("denoise", "denoise_background", "superresolution")
 
 VISIBLE = 5.0
-"""True columns whose signal is below this many times their noise are not asked for (Rose)."""
+"""Signal over noise of true columns below which they need not be found (Rose criterion)."""
 
 MATCH = 3.0
 """A column counts as found within this distance of a true one, px."""
@@ -164,11 +164,11 @@ MATCH = 3.0
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo made of an image.
+    """Results of the demo.
 
     Attributes
     ----------
-    image : (H, W) as it came.
+    image : (H, W) raw.
     sampling : Å per pixel, or None.
     restored : restored images by task.
     labels : (H, W), one label a column.
@@ -188,7 +188,7 @@ class DemoResult:
     table: Path
 
     def report(self) -> list[str]:
-        """Lines that say what was found, how good it is, and where the files are."""
+        """Lines with the number of columns, the scores and the files."""
         rows, columns = self.image.shape
         known = "sampling unknown"
         if self.sampling is not None:
@@ -212,10 +212,8 @@ def run_demo(
     image: str | Path | None = None,
     folder: str | Path = "demo",
     *,
-    model: str | Path | None = None,
     sampling: Sampling | None = None,
-    contrast: str = "auto",
-    device: str = "auto",
+    inference: InferenceSettings | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> DemoResult:
@@ -225,7 +223,8 @@ def run_demo(
     ----------
     image : a file, of a stack of which the middle frame is taken; None simulates `SCENE`.
     folder : for the files; it is created.
-    sampling : Å per pixel, instead of what the file says.
+    sampling : Å per pixel, in place of that of the file.
+    inference : the model, and how it is applied.
 
     Raises
     ------
@@ -240,10 +239,8 @@ def run_demo(
     source = _simulated(simulation) if simulation else _middle_frame(read_image(image or ""))
     pixel = source.sampling if sampling is None else sampling
     options: dict[str, Any] = {
-        "model": model,
         "sampling": pixel,
-        "contrast": contrast,
-        "device": device,
+        "inference": inference,
         "progress": progress,
         "cancel": cancel,
     }

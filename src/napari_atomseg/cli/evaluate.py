@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from napari_atomseg.cli.commands import app
-from napari_atomseg.cli.options import Device, print_line
-from napari_atomseg.cli.session import session
+from napari_atomseg.cli.app import app, print_line, session
+from napari_atomseg.cli.options import Device
 
 
 class _Listing(TyperCommand):
@@ -35,15 +34,15 @@ def evaluate(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="Name of a model, weights file, or folder of images that another program "
-            "restored; several may be given; by default stem-hr.",
+            help="Model name, weights file, or folder of images that another program restored; "
+            "several may be given; by default stem-hr.",
             show_default=False,
         ),
     ] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(
-            help="A recipe, crystals, multislice, noise, vacuum, amorphous, a folder, or "
+            help="Data set: a recipe, crystals, multislice, noise, vacuum, amorphous, a folder, or "
             "IMAGE,COLUMNS.csv; several may be given; by default columns.",
             show_default=False,
         ),
@@ -51,23 +50,30 @@ def evaluate(
     baseline: Annotated[
         list[str] | None,
         typer.Option(
-            help="raw, gaussian, wiener, nlm, bm3d, blobs or otsu; several may be given.",
+            help="Baseline: raw, gaussian, wiener, nlm, bm3d, blobs or otsu; several may be given.",
             show_default=False,
         ),
     ] = None,
     dose: Annotated[
         list[float] | None,
         typer.Option(
-            help="e⁻/Å²; several may be given; by default the recipe's own.", show_default=False
+            help="Dose, e⁻/Å²; several may be given; by default from the recipe.",
+            show_default=False,
         ),
     ] = None,
-    images: Annotated[int, typer.Option(help="Of each simulated data set and dose.")] = 20,
-    shape: Annotated[tuple[int, int], typer.Option(help="Of simulated images, px.")] = (256, 256),
-    seed: Annotated[int, typer.Option(help="Another seed draws other images.")] = 0,
+    images: Annotated[
+        int, typer.Option(help="Number of images of each simulated data set and dose.")
+    ] = 20,
+    shape: Annotated[
+        tuple[int, int], typer.Option(help="Size of simulated images (rows, columns), px.")
+    ] = (256, 256),
+    seed: Annotated[int, typer.Option(help="Seed of the simulated images.")] = 0,
     sampling: Annotated[
-        float | None, typer.Option(help="Å per pixel of files that do not say.", show_default=False)
+        float | None, typer.Option(help="Å per pixel, for files without it.", show_default=False)
     ] = None,
-    refine: Annotated[str, typer.Option(help="none, centroid, gaussian or joint.")] = "gaussian",
+    refine: Annotated[
+        str, typer.Option(help="Refinement of positions: none, centroid, gaussian or joint.")
+    ] = "gaussian",
     device: Device = "auto",
     out: Annotated[
         Path | None,
@@ -103,5 +109,5 @@ def evaluate(
         )
         current.clear()
         for line in table.attrs["errors"]:
-            current.say(f"failed: {line}")
+            current.note(f"failed: {line}")
         print_line(markdown(table, pd.DataFrame(table.attrs["tasks"])).rstrip())

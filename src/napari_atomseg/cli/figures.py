@@ -1,37 +1,65 @@
-"""The commands that draw figures: each is one call of one function."""
+"""The commands that draw figures."""
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from napari_atomseg.cli.commands import app
-from napari_atomseg.cli.options import one_image, print_line
-from napari_atomseg.cli.session import session
+from napari_atomseg.cli.app import app, print_line, session
+from napari_atomseg.cli.options import one_image, with_settings
+from napari_atomseg.settings import Settings, setting
 
 figure = typer.Typer(help="Draw figures for papers, as PNG, SVG or PDF.", no_args_is_help=True)
 app.add_typer(figure, name="figure")
 
-Table = Annotated[Path, typer.Argument(help="Table of columns, in any format of `columns`.")]
+Table = Annotated[
+    Path, typer.Argument(help="Table of columns, in any format that `columns convert` reads.")
+]
 Result = Annotated[
-    Path, typer.Option("--output", "-o", help=".png, .svg or .pdf.", show_default=False)
+    Path,
+    typer.Option("--output", "-o", help="Figure file: .png, .svg or .pdf.", show_default=False),
 ]
 ImageOption = Annotated[
-    Path | None, typer.Option(help="Image below the arrows.", show_default=False)
-]
-Pixel = Annotated[
-    float | None,
-    typer.Option(help="Å per pixel; by default what the files say.", show_default=False),
+    Path | None, typer.Option(help="Image that the arrows are drawn on.", show_default=False)
 ]
 Unit = Annotated[
-    str | None, typer.Option(help="Of the values, where names do not say.", show_default=False)
+    str | None,
+    typer.Option(help="Unit of the values; by default from their names.", show_default=False),
 ]
-Frame = Annotated[int | None, typer.Option(help="Of a stack.", show_default=False)]
-Title = Annotated[str, typer.Option(help="Above the figure.", show_default=False)]
-Width = Annotated[float, typer.Option(help="Of the figure, mm: 89 is one column, 183 are two.")]
-Dots = Annotated[float, typer.Option(help="Dots per inch of PNG, and of images in SVG and PDF.")]
+
+
+class SheetSettings(Settings):
+    """Settings of every figure."""
+
+    title: str = setting("", "Title", "Title of the figure.")
+    width: float = setting(
+        89.0, "Width", "Width of the figure: one column is 89, two are 183.", unit="mm"
+    )
+    dpi: float = setting(
+        300.0, "Resolution", "Dots per inch in PNG, and for images in SVG and PDF."
+    )
+
+
+class FigureSettings(SheetSettings):
+    """Settings of a figure of an image or of its columns."""
+
+    sampling: float | None = setting(
+        None, "Sampling", "Sampling, for the scale bar.", unit="Å/px", none="from the files"
+    )
+    frame: int | None = setting(
+        None, "Frame", "Frame of a stack, from 0.", limits=(0, inf), none="the only one"
+    )
+
+
+class PageSettings(FigureSettings):
+    """Settings of a figure over the width of a page."""
+
+    width: float = setting(
+        183.0, "Width", "Width of the figure: one column is 89, two are 183.", unit="mm"
+    )
 
 
 @figure.callback()
@@ -40,6 +68,7 @@ def group() -> None:
 
 
 @figure.command()
+@with_settings(FigureSettings)
 def overlay(
     image: Annotated[Path, typer.Argument(help="Image file.")],
     output: Result,
@@ -47,36 +76,31 @@ def overlay(
         Path | None, typer.Argument(help="Table of columns.", show_default=False)
     ] = None,
     colour_by: Annotated[
-        str | None, typer.Option(help="Column of the table.", show_default=False)
+        str | None,
+        typer.Option(help="Column of the table that sets the colours.", show_default=False),
     ] = None,
     unit: Unit = None,
-    sampling: Pixel = None,
-    frame: Frame = None,
-    title: Title = "",
-    width: Width = 89.0,
-    dpi: Dots = 300.0,
+    **options: Any,
 ) -> None:
-    """Columns on their image."""
+    """Columns drawn on their image."""
     with session():
         from napari_atomseg import figures
         from napari_atomseg.io import read_columns
 
-        pixels, scale = one_image(image, sampling, frame)
+        pixels, scale = one_image(image, options["sampling"], options["frame"])
         columns = None if table is None else read_columns(table)
         drawn = figures.overlay(
             pixels,
             columns,
-            sampling=scale,
             colour_by=colour_by,
             unit=unit,
-            frame=frame,
-            title=title,
-            width=width,
+            **_drawing(options, sampling=scale),
         )
-        _finish(drawn, output, dpi, "overlay", image, {"table": table, "colour_by": colour_by})
+        _finish(drawn, output, options, "overlay", image, {"table": table, "colour_by": colour_by})
 
 
 @figure.command()
+@with_settings(FigureSettings)
 def vectors(
     table: Table,
     output: Result,
@@ -84,23 +108,19 @@ def vectors(
     names: Annotated[
         str | None,
         typer.Option(
-            help="Y,X: columns of the table with the vectors; by default dy_pm,dx_pm and the like.",
+            help="Y,X: columns of the table with the vectors; by default dy_pm,dx_pm or similar.",
             show_default=False,
         ),
     ] = None,
-    colour_by: Annotated[str, typer.Option(help="direction or length.")] = "direction",
+    colour_by: Annotated[str, typer.Option(help="Colours show direction or length.")] = "direction",
     magnify: Annotated[
         float | None,
-        typer.Option(help="Drawn over true length; by default to fit.", show_default=False),
+        typer.Option(help="Magnification of the arrows; by default to fit.", show_default=False),
     ] = None,
     unit: Unit = None,
-    sampling: Pixel = None,
-    frame: Frame = None,
-    title: Title = "",
-    width: Width = 89.0,
-    dpi: Dots = 300.0,
+    **options: Any,
 ) -> None:
-    """Vectors of columns as arrows."""
+    """Vectors at columns drawn as arrows."""
     with session():
         from napari_atomseg import figures
         from napari_atomseg.io import read_columns
@@ -108,37 +128,38 @@ def vectors(
         pair = None if names is None else tuple(names.split(","))
         if pair is not None and len(pair) != 2:
             raise ValueError(f"--names {names}: give two names, y first, as dy_pm,dx_pm")
-        pixels, scale = (None, sampling) if image is None else one_image(image, sampling, frame)
+        pixels, scale = None, options["sampling"]
+        if image is not None:
+            pixels, scale = one_image(image, options["sampling"], options["frame"])
         drawn = figures.vector_map(
             read_columns(table),
             pixels,
             vectors=pair,
             unit=unit,
-            sampling=scale,
             colour_by=colour_by,
             magnify=magnify,
-            frame=frame,
-            title=title,
-            width=width,
+            **_drawing(options, sampling=scale),
         )
-        _finish(drawn, output, dpi, "vectors", table, {"image": image, "names": names})
+        _finish(drawn, output, options, "vectors", table, {"image": image, "names": names})
 
 
 @figure.command()
+@with_settings(SheetSettings)
 def histogram(
     table: Table,
     output: Result,
     of: Annotated[str, typer.Option(help="Columns of the table: NAME or NAME,NAME.")] = "volume",
     bins: Annotated[
-        int | None, typer.Option(help="By default after Freedman-Diaconis.", show_default=False)
+        int | None,
+        typer.Option(
+            help="Number of bins; by default by the Freedman-Diaconis rule.", show_default=False
+        ),
     ] = None,
-    fit: Annotated[str, typer.Option(help="normal or none.")] = "normal",
+    fit: Annotated[str, typer.Option(help="Curve to fit: normal or none.")] = "normal",
     unit: Unit = None,
-    title: Title = "",
-    width: Width = 89.0,
-    dpi: Dots = 300.0,
+    **options: Any,
 ) -> None:
-    """How often values of a table occur."""
+    """Histogram of values of a table."""
     with session():
         from napari_atomseg import figures
         from napari_atomseg.io import read_columns
@@ -149,13 +170,13 @@ def histogram(
             unit=unit,
             bins=bins,
             fit=fit,
-            title=title,
-            width=width,
+            **_drawing(options),
         )
-        _finish(drawn, output, dpi, "histogram", table, {"of": of, "bins": bins})
+        _finish(drawn, output, options, "histogram", table, {"of": of, "bins": bins})
 
 
 @figure.command()
+@with_settings(PageSettings)
 def strain(
     source: Annotated[
         list[Path],
@@ -164,21 +185,19 @@ def strain(
     output: Result,
     percent: Annotated[
         bool,
-        typer.Option(help="The images hold strain in %, as layers of napari do, no pure numbers."),
+        typer.Option(
+            help="The images hold strain in %, as layers in napari do; by default as fractions."
+        ),
     ] = False,
     limit: Annotated[
         float | None,
         typer.Option(
-            help="Largest strain of the colours, %; by default to fit.", show_default=False
+            help="Largest strain on the colour scale, %; by default to fit.", show_default=False
         ),
     ] = None,
-    sampling: Pixel = None,
-    frame: Frame = None,
-    title: Title = "",
-    width: Width = 183.0,
-    dpi: Dots = 300.0,
+    **options: Any,
 ) -> None:
-    """Strain and rotation in colours."""
+    """Maps of strain and rotation."""
     with session():
         from napari_atomseg import figures
         from napari_atomseg.io import IMAGE_SUFFIXES, read_columns
@@ -186,9 +205,11 @@ def strain(
         images = [path for path in source if path.suffix.lower() in IMAGE_SUFFIXES]
         maps: Any
         if not images and len(source) == 1:
-            maps, scale = read_columns(source[0]), sampling
+            maps, scale = read_columns(source[0]), options["sampling"]
         elif len(images) == len(source):
-            read = {path.stem: one_image(path, sampling, frame) for path in images}
+            read = {
+                path.stem: one_image(path, options["sampling"], options["frame"]) for path in images
+            }
             maps = {
                 name: pixels / 100.0 if percent and "rotation" not in name else pixels
                 for name, (pixels, _) in read.items()
@@ -196,17 +217,30 @@ def strain(
             scale = next(iter(read.values()))[1]
         else:
             raise ValueError("give one table, or images, such as eps_xx.tif eps_yy.tif")
-        drawn = figures.strain_map(
-            maps, sampling=scale, limit=limit, frame=frame, title=title, width=width
-        )
-        _finish(drawn, output, dpi, "strain", source[0], {"limit": limit, "percent": percent})
+        drawn = figures.strain_map(maps, limit=limit, **_drawing(options, sampling=scale))
+        _finish(drawn, output, options, "strain", source[0], {"limit": limit, "percent": percent})
+
+
+def _drawing(options: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The options of a command as keywords of a function that draws."""
+    return {name: value for name, value in options.items() if name != "dpi"} | more
 
 
 def _finish(
-    drawn: Any, output: Path, dpi: float, kind: str, source: Path, settings: dict[str, Any]
+    drawn: Any,
+    output: Path,
+    options: dict[str, Any],
+    kind: str,
+    source: Path,
+    settings: dict[str, Any],
 ) -> None:
     from napari_atomseg.figures import save
     from napari_atomseg.io import provenance
 
-    save(drawn, output, dpi=dpi, metadata=provenance(f"figure {kind}", source.name, settings))
+    save(
+        drawn,
+        output,
+        dpi=options["dpi"],
+        metadata=provenance(f"figure {kind}", source.name, settings),
+    )
     print_line(f"{source}: {kind} → {output}")

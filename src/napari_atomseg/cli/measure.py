@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from napari_atomseg.cli.commands import app
-from napari_atomseg.cli.options import hooks, one_image, print_line, with_parameters
-from napari_atomseg.cli.session import session
+from napari_atomseg.cli.app import app, print_line, session
+from napari_atomseg.cli.options import hooks, one_image, with_parameters
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,4 +1,4 @@
-"""The commands about models: each is a thin call of one public function."""
+"""The commands that manage models."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from napari_atomseg.cli.commands import app
-from napari_atomseg.cli.options import print_line
-from napari_atomseg.cli.session import session
+from napari_atomseg.cli.app import app, print_line, session
 
 models = typer.Typer(help="List, show, download, import and remove models.")
 app.add_typer(models, name="models")
@@ -41,7 +39,7 @@ def list_models() -> None:
 
 @models.command()
 def show(names: Names) -> None:
-    """Show what models say of themselves."""
+    """Show the descriptions of models."""
     with session() as current:
         from napari_atomseg.weights import find_file, model_entry
         from napari_atomseg.weights.description import describe_model
@@ -61,7 +59,7 @@ def download(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All published models.")] = False,
 ) -> None:
-    """Download models; a download that was cut or cancelled goes on."""
+    """Download models; continues a download that was cut or cancelled."""
     with session() as current:
         from napari_atomseg.weights import models as listed
         from napari_atomseg.weights import resolve
@@ -80,10 +78,10 @@ def download(
 def import_files(
     files: Annotated[list[Path], typer.Argument(help="Weights files (.safetensors).")],
     name: Annotated[
-        str | None, typer.Option(help="Of one model of your own [its file's name].")
+        str | None, typer.Option(help="Name for one model of your own; by default its file's name.")
     ] = None,
 ) -> None:
-    """Copy weights files into the cache folder: published ones, or models of your own."""
+    """Copy weights files of published models, or of your own, into the cache folder."""
     with session() as current:
         from napari_atomseg.weights import import_model, resolve
 
@@ -96,7 +94,7 @@ def import_files(
 
 @models.command()
 def remove(names: Names) -> None:
-    """Delete downloads, or models of your own."""
+    """Delete downloaded models, or models of your own."""
     with session() as current:
         from napari_atomseg.weights import remove_model
 

@@ -1,66 +1,50 @@
-"""Several images, and where their results go."""
+"""Options that several commands share, and images with the files of their results."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import BaseModel
 
-from napari_atomseg.cli.session import Session
+from napari_atomseg.cli.app import Session, print_line
+from napari_atomseg.settings import options
 
 if TYPE_CHECKING:
     from napari_atomseg._shared.types import Sampling
     from napari_atomseg.io.images.image import MicroscopeImage
 
 
-Images = Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
+Images = Annotated[list[Path], typer.Argument(help="Image files, or folders of images.")]
 Output = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", help="File, or folder for several images; by default beside the image."
+        "--output", "-o", help="Result file, or folder for several; by default beside the image."
     ),
-]
-Model = Annotated[
-    str | None, typer.Option(help="Name of a model, or path of a weights file; by default stem-hr.")
 ]
 SamplingOption = Annotated[
     float | None,
-    typer.Option(help="Å per pixel; by default what the file says.", show_default=False),
+    typer.Option(help="Å per pixel; by default from the file.", show_default=False),
 ]
-Contrast = Annotated[str, typer.Option(help="Atoms are bright, dark, or auto.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[str, typer.Option(help="Device to compute on: auto, cpu, cuda or mps.")]
 
 
-@dataclass(frozen=True)
-class ModelOptions:
-    """How a model is applied to images."""
-
-    model: Model = None
-    contrast: Contrast = "auto"
-    device: Device = "auto"
-    precision: Annotated[str, typer.Option(help="auto, full or half.")] = "auto"
-    tile_size: Annotated[
-        int, typer.Option(help="Side of the largest piece computed at once, px.")
-    ] = 1024
-
-
-def with_model_options(command: Callable[..., None]) -> Callable[..., None]:
-    """A command that has `ModelOptions` in place of its ``**options``."""
-    hints = get_type_hints(ModelOptions, include_extras=True)
-    fields = inspect.signature(ModelOptions).parameters.values()
-    return with_parameters(command, [each.replace(annotation=hints[each.name]) for each in fields])
+def with_settings(
+    *settings: type[BaseModel],
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorate a command with an option for each setting in place of its ``**`` parameters."""
+    every = [parameter for model in settings for parameter in options(model)]
+    return lambda command: with_parameters(command, every)
 
 
 def with_parameters(
     command: Callable[..., None], parameters: Iterable[inspect.Parameter]
 ) -> Callable[..., None]:
-    """A function that has these parameters where `command` has ``**`` ones."""
+    """Replace the ``**`` parameters of `command` by these."""
     own = inspect.signature(command, eval_str=True)
     named = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
     every = [p.replace(kind=p.KEYWORD_ONLY) for p in (*named, *parameters)]
@@ -75,18 +59,18 @@ def with_parameters(
 
 
 def hooks(current: Session) -> dict[str, Any]:
-    """What the functions of the package tell and ask a command while they work."""
+    """Progress and cancel of a command, as keywords for the functions of the package."""
     return {"progress": current.progress, "cancel": current.cancel}
 
 
 def pairs(images: list[Path], output: Path | None, ending: str) -> list[tuple[Path, Path]]:
-    """Each image file, folders opened, with the file for its result.
+    """Each image file, also those in folders, with the file for its result.
 
     Parameters
     ----------
     images : files and folders.
     output : a file for one image, a folder for several; by default beside each image.
-    ending : of the result's name where `output` is no file, such as "-columns.csv".
+    ending : ending of the result's name where `output` is not a file, such as "-columns.csv".
 
     Raises
     ------
@@ -94,7 +78,7 @@ def pairs(images: list[Path], output: Path | None, ending: str) -> list[tuple[Pa
         There is no image, or two results, or an image and a result, would be one file.
     """
     several = len(images) > 1 or any(path.is_dir() for path in images)
-    files = [file for path in images for file in _opened(path)]
+    files = [file for path in images for file in _image_files(path)]
     if not files:
         raise ValueError(f"no images in {', '.join(map(str, images))}")
     if output is not None and not several and not output.is_dir():
@@ -120,7 +104,7 @@ def each_image(
 ) -> None:
     """Read each image and do the work; an image that fails does not stop the others.
 
-    `work` takes an image, its sampling and the file for its result, and says what it did.
+    `work` takes an image, its sampling and the file for its result, and returns a summary.
     """
     from napari_atomseg.io import read_image
 
@@ -134,14 +118,7 @@ def each_image(
             print_line(f"{file}: {done} → {result}")
 
 
-def print_line(text: str) -> None:
-    """Print a line on standard output, also where it cannot show every character."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
-    sys.stdout.flush()
-
-
-def _opened(path: Path) -> list[Path]:
+def _image_files(path: Path) -> list[Path]:
     from napari_atomseg.io import IMAGE_SUFFIXES
 
     if not path.is_dir():
@@ -158,6 +135,8 @@ def one_image(path: Path, sampling: float | None, frame: int | None) -> Any:
     if pixels.ndim > 2:
         stack = pixels.reshape(-1, *pixels.shape[-2:])
         if frame is None or not 0 <= frame < len(stack):
-            raise ValueError(f"{path}: a stack; --frame says which of its {len(stack)} images")
+            raise ValueError(
+                f"{path}: this is a stack; choose one of its {len(stack)} images by --frame"
+            )
         pixels = stack[frame]
     return pixels, read.sampling if sampling is None else sampling

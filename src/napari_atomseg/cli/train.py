@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from napari_atomseg.cli.commands import app
-from napari_atomseg.cli.options import Device, hooks, print_line
-from napari_atomseg.cli.session import session
+from napari_atomseg.cli.app import app, print_line, session
+from napari_atomseg.cli.options import Device, hooks
 
 
 @app.command()
@@ -39,7 +38,7 @@ def train(
 
         def progress(done: int, total: int, message: str) -> None:
             if "validation" in message:
-                current.say(message)
+                current.note(message)
             current.progress(done, total, message.partition(",")[0])
 
         path = compute(

@@ -1,4 +1,4 @@
-"""Filters without a network, each set by the noise that is found in the image itself."""
+"""Baselines without a network: filters tuned by the noise of the image, and detectors."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from napari_atomseg.networks.card import read_card
 from napari_atomseg.networks.tasks import COLUMNS
 
 WIDTHS = np.geomspace(0.3, 12.0, 40)
-"""Sigmas in pixels among which the Gaussian filter's is chosen."""
+"""Sigmas tried for the Gaussian filter, pixels."""
 LOCAL = 1.0
-"""Sigma in pixels of the mean intensity that a pixel's noise is set against."""
+"""Sigma of the local mean intensity that the noise depends on, pixels."""
 SMOOTHED = 1.5
 """Sigma, in steps of the cosine transform, over which the power of an image is averaged."""
 PATCH, REACH = 7, 21
-"""Pixels of a patch of the non-local means, and how far away others are looked for."""
+"""Side of the patches of non-local means and of the search window, pixels."""
 STRENGTH = 0.4
 """Cut-off of the non-local means over the noise: best on crystals at 5e2 to 5e4 e⁻/Å²."""
 
 
 def raw(image: Image) -> Image:
-    """The image as it is."""
+    """The image unchanged."""
     return image
 
 
 def gaussian(image: Image) -> Image:
     """Gaussian filter of the width of least risk (Stein, Ann. Statist. 9, 1135, 1981).
 
-    The risk is the mean squared error as far as the image and its noise tell it without the truth:
+    The risk is an estimate of the mean squared error from the image and its noise alone:
     ``mean((filtered - image)²) + 2 variance kernel(0) - variance``. It is exact for a linear filter
     where the variance is the image's mean one.
     """
@@ -62,8 +62,8 @@ def gaussian(image: Image) -> Image:
 def wiener(image: Image) -> Image:
     """Wiener filter by the image's own power spectrum (Kilaas, J. Microsc. 190, 45, 1998).
 
-    Power beyond that of white noise is signal. The cosine transform knows no jump from one border
-    to the other; the power is averaged over its neighbours.
+    Power above that of white noise is signal. The cosine transform avoids the jump between opposite
+    borders; the power is averaged over neighbouring frequencies.
     """
     variance = _mean_variance(image)
     spectrum = fft.dctn(image.astype(float), norm="ortho")
@@ -74,17 +74,17 @@ def wiener(image: Image) -> Image:
 
 
 def non_local_means(image: Image) -> Image:
-    """Non-local means (Buades et al. 2005) of the image with its noise made even."""
+    """Non-local means (Buades et al. 2005) of the image with stabilised variance."""
 
     def smooth(even: Array) -> Array:
         smoothed = denoise_nl_means(even, PATCH, REACH, h=STRENGTH, sigma=1.0, fast_mode=True)
         return np.asarray(smoothed)
 
-    return _with_even_noise(image, smooth)
+    return _with_stable_variance(image, smooth)
 
 
 def bm3d(image: Image) -> Image:
-    """BM3D (Mäkinen et al. 2020) of the image with its noise made even.
+    """BM3D (Mäkinen et al. 2020) of the image with stabilised variance.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def bm3d(image: Image) -> Image:
             'BM3D needs another package: pip install "napari-atomseg[bm3d]"; its licence allows '
             "non-commercial use only"
         ) from error
-    return _with_even_noise(image, lambda even: np.asarray(compute(even, 1.0)))
+    return _with_stable_variance(image, lambda even: np.asarray(compute(even, 1.0)))
 
 
 FILTERS: dict[str, Callable[[Image], Image]] = {
@@ -108,14 +108,14 @@ FILTERS: dict[str, Callable[[Image], Image]] = {
     "nlm": non_local_means,
     "bm3d": bm3d,
 }
-"""By the names of their baselines."""
+"""Filters by name of the baseline."""
 
 
-def noise_of(image: Image) -> ResidualNoise:
-    """Noise of an image: a line of variance over intensity.
+def image_noise(image: Image) -> ResidualNoise:
+    """Noise of an image: variance as a linear function of intensity.
 
-    Second differences along both axes (Immerkær, Comput. Vis. Image Underst. 64, 300, 1996) hold
-    little of an image's structure.
+    Second differences along both axes (Immerkær, Comput. Vis. Image Underst. 64, 300, 1996) contain
+    little of the structure of an image.
     """
     kernel = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0])
     second = ndimage.convolve(image.astype(float), kernel, mode="reflect")[1:-1, 1:-1]
@@ -131,30 +131,30 @@ def mean_deviation(image: Image) -> float:
 
 def _mean_variance(image: Image) -> float:
     mean = torch.from_numpy(ndimage.gaussian_filter(image.astype(float), LOCAL))
-    return float(noise_of(image).variance(mean).mean())
+    return float(image_noise(image).variance(mean).mean())
 
 
 def _kernel_centre(width: float) -> float:
     """Weight that `gaussian_filter` gives to the pixel itself."""
-    at_once = np.zeros(2 * int(4 * width + 0.5) + 1)
-    at_once[len(at_once) // 2] = 1.0
-    return float(ndimage.gaussian_filter1d(at_once, width)[len(at_once) // 2]) ** 2
+    impulse = np.zeros(2 * int(4 * width + 0.5) + 1)
+    impulse[len(impulse) // 2] = 1.0
+    return float(ndimage.gaussian_filter1d(impulse, width)[len(impulse) // 2]) ** 2
 
 
-def _with_even_noise(image: Image, smooth: Callable[[Array], Array]) -> Image:
-    """Filter where the noise has a deviation of 1 everywhere.
+def _with_stable_variance(image: Image, smooth: Callable[[Array], Array]) -> Image:
+    """Filter after a transform to unit noise.
 
     Generalized Anscombe transform, and its closed-form unbiased inverse (Mäkitalo & Foi, IEEE
     Trans. Image Process. 22, 91, 2013). Without shot noise the image is only scaled.
     """
-    noise = noise_of(image)
+    noise = image_noise(image)
     values = image.astype(float)
     if noise.gain <= 0:
         deviation = mean_deviation(image)
         return np.asarray(smooth(values / deviation) * deviation, dtype=np.float32)
     counts, rest = values / noise.gain, noise.offset / noise.gain**2
     even = 2.0 * np.sqrt(np.maximum(counts + 0.375 + rest, 0.0))
-    # Below the transform of no counts the inverse would have no bounds.
+    # Below the transform of zero counts the inverse would diverge.
     smoothed = np.maximum(smooth(even), 2.0 * np.sqrt(0.375 + max(rest, 0.0)))
     root = np.sqrt(1.5)
     inverse = 0.25 * smoothed**2 + 0.25 * root / smoothed - 1.375 / smoothed**2
@@ -168,9 +168,9 @@ BLOB_SIGMAS = (0.12, 0.3)
 """Smallest and largest scale of blobs over the columns' spacing."""
 BLOB_SCALES = 5
 FAINTEST_BLOB = 0.02
-"""Over the range of the image."""
+"""Threshold of a blob over the range of the image."""
 BLOB_SIGNIFICANCE = 4.0
-"""Faintest blob over the deviation of the filtered noise."""
+"""Threshold of a blob over the standard deviation of the filtered noise."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class Blobs:
 
 @dataclass(frozen=True)
 class OtsuCentroids:
-    """AtomSegNet's way from a network's map to columns (Lin et al. 2021, Methods).
+    """Columns from the map of a network as in AtomSegNet (Lin et al. 2021, Methods).
 
     Otsu's threshold of the map, connected components, and their centroids.
     """
@@ -222,7 +222,7 @@ class OtsuCentroids:
 
     @property
     def name(self) -> str:
-        """Name of the model and of the way."""
+        """Name of the model and of the method."""
         return f"{read_card(weights.resolve(self.model)).name} + {OTSU}"
 
     def __call__(self, case: Case) -> Outcome:

@@ -14,28 +14,28 @@ from napari_atomseg._shared.types import Image
 from napari_atomseg.localization import cramer_rao_bounds
 
 NEAR = 0.2
-"""A column is found where something is found within this part of the columns' spacing."""
+"""Largest distance of a detection from its column, in spacings of the columns."""
 NEAREST = 1.5
-"""Pixels within which it is found however close the columns are."""
+"""Least value of that distance, pixels."""
 EDGE = 0.5
-"""Positions nearer to the border than this part of the spacing are not measured: it cuts them."""
+"""Width of the border, in spacings, where columns are cut and positions are not measured."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """An image, and what is known of it.
+    """An image with its truth.
 
     Attributes
     ----------
-    name : unlike that of any other case of the run, and fit for a file's name.
+    name : unique in the run, and valid as the name of a file.
     image : (H, W) float32, as recorded.
-    truth : (H, W) float32, as it should have been, or None.
-    columns : table of the true columns with ``y`` and ``x`` in pixels, or None where they are not
-        known. It may hold ``snr``, the signal of a column over its noise; ``bound``, the smallest
-        standard error of y and of x together, in pixels; ``volume``, in units of the image
-        times px²; and ``elements``, the name of its species.
+    truth : (H, W) float32, the image without noise, or None.
+    columns : table of the true columns with ``y`` and ``x`` in pixels, or None where unknown. It
+        may hold ``snr``, the signal of a column over its noise; ``bound``, the smallest standard
+        error of y and of x together, in pixels; ``volume``, in units of the image times px²; and
+        ``elements``, the name of its species.
     sampling : Å a pixel, or None.
-    targets : what is known of further tasks, by the names of the simulation's targets.
+    targets : truth of further tasks, by the names of the simulation's targets.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Case:
 
     @property
     def spacing(self) -> float:
-        """Median distance of nearest true columns in pixels; NaN where there are not two."""
+        """Median distance of nearest true columns, pixels; NaN for fewer than two."""
         if self.columns is None:
             return float("nan")
         return median_spacing(self.columns[["y", "x"]].to_numpy(float))
@@ -64,12 +64,12 @@ class Case:
 
 
 class Dataset(Protocol):
-    """Cases of one kind at one dose, each made when it is asked for.
+    """Cases of one kind at one dose, each made on request.
 
     Attributes
     ----------
-    name : of the kind.
-    dose : e⁻/Å², or None where there is no such number.
+    name : name of the kind.
+    dose : e⁻/Å², or None where it is not defined.
     """
 
     @property
@@ -87,12 +87,12 @@ class Dataset(Protocol):
         ...
 
     def case(self, index: int) -> Case:
-        """Case number `index`; the same whenever it is asked for."""
+        """Case number `index`; every call gives the same one."""
         ...
 
 
 def case_name(dataset: Dataset, index: int) -> str:
-    """Name of a case: those of its data set and dose, and its number."""
+    """Name of a case, from its data set, dose and number."""
     dose = "" if dataset.dose is None else f"-{dataset.dose:g}"
     return f"{dataset.name}{dose}-{index:04d}"
 
@@ -100,10 +100,10 @@ def case_name(dataset: Dataset, index: int) -> str:
 def known_columns(
     columns: pd.DataFrame, ideal: Image, sampling: float, counts: float
 ) -> pd.DataFrame:
-    """Simulated columns as a `Case` holds them.
+    """Simulated columns in the form of a `Case`.
 
-    The bound is that of a lone Gaussian column as wide and as high as the simulated one, on what
-    lies under it, with shot noise alone. It is NaN in phase contrast.
+    The bound is that of a single Gaussian column of the same width and height on the local
+    background, with shot noise only. It is NaN in phase contrast.
 
     Parameters
     ----------
@@ -137,13 +137,13 @@ def known_columns(
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method makes of a case, each part None where the method gives none.
+    """Result of a method for a case; parts that the method does not give are None.
 
     Attributes
     ----------
     restored : (H, W) image.
-    columns : table with ``y`` and ``x`` in pixels, and whatever else `localize` gives; with
-        ``species``, their names, where the method tells species.
+    columns : table with ``y`` and ``x`` in pixels, and further columns as from `localize`; with
+        names in ``species`` where the method distinguishes species.
     """
 
     restored: Image | None = None
@@ -151,15 +151,15 @@ class Outcome:
 
 
 class Method(Protocol):
-    """Anything that restores images or finds columns, under a name of its own."""
+    """A method that restores images or finds columns, with a name."""
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Name in tables."""
         ...
 
     def __call__(self, case: Case) -> Outcome:
-        """Apply it; the truth of the case is not looked at."""
+        """Apply the method, without the truth of the case."""
         ...
 
 
@@ -168,19 +168,19 @@ class Mapper(Protocol):
     """A method with more tasks than one restored image and one table of columns."""
 
     def maps(self, case: Case) -> dict[str, Image]:
-        """A map for each further task whose truth the case knows, see `tasks.TRUTH`."""
+        """A map for each further task whose truth is in the case, see `tasks.TRUTH`."""
         ...
 
 
 @dataclass(frozen=True)
 class EvaluationResults:
-    """Everything measured in a run.
+    """All measurements of a run.
 
     Attributes
     ----------
     cases, columns : as `summarize` takes them.
     tasks : as `summarize_tasks` takes them.
-    datasets, methods : what was run; the first `models` methods are no baselines.
+    datasets, methods : those of the run; the first `models` methods are not baselines.
     """
 
     cases: pd.DataFrame

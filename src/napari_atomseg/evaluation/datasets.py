@@ -28,13 +28,13 @@ from napari_atomseg.training.sources.library import POINTS, TARGET, annotated_im
 
 @dataclass(frozen=True)
 class FileDataset:
-    """Images beside what is known of them.
+    """Images in files beside their truth.
 
     Attributes
     ----------
-    images : the files of each; labels are not used.
-    name : of the data set.
-    sampling : Å a pixel of images whose files do not say.
+    images : files of each image; labels are not used.
+    name : name of the data set.
+    sampling : Å per pixel, for files without it.
     """
 
     images: tuple[AnnotatedImage, ...]
@@ -77,21 +77,21 @@ def open_folder(folder: Path, sampling: float | None = None) -> FileDataset:
     OSError
         There is no such folder.
     ValueError
-        Nothing tells what its images show.
+        There is no truth beside any image.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
     images = tuple(i for i in annotated_images(folder) if i.points or i.target)
     if not images:
         raise ValueError(
-            f"{folder}: nothing tells what its images show; beside NAME.tif, a file NAME.csv, "
-            f"NAME{POINTS}.csv or NAME{TARGET}.tif does"
+            f"{folder}: no truth beside any image; beside NAME.tif, it is a file NAME.csv, "
+            f"NAME{POINTS}.csv or NAME{TARGET}.tif"
         )
     return FileDataset(images, folder.resolve().name, sampling)
 
 
 def reference_columns(path: Path) -> pd.DataFrame:
-    """Columns of a table as `read_columns` reads it, or of one of bare numbers.
+    """Columns of a table that `read_columns` reads, or of one with numbers only.
 
     Without a line of names, rows and columns of pixels come first, as in StatSTEM's references.
 
@@ -115,7 +115,7 @@ def reference_columns(path: Path) -> pd.DataFrame:
 
 
 def write_case(folder: Path, case: Case) -> None:
-    """Write a case as `open_folder` reads it.
+    """Write a case as files for `open_folder`.
 
     Raises
     ------
@@ -137,9 +137,9 @@ def _plane(data: object, path: Path) -> Image:
 
 
 DOSES = (5e2, 5e3, 5e4)
-"""e⁻/Å² of data sets that need a dose, where none is given."""
+"""Default doses of data sets that need one, e⁻/Å²."""
 TOGETHER = ","
-"""Between an image and the table of its columns."""
+"""Separator of an image and the table of its columns."""
 
 Data = str | Path | dict[str, Any] | SimulationRecipe | Dataset
 
@@ -153,7 +153,7 @@ def open_datasets(
     shape: tuple[int, int] = (256, 256),
     sampling: float | None = None,
 ) -> list[Dataset]:
-    """Data sets, those with a dose once for each.
+    """Open data sets, those with a dose once for each dose.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Figures of a run."""
+"""Figures of an evaluation."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ SHOWN = {
 """Scores drawn against the dose."""
 LOGARITHMIC = ("rmse_pm", "rmse_bound")
 TICKS = [digit * 10.0**power for power in range(-3, 5) for digit in (1, 2, 5)]
-"""Numbers that may stand at logarithmic axes."""
+"""Possible ticks of logarithmic axes."""
 FAINT, CLEAR, FOUND = "#8e8e93", "#34c759", "#ff3b30"
-"""Colours of true columns that cannot be seen, of those that can, and of columns found."""
+"""Colours of true columns too faint to count, of other true columns, and of columns found."""
 
 
 def draw_doses(path: Path, table: pd.DataFrame) -> None:
@@ -96,7 +96,7 @@ def draw_worst(path: Path, method: Method, cases: Sequence[Case]) -> None:
 
 
 def _scored(case: Case, outcome: Outcome) -> str:
-    """How well a case was restored, where that is known."""
+    """Score of the restored image of a case, as text; empty without the truth."""
     if outcome.restored is None or case.truth is None:
         return ""
     score = image_scores(outcome.restored, case.truth)["psnr_affine"]
@@ -118,7 +118,7 @@ def _draw_score(panel: Any, table: pd.DataFrame, score: str, colours: dict[str, 
 
 
 def _logarithmic(axis: Any, ticks: Sequence[float]) -> None:
-    """A logarithmic axis with numbers at few places: within one decade they run together."""
+    """A logarithmic axis with few labels, which would overlap within one decade."""
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     axis.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     axis.set_minor_formatter(NullFormatter())

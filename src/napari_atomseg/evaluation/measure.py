@@ -16,7 +16,7 @@ from napari_atomseg.evaluation.tasks import ColumnPairs, pair
 
 BINS = 10
 LEVELS = {0.68: 1.0, 0.95: 1.96}
-"""Parts of normal errors, and the error bars that hold them."""
+"""Fractions of normal errors within so many standard deviations."""
 
 
 def reliability(score: ArrayLike, hit: ArrayLike, bins: int = BINS) -> pd.DataFrame:
@@ -142,8 +142,8 @@ def measure(case: Case, outcome: Outcome) -> tuple[dict[str, Any], pd.DataFrame]
 
     - ``hit``: whether it is a true column; pairs with columns that cannot be seen are left out.
     - ``score`` of the detection, where the method gives one.
-    - ``dy``, ``dx``: its error, in pixels; ``y_err``, ``x_err``: what the method says of it. NaN at
-      the border, where the image cuts columns, and for columns that are not true.
+    - ``dy``, ``dx``: its error, in pixels; ``y_err``, ``x_err``: its standard errors by the method.
+      NaN at the border, where the image cuts columns, and for columns that are not true.
     - ``bound``: the least that hypot(dy, dx) is on average, in pixels.
     - ``volume``: what it has over what it should have.
     """
@@ -169,7 +169,7 @@ def measure(case: Case, outcome: Outcome) -> tuple[dict[str, Any], pd.DataFrame]
 
 
 def _errors(case: Case, pairs: ColumnPairs) -> dict[str, NDArray[np.float64]]:
-    """What is measured of the pairs of columns; NaN at the border."""
+    """Errors of the pairs of columns; NaN at the border."""
     found, known, i, j = pairs.found, pairs.known, pairs.i, pairs.j
     place = known[["y", "x"]].to_numpy(float)[j]
     far = np.array(case.image.shape) - 1 - place
@@ -187,7 +187,7 @@ def _errors(case: Case, pairs: ColumnPairs) -> dict[str, NDArray[np.float64]]:
 
 
 def _away(case: Case, false: pd.DataFrame, known: pd.DataFrame) -> int:
-    """How many columns lie farther than `AWAY` spacings from every true one."""
+    """Number of columns farther than `AWAY` spacings from every true one."""
     if len(false) == 0 or len(known) == 0:
         return len(false)
     reach = AWAY * np.fmax(case.spacing, case.radius)

@@ -1,4 +1,4 @@
-"""Models, and images that another program restored."""
+"""Methods to compare: models, and images that another program restored."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ class Model:
         return made
 
     def _species(self, case: Case, columns: pd.DataFrame) -> list[str]:
-        """The species of the surest map at each column."""
+        """Species with the largest probability at each column."""
         made = predict(case.image, (ELEMENTS,), **self._chosen(case))
         place = columns[["y", "x"]].to_numpy(float).round().astype(int)
         rows, cols = np.clip(place, 0, np.array(case.image.shape) - 1).T
-        surest = made.maps[ELEMENTS][:, rows, cols].argmax(axis=0)
-        return [made.species[each] for each in surest]
+        likeliest = made.maps[ELEMENTS][:, rows, cols].argmax(axis=0)
+        return [made.species[each] for each in likeliest]
 
     def _chosen(self, case: Case) -> dict[str, Any]:
         return {"model": self.model, "sampling": case.sampling, "device": self.device}
@@ -95,7 +95,7 @@ class Restored:
 
     Attributes
     ----------
-    folder : where they lie; its name is the method's.
+    folder : folder of the images, whose name is that of the method.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""The table: scores of all images of a data set together."""
+"""The report of a run: tables of scores, their files and figures."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from napari_atomseg.evaluation.measure import (
 )
 
 KEYS = ["data", "dose", "method"]
-"""What a row of the table is about."""
+"""Columns that identify a row of the table."""
 PICOMETRES = 100.0
-"""In an Å."""
+"""Picometres per Å."""
 CREDIBLE = 3.0
-"""Volumes wrong by more than this factor are of something else than the column."""
+"""Volumes off by more than this factor are excluded as not those of the column."""
 
 
 def summarize(cases: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:
@@ -38,7 +38,7 @@ def summarize(cases: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    A row each, in the order in which they first come, with
+    A row for each, in order of first appearance, with
 
     - ``images``; ``failed`` ones, which count nowhere else; median ``seconds`` an image;
     - ``psnr``, ``psnr_affine`` (dB) and ``ssim``: means over images;
@@ -77,7 +77,7 @@ def summarize_tasks(tasks: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    A row each, in the order in which they first come, with
+    A row for each, in order of first appearance, with
 
     - ``images`` that the task was scored on;
     - ``psnr``, ``psnr_affine`` (dB), ``dice``: means over images;
@@ -165,7 +165,7 @@ def _cover_names() -> list[str]:
 
 
 def _volumes(columns: pd.DataFrame) -> tuple[float, float]:
-    """Bias and error of volumes, apart from what is no volume of the column."""
+    """Bias and error of volumes, without those that are not credible."""
     known = columns.dropna(subset=["volume"])
     if known.empty:
         return np.nan, np.nan
@@ -181,9 +181,9 @@ def _ratio(part: float, whole: float) -> float:
 
 
 WORST = 5
-"""Cases of a data set that are shown."""
+"""Number of worst cases shown for each data set."""
 DIGITS = {"seconds": 2, "psnr": 1, "psnr_affine": 1, "rmse_pm": 1, "rmse_bound": 2}
-"""Digits behind the point of the Markdown table; others have three."""
+"""Decimals in the Markdown table; others have three."""
 WHOLE = ("images", "failed")
 
 
@@ -224,9 +224,9 @@ def write_report(
 
 
 def markdown(*tables: pd.DataFrame) -> str:
-    """Tables in Markdown, those without rows left out.
+    """Tables in Markdown, without empty tables and empty columns.
 
-    What is not known is left empty; a column of nothing else is left out.
+    Unknown values are left empty.
     """
     return "\n".join(_markdown(table) for table in tables if len(table))
 
@@ -252,8 +252,8 @@ def reliability_curves(columns: pd.DataFrame) -> pd.DataFrame:
 
 
 def worst_cases(cases: pd.DataFrame, data: str, method: str) -> pd.DataFrame:
-    """The worst cases of a data set: of lowest PSNR, or F1 where no truth image is known, or with
-    the most false columns where there is no column.
+    """The worst cases of a data set: of lowest PSNR; of lowest F1 without a true image; with the
+    most false columns where there is no column.
     """
     some = cases[(cases["data"] == data) & (cases["method"] == method) & (cases["error"] == "")]
     for name, worth in (("psnr_affine", _same), ("hits", _f1), ("found", _few)):
@@ -277,7 +277,7 @@ def _f1(cases: pd.DataFrame, name: str) -> pd.Series[float]:
 
 
 def _made(datasets: Sequence[Dataset], name: str, rows: pd.DataFrame) -> list[Case]:
-    """The cases of rows of a data set, made again."""
+    """The cases of rows of a data set."""
     doses = {each.dose: each for each in datasets if each.name == name}
     keys = zip(rows["dose"].astype(float), rows["index"].astype(int), strict=True)
     return [doses[None if np.isnan(dose) else dose].case(index) for dose, index in keys]

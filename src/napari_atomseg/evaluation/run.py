@@ -1,4 +1,4 @@
-"""Models, data sets and baselines to one table."""
+"""Compare models with baselines on data sets."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def evaluate(
 
     Returns
     -------
-    The table of `summarize`. What failed is counted there, and told in ``attrs["errors"]``. The
+    The table of `summarize`. Failures are counted there and listed in ``attrs["errors"]``. The
     rows of `summarize_tasks` are in ``attrs["tasks"]``: ``pd.DataFrame(table.attrs["tasks"])``.
 
     Raises
@@ -94,7 +94,7 @@ def run(
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> EvaluationResults:
-    """Apply all methods to all cases; what fails is noted and the rest goes on.
+    """Apply all methods to all cases; failures are noted and do not stop the rest.
 
     Parameters
     ----------

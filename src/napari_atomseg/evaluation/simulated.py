@@ -1,4 +1,4 @@
-"""Data sets that are simulated when they are asked for."""
+"""Data sets that are simulated on request."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ from napari_atomseg.simulation import (
     sample,
     simulate,
 )
-from napari_atomseg.simulation.setup import COLLECTED
+from napari_atomseg.simulation.api import COLLECTED
+from napari_atomseg.simulation.settings import BackgroundKind, ShapeKind
 from napari_atomseg.specimen import Field
 from napari_atomseg.specimen.matter.amorphous import amorphous_support
 from napari_atomseg.weights.store import cache_folder
 
 COUNTING = ("shot", "pmt")
-"""Distortions that a dose belongs to."""
+"""Distortions that depend on the dose."""
 LEVELS = ("counts", "mean_counts", "electrons_per_column")
-"""The other ways in which they say it."""
+"""Their other parameters of the dose."""
 
 CRYSTALS: tuple[tuple[str, tuple[int, int, int], float], ...] = (
     ("Pt", (0, 1, 1), 0.16),
@@ -41,12 +42,13 @@ CRYSTALS: tuple[tuple[str, tuple[int, int, int], float], ...] = (
     ("graphene", (0, 0, 1), 0.14),
     ("MoS2", (0, 0, 1), 0.16),
 )
-"""Crystals, zone axes and sampling in Å a pixel."""
+"""Crystals, zone axes and sampling (Å per pixel)."""
 SCALES = 0.4
 """Largest natural logarithm of a change of that sampling."""
-SHAPES = ("bulk", "wedge", "edge", "particle")
+SHAPES: tuple[ShapeKind, ...] = ("bulk", "wedge", "edge", "particle")
+BACKGROUNDS: tuple[BackgroundKind, ...] = ("constant", "ramp", "nonlinear")
 SUPPORT = 50.0
-"""Å of carbon under particles; sheets of a few atoms would not be seen on it."""
+"""Thickness of the carbon support under particles, Å; thin sheets would be invisible on it."""
 SHEETS = ("graphene", "MoS2")
 
 FIELDS = ("noise", "vacuum", "amorphous")
@@ -55,9 +57,9 @@ SAMPLING = 0.15
 HAZE = 0.02
 """Signal of vacuum over that of a bright column."""
 CARBON = 0.01
-"""Share of the beam that 10 nm of carbon scatter onto the detector where it is brightest."""
+"""Fraction of the beam that 10 nm of carbon scatter onto the detector at the brightest pixel."""
 FILM = 100.0
-"""Å of carbon."""
+"""Thickness of the carbon film, Å."""
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,12 @@ class SimulatedDataset:
 
 
 def at_dose(recipe: SimulationRecipe, dose: float) -> SimulationRecipe:
-    """The recipe with one dose for all that counts electrons.
+    """The recipe with one dose for all distortions that depend on it.
 
     Raises
     ------
     ValueError
-        Nothing in the recipe counts electrons.
+        No distortion of the recipe depends on the dose.
     """
     share = 1.0 if recipe.modality == "TEM" else COLLECTED
     fixed = {"probability": 1.0, "dose": (dose, dose), "collected": (share, share)}
@@ -129,7 +131,7 @@ def at_dose(recipe: SimulationRecipe, dose: float) -> SimulationRecipe:
 class Crystals:
     """Named crystals in turn, as bulk, wedge, edge and particle, with shot noise alone.
 
-    So positions can come near the Cramér–Rao bound, which knows of no other noise.
+    So positions can approach the Cramér–Rao bound, which assumes no other noise.
 
     Attributes
     ----------
@@ -163,7 +165,7 @@ class Crystals:
             shape_kind=kind,
             support=SUPPORT if kind == "particle" and crystal not in SHEETS else 0.0,
             background=float(rng.uniform(0, 0.5)),
-            background_kind=str(rng.choice(["constant", "ramp", "nonlinear"])),
+            background_kind=BACKGROUNDS[rng.integers(len(BACKGROUNDS))],
             jitter=0.0,
         )
         return simulated_case(case_name(self, index), made)
@@ -171,7 +173,7 @@ class Crystals:
 
 @dataclass(frozen=True)
 class EmptyField:
-    """Images without a column: every one that is found is false.
+    """Images without columns: every detection is false.
 
     Attributes
     ----------
@@ -207,7 +209,7 @@ class EmptyField:
 
 
 def simulated_case(name: str, made: Simulation) -> Case:
-    """A simulation as a case, with all that is known of it."""
+    """A simulation as a case."""
     known = known_columns(made.columns, made.ideal, made.sampling, made.facts["counts"])
     targets = known_targets(made.targets)
     return Case(name, made.image, made.ideal, known, made.sampling, targets)
@@ -236,19 +238,19 @@ SPECIMENS: tuple[dict[str, Any], ...] = (
     {"crystal": "MoS2", "zone_axis": (0, 0, 1), "thickness": 10.0},
 )
 MULTISLICE_SAMPLING = 0.16
-"""Å a pixel."""
+"""Å per pixel."""
 SHAPE = (96, 96)
-"""Pixels: minutes an image."""
+"""Size of the images, pixels; each takes minutes."""
 KNOWN = ["y", "x", "intensity", "snr", "cross_section"]
-"""What is kept of the columns."""
+"""Columns of the table that are stored."""
 
 
 @dataclass(frozen=True)
 class Multislice:
     """Dark-field images by multislice, with shot noise alone.
 
-    The images without noise are kept in a folder and made when they are not there; two runs may
-    share it. How bright a column is follows from its image, see `seen_columns`.
+    The images without noise are stored in a folder, and made where they are missing; two runs may
+    share it. Intensities of the columns follow from the image, see `seen_columns`.
 
     Attributes
     ----------
@@ -272,7 +274,7 @@ class Multislice:
         Raises
         ------
         ImportError
-            The image is not there and abTEM is not installed.
+            The image is missing and abTEM is not installed.
         """
         rng = np.random.default_rng((self.seed, index))
         settings = {
@@ -309,12 +311,11 @@ class Multislice:
 
 
 def seen_columns(columns: pd.DataFrame, ideal: Image) -> pd.DataFrame:
-    """The columns with the intensities that an image gives them, in place of linear imaging's.
+    """The columns with intensities from an image in place of those of linear imaging.
 
-    They are the heights of Gaussians at the true places, as wide as linear imaging has them, whose
-    sum over a constant background comes nearest to the image (least squares). Columns that it does
-    not show, as oxygen beside heavy metals, have none; the volumes follow but for tails, and are
-    good for the noise only.
+    Intensities are heights of Gaussians at the true positions, with the widths of linear imaging,
+    fitted with a constant background by least squares. Invisible columns, such as oxygen beside
+    heavy metals, have none. Volumes neglect the tails, and serve for the noise only.
 
     Parameters
     ----------

@@ -16,20 +16,20 @@ from napari_atomseg.evaluation.case import Case, Outcome
 from napari_atomseg.networks.tasks import ELEMENTS, INTENSITIES, TARGETS, UPINTERPOLATION
 
 VISIBLE = 4.0
-"""Columns of a smaller signal over noise are neither to be found nor wrong where they are."""
+"""Signal to noise ratio below which columns count neither as missed nor as false."""
 
 
 @dataclass(frozen=True)
 class ColumnPairs:
-    """Columns found beside true ones.
+    """Columns found, paired with true ones.
 
     Attributes
     ----------
     found, known : the N columns found and the M true ones, numbered from 0.
-    i, j : rows of `found` and `known` that are one column, one that can be seen.
-    uncounted : (N,) what was found is neither right nor wrong: a true column that cannot be seen,
-        or none, but so near to the border that it may be a column whose centre lies beyond.
-    visible : (M,) true columns that can be seen.
+    i, j : rows of `found` and `known` that are the same visible column.
+    uncounted : (N,) detections that are neither right nor wrong: true columns too faint to count,
+        or so near to the border that the centre may lie beyond it.
+    visible : (M,) true columns that are not too faint.
     """
 
     found: pd.DataFrame
@@ -41,15 +41,15 @@ class ColumnPairs:
 
 
 def pair(case: Case, columns: pd.DataFrame) -> ColumnPairs:
-    """Pair columns found with those of a case, which knows them.
+    """Pair columns found with the true ones of a case.
 
     Raises
     ------
     ValueError
-        The case does not know its columns.
+        The columns of the case are unknown.
     """
     if case.columns is None:
-        raise ValueError(f"case {case.name} does not know its columns")
+        raise ValueError(f"the columns of case {case.name} are unknown")
     found, known = columns.reset_index(drop=True), case.columns.reset_index(drop=True)
     i, j = match(found, known, case.radius)
     visible = ~(known["snr"] < VISIBLE).to_numpy() if "snr" in known else np.ones(len(known), bool)
@@ -65,9 +65,9 @@ def pair(case: Case, columns: pd.DataFrame) -> ColumnPairs:
 MASK = "column_mask"
 SCORED = ("denoise_background", "superresolution", UPINTERPOLATION, MASK)
 TRUTH = {**TARGETS, UPINTERPOLATION: "no_noise_upinterpolation_2x"}
-"""The simulation's target that is the truth of a task."""
+"""Target of the simulation that is the truth of a task."""
 HALF = 0.5
-"""Pixels whose probability is larger belong to a mask."""
+"""Probability above which pixels belong to a mask."""
 
 
 def known_targets(targets: Mapping[str, Any]) -> dict[str, Image]:
@@ -76,7 +76,7 @@ def known_targets(targets: Mapping[str, Any]) -> dict[str, Image]:
 
 
 def scorable(case: Case, tasks: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of a model's tasks that are scored here, and whose truth the case knows."""
+    """Tasks of a model that are scored here, and whose truth is in the case."""
     return tuple(task for task in SCORED if task in tasks and TRUTH[task] in case.targets)
 
 

@@ -1,4 +1,4 @@
-"""Sheets of paper: sizes, type and lines as journals ask for them, and how they are saved."""
+"""Figures for journals: sizes, type and line widths, colours, and files."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ SEQUENTIAL = "cividis"
 SIGNED = "RdBu_r"
 CYCLIC = "twilight"
 NOTHING = "0.8"
-"""Where nothing was measured."""
+"""Grey of places without a measurement."""
 
 
 WIDTH = 89.0
-"""mm; one column of most journals."""
+"""Width of one column of most journals, mm."""
 FORMATS = (".png", ".svg", ".pdf")
 
 STYLE: Mapping[str, Any] = {
@@ -55,12 +55,12 @@ STYLE: Mapping[str, Any] = {
     "lines.linewidth": 1.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    # Text stays text that a journal can set anew, in fonts that a PDF carries with it.
+    # Text stays editable, with its fonts embedded in PDF.
     "pdf.fonttype": 42,
     "svg.fonttype": "none",
     "svg.hashsalt": "napari-atomseg",
 }
-"""Settings of matplotlib under which figures are made and saved; the user's own stay untouched."""
+"""Matplotlib settings for making and saving figures; those of the user are not changed."""
 
 _MM = 1 / 25.4
 _ONE_AT_A_TIME = threading.RLock()
@@ -68,10 +68,10 @@ _ONE_AT_A_TIME = threading.RLock()
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Settings of matplotlib under which figures are drawn, and no longer.
+    """Apply the settings `STYLE` while a figure is drawn.
 
-    Matplotlib has one set of them for all threads: of two that draw, one waits for the other, or
-    the user's own would not come back.
+    Matplotlib has one set of settings for all threads, so two threads draw one after the other;
+    otherwise the user's settings would not be restored.
     """
     settings: dict[Any, Any] = dict(STYLE)
     with _ONE_AT_A_TIME, rc_context(settings):
@@ -79,11 +79,11 @@ def style() -> Iterator[None]:
 
 
 def sheet(width: float, aspect: float) -> Figure:
-    """An empty figure, to be drawn on inside of `style`.
+    """An empty figure, to be drawn within `style`.
 
     Parameters
     ----------
-    width : mm.
+    width : width in mm.
     aspect : height over width.
 
     Raises
@@ -107,17 +107,17 @@ def save(
 ) -> None:
     """Write a figure as PNG, SVG or PDF, by the suffix of `path`.
 
-    Figures of the same call have the same bytes: no date is written.
+    The same figure gives the same bytes: no date is written.
 
     Parameters
     ----------
-    dpi : resolution of PNG, and of images inside SVG and PDF, dots per inch.
+    dpi : resolution of PNG, and of images in SVG and PDF, dots per inch.
     metadata : provenance, as JSON in the file's description (PNG, SVG) or subject (PDF).
 
     Raises
     ------
     ValueError
-        Another suffix, or a `dpi` that is not positive.
+        The suffix is not among `FORMATS`, or `dpi` is not positive.
     OSError
         The file cannot be written; an existing one stays as it was.
     """
@@ -128,18 +128,18 @@ def save(
     if not dpi > 0:
         raise ValueError(f"dpi={dpi!r} must be positive")
     with style(), whole_file(path) as partial:
-        about = _about(suffix, metadata)
-        figure.savefig(partial, dpi=dpi, format=suffix[1:], metadata=about)
+        details = _file_metadata(suffix, metadata)
+        figure.savefig(partial, dpi=dpi, format=suffix[1:], metadata=details)
 
 
-def _about(suffix: str, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+def _file_metadata(suffix: str, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     record = json.dumps(plain(metadata)) if metadata else None
     program = f"napari-atomseg {installed.version('napari-atomseg')}"
     if suffix == ".pdf":
-        about: dict[str, Any] = {"Creator": program, "Subject": record, "CreationDate": None}
-        return about
+        details: dict[str, Any] = {"Creator": program, "Subject": record, "CreationDate": None}
+        return details
     name = "Software" if suffix == ".png" else "Creator"
-    about = {name: program, "Description": record}
+    details = {name: program, "Description": record}
     if suffix == ".svg":
-        about["Date"] = None
-    return {key: value for key, value in about.items() if key == "Date" or value is not None}
+        details["Date"] = None
+    return {key: value for key, value in details.items() if key == "Date" or value is not None}

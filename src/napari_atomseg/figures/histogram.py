@@ -1,4 +1,4 @@
-"""How often values occur: spacings, cross-sections, displacements."""
+"""Histograms of spacings, cross-sections, displacements and other values."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ def histogram(
     title: str = "",
     width: float = WIDTH,
 ) -> Figure:
-    """A histogram in one panel for each quantity.
+    """Draw a histogram of each quantity in a panel of its own.
 
     Parameters
     ----------
-    values : numbers, several sets of them by name, or a table of which `of` names the columns; what
-        is not finite is left out. Sets of one unit share their axis.
-    of : columns of a table, or the name of bare numbers.
-    unit : of the values, where their names do not say.
-    bins : number; by default after Freedman & Diaconis (1981), at most 200.
-    fit : "normal" draws the normal distribution of the mean and standard deviation, and says both
-        and the standard error of the mean; "none" does not.
-    components : (weight, mean, standard deviation) of a mixture to be drawn in place of that, as
-        of cross-sections of columns of one, two, three… atoms.
-    width : of the figure, mm.
+    values : numbers, several sets of numbers by name, or a table; values that are not finite are
+        left out. Sets with the same unit share their axis.
+    of : columns of a table, or the name of a single set.
+    unit : unit of the values; by default from their names.
+    bins : number of bins; by default after Freedman & Diaconis (1981), at most 200.
+    fit : "normal" draws the normal distribution of the mean and standard deviation, and prints both
+        with the standard error of the mean; "none" does not.
+    components : (weight, mean, standard deviation) of a mixture to draw instead, such as that of
+        cross-sections of columns of one, two, three… atoms.
+    width : width of the figure, mm.
 
     Raises
     ------
     ValueError
-        There are no finite values, or an argument is none of those accepted.
+        There are no finite values, or an argument is not accepted.
     """
     if fit not in FITS:
         raise ValueError(f"fit={fit!r}; choose one of {', '.join(FITS)}")
@@ -89,7 +89,7 @@ def _sets(
     names = [of] if isinstance(of, str) else list(of or [])
     if isinstance(values, pd.DataFrame):
         if not names:
-            raise ValueError("say of which columns of the table: of='volume'")
+            raise ValueError("name columns of the table, such as of='volume'")
         table = chosen(values, names, None) if "frame" not in values else values
         found: dict[str, ArrayLike] = {name: table[name].to_numpy() for name in names}
     elif isinstance(values, Mapping):
@@ -102,7 +102,7 @@ def _sets(
     for name, each in found.items():
         numbers = np.asarray(each)
         if numbers.dtype.kind not in "buif":
-            raise ValueError(f"{name} holds no numbers")
+            raise ValueError(f"{name} has no numbers")
         numbers = numbers.astype(float).ravel()
         sets[str(name)] = numbers[np.isfinite(numbers)]
         if sets[str(name)].size == 0:
@@ -136,7 +136,7 @@ def _draw_normal(panel: Axes, numbers: NDArray[np.float64], area: float, unit: s
 
 
 def _decimals(value: float, digits: int) -> int:
-    """Decimals that show so many digits of a positive value."""
+    """Decimals that show a number of digits of a positive value."""
     return int(np.clip(digits - 1 - np.floor(np.log10(value)), 0, 8))
 
 

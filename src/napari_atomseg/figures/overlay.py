@@ -1,4 +1,4 @@
-"""Columns on their image."""
+"""Figure of columns drawn on their image."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from napari_atomseg.figures.tables import (
 )
 
 _DOT = 0.3
-"""Diameter of a marker over the distance of neighbours."""
+"""Diameter of a marker over the distance between neighbours."""
 
 
 def overlay(
@@ -58,26 +58,26 @@ def overlay(
     title: str = "",
     width: float = WIDTH,
 ) -> Figure:
-    """An image with its columns, and a scale bar.
+    """Draw an image with its columns and a scale bar.
 
     Parameters
     ----------
-    image : (H, W).
+    image : (H, W) image.
     columns : table with ``y`` and ``x`` in px.
-    sampling : Å per pixel, one number or (dy, dx), for the scale bar; by default the table's own.
-    colour_by : column of the table. Numbers are coloured by value, with a bar that says the unit;
-        kinds, as names or few whole numbers, have a colour and a marker each, and a legend.
-    unit : of `colour_by`, where its name does not say.
+    sampling : Å per pixel, one number or (dy, dx), for the scale bar; by default that of the table.
+    colour_by : column of the table. Numbers are coloured by value, with a colour bar; kinds, such
+        as names or few whole numbers, have a colour and a marker each, and a legend.
+    unit : unit of `colour_by`; by default from its name.
     cells : (N, K, 2) corners (y, x) of N polygons, px, such as unit cells.
-    size : diameter of the markers, px; by default 0.3 of the distance of neighbours.
-    frame : of a table of a stack.
-    contrast : values that become black and white; by default percentiles 0.5 and 99.8.
-    width : of the figure, mm.
+    size : diameter of the markers, px; by default 0.3 of the distance between neighbours.
+    frame : frame to draw, where the table is that of a stack.
+    contrast : intensities of black and white; by default percentiles 0.5 and 99.8.
+    width : width of the figure, mm.
 
     Raises
     ------
     ValueError
-        `image` is no single image, or the table lacks a column.
+        `image` is not a single image, or the table lacks a column.
     """
     picture = single_image(image)
     table = None
@@ -103,7 +103,7 @@ def overlay(
 
 
 def points_of(axes: Axes, pixels: float) -> float:
-    """Square of a length of so many pixels in points, as scatter takes sizes."""
+    """Area in points² of a marker with a diameter in pixels, as `scatter` takes sizes."""
     figure = axes.figure
     span = abs(np.subtract(*axes.get_xlim()))
     inches = figure.get_figwidth() * 0.9 / span * pixels  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""An image on a sheet: contrast, scale bar, units."""
+"""Images in figures: contrast, proportions, scale bar."""
 
 from __future__ import annotations
 
@@ -16,28 +16,27 @@ from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size
 
 PERCENTILES = (0.5, 99.8)
-"""Of the pixels, which become black and white."""
+"""Percentiles of the intensities shown as black and white."""
 BARS = tuple(digit * 10.0**power for power in range(-2, 7) for digit in (1, 2, 5))
 """Lengths of scale bars, Å."""
 
 _LAYOUTS = 4
-"""Bars grow with the image, and take room from it: so often is the layout made anew."""
+"""Iterations of the layout: colour bars grow with the image and take room from it."""
 _AT_FIRST = 1.5
-"""Inches added to the image's height at first: without room for titles and bars there is no layout.
-"""
+"""Inches added to the height at first, as room for titles and bars in the first layout."""
 _WIDE = 0.6
-"""Images of a lower height over width leave no room for the label of a bar beside them."""
+"""Height over width below which a colour bar beside the image has no room for its label."""
 _LONGEST = 0.3
-"""A scale bar is at most this fraction of the image's width."""
+"""Largest length of a scale bar over the width of the image."""
 
 
 def single_image(image: ArrayLike, name: str = "image") -> NDArray[Any]:
-    """(H, W) real numbers.
+    """Check that an array is a single image (H, W) of real numbers.
 
     Raises
     ------
     ValueError
-        Something else.
+        It is not.
     """
     array = np.asarray(image)
     if array.ndim != 2 or array.dtype.kind not in "buif" or 0 in array.shape:
@@ -49,7 +48,7 @@ def single_image(image: ArrayLike, name: str = "image") -> NDArray[Any]:
 
 
 def draw_image(axes: Axes, image: NDArray[Any], limits: tuple[float, float] | None = None) -> None:
-    """Grey values, NaN left white, without frame; the axes are in pixels."""
+    """Draw grey values, NaN as white, without frame; the axes are in pixels."""
     finite = image[np.isfinite(image)]
     low, high = limits or (np.percentile(finite, PERCENTILES) if finite.size else (0.0, 1.0))
     axes.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-12), interpolation="nearest")
@@ -57,13 +56,13 @@ def draw_image(axes: Axes, image: NDArray[Any], limits: tuple[float, float] | No
 
 
 def frame(axes: Axes, shape: tuple[int, ...]) -> None:
-    """Axes over an image of this shape: rows downwards, square or true pixels, no ticks."""
+    """Set axes for an image of this shape: rows downwards, no ticks."""
     axes.set(xlim=(-0.5, shape[1] - 0.5), ylim=(shape[0] - 0.5, -0.5))
     axes.set_axis_off()
 
 
 def true_proportions(axes: Axes, sampling: Sampling | None) -> float:
-    """Give pixels that are no squares their shape; the height of a pixel over its width."""
+    """Set the aspect of non-square pixels; returns height over width of a pixel."""
     if sampling is None:
         ratio = 1.0
     else:
@@ -74,18 +73,18 @@ def true_proportions(axes: Axes, sampling: Sampling | None) -> float:
 
 
 def fit_height(figure: Figure, panels: Sequence[Axes], proportion: float) -> None:
-    """Make a figure as high as its images and what stands about them: no blank bands.
+    """Set the height of a figure to that of its images and labels, without blank bands.
 
     Parameters
     ----------
-    panels : of the images, which have a row together.
+    panels : axes of the images, in one row.
     proportion : height of an image over its width, as drawn.
     """
     engine = figure.get_layout_engine()
     if engine is None:
         return
     aspects = [panel.get_aspect() for panel in panels]
-    # The layout takes room that an image of fixed shape leaves free for that of its title.
+    # With a fixed aspect the layout would use the room left by the image for its title.
     for panel in panels:
         panel.set_aspect("auto")
     figure.set_figheight(figure.get_figheight() + _AT_FIRST)
@@ -104,7 +103,7 @@ def bar_place(proportion: float) -> dict[str, Any]:
 
 
 def scale_bar(axes: Axes, sampling: Sampling | None, shape: tuple[int, ...]) -> None:
-    """A bar of a round length in the lower left corner; none where the sampling is unknown."""
+    """Draw a bar of a round length in the lower left corner, where the sampling is known."""
     if sampling is None:
         return
     dy, dx = pixel_size(sampling)
@@ -130,7 +129,7 @@ def scale_bar(axes: Axes, sampling: Sampling | None, shape: tuple[int, ...]) -> 
 
 
 def length_text(length: float) -> str:
-    """A length of so many Å in the unit that suits it.
+    """A length in Å as text in a suitable unit.
 
     Examples
     --------

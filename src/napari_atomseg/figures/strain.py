@@ -1,4 +1,4 @@
-"""Strain and rotation in colours."""
+"""Maps of strain and rotation."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from napari_atomseg.figures.tables import chosen, known_sampling, limits, spacin
 from napari_atomseg.progress import CancelToken, Progress, report
 
 TWO_COLUMNS = 183.0
-"""mm; the width of a page of most journals."""
+"""Width of a page of most journals, mm."""
 NAMES = ("eps_xx", "eps_yy", "eps_xy", "rotation_deg", "rotation")
-"""What is drawn of a table, where it has it."""
+"""Columns of a table that are drawn, where it has them."""
 
 _TITLES = {"eps_xx": "ε$_{xx}$", "eps_yy": "ε$_{yy}$", "eps_xy": "ε$_{xy}$"}
 _GAP = 0.04
-"""Between an image and its bar, over the width of the image."""
+"""Gap between an image and its colour bar, over the width of the image."""
 _BAND = 128
-"""Rows of pixels that are coloured at once."""
+"""Rows of pixels that are computed at once."""
 _REACH = 1.0
-"""Columns colour the pixels up to this many distances of neighbours around them."""
+"""Distance up to which columns colour pixels, in median spacings."""
 
 
 def strain_map(
@@ -43,18 +43,18 @@ def strain_map(
     title: str = "",
     width: float = TWO_COLUMNS,
 ) -> Figure:
-    """Strain in per cent and rotation in degrees, a panel each, white where there is none.
+    """Draw strain in per cent and rotation in degrees, grey where there is none, a panel each.
 
     Parameters
     ----------
     maps : (H, W) images by name, or a table with ``y`` and ``x`` in px and one or more of eps_xx,
-        eps_yy, eps_xy, rotation_deg. Strain is a pure number; names with "rotation" are in degrees
-        and named so. In a table each column colours the pixels nearest to it: nothing is smoothed.
-    shape : (H, W) of the image that a table belongs to; by default up to the last column.
-    sampling : Å per pixel, one number or (dy, dx), for the scale bar; by default the table's own.
-    limit : largest strain of the colours, per cent; by default the 98th percentile of all strains.
-    frame : of a table of a stack.
-    width : of the figure, mm.
+        eps_yy, eps_xy, rotation_deg. Strain is a fraction; maps with "rotation" in their name
+        are in degrees. Each column of a table colours the pixels nearest to it, without smoothing.
+    shape : (H, W) of the image of a table; by default up to the last column.
+    sampling : Å per pixel, one number or (dy, dx), for the scale bar; by default that of the table.
+    limit : largest strain on the colour scale, per cent; by default the 98th percentile.
+    frame : frame to draw, where the table is that of a stack.
+    width : width of the figure, mm.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def strain_map(
     images = _images(maps, shape, frame)
     first = next(iter(images.values()))
     known = known_sampling(table, sampling)
-    strains = [image.ravel() for name, image in images.items() if not _turns(name)]
+    strains = [image.ravel() for name, image in images.items() if not _is_rotation(name)]
     high = limit or (limits(np.concatenate(strains), signed=True)[1] if strains else 1.0)
     with style():
         count = len(images)
@@ -75,13 +75,13 @@ def strain_map(
         panels = figure.subplots(1, count, squeeze=False)[0]
         colours = colormaps[SIGNED].with_extremes(bad=NOTHING)
         for panel, (name, image) in zip(panels, images.items(), strict=True):
-            bound = limits(image, signed=True)[1] if _turns(name) else high
+            bound = limits(image, signed=True)[1] if _is_rotation(name) else high
             shown = panel.imshow(
                 image, cmap=colours, vmin=-bound, vmax=bound, interpolation="nearest"
             )
             framed(panel, image.shape)
             ratio = true_proportions(panel, known)
-            unit = "°" if _turns(name) else "%"
+            unit = "°" if _is_rotation(name) else "%"
             panel.set_title(_TITLES.get(name, words(name)))
             proportion = ratio * first.shape[0] / first.shape[1]
             bar = {"shrink": 0.8, "aspect": 25, "pad": _GAP / proportion}
@@ -101,7 +101,7 @@ def nearest_values(
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> dict[str, NDArray[np.float64]]:
-    """(H, W) values of the column next to each pixel, by name; NaN far from all that have any.
+    """(H, W) values of the column nearest to each pixel, by name; NaN far from all columns.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def nearest_values(
     """
     values = columns[list(names)].to_numpy(float)
     there = np.isfinite(values).any(axis=1)
-    # What is beyond the reach has the index after the last.
+    # Pixels beyond the reach have the index after the last.
     values = np.vstack([values[there], np.full(len(names), np.nan)])
     images = {name: np.full(shape, np.nan) for name in names}
     if not there.any():
@@ -128,7 +128,7 @@ def nearest_values(
     return images
 
 
-def _turns(name: str) -> bool:
+def _is_rotation(name: str) -> bool:
     return "rotation" in name
 
 
@@ -151,4 +151,4 @@ def _images(
             raise ValueError("no maps to draw")
     if len({image.shape for image in found.values()}) > 1:
         raise ValueError(f"maps differ in shape: {[image.shape for image in found.values()]}")
-    return {name: image if _turns(name) else 100.0 * image for name, image in found.items()}
+    return {name: image if _is_rotation(name) else 100.0 * image for name, image in found.items()}

@@ -1,4 +1,4 @@
-"""What figures take from tables of columns."""
+"""Tables of columns for figures: rows, kinds, labels and limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_atomseg._shared.types import Sampling
 from napari_atomseg.io.columns.table import unit_of
 
 MOST_KINDS = 8
-"""Whole numbers of more values than this are a quantity, of fewer a category."""
+"""Whole numbers with more different values are a quantity, with fewer a category."""
 
 
 def chosen(columns: pd.DataFrame, needed: Sequence[str], frame: int | None = None) -> pd.DataFrame:
@@ -34,17 +34,17 @@ def chosen(columns: pd.DataFrame, needed: Sequence[str], frame: int | None = Non
     table = columns
     if "frame" in table and (frame is not None or table["frame"].nunique() > 1):
         if frame is None:
-            raise ValueError("the columns are those of a stack; choose a frame")
+            raise ValueError("the table is that of a stack; choose a frame")
         table = table[table["frame"] == frame]
     return table[np.isfinite(table["y"]) & np.isfinite(table["x"])] if "y" in table else table
 
 
 def known_sampling(columns: pd.DataFrame | None, sampling: Sampling | None) -> Sampling | None:
-    """What was given, or else what the table says."""
+    """The sampling given, or else that of the table."""
     if sampling is not None or columns is None:
         return sampling
-    said: Sampling | None = columns.attrs.get("sampling")
-    return said
+    stored: Sampling | None = columns.attrs.get("sampling")
+    return stored
 
 
 def spacing(columns: pd.DataFrame) -> float:
@@ -53,37 +53,37 @@ def spacing(columns: pd.DataFrame) -> float:
 
 
 def is_category(values: pd.Series) -> bool:
-    """Whether values are kinds, as names, yes and no, or few whole numbers, and no quantity."""
+    """Whether values are categories: names, truth values or few different whole numbers."""
     if not pd.api.types.is_numeric_dtype(values) or values.dtype.kind == "b":
         return True
     known = values.dropna()
     whole = values.dtype.kind in "iu"
     if values.dtype.kind == "f":
-        # What whole numbers become where some are missing.
+        # Whole numbers become floats where some are missing.
         whole = 0 < len(known) < len(values) and bool((known % 1 == 0).all())
     return whole and known.nunique() <= MOST_KINDS
 
 
 def kind_text(value: Any) -> str:
-    """What a kind is called: a name, or a whole number without decimals."""
+    """Name of a category; whole numbers without decimals."""
     return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
 def label(name: str, unit: str | None = None) -> str:
-    """What stands at an axis: "volume (intensity px²)"; the unit is no longer in the name."""
+    """Label of an axis such as "volume (intensity px²)", with the unit once."""
     unit = unit_of(name) if unit is None else unit
     return f"{words(name)} ({unit})" if unit else words(name)
 
 
 def words(name: str) -> str:
-    """A column's name in words, without its unit: "dy_pm" is "dy"."""
+    """Name of a table column in words, without its unit: "dy_pm" becomes "dy"."""
     for ending in ("_angstrom", "_pm", "_nm", "_px", "_deg", "_percent"):
         name = name.removesuffix(ending)
     return name.replace("_", " ")
 
 
 def limits(values: NDArray[Any], *, signed: bool = False) -> tuple[float, float]:
-    """From the 1st to the 99th percentile, about zero where `signed`; never empty."""
+    """Limits of a colour scale: 1st to 99th percentile, symmetric where `signed`; never empty."""
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         return (-1.0, 1.0) if signed else (0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Arrows on an image: displacements, polarization."""
+"""Vectors as arrows on an image: displacements, polarization."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ COLOURS = ("direction", "length")
 
 _PER_ANGSTROM = {"Å": 1.0, "pm": 100.0, "nm": 0.1}
 _LONG = 0.9
-"""Length of a long arrow over the distance of neighbours."""
+"""Length of a long arrow over the distance between neighbours."""
 
 
 def vector_map(
@@ -60,27 +60,27 @@ def vector_map(
     title: str = "",
     width: float = WIDTH,
 ) -> Figure:
-    """Arrows at columns, with an arrow of a round length beside them as a measure.
+    """Draw arrows at columns, and one of a round length as a scale.
 
     Parameters
     ----------
     columns : table with ``y``, ``x`` in px and the vectors; rows without a vector are left out.
-    image : (H, W) below the arrows.
-    vectors : names of the columns with the parts along y (downwards) and x. By default the first
-        of `PAIRS` that the table has: displacements before polarization.
-    unit : of the vectors, where their names do not say: px by default.
-    sampling : Å per pixel, one number or (dy, dx); by default the table's own.
-    colour_by : "direction", with a wheel, or "length", with a bar.
+    image : (H, W) image under the arrows.
+    vectors : names of the columns with the components along y (downwards) and x. By default the
+        first of `PAIRS` in the table: displacements before polarization.
+    unit : unit of the vectors; by default from their names, otherwise px.
+    sampling : Å per pixel, one number or (dy, dx); by default that of the table.
+    colour_by : "direction", with a colour wheel, or "length", with a colour bar.
     magnify : length of the drawn arrows over their true length. By default the long ones (95th
         percentile) nearly reach the next column.
-    frame : of a table of a stack.
-    width : of the figure, mm.
+    frame : frame to draw, where the table is that of a stack.
+    width : width of the figure, mm.
 
     Raises
     ------
     ValueError
-        The table has no such vectors, `colour_by` or `image` is none of those accepted, or the
-        vectors are in a length and the sampling, needed to draw them with `magnify`, is unknown.
+        The table has no such vectors, `colour_by` or `image` is not accepted, or the vectors are in
+        a unit of length and the sampling, needed for `magnify`, is unknown.
     """
     if colour_by not in COLOURS:
         raise ValueError(f"colour_by={colour_by!r}; choose one of {', '.join(COLOURS)}")
@@ -131,7 +131,7 @@ def vector_map(
                 label=f"length ({unit})",
                 **bar_place(proportion),
             )
-        _measure(axes, shape, length, unit, scale * steps[1])
+        _scale_arrow(axes, shape, length, unit, scale * steps[1])
         if picture is not None:
             scale_bar(axes, known, shape)
         if title:
@@ -145,7 +145,7 @@ def _found(columns: pd.DataFrame) -> tuple[str, str]:
         if set(pair) <= set(columns):
             return pair
     raise ValueError(
-        f"no vectors in the table; name their columns (y first). It has "
+        f"the table has no known vectors; name their columns, y first. It has "
         f"{', '.join(map(str, columns.columns))}"
     )
 
@@ -171,7 +171,7 @@ def _magnification(table: pd.DataFrame, dy: NDArray[Any], dx: NDArray[Any]) -> f
 
 
 def _extent(table: pd.DataFrame) -> tuple[int, int]:
-    """(H, W) that has room for all columns."""
+    """(H, W) of an image with room for all columns."""
     if table.empty:
         return 10, 10
     margin = spacing(table)
@@ -190,13 +190,14 @@ def _colours(
 
 
 def _turn(dy: Any, dx: Any) -> Any:
-    """Direction as a part of a full turn, from 0 to 1, anticlockwise from the right as seen."""
+    """Direction as a fraction of a full turn, anticlockwise from the right as shown."""
     return (np.arctan2(-dy, dx) / (2 * np.pi)) % 1.0
 
 
 def _wheel(axes: Axes, proportion: float) -> None:
-    """The colours of directions, as a ring in the upper right corner of an image of a height over
-    width.
+    """Draw the colours of directions as a ring in the upper right corner.
+
+    `proportion` is the height over the width of the image.
     """
     across = max(0.14 * min(1.0, proportion), min(0.3 * proportion, 0.08))
     high, gap = across / proportion, 0.02 * min(1.0, proportion)
@@ -210,10 +211,10 @@ def _wheel(axes: Axes, proportion: float) -> None:
     inset.set_axis_off()
 
 
-def _measure(
+def _scale_arrow(
     axes: Axes, shape: tuple[int, ...], length: NDArray[Any], unit: str, scale: float
 ) -> None:
-    """An arrow of a round length, in the lower right corner."""
+    """Draw an arrow of a round length in the lower right corner."""
     long = float(np.percentile(length, 95)) if len(length) else 0.0
     if long == 0:
         return

@@ -18,6 +18,7 @@ from napari_atomseg.inference.settings import (
     InferenceOptions,
     InferenceSettings,
     Precision,
+    RestorationTask,
     inference_settings,
 )
 from napari_atomseg.networks.tasks import INTENSITIES, UPINTERPOLATION
@@ -175,7 +176,7 @@ def predict(
 
 def restore(
     image: Any,
-    task: str = "denoise",
+    task: RestorationTask = "denoise",
     model: str | Path | None = None,
     sampling: Sampling | None = None,
     *,

@@ -26,29 +26,29 @@ from napari_atomseg.networks.tasks import ELEMENTS, INTENSITIES, UPINTERPOLATION
 from napari_atomseg.progress import CancelToken, Progress, report
 
 ZOOMS = (1.0, 0.5, 0.25, 2.0)
-"""Magnifications tried, the image as it is first."""
+"""Magnifications tried; the first leaves the image unchanged."""
 WINDOW = 320
-"""Side, in pixels after zooming, of the part of the image that is tried."""
+"""Side, in pixels after zooming, of the part of the image that magnifications are tried on."""
 CLOSEST = 3.8
 """Columns found closer than this (pixels of the image) are noise."""
 CLOSEST_REDUCED = 7.0
-"""Little is gained by reducing an image so far that its columns stand closer than this (pixels
-after zooming): noise does, whatever the magnification."""
+"""Columns closer than this (pixels after zooming) in a reduced image are probably noise, which
+looks the same at every magnification."""
 CLEAR = 0.7
-"""Confidence that the network does not have in noise: where it has that, and clearly more than in
-the image as it is, its columns may stand closer."""
+"""Confidence that networks do not reach in noise. Above it, and clearly above the confidence at
+magnification 1, columns in a reduced image may be closer."""
 GAIN = 0.87
-"""The confidence in the image as it is over that clearly higher one, at most."""
+"""Largest ratio of the confidence at magnification 1 to such a clearly higher one."""
 LOYALTY = 0.93
-"""The image is left as it is where that is within this factor of the best confidence."""
+"""Magnification 1 is kept where its confidence is within this factor of the best one."""
 ROOMY = 34.0
-"""Columns further apart (pixels) are restored better in a reduced image, even by networks that saw
-such in training: on simulated crystals by 1 dB, and by 2 to 4 where electrons are few."""
+"""Columns further apart (pixels) are restored better in a reduced image, even by networks trained
+on such spacings: on simulated crystals by 1 dB, and by 2 to 4 dB at low dose."""
 
 
 @dataclass(frozen=True)
 class Zoom:
-    """The magnification chosen and the column spacing, in pixels of the image, that was seen."""
+    """The chosen magnification, and the column spacing found, in pixels of the image."""
 
     factor: float
     spacing: float
@@ -59,16 +59,16 @@ def choose_zoom(
     image: Image,
     sampling: float | None = None,
 ) -> Zoom:
-    """Try the network on part of the image at several magnifications and take the surest.
+    """Try the network on part of the image at several magnifications; take the most confident.
 
-    At the right one it marks columns with high probability and at a distance it was trained on;
-    at the others it sees noise or slow shades, and says so.
+    At the right magnification it marks columns with high probability and at a distance within its
+    training; at others probabilities are low, as for noise or slow shading.
 
     Parameters
     ----------
     column_map : (1, 1, h, w) image to (h, w) probabilities.
     image : (H, W) finite, bright columns.
-    sampling : Å a pixel where known; spacings outside 0.8-6 Å are then not believed.
+    sampling : Å a pixel where known; spacings outside 0.8-6 Å are then rejected.
     """
     best, most, native = None, 0.0, 0.0
     for factor in ZOOMS:
@@ -81,7 +81,7 @@ def choose_zoom(
             sampling and not 0.8 <= spacing * sampling <= 6.0
         ):
             continue
-        # The first, the image as it is, is given up only for a clear gain.
+        # Magnification 1 is left only for a clear gain.
         if best is None or sureness * (LOYALTY if best.factor == 1.0 else 1.0) > most:
             best, most = Zoom(factor, spacing), sureness
         if factor == 1.0 and sureness >= LOYALTY:
@@ -90,17 +90,17 @@ def choose_zoom(
 
 
 def _closest(factor: float, *, clear: bool) -> float:
-    """Pixels after zooming that columns must stand apart not to be noise."""
+    """Least distance of columns, in pixels after zooming; closer ones are noise."""
     if factor >= 1.0:
         return CLOSEST * factor
     return CLOSEST if clear else CLOSEST_REDUCED
 
 
 def nearest_zoom(spacing: float, trained: tuple[float, float] | None) -> Zoom:
-    """The magnification that brings a spacing (pixels) to where images are restored well.
+    """The magnification that brings a spacing (pixels) into the range that is restored well.
 
-    That is the range of the training, up to `ROOMY`. It is 1 where no zoom does it, and where the
-    training was not of columns.
+    This is the range of the training, up to `ROOMY`. The magnification is 1 where none fits, and
+    where the training was not about columns.
     """
     low, high = (trained[0], min(trained[1], ROOMY)) if trained else (0.0, np.inf)
     fitting = [factor for factor in ZOOMS if low <= spacing * factor <= high]
@@ -118,7 +118,7 @@ def resize(image: Tensor, factor: float) -> Tensor:
 
 
 def confidence(column_map: Callable[[Tensor], Tensor], image: Image) -> float:
-    """How sure (0..1) the network is of the bright columns it sees in part of the image."""
+    """Confidence (0..1) of the network in the bright columns it finds in part of the image."""
     found = _seen(column_map, image, 1.0)
     return found[1] if found else 0.0
 
@@ -281,7 +281,7 @@ class Predictor:
         return result
 
     def _flat(self, frame: Image, tasks: tuple[str, ...]) -> dict[str, Image]:
-        """A constant image has no columns, and is its own restoration."""
+        """Maps of a constant image: no columns, and intensities unchanged."""
         height, width = frame.shape
         shapes = {ELEMENTS: (self.species, height, width), UPINTERPOLATION: (2 * height, 2 * width)}
         level = float(frame.mean(dtype=np.float64))

@@ -1,4 +1,4 @@
-"""How far apart the columns of an image are, and whether they are bright or dark."""
+"""Estimates from the image alone: spacing of the columns, and bright or dark contrast."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from scipy import ndimage
 from napari_atomseg._shared.types import Array, Image
 
 SMALLEST, LARGEST = 4.0, 150.0
-"""Spacings, in pixels, that are looked for."""
+"""Range of spacings considered, pixels."""
 CROP = 1024
-"""Side of the middle part of the image that is looked at."""
+"""Side of the central part of the image that is analysed, pixels."""
 RINGS = 1024
 """Rings of the power spectrum up to the Nyquist frequency."""
 NOISY = 1 / 6
-"""Frequency, cycles a pixel, above which little but noise is expected."""
+"""Frequency (cycles per pixel) above which mostly noise is expected."""
 BANDS = 16
-"""Bands of higher frequencies in which its strength is read."""
+"""Number of bands of higher frequencies in which the noise power is measured."""
 QUIET = 0.3
-"""Quantile that tells of the noise in a band: sharp spots of a lattice fill less than the rest."""
+"""Quantile by which the noise of a band is measured; lattice spots fill less than the rest."""
 SPACING_PER_SCALE = 5.2
 """Column spacing over the scale at which the filtered lattice is strongest, the median over random
 lattices of all widths of columns."""
@@ -31,17 +31,17 @@ TYPICAL_SPACING = 2.0
 DARK = -0.15
 """Skewness below which columns are dark; that of bright honeycombs is hardly below zero."""
 DOUBTFUL = 0.5
-"""Skewness, either way, up to which noise and uneven backgrounds may have made it."""
+"""Absolute skewness up to which noise and uneven backgrounds may be its cause."""
 SKEWNESS_PER_LEAN = 3.0
-"""What a network's word weighs, the best on simulated images of both signs at many doses."""
+"""Weight of a network's preference, best on simulated images of both contrasts and many doses."""
 
 
 def estimate_spacing(image: Image, sampling: float | None = None) -> float:
     """Distance between neighbouring columns in pixels, from the image alone.
 
     The image is filtered by Laplacians of Gaussians over a range of scales, all at once in its
-    power spectrum (Lindeberg 1998). Noise is subtracted there, white or from a slow detector; what
-    is left is strongest at a scale that is a fixed part of the spacing. A slow background has no
+    power spectrum (Lindeberg 1998). Noise is subtracted there, white or from a slow detector; the
+    rest is strongest at a scale that is a fixed fraction of the spacing. A slow background has no
     such maximum.
 
     Parameters
@@ -51,7 +51,7 @@ def estimate_spacing(image: Image, sampling: float | None = None) -> float:
 
     Returns
     -------
-    Spacing in pixels, right within a factor of two for most images; for an image without
+    Spacing in pixels, correct within a factor of two for most images; for an image without
     structure `TYPICAL_SPACING` over the sampling, or 12.
     """
     low, high = SMALLEST, max(2 * SMALLEST, min(LARGEST, 0.6 * min(image.shape)))
@@ -72,7 +72,7 @@ def estimate_spacing(image: Image, sampling: float | None = None) -> float:
 
 
 def _scale_strength(image: Image, scales: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Power of the normalised Laplacian of Gaussian over the scale, noise taken away."""
+    """Power of the normalised Laplacian of Gaussian over the scale, noise subtracted."""
     if max(image.shape) > CROP:
         top, left = ((n - min(n, CROP)) // 2 for n in image.shape)
         image = image[top : top + CROP, left : left + CROP]
@@ -113,8 +113,8 @@ def guess_contrast(image: Image, spacing: float, lean: Callable[[], float] | Non
     Parameters
     ----------
     spacing : of the columns, pixels.
-    lean : asked where the skewness is in doubt: how much surer (-1..1) a network is of the columns
-        it sees in the image than of those in its negative.
+    lean : called where the skewness is inconclusive; returns by how much (-1..1) the confidence of
+        a network in the image exceeds that in its negative.
     """
     flat = ndimage.gaussian_filter(image, 0.12 * spacing)
     flat -= ndimage.gaussian_filter(image, 1.0 * spacing)

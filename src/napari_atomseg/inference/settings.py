@@ -13,10 +13,11 @@ SMALLEST_TILE = 128
 
 Contrast = Literal["auto", "bright", "dark"]
 Precision = Literal["auto", "full", "half"]
+RestorationTask = Literal["denoise", "denoise_background", "superresolution", "upinterpolation"]
 
 
-class InferenceSettings(Settings):
-    """How a model is applied to images."""
+class ModelSettings(Settings):
+    """The model that is applied to images, and the device."""
 
     contrast: Contrast = setting(
         "auto",
@@ -28,7 +29,7 @@ class InferenceSettings(Settings):
         None,
         "Model",
         "Name of a trained model, or path of a weights file (.safetensors).",
-        none="the default, stem-hr",
+        none="stem-hr",
         section=ADVANCED,
     )
     device: str = setting(
@@ -37,6 +38,11 @@ class InferenceSettings(Settings):
         "Where to compute: auto, cpu, cuda or mps; auto takes a GPU where there is one.",
         section=ADVANCED,
     )
+
+
+class InferenceSettings(ModelSettings):
+    """How a model is applied to images."""
+
     precision: Precision = setting(
         "auto",
         "Precision",
@@ -50,6 +56,32 @@ class InferenceSettings(Settings):
         unit="px",
         limits=(SMALLEST_TILE, inf),
         section=ADVANCED,
+    )
+
+
+class RestorationSettings(Settings):
+    """What `restore` makes of an image, and whether the result is tested."""
+
+    task: RestorationTask = setting(
+        "denoise",
+        "Task",
+        "Denoise: remove noise and scan errors. Denoise and remove background: also what varies "
+        "slowly between the atoms. Super-resolution: also narrow the atoms, as a sharper probe "
+        "would. Denoise and double the pixels: four pixels in the place of each, for smooth "
+        "profiles.",
+        choices={
+            "denoise": "Denoise",
+            "denoise_background": "Denoise and remove background",
+            "superresolution": "Super-resolution",
+            "upinterpolation": "Denoise and double the pixels",
+        },
+    )
+    consistency: bool = setting(
+        False,
+        "Consistency map",
+        "Also test whether the result explains the raw image: a map that is negative (blue) where "
+        "the result shows light that was not recorded, such as an invented atom, and positive "
+        "(orange) where it lacks some.",
     )
 
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 
 def upsampled(image: Tensor) -> Tensor:
-    """(..., 2H, 2W) of (..., H, W): four pixels in the place of each, by Fourier interpolation.
+    """Double an image (..., H, W) to (..., 2H, 2W) by Fourier interpolation.
 
-    The centres of the finer pixels lie a quarter of a pixel before and behind the coarse one's, as
-    those of the simulator's `no_noise_upinterpolation_2x`. The image is mirrored at its borders,
+    Four pixels replace each; their centres are a quarter of a pixel off its own, as in the
+    simulator's `no_noise_upinterpolation_2x`. The image is mirrored at its borders,
     so that neither edge rings into the other: exact for sums of cosines below Nyquist's frequency
     that are even about the borders (those of the discrete cosine transform). Being linear, it turns
     the best estimate of an image under squared error into that of the finer image.
@@ -28,16 +28,16 @@ def _doubled(image: Tensor, axis: int) -> Tensor:
     frequencies = torch.fft.rfftfreq(2 * length, dtype=image.dtype, device=image.device)
     shift = torch.exp(0.5j * math.pi * frequencies)
     behind = torch.fft.irfft(torch.fft.rfft(mirrored) * shift, n=2 * length)
-    # In the mirror image, behind is before.
+    # The mirrored half holds the shift in the opposite direction.
     before = behind.flip(-1)
     fine = torch.stack([before[..., :length], behind[..., :length]], dim=-1).flatten(-2)
     return fine.movedim(-1, axis)
 
 
 OVERLAP = 96
-"""Pixels that neighbouring tiles share: about the reach of the network's view."""
+"""Pixels that neighbouring tiles share: about the receptive field of the networks."""
 ALIGNMENT = 32
-"""Tiles start on multiples of this, so that every tile is folded and pooled on the same grid."""
+"""Tiles start at multiples of this, so that all are folded and pooled on the same grid."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def tiles(shape: tuple[int, int], size: int) -> Iterator[Tile]:
 
 
 def _spans(length: int, size: int) -> list[tuple[int, int]]:
-    """Windows along one axis, no more than needed and about equally wide."""
+    """Windows along one axis, as few as possible and about equally wide."""
     if length <= size:
         return [(0, length)]
     most = max(1, (size - OVERLAP) // ALIGNMENT)

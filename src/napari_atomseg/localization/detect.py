@@ -17,15 +17,15 @@ from skimage.segmentation import watershed
 from napari_atomseg._shared.types import Image, Labels
 
 LOWEST_THRESHOLD = 0.25
-"""A map is probability-like: below this, a map without columns would be read as full of them."""
+"""Below this, noise in a map without columns would be taken for columns."""
 HIGHEST_THRESHOLD = 0.5
-"""What is more probable than not is a column, however bright its neighbours are."""
+"""Pixels above this probability belong to a column, however bright its neighbours are."""
 LOWEST_SCORE = 0.45
-"""Regions whose peak is lower are not columns: best F1 on scenes drawn for validation."""
+"""Regions with a lower peak are not columns; gives the best F1 on validation scenes."""
 SPECK = 0.06
-"""Regions smaller than this part of the median region hardly rise above the threshold."""
+"""Regions smaller than this part of the median area are dropped."""
 PROMINENCE = 0.1
-"""How far a peak must stand above the saddle to a higher one to be a column of its own."""
+"""Height above the saddle to a higher peak from which a peak is a column of its own."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _peaks(labels: Labels, column_map: Image) -> NDArray[np.float64]:
 
 
 def _confident(labels: Labels, column_map: Image) -> Labels:
-    """Regions whose peak reaches the lowest score, numbered anew."""
+    """Regions whose peak reaches the lowest score, renumbered."""
     if not labels.any():
         return labels
     keep = np.concatenate([[False], _peaks(labels, column_map) >= LOWEST_SCORE])

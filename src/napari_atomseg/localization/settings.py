@@ -87,10 +87,12 @@ class DetectionSettings(Settings):
     min_score: float | None = setting(
         None,
         "Lowest score",
-        "Columns with a lower score are dropped; 0 keeps all that is found. Scores of a calibrated "
-        "model are probabilities.",
+        "Columns with a lower score are dropped; 0 keeps all that is found. Automatic: 0.5 where "
+        "scores are probabilities, as those of calibrated models are, else 0.",
         limits=(0.0, 1.0),
-        none="one half where scores are probabilities",
+        step=0.05,
+        decimals=2,
+        none="automatic",
         section=ADVANCED,
     )
 

@@ -1,4 +1,4 @@
-"""Columns that a network suggests, and how much it doubts them: where a human should look first."""
+"""Columns suggested for annotation, and the uncertainty that ranks the images to annotate first."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from napari_atomseg.localization.detect import columns_from_map, species_of
 from napari_atomseg.networks.card import read_card
 
 _TASKS = ("elements", "column_map", "column_mask")
-"""Tasks whose maps show columns, the one that says most first."""
+"""Tasks whose maps show columns, the most informative first."""
 UNNAMED = "column"
-"""Species of columns where the network knows none."""
+"""Species of columns where the network distinguishes none."""
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What a network sees in an image.
+    """Columns that a network suggests in an image.
 
     Attributes
     ----------
     columns : table of `y`, `x` (px), `score` (the map's peak) and `species`.
-    doubt : mean entropy of the maps, see `doubt`.
+    uncertainty : mean entropy of the maps, see `uncertainty`.
     """
 
     columns: pd.DataFrame
-    doubt: float
+    uncertainty: float
 
 
 def suggest(image: Any, model: str | Path, **options: Any) -> Suggestion:
-    """Let a network annotate an image.
+    """Suggest the columns of an image.
 
     Parameters
     ----------
@@ -59,14 +59,14 @@ def suggest(image: Any, model: str | Path, **options: Any) -> Suggestion:
     prediction = inference.predict(image, (task,), model=model, **options)
     maps = prediction.maps[task].reshape(-1, *np.shape(image))
     species = prediction.species if task == "elements" else (UNNAMED,)
-    return Suggestion(_columns(maps, species), doubt(maps))
+    return Suggestion(_columns(maps, species), uncertainty(maps))
 
 
-def doubt(maps: NDArray[np.float32]) -> float:
+def uncertainty(maps: NDArray[np.float32]) -> float:
     """Mean entropy of probabilities p in bits: 0 where all is certain, 1 where nothing is.
 
-    -p log₂ p - (1 - p) log₂ (1 - p), the mean over all pixels and maps: an image with a large one
-    teaches the network most (uncertainty sampling, Lewis & Gale 1994).
+    -p log₂ p - (1 - p) log₂ (1 - p), the mean over all pixels and maps; annotating an image of high
+    uncertainty improves the network most (uncertainty sampling, Lewis & Gale 1994).
     """
     p = np.clip(np.asarray(maps, dtype=np.float64), 1e-12, 1.0 - 1e-12)
     return float(np.mean(-p * np.log2(p) - (1.0 - p) * np.log2(1.0 - p)))

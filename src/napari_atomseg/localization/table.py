@@ -47,8 +47,8 @@ def column_table(
     ----------
     measured : see `measured_columns`.
     pixel : (dy, dx) in Å, or None.
-    judged : a row each of what is to be trusted, `score` among it, which stands in for that of the
-        detection; the rest follows the label.
+    judged : trust in each column: a `score`, which replaces that of the detection, and further
+        columns, which follow the label.
     """
     later = ("volume_err", "converged", "ellipticity", "angle")
     label = np.arange(1, len(found) + 1)

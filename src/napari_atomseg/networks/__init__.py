@@ -34,7 +34,7 @@ _NETWORKS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "fcn2": ("fcn", "LeakyUNet", {}),
     "nafnet": ("nafnet", "NAFNet", {}),
 }
-"""Module, class and preset arguments of each, loaded when one is made: cards need no PyTorch."""
+"""Module, class and preset arguments of each; modules are imported when a network is made."""
 
 _DISCRIMINATORS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "patch_discriminator": ("apgan", "PatchDiscriminator", {}),
@@ -48,18 +48,18 @@ def names() -> list[str]:
 
 
 def discriminators() -> list[str]:
-    """Names of the networks that judge images, for adversarial training."""
+    """Names of the discriminators for adversarial training."""
     return list(_DISCRIMINATORS)
 
 
 def linear(name: str) -> dict[str, Any]:
-    """Arguments that leave a network's last layer as it is: tasks say what its channels mean."""
+    """Arguments for a network without a final activation, whose channels are those of tasks."""
     residual = {"residual": False} if _NETWORKS[name][1] == "CGRDN" else {}
     return {"activation": "none", **residual}
 
 
 def akin(one: str, other: str) -> bool:
-    """Whether two names are of the same kind of network, but for its size."""
+    """Whether two names are networks of the same class, of whatever size."""
     kinds = [_NETWORKS[name][:2] if name in _NETWORKS else name for name in (one, other)]
     return kinds[0] == kinds[1]
 

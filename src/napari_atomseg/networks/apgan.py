@@ -44,7 +44,7 @@ class Generator(nn.Module):
     """(B, channels_in, H, W) → (B, channels_out, H, W) probabilities; 1,112,897 parameters.
 
     15 residual blocks at full resolution (Fig. 1a) between a 3×3 convolution with ReLU and a 3×3
-    one; the sigmoid at the end is ours, since the maps are probabilities, one for each element.
+    one; the final sigmoid is added here, since the maps are probabilities, one for each element.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Generator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps of a batch of images, see the class."""
         height, width = x.shape[-2:]
-        # A lone pixel has no variance to normalise by.
+        # The variance of a single pixel is zero.
         x = self.blocks(functional.relu(self.entry(pad_to_multiple(x, 1, 2))))
         maps: Tensor = self.activation(finish(self.exit, x)[..., :height, :width])
         return maps
@@ -87,7 +87,7 @@ class Discriminator(nn.Module):
 
     Parameters
     ----------
-    channels_in : channels of the maps to judge.
+    channels_in : channels of the maps.
     widths : channels of the convolutions, each of stride 2.
     """
 
@@ -117,7 +117,7 @@ class Step(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, stride: int, normalised: bool) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(channels_in, channels_out, 4, stride, bias=not normalised)
-        # The mean that the normalisation takes away would cancel a bias.
+        # Normalisation removes the mean and with it any bias.
         self.norm = nn.InstanceNorm2d(channels_out, affine=True) if normalised else nn.Identity()
         nn.init.normal_(self.convolution.weight, std=SPREAD)
 
@@ -138,7 +138,7 @@ class PatchDiscriminator(nn.Module):
 
     Parameters
     ----------
-    channels_in : channels of the image and of what is judged together.
+    channels_in : channels of the image and the restored one together.
     widths : channels of the first four convolutions, the first three of stride 2.
     """
 
@@ -156,7 +156,7 @@ class PatchDiscriminator(nn.Module):
         nn.init.normal_(self.exit.weight, std=SPREAD)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Judgements of a batch of images, see the class."""
+        """Scores of a batch of images, see the class."""
         x = self.steps(pad_to_multiple(x, STRIDE, 2 * STRIDE))
         return finish(self.exit, _surround(x, 1))
 

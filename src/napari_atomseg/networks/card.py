@@ -1,4 +1,4 @@
-"""Model cards: what a weights file says of itself, read without PyTorch."""
+"""Model cards: the description in the header of a weights file, read without PyTorch."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 
 HEADER = "napari_atomseg"
-"""Key of the safetensors metadata under which the card lies, as JSON."""
+"""Key of the card, as JSON, in the safetensors metadata."""
 
 LARGEST_FILE = 2**30
-"""Larger files (bytes) are refused before they are opened."""
+"""Largest file that is opened, bytes."""
 
 LARGEST_CARD = 2**22
-"""Larger cards (characters) are refused before they are parsed."""
+"""Largest card that is parsed, characters."""
 
 
 class WeightsError(OSError):
-    """A weights file that cannot be used; the message names it and says why."""
+    """A weights file that cannot be used; the message names it and the reason."""
 
 
 class ModelCard(BaseModel):
-    """What a weights file says of itself.
+    """Description of a model, stored in its weights file.
 
     `tasks` names the output channels in order, `species` those of the task `elements`;
     `sampling_range` (Å per pixel) and `spacing_range`
-    (pixels a column spacing) are what training covered, None where it does not matter; `recipe` is
-    the whole training recipe.
+    (pixels between columns) are the ranges of the training, None where they do not matter; `recipe`
+    is the whole training recipe.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
@@ -60,7 +60,8 @@ def read_card(path: str | Path) -> ModelCard:
     Raises
     ------
     WeightsError
-        The file is missing, too large, truncated, no safetensors file, or not one of this package.
+        The file is missing, too large, truncated, not a safetensors file, or not one of this
+        package.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""The concatenated grouped residual dense network of r_em, and the plain one it grew from."""
+"""The concatenated grouped residual dense network of r_em, and its predecessor."""
 
 from __future__ import annotations
 

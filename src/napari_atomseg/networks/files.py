@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors with a JSON header that says everything about the model."""
+"""Weights files: safetensors with a model card as JSON in the header."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _MISFITS = (
     RuntimeError,
     SafetensorError,
 )
-"""What arguments or tensors of another network may raise."""
+"""Errors raised by arguments or tensors of another network."""
 
 
 def save_weights(
     path: str | Path, network: nn.Module, card: ModelCard, *, half: bool = True
 ) -> None:
-    """Write a network and its card; an interrupted write leaves a previous file as it was.
+    """Write a network and its card; an interrupted write leaves a previous file unchanged.
 
-    `half` stores tensors in half precision, except those that it cannot hold.
+    `half` stores tensors in half precision, except those out of its range.
     """
     tensors = {name: _stored(value, half) for name, value in network.state_dict().items()}
     with whole_file(path) as partial:
@@ -51,7 +51,7 @@ def load_weights(path: str | Path) -> tuple[nn.Module, ModelCard]:
     try:
         with safe_open(path, framework="pt") as file:
             names = list(file.keys())
-            _require_fit(card, {name: tuple(file.get_slice(name).get_shape()) for name in names})
+            _check_shapes(card, {name: tuple(file.get_slice(name).get_shape()) for name in names})
             tensors = {name: _loaded(file.get_tensor(name)) for name in names}
         network = networks.create(card.architecture, **card.arguments)
         network.load_state_dict(tensors)
@@ -72,8 +72,8 @@ def _loaded(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 
 
-def _require_fit(card: ModelCard, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Compare shapes without allocating: a hostile card may name a network larger than memory."""
+def _check_shapes(card: ModelCard, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Compare shapes without allocation: a malicious card may define a network of any size."""
     with torch.device("meta"):
         expected = networks.create(card.architecture, **card.arguments).state_dict()
     for name in sorted(expected.keys() | shapes.keys()):

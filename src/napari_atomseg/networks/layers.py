@@ -1,4 +1,4 @@
-"""A learnt Wiener filter: features weighed frequency by frequency over the whole image."""
+"""Parts that several networks share, among them a learnt Wiener filter."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 ACTIVATIONS = ("none", "sigmoid", "tanh", "softmax")
-"""What may follow the last layer; softmax is over the channels."""
+"""Activations after the last layer; softmax is over the channels."""
 
 LARGEST_COUNT = 64
-"""Most blocks of one kind: a card that asks for more is damaged, and building them would hang."""
+"""Largest number of blocks of one kind; a card with more is damaged."""
 
 
 def pad_to_multiple(x: Tensor, stride: int, least: int = 1) -> Tensor:
     """(B, C, H, W) padded at the bottom and right to multiples of `stride`, not below `least`.
 
-    It is padded by reflection where that fits, else by repeating the edge.
+    Padding is by reflection where it fits, else by repeating the edge.
     """
     height, width = x.shape[-2:]
     bottom = max(height + -height % stride, least) - height
@@ -36,7 +36,7 @@ def finish(layer: nn.Module, x: Tensor) -> Tensor:
 
 
 def make_activation(name: str) -> nn.Module:
-    """What follows the last layer.
+    """The activation after the last layer.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def make_activation(name: str) -> nn.Module:
 
 
 def require_counts(**counts: int) -> None:
-    """Refuse numbers of blocks that no network has.
+    """Check numbers of blocks.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def descend(
     x: Tensor,
     pool: Callable[[Tensor, int], Tensor] = functional.max_pool2d,
 ) -> list[Tensor]:
-    """What each level of an encoder makes of the one above at half its resolution.
+    """Features of each level of an encoder, each at half the resolution of the one above.
 
     (B, C, H, W) → (B, widths[i], H/2^i, W/2^i) for every level i.
     """
@@ -103,12 +103,12 @@ FLOOR = 1e-4
 class SpectralGate(nn.Module):
     """(B, width, H, W) → (B, width, H, W): adds features filtered in Fourier space.
 
-    Crystals are a few bright points among the frequencies, where noise is everywhere alike: what a
-    convolution has to gather over many columns is here plain to see in one look. As in fast Fourier
-    convolutions (Chi, Jiang and Mu, NeurIPS 2020) the features are transformed, treated alike at
-    every frequency and transformed back; here they are only multiplied by a number between 0 and
-    1, as by a Wiener filter (Kilaas, J. Microsc. 190, 1998), which a small network finds from the
-    power at that frequency, its surroundings, and the frequency itself. It starts as the identity.
+    Crystals are a few bright points among the frequencies, over evenly distributed noise, so a
+    filter in Fourier space uses all columns at once. As in fast Fourier convolutions (Chi, Jiang
+    and Mu, NeurIPS 2020) the features are transformed, treated alike at every frequency and
+    transformed back; here they are only multiplied by a number between 0 and 1, as by a Wiener
+    filter (Kilaas, J. Microsc. 190, 1998), which a small network computes from the power at the
+    frequency, its surroundings, and the frequency itself. It starts as the identity.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class SpectralGate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         height, width = x.shape[-2:]
-        # Half precision has no transforms.
+        # Fourier transforms need full precision.
         spectrum = torch.fft.rfft2(self.enter(x).float(), norm="ortho")
         gate = self._gates(spectrum, height)
         filtered = torch.fft.irfft2(spectrum * gate, s=(height, width), norm="ortho")
@@ -167,5 +167,5 @@ def make_gates(widths: Iterable[int], channels: int) -> nn.ModuleList:
 
 
 def gated(blocks: Iterable[nn.Module], gates: Iterable[nn.Module]) -> list[nn.Module]:
-    """Each block with its gate behind it."""
+    """Each block followed by its gate."""
     return [nn.Sequential(*pair) for pair in zip(blocks, gates, strict=True)]

@@ -1,4 +1,4 @@
-"""From the raw channels of a multi-task network to maps, and the normalisation around it."""
+"""Maps from the raw channels of a multi-task network, and the normalisation around it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def normalise(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def compose(output: Tensor, image: Tensor, tasks: Sequence[str] = TASKS) -> Tensor:
     """Raw channels (B, C, H, W) to maps (B, C, H, W).
 
-    Denoising is a correction of the image, and background removal one of the denoised image, or of
-    the image where the network does not denoise; the column channels stay logits.
+    Denoising is a correction of the image, background removal a correction of the denoised image,
+    or of the image where the network does not denoise; the column channels stay logits.
 
     `image` is the normalised input (B, 1, H, W).
     """
@@ -70,8 +70,8 @@ def normalised_targets(
     shift: Tensor,
     tasks: Sequence[str] = TASKS,
 ) -> Tensor:
-    """(B, C, H, W) truth of the tasks for images of which `mean` was taken, that then were
-    multiplied by `scale` and to which `shift` was added.
+    """(B, C, H, W) truth of the tasks, normalised like the image: minus `mean`, times `scale`,
+    plus `shift`.
 
     `truth` holds the simulator's targets by name, each (B, 1, H, W), `elements` (B, E, H, W).
     """
@@ -89,10 +89,10 @@ def normalised_targets(
 
 
 def selected(maps: Tensor, task: str, tasks: Sequence[str]) -> Tensor:
-    """(B, c, H, W) of one of the `predictable` tasks, of the finished maps of all `tasks`.
+    """(B, c, H, W) maps of one of the `predictable` tasks, from the finished maps of all `tasks`.
 
-    A column is where a column of any species is: their largest probability. Of a finer map it is
-    the coarse one.
+    The probability of a column is the largest one among the species. For a finer map the coarse
+    one is returned.
     """
     task = COARSE.get(task, task)
     places = spans(tasks, maps.shape[1])

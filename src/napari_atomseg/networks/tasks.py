@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 ELEMENTS = "elements"
-"""The task with a channel a species, each the probability of a disc about its columns."""
+"""The task with a channel for each species: the probability of a disc about its columns."""
 
 COLUMNS = ("column_map", "column_mask")
-"""Tasks about all columns, which follow from the discs of the species, too."""
+"""Tasks about all columns, which also follow from the discs of the species."""
 
 UPINTERPOLATION = "upinterpolation"
-"""The denoised image with four pixels in the place of each: no channel, it follows from `denoise`.
-"""
+"""The denoised image with four pixels for each: computed from `denoise`, without a channel."""
 
 COARSE = {UPINTERPOLATION: "denoise"}
-"""The map on the image's own pixels that a finer one is interpolated from."""
+"""Task whose map, on the pixels of the image, a finer one is interpolated from."""
 
 
 def predictable(tasks: Sequence[str]) -> tuple[str, ...]:
-    """The tasks that a network of `tasks` can do: its own, and what follows from them."""
+    """The tasks that a network of `tasks` can do: its own and those derived from them."""
     derived = COLUMNS if ELEMENTS in tasks else ()
     finer = tuple(task for task, coarse in COARSE.items() if coarse in tasks)
     return (*tasks, *(task for task in (*derived, *finer) if task not in tasks))
@@ -49,7 +48,7 @@ INTENSITIES = (*RESTORATION, UPINTERPOLATION)
 
 
 SUPERRESOLUTION_UNIT = 4.0
-"""A super-resolved column is half as wide and so four times as high; the channel works at 1."""
+"""A super-resolved column is half as wide and four times as high; the channel is scaled by this."""
 
 
 def channels(tasks: Sequence[str], species: Sequence[str] = ()) -> int:
@@ -58,12 +57,12 @@ def channels(tasks: Sequence[str], species: Sequence[str] = ()) -> int:
 
 
 def spans(tasks: Sequence[str], count: int) -> dict[str, slice]:
-    """Where the channels of each task lie among `count` of them; `elements` takes what is left.
+    """Slices of the channels of each task among `count` channels; `elements` has the rest.
 
     Raises
     ------
     ValueError
-        There are too few channels, or more than the tasks take.
+        The number of channels does not fit the tasks.
     """
     rest = count - len(tasks) + 1 if ELEMENTS in tasks else 1
     places, start = {}, 0

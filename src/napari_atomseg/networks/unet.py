@@ -1,4 +1,4 @@
-"""A compact U-Net: residual blocks, a space-to-depth stem, one output channel a task."""
+"""A compact U-Net: residual blocks, a space-to-depth stem, one output channel for each task."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class UNet(nn.Module):
 
     The image is folded `stem`×`stem` into channels before the first convolution and unfolded after
     the last, which quarters the cost at no loss of detail. The last `channels_out` maps come from
-    a linear layer in full precision; what they mean is the caller's business.
+    a linear layer in full precision; the caller gives them their meaning.
 
     Parameters
     ----------

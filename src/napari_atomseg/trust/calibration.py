@@ -1,4 +1,4 @@
-"""From the peak of a network's column map to the probability that a column is there."""
+"""Calibrated probabilities: from peaks of a column map to the probability of a column."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from napari_atomseg._shared.types import Array
 SHIPPED = Path(__file__).with_name("calibrations.json")
 """Calibrations of the published models, by the SHA-256 of their weights files."""
 SUFFIX = ".calibration.json"
-"""Ending of the file, beside a weights file of your own, that holds its calibration."""
+"""Suffix of the calibration file beside a weights file of your own."""
 SMALLEST = 1e-4
-"""Peaks are read as at least this far from 0 and 1, where their logarithm has no end."""
+"""Peaks are kept this far from 0 and 1, where the logit diverges."""
 FAINTEST = 0.5
-"""Signals below this say all the same."""
+"""Lower signals are treated as equal to this."""
 RIDGE = 1e-3
-"""Pulls weights to zero that the examples leave open."""
+"""Ridge penalty of the weights, for those that the examples do not determine."""
 
 
 class Calibration(BaseModel):
-    """What was learned of a model on simulated scenes that it was not trained on.
+    """Calibration of a model on simulated scenes that it was not trained on.
 
     Attributes
     ----------
-    model, recipe : the model's name and that of the recipe whose scenes they were.
+    model, recipe : names of the model and of the recipe of the scenes.
     weights : of 1, of the logit ln(p / (1 - p)) of the map's peak p, of the mean of these logits
         over the image, of the logarithm of the signal (see `Evidence`), and of that over the
         median signal of the image, in the logit of the probability. All but the first are not
@@ -37,7 +37,7 @@ class Calibration(BaseModel):
     signal : least signal of columns in the scenes, but for the lowest hundredth.
     contrast, spacing : range of the columns' contrast and of the distance to the nearest column,
         pixels as the network sees them, but for a hundredth at either end.
-    scores : how well the probabilities hold on scenes kept apart.
+    scores : quality of the probabilities on separate scenes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,9 +68,9 @@ def find_calibration(sha256: str, weights: Path | None = None) -> Calibration | 
 
     Parameters
     ----------
-    sha256 : of the model's weights file.
-    weights : that file; a calibration beside it, NAME.calibration.json, stands in for one that is
-        not shipped.
+    sha256 : hash of the model's weights file.
+    weights : the weights file; without a shipped calibration, NAME.calibration.json beside it is
+        used.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def find_calibration(sha256: str, weights: Path | None = None) -> Calibration | 
 
 @lru_cache(maxsize=8)
 def read_calibrations(path: Path, modified: int) -> dict[str, Calibration]:
-    """Calibrations of a file by SHA-256; read anew when the file was (`modified`)."""
+    """Calibrations of a file by SHA-256; read again when the file has changed (`modified`)."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return {sha256: Calibration.model_validate(each) for sha256, each in content.items()}
@@ -99,9 +99,9 @@ def read_calibrations(path: Path, modified: int) -> dict[str, Calibration]:
 def features(peak: Array, signal: Array) -> NDArray[np.float64]:
     """(N, 5) terms of the logit of the N columns of one image, see `Calibration.weights`.
 
-    A network that is unsure of all columns of an image sees noise; the mean logit says so. One that
-    sees a column where the image shows nothing, among others that it shows clearly, goes on with a
-    lattice over a vacancy; the last term says so. A signal that is not known counts as faintest.
+    A low mean logit over all columns of an image indicates noise. The last term indicates a column
+    without signal among others with a clear one: a lattice continued over a vacancy. An unknown
+    signal counts as the faintest.
     """
     p = np.clip(np.asarray(peak, dtype=np.float64), SMALLEST, 1.0 - SMALLEST)
     logit = np.log(p / (1.0 - p))

@@ -1,4 +1,4 @@
-"""Whether a restored image, put through the noise, explains the raw counts."""
+"""Statistical test whether a restored image, with noise, explains the raw image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from napari_atomseg.trust.noise import (
 )
 
 SLOW = 8.0
-"""Sigma, over that of a column, of what counts as background where a restoration removes it."""
+"""Sigma of the filter that separates the background, in sigmas of a column."""
 WIDEST = 2.0
 """Super-resolved columns are blurred by at most this many sigmas of a column."""
 
@@ -32,14 +32,14 @@ WIDEST = 2.0
 def expected_image(raw: Array, restored: Array, weight: Array, task: str, sigma: float) -> Array:
     """(H, W) mean of the raw image if the restored one is right.
 
-    That is a scale and an offset of a denoised image; where the restoration removes the
-    background, what varies slowly is given back, and a super-resolved image is blurred by the
-    Gaussian that explains the raw image best.
+    A denoised image is scaled and offset. Where the restoration removes the background, slow
+    variations are added back, and a super-resolved image is blurred by the Gaussian that explains
+    the raw image best.
 
     Parameters
     ----------
     raw, restored : (H, W) finite.
-    weight : (H, W) of the pixels; 0 leaves one out.
+    weight : (H, W) weights of the pixels; 0 excludes one.
     task : "denoise", "denoise_background" or "superresolution".
     sigma : of a column in the raw image, pixels.
     """
@@ -65,13 +65,13 @@ def expected_image(raw: Array, restored: Array, weight: Array, task: str, sigma:
 def line_offsets(residual: Array, weight: Array) -> Array:
     """(H, 1) offsets of scan lines.
 
-    The weighted mean of each line, shrunk by the part of their variance that the noise of the
-    pixels explains (James & Stein 1961): nothing where lines have no offsets of their own.
+    The weighted mean of each line, shrunk by the fraction of their variance that the noise of the
+    pixels explains (James & Stein 1961): zero where that is all of it.
 
     Parameters
     ----------
     residual : (H, W) raw minus expected.
-    weight : (H, W) inverse variance; 0 where nothing was measured.
+    weight : (H, W) inverse variance; 0 where there is no measurement.
     """
     total = weight.sum(axis=1, keepdims=True)
     mean = (weight * residual).sum(axis=1, keepdims=True) / np.where(total > 0, total, 1.0)
@@ -91,7 +91,7 @@ def _affine(raw: Array, restored: Array, weight: Array) -> Array:
 
 
 def _on_background(raw: Array, restored: Array, weight: Array, sigma: float) -> Array:
-    """Scale by what varies fast on both sides, then add what is slow in the difference."""
+    """Scale by the fast variations of both images, then add the slow part of the difference."""
     width = SLOW * sigma
     there = np.maximum(ndimage.gaussian_filter(weight, width), np.finfo(float).tiny)
 
@@ -107,33 +107,32 @@ def _on_background(raw: Array, restored: Array, weight: Array, sigma: float) -> 
 SCALES = (2.0, 4.0, 8.0)
 """Sides of the windows of the local χ² over the sigma of a column."""
 STRONG = 4.0
-"""A place farther than this from what is expected is called out: of a million places that are
-right, 60 are."""
+"""Places that deviate by more are reported: 60 of a million that are right."""
 ROUNDS = 2
-"""Fits of scale, offsets and noise in turn."""
+"""Alternating fits of scale, line offsets and noise."""
 QUARTILES = 1.349
 """Distance of a standard normal distribution's quartiles."""
 
 
 @dataclass(frozen=True)
 class Consistency:
-    """How the raw image stands to the restored one, at every pixel.
+    """Comparison of the raw image with the restored one at every pixel.
 
     Attributes
     ----------
-    z : (..., H, W) standard normal where the restoration is right; negative where it holds light
-        that the raw image does not bear out, as an invented column, positive where light is
-        missing, as that of a removed one.
+    z : (..., H, W) standard normal where the restoration is right; negative where it has intensity
+        that the raw image does not, such as an invented column, positive where intensity is
+        missing, such as that of a removed column.
     residual : (..., H, W) raw minus expected over the standard deviation of the noise.
     misfit : (..., H, W) by side of the window (pixels): local χ², standard normal, positive where
-        more differs than noise does.
+        the difference exceeds the noise.
     expected : (..., H, W) mean of the raw image if the restored one is right.
     deviation : (..., H, W) standard deviation of the noise.
-    noise : of each frame.
-    spread : of each frame, that of the middle half of z over that of a standard normal number,
-        before z was divided by it where it was above 1: restoration or noise differ at the scale
-        of the columns everywhere.
-    sigma : of a column, pixels: the scale of `z`.
+    noise : noise model of each frame.
+    spread : interquartile range of z of each frame, over that of a standard normal distribution,
+        before z was divided by it where it was above 1: restoration or noise then differ at the
+        scale of the columns everywhere.
+    sigma : width of a column, pixels: the scale of `z`.
     """
 
     z: Image
@@ -151,7 +150,7 @@ class Consistency:
         return np.asarray(erfc(np.abs(self.z) / np.sqrt(2.0)), dtype=np.float32)
 
     def summary(self) -> str:
-        """One sentence for the user."""
+        """Result in one sentence."""
         from scipy import ndimage
 
         flags = self.z.reshape(-1, *self.z.shape[-2:])
@@ -163,7 +162,7 @@ class Consistency:
             return f"the restored image explains the raw one (|z| < {STRONG:g} everywhere)"
         return (
             f"{added + missing} places differ from the raw image by more than {STRONG:g} σ: "
-            f"{added} with too much, {missing} with too little light"
+            f"{added} with too much, {missing} with too little intensity"
         )
 
 
@@ -177,20 +176,20 @@ def consistency(
 ) -> Consistency:
     """Test a restored image against the raw one.
 
-    The expected image is a scale and an offset of the restored one (see `forward`); offsets of
-    scan lines are taken away, as a restoration does. The difference is standardised by the
-    noise and tested at every pixel for light of the shape of a column, see `windows.matched`.
-    The test is blind to displaced lines, whose difference is odd about a column.
+    The expected image is the restored one, scaled and offset (see `expected_image`); offsets of
+    scan lines are removed, as a restoration does. The difference is standardised by the noise and
+    tested at every pixel for intensity of the shape of a column, see `noise.matched`. The test
+    does not detect displaced lines, whose difference is odd about a column.
 
     Parameters
     ----------
-    image : (..., H, W) raw, as recorded: not filtered, not resampled. NaN pixels do not count.
-    restored : (..., H, W) the same restored, by `restore` or by anything else.
-    task : "denoise", "denoise_background" or "superresolution": what was done to it.
-    noise : where gain and readout noise are known; else learned from the pair, frame by frame,
-        and z divided by its spread where that is above 1, as neighbouring pixels of many
-        detectors share their noise.
-    sigma : of a column, pixels; estimated from the restored image by default.
+    image : (..., H, W) raw, as recorded: not filtered, not resampled. NaN pixels are ignored.
+    restored : (..., H, W) the restored image, from `restore` or any other method.
+    task : "denoise", "denoise_background" or "superresolution": the kind of restoration.
+    noise : noise model, where gain and readout noise are known; by default estimated from the
+        pair, frame by frame, with z divided by its spread where that is above 1, as neighbouring
+        pixels of many detectors share their noise.
+    sigma : width of a column, pixels; by default estimated from the restored image.
 
     Raises
     ------
@@ -232,7 +231,7 @@ def consistency(
 
 
 class _Test:
-    """One frame."""
+    """Test of one frame."""
 
     def __init__(
         self,
@@ -247,7 +246,7 @@ class _Test:
         window = 2 * round(SCALES[-1] * sigma / 2) + 1
         weight = valid.astype(np.float64)
         lines: Array = np.zeros((len(raw), 1))
-        # The weights follow from the noise, and the noise from what the weighted fit leaves over.
+        # The weights follow from the noise, and the noise from the residual of the weighted fit.
         for _ in range(ROUNDS):
             mean = expected_image(raw - lines, restored, weight, task, sigma)
             self.noise = noise or estimate_noise(mean, raw - lines - mean, valid, window)

@@ -20,7 +20,7 @@ from napari_atomseg.trust.consistency import Consistency, consistency
 from napari_atomseg.trust.scores import Evidence, evidence
 
 TOLERANCE = 0.1
-"""Part of the columns that may be out of range in an image that is within it."""
+"""Fraction of columns that may be out of range in an image that counts as within it."""
 INSIDE = "inside the training range"
 OUTSIDE = "outside the training range: "
 UNKNOWN = "no columns to judge the image by"
@@ -28,11 +28,11 @@ UNKNOWN = "no columns to judge the image by"
 
 @dataclass(frozen=True)
 class TrainingRange:
-    """What the training of a model covered.
+    """Range of images that the training of a model covered.
 
     Attributes
     ----------
-    sampling : Å per pixel of the training images, where it is known.
+    sampling : Å per pixel of the training images, where known.
     spacing : distance of a column to the nearest one, pixels as the network sees them; None
         where it does not matter.
     signal, contrast : of columns, see `Evidence`; None without a calibration.
@@ -45,7 +45,7 @@ class TrainingRange:
 
     @classmethod
     def of(cls, card: ModelCard, calibration: Calibration | None) -> TrainingRange:
-        """Limits from the card, and from the calibration where there is one."""
+        """Range from the card, and from the calibration where there is one."""
         if calibration is None:
             return cls(card.sampling_range, card.spacing_range)
         return cls(
@@ -53,7 +53,7 @@ class TrainingRange:
         )
 
     def flags(self, y: Array, x: Array, seen: Evidence, zoom: float) -> dict[str, Mask]:
-        """(N,) columns of one frame that are out of range, by reason; what is unknown is not."""
+        """(N,) columns of one frame that are out of range, by reason; unknown values are not."""
         found = {}
         if self.spacing is not None:
             found["distance"] = to_nearest(y, x) * zoom < self.spacing[0]
@@ -74,7 +74,7 @@ class TrainingRange:
 
         Parameters
         ----------
-        flags : of the frames.
+        flags : flags of the frames.
         sampling : Å per pixel as the network sees them, None if unknown.
         spacing : median distance between nearest columns, pixels as the network sees them; None
             where there are none.
@@ -105,18 +105,18 @@ class TrainingRange:
 
 
 def to_nearest(y: Array, x: Array) -> Array:
-    """(N,) distances to the nearest column, pixels; NaN for a lone one."""
+    """(N,) distances to the nearest column, pixels; NaN for a single one."""
     return nearest_distances(np.stack([y, x], axis=1)) if len(y) > 1 else np.full(len(y), np.nan)
 
 
 def region_in_range(
     shape: tuple[int, int], y: Array, x: Array, in_range: Mask, reach: float
 ) -> Mask:
-    """(H, W) pixels whose nearest column is in range; those farther than `reach` (px) count as in.
+    """(H, W) pixels whose nearest column is in range, or farther away than `reach` (px).
 
     Parameters
     ----------
-    y, x, in_range : (N,) of the columns of one frame.
+    y, x, in_range : (N,) positions and flags of the columns of one frame.
     """
     if len(y) == 0:
         return np.ones(shape, dtype=bool)
@@ -131,19 +131,19 @@ def region_in_range(
 DENOISED = "denoise"
 """The map that the raw image is tested against."""
 LIKELY = 0.5
-"""Probability below which what was found is more likely no column."""
+"""Probability below which a detection is more likely not a column."""
 
 
 class Judge:
-    """Judges the columns of an image or stack, frame by frame, and then the whole of it.
+    """Judges the columns of an image or stack frame by frame, and then the whole.
 
     Parameters
     ----------
-    image : (..., H, W) raw.
-    prediction : of the model for it, with the map `DENOISED` where the model has it.
-    card, weights : of the model.
+    image : (..., H, W) raw image.
+    prediction : maps of the model for the image, with `DENOISED` where the model has it.
+    card, weights : card and weights file of the model.
     sampling : Å a pixel, or None.
-    least : score below which columns are not believed; by default `LIKELY` where scores are
+    least : score below which columns are rejected; by default `LIKELY` where scores are
         probabilities, and 0 where they are not.
     """
 
@@ -173,13 +173,13 @@ class Judge:
         return self.calibration is not None and self.test is not None
 
     def seen(self, frame: int, y: Array, x: Array) -> Evidence:
-        """What the raw image says of columns at y and x (N,), pixels of one frame."""
+        """Evidence of the raw image for columns at y and x (N,), pixels of one frame."""
         if self.test is None:
             return Evidence.unknown(len(y))
         return evidence(self.test, frame, y, x, self._sign)
 
     def columns(self, frame: int, y: Array, x: Array, peak: Array) -> pd.DataFrame:
-        """A row a column: `score`, `consistency`, `signal` and `in_range`.
+        """Table with a row for each column: `score`, `consistency`, `signal` and `in_range`.
 
         Those with a score below `least` do not count in the verdict.
 

@@ -1,4 +1,4 @@
-"""The noise of a raw image, given or learned from the image and its restoration."""
+"""The noise of a raw image, given or estimated from the image and its restoration."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ REACH = 4.0
 
 
 def box_sum(plane: Array, side: int) -> Array:
-    """Sums over square windows of an odd side about every pixel; nothing lies beyond the border."""
+    """Sums over square windows of an odd side about every pixel, with zeros beyond the border."""
     total = ndimage.uniform_filter(plane, side, mode="constant") * float(side) ** 2
     return np.asarray(total, dtype=np.float64)
 
 
 def variance_of_square(gain: float, shot: Array, variance: Array) -> Array:
-    """Variance of z², z the standardised residual of Poisson and Gaussian noise together.
+    """Variance of z² for standardised residuals z of combined Poisson and Gaussian noise.
 
     2 plus the excess kurtosis; the fourth cumulant of a Poisson variable times the gain g is
     g² times its variance.
@@ -30,17 +30,17 @@ def variance_of_square(gain: float, shot: Array, variance: Array) -> Array:
 
 
 def matched(residual: Array, weight: Array, sigma: float) -> Array:
-    """Score test for light of the shape of a column at every pixel.
+    """Score test for intensity of the shape of a column at every pixel.
 
-    Where a column of unknown height h and known shape g were added to the expected image, the
-    likelihood's slope at h = 0 is Σ g r / v, and its variance the Fisher information Σ g² / v
-    (Rao 1948): their ratio is standard normal where nothing is to be added.
+    For a column of unknown height h and known shape g added to the expected image, the slope of
+    the log likelihood at h = 0 is Σ g r / v, with the Fisher information Σ g² / v as variance (Rao
+    1948): slope over standard deviation is standard normal where nothing is missing.
 
     Parameters
     ----------
     residual : (H, W) raw minus expected.
-    weight : (H, W) inverse variance v; 0 where nothing was measured.
-    sigma : of the Gaussian g, pixels.
+    weight : (H, W) inverse variance v; 0 where there is no measurement.
+    sigma : width of the Gaussian g, pixels.
     """
     step = np.arange(-int(np.ceil(REACH * sigma)), int(np.ceil(REACH * sigma)) + 1)
     shape = np.exp(-0.5 * (step / sigma) ** 2)
@@ -60,8 +60,8 @@ def chi_square(z: Array, spread: Array, valid: NDArray[np.bool_], side: int) -> 
     Parameters
     ----------
     z, spread : (H, W) standardised residuals and the variances of their squares.
-    valid : (H, W) pixels that count.
-    side : of the windows, pixels, odd.
+    valid : (H, W) pixels that are used.
+    side : side of the windows, pixels, odd.
     """
     count = np.maximum(box_sum(valid.astype(np.float64), side), 1.0)
     total = np.maximum(box_sum(np.where(valid, z**2, 0.0), side), 0.0)
@@ -76,28 +76,28 @@ def _separable(plane: Array, kernel: NDArray[np.float64]) -> Array:
 
 
 FLOOR = 0.03
-"""No pixel's variance is believed to be below this fraction of the mean variance."""
+"""Least variance of a pixel over the mean variance."""
 ROUNDING = 1e-6
-"""No noise is believed to be below this fraction of the range of the intensities."""
+"""Least noise over the range of the intensities."""
 ROUNDS = 4
 PIXELS = 100_000
-"""Pixels that are enough to know the noise."""
+"""Number of pixels from which the noise is estimated."""
 OUTLYING = 5.0
-"""Windows whose χ² is this many standard deviations too high do not tell of the noise."""
+"""Windows with a χ² this many standard deviations too high are not used for the noise."""
 
 
 @dataclass(frozen=True)
 class NoiseModel:
     """Shot noise, constant noise and displaced scan lines.
 
-    A pixel that is expected to be μ has the variance
+    A pixel with the expected value μ has the variance
     gain (μ - zero) + readout² + (jitter_y ∂μ/∂y)² + (jitter_x ∂μ/∂x)².
 
     Attributes
     ----------
-    gain : units of the image for an electron; 1 for counted electrons.
+    gain : image units per electron; 1 for counted electrons.
     readout : standard deviation of the constant noise, units of the image.
-    zero : what the image is without electrons.
+    zero : image value without electrons.
     jitter : standard deviation of displacements along y and x, pixels, to first order.
     """
 
@@ -123,16 +123,16 @@ def estimate_noise(expected: Array, residual: Array, valid: Mask, window: int) -
     """Learn the noise from what a restoration leaves over.
 
     The squared residuals are regressed on the terms of `NoiseModel` by non-negative least
-    squares, weighted by the inverse of the variance that squared Poisson noise has. Windows that
-    the model does not explain are left out, so that a place where the restoration is wrong does
-    not pass for noise. Shot and constant noise are told apart only by how the variance rises with
-    the intensity, `zero` is therefore the darkest expected value.
+    squares, weighted by the inverse variance of squared Poisson noise. Windows that the model does
+    not explain are left out, so that errors of the restoration do not count as noise. Shot and
+    constant noise differ only in how the variance rises with the intensity, so `zero` is set to the
+    darkest expected value.
 
     Parameters
     ----------
-    expected, residual : (H, W) mean of the raw image and what the image has beyond it.
+    expected, residual : (H, W) mean of the raw image, and the raw image minus it.
     valid : (H, W) pixels that were measured.
-    window : side of those windows, pixels.
+    window : side of the windows, pixels.
     """
     if not valid.any():
         return NoiseModel(0.0)
@@ -153,7 +153,7 @@ def estimate_noise(expected: Array, residual: Array, valid: Mask, window: int) -
 def _regressed(
     model: NoiseModel, terms: Array, expected: Array, squared: Array, used: Mask
 ) -> NoiseModel:
-    """The model again, from weights that follow from it; `terms` is (H, W, 4)."""
+    """Fit the model again with weights from the last fit; `terms` is (H, W, 4)."""
     variance = model.variance(expected)
     spread = variance_of_square(model.gain, model.shot(expected), variance)
     share = np.flatnonzero(used.ravel())
@@ -179,7 +179,7 @@ def _unexplained(
 
 
 def _slopes(plane: Array) -> list[Array]:
-    """Derivatives along y and x; none along an axis of a single pixel."""
+    """Derivatives along y and x; zero along an axis of a single pixel."""
     return [
         np.gradient(plane, axis=axis) if length > 1 else np.zeros_like(plane)
         for axis, length in enumerate(plane.shape)

@@ -1,4 +1,4 @@
-"""What the raw counts say of single columns."""
+"""Evidence of the raw image for single columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CELL = 2.5
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the raw image says of N columns, each array (N,).
+    """Evidence of the raw image for N columns, each array (N,).
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Evidence:
 
     @classmethod
     def unknown(cls, count: int) -> Evidence:
-        """Of columns whose image was not restored."""
+        """Evidence for columns whose image was not restored."""
         return cls(*np.full((3, count), np.nan))
 
 
@@ -42,7 +42,7 @@ def evidence(test: Consistency, frame: int, y: Array, x: Array, sign: float = 1.
 
     Parameters
     ----------
-    test : of an image or stack; `frame` counts over all its leading axes.
+    test : result for an image or stack; `frame` counts over all its leading axes.
     y, x : (N,) pixels.
     sign : 1 for bright columns, -1 for dark ones.
     """
@@ -65,7 +65,7 @@ def _heights(
 ) -> tuple[Array, Array]:
     """(N,) heights and their standard errors: a Gaussian and a constant, by weighted least squares.
 
-    Pixels beyond the border do not count.
+    Pixels beyond the border are left out.
     """
     reach = int(np.ceil(CELL * sigma))
     step = np.arange(-reach, reach + 1)

@@ -9,22 +9,27 @@ import argparse
 import sys
 from pathlib import Path
 
-from napari_atomseg.weights.registry import REGISTRY, load_registry, renewed, write_registry
+from napari_atomseg.weights.registry import (
+    REGISTRY,
+    load_registry,
+    rebuilt_registry,
+    write_registry,
+)
 from napari_atomseg.weights.store import clone_folder
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Rebuild or check the registry, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m napari_atomseg.weights", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=clone_folder(), help="of the weights files")
-    parser.add_argument("--registry", type=Path, default=REGISTRY, help="file to be rebuilt")
-    parser.add_argument("--check", action="store_true", help="only compare, write nothing")
+    parser.add_argument("--folder", type=Path, default=clone_folder(), help="weights files")
+    parser.add_argument("--registry", type=Path, default=REGISTRY, help="registry file to rebuild")
+    parser.add_argument("--check", action="store_true", help="compare only, write nothing")
     chosen = parser.parse_args(arguments)
     if chosen.folder is None or not chosen.folder.is_dir():
         parser.error("there is no folder models/: run this in a clone, or name one by --folder")
     try:
         before = load_registry(chosen.registry)
-        after = renewed(before, chosen.folder)
+        after = rebuilt_registry(before, chosen.folder)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     if chosen.check:

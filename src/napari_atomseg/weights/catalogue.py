@@ -1,4 +1,4 @@
-"""From what a user calls a model to its file."""
+"""All models by name: listed, found as files, downloaded, imported, exported and removed."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def models_for(tasks: Collection[str]) -> list[str]:
 
 
 def model_entry(name: str) -> Entry:
-    """What is known of a model: of a published one what the registry says, else what its card does.
+    """Entry of a model: from the registry for a published one, else from its card.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def model_entry(name: str) -> Entry:
 
 
 def find_file(name: str) -> Path | None:
-    """The file of a model that is here, whole, without a network; None if it is to download.
+    """The file of a model on this machine; None where it must be downloaded.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def find_file(name: str) -> Path | None:
         The file that came with the package is damaged.
     """
     registry = read_registry()
-    return _here(registry[name]) if name in registry else _own(name, registry)
+    return _local_file(registry[name]) if name in registry else _own(name, registry)
 
 
 def resolve(
@@ -122,14 +122,14 @@ def resolve(
     Parameters
     ----------
     model : a name that `models` lists, the path of a .safetensors file, or None for `DEFAULT`.
-    tasks : what it is wanted for.
+    tasks : tasks the model is needed for; named in the message of an error.
 
     Raises
     ------
     ValueError
-        The name is not known; the message lists those that are, and can do the tasks.
+        The name is not known; the message lists the models that can do the tasks.
     WeightsError
-        The path does not exist, the download failed, or a file has not its registered SHA-256.
+        The path does not exist, the download failed, or a file has another SHA-256.
     Cancelled
         `cancel` was raised during a download.
     """
@@ -137,7 +137,7 @@ def resolve(
         return _existing(Path(model).expanduser())
     name = DEFAULT if model is None else model
     registry = read_registry()
-    here = _here(registry[name]) if name in registry else _own(name, registry, tasks)
+    here = _local_file(registry[name]) if name in registry else _own(name, registry, tasks)
     if here is not None:
         return here
     return download_model(registry[name], downloads_folder(), progress, cancel)
@@ -185,7 +185,7 @@ def download_model(
 
 
 def choice(tasks: Collection[str] = ()) -> str:
-    """What to say to one who has named no model that can do these tasks."""
+    """Advice for an error message: the models that can do these tasks."""
     able = models_for(tasks)
     file = f"the path of a {SUFFIX} file"
     if able:
@@ -195,7 +195,7 @@ def choice(tasks: Collection[str] = ()) -> str:
 
 def _published_row(entry: Entry) -> dict[str, Any]:
     bundled = any((folder / entry.file).is_file() for folder in shipped_folders())
-    fetched = any((folder / entry.file).is_file() for folder in _filled_folders())
+    fetched = any((folder / entry.file).is_file() for folder in _download_folders())
     about = entry.model_dump(include={"name", "size", *_CARD})
     return {**about, "bundled": bundled, "downloaded": bundled or fetched, "own": False}
 
@@ -223,7 +223,7 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _here(entry: Entry) -> Path | None:
+def _local_file(entry: Entry) -> Path | None:
     from napari_atomseg.networks.card import WeightsError
 
     for folder in shipped_folders():
@@ -231,31 +231,31 @@ def _here(entry: Entry) -> Path | None:
         if shipped.is_file():
             if sha256(shipped) != entry.sha256:
                 raise WeightsError(
-                    f"{shipped}: not the file of the registry (wrong SHA-256); install the package "
-                    "anew, or in a clone check the file out again"
+                    f"{shipped}: not the file of the registry (wrong SHA-256); reinstall the "
+                    "package, or check the file out again in a clone"
                 )
             return shipped
-    for folder in _filled_folders():
+    for folder in _download_folders():
         path = folder / entry.file
         if path.is_file() and sha256(path) == entry.sha256:
             return path
     return None
 
 
-def _filled_folders() -> tuple[Path, Path]:
-    """Where downloads and files put there by hand may lie."""
+def _download_folders() -> tuple[Path, Path]:
+    """Folders of downloads, and of files that were put there by hand."""
     return downloads_folder(), models_folder()
 
 
 def import_model(path: str | Path, name: str | None = None) -> str:
-    """Copy a weights file into the cache folder, and return the name that stands for it.
+    """Copy a weights file into the cache folder and return the name of the model.
 
     A file with the SHA-256 of a published model takes the place of its download; any other one
     becomes a model of the user's own.
 
     Parameters
     ----------
-    name : of a model of one's own; by default that of the file.
+    name : name of a model of your own; by default that of the file.
 
     Raises
     ------
@@ -271,13 +271,13 @@ def import_model(path: str | Path, name: str | None = None) -> str:
     digest = sha256(path)
     for entry in read_registry().values():
         if entry.sha256 == digest:
-            _take(path, entry)
+            _install(path, entry)
             return entry.name
     return add_model(path, name).stem
 
 
 def export_model(name: str, path: str | Path) -> Path:
-    """Copy a model that is here to a file; an interrupted copy leaves nothing.
+    """Copy a downloaded model to a file; an interrupted copy leaves nothing.
 
     Raises
     ------
@@ -299,7 +299,7 @@ def remove_model(name: str) -> None:
     Raises
     ------
     ValueError
-        The model came with the package, or there is nothing of it to delete.
+        The model came with the package, or has no file to delete.
     """
     entry = read_registry().get(name)
     if entry is None:
@@ -310,7 +310,7 @@ def remove_model(name: str) -> None:
         _remove_download(entry)
 
 
-def _take(path: Path, entry: Entry) -> None:
+def _install(path: Path, entry: Entry) -> None:
     folder = downloads_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / entry.file) as partial:

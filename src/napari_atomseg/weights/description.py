@@ -1,4 +1,4 @@
-"""What a model says of itself, in words."""
+"""Descriptions of models in words, for people."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from napari_atomseg.weights.registry import Entry
 
-_OF_THE_TRAINING = ("step", "loss", "validation_")
-"""Scores that tell how the training went rather than how good the model is."""
+_TRAINING_SCORES = ("step", "loss", "validation_")
+"""Beginnings of scores about the course of the training, not the quality of the model."""
 
 
 def describe_model(
@@ -18,21 +18,21 @@ def describe_model(
     task_name: Callable[[str], str] = str,
     score_name: Callable[[str], str] = str,
 ) -> dict[str, str]:
-    """A model's card for people: what stands before each line, and the line.
+    """Describe a model: a label and a text for each line.
 
     Parameters
     ----------
-    file : of the model, if it is here.
-    task_name, score_name : say tasks and scores in other words.
+    file : file of the model, None where it is not downloaded.
+    task_name, score_name : translate names of tasks and scores.
     """
-    kept = {k: v for k, v in entry.scores.items() if not k.startswith(_OF_THE_TRAINING)}
+    kept = {k: v for k, v in entry.scores.items() if not k.startswith(_TRAINING_SCORES)}
     recipe = str(entry.recipe.get("name", ""))
     lines = {
         "Description": entry.description,
         "Tasks": ", ".join(map(task_name, entry.tasks)),
         "Modality": entry.modality,
         "Sampling": _range(entry.sampling_range, "Å per pixel") or "any",
-        "Spacing": _range(entry.spacing_range, "pixels from column to column") or "any",
+        "Spacing": _range(entry.spacing_range, "pixels between columns") or "any",
         "Scores": "; ".join(f"{score_name(name)} {value:.4g}" for name, value in kept.items()),
         "Network": f"{entry.architecture}, {_parameters(entry.parameters)} parameters",
         "Training": _training(recipe, entry.steps),
@@ -46,7 +46,7 @@ def describe_model(
 
 
 def location(row: Mapping[Any, Any]) -> str:
-    """Where the model of a row of `models` is, in a word or two."""
+    """Location of the model in a row of `models`, in a word or two."""
     if row["own"]:
         return "own"
     if row["bundled"]:

@@ -1,4 +1,4 @@
-"""The published models: what `registry.json` says of them, and how it is written."""
+"""The registry of the published models, `registry.json`: read and written."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from napari_atomseg._shared.provenance import package_version
 REGISTRY = Path(__file__).with_name("registry.json")
 
 DEFAULT = "stem-hr"
-"""The model that is used where none is named; the package contains it."""
+"""Name of the default model, which the package contains."""
 
 MIRRORS_VARIABLE = "NAPARI_ATOMSEG_MIRRORS"
-"""Environment variable with addresses of folders, separated by spaces, that are asked first."""
+"""Environment variable with addresses of folders, separated by spaces, that are tried first."""
 
 LARGEST_PUBLISHED = 16 * 10**6
-"""Bytes that a published file may have."""
+"""Largest size of a published file, bytes."""
 
 SUFFIX = ".safetensors"
 NAME = r"[^\W_]([\w .+-]{0,98}[\w+-])?"
-"""What a model may be called: its name is that of a file, wherever it comes from."""
+"""Pattern of model names, which are names of files on every system."""
 
 
 class Entry(BaseModel):
@@ -57,15 +57,15 @@ class Entry(BaseModel):
 
     @property
     def partial(self) -> str:
-        """Name of the file in which an unfinished download waits for the rest."""
+        """Name of the file that keeps an unfinished download."""
         return f".{self.name}-{self.sha256[:12]}.partial"
 
 
 class Registry(BaseModel):
-    """The whole file.
+    """Content of the file.
 
     `mirrors` are addresses of folders that hold every published file, in which ``{version}``
-    stands for the version of the package; an entry's own `urls` are asked before them.
+    stands for the version of the package; an entry's own `urls` are tried before them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -76,7 +76,7 @@ class Registry(BaseModel):
 
 
 def read_registry(path: Path = REGISTRY) -> dict[str, Entry]:
-    """The published models by name, each with all the addresses of its file, the first first."""
+    """The published models by name, each with the addresses of its file in order of preference."""
     registry = load_registry(path)
     first = _folders(os.environ.get(MIRRORS_VARIABLE, "").split())
     last = _folders(mirror.format(version=package_version()) for mirror in registry.mirrors)
@@ -84,16 +84,16 @@ def read_registry(path: Path = REGISTRY) -> dict[str, Entry]:
 
 
 def load_registry(path: Path = REGISTRY) -> Registry:
-    """The registry as it is written."""
+    """The registry as stored in the file."""
     return Registry.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 def describe(path: str | Path, name: str | None = None) -> Entry:
-    """What the registry would say of a weights file, from its card and its bytes.
+    """Registry entry of a weights file, from its card and its bytes.
 
     Parameters
     ----------
-    name : by which it is known; that of its card if none is given.
+    name : name of the model; by default that of its card.
 
     Raises
     ------
@@ -118,8 +118,8 @@ def describe(path: str | Path, name: str | None = None) -> Entry:
     )
 
 
-def renewed(registry: Registry, folder: Path) -> Registry:
-    """The registry of the weights files in a folder; mirrors and known addresses are kept.
+def rebuilt_registry(registry: Registry, folder: Path) -> Registry:
+    """Rebuild the registry from the weights files in a folder; mirrors and addresses are kept.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def renewed(registry: Registry, folder: Path) -> Registry:
 
 
 def write_registry(registry: Registry, path: Path = REGISTRY) -> None:
-    """Write the registry as a file that version control shows line by line."""
+    """Write the registry, a value a line, so that version control shows changes well."""
     text = json.dumps(registry.model_dump(mode="json"), indent=1) + "\n"
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
@@ -148,7 +148,7 @@ def _publishable(path: Path) -> Entry:
     load_weights(path)
     entry = describe(path)
     if entry.name != path.stem:
-        raise ValueError(f"{path}: its card names it {entry.name!r}; give the file that name")
+        raise ValueError(f"{path}: its card has the name {entry.name!r}; rename the file")
     if entry.size > LARGEST_PUBLISHED:
         raise ValueError(f"{path}: {entry.size} bytes, more than the {LARGEST_PUBLISHED} allowed")
     return entry

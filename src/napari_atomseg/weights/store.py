@@ -1,4 +1,4 @@
-"""The user's own models: files of the models folder, by name."""
+"""Folders of models, and the files of the user's own models by name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_atomseg._shared.files import whole_file
 from napari_atomseg.weights.registry import NAME, SUFFIX, read_registry
 
 CACHE_VARIABLE = "NAPARI_ATOMSEG_CACHE"
-"""Environment variable that moves the cache folder; read anew at each use."""
+"""Environment variable that sets the cache folder; read at each use."""
 
 BUNDLED = Path(__file__).parent / "files"
 """Models in an installed package."""
@@ -30,13 +30,13 @@ def clone_folder() -> Path | None:
 
 
 def shipped_folders() -> list[Path]:
-    """Folders of models that came with the package or its repository, and are only read."""
+    """Folders of models that came with the package or its repository; read only."""
     clone = clone_folder()
     return [BUNDLED] if clone is None else [BUNDLED, clone]
 
 
 def cache_folder() -> Path:
-    """The folder of downloaded files; it need not exist."""
+    """The folder of downloaded files, which may not exist yet."""
     moved = os.environ.get(CACHE_VARIABLE)
     if moved:
         return Path(moved).expanduser()
@@ -44,25 +44,25 @@ def cache_folder() -> Path:
 
 
 def models_folder() -> Path:
-    """The folder of the user's own models, and of published ones that were put there by hand."""
+    """The folder of the user's own models, and of published ones copied there by hand."""
     return cache_folder() / "models"
 
 
 def downloads_folder() -> Path:
-    """The folder of downloaded models: a download never meets a file of the user's own."""
+    """The folder of downloaded models, apart from the user's own."""
     return models_folder() / "published"
 
 
 _LENGTH = 8
-"""A safetensors file begins with the length of its JSON header in so many bytes, low ones first,
-and the header is padded to a multiple of it."""
+"""Bytes of the length that a safetensors file begins with, little endian; its JSON header is
+padded to a multiple of them."""
 
 
 def own_models(published: Container[str] | None = None) -> dict[str, Path]:
     """Files of the user's own models by name, sorted.
 
-    Those with the name of a published model are left out, and those whose name no model can have,
-    such as the hidden files that some systems put beside others.
+    Files named like a published model are left out, as are those with an invalid name, such as the
+    hidden files of some systems.
     """
     published = read_registry() if published is None else published
     files = sorted(models_folder().glob(f"*{SUFFIX}"))
@@ -71,11 +71,11 @@ def own_models(published: Container[str] | None = None) -> dict[str, Path]:
 
 
 def free_name(name: str, *, replace: bool = False) -> Path:
-    """The file that a new model of that name will have.
+    """Path for a new model of a name.
 
     Parameters
     ----------
-    replace : whether it may be that of one of the user's models, which it then replaces.
+    replace : accept the name of one of the user's models, which will be overwritten.
 
     Raises
     ------
@@ -88,19 +88,19 @@ def free_name(name: str, *, replace: bool = False) -> Path:
             "'.', '_', '+' and '-' only"
         )
     if name in read_registry():
-        raise ValueError(f"name={name!r} is that of a published model: choose another")
+        raise ValueError(f"name={name!r} is the name of a published model: choose another")
     if name in own_models() and not replace:
         raise ValueError(f"there is a model {name!r} already: choose another name, or remove it")
     return models_folder() / f"{name}{SUFFIX}"
 
 
 def add_model(path: str | Path, name: str | None = None, *, replace: bool = False) -> Path:
-    """Copy a weights file into the models folder, so that its name stands for it.
+    """Copy a weights file into the models folder under a name.
 
     Parameters
     ----------
-    name : of the model; by default that of the file.
-    replace : whether a model of that name is replaced.
+    name : name of the model; by default that of the file.
+    replace : overwrite a model of that name.
 
     Raises
     ------

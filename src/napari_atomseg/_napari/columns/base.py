@@ -57,7 +57,7 @@ class ColumnsPanel(Panel):
         self._image.reset_choices()
         self._follow()
 
-    def there(self) -> Points:
+    def require_columns(self) -> Points:
         """Return the layer of columns, or raise a ValueError for the user that there is none."""
         if self.columns is None:
             raise ValueError("there are no columns: run Localize, or choose a points layer")
@@ -81,14 +81,14 @@ class ColumnsPanel(Panel):
         return box
 
     def _layers(self, kind: type) -> list[Any]:
-        """Return the layers that can be chosen: not what measurements were drawn with."""
+        """Return the layers that can be chosen: not those that measurements drew."""
         choose = columns_layers if kind is Points else image_layers
         return list(choose(self.viewer.layers))
 
     def _choose(self, box: ComboBox, layer: Any, kind: type[Layer]) -> None:
         layer = self.viewer.layers[layer] if isinstance(layer, str) else unwrapped(layer)
         if not isinstance(layer, kind):
-            raise ValueError(f"{layer!r} is no {kind.__name__.lower()} layer: choose another")
+            raise ValueError(f"{layer!r} is not a {kind.__name__.lower()} layer: choose another")
         if isinstance(layer, Image):
             Source.of(layer)
         if layer not in self.viewer.layers:
@@ -109,4 +109,4 @@ class ColumnsPanel(Panel):
 
     @abstractmethod
     def layer_changed(self, before: Points | None) -> None:
-        """Show the layer that was just chosen, or that there is none, in place of another."""
+        """Show the newly chosen layer, or that there is none, in place of the one before."""

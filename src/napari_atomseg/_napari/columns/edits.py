@@ -1,4 +1,4 @@
-"""Columns that were edited, measured again on their image."""
+"""Edits of a points layer of columns: watched, undone, and measured again on the image."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import MEASURED, PROVENANCE, Placement, Source
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg.io import provenance
+from napari_atomseg.localization.settings import FitSettings
 from napari_atomseg.progress import CancelToken, Progress
 
-DEEPEST = 20
+UNDO_STEPS = 20
 """Steps that can be undone."""
 _BEFORE = ("adding", "changing", "removing")
 
@@ -64,13 +65,13 @@ class _Snapshot:
 class Edits(QObject):
     """Watches one layer of columns at a time.
 
-    `happened` tells that columns were added, dragged, deleted or measured, `told` that features
-    are others, and `chosen` that others are selected.
+    Signals: `edited` when columns were added, dragged, deleted or measured, `features_changed`,
+    and `selection_changed`.
     """
 
-    happened = Signal()
-    told = Signal()
-    chosen = Signal()
+    edited = Signal()
+    features_changed = Signal()
+    selection_changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +80,7 @@ class Edits(QObject):
         self._busy = False
 
     def watch(self, layer: Points | None) -> None:
-        """Watch another layer, or none; what was done to the former can no more be undone."""
+        """Watch another layer, or none; edits of the former one can no longer be undone."""
         for emitter, callback in self._connections():
             emitter.disconnect(callback)
         self.layer = layer
@@ -94,7 +95,7 @@ class Edits(QObject):
 
     @property
     def deleted(self) -> int:
-        """How many columns less there are than were measured."""
+        """How many of the measured columns were deleted."""
         return 0 if self.layer is None else deleted(self.layer)
 
     @property
@@ -103,8 +104,8 @@ class Edits(QObject):
         return bool(self._history)
 
     @contextmanager
-    def one_step(self) -> Iterator[None]:
-        """Whatever is done to the layer inside is undone as one step."""
+    def as_one_step(self) -> Iterator[None]:
+        """Context whose changes of the layer are undone as one step."""
         if self.layer is None:
             raise ValueError("there is no layer of columns")
         self._remember()
@@ -113,10 +114,10 @@ class Edits(QObject):
             yield
         finally:
             self._busy = False
-            self.happened.emit()
+            self.edited.emit()
 
     def undo(self) -> bool:
-        """Take the last step back; return whether there was one."""
+        """Undo the last step; return whether there was one."""
         if self.layer is None or not self._history:
             return False
         snapshot = self._history.pop()
@@ -125,7 +126,7 @@ class Edits(QObject):
             snapshot.restore(self.layer)
         finally:
             self._busy = False
-            self.happened.emit()
+            self.edited.emit()
         return True
 
     def _connections(self) -> list[tuple[Any, Any]]:
@@ -140,7 +141,7 @@ class Edits(QObject):
     def _remember(self) -> None:
         if self.layer is not None:
             self._history.append(_Snapshot.of(self.layer))
-            del self._history[:-DEEPEST]
+            del self._history[:-UNDO_STEPS]
 
     def _on_data(self, event: Event) -> None:
         if self._busy or self.layer is None:
@@ -154,31 +155,34 @@ class Edits(QObject):
             self._busy = True
             self.layer.features = blank(self.layer.features, np.arange(before, count))
             self._busy = False
-        self.happened.emit()
+        self.edited.emit()
 
     def _on_features(self, event: Event) -> None:
         if not self._busy:
-            self.told.emit()
+            self.features_changed.emit()
 
     def _on_selection(self, event: object) -> None:
         if not self._busy:
-            self.chosen.emit()
+            self.selection_changed.emit()
 
 
-_MADE = ("refine", "widths", "backgrounds", "likelihood", "contrast")
-"""What a layer says of how it was measured."""
+_MEASURED_WITH = (*FitSettings.model_fields, "contrast")
+"""Settings in a layer's record that a refit takes over."""
 _START = ("frame", "y", "x", "sigma", "background")
-"""Columns of a table that a fit starts from, or that all columns share."""
+"""Columns of a table that a fit starts from, or that all columns may share."""
 REFIT = "refit"
-"""Key of a layer's record for what measured some of its columns again."""
+"""Key of a layer's record for the refit of some of its columns."""
 
 
-def refit(edits: Edits, image: Image | None, how: str, everything: bool) -> tuple[str, Work, Show]:
+def refit(
+    edits: Edits, image: Image | None, refine: str, all_columns: bool
+) -> tuple[str, Work, Show]:
     """Return the job that measures the columns which changed, or all of them.
 
     Parameters
     ----------
-    how : one of the refinements of `localize`; empty for what the layer was measured with.
+    refine : one of the refinements of `localize`; empty for that of the layer.
+    all_columns : whether to measure also those that did not change.
 
     Raises
     ------
@@ -190,13 +194,13 @@ def refit(edits: Edits, image: Image | None, how: str, everything: bool) -> tupl
         raise ValueError("there are no columns: run Localize, or choose a points layer")
     if not len(layer.data):
         raise ValueError(f"{layer.name!r} has no points: add some with napari's tools")
-    rows = np.ones(len(layer.data), dtype=bool) if everything else edits.changed
+    rows = np.ones(len(layer.data), dtype=bool) if all_columns else edits.changed
     if not rows.any():
         raise ValueError(f"no column of {layer.name!r} was added or moved since it was measured")
     source = Source.of(image)
     _check(layer, rows, source)
     table = table_of(layer, tuple(source.data.shape))
-    made = _made(layer, how)
+    made = _measured_with(layer, refine)
     table = table[[name for name in _START if name in table]]
     table.attrs = {"sampling": source.sampling} | dict[Any, Any](made)
     return (
@@ -227,14 +231,14 @@ def _check(layer: Points, rows: NDArray[np.bool_], source: Source) -> None:
         )
 
 
-def _made(layer: Points, how: str) -> dict[str, str]:
-    """Return how the layer was measured, and is to be now."""
+def _measured_with(layer: Points, refine: str) -> dict[str, str]:
+    """Return the settings of a refit: those that the layer was measured with, or another method."""
     record = layer.metadata.get(PROVENANCE, {})
     settings = record.get("settings", {})
     said = (settings if isinstance(settings, dict) else {}) | record
-    made = {name: str(said[name]) for name in _MADE if said.get(name)}
-    if how:
-        made["refine"] = how
+    made = {name: str(said[name]) for name in _MEASURED_WITH if said.get(name)}
+    if refine:
+        made["refine"] = refine
     elif made.get("refine", "none") == "none":
         made["refine"] = "gaussian"
     if made.get("contrast") not in ("bright", "dark"):
@@ -274,7 +278,7 @@ def _show(
     image: str,
     table: pd.DataFrame,
 ) -> Points:
-    """Put the measurements where the columns are now: the layer may have been edited meanwhile."""
+    """Assign measurements to the columns as they are now; some may have been edited meanwhile."""
     if edits.layer is not layer:
         raise ValueError(f"{layer.name!r} was removed, or another layer chosen, meanwhile")
     there = np.flatnonzero(rows)
@@ -282,12 +286,14 @@ def _show(
     there, now = there[now >= 0], now[now >= 0]
     still = ~edits.changed
     still[now] = True
-    with edits.one_step():
+    with edits.as_one_step():
         take_measurements(layer, now, there, table)
         layer.metadata[MEASURED] = np.array(layer.data)[still]
         record = layer.metadata.get(PROVENANCE, {})
-        again = provenance(REFIT, image, {k: table.attrs.get(k) for k in (*_MADE, "sampling")})
+        refit_record = provenance(
+            REFIT, image, {k: table.attrs.get(k) for k in (*_MEASURED_WITH, "sampling")}
+        )
         failed = int((~table["converged"].to_numpy(dtype=bool)[there]).sum())
-        again |= {"columns": len(now), "failed": failed}
-        layer.metadata[PROVENANCE] = {**record, REFIT: again}
+        refit_record |= {"columns": len(now), "failed": failed}
+        layer.metadata[PROVENANCE] = {**record, REFIT: refit_record}
     return layer

@@ -1,4 +1,4 @@
-"""What the figures of columns are drawn from: taken from layers, and drawn in any thread."""
+"""Figures of columns: taken from layers in the window, drawn in another thread, saved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy, QVBoxL
 
 from napari_atomseg import figures
 from napari_atomseg._napari.columns.base import ColumnsPanel
-from napari_atomseg._napari.columns.files import ask_where
+from napari_atomseg._napari.columns.files import ask_save_path
 from napari_atomseg._napari.columns.layers import COMPONENT, drawn, table_of
 from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg._napari.forms.form import form_rows
@@ -40,21 +40,21 @@ _ARROWS = {
     "dy_pm": "offsets from sites (pm)",
     "dy": "offsets from sites (px)",
 }
-"""What vectors are called, by their part along y; those that are rather meant stand first."""
+"""Names of vectors by their component along y; the most likely choices come first."""
 _DPI = 150.0
-"""Of a figure on the screen."""
+"""Resolution of a figure on the screen."""
 
 
 @dataclass(frozen=True)
-class Choices:
-    """What figures show, and how.
+class FigureChoices:
+    """Choices of what figures show.
 
     Attributes
     ----------
     colour_by : feature that colours the columns of an overlay, or None.
-    of : feature of a histogram.
-    arrows : feature of the part along y of the vectors; empty for the first that there is.
-    strain : of the images of strain, one of `strain_images`; empty for the columns' own.
+    of : feature of the histogram.
+    arrows : feature with the vectors' component along y; empty for the first one present.
+    strain : key of `strain_images`; empty for the strain of the columns themselves.
     width : mm.
     """
 
@@ -69,18 +69,18 @@ def figure_of(
     kind: str,
     layer: Points,
     image: Image | None,
-    choices: Choices,
+    choices: FigureChoices,
     strains: Mapping[str, Mapping[str, Image]],
     point: tuple[float, ...] = (),
 ) -> Callable[[], Figure]:
-    """Return what draws a figure by one call of `napari_atomseg.figures`, also in another thread.
+    """Return a function that draws a figure, and may be called in another thread.
 
     Parameters
     ----------
     kind : one of `KINDS`.
     image : that the columns lie on; overlays need it.
     strains : see `strain_images`.
-    point : world coordinates of what is shown, which say the frame of a stack.
+    point : world coordinates of the viewer's sliders, which choose the frame of a stack.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def figure_of(
 
 
 def arrows_of(layer: Points | None) -> dict[str, str]:
-    """Return the vectors that a layer has, by their part along y, and what they are called."""
+    """Return the names of the vectors of a layer by their component along y."""
     features = set() if layer is None else set(layer.features)
     there = [y for y, x in PAIRS if {y, x} <= features]
     order = [name for name in _ARROWS if name in there]
@@ -132,10 +132,7 @@ def arrows_of(layer: Points | None) -> dict[str, str]:
 
 
 def strain_images(layers: Iterable[Layer]) -> dict[str, dict[str, Image]]:
-    """Return the images of strain by measurement, and of each by component, the latest first.
-
-    The names say how they were measured, and of what.
-    """
+    """Return images of strain by measurement, the latest first, and by component."""
     found: dict[str, dict[str, Image]] = {}
     for layer in layers:
         record = layer.metadata.get(PROVENANCE, {})
@@ -175,7 +172,7 @@ def _check_numbers(table: pd.DataFrame, of: str) -> None:
 
 
 def _picture(image: Image, point: tuple[float, ...]) -> tuple[Any, int | None]:
-    """Return the frame that is shown, and its number."""
+    """Return the shown frame and its number."""
     data = image.data[0] if image.multiscale else image.data
     leading = tuple(data.shape[:-2])
     if not leading:
@@ -189,7 +186,7 @@ def _picture(image: Image, point: tuple[float, ...]) -> tuple[Any, int | None]:
 
 
 def _maps(images: Mapping[str, Image]) -> tuple[dict[str, NDArray[Any]], Sampling | None]:
-    """Strain by component, pure numbers of the per cent that layers show, and their sampling."""
+    """Strain by component as fractions (layers show per cent), and the sampling."""
     maps = {}
     for name in STRAINS:
         if name in images:
@@ -204,8 +201,8 @@ class FiguresPanel(ColumnsPanel):
     figures: Figures
 
     @abstractmethod
-    def choices(self) -> Choices:
-        """Return what figures show, and how."""
+    def choices(self) -> FigureChoices:
+        """Return the choices of what figures show."""
 
     def figure(self, kind: str) -> Job:
         """Draw a figure of the columns: "overlay", "vectors", "histogram" or "strain".
@@ -233,7 +230,7 @@ class FiguresPanel(ColumnsPanel):
         """Draw a figure, or take the one that was drawn, and write it where there is a path."""
 
         def prepare() -> tuple[str, Work, Show]:
-            layer, choices = self.there(), self.choices()
+            layer, choices = self.require_columns(), self.choices()
             strains = strain_images(self.viewer.layers)
             point = tuple(self.viewer.dims.point)
             draw = figure_of(kind, layer, self.own_image(), choices, strains, point)
@@ -251,10 +248,10 @@ class FiguresPanel(ColumnsPanel):
 
 
 FIGURES = {
-    "overlay": ("Overlay", "The columns on their image, coloured as above"),
-    "vectors": ("Vector map", "Displacements or polarization as arrows: measure them first"),
-    "histogram": ("Histogram", "How often values of the plotted feature occur"),
-    "strain": ("Strain map", "Strain and rotation in colours: measure them first"),
+    "overlay": ("Overlay", "Columns on their image, coloured as above"),
+    "vectors": ("Vector map", "Displacements or polarization as arrows; measure them first"),
+    "histogram": ("Histogram", "Histogram of the plotted feature"),
+    "strain": ("Strain map", "Strain and rotation as colours; measure them first"),
 }
 WIDTHS = {"89": "one column, 89 mm", "120": "120 mm", "183": "two columns, 183 mm"}
 NO_ARROWS = {"": "none measured yet"}
@@ -263,9 +260,9 @@ _KINDS = {"PNG": "*.png", "SVG": "*.svg", "PDF": "*.pdf"}
 
 
 class Figures(QWidget):
-    """A button a figure, what it shows, its width, and the last figure.
+    """A button for each figure, its options, and a preview of the last one.
 
-    `asked` has the kind of figure whose button was pressed.
+    `asked` carries the kind of figure whose button was pressed.
     """
 
     asked = Signal(str)
@@ -275,10 +272,10 @@ class Figures(QWidget):
         self.width_box = NameOrFile(WIDTHS)
         self.width_box.setToolTip("Width of the figure on paper")
         self.arrows, self.strain = NameOrFile(NO_ARROWS), NameOrFile(OWN_STRAIN)
-        self.arrows.setToolTip("What the arrows of the vector map are")
+        self.arrows.setToolTip("Quantity that the arrows of the vector map show")
         self.strain.setToolTip(
-            "What the strain map shows: strain of the columns, or images of strain that Measure\n"
-            "added, such as those of geometric phase analysis"
+            "Source of the strain map: the columns, or images of strain that Measure added,\n"
+            "such as those of geometric phase analysis"
         )
         rows = form_rows()
         rows.addRow("Width", self.width_box)
@@ -305,7 +302,7 @@ class Figures(QWidget):
         return float(self.width_box.value)
 
     def offer(self, arrows: dict[str, str], strains: Iterable[str], own: bool) -> None:
-        """Offer the vectors and the images of strain that there are.
+        """Offer vectors and images of strain.
 
         Parameters
         ----------
@@ -321,17 +318,17 @@ class Figures(QWidget):
         """Show a figure (H, W, 4) below the buttons."""
         height, width = pixels.shape[:2]
         kind = QImage.Format.Format_RGBA8888
-        self.preview.take(
+        self.preview.show_pixmap(
             QPixmap.fromImage(QImage(pixels.tobytes(), width, height, 4 * width, kind).copy())
         )
 
     def ask(self, kind: str) -> str:
         """Ask for the file of a figure; empty for none."""
-        return ask_where(self, FIGURES[kind][0], kind, _KINDS)
+        return ask_save_path(self, FIGURES[kind][0], kind, _KINDS)
 
 
 class _Preview(QLabel):
-    """A picture, as large as there is room."""
+    """A picture, scaled to the room available."""
 
     def __init__(self) -> None:
         super().__init__("Each button draws its figure here\nand asks where to save it.")
@@ -339,21 +336,21 @@ class _Preview(QLabel):
         self.setWordWrap(True)
         self.setMinimumSize(120, 120)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
-        self._whole: QPixmap | None = None
+        self._pixmap: QPixmap | None = None
 
-    def take(self, whole: QPixmap) -> None:
-        self._whole = whole
+    def show_pixmap(self, pixmap: QPixmap) -> None:
+        self._pixmap = pixmap
         self._fit()
 
     def resizeEvent(self, event: Any) -> None:
-        """Fit the picture into the room that there is."""
+        """Scale the picture to the new size."""
         super().resizeEvent(event)
         self._fit()
 
     def _fit(self) -> None:
-        if self._whole is not None:
+        if self._pixmap is not None:
             self.setPixmap(
-                self._whole.scaled(
+                self._pixmap.scaled(
                     self.size(),
                     Qt.AspectRatioMode.KeepAspectRatio,
                     Qt.TransformationMode.SmoothTransformation,

@@ -27,11 +27,11 @@ from napari_atomseg._napari.layers import Placement, layer_sampling
 from napari_atomseg.io import COLUMN_SUFFIXES, provenance, read_columns
 
 AXES = {
-    "": "as its names say",
+    "": "by the column names",
     "yx": "y, x (row, column)",
     "xy": "x, y (column, row)",
 }
-UNITS = {"": "as its names say", "px": "pixels", "Å": "Å", "nm": "nm", "pm": "pm"}
+UNITS = {"": "by the column names", "px": "pixels", "Å": "Å", "nm": "nm", "pm": "pm"}
 _TEXT = (".csv", ".txt", ".tsv", ".dat")
 _KINDS = {
     "CSV table": "*.csv",
@@ -54,25 +54,25 @@ def import_columns(
     Parameters
     ----------
     path : see `io.read_columns`, which raises the errors.
-    image : gives the sampling and the place, where the file does not say them.
-    axes, units, origin : of text; empty for what its names say.
+    image : its sampling and placement are taken where the file has none.
+    axes, units, origin : of text files; empty to take them from the column names.
     """
     path = Path(path)
     place = None if image is None else Placement.of(image)
     text = path.suffix.lower() not in COLUMN_SUFFIXES or path.suffix.lower() in _TEXT
-    said: dict[str, Any] = {"axes": axes or None, "units": units or None, "origin": origin}
+    text_options: dict[str, Any] = {"axes": axes or None, "units": units or None, "origin": origin}
     sampling = None if image is None else layer_sampling(image)
-    columns = read_columns(path, sampling=sampling, **(said if text else {}))
+    columns = read_columns(path, sampling=sampling, **(text_options if text else {}))
     columns.attrs.setdefault("sampling", sampling)
     record = {}
     if "action" not in columns.attrs:
-        settings = (said if text else {}) | {"sampling": sampling}
+        settings = (text_options if text else {}) | {"sampling": sampling}
         record = provenance("import", path.name, settings)
     return columns_layer(columns, path.stem, place, **record)
 
 
 def outside(layer: Points, image: Image) -> int:
-    """Return how many points lie outside of the image on whose pixels they are."""
+    """Return how many points lie outside of the image."""
     if not Placement.of(layer).agrees(Placement.of(image)):
         return 0
     shape = np.shape(image.data[0] if image.multiscale else image.data)
@@ -88,7 +88,7 @@ def export_columns(
     ----------
     image : of the columns: its pixels go into HDF5, its size is that of the box of XYZ and CIF.
     elements : symbol of all columns in XYZ and CIF, or KIND=SYMBOL,… by species or sublattice;
-        empty for what the columns say of themselves.
+        empty for those of the table.
 
     Raises
     ------
@@ -111,9 +111,9 @@ def export_columns(
 
 
 class Files(QWidget):
-    """What is asked about a file, and buttons that open the dialogs.
+    """Options of text files and of elements, and buttons that open the file dialogs.
 
-    `opened` and `saved` have the path that the user chose.
+    `opened` and `saved` carry the path that the user chose.
     """
 
     opened = Signal(str)
@@ -128,14 +128,14 @@ class Files(QWidget):
         self.origin.setRange(-1e6, 1e6)
         self.origin.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self.origin.setToolTip(
-            "What a text file calls the centre of the first pixel: 1 in MATLAB, 0.5 in ImageJ"
+            "Coordinate of the centre of the first pixel in a text file: 1 in MATLAB, 0.5 in ImageJ"
         )
         self.import_button = QPushButton("Import positions …")
         self.import_button.setToolTip(
             "Open CSV or other text, .mat of StatSTEM, .hdf5 of Atomap, .xyz, .cif"
         )
         self.elements = QLineEdit()
-        self.elements.setPlaceholderText("as the columns say")
+        self.elements.setPlaceholderText("as in the table")
         self.elements.setToolTip(
             "For XYZ and CIF: a symbol for all, such as Pt, or KIND=SYMBOL,… by species or\n"
             "sublattice, such as 0=Sr,1=Ti"
@@ -146,11 +146,11 @@ class Files(QWidget):
         self.export_button.clicked.connect(lambda _on: self._ask_save())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2, 4, 2, 2)
-        layout.addWidget(self._about_import())
-        layout.addWidget(self._about_export())
+        layout.addWidget(self._import_group())
+        layout.addWidget(self._export_group())
         layout.addStretch()
 
-    def _about_import(self) -> QWidget:
+    def _import_group(self) -> QWidget:
         text = "Positions of StatSTEM, Atomap or any table become a layer on the image above."
         rows = form_rows()
         rows.addRow("Text: axes", self.axes)
@@ -158,8 +158,8 @@ class Files(QWidget):
         rows.addRow("Text: first pixel", self.origin)
         return _group("Import", text, rows, self.import_button)
 
-    def _about_export(self) -> QWidget:
-        text = "CSV, XYZ, CIF or HDF5, by the file's suffix, with units and how it was made."
+    def _export_group(self) -> QWidget:
+        text = "CSV, XYZ, CIF or HDF5, by the file's suffix, with units and provenance."
         rows = form_rows()
         rows.addRow("Elements", self.elements)
         return _group("Export", text, rows, self.export_button)
@@ -171,12 +171,12 @@ class Files(QWidget):
             self.opened.emit(path)
 
     def _ask_save(self) -> None:
-        path = ask_where(self, "Export columns", "columns", _KINDS)
+        path = ask_save_path(self, "Export columns", "columns", _KINDS)
         if path:
             self.saved.emit(path)
 
 
-def ask_where(parent: QWidget, title: str, stem: str, kinds: dict[str, str]) -> str:
+def ask_save_path(parent: QWidget, title: str, stem: str, kinds: dict[str, str]) -> str:
     """Return the path of a file to write, with the suffix of the chosen kind; empty for none."""
     filters = [f"{name} ({pattern})" for name, pattern in kinds.items()]
     first = next(iter(kinds.values()))

@@ -1,4 +1,4 @@
-"""Points layers as tables of columns: what was measured, where, and what was edited since."""
+"""Points layers as tables of columns, and their changes since they were measured."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from napari_atomseg import io
 from napari_atomseg._napari.layers import MEASURED, PROVENANCE, layer_sampling, sampling_of
 
 ACTION = "measure"
-"""What the record of a layer says that a measurement drew."""
+"""Action in the record of layers that a measurement drew."""
 COMPONENT = "napari-atomseg component"
 """Key of the metadata of an image of strain for the component that it shows."""
 
 
 def columns_layers(layers: Iterable[Layer]) -> list[Points]:
-    """Return those that may be columns: not the symbols that measurements are drawn with."""
+    """Return the points layers that may be columns: not the symbols that measurements draw."""
     return [layer for layer in layers if isinstance(layer, Points) and not drawn(layer)]
 
 
@@ -32,7 +32,7 @@ def image_layers(layers: Iterable[Layer]) -> list[Image]:
 
 
 def aligned(columns: Points, image: Image | None) -> bool:
-    """Whether pixels of an image are those that positions of columns count in."""
+    """Whether positions of columns count in the pixels of an image."""
     if image is None:
         return False
     corners = np.array([[0.0, 0.0], [0.0, 100.0], [100.0, 0.0]])
@@ -112,7 +112,7 @@ def write_layer(
     image: ArrayLike | None = None,
     elements: str | Mapping[Any, str] | None = None,
 ) -> None:
-    """Write the data and attributes of a points layer as a table of columns; its suffix says how.
+    """Write the data and attributes of a points layer as a table; the suffix gives the format.
 
     Points that were moved, added or deleted by hand are written as they are now: a point without
     measurements has empty fields. See `io.write_columns` for `image`, `elements` and errors.
@@ -129,7 +129,7 @@ def write_layer(
 
 
 def rows_at(positions: NDArray[Any], data: NDArray[Any]) -> NDArray[np.intp]:
-    """Return (N,) the rows of `data` (M, D) that have the very `positions` (N, D); -1 for none."""
+    """Return (N,) the rows of `data` (M, D) with exactly the `positions` (N, D); -1 for none."""
     known = {each.tobytes(): row for row, each in enumerate(_rows(data))}
     return np.array([known.get(each.tobytes(), -1) for each in _rows(positions)], dtype=np.intp)
 
@@ -146,12 +146,12 @@ def changed(layer: Points) -> NDArray[np.bool_]:
 
 
 def deleted(layer: Points) -> int:
-    """Return how many points there are less than when the layer was measured, or none."""
+    """Return how many points fewer there are than when the layer was measured."""
     return max(0, len(layer.metadata.get(MEASURED, ())) - len(layer.data))
 
 
 def blank(features: pd.DataFrame, rows: NDArray[Any]) -> pd.DataFrame:
-    """Return features without those of some rows: nothing is known about new points.
+    """Return features with some rows emptied, as those of new points, which are not measured yet.
 
     A new ``label`` is a number that no other column has.
     """
@@ -176,14 +176,14 @@ def take_measurements(
 ) -> None:
     """Put measurements of some points into the layer; the others stay bit for bit.
 
-    What else numbers said of those points, such as a score or a strain, was said of another place:
-    they are blank now. Kinds and labels stay.
+    Other numbers of those points, such as a score or a strain, belong to their former positions and
+    are emptied. Kinds and labels stay.
 
     Parameters
     ----------
     rows : (K,) points of the layer.
     there : (K,) their rows in `table`.
-    table : what was measured, with `y` and `x` in pixels.
+    table : the measurements, with `y` and `x` in pixels.
     """
     features = layer.features.copy()
     measured = [name for name in table if name not in ("y", "x", "frame")]

@@ -13,28 +13,42 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel, QPushButton, QTabWidget
 
 from napari_atomseg._napari.columns import files as columns_files
-from napari_atomseg._napari.columns.colours import COLOURED, Key, colour_points
+from napari_atomseg._napari.columns.colours import COLOURED, Key, Legend, colour_points
 from napari_atomseg._napari.columns.edits import REFIT, Edits, refit
 from napari_atomseg._napari.columns.figures import (
-    Choices,
+    FigureChoices,
     Figures,
     FiguresPanel,
     arrows_of,
     strain_images,
 )
 from napari_atomseg._napari.columns.layers import table_of
-from napari_atomseg._napari.columns.legend import Legend
 from napari_atomseg._napari.columns.plots import Plots
-from napari_atomseg._napari.columns.settings import ColumnsSettings
 from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg._napari.jobs import Job, Show, Work
 from napari_atomseg._napari.layers import PROVENANCE
 from napari_atomseg.figures.tables import label
+from napari_atomseg.localization.settings import FitSettings
+from napari_atomseg.settings import Settings, about, setting
 
 if TYPE_CHECKING:
     import napari.viewer
 
 _NOTHING = {"": "nothing"}
+_REFINEMENTS = about(FitSettings, "refine").choices or {}
+
+
+class ColumnsSettings(Settings):
+    """Settings of the Columns panel."""
+
+    colour_by: str = setting("", "Colour by", "The measurement that colours the points.")
+    refine: str = setting(
+        "",
+        "Refit by",
+        "How columns that were added or dragged are measured again on the image.",
+        choices={"": "as the others were"}
+        | {name: text for name, text in _REFINEMENTS.items() if name != "none"},
+    )
 
 
 class Columns(FiguresPanel):
@@ -62,7 +76,7 @@ class Columns(FiguresPanel):
         return refit(self.edits, self.image, self.form["refine"], self._everything)
 
     def refit_all(self) -> Job:
-        """Measure all columns again, as `run` does those that changed."""
+        """Measure all columns again; `run` measures those that changed."""
         self._everything = True
         try:
             return self.run()
@@ -70,13 +84,13 @@ class Columns(FiguresPanel):
             self._everything = False
 
     def undo(self) -> bool:
-        """Take back the last edit or refit; return whether there was one."""
+        """Undo the last edit or refit; return whether there was one."""
         done = self.edits.undo()
         self.message.setText("Undone" if done else "Nothing to undo")
         return done
 
     def reset_choices(self, event: Any = None) -> None:
-        """Offer the layers that the viewer holds now, and their images of strain."""
+        """Offer the layers that the viewer holds now, and its images of strain."""
         super().reset_choices(event)
         self._offer_features()
 
@@ -94,7 +108,7 @@ class Columns(FiguresPanel):
         Raises
         ------
         OSError, ValueError
-            See `io.read_columns`, which also says what `axes`, `units` and `origin` are.
+            See `io.read_columns`, also for `axes`, `units` and `origin`.
         """
         image = self.image
         layer = columns_files.import_columns(path, image, axes=axes, units=units, origin=origin)
@@ -103,19 +117,19 @@ class Columns(FiguresPanel):
         if image is not None:
             self.image = image
         beyond = 0 if image is None else columns_files.outside(layer, image)
-        where = f"; {beyond} lie outside of {image.name!r}: other axes or unit?" if beyond else ""
+        where = f"; {beyond} lie outside of {image.name!r}: check axes and unit" if beyond else ""
         self.message.setText(f"{count} columns of {Path(path).name}{where}")
         return layer
 
     def export_columns(self, path: str | Path, elements: str = "") -> None:
         """Write the columns as CSV, XYZ, CIF or HDF5; see `columns_files.export_columns`."""
-        layer = self.there()
+        layer = self.require_columns()
         columns_files.export_columns(path, layer, self.own_image(), elements)
         self.message.setText(f"{len(layer.data)} columns saved as {Path(path).name}")
 
-    def choices(self) -> Choices:
+    def choices(self) -> FigureChoices:
         """Return what figures show, and how."""
-        return Choices(
+        return FigureChoices(
             self.form["colour_by"] or None,
             self.plots.of.value or "volume",
             self.figures.arrows.value,
@@ -124,10 +138,10 @@ class Columns(FiguresPanel):
         )
 
     def summary(self, result: Points) -> str:
-        again = result.metadata[PROVENANCE][REFIT]
-        count, failed = again["columns"], again["failed"]
+        record = result.metadata[PROVENANCE][REFIT]
+        count, failed = record["columns"], record["failed"]
         trouble = f"; {failed} failed: move or delete them" if failed else ""
-        return f"{count} column{'s' * (count != 1)} measured on {again['source']}{trouble}"
+        return f"{count} column{'s' * (count != 1)} measured on {record['source']}{trouble}"
 
     def _add_parts(self) -> None:
         self.legend, self.plots = Legend(), Plots()
@@ -137,7 +151,7 @@ class Columns(FiguresPanel):
         self.all_button = QPushButton("All")
         self.all_button.setToolTip("Measure all columns of the layer again")
         self.undo_button = QPushButton("Undo")
-        self.undo_button.setToolTip("Take back the last edit or refit")
+        self.undo_button.setToolTip("Undo the last edit or refit")
         self.tabs = QTabWidget()
         self.tabs.addTab(self.plots, "Plot")
         self.tabs.addTab(self.files, "Files")
@@ -152,9 +166,9 @@ class Columns(FiguresPanel):
         self.all_button.clicked.connect(lambda _on: self.refit_all())
         self.undo_button.clicked.connect(lambda _on: self.undo())
         self.form.inputs["colour_by"].changed.connect(lambda _name: self._recolour())
-        self.edits.happened.connect(self._changed)
-        self.edits.told.connect(self._changed)
-        self.edits.chosen.connect(self._mark)
+        self.edits.edited.connect(self._changed)
+        self.edits.features_changed.connect(self._changed)
+        self.edits.selection_changed.connect(self._mark)
         self.plots.selected.connect(self._select)
         self.files.opened.connect(self._open)
         self.files.saved.connect(self._save)
@@ -166,13 +180,14 @@ class Columns(FiguresPanel):
         self.message.setText("")
         self._offer_features()
         layer = self.edits.layer
-        worn = "" if layer is None else layer.metadata.get(COLOURED, "")
-        self.form["colour_by"] = worn if layer is not None and worn in layer.features else ""
+        feature = "" if layer is None else layer.metadata.get(COLOURED, "")
+        known = layer is not None and feature in layer.features
+        self.form["colour_by"] = feature if known else ""
         self._changed()
         self._replot()
 
     def _changed(self) -> None:
-        """Show what the layer holds now."""
+        """Show the columns of the layer as they are now."""
         self._offer_features()
         self._recolour()
         self._show_status()
@@ -196,7 +211,7 @@ class Columns(FiguresPanel):
         self._refresh.start(50)
 
     def _show_status(self) -> None:
-        """Say how many columns there are, what was edited, and what comes next."""
+        """Show the number of columns, what was edited, and what to do next."""
         layer, changed = self.edits.layer, int(self.edits.changed.sum())
         idle = self.job is None or self.job.done
         count = 0 if layer is None else len(layer.data)
@@ -259,5 +274,6 @@ class Columns(FiguresPanel):
     def _follow_theme(self, event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)
         dark = sum(theme.background.as_rgb_tuple()[:3]) < sum(theme.text.as_rgb_tuple()[:3])
-        bright = "#ffff00" if dark else "#c00000"
-        self.plots.wear(theme.background.as_hex("long"), theme.text.as_hex("long"), bright)
+        selected = "#ffff00" if dark else "#c00000"
+        background, text = (each.as_hex("long") for each in (theme.background, theme.text))
+        self.plots.set_colours(background, text, selected)

@@ -22,16 +22,16 @@ from napari_atomseg.figures.tables import is_category, label
 
 MOST_BINS = 60
 FEWEST_BINS = 30
-"""Where there are columns enough: several kinds of them make peaks of their own."""
+"""Bars of histograms with enough columns, so that kinds of columns show as separate peaks."""
 _PREFERRED = (("volume", "amplitude"), ("sigma", "x_err", "x"), ("volume", "amplitude"))
-"""What the histogram and the two axes of the scatter plot show at first, where there is it."""
+"""Features that the histogram and the two axes of the scatter plot show at first, if present."""
 _SMALL = 7
 """Points of type."""
 
 
 @dataclass(frozen=True)
 class _Values:
-    """Numbers of a feature, and the words that they stand for."""
+    """Values of a feature as numbers, and the words that they stand for."""
 
     numbers: NDArray[np.float64]
     words: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class _Values:
 
 
 class _Canvas(FigureCanvasQTAgg):
-    """A canvas that leaves the room to the image."""
+    """A canvas of modest size, which leaves room for the image."""
 
     def sizeHint(self) -> QSize:
         """Return a size that suits a panel."""
@@ -72,11 +72,11 @@ class Plots(QWidget):
         self.table = pd.DataFrame()
         self.rows: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
         self._colours: NDArray[np.float64] = np.zeros((0, 4))
-        self._paper, self._ink, self._bright = "black", "white", "#ffff00"
+        self._background, self._text, self._selected_colour = "black", "white", "#ffff00"
         self.figure = Figure()
         self.canvas = _Canvas(self.figure)
-        self.canvas.mpl_connect("draw_event", lambda _event: self._keep_layout())
-        self.canvas.mpl_connect("resize_event", lambda _event: self._lay_axes())
+        self.canvas.mpl_connect("draw_event", lambda _event: self._freeze_layout())
+        self.canvas.mpl_connect("resize_event", lambda _event: self._arrange_axes())
         self.histogram, self.scatter = self.figure.subplots(2, 1, height_ratios=(2, 3))
         self._marks: list[Any] = []
         self._selectors: list[Any] = []
@@ -93,7 +93,7 @@ class Plots(QWidget):
         self.tool.setToolTip("How columns are selected in the scatter plot")
         make_narrow(self.tool)
         self.clear_button = QPushButton("None")
-        self.clear_button.setToolTip("Let go of the selected columns")
+        self.clear_button.setToolTip("Select no columns")
         how = QHBoxLayout()
         how.addWidget(self.tool, 1)
         how.addWidget(self.clear_button)
@@ -114,11 +114,11 @@ class Plots(QWidget):
 
     def show_table(self, table: pd.DataFrame, colours: ArrayLike, rows: ArrayLike = ()) -> None:
         """Plot a table of columns with a colour (N, 4) each; `rows` are selected."""
-        fresh = set(self.table.columns) <= {"y", "x", "frame"}
+        unused = set(self.table.columns) <= {"y", "x", "frame"}
         self.table, self._colours = table, np.asarray(colours, dtype=float)
         self.rows = np.asarray(rows, dtype=np.intp)
         names = {str(name): label(str(name)) for name in table.columns}
-        telling = [name for name in names if table[name].nunique() > 1]
+        varying = [name for name in names if table[name].nunique() > 1]
         self._quiet = True
         boxes: list[tuple[NameOrFile, tuple[str, ...]]] = list(
             zip((self.of, self.across, self.along), _PREFERRED, strict=True)
@@ -126,29 +126,29 @@ class Plots(QWidget):
         for box, preferred in boxes:
             before = box.value
             box.offer(names or {"": "nothing"})
-            first = next((name for name in preferred if name in telling), None)
-            if first is not None and (fresh or before not in names):
+            first = next((name for name in preferred if name in varying), None)
+            if first is not None and (unused or before not in names):
                 box.value = first
         self._quiet = False
         self.draw()
 
-    def wear(self, paper: Any, ink: Any, bright: Any) -> None:
-        """Take the colours of napari's theme: of the ground, of text, and of what is selected."""
-        self._paper, self._ink, self._bright = str(paper), str(ink), str(bright)
+    def set_colours(self, background: str, text: str, selected: str) -> None:
+        """Draw with other colours of the background, of text and of selected columns."""
+        self._background, self._text, self._selected_colour = background, text, selected
         self.draw()
 
     def draw(self) -> None:
-        """Draw both plots anew."""
+        """Draw both plots again."""
         if self._quiet:
             return
-        self._lay_axes()
-        self.figure.set_facecolor(self._paper)
+        self._arrange_axes()
+        self.figure.set_facecolor(self._background)
         for axes in (self.histogram, self.scatter):
             axes.clear()
-            axes.set_facecolor(self._paper)
-            axes.tick_params(colors=self._ink, labelsize=_SMALL)
+            axes.set_facecolor(self._background)
+            axes.tick_params(colors=self._text, labelsize=_SMALL)
             for spine in axes.spines.values():
-                spine.set(color=self._ink, visible=True)
+                spine.set(color=self._text, visible=True)
         self._marks = []
         if len(self.table):
             self._draw_histogram()
@@ -156,9 +156,10 @@ class Plots(QWidget):
         else:
             for axes in (self.histogram, self.scatter):
                 axes.set(xticks=[], yticks=[])
-            self.histogram.set_title("no columns to plot", color=self._ink, fontsize=_SMALL + 1)
+            self.histogram.set_title("no columns to plot", color=self._text, fontsize=_SMALL + 1)
         for axes in (self.histogram, self.scatter):
-            axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())  # what is selected with draws too
+            # Selectors draw too, and must not rescale the axes.
+            axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
         self._take_tool()
         self.mark(self.rows)
 
@@ -184,7 +185,7 @@ class Plots(QWidget):
         return self._select(Path(path).contains_points(points))
 
     def mark(self, rows: ArrayLike) -> None:
-        """Show which rows are selected."""
+        """Highlight the selected rows."""
         self.rows = np.asarray(rows, dtype=np.intp)
         self.rows = self.rows[self.rows < len(self.table)]
         for mark in self._marks:
@@ -198,7 +199,7 @@ class Plots(QWidget):
                     y[self.rows],
                     s=26,
                     facecolors="none",
-                    edgecolors=self._bright,
+                    edgecolors=self._selected_colour,
                     linewidths=1.0,
                     zorder=3,
                 )
@@ -207,16 +208,18 @@ class Plots(QWidget):
             numbers = numbers[np.isfinite(numbers)]
             if len(numbers):
                 counts, _ = np.histogram(numbers, self._edges)
-                bars = self.histogram.stairs(counts, self._edges, color=self._bright, fill=True)
+                bars = self.histogram.stairs(
+                    counts, self._edges, color=self._selected_colour, fill=True
+                )
                 self._marks.append(bars)
         self.canvas.draw_idle()
 
-    def _lay_axes(self) -> None:
-        """Find room for the labels when the figure is drawn next."""
+    def _arrange_axes(self) -> None:
+        """Make room for the labels when the figure is drawn next."""
         self.figure.set_layout_engine("constrained")
 
-    def _keep_layout(self) -> None:
-        """Leave the axes where they are: what is selected may change often, and labels do not."""
+    def _freeze_layout(self) -> None:
+        """Keep the axes where they are: the selection may change often, labels do not."""
         self.figure.set_layout_engine("none")
 
     def _draw_histogram(self) -> None:
@@ -227,7 +230,7 @@ class Plots(QWidget):
             counts, _ = np.histogram(known, self._edges)
             self.histogram.stairs(counts, self._edges, color="#009ade", alpha=0.8, fill=True)
         self._describe(self.histogram, "x", self.of, values)
-        self.histogram.set_ylabel("columns", color=self._ink, fontsize=_SMALL)
+        self.histogram.set_ylabel("columns", color=self._text, fontsize=_SMALL)
 
     def _draw_scatter(self) -> None:
         x, y = self._values(self.across), self._values(self.along)
@@ -237,7 +240,7 @@ class Plots(QWidget):
         self._describe(self.scatter, "y", self.along, y)
 
     def _describe(self, axes: Any, which: str, box: NameOrFile, values: _Values) -> None:
-        text = {"color": self._ink, "fontsize": _SMALL}
+        text = {"color": self._text, "fontsize": _SMALL}
         axis = axes.xaxis if which == "x" else axes.yaxis
         axis.set_label_text(label(str(box.value)), **text)
         axis.get_offset_text().set(**text)
@@ -257,17 +260,17 @@ class Plots(QWidget):
     def _take_tool(self) -> None:
         for selector in self._selectors:
             selector.disconnect_events()
-        area = {"alpha": 0.3, "facecolor": self._bright}
+        area = {"alpha": 0.3, "facecolor": self._selected_colour}
         span = SpanSelector(
             self.histogram,
-            lambda low, high: self._chose(self.select_range, low, high),
+            lambda low, high: self._select_where(self.select_range, low, high),
             "horizontal",
             useblit=True,
             props=area,
         )
         across: Any
         if self.tool.currentIndex() == 1:
-            line = {"color": self._bright, "linewidth": 1.0}
+            line = {"color": self._selected_colour, "linewidth": 1.0}
             across = LassoSelector(self.scatter, self._lassoed, props=line, useblit=True)
         else:
             across = RectangleSelector(self.scatter, self._boxed, useblit=True, props=area)
@@ -275,13 +278,13 @@ class Plots(QWidget):
 
     def _boxed(self, press: Any, release: Any) -> None:
         x, y = (press.xdata, release.xdata), (press.ydata, release.ydata)
-        self._chose(self.select_box, x, y)
+        self._select_where(self.select_box, x, y)
 
     def _lassoed(self, corners: list[tuple[float, float]]) -> None:
         if len(corners) >= 3:
-            self._chose(self.select_lasso, corners)
+            self._select_where(self.select_lasso, corners)
 
-    def _chose(self, select: Any, *where: Any) -> None:
+    def _select_where(self, select: Any, *where: Any) -> None:
         if len(self.table):
             select(*where)
 

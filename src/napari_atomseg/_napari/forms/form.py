@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox, create_widget
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
     from napari_atomseg.simulation.arguments import Argument
 
 ADVANCED = "Advanced"
+_TOOLTIP = 90
+"""Letters in a line of a tooltip."""
 
 Inputs = Mapping[str, Callable[[], Any]]
-"""What makes the inputs of some fields, by name."""
+"""Functions that make the inputs of some fields, by name."""
 
 
 def option(
@@ -165,7 +168,8 @@ class Form(QWidget):
             make = (inputs or {}).get(name)
             if make is not None:
                 self._add(known, make())
-                self.inputs[name].value = known.default
+                if known.default is not None:
+                    self.inputs[name].value = known.default
             elif "label" in fields.get(name, {}):
                 self._add(known, _option_input(fields[name], known))
                 if fields[name]["lowest"]:
@@ -206,9 +210,9 @@ class Form(QWidget):
             rows.addRow(widget.native)
         else:
             rows.addRow(known.label, widget.native)
-            rows.labelForField(widget.native).setToolTip(known.help)
-        widget.native.setToolTip(known.help)
-        widget.changed.connect(self._tell)
+            rows.labelForField(widget.native).setToolTip(wrapped(known.help))
+        widget.native.setToolTip(wrapped(known.help))
+        widget.changed.connect(self._changed)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Give all labels one width, so that the inputs of all sections stand in one column."""
@@ -221,7 +225,7 @@ class Form(QWidget):
             for label in labels:
                 label.setMinimumWidth(width)
 
-    def _tell(self) -> None:
+    def _changed(self) -> None:
         self.changed.emit()
 
 
@@ -250,6 +254,11 @@ class Section(QWidget):
         arrow = Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow
         self.button.setArrowType(arrow)
         self._content.setVisible(shown)
+
+
+def wrapped(text: str) -> str:
+    """Return a text in lines that suit a tooltip, which does not wrap them itself."""
+    return "\n".join(fill(line, _TOOLTIP) for line in text.splitlines())
 
 
 def settings_of(settings: type[Any]) -> dict[str, Setting]:

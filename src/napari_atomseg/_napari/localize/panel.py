@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,126 +10,68 @@ from napari.layers import Points
 from qtpy.QtWidgets import QPushButton
 
 from napari_atomseg._napari.columns.colours import colour_points
-from napari_atomseg._napari.columns.settings import REFINEMENTS
 from napari_atomseg._napari.forms.choices import NameOrFile
-from napari_atomseg._napari.forms.form import option
 from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import PROVENANCE, Source, points_layer
 from napari_atomseg._napari.localize.regions import WHOLE, region_layers, region_of
 from napari_atomseg._napari.models.choice import fetch_model, identity
 from napari_atomseg.io import provenance
+from napari_atomseg.localization.settings import DetectionSettings, FitSettings
 from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.settings import Settings, setting
 
 if TYPE_CHECKING:
     import napari.viewer
 
-_TAKEN = ("detector", "refine", "edge", "on", "widths", "backgrounds", "likelihood")
-"""Settings that `localize` takes as they are."""
 _ONLY = {
     "likelihood": ("gaussian", "elliptic", "rotated", "joint"),
     "widths": ("joint",),
     "backgrounds": ("joint",),
 }
-"""Refinements with which a setting changes something."""
+"""Refinements with which a setting has an effect."""
 _NEXT = "Correct and plot them in Columns, measure them in Measure."
 _VERDICTS = ("calibrated", "training_range", "contrast")
-"""What the table says of itself that its layer repeats."""
+"""Attributes of the table that are copied to the record of its layer."""
 
 
-@dataclass(frozen=True)
-class LocalizeSettings(ImageSettings):
-    """Settings of the Localize panel."""
+class ResultSettings(Settings):
+    """Which columns are measured, and how the points show them."""
 
-    detector: str = option(
-        "network",
-        "Find with",
-        "Network: the trained model, robust to noise.\nPeaks: smoothing and local maxima.",
-        choices=[("network", "network"), ("peaks", "peaks")],
-    )
-    refine: str = option(
-        "gaussian",
-        "Refine by",
-        "Fits give errors, widths and volumes. Gaussian: round columns, one by one.\n"
-        "Elliptic: along the axes of the image, or turned. Joint: all columns together,\n"
-        "where they overlap. Centroid: centre of intensity, in a disc as centre of mass.",
-        choices=[*REFINEMENTS, ("nothing", "none")],
-    )
-    region: str = option(
+    region: str = setting(
         "",
         "Region",
-        "Only columns in it are measured: shapes or labels, drawn in a layer of napari",
+        "Only columns in it are measured: shapes or labels, drawn in a layer of napari.",
     )
-    colour_by: str = option(
+    colour_by: str = setting(
         "volume",
         "Colour by",
-        "The measurement that colours the points; changes the last result at once",
-        choices=[
-            ("volume (intensity)", "volume"),
-            ("amplitude", "amplitude"),
-            ("width (sigma)", "sigma"),
-            ("ellipticity", "ellipticity"),
-            ("error in y", "y_err"),
-            ("error in x", "x_err"),
-            ("background", "background"),
-            ("score (probability)", "score"),
-            ("consistency with the raw image", "consistency"),
-            ("inside the training range", "in_range"),
-            ("species", "species"),
-        ],
+        "The measurement that colours the points; changes the last result at once.",
+        choices={
+            "volume": "volume (intensity)",
+            "amplitude": "amplitude",
+            "sigma": "width (sigma)",
+            "ellipticity": "ellipticity",
+            "y_err": "error in y",
+            "x_err": "error in x",
+            "background": "background",
+            "score": "score (probability)",
+            "consistency": "consistency with the raw image",
+            "in_range": "inside the training range",
+            "species": "species",
+        },
     )
-    edge: str = option(
-        "keep",
-        "At the edge",
-        "Whether to keep or drop columns that the border of the image cuts",
-        choices=[("keep", "keep"), ("drop", "drop")],
-        advanced=True,
-    )
-    on: str = option(
-        "raw",
-        "Measured on",
-        "The raw image gives errors. A restored one is less noisy, but the network adds to it\n"
-        "what it expects, and there are no errors. Both: the restored beside the raw one.",
-        choices=[("the raw image", "raw"), ("the restored image", "restored"), ("both", "both")],
-        advanced=True,
-    )
-    widths: str = option(
-        "shared",
-        "Widths",
-        "Of a joint fit: one that all columns share, or a free one each",
-        choices=[("shared", "shared"), ("free", "free")],
-        advanced=True,
-    )
-    backgrounds: str = option(
-        "local",
-        "Background",
-        "Of a joint fit: one for each column, or a single one for all. That tells volumes better,\n"
-        "where the background is as even as that.",
-        choices=[("of each column", "local"), ("one for all", "shared")],
-        advanced=True,
-    )
-    likelihood: str = option(
-        "auto",
-        "Noise",
-        "That fits expect. Poisson: of counts. Gaussian: the same everywhere.\n"
-        "Automatic: both together, as the residuals say.",
-        choices=[("automatic", "auto"), ("Poisson", "poisson"), ("Gaussian", "gaussian")],
-        advanced=True,
-    )
-    keep: str = option(
-        "likely",
-        "Keep",
-        "What the network finds and more likely is no column is dropped, or kept with its score",
-        choices=[("likely columns", "likely"), ("all that is found", "all")],
-        advanced=True,
-    )
+
+
+class LocalizePanelSettings(ImageSettings, ResultSettings, FitSettings, DetectionSettings):
+    """Settings of the Localize panel."""
 
 
 class Localize(ImagePanel):
     """Measures the columns of the chosen image as a new points layer."""
 
     title = "Localize"
-    Settings = LocalizeSettings
+    Settings = LocalizePanelSettings
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer, {"region": lambda: NameOrFile(WHOLE)})
@@ -151,15 +92,16 @@ class Localize(ImagePanel):
         super().reset_choices(event)
         self._offer_regions()
 
-    def tasks(self) -> tuple[str, ...]:
-        found = ("column_map",) if self.form["detector"] == "network" else ()
-        return found if self.form["on"] == "raw" else (*found, "denoise")
+    @staticmethod
+    def tasks(settings: LocalizePanelSettings) -> tuple[str, ...]:
+        maps = ("column_map",) if settings.detector == "network" else ()
+        return maps if settings.on == "raw" else (*maps, "denoise")
 
     def prepare(self) -> tuple[str, Work, Show]:
         source = self.source()
         options = self.options(source)
-        settings = options | {name: self.form[name] for name in _TAKEN}
-        settings["min_score"] = None if self.form["keep"] == "likely" else 0.0
+        names = (*FitSettings.model_fields, *DetectionSettings.model_fields)
+        settings = options | {name: self.form[name] for name in names}
         chosen, region = self.form["region"], None
         if chosen and self.image is not None:
             point = self.viewer.dims.point

@@ -15,11 +15,11 @@ from napari_atomseg._napari.measure.source import frame_shown
 
 WHOLE = {"": "the whole image"}
 _ROUND = 72
-"""Corners of a polygon that stands for an ellipse."""
+"""Corners of the polygon that approximates an ellipse."""
 
 
 def region_layers(layers: Iterable[Layer]) -> dict[str, str]:
-    """Return the names of the layers that can be regions, and of no region."""
+    """Return the choices of a region: the whole image, and layers of shapes or labels."""
     found = (
         layer.name for layer in layers if isinstance(layer, Shapes | Labels) and not drawn(layer)
     )
@@ -27,9 +27,9 @@ def region_layers(layers: Iterable[Layer]) -> dict[str, str]:
 
 
 def region_of(layer: Layer, image: Image, point: Any) -> Any:
-    """Return a region as `localize` takes it: polygons (V, 2), or labels (H, W), px of an image.
+    """Return a region as `localize` takes it: polygons (V, 2), or labels (H, W), in pixels.
 
-    Of labels of a stack, the frame that is shown counts; shapes count in all frames.
+    Labels of a stack are those of the shown frame; shapes apply to all frames.
 
     Parameters
     ----------

@@ -25,8 +25,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_atomseg._napari.columns.colours import Key
-from napari_atomseg._napari.columns.legend import Legend
+from napari_atomseg._napari.columns.colours import Key, Legend
 from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg.figures.tables import label
 from napari_atomseg.measurements.report import ImageMarks, Plot, Report

@@ -1,4 +1,4 @@
-"""The models that a panel offers: those at hand, and any weights file of the user's own."""
+"""The choice of a model in a panel: those available, and any weights file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from napari_atomseg._napari.preferences import preferences
 from napari_atomseg.progress import CancelToken, Progress
 
 BROWSE = "browse"
-"""Value of the last choice, which asks for a file."""
+"""Value of the last choice, which opens a file dialog."""
 
 
 class _Changes(QObject):
-    """Tells all panels that models came, went or got other names."""
+    """Notifies all panels when models are added, removed or renamed."""
 
     happened = Signal()
 
@@ -28,9 +28,9 @@ model_changes = _Changes()
 
 
 def model_choices(tasks: Collection[str] = ()) -> list[tuple[str, str]]:
-    """Return names of the models that can do the tasks, the default first, and the way to a file.
+    """Return the models that can do the tasks, the default first, and the choice of a file.
 
-    Where no model can, the first choice says so; it has no name.
+    Where there is no such model, the first choice is a message with an empty name.
     """
     preferences()
     names = [(name, name) for name in weights.models_for(tasks)]
@@ -38,24 +38,24 @@ def model_choices(tasks: Collection[str] = ()) -> list[tuple[str, str]]:
 
 
 def fetch_model(model: str | Path | None, progress: Progress, cancel: CancelToken) -> Path:
-    """Return the file of a model; a download shows and can be cancelled."""
+    """Return the file of a model, downloaded if need be with progress and Cancel."""
     progress(0, 0, "loading the model")
     return weights.resolve(model, progress=progress, cancel=cancel)
 
 
 def identity(weights_file: Path) -> dict[str, str]:
-    """Return the name and hash of a model, for the record of a result."""
+    """Return the name and hash of a model, for the provenance of a result."""
     from napari_atomseg.networks.card import read_card
 
     return {"model": read_card(weights_file).name, "sha256": weights.sha256(weights_file)}
 
 
 class ModelChooser:
-    """Offers the models that can do some tasks, and files by dialog or by script, in a combo box.
+    """Offers models for some tasks, and weights files chosen by dialog or script, in a combo box.
 
     Parameters
     ----------
-    tasks : returns the tasks that the panel wants now.
+    tasks : returns the tasks that the panel needs at the moment.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class ModelChooser:
 
     @property
     def value(self) -> str:
-        """Name of the model, or the path of its file; empty where no model can do the tasks."""
+        """Name of the model or path of its file; empty where no model can do the tasks."""
         return str(self._box.value)
 
     @value.setter
@@ -84,8 +84,8 @@ class ModelChooser:
         self._box.value = name
 
     def refresh(self) -> None:
-        """Offer the models that are here now and can do what is wanted now; the first one stands
-        for one that is gone.
+        """Update the choices for the current models and tasks; a choice that is no longer there
+        is replaced by the first one.
         """
         chosen, choices = self._box.value, self._choices()
         with self._box.changed.blocked():

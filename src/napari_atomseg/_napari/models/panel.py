@@ -1,4 +1,4 @@
-"""The Models panel: what there is, downloads, and models of the user's own."""
+"""The Models panel: published models, downloads, and the user's own models."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from napari_atomseg.weights.store import rename_model
 
 
 class ModelDescription(QTextBrowser):
-    """Shows the card of a model; text can be selected and copied."""
+    """Shows the description of a model; text can be selected and copied."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,15 +45,15 @@ class ModelDescription(QTextBrowser):
         self.setMinimumHeight(120)
 
     def text(self) -> str:
-        """Return what is shown, without its layout."""
+        """Return the text shown, without formatting."""
         return str(self.toPlainText())
 
     def show_text(self, text: str) -> None:
-        """Show a sentence instead of a card."""
+        """Show a sentence instead of a description."""
         self.setPlainText(text)
 
     def show_model(self, name: str) -> None:
-        """Show the card of a model.
+        """Show the description of a model.
 
         Raises
         ------
@@ -69,7 +69,7 @@ class ModelDescription(QTextBrowser):
 
 
 def task_name(task: str) -> str:
-    """Return what panels call a task."""
+    """Return the name of a task in panels."""
     return TASK_NAMES.get(task, task.replace("_", " "))
 
 
@@ -96,10 +96,10 @@ _NAME = Qt.ItemDataRole.UserRole
 
 
 class Models(Docked):
-    """A list of models, the card of the chosen one, and what can be done with it."""
+    """A list of models, the description of the chosen one, and buttons that manage them."""
 
     only_own: ClassVar[bool] = False
-    """Whether only models of the user's own are listed."""
+    """Whether only the user's own models are listed."""
     none: ClassVar[str] = "There are no models."
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class Models(Docked):
         self.list.setSpacing(3)
         self.list.setResizeMode(QListView.ResizeMode.Adjust)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.about = ModelDescription()
+        self.description = ModelDescription()
         self.progress, self.message = QProgressBar(), QLabel()
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -124,12 +124,12 @@ class Models(Docked):
 
     def _make_buttons(self) -> dict[str, QPushButton]:
         actions = {
-            "Download": (lambda: self.download(self.selected), "Fetch the model's file"),
-            "Cancel": (self.cancel, "Stop; what is here stays, and Download goes on with it"),
-            "Import …": (self._ask_file, "Copy a weights file, so that panels offer it"),
-            "Export …": (self._ask_export, "Save a copy of the weights file, for others"),
-            "Rename …": (self._ask_name, "Give your model another name"),
-            "Remove …": (self._ask_removal, "Delete your model, or the download"),
+            "Download": (lambda: self.download(self.selected), "Download the model's file"),
+            "Cancel": (self.cancel, "Stop the download; Download continues it later"),
+            "Import …": (self._ask_file, "Copy a weights file into the models folder"),
+            "Export …": (self._ask_export, "Save a copy of the weights file"),
+            "Rename …": (self._ask_name, "Rename your model"),
+            "Remove …": (self._ask_removal, "Delete your model, or the downloaded file"),
         }
         buttons = {}
         for text, (act, tooltip) in actions.items():
@@ -141,7 +141,7 @@ class Models(Docked):
     def _lay_out(self) -> None:
         halves = QSplitter(Qt.Orientation.Vertical)
         halves.addWidget(self.list)
-        halves.addWidget(self.about)
+        halves.addWidget(self.description)
         halves.setChildrenCollapsible(False)
         halves.setStretchFactor(0, 2)
         halves.setStretchFactor(1, 3)
@@ -172,7 +172,7 @@ class Models(Docked):
         self.list.setCurrentRow(list(self._places).index(name))
 
     def refresh(self) -> None:
-        """List the models that are here now, and those that can be downloaded."""
+        """List the models on this machine and those that can be downloaded."""
         preferences()
         chosen, table = self.selected, weights.models()
         rows = table[table["own"]] if self.only_own else table
@@ -189,7 +189,7 @@ class Models(Docked):
         self._show_chosen()
 
     def download(self, name: str) -> Job:
-        """Fetch a model's file in another thread, and return the job that does it.
+        """Download a model's file in another thread and return the job.
 
         Raises
         ------
@@ -208,24 +208,24 @@ class Models(Docked):
         return self.job
 
     def cancel(self) -> None:
-        """Stop the download; a later one goes on with what is here."""
+        """Stop the download; a later one continues it."""
         if self.job is not None and not self.job.done:
             self.job.cancel()
             self.message.setText("Stopping …")
 
     def add(self, path: str | Path) -> str:
-        """Import a weights file, and return the name by which panels offer it at once."""
+        """Import a weights file and return the name of the model, which panels offer at once."""
         preferences()
         name = weights.import_model(path)
-        self._tell(f"Imported {name}")
+        self._announce(f"Imported {name}")
         if name in self._places:
             self.selected = name
         return name
 
     def rename(self, name: str, new: str) -> None:
-        """Give a model of the user's own another name; panels offer it under that one at once."""
+        """Rename one of the user's models in all panels."""
         rename_model(name, new)
-        self._tell(f"Renamed {name} to {new}")
+        self._announce(f"Renamed {name} to {new}")
         self.selected = new
 
     def export(self, name: str, path: str | Path) -> Path:
@@ -235,12 +235,12 @@ class Models(Docked):
         return written
 
     def remove(self, name: str) -> None:
-        """Delete a model of the user's own, or a download; panels no longer offer the former."""
+        """Delete one of the user's models, or a download."""
         weights.remove_model(name)
-        self._tell(f"Removed {name}")
+        self._announce(f"Removed {name}")
 
     def sizeHint(self) -> QSize:
-        """Return a width at which the card reads well beside the image on a laptop."""
+        """Return a width at which the description reads well beside an image on a laptop."""
         return QSize(330, super().sizeHint().height())
 
     def closed(self) -> None:
@@ -248,12 +248,12 @@ class Models(Docked):
         self.cancel()
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Notice files that came while the panel was out of sight."""
+        """Update the list when the panel is shown again."""
         self.refresh()
         super().showEvent(event)
 
-    def _tell(self, message: str) -> None:
-        """Let all panels offer the models that are here now."""
+    def _announce(self, message: str) -> None:
+        """Update the choices of all panels and show a message."""
         model_changes.happened.emit()
         self.message.setText(message)
 
@@ -268,12 +268,12 @@ class Models(Docked):
         for text, enabled in possible.items():
             self.buttons[text].setEnabled(enabled)
         if not where:
-            self.about.show_text(self.none)
+            self.description.show_text(self.none)
             return
         try:
-            self.about.show_model(self.selected)
+            self.description.show_model(self.selected)
         except (OSError, ValueError) as error:
-            self.about.show_text(describe(error))
+            self.description.show_text(describe(error))
 
     def _show_progress(self, done: int, total: int, message: str) -> None:
         self.progress.setRange(0, total)
@@ -288,11 +288,11 @@ class Models(Docked):
         if job is None:
             return
         if job.cancelled:
-            self.message.setText("Stopped; Download goes on from here")
+            self.message.setText("Stopped; Download continues it")
         elif job.error is not None:
             self.message.setText(describe(job.error))
         else:
-            self._tell(f"Here: {job.result()}")
+            self._announce(f"Downloaded to {job.result()}")
 
     def _show_running(self, running: bool) -> None:
         self.buttons["Download"].setVisible(not running and not self.only_own)
@@ -327,7 +327,7 @@ class Models(Docked):
 
 
 def _line(row: dict[Any, Any]) -> str:
-    """Return what the list says of a model."""
+    """Return the text of a model in the list."""
     tasks = ", ".join(map(task_name, row["tasks"]))
     size = f"{row['size'] / 1e6:.1f} MB"
     return f"{row['name']} — {location(row)}\n{row['modality']}, {size}: {tasks}"

@@ -135,9 +135,8 @@ class Annotate(Panel):
     def _show(self, ranked: Any) -> Any:
         self.suggestions = list(ranked)
         for source, suggestion in ranked:
-            self.list.addItem(
-                f"{source.name}: {len(suggestion.columns)} columns, doubt {suggestion.doubt:.3f}"
-            )
+            count, bits = len(suggestion.columns), suggestion.uncertainty
+            self.list.addItem(f"{source.name}: {count} columns, uncertainty {bits:.3f}")
         self.list.setCurrentRow(0)
         self.add_button.setEnabled(True)
         return ranked
@@ -186,4 +185,4 @@ def _ranked(
             cancel=cancel,
         )
         found.append((source, suggestion))
-    return sorted(found, key=lambda each: -each[1].doubt)
+    return sorted(found, key=lambda each: -each[1].uncertainty)

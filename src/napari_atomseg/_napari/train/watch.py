@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 from qtpy.QtCore import (  # type: ignore[attr-defined]
     QObject,
@@ -42,15 +43,17 @@ if TYPE_CHECKING:
 
 _EVERY = 0.1
 """Seconds between two looks at a training that goes on."""
-_REDRAW = 500
-"""Milliseconds from one drawing of a plot to the next."""
+_REDRAW = 1.0
+"""Seconds from one drawing of a plot to the next."""
 _POINTS = 300
-"""A longer curve is drawn as means of so many pieces."""
+"""Points of a curve; a longer one is drawn as the means of pieces."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 16, 16
 """Margins of a plot, px."""
+_TICKS = 4
+"""Most intervals between the numbers of an axis."""
 _SMALL = 7
 """Points of type."""
-_CURVE_COLOURS = ("#3fa7ff", "#ffa23f", "#6fd36f")
+_CURVE_COLOURS = ("#3fa7ff", "#ffa23f")
 _PICTURES = ("input", "prediction", "truth")
 _SIDE = 64
 _COLOURS = np.array(
@@ -92,8 +95,19 @@ class CurvePlot(FigureCanvasQTAgg):
         super().__init__(Figure())
         self.curves: tuple[Curve, ...] = ()
         self._steps = 1.0
+        self._drawn = -math.inf
         self._logarithmic = logarithmic
         self._axes = self.figure.subplots()
+        self._axes.patch.set_alpha(0.0)
+        self._axes.tick_params(which="both", labelsize=_SMALL, length=0)
+        self._axes.spines[:].set_visible(False)
+        self._lines = [self._axes.plot([], [], color=c, lw=1.5, ms=3)[0] for c in _CURVE_COLOURS]
+        self._names = [
+            self._axes.annotate("", (place, 1.0), (0, 3), "axes fraction", "offset points")
+            for place in np.arange(len(_CURVE_COLOURS)) / len(_CURVE_COLOURS)
+        ]
+        for name, colour in zip(self._names, _CURVE_COLOURS, strict=True):
+            name.set(color=colour, fontsize=_SMALL)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._draw_curves)
@@ -110,7 +124,8 @@ class CurvePlot(FigureCanvasQTAgg):
         """Draw these curves over 0 to `steps`, soon."""
         self.curves, self._steps = tuple(curves), max(float(steps), 1.0)
         if not self._timer.isActive():
-            self._timer.start(_REDRAW)
+            due = max(0.0, self._drawn + _REDRAW - time.monotonic())
+            self._timer.start(round(1000 * due))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Keep the margins, which hold the numbers of the axes."""
@@ -124,35 +139,43 @@ class CurvePlot(FigureCanvasQTAgg):
         )
 
     def _draw_curves(self) -> None:
+        self._drawn = time.monotonic()
         axes, ink = self._axes, self.palette().windowText().color().name()
-        axes.clear()
-        axes.patch.set_alpha(0.0)
-        drawn = [curve.drawn() for curve in self.curves]
-        for curve, (x, y), colour in zip(self.curves, drawn, _CURVE_COLOURS, strict=False):
-            mark = "o" if len(x) == 1 else ""
-            axes.plot(x, y, color=colour, linewidth=1.5, marker=mark, ms=3, label=curve.name)
-        values = np.concatenate([np.empty(0), *(y for _, y in drawn)])
-        if self._logarithmic and values.size and values.min() > 0:
-            axes.set_yscale("log")
+        shown = [*self.curves, *[Curve("", (), ())] * (len(self._lines) - len(self.curves))]
+        drawn = [curve.drawn() for curve in shown]
+        for curve, (x, y), line, name in zip(shown, drawn, self._lines, self._names, strict=True):
+            line.set(xdata=x, ydata=y, marker="o" if len(x) == 1 else "")
+            name.set_text(curve.name)
+        values = np.concatenate([y for _, y in drawn])
+        factors = self._logarithmic and values.size > 0 and values.min() > 0
+        self._scale("log" if factors else "linear")
         axes.set_xlim(0.0, self._steps)
+        low, high = (values.min(), values.max()) if values.size else (0.0, 1.0)
+        axes.set_ylim(*_around(float(low), float(high), factors=factors))
         axes.grid(color=ink, alpha=0.2)
-        axes.tick_params(which="both", colors=ink, labelsize=_SMALL, length=0)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
-        if self.curves:
-            axes.legend(
-                loc="lower left",
-                bbox_to_anchor=(0.0, 1.0),
-                ncols=len(self.curves),
-                frameon=False,
-                fontsize=_SMALL,
-                labelcolor="linecolor",
-                handlelength=0.0,
-                handletextpad=0.0,
-                borderaxespad=0.0,
-                borderpad=0.2,
-            )
+        axes.tick_params(which="both", colors=ink)
         self.draw_idle()
+
+    def _scale(self, scale: str) -> None:
+        """Take a scale of the y axis, with a few ticks: they take most of the time to draw."""
+        axes = self._axes
+        if axes.get_yscale() != scale:
+            axes.set_yscale(scale)
+        axes.xaxis.set_major_locator(MaxNLocator(_TICKS))
+        if scale == "log":
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=_TICKS))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:.3g}"))
+            axes.yaxis.set_minor_locator(NullLocator())
+        else:
+            axes.yaxis.set_major_locator(MaxNLocator(_TICKS))
+
+
+def _around(low: float, high: float, *, factors: bool) -> tuple[float, float]:
+    """Return limits of an axis a little beyond its values."""
+    if factors:
+        return low / 1.1, high * 1.1
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - margin, high + margin
 
 
 class Listener(QObject):

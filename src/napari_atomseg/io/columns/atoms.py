@@ -1,4 +1,4 @@
-"""Columns as atoms of ASE, and as XYZ and CIF files whose every number comes back."""
+"""Columns as ASE atoms, and in XYZ and CIF files that keep every digit."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 UNKNOWN = "X"
-"""Symbol of atoms of no known element."""
+"""Symbol of atoms of unknown element."""
 THICKNESS = 10.0
-"""Å of the box along the beam."""
+"""Size of the box along the beam, Å."""
 _ELEMENTS = ("elements", "element", "species", "sublattice")
-"""Columns of a table that may say what stands there."""
+"""Columns of a table that may hold the element."""
 
 Elements = str | Mapping[Any, str]
 
@@ -39,7 +39,7 @@ def columns_to_atoms(
     shape: tuple[int, int] | None = None,
     thickness: float = THICKNESS,
 ) -> Atoms:
-    """One atom a column, in the plane z = 0 of an orthogonal box without periodicity.
+    """One atom for each column, in the plane z = 0 of an orthogonal box without periodicity.
 
     ASE's x and y are those of the image, in Å from the centre of its first pixel: y grows
     downwards, as rows do, and z along the beam.
@@ -49,22 +49,22 @@ def columns_to_atoms(
     columns : table with ``y`` and ``x`` in px. Its other numbers become arrays of the atoms.
     sampling : Å per pixel, one number or (dy, dx); by default that of the table's ``attrs``.
     elements : symbol of all columns, or of each value of the column ``elements``, ``element``,
-        ``species`` or ``sublattice``. By default the heaviest element that these values name,
-        such as Ti of "TiO"; X where there is none.
-    shape : (H, W) of the image, which the box has; by default it ends half a spacing after the
-        last column.
-    thickness : Å of the box along the beam.
+        ``species`` or ``sublattice``. By default the heaviest element in these values, such
+        as Ti in "TiO"; X where there is none.
+    shape : (H, W) of the image, for the size of the box; by default it ends half a spacing after
+        the last column.
+    thickness : size of the box along the beam, Å.
 
     Raises
     ------
     ValueError
-        The sampling is unknown, or no size; an element does not exist.
+        The sampling is unknown or not valid, or an element does not exist.
     """
     from ase import Atoms
 
     known = columns.attrs.get("sampling") if sampling is None else sampling
     if known is None:
-        raise ValueError("atoms stand in Å: give the sampling, Å per pixel")
+        raise ValueError("positions of atoms are in Å: give the sampling, Å per pixel")
     dy, dx = pixel_size(known)
     y, x = columns["y"].to_numpy(float) * dy, columns["x"].to_numpy(float) * dx
     if shape is None:
@@ -74,7 +74,7 @@ def columns_to_atoms(
         size = [shape[0] * dy, shape[1] * dx]
     atoms = Atoms(
         symbols=_symbols(columns, elements),
-        # Here, as in `Structure.to_ase`, the image's (row, col) and ASE's (x, y) change places.
+        # As in `Structure.to_ase`: (row, col) of the image becomes (x, y) of ASE.
         positions=np.stack([x, y, np.zeros(len(x))], axis=1),
         cell=[max(size[1], dx), max(size[0], dy), thickness],
     )
@@ -86,7 +86,7 @@ def columns_to_atoms(
 
 
 def write_xyz(path: Path, frames: Sequence[tuple[pd.DataFrame, Atoms]], metadata: Any) -> None:
-    """Write extended XYZ, which ASE and OVITO read: a configuration for each frame of a stack.
+    """Write extended XYZ for ASE and OVITO: a configuration for each frame of a stack.
 
     ASE's own writer keeps eight decimals; here every number keeps all its digits.
     """
@@ -112,12 +112,12 @@ def write_xyz(path: Path, frames: Sequence[tuple[pd.DataFrame, Atoms]], metadata
 
 
 def read_xyz(path: Path, sampling: Sampling | None) -> pd.DataFrame:
-    """Columns of an extended XYZ file of ours, or x and y of any other, which are in Å.
+    """Columns of an extended XYZ file of this package, or x and y (Å) of any other.
 
     Raises
     ------
     OSError
-        No XYZ file; the message names it.
+        Not an XYZ file; the message names it.
     ValueError
         A file of another program, and `sampling` is not given.
     """
@@ -126,7 +126,7 @@ def read_xyz(path: Path, sampling: Sampling | None) -> pd.DataFrame:
     try:
         images = read(path, ":", format="extxyz")
         tables = [_own(atoms) for atoms in images if RECORD in atoms.info]
-    except Exception as error:  # ASE's reader raises anything on a damaged file
+    except Exception as error:  # ASE's reader raises any exception on a damaged file
         raise column_file_error(path, f"not an XYZ file of columns ({error!r})") from error
     if not images:
         raise column_file_error(path, "an XYZ file without atoms")
@@ -144,7 +144,7 @@ def read_xyz(path: Path, sampling: Sampling | None) -> pd.DataFrame:
 
 
 def write_cif(path: Path, frames: Sequence[tuple[pd.DataFrame, Atoms]], metadata: Any) -> None:
-    """Write CIF through ASE, the whole table in tags of ours, a data block for each frame."""
+    """Write CIF through ASE: the table in tags of this package, a data block for each frame."""
     from ase.io.cif import write_cif as write
 
     blocks = []
@@ -168,7 +168,7 @@ def read_cif(path: Path) -> pd.DataFrame:
     Raises
     ------
     OSError
-        No CIF file, or one of a crystal, which says nothing of an image; the message names it.
+        Not a CIF file, or one without columns of an image; the message names it.
     """
     from gemmi import cif
 
@@ -181,7 +181,7 @@ def read_cif(path: Path) -> pd.DataFrame:
                 tags = _tags(content)
                 found = {tag: list(block.find_loop(f"_{RECORD}_{tag}")) for tag in tags}
                 tables.append(table(content, found))
-    except Exception as error:  # damaged in one of many ways
+    except Exception as error:  # gemmi raises any exception on a damaged file
         raise column_file_error(path, f"not a CIF file of columns ({error})") from error
     if not tables:
         raise column_file_error(path, "a crystal, or another CIF file without columns of an image")
@@ -221,9 +221,7 @@ def _symbols(columns: pd.DataFrame, elements: Elements | None) -> list[str]:
         said = [None] * len(columns) if name is None else columns[name].tolist()
         if elements is not None:
             if name is None:
-                raise ValueError(
-                    f"no column says which element stands where; add one of {_ELEMENTS}"
-                )
+                raise ValueError(f"the table has no column of elements; add one of {_ELEMENTS}")
             chosen = {str(key): symbol for key, symbol in elements.items()}
             symbols = [chosen.get(str(value), UNKNOWN) for value in said]
         else:

@@ -1,4 +1,4 @@
-"""Tables of columns as text: ours with units, sampling and provenance, and those of others."""
+"""Tables of columns as text: with units, sampling and provenance, or of other programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAMES = {
     "x": ("x", "col", "column", "cols", "c", "j", "x_px", "xpos", "x_position", "x position",
           "pos_x", "xc"),
 }  # fmt: skip
-"""What programs call rows and columns, in lower case, the unit in brackets left out."""
+"""Names of rows and columns in other programs, in lower case, without units in brackets."""
 
 _SEPARATORS = (",", ";", "\t")
 _PIXELS = ("", "px", "pixel", "pixels")
@@ -49,14 +49,14 @@ def read_table(
     sampling: Sampling | None = None,
     origin: float = 0.0,
 ) -> pd.DataFrame:
-    """Read what `write_table` wrote, or a table of another program.
+    """Read a table of `write_table` or of another program.
 
     Header lines become ``attrs``, ``units`` left out. See `columns.read_columns` for the arguments.
 
     Raises
     ------
     OSError
-        The file is no table of positions; the message names it and says what was looked for.
+        The file is not a table of positions; the message names it and what is missing.
     ValueError
         An argument is none of those accepted, or positions in a length have no `sampling`.
     """
@@ -86,7 +86,7 @@ def read_table(
 
 
 def _parsed(path: Path, body: Sequence[str], header: Sequence[str]) -> tuple[pd.DataFrame, bool]:
-    """The table, and whether its names come from the last comment line or from nowhere."""
+    """The table, and whether it has no line of names (they may come from the last comment)."""
     first = next((line for line in body if line.strip()), "")
     separator = max(_SEPARATORS, key=first.count)
     blank = first.count(separator) == 0
@@ -136,7 +136,7 @@ def _places(
         found = _guessed(names)
         if not found and all(name.isdigit() for name in names):
             raise column_file_error(
-                path, "numbers without names; say in which order rows and columns stand: yx or xy"
+                path, "numbers without names; give the order of the first two columns: yx or xy"
             )
         if not found:
             raise column_file_error(path, f"not a table of columns; it lacks {_lacking(names)}")
@@ -149,7 +149,7 @@ def _places(
 
 
 def _guessed(names: list[str]) -> list[str]:
-    """Names of y and x among those of a table, or nothing."""
+    """Names of the y and x columns of a table; empty where one is missing."""
     plain_names = [_split(name)[0].lower() for name in names]
     found = []
     for axis in REQUIRED:
@@ -166,7 +166,7 @@ def _lacking(names: list[str]) -> str:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """A name and the unit in its brackets, where there is one: "x [nm]" has "nm"."""
+    """Split a name from the unit in brackets, where there is one: "x [nm]" has "nm"."""
     match = re.fullmatch(r"\s*(.*?)\s*[\[(]([^\])]*)[\])]?\s*", name)
     if match is None:
         return name.strip(), ""

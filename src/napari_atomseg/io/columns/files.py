@@ -1,4 +1,4 @@
-"""Tables of columns: read from, and written to, the files of this and other programs."""
+"""Read and write tables of columns, in the formats of this and other programs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from napari_atomseg.io.columns.table import REQUIRED
 HDF5_SUFFIXES = (".hdf5", ".h5", ".hspy")
 XYZ_SUFFIXES = (".xyz", ".extxyz")
 COLUMN_SUFFIXES = (".csv", ".txt", ".tsv", ".dat", ".mat", *HDF5_SUFFIXES, *XYZ_SUFFIXES, ".cif")
-"""Suffixes of files that `read_columns` reads, in lower case; any other is taken for text."""
+"""Suffixes of files that `read_columns` reads, in lower case; others are read as text."""
 
 
 def write_columns(
@@ -43,29 +43,28 @@ def write_columns(
     shape: tuple[int, int] | None = None,
     thickness: float = THICKNESS,
 ) -> None:
-    """Write a table of columns; numbers, units and provenance come back from `read_columns`.
+    """Write a table of columns; `read_columns` restores numbers, units and provenance.
 
     Parameters
     ----------
-    path : its suffix says what is written: extended XYZ (``.xyz``), ``.cif``, HDF5 that Atomap and
-        HyperSpy open (``.hdf5``, ``.h5``, ``.hspy``); CSV with header lines ``# key: value`` for
-        every other.
+    path : the suffix sets the format: extended XYZ (``.xyz``), ``.cif``, HDF5 for Atomap and
+        HyperSpy (``.hdf5``, ``.h5``, ``.hspy``), CSV with header lines ``# key: value`` for any
+        other.
     columns : table with at least ``y`` and ``x``. Its ``attrs`` (among them ``sampling``, Å per
-        pixel) are written with it.
+        pixel) are written, too.
     metadata : further entries beside those of ``attrs``.
-    image : (H, W) that the columns were found in, for HDF5, and for the size of the box.
+    image : (H, W) image of the columns, for HDF5, and for the size of the box.
     elements : symbol of all atoms in XYZ and CIF, or of each value of the column ``elements``,
         ``element``, ``species`` or ``sublattice``; see `columns_to_atoms`.
-    shape : (H, W) of the image, which gives the box of XYZ and CIF its size.
-    thickness : Å of that box along the beam.
+    shape : (H, W) of the image, for the size of the box in XYZ and CIF.
+    thickness : size of that box along the beam, Å.
 
     Raises
     ------
     OSError
         The file cannot be written; an existing one stays as it was.
     ValueError
-        The table lacks positions, or what the format needs: XYZ and CIF need the sampling, and at
-        least one column.
+        The table lacks positions; or, for XYZ and CIF, the sampling or any column.
     """
     path, metadata = Path(path), dict(metadata or {})
     missing = [name for name in REQUIRED if name not in columns]
@@ -94,30 +93,30 @@ def read_columns(
     sampling: Sampling | None = None,
     origin: float = 0.0,
 ) -> pd.DataFrame:
-    """Read a table of columns of this program, of StatSTEM, of Atomap, or of any that writes text.
+    """Read a table of columns of this package, StatSTEM, Atomap, or any program that writes text.
 
-    Positions become pixels, with the centre of the first one at 0. What the file says beside the
-    table comes as ``attrs``.
+    Positions are in pixels, with the centre of the first one at 0. Further information of the file
+    is in ``attrs``.
 
     Parameters
     ----------
-    path : ``.mat`` of StatSTEM; ``.hdf5``, ``.h5`` or ``.hspy`` of Atomap or ours; ``.xyz`` and
-        ``.cif``; text for every other suffix, separated by commas, semicolons, tabs or blanks.
+    path : ``.mat`` (StatSTEM); ``.hdf5``, ``.h5`` or ``.hspy`` (Atomap or this package); ``.xyz``
+        and ``.cif``; text for any other suffix, separated by commas, semicolons, tabs or blanks.
     axes : for text. "yx" or "xy": the order of the rows and columns of the image in the first two
-        columns of numbers; or the names of the table's columns with y and with x. By default what
-        the names say.
-    units : for text. Of the positions: "px", or a length such as "Å", "nm" or "pm"; by default what
-        the names say in brackets, as "x [nm]", otherwise px.
-    sampling : Å per pixel, one number or (dy, dx), of files that do not say.
-    origin : for text. What the file calls the centre of the first pixel, in pixels: 1 in MATLAB,
-        0.5 in ImageJ.
+        columns of numbers; or the names of the table's columns with y and with x. By default
+        recognized by name.
+    units : for text. Unit of the positions: "px", or a length such as "Å", "nm" or "pm"; by default
+        from the names, as in "x [nm]", otherwise px.
+    sampling : Å per pixel, one number or (dy, dx), for files without it.
+    origin : for text. Coordinate of the centre of the first pixel, in pixels: 1 in MATLAB, 0.5 in
+        ImageJ.
 
     Raises
     ------
     OSError
         The file is missing, damaged, or holds no columns; the message names it.
     ValueError
-        An argument is none of those accepted, or the sampling is needed and unknown.
+        An argument is not accepted, or the sampling is needed and unknown.
     """
     path = Path(path)
     if not path.is_file():
@@ -148,7 +147,7 @@ def _frames(
 ) -> list[Any]:
     """Each frame's table with its atoms."""
     if columns.empty:
-        raise ValueError("no columns, and files of atoms cannot be empty")
+        raise ValueError("there are no columns, and files of atoms cannot be empty")
     sampling = metadata.get("sampling", columns.attrs.get("sampling"))
     parts = [columns]
     if "frame" in columns:

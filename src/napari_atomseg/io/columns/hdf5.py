@@ -1,7 +1,7 @@
-"""Columns in HDF5 that Atomap opens as an atom lattice and HyperSpy as an image.
+"""Columns in HDF5, as an atom lattice for Atomap and an image for HyperSpy.
 
 The layouts are those of Atomap 0.4 (`load_atom_lattice_from_hdf5`) and of HyperSpy's files,
-version 3.1. The whole table stands beside them, so that every number comes back.
+version 3.1. The whole table is stored beside them without loss.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from napari_atomseg.io.columns.table import column_file_error, with_positions
 from napari_atomseg.io.columns.text import RECORD, numbers, record, restored, tag_names
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Of sublattices, told apart also by colour-blind eyes (Okabe & Ito 2008)."""
+"""Colours of sublattices, distinct also for colour-blind readers (Okabe & Ito 2008)."""
 _SPECIES = ("sublattice", "species")
 _LATTICES = ("sublattice", "atom_lattice", "sub_lattice")
-"""What Atomap's names of groups have in them."""
+"""Parts of Atomap's names of groups."""
 
 
 def write_hdf5(
@@ -34,18 +34,17 @@ def write_hdf5(
     metadata: Mapping[str, Any],
     image: ArrayLike | None = None,
 ) -> None:
-    """Write the table, the image, and a sublattice of Atomap for each of the columns' kinds.
+    """Write the table, the image, and an Atomap sublattice for each kind of column.
 
     Parameters
     ----------
-    columns : its kinds are the values of ``sublattice`` or ``species``, where it has one of these.
-    image : (H, W) that the columns were found in. Atomap cannot do without one: it is black where
-        it is not given.
+    columns : kinds are the values of ``sublattice`` or ``species``, where there is one of these.
+    image : (H, W) image of the columns. Atomap needs one: by default it is black.
 
     Raises
     ------
     ValueError
-        `image` is no single image.
+        `image` is not a single image.
     """
     import h5py
 
@@ -63,15 +62,15 @@ def write_hdf5(
 
 
 def read_hdf5(path: Path, sampling: Sampling | None) -> pd.DataFrame:
-    """Columns of a file of ours, or of an atom lattice that Atomap saved.
+    """Columns of a file of this package, or of an atom lattice saved by Atomap.
 
-    A file of Atomap gives ``sublattice``, counted from 0, whose names are in ``attrs``, and what
-    it has of ``sigma_x``, ``sigma_y`` and ``rotation`` (px, px, rad).
+    A file of Atomap gives ``sublattice``, counted from 0, with their names in ``attrs``, and
+    ``sigma_x``, ``sigma_y`` and ``rotation`` (px, px, rad) where it has them.
 
     Raises
     ------
     OSError
-        Damaged, or no HDF5 file of columns; the message names it.
+        Damaged, or not an HDF5 file of columns; the message names it.
     """
     import h5py
 
@@ -87,7 +86,7 @@ def read_hdf5(path: Path, sampling: Sampling | None) -> pd.DataFrame:
             parts = [_sublattice(group) for group in groups]
             images = [name for name in ("Experiments", "image_data", "data") if name in file]
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise column_file_error(path, f"damaged, or no HDF5 file of columns ({error})") from error
+        raise column_file_error(path, f"damaged, or not HDF5 with columns ({error})") from error
     if not parts:
         what = "an image, but no columns: localize it" if images else "no columns"
         raise column_file_error(path, f"this HDF5 file holds {what}")
@@ -163,7 +162,7 @@ def _write_signal(file: Any, picture: NDArray[Any], sampling: Sampling | None) -
 def _write_lattice(file: Any, columns: pd.DataFrame, sampling: Sampling | None) -> None:
     """Sublattices and image as Atomap saves an `Atom_Lattice`."""
     image = file["Experiments/image/data"]
-    file["image_data"] = image  # one array, seen under several names
+    file["image_data"] = image  # one array under several names
     file.attrs["name"], file.attrs["atom_lattice_type"] = "napari-atomseg", "Atom_Lattice"
     separation = _separation(columns)
     file.attrs["pixel_separation"] = separation
@@ -197,7 +196,7 @@ def _write_lattice(file: Any, columns: pd.DataFrame, sampling: Sampling | None) 
 
 
 def _separation(columns: pd.DataFrame) -> float:
-    """Half the typical distance of neighbours, px: what Atomap takes as least distance."""
+    """Half the typical distance of neighbours, px: the least distance for Atomap."""
     distance = median_spacing(columns[["y", "x"]].to_numpy(float))
     return 10.0 if np.isnan(distance) else 0.5 * distance
 
@@ -211,13 +210,13 @@ def _sublattice(group: Any) -> tuple[int | None, str, float | None, pd.DataFrame
     for name in ("sigma_x", "sigma_y", "rotation"):
         if name in group:
             table[name] = np.asarray(group[name][()], dtype=float)
-    about = group.attrs
-    name = about.get("name", about.get("tag", ""))
+    attributes = group.attrs
+    name = attributes.get("name", attributes.get("tag", ""))
     name = name.decode() if isinstance(name, bytes) else str(name)
-    units = about.get("units", "")
+    units = attributes.get("units", "")
     units = units.decode() if isinstance(units, bytes) else str(units)
-    index = about.get("sublattice_index")
-    size = to_angstrom(about.get("pixel_size"), units)
+    index = attributes.get("sublattice_index")
+    size = to_angstrom(attributes.get("pixel_size"), units)
     return (None if index is None else int(index)), name, size, table
 
 

@@ -1,4 +1,4 @@
-"""Columns that StatSTEM fitted, from MATLAB's files."""
+"""Columns fitted by StatSTEM, from MATLAB files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def read_statstem(path: Path, sampling: Sampling | None = None) -> pd.DataFrame:
-    """Columns of StatSTEM: those fitted where there are any, otherwise the starting ones.
+    """Columns of StatSTEM: the fitted ones where there are any, otherwise the initial ones.
 
-    StatSTEM counts in Å from one pixel before the first one, (x, y). Its widths rho, heights eta
+    StatSTEM stores (x, y) in Å from one pixel before the first one. Its widths rho, heights eta
     and background zeta become ``sigma``, ``amplitude`` and ``background``; ``volume`` follows from
     them, as its scattering cross-sections do (De Backer et al., Ultramicroscopy 171, 104, 2016).
     The type of a column is ``species``, from 1; names of the types are in ``attrs``.
@@ -31,11 +31,11 @@ def read_statstem(path: Path, sampling: Sampling | None = None) -> pd.DataFrame:
     Raises
     ------
     OSError
-        The file is damaged, or nothing in it are columns of StatSTEM; the message names it.
+        The file is damaged, or has no columns of StatSTEM; the message names it.
     """
     try:
         content = _hdf5(path) if _is_hdf5(path) else _matlab(path)
-    except Exception as error:  # readers of foreign formats raise anything on a damaged file
+    except Exception as error:  # readers of foreign formats raise any exception on a damaged file
         reason = str(error) or type(error).__name__
         raise column_file_error(path, f"damaged, or not a MATLAB file ({reason})") from error
     opaque = [name for name, value in content.items() if _is_opaque(value)]
@@ -57,7 +57,7 @@ def read_statstem(path: Path, sampling: Sampling | None = None) -> pd.DataFrame:
         raise column_file_error(path, f"coordinates of shape {found.shape}; (N, 3) was expected")
     step = next((s for p in places if isinstance(p, Mapping) and (s := _number(p, "dx"))), sampling)
     if step is None:
-        raise column_file_error(path, "no size of a pixel (dx) in it; give the sampling")
+        raise column_file_error(path, "it has no size of a pixel (dx); give the sampling")
     return _table(found.astype(float), fitted, step)
 
 
@@ -95,7 +95,7 @@ def _coordinates(place: Mapping[str, Any]) -> NDArray[Any] | None:
 
 
 def _vector(place: Mapping[str, Any], name: str, count: int) -> NDArray[np.float64] | None:
-    """(N,) numbers, one for all repeated; None where there are none or another number of them."""
+    """(N,) numbers, a single one repeated; None where their number is another one."""
     if not isinstance(place.get(name), (int, float, np.ndarray, np.number)):
         return None
     values = np.asarray(place[name], dtype=float).ravel()

@@ -1,4 +1,4 @@
-"""Positions of columns: units, pixels, and errors that name the file."""
+"""Tables of columns: units by name, positions in pixels, and errors that name the file."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ UNITS = {
     **dict.fromkeys(("p", "p_y", "p_x", "p_y_err", "p_x_err"), "µC/cm²"),
     **dict.fromkeys(("polarization", "polarization_y", "polarization_x"), "µC/cm²"),
 }
-"""Units of the columns of a table whose name does not end in one."""
+"""Units of table columns whose name does not end in one."""
 
 _ENDINGS = {"angstrom": "Å", "pm": "pm", "nm": "nm", "px": "px", "deg": "°", "percent": "%"}
 
 
 def unit_of(name: str) -> str:
-    """Unit of a column of a table: of its name, or of the name's ending; "" for pure numbers.
+    """Unit of a table column by its name or the ending of the name; "" for pure numbers.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def unit_of(name: str) -> str:
 
 
 def column_file_error(path: Path, reason: str) -> OSError:
-    """The error of a file that holds no columns, with its name."""
+    """Error for a file without columns; the message names it."""
     return OSError(f"{path}: {reason}")
 
 
@@ -60,18 +60,18 @@ def with_positions(
     sampling: Sampling | None,
     origin: float = 0.0,
 ) -> pd.DataFrame:
-    """A table whose ``y`` and ``x``, in pixels, come first; with those in Å where they are new.
+    """Put ``y`` and ``x`` in pixels first in a table, and add those in Å where there are none.
 
     Parameters
     ----------
     found : names of the columns with y and x.
-    unit : of their numbers, "px" or a length.
-    origin : what they say of the centre of the first pixel, in pixels.
+    unit : unit of their numbers, "px" or a length.
+    origin : their value at the centre of the first pixel, in pixels.
 
     Raises
     ------
     ValueError
-        They are in a length and `sampling` is unknown, or `sampling` is no size of a pixel.
+        The unit is a length and `sampling` is unknown, or `sampling` is not valid.
     """
     steps = None if sampling is None else pixel_size(sampling)
     factor = 1.0 if unit == "px" else angstroms(unit)

@@ -1,4 +1,4 @@
-"""Tables as words without blanks, for formats that have no types: every value comes back."""
+"""Lossless text encoding of tables, for formats without types: one word for each value."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MISSING, _EMPTY = "?", "%"
 
 
 def numbers(column: pd.Series) -> NDArray[Any] | None:
-    """Numbers or truth values of a column, missing counts as NaN; None where it holds words."""
+    """Numbers or truth values of a column, missing integers as NaN; None for a column of text."""
     if column.dtype.kind not in "biuf":
         return None
     if isinstance(column.dtype, np.dtype) or not column.hasnans:
@@ -30,7 +30,7 @@ def numbers(column: pd.Series) -> NDArray[Any] | None:
 
 
 def words(column: pd.Series) -> list[str]:
-    """Each value as one word: numbers as short as exact ones can be, text percent-encoded."""
+    """Each value as one word: shortest exact numbers, percent-encoded text."""
     found = numbers(column)
     if found is not None:
         return [str(value) for value in found.tolist()]
@@ -39,7 +39,7 @@ def words(column: pd.Series) -> list[str]:
 
 
 def record(columns: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
-    """What `table` needs beside the words, in JSON of ASCII."""
+    """Names, types and attributes that `table` needs beside the words, as ASCII JSON."""
     tags = tag_names(columns)
     arrays = [numbers(column) for _, column in columns.items()]
     types = ["text" if each is None else each.dtype.str for each in arrays]
@@ -53,7 +53,7 @@ def record(columns: pd.DataFrame, metadata: Mapping[str, Any]) -> str:
 
 
 def tag_names(columns: pd.DataFrame) -> list[str]:
-    """A name of letters, digits and underscores for each column, no two alike."""
+    """A unique name of letters, digits and underscores for each column."""
     names: list[str] = []
     for name in columns:
         tag = re.sub(r"\W", "_", str(name), flags=re.ASCII) or "_"
@@ -64,12 +64,12 @@ def tag_names(columns: pd.DataFrame) -> list[str]:
 
 
 def table(content: str, values: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
-    """The table of a `record` and the words, or numbers, of each of its tags.
+    """Rebuild a table from its `record` and the words, or numbers, of each of its tags.
 
     Raises
     ------
     ValueError, KeyError, TypeError
-        They do not belong together.
+        The record and the values do not match.
     """
     parsed = json.loads(content)
     series = {}
@@ -81,7 +81,7 @@ def table(content: str, values: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
 
 
 def restored(attrs: Mapping[Hashable | None, Any]) -> dict[Hashable | None, Any]:
-    """Attributes as they were before JSON: a sampling of two numbers is a tuple."""
+    """Attributes as before JSON: a sampling of two numbers is a tuple."""
     result = dict(attrs)
     if isinstance(result.get("sampling"), list):
         result["sampling"] = tuple(result["sampling"])

@@ -1,4 +1,4 @@
-"""What reading an image gives."""
+"""An image read from a file, with its sampling."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ LUMINANCE = np.array([0.2125, 0.7154, 0.0721])
 
 
 class ImageFileError(OSError):
-    """A file that cannot be read as an image; the message names it and says why."""
+    """A file that cannot be read as an image; the message names it and the reason."""
 
 
 @dataclass(frozen=True)
 class MicroscopeImage:
-    """An image or stack of a file.
+    """An image or stack read from a file.
 
     Attributes
     ----------
     data : (..., H, W) real numbers, of the file's type (half precision as float32).
-    sampling : Å per pixel, one number or (dy, dx); None where the file does not say.
+    sampling : Å per pixel, one number or (dy, dx); None where unknown.
     axes : a name for each axis of `data`; the last two are "y" and "x".
-    metadata : what else the file says; "datasets" lists what is in a file that holds several.
-    name : of the file, without its suffix.
+    metadata : further information in the file; "datasets" lists its data sets.
+    name : name of the file without its suffix.
     """
 
     data: NDArray[Any]
@@ -55,11 +55,11 @@ def make_image(
     Raises
     ------
     ImageFileError
-        `data` is not a picture of real numbers.
+        `data` is not an image of real numbers.
     """
     data = np.asarray(data)
     if data.ndim < 2 or min(data.shape[-2:], default=0) < 2 or data.size == 0:
-        raise ImageFileError(f"{path}: no image, but an array of shape {data.shape}")
+        raise ImageFileError(f"{path}: not an image, but an array of shape {data.shape}")
     if data.dtype.kind not in "buif":
         raise ImageFileError(f"{path}: not an image of real numbers ({data.dtype})")
     leading = ("frame",) if data.ndim == 3 else tuple(f"axis {i}" for i in range(data.ndim - 2))
@@ -73,7 +73,7 @@ def make_image(
 
 
 def sampling_of(dy: float | None, dx: float | None) -> Sampling | None:
-    """One number for square pixels, (dy, dx) for others, None where a size is unknown."""
+    """Sampling of two pixel sizes: one number for square pixels, None where one is unknown."""
     sizes = [float(size) for size in (dy, dx) if size is not None]
     if len(sizes) < 2 or not all(np.isfinite(size) and size > 0 for size in sizes):
         return None
@@ -82,9 +82,9 @@ def sampling_of(dy: float | None, dx: float | None) -> Sampling | None:
 
 
 def luminance(data: NDArray[Any]) -> NDArray[Any]:
-    """(..., H, W, C) with C colours, or grey and alpha, to (..., H, W).
+    """Convert colours, or grey and alpha, (..., H, W, C) to grey values (..., H, W).
 
-    Grey pictures stored in colours keep their type; others become float32. Alpha is left out.
+    Grey images stored as colours keep their type; others become float32. Alpha is ignored.
     """
     if data.shape[-1] in (1, 2):
         return data[..., 0]
@@ -96,5 +96,5 @@ def luminance(data: NDArray[Any]) -> NDArray[Any]:
 
 
 def _native(kind: np.dtype[Any]) -> np.dtype[Any]:
-    """In the machine's byte order; half precision, which few programs know, becomes single."""
+    """Type in the machine's byte order; half precision, which few programs read, becomes single."""
     return np.dtype(np.float32) if kind == np.float16 else kind.newbyteorder("=")

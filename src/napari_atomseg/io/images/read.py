@@ -1,4 +1,4 @@
-"""Files of microscopes through RosettaSciIO, and plain HDF5."""
+"""Read images: TIFF and pictures, files of microscopes through RosettaSciIO, plain HDF5."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Content = dict[str, Any]
 
 
 def read_microscope(path: Path, dataset: int | str | None = None) -> MicroscopeImage:
-    """An image of a microscope's file: the first, or that of a number or title."""
+    """Read the first image of a microscope's file, or that with a number or title."""
     contents = _contents(path)
     titles = [_title(each) for each in contents]
     labels = [
@@ -102,7 +102,7 @@ def _title(content: Content) -> str:
 
 
 def _is_image(content: Content) -> bool:
-    """Whether the last two axes are rows and columns, in lengths where they have a unit."""
+    """Whether the last two axes are rows and columns: with units of length, where they have any."""
     shape = np.shape(content["data"])
     if len(shape) < 2 or min(shape[-2:]) < _SMALLEST:
         return False
@@ -121,12 +121,12 @@ IMAGE_SUFFIXES = (*_TIFFS, *_PICTURES, ".npy", *FORMATS)
 def read_image(path: str | Path, dataset: int | str | None = None) -> MicroscopeImage:
     """Read an image or stack with its scale.
 
-    TIFF, PNG, JPEG, BMP and NumPy arrays are read as they are; dm3, dm4, emd, ser, mrc, hspy and
+    TIFF, PNG, JPEG, BMP and NumPy arrays need no other package; dm3, dm4, emd, ser, mrc, hspy and
     HDF5 need RosettaSciIO (``pip install "napari-atomseg[em]"``).
 
     Parameters
     ----------
-    path : of the file; its suffix says what it is.
+    path : file, whose suffix sets the format.
     dataset : number or title of one image among several; by default the first image.
 
     Raises
@@ -142,7 +142,7 @@ def read_image(path: str | Path, dataset: int | str | None = None) -> Microscope
     if suffix not in IMAGE_SUFFIXES:
         raise ImageFileError(
             f"{path}: files of kind {suffix or 'without suffix'} are not read; "
-            f"these are: {', '.join(IMAGE_SUFFIXES)}"
+            f"known suffixes are {', '.join(IMAGE_SUFFIXES)}"
         )
     try:
         if suffix in _TIFFS:
@@ -154,7 +154,7 @@ def read_image(path: str | Path, dataset: int | str | None = None) -> Microscope
         return read_microscope(path, dataset)
     except ImageFileError:
         raise
-    except Exception as error:  # readers of foreign formats raise anything on a damaged file
+    except Exception as error:  # readers of foreign formats raise any exception on a damaged file
         reason = str(error) or type(error).__name__
         raise ImageFileError(f"{path}: damaged, or not a {suffix} file ({reason})") from error
 

@@ -1,4 +1,4 @@
-"""TIFF, with its many ways to write the size of a pixel."""
+"""TIFF with the pixel size in any of its conventions; also pictures and NumPy arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from napari_atomseg._shared.units import pixel_size, to_angstrom
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage, luminance, make_image
 
 _CHANNELS = 4
-"""A last axis at most this long holds colours."""
+"""Longest last axis that is taken as colours."""
 
 
 def read_picture(path: Path) -> MicroscopeImage:
@@ -28,30 +28,30 @@ def read_picture(path: Path) -> MicroscopeImage:
 
 
 def grey_values(data: NDArray[Any]) -> NDArray[Any]:
-    """The luminance of a picture in colours; a grey one as it is."""
+    """The luminance of a colour picture; a grey one unchanged."""
     return luminance(data) if data.ndim > 2 and data.shape[-1] <= _CHANNELS else data
 
 
 def read_array(path: Path) -> MicroscopeImage:
-    """An array saved by `numpy.save`; arrays of objects are refused, as they are pickles."""
+    """An array saved by `numpy.save`; arrays of objects, which are pickles, are refused."""
     return make_image(path, np.load(path, allow_pickle=False))
 
 
 Pixel = tuple[float | None, float | None]
 
 UNIT = "nm"
-"""Unit of the pixel size in written files: ASCII, and known to every program."""
+"""Unit of the pixel size in written files: ASCII, and read by every program."""
 
 _AXES = {2: "YX", 3: "TYX", 4: "TZYX"}
 _LARGEST_PIXEL = 1e4
-"""Larger pixels (Å) in the general resolution tags belong to a printer, not to a microscope."""
+"""Larger pixels (Å) in the general resolution tags are those of a printer."""
 
 _RESOLUTION_UNITS = {2: "inch", 3: "cm"}
 _GATAN_UNITS, _GATAN_SCALES = (65004, 65003), (65010, 65009)
 
 
 def read_tiff(path: Path, dataset: int | None = None) -> MicroscopeImage:
-    """One series of a TIFF file.
+    """Read one series of a TIFF file.
 
     The size of a pixel comes from ImageJ, OME, Thermo Fisher or Gatan metadata, or from the
     resolution, where it is one of a microscope.
@@ -83,11 +83,11 @@ def write_image(
     sampling: Sampling | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write an image, stack or label image as a TIFF that ImageJ opens with its scale.
+    """Write an image, stack or label image as a TIFF with a scale that ImageJ reads.
 
     Parameters
     ----------
-    data : (..., H, W), up to four axes. uint8, uint16 and float32 stay as they are, other whole
+    data : (..., H, W), up to four axes. uint8, uint16 and float32 are kept, other whole
         numbers become uint16 where they fit, and all others float32.
     sampling : Å per pixel, one number or (dy, dx); None where unknown.
     metadata : provenance, written as JSON into the description.
@@ -123,7 +123,7 @@ def _storable(data: NDArray[Any]) -> NDArray[Any]:
 
 
 def _through_pillow(path: Path) -> NDArray[Any]:
-    """Grey pages with a compression that tifffile does not undo by itself, such as LZW."""
+    """Grey pages with a compression that tifffile alone cannot decode, such as LZW."""
     pages = [grey_values(page) for page in imageio.imiter(path, plugin="pillow")]
     return pages[0] if len(pages) == 1 else np.stack(pages)
 
@@ -136,7 +136,7 @@ def _grey(data: NDArray[Any], axes: str) -> NDArray[Any]:
 
 
 def _description(file: tifffile.TiffFile) -> dict[str, Any]:
-    """What `write_image` wrote, or the description as it is."""
+    """Provenance written by `write_image`, or the description as text."""
     record = (file.imagej_metadata or {}).get("provenance")
     if isinstance(record, str):
         try:
@@ -187,7 +187,7 @@ def _resolution(file: tifffile.TiffFile) -> Pixel:
 
 
 def _from_resolution(file: tifffile.TiffFile, unit: object) -> Pixel:
-    """Å per pixel of the tags that hold pixels per unit."""
+    """Å per pixel from the resolution tags, which hold pixels per unit."""
     tags = file.pages.first.tags
     sizes: list[float | None] = []
     for name in ("YResolution", "XResolution"):

@@ -245,7 +245,7 @@ def _precision(theta: Tensor) -> tuple[Tensor, Tensor]:
     safe = r.clamp_min(1e-3)
     even = torch.cosh(r)
     odd = torch.where(r > 1e-3, torch.sinh(safe) / safe, 1.0 + r**2 / 6.0)
-    # Of s by e it is k e, of cosh r by e it is s e.
+    # ds/de = k e, d(cosh r)/de = s e.
     k = torch.where(r > 1e-3, (even - odd) / safe**2, 1.0 / 3.0)
     inverse = scale * torch.stack([even - odd * e, -odd * f, even + odd * e])
     by_e = [odd * e - k * e * e - odd, -k * e * f, odd * e + k * e * e + odd]

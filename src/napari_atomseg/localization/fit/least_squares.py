@@ -41,7 +41,7 @@ Problem = Callable[[Tensor, Tensor], Normal]
 RAISE, LOWER = 8.0, 0.15
 FIRST_DAMPING, LOWEST_DAMPING, HIGHEST_DAMPING = 1e-2, 1e-8, 1e8
 TOLERANCE = 1e-5
-"""Of a fit that has ended: three thousandths of a standard error."""
+"""Tolerance of a final fit: about three thousandths of a standard error."""
 
 
 @dataclass(frozen=True)

@@ -258,7 +258,7 @@ def _use_one_thread() -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Sums are added in the same order whoever makes a sample."""
+    """Compute with one thread, so that sums are added in the same order in every process."""
     import torch
 
     before = torch.get_num_threads()

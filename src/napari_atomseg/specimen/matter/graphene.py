@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.types import Array, Indices
-from napari_atomseg.specimen.crystals.book import GRAPHENE_CELL
+from napari_atomseg.specimen.crystals.builtin import GRAPHENE_CELL
 from napari_atomseg.specimen.crystals.zone import in_plane_turn
 
 BOND = GRAPHENE_CELL / np.sqrt(3.0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_atomseg._shared.types import Array
 from napari_atomseg.specimen.columns import Columns, Scatterers
-from napari_atomseg.specimen.crystals.book import (
+from napari_atomseg.specimen.crystals.builtin import (
     LEAD_TITANATE_CELL,
     LEAD_TITANATE_HEIGHTS,
     STRONTIUM_TITANATE_CELL,

@@ -27,7 +27,7 @@ Emphasis = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 @loss("restoration", "smooth L1 (usual)", takes="noise")
 def restoration_loss(prediction: Tensor, target: Tensor, noise: Tensor | None) -> Tensor:
-    """Smooth L1 of intensities, weighted so that clean images count as much as noisy ones.
+    """Smooth L1, weighted so that clean images count as much as noisy ones; the usual one.
 
     The weight is the inverse root of the image's own noise: without it a batch is ruled by its
     noisiest sample, and nearly noise-free images are never restored to their full precision.
@@ -35,8 +35,8 @@ def restoration_loss(prediction: Tensor, target: Tensor, noise: Tensor | None) -
     Parameters
     ----------
     prediction, target : (..., H, W) in units of the image's deviation.
-    noise : (..., H, W), the image minus the noise-free truth; None where that is not known, and
-        all images count the same.
+    noise : (..., H, W), the image minus the noise-free truth; None where there is no such truth,
+        and all images count the same.
 
     Returns
     -------
@@ -51,11 +51,11 @@ def restoration_loss(prediction: Tensor, target: Tensor, noise: Tensor | None) -
 
 @loss("cross_entropy", "cross-entropy (usual)", takes="logits")
 def cross_entropy(logits: Tensor, target: Tensor, emphasis: Emphasis = 0.0) -> Tensor:
-    """Binary cross-entropy of logits with a target in 0..1, not necessarily 0 or 1.
+    """Binary cross-entropy, which `emphasis` weighs towards the columns; the usual one.
 
-    Mean of -(1 + e T) [T log p + (1 - T) log(1 - p)], p the logistic function of the logits: an
-    `emphasis` e weighs columns against the larger background. With a soft target the minimum is
-    the target's own entropy.
+    Mean of -(1 + e T) [T log p + (1 - T) log(1 - p)], p the logistic function of the logits, e the
+    `emphasis`. The target lies in 0..1; with one that is neither 0 nor 1, the minimum is its own
+    entropy.
     """
     logits, target = full_precision(logits, target)
     weight = 1.0 + emphasis * target
@@ -64,7 +64,7 @@ def cross_entropy(logits: Tensor, target: Tensor, emphasis: Emphasis = 0.0) -> T
 
 @loss("mse", "MSE")
 def mean_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean of (I - T)² over all pixels."""
+    """Mean squared error, (I - T)² over all pixels."""
     prediction, target = full_precision(prediction, target)
     return functional.mse_loss(prediction, target)
 
@@ -105,7 +105,7 @@ def weighted_l1(
 def weighted_l2(
     prediction: Tensor, target: Tensor, least_deviation: Positive = LEAST_DEVIATION
 ) -> Tensor:
-    """Squared error over the target's deviation, which punishes outliers more than `weighted_l1`.
+    """Squared error over the target's deviation, which punishes outliers more than `l1`.
 
     E{w |y - y_g|²} with the weight of `weighted_l1`, itself not squared (r_em Eq. 5, 6).
     """
@@ -115,13 +115,13 @@ def weighted_l2(
 
 @loss("mean", "mean (r_em)")
 def mean_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """|E y - E y_g|, the error of the mean intensity of each image and channel (r_em Eq. 10)."""
+    """Error of the mean intensity of each image and channel, E y - E y_g (r_em Eq. 10)."""
     prediction, target = full_precision(prediction, target)
     return (prediction - target).mean(dim=IMAGE).abs().mean()
 
 
 @loss("std", "deviation (r_em)")
 def deviation_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """|Std y - Std y_g|, the error of each image's and channel's deviation (r_em Eq. 11)."""
+    """Error of the deviation of each image and channel, Std y - Std y_g (r_em Eq. 11)."""
     prediction, target = full_precision(prediction, target)
     return (deviation(prediction) - deviation(target)).abs().mean()

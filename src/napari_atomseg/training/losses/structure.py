@@ -68,7 +68,7 @@ def whitening_loss(
 
 @loss("fourier", "Fourier (r_em)")
 def fourier_loss(prediction: Tensor, target: Tensor, gamma: Exponent = GAMMA) -> Tensor:
-    """Error of spatial frequencies, the weak and high ones raised by a power (r_em Eq. 9).
+    """Error of spatial frequencies to the power 0.125, which raises the weak ones (r_em Eq. 9).
 
     E |F(y - y_g)|^gamma with the orthonormal Fourier transform of each image and channel, so that
     white noise counts the same in images of any size.

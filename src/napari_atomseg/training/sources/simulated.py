@@ -41,9 +41,8 @@ class Simulated(SourcePart):
     recipe : name or file of a simulation recipe, or the recipe itself, which may extend another.
     species : names of the species that have a channel in `elements`, as "SrO"; columns of others
         are in no channel. Without any, there are no `elements`.
-    without : targets that it does not give, because they mean nothing in its images: in a film
-        that is all there is, who knows what is background. Only a `partial` mixture can do
-        without.
+    without : targets that it does not give, because they mean nothing in its images, such as the
+        background of a film that fills the image. The mixture it is part of must be `partial`.
     """
 
     kind: Literal["simulated"] = "simulated"

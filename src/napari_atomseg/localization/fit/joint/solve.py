@@ -70,8 +70,8 @@ def fit_jointly(
     image : (H, W) float64 of bright columns; NaN pixels do not count.
     y, x : (N,) float64 starting positions, pixels.
     widths, backgrounds, likelihood : as in `localize`.
-    common : `sigma` (pixels) and `background` of all columns, where they are known: those are not
-        fitted, and count as exact.
+    common : `sigma` (pixels) and `background` of all columns where they are fixed: those are not
+        fitted and count as exact.
 
     Raises
     ------

@@ -137,7 +137,7 @@ class JointSystem:
                 break
             image = self._times(way)
             curvature = (way * image).sum()
-            # Columns on top of one another: what is left to find is beyond rounding.
+            # Columns on top of one another: the rest of the solution is below rounding.
             if not float(curvature) > 0:
                 break
             length = size / curvature

@@ -1,4 +1,4 @@
-"""What every command shares: a progress bar, Ctrl-C that cancels, errors in one line."""
+"""The application, and what all its commands share: progress, Ctrl-C, errors in one line."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from napari_atomseg.progress import Cancelled, CancelToken
+
+app = typer.Typer(
+    help="Restore, segment and localize atomic columns in electron microscope images.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 _QUIET_INTERVAL = 10.0
 """Seconds between progress lines where the output is not a terminal."""
@@ -25,6 +33,23 @@ _EXPECTED = (OSError, ValueError, TypeError, ImportError)
 
 CANCELLED = 130
 """Exit code after Ctrl-C, as shells have it."""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from napari_atomseg import __version__
+
+        print_line(f"napari-atomseg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Restore, segment and localize atomic columns in electron microscope images."""
 
 
 class Session:
@@ -41,7 +66,7 @@ class Session:
 
         if self._bar is None:
             interval = 0.1 if sys.stderr.isatty() else _QUIET_INTERVAL
-            # What was done before the bar was drawn says nothing about the time that is left.
+            # Steps before the bar was drawn would distort the estimate of the time left.
             self._bar = tqdm(
                 initial=done,
                 file=sys.stderr,
@@ -56,32 +81,32 @@ class Session:
         self._bar.update(done - self._bar.n)
 
     def clear(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
-    def say(self, message: str) -> None:
+    def note(self, message: str) -> None:
         """Print a line on standard error, above the progress bar."""
         self.clear()
         typer.echo(message, err=True)
 
     def fail(self, error: Exception) -> None:
-        """Say what went wrong, in one line, and remember that it did."""
+        """Print the error in one line; the command will exit with code 1."""
         self.failed = True
         message = " ".join(str(error).split())
         known = isinstance(error, _EXPECTED) and message
         text = message if known else f"{type(error).__name__}: {message}"
-        self.say(f"error: {text}")
+        self.note(f"error: {text}")
 
     @contextlib.contextmanager
     def attempt(self) -> Iterator[None]:
-        """Report an error of the block and go on after it."""
+        """Print an error of the block, and continue after it."""
         try:
             yield
         except Cancelled:
             raise
-        except Exception as error:  # nothing may show a traceback to a user
+        except Exception as error:  # users never see a traceback
             self.fail(error)
 
 
@@ -95,7 +120,7 @@ def session() -> Iterator[Session]:
             with current.attempt():
                 yield current
         except (Cancelled, KeyboardInterrupt):
-            current.say("cancelled")
+            current.note("cancelled")
             raise typer.Exit(CANCELLED) from None
         finally:
             current.clear()
@@ -125,3 +150,10 @@ def _interrupts(cancel: CancelToken) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def print_line(text: str) -> None:
+    """Print a line on standard output, also where it cannot show every character."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+    sys.stdout.flush()
