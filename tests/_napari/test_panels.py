@@ -372,6 +372,7 @@ def test_closing_the_panel_stops_its_work(dock: OpenPanel, viewer: Any, scene: S
     assert names(viewer) == ["large"]
 
 
+@pytest.mark.own_viewer
 def test_closing_the_viewer_stops_the_work(dock: OpenPanel, viewer: Any, scene: Simulation) -> None:
     large(viewer, scene)
     panel = dock("Restore")
@@ -428,6 +429,7 @@ def test_preferences_are_honoured(dock: OpenPanel, image_layer: Any, tmp_path: P
     assert weights.cache_folder() != tmp_path / "cache"
 
 
+@pytest.mark.own_viewer
 def test_no_input_lies_below_the_scroll_bar(dock: OpenPanel, viewer: Any, qtbot: Any) -> None:
     viewer.window.resize(1280, 800)
     training = dock("Train").training
