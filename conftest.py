@@ -91,7 +91,7 @@ pytest_collect_file = Sybil(
 
 
 def pytest_collection_finish() -> None:
-    """Leave the modules out of garbage collections, of which each closed viewer needs a full one."""
+    """Leave modules out of garbage collections: each closed viewer needs a full one."""
     gc.collect()
     gc.freeze()
 

@@ -11,7 +11,7 @@ import pytest
 from ase.io import write
 
 from napari_atomseg._napari.layers import points_layer, sampled
-from napari_atomseg.specimen.crystals.book import get_crystal
+from napari_atomseg.specimen.crystals.builtin import get_crystal
 from napari_atomseg.specimen.crystals.projection import project
 
 OpenPanel = Callable[[str], Any]

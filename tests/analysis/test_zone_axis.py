@@ -14,7 +14,7 @@ from ase.io import write
 import napari_atomseg as atomseg
 from napari_atomseg.analysis import Lattice, assign, find_lattice, find_zone_axis, name_by_elements
 from napari_atomseg.progress import Cancelled, CancelToken
-from napari_atomseg.specimen.crystals.book import get_crystal
+from napari_atomseg.specimen.crystals.builtin import get_crystal
 from napari_atomseg.specimen.crystals.crystal import material_name
 from napari_atomseg.specimen.crystals.projection import project
 from napari_atomseg.specimen.crystals.zone import in_plane_turn, orient

@@ -135,7 +135,7 @@ def displacements(
             lines.append(f"mean P_{axis} = {number(*mean(found[f'p_{axis}']), 'µC/cm²')}")
     arrows = found[["dy", "dx"]].to_numpy()
     factor = exaggeration(arrows, sited.spacing)
-    lines += ["", f"y points down. Arrows are drawn {factor:g} times longer."]
+    lines += ["", "y points down."]
     values = {"dx": found["dx" + end].to_numpy(), "dy": found["dy" + end].to_numpy()}
     marks = VectorMarks(
         "displacements",
@@ -150,6 +150,7 @@ def displacements(
         tuple(lines),
         {"Displacements": found},
         (marks,),
+        (f"Arrows are drawn {factor:g} times longer.",),
         table.assign(**features),
         tuple(features),
         result="Displacements",

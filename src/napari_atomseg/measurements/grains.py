@@ -99,8 +99,8 @@ def grains(
         tuple(lines),
         {"Grains": found.grains, "Boundaries": found.boundaries},
         marks,
-        columns,
-        tuple(new),
-        "grain" if len(found.grains) > 1 else "orientation_deg",
+        columns=columns,
+        features=tuple(new),
+        colour_by="grain" if len(found.grains) > 1 else "orientation_deg",
         record={"fold": found.fold},
     )

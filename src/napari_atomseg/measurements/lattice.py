@@ -125,8 +125,9 @@ def lattice(
             table=pd.DataFrame({"vector": ["a", "b"]}),
         )
     ]
+    caption: tuple[str, ...] = ()
     if len(cells) > MOST_CELLS:
-        lines.append(f"{len(cells)} unit cells are too many to draw.")
+        caption = (f"{len(cells)} unit cells are too many to draw.",)
     elif len(cells):
         outline = PolygonMarks(
             "unit cells", cells.corners, 0.06 * observation.spacing, table=cells.table
@@ -136,6 +137,7 @@ def lattice(
         tuple(lines),
         {"Cells": cells.table} | tables,
         tuple(marks),
+        caption,
         table,
         tuple(name for name in _FEATURES if name in table),
         "species" if kinds["species"].nunique() > 1 else "sublattice",

@@ -169,6 +169,7 @@ class Report:
     lines : summary.
     tables : results by title.
     marks : what is drawn on the image, the last on top.
+    caption : how it is drawn; beside the summary where the marks are shown.
     columns : the columns that were measured, in their order, with what is known of each.
     features : names of the new ones in `columns`, joined to the columns' layer.
     colour_by : the feature that colours the columns.
@@ -183,6 +184,7 @@ class Report:
     lines: tuple[str, ...]
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     marks: tuple[Mark, ...] = ()
+    caption: tuple[str, ...] = ()
     columns: pd.DataFrame | None = None
     features: tuple[str, ...] = ()
     colour_by: str | None = None

@@ -70,6 +70,7 @@ def rings(
     lines += [_defect_line(row) for row in rows(found.defects)]
     missing = found.defects[found.defects["name"].str.contains("acancy")]
     marks: list[Any] = []
+    caption: tuple[str, ...] = ()
     if len(found.members) <= MOST_RINGS:
         points = observation.columns[["y", "x"]].to_numpy()
         marks.append(
@@ -86,7 +87,7 @@ def rings(
             )
         )
     else:
-        lines.append(f"{len(found.members)} rings are too many to draw.")
+        caption = (f"{len(found.members)} rings are too many to draw.",)
     if len(missing):
         places = missing[["y", "x"]].to_numpy()
         marks.append(PointMarks("vacancies", places, 0.9 * observation.spacing, table=missing))
@@ -94,6 +95,7 @@ def rings(
         tuple(lines),
         {"Rings": found.table, "Defects": found.defects},
         tuple(marks),
+        caption,
         observation.columns.assign(coordination=found.coordination),
         ("coordination",),
         result="Rings",

@@ -72,10 +72,7 @@ def spacings(
         lines += ["", f"For {settings.target:g} pm: the mean of {plural(int(frames), 'frame')}."]
     deviation = pairs[length] - pairs.groupby("axis")[length].transform("median")
     bound = float(np.percentile(np.abs(deviation), 98)) or 1.0
-    lines += [
-        "",
-        f"Lines: red is longer than the median, by {bound:.2g} {observation.unit}; blue shorter.",
-    ]
+    longer = f"{bound:.2g} {observation.unit}"
     points = table[["y", "x"]].to_numpy()
     start, end = points[pairs["column"]], points[pairs["neighbour"]]
     marks = VectorMarks(
@@ -93,6 +90,7 @@ def spacings(
         tuple(lines),
         {"Precision": shown.reset_index(), "Pairs": pairs},
         (marks,),
+        (f"Lines: red is longer than the median, by {longer}; blue shorter.",),
         table.assign(**features),
         tuple(features),
         result="Pairs",

@@ -110,7 +110,7 @@ def tracks(
     drift[["dy_err", "dx_err"]] = found.drift_err
     shift = found.drift * observation.pixel
     return Report(
-        tuple(_lines(found, observation, settings.drift)),
+        tuple(_lines(found, observation)),
         {
             "Vacancies": found.vacancies,
             "Hops": found.hops.assign(y=found.hops["from_y"], x=found.hops["from_x"]),
@@ -121,6 +121,7 @@ def tracks(
             TrackMarks("tracks", data, max(30, len(found.drift))),
             *_events(found, observation.spacing),
         ),
+        (f"Tracks are drawn with the drift {settings.drift}.",),
         table,
         ("site", "track", "y_steady", "x_steady"),
         plot=Plot(
@@ -132,7 +133,7 @@ def tracks(
     )
 
 
-def _lines(found: Tracks, observation: Observation, drawn: str) -> list[str]:
+def _lines(found: Tracks, observation: Observation) -> list[str]:
     unit, pixel = observation.unit, observation.pixel
     end = "" if observation.sampling is None else "_angstrom"
     last, error = found.drift[-1] * pixel, found.drift_err[-1] * pixel
@@ -158,7 +159,7 @@ def _lines(found: Tracks, observation: Observation, drawn: str) -> list[str]:
     ]
     if len(found.hops) or len(found.vacancies):
         lines.append("Positions are those in the first frame.")
-    return [*lines, "", f"Tracks are drawn with the drift {drawn}."]
+    return lines
 
 
 def _events(found: Tracks, spacing: float) -> list[Any]:

@@ -111,7 +111,8 @@ class Results(QTabWidget):
     def show_report(self, report: Report, note: str = "", key: Key | None = None) -> None:
         """Show a report, and what the colours of the columns mean."""
         self.legend.show_key(key or Key())
-        self.text.setPlainText("\n".join([note] * bool(note) + list(report.lines)))
+        caption = ["", *report.caption] if report.caption else []
+        self.text.setPlainText("\n".join([note] * bool(note) + list(report.lines) + caption))
         self.model_button.setVisible(report.atoms is not None)
         images = [mark for mark in reversed(report.marks) if isinstance(mark, ImageMarks)]
         self.images.offer({mark.name: mark.label for mark in images} or {"": "no image"})

@@ -7,7 +7,7 @@ be detached from the generator. Every loss is a scalar in float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from typing import Annotated, ClassVar, Literal
 
 import torch.nn.functional as functional
@@ -57,11 +57,7 @@ def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return 0.5 * ((real.float() - 1.0).square().mean() + fake.float().square().mean())
 
 
-Turn = Callable[[Tensor, Tensor], Tensor]
-"""A loss of the discriminator's answers to true and to generated images."""
-
-
-class Adversarial(Part):
+class Adversarial(Part, ABC):
     """The losses of a generator and a discriminator that are trained against each other.
 
     Attributes
@@ -70,14 +66,21 @@ class Adversarial(Part):
     weight : factor of the generator's part in its sum of losses; the discriminator has no other
         loss.
     label : a few words for forms and tables.
-    generator, discriminator : their losses, before the weight.
     """
 
     kind: str
     weight: Weight = 1.0
     label: ClassVar[str]
-    generator: ClassVar[Turn]
-    discriminator: ClassVar[Turn]
+
+    @staticmethod
+    @abstractmethod
+    def generator(real: Tensor, fake: Tensor) -> Tensor:
+        """The generator's loss, before its weight, of the discriminator's two answers."""
+
+    @staticmethod
+    @abstractmethod
+    def discriminator(real: Tensor, fake: Tensor) -> Tensor:
+        """The discriminator's loss of its two answers."""
 
 
 class Relativistic(Adversarial):

@@ -81,7 +81,8 @@ def loss(
 
     def register(function: Function) -> Function:
         hints = get_type_hints(function, include_extras=True)
-        settings: dict[str, Any] = {
+        fields: dict[str, Any] = {"kind": (Literal[kind], kind), "weight": (Weight, weight)}
+        fields |= {
             name: (hints[name], argument.default)
             for name, argument in inspect.signature(function).parameters.items()
             if argument.default is not inspect.Parameter.empty
@@ -91,9 +92,7 @@ def loss(
             __base__=Loss,
             __module__=function.__module__,
             __doc__=function.__doc__,
-            kind=(Literal[kind], kind),
-            weight=(Weight, weight),
-            **settings,
+            **fields,
         )
         made.label, made.takes, made.function = label, takes, function
         KINDS[kind] = made
