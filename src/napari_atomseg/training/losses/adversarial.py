@@ -89,8 +89,8 @@ class Relativistic(Adversarial):
     kind: Literal["relativistic"] = "relativistic"
     weight: Weight = 5e-4
     label = "relativistic average (r_em)"
-    generator = staticmethod(relativistic_generator)
-    discriminator = staticmethod(relativistic_discriminator)
+    generator: ClassVar = staticmethod(relativistic_generator)
+    discriminator: ClassVar = staticmethod(relativistic_discriminator)
 
 
 class LeastSquares(Adversarial):
@@ -99,8 +99,8 @@ class LeastSquares(Adversarial):
     kind: Literal["least_squares"] = "least_squares"
     weight: Weight = 0.01
     label = "least squares (AP-GAN)"
-    generator = staticmethod(least_squares_generator)
-    discriminator = staticmethod(least_squares_discriminator)
+    generator: ClassVar = staticmethod(least_squares_generator)
+    discriminator: ClassVar = staticmethod(least_squares_discriminator)
 
 
 AnyAdversarial = Annotated[Relativistic | LeastSquares, Field(discriminator="kind")]
