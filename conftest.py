@@ -7,6 +7,7 @@ block that begins with `# name.yaml` is written to that file.
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import sys
@@ -87,6 +88,12 @@ pytest_collect_file = Sybil(
     setup=_enter,
     teardown=_leave,
 ).pytest()
+
+
+def pytest_collection_finish() -> None:
+    """Leave modules out of garbage collections: each closed viewer needs a full one."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

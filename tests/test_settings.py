@@ -147,14 +147,14 @@ def test_none_is_a_word_on_the_command_line() -> None:
 
 def test_help_has_unit_choices_and_section() -> None:
     text = " ".join(CliRunner().invoke(_app([]), ["--help"], env={"COLUMNS": "200"}).output.split())
-    for words in ("In Å.", "4, 6.", "none means automatic.", "--no-scale", "Advanced"):
+    for words in ("Length (Å).", "One of 4, 6.", "none means automatic.", "--no-scale", "Advanced"):
         assert words in text
 
 
 def test_descriptions_are_parameters_of_a_docstring() -> None:
     lines = describe(Bonds, leave_out=("window",)).splitlines()
     assert len(lines) == len(fields_of(Bonds)) - 1
-    assert lines[0] == "longest_bond : Length. In Å."
+    assert lines[0] == "longest_bond : Length (Å)."
     assert "cell : Kind of cell. One of 'conventional', 'primitive_cell'." in lines
     assert "gamma : Power. None: form factors." in lines
 

@@ -55,9 +55,9 @@ def trained(name: str, options: argparse.Namespace) -> dict[str, float]:
     last: dict[str, float] = {}
     token, start = CancelToken(), time.monotonic()
 
-    def watch(news: Any) -> None:
-        if news.entry is not None:
-            last.update(news.entry)
+    def watch(event: Any) -> None:
+        if event.entry is not None:
+            last.update(event.entry)
         if options.minutes and time.monotonic() - start > 60 * options.minutes and last:
             token.cancel()
 

@@ -19,7 +19,7 @@ from benchmarks import options as shared
 from benchmarks import tables
 from benchmarks.measurements.planted import NOISE, SAMPLING, seeded
 from napari_atomseg.analysis import find_lattice, find_zone_axis
-from napari_atomseg.specimen.crystals.book import COLUMNLESS, crystals, get_crystal
+from napari_atomseg.specimen.crystals.builtin import COLUMNLESS, crystals, get_crystal
 from napari_atomseg.specimen.crystals.projection import project
 from napari_atomseg.specimen.crystals.symmetry import Axis, zone_axes
 

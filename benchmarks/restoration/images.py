@@ -34,9 +34,8 @@ from benchmarks.seeds import generator
 from napari_atomseg.distortion.scan import shift_lines
 from napari_atomseg.imaging import Probe
 from napari_atomseg.imaging.multislice import multislice_adf
-from napari_atomseg.specimen import Field, get_crystal
+from napari_atomseg.specimen import Field, SingleCrystal, get_crystal
 from napari_atomseg.specimen.build import build_structure
-from napari_atomseg.specimen.crystal_specimen import crystal_specimen
 
 Image = NDArray[np.float32]
 
@@ -136,17 +135,15 @@ def cell_image(case: Whole, seed: int) -> Image:
 def wedge_image(case: Wedge, seed: int) -> Image:
     """The canvas of a wedge."""
     field = Field((SIDE, SIDE), case.sampling, MARGIN)
-    specimen = crystal_specimen(
+    specimen = SingleCrystal(
         case.crystal,
         case.zone_axis,
-        field,
-        np.random.default_rng(seed),
         rotation=case.rotation,
         thickness=case.thickness,
         shape_kind="wedge",
         support=case.support,
         atoms_needed=True,
-    )
+    ).draw(np.random.default_rng(seed), field)
     if specimen.structure is None:
         raise ValueError(f"{case.name} has no atoms")
     return multislice_adf(

@@ -26,8 +26,8 @@ from napari_atomseg.imaging import HRTEMOptics, LinearOptics, Optics, Probe, for
 from napari_atomseg.imaging.multislice import multislice_adf, multislice_hrtem
 from napari_atomseg.specimen import Columns, Field, Scatterers, get_crystal
 from napari_atomseg.specimen.build import build_structure
+from napari_atomseg.specimen.defects import thermal_displacement
 from napari_atomseg.specimen.structure import Structure
-from napari_atomseg.specimen.thermal import thermal_displacement
 
 Image = NDArray[np.float32]
 GAMMAS = (1.7, 2.0, None)

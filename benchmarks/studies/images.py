@@ -14,7 +14,7 @@ from napari_atomseg.distortion.lines import scan_blur
 from napari_atomseg.distortion.scan import shift_lines
 from napari_atomseg.imaging import LinearOptics, form_image
 from napari_atomseg.specimen import EdgeDislocation, Field, Scatterers
-from napari_atomseg.specimen.crystals.crystal import book_crystal
+from napari_atomseg.specimen.crystals.crystal import builtin_crystal
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
@@ -116,7 +116,7 @@ def dislocation_core() -> Array:
 def dislocation(section: Array) -> Sample:
     """[112] with an edge dislocation of b = ½[110] along x, six atoms a column (study 2)."""
     field = Field((DISLOCATION, DISLOCATION), SAMPLING, MARGIN)
-    crystal = book_crystal("Pt", (1, 1, 2)).rotated(90.0)
+    crystal = builtin_crystal("Pt", (1, 1, 2)).rotated(90.0)
     columns = crystal.columns(field.lower - 4.0, field.upper + 4.0, 0.5 * field.size)
     core, burgers = dislocation_core(), 2.0 * dislocation_steps()[0]
     shift = EdgeDislocation((float(core[0]), float(core[1])), (0.0, float(burgers[1])))

@@ -23,7 +23,7 @@ from napari_atomseg.imaging.probe import wavelength
 from napari_atomseg.imaging.transfer import blur
 from napari_atomseg.specimen import Field, get_crystal
 from napari_atomseg.specimen.build import build_structure
-from napari_atomseg.specimen.thermal import with_thermal_displacements
+from napari_atomseg.specimen.defects import with_thermal_displacements
 
 Array = NDArray[np.float64]
 

@@ -11,43 +11,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_atomseg import distortion
-from napari_atomseg.distortion import Distortion, View
+from napari_atomseg.distortion import KINDS, Distortion, View
 
 VIEW = View(sampling=0.16, width=0.5, shape=(96, 96))
 COLUMNS = 7
 
-PARTS: tuple[Distortion, ...] = (
-    distortion.CameraTransfer(a=(0.6, 0.6), b=(0.15, 0.15), c=(0.5, 0.5)),
-    distortion.Shot(counts=(20, 20)),
-    distortion.FixedPattern(sigma=(0.15, 0.15)),
-    distortion.DarkCurrent(mean=(20, 20), hot=(0.01, 0.01), counts=(100, 100)),
-    distortion.Readout(sigma=(0.1, 0.1)),
-    distortion.WhiteNoise(ratio=(2, 2)),
-    distortion.Flicker(sigma=(0.2, 0.2)),
-    distortion.Reset(sigma=(0.1, 0.1)),
-    distortion.BlackPixels(fraction=(0.003, 0.003), steps=(6, 6)),
-    distortion.Zingers(fraction=(0.003, 0.003), steps=(4, 4)),
-    distortion.HotPixels(fraction=(0.005, 0.005), height=(2, 2)),
-    distortion.UpperClip(level=(0.5, 0.5)),
-    distortion.Quantization(bits=(2, 2)),
-    distortion.ScanJitter(sigma=(0.2, 0.2), phi=(0.6, 0.6), odds=(0, 0, 1)),
-    distortion.LineFrequency(amplitude=(0.4, 0.4), cycles=(0.06, 0.06)),
-    distortion.Drift(distance=(3, 3), direction=(50, 50)),
-    distortion.Shear(distance=(3, 3)),
-    distortion.Photomultiplier(counts=(20, 20), photon_spread=(0.8, 0.8)),
-    distortion.FastScan(alpha=(9, 9), beta=(4, 4), gamma=(14, 14), theta=(10, 10)),
-    distortion.ScanBlur(decay=(0.7, 0.7)),
-    distortion.RowLines(count=(6, 6)),
-    distortion.LineNoise(offset=(0.06, 0.06), gain=(0.1, 0.1)),
-    distortion.Interpolation(magnification=(1.2, 1.2), rotation=(8, 8), shear=(0.1, 0.1)),
-    distortion.GaussianBlur(sigma=(1, 1)),
-    distortion.Annotations(count=(3, 3), shade=(4, 4)),
-    distortion.Caption(band=1.0, lines=(1, 1), size=(0.08, 0.08)),
-    distortion.Jpeg(quality=(15, 15)),
-    distortion.Crop(kept=(0.5, 0.5)),
-    distortion.MissingPixels(kept=(0.7, 0.7)),
-)
+PARTS = tuple(kind(**kind.example) for kind in KINDS.values())
 
 
 def lattice() -> torch.Tensor:

@@ -61,7 +61,8 @@ def draw(folder: Path) -> None:
     panel.measure, panel.charge, panel.volume = "displacements", 7.1, 60.0
     panel.run().result()
     take(viewer, folder / "measure-displacements.png")
-    panel.measure, panel.component = "strain", "eps_yy"
+    panel.measure = "strain"
     panel.run().result()
+    panel.component = "eps_yy"
     take(viewer, folder / "measure-strain.png")
     viewer.close()

@@ -1,9 +1,11 @@
-"""What recipes are made of: parts, ranges from which numbers are drawn, and paths of files."""
+"""Parts of recipes: frozen models, ranges from which numbers are drawn, and paths of files."""
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeGuard
 
 import numpy as np
 from pydantic import (
@@ -18,7 +20,7 @@ from pydantic import (
 )
 
 FOLDER = "folder"
-"""What the context of a recipe's validation, or of its JSON, calls the folder of its file."""
+"""Key of the folder of a recipe's file in the context of its validation or JSON."""
 
 
 def _ordered(value: tuple[float, float]) -> tuple[float, float]:
@@ -40,7 +42,7 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 def folder_of(info: ValidationInfo | SerializationInfo) -> Path | None:
-    """The folder of the file that a recipe is read from, or written to, if it is any."""
+    """The folder of the file that a recipe is read from or written to, or None."""
     context = info.context or {}
     folder: Path | None = context.get(FOLDER)
     return folder
@@ -69,8 +71,30 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def parts_by_kind(package: str) -> dict[str, type[Part]]:
+    """Return the parts of recipes that the modules of a package define, by their `kind`.
+
+    A new module, or a new class with a `kind` in one, is found without being listed anywhere.
+    """
+    found: dict[str, type[Part]] = {}
+    for module in pkgutil.iter_modules(import_module(package).__path__, f"{package}."):
+        for part in vars(import_module(module.name)).values():
+            if _is_kind(part) and part.__module__ == module.name:
+                found[part.model_fields["kind"].default] = part
+    return dict(sorted(found.items()))
+
+
+def _is_kind(part: object) -> bool:
+    kind = part.model_fields.get("kind") if _is_part(part) else None
+    return kind is not None and not kind.is_required()
+
+
+def _is_part(part: object) -> TypeGuard[type[Part]]:
+    return isinstance(part, type) and issubclass(part, Part)
+
+
 def faults(error: ValidationError) -> str:
-    """What is wrong with a recipe, each fault with its place."""
+    """Return the faults of a recipe, each with its place."""
     return "; ".join(
         f"{'.'.join(map(str, fault['loc'])) or 'recipe'}: {fault['msg']}"
         for fault in error.errors()

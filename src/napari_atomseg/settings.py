@@ -14,6 +14,7 @@ from math import inf
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
+from textwrap import TextWrapper
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
@@ -30,6 +31,7 @@ from pydantic import (
 NONE = "none"
 """How the command line writes None."""
 
+_DOCSTRING_WIDTH = 96
 _METAVARS: dict[type, str] = {int: "INTEGER", float: "FLOAT", str: "TEXT", Path: "PATH"}
 _KINDS = (bool, *_METAVARS)
 
@@ -259,12 +261,14 @@ def about(model: type[BaseModel], name: str) -> Setting:
 
 
 def describe(model: type[BaseModel], leave_out: Collection[str] = ()) -> str:
-    """Return a line a setting for the "Parameters" of a docstring."""
-    return "\n".join(
-        f"{name} : {_sentences(known)}"
+    """Return the lines of the settings for the "Parameters" of a docstring."""
+    wrapped = TextWrapper(width=_DOCSTRING_WIDTH, subsequent_indent="    ")
+    lines = [
+        wrapped.fill(f"{name} : {_described(known)}")
         for name, known in fields_of(model).items()
         if name not in leave_out
-    )
+    ]
+    return "\n".join(lines)
 
 
 def options(model: type[BaseModel], leave_out: Collection[str] = ()) -> list[inspect.Parameter]:
@@ -286,9 +290,9 @@ def _typed(known: Setting, place: str, annotation: Any) -> Setting:
     kind, length = parts[0] if len(parts) == 1 else object, None
     if get_origin(kind) is tuple:
         each = get_args(kind)
-        if len(set(each) - {Ellipsis}) == 1:
-            length = 0 if Ellipsis in each else len(each)
-            kind = _parts(each[0])[0]
+        inner = _parts(each[0])
+        if len(set(each) - {Ellipsis}) == 1 and len(inner) == 1:
+            kind, length = inner[0], 0 if Ellipsis in each else len(each)
     choices = known.choices
     if get_origin(kind) is Literal:
         words = get_args(kind)
@@ -324,34 +328,33 @@ def _message(error: Any) -> str:
     return f"{'.'.join(map(str, error['loc']))}={error['input']!r}: {error['msg']}"
 
 
-def _sentences(known: Setting) -> str:
-    words = [known.help]
+def _described(known: Setting) -> str:
+    none = [f"None: {known.none}."] if known.none else []
+    return " ".join([*_sentences(known, repr), *none])
+
+
+def _sentences(known: Setting, written: Callable[[Any], str]) -> list[str]:
+    """Return the help with the unit, and the choices as they are written."""
+    unit = f" ({known.unit})" if known.unit else ""
+    words = [f"{known.help.removesuffix('.')}{unit}."]
     if known.choices is not None:
-        words.append(f"One of {', '.join(map(repr, known.choices))}.")
-    if known.none:
-        words.append(f"None: {known.none}.")
-    if known.unit:
-        words.append(f"In {known.unit}.")
-    return " ".join(words)
+        words.append(f"One of {', '.join(map(written, known.choices))}.")
+    return words
 
 
 def _option(known: Setting) -> inspect.Parameter:
     import typer
 
+    words = _sentences(known, str)
     name = f"--{known.name.replace('_', '-')}"
     kind: Any = known.kind if known.kind in _KINDS else str
     default = known.default
-    words = [known.help]
-    if known.choices is not None:
-        words.append(f"{', '.join(map(str, known.choices))}.")
     more: dict[str, Any] = {"rich_help_panel": known.section or None}
     if known.none and kind is not bool and known.length is None:
         more |= {"parser": _or_none(kind), "metavar": f"{_METAVARS[kind]}|{NONE}"}
         words.append(f"{NONE} means {known.none}.")
     if known.none and default is None:
         more["show_default"] = known.none
-    if known.unit:
-        words.append(f"In {known.unit}.")
     if known.length is not None:
         kind = tuple[(kind,) * known.length] if known.length else list[kind]  # type: ignore[misc]
         default = list(default) if default is not None and not known.length else default

@@ -532,7 +532,7 @@ def test_strain_of_geometric_phase_is_drawn(dock: OpenPanel, viewer: Any) -> Non
     measure = dock("Measure")
     panel = dock("Columns")
     assert panel.figures.strain.value == ""
-    measure.measure, measure.strain_from = "strain", "phase"
+    measure.measure = "gpa"
     layers = measure.run().result(PATIENCE).layers
     assert panel.figures.strain.value.startswith("geometric phase, scene columns")
     figure = panel.figure("strain").result(PATIENCE)
@@ -542,7 +542,7 @@ def test_strain_of_geometric_phase_is_drawn(dock: OpenPanel, viewer: Any) -> Non
     known = drawn["ε$_{yy}$"].get_array().filled(np.nan)
     np.testing.assert_allclose(known, shown.data, rtol=1e-6)
     assert any("Å" in text.get_text() or "nm" in text.get_text() for text in figure.axes[0].texts)
-    measure.strain_from = "positions"
+    measure.measure = "strain"
     measure.run().result(PATIENCE)
     assert len(strain_images(viewer.layers)) == 2
     panel.figures.strain.value = ""
@@ -696,8 +696,8 @@ def test_what_measurements_draw_is_no_column(dock: OpenPanel, columns: Any, view
     columns.selected_data = {row}
     columns.remove_selected()
     measure = dock("Measure")
-    for what, network in (("rings", "vacancies"), ("strain", "rings")):
-        measure.measure, measure.network = what, network
+    for what in ("defects", "strain"):
+        measure.measure = what
         drawn = measure.run().result(PATIENCE).layers
         assert drawn
     assert any(isinstance(layer, Points) and layer is not columns for layer in viewer.layers)

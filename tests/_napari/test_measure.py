@@ -86,7 +86,7 @@ def text(panel: Any) -> str:
 def test_lattice_has_its_vectors_cells_and_species(dock: OpenPanel, viewer: Any) -> None:
     layer = add(viewer, perovskite())
     measured = measure(dock("Measure"), "lattice")
-    lattice = measured.outcome.lattice
+    lattice = measured.report.lattice
     np.testing.assert_allclose(lattice.lengths_angstrom, CELL * SAMPLING, atol=0.005)
     assert lattice.angle_deg == pytest.approx(90.0, abs=0.1)
     cells = of_kind(measured, Shapes)
@@ -109,16 +109,16 @@ def test_named_species_stay_and_sublattices_are_used_as_they_stand(
     panel.results.species.item(1, 0).setText("TiO")
     assert set(layer.features["species"]) == {"A", "TiO"}
     assert "TiO" in panel.results.legend.kinds.text()
-    assert "species=TiO" in [panel.form.inputs["which"].itemData(i) for i in range(4)]
+    assert "species=TiO" in [panel.form.inputs["use"].itemData(i) for i in range(4)]
     features = layer.features.copy()
     wrong = features.index[features["sublattice"] == 1][:3]
     features.loc[wrong, "sublattice"] = -1
     layer.features = features
-    measured = measure(panel, "displacements", displaced="1")
+    measured = measure(panel, "displacements", sublattice=1)
     assert len(of_kind(measured, Vectors).data) == 64 - 3
     assert set(layer.features["species"]) == {"A", "TiO"}
-    panel.which = "species=TiO"
-    assert measure(panel, "lattice").outcome.features.shape[0] == 64
+    panel.use = "species=TiO"
+    assert measure(panel, "lattice").report.columns.shape[0] == 64
 
 
 def test_spacings_tell_the_precision(dock: OpenPanel, viewer: Any) -> None:
@@ -166,12 +166,12 @@ def strained(viewer: Any) -> tuple[Points, Any]:
     return layer, below
 
 
-@pytest.mark.parametrize("source", ["positions", "phase"])
+@pytest.mark.parametrize("source", ["strain", "gpa"])
 def test_strain_is_a_signed_image_and_a_feature(source: str, dock: OpenPanel, viewer: Any) -> None:
     layer, below = strained(viewer)
     panel = dock("Measure")
     assert panel.image.name == "scene"
-    measured = measure(panel, "strain", strain_from=source, reference="selected")
+    measured = measure(panel, source, reference_columns="selected")
     shown = [each for each in measured.layers if each.visible]
     assert [each.name.split()[-2] for each in shown] == ["eps_xx"]
     (eps,) = shown
@@ -181,7 +181,7 @@ def test_strain_is_a_signed_image_and_a_feature(source: str, dock: OpenPanel, vi
     assert viewer.layers.index(eps) < viewer.layers.index(layer)
     assert np.nanmedian(eps.data[200:290, 80:170]) == pytest.approx(2.0, abs=0.2)
     assert np.nanmedian(eps.data[50:110, 80:170]) == pytest.approx(0.0, abs=0.2)
-    name = "eps_xx" if source == "positions" else "gpa_eps_xx"
+    name = "eps_xx" if source == "strain" else "gpa_eps_xx"
     assert layer.features[name][below].median() == pytest.approx(0.02, abs=0.003)
     panel.component = "rotation_deg"
     assert [each.name.split()[-2] for each in measured.layers if each.visible] == ["rotation"]
@@ -197,7 +197,7 @@ def test_dislocation_has_its_core_and_burgers_vector(dock: OpenPanel, viewer: An
     moved = places + spacing / (2 * np.pi) * np.stack([along, across], axis=1) + 180.0
     add(viewer, table(moved))
     panel = dock("Measure")
-    measured = measure(panel, "dislocations")
+    measured = measure(panel, "defects")
     (core,) = of_kind(measured, Points).data
     assert np.hypot(*(core - 180.0)) < 1.5 * spacing
     (burgers,) = of_kind(measured, Vectors).data[:, 1]
@@ -221,7 +221,7 @@ def test_grains_and_their_boundary(dock: OpenPanel, viewer: Any) -> None:
     layer = add(viewer, table(places))
     panel = dock("Measure")
     measured = measure(panel, "grains")
-    boundary = measured.outcome.tables["Boundaries"].iloc[0]
+    boundary = measured.report.tables["Boundaries"].iloc[0]
     assert boundary["misorientation_deg"] == pytest.approx(20.0, abs=0.5)
     assert set(layer.features["grain"]) >= {1, 2}
     (line,) = of_kind(measured, Shapes).data
@@ -253,7 +253,7 @@ def test_rings_by_size_and_the_vacancy_among_them(dock: OpenPanel, viewer: Any) 
     assert "vacancy, 1 atom missing" in text(panel)
     assert "12" in panel.results.legend.kinds.text()
     assert layer.features["coordination"].max() == 3
-    found = of_kind(measure(panel, "rings", network="vacancies"), Points)
+    found = of_kind(measure(panel, "defects"), Points)
     np.testing.assert_allclose(found.data, [places[gone]], atol=0.5)
 
 
@@ -270,11 +270,11 @@ def test_atoms_are_counted_and_built_up(dock: OpenPanel, viewer: Any, tmp_path: 
     columns, atoms = particle()
     layer = add(viewer, columns)
     panel = dock("Measure")
-    measured = measure(panel, "counts", element="Pt", atom_spacing=2.77)
+    measured = measure(panel, "counts", element="Pt", spacing=2.77)
     assert (layer.features["count"] == atoms).mean() > 0.95
     assert layer.features["count_probability"].between(0, 1).all()
-    number, criterion = measured.outcome.plot.values["ICL"]
-    assert number[np.argmin(criterion)] == len(np.unique(atoms)) == measured.outcome.plot.mark
+    number, criterion = measured.report.plot.values["ICL"]
+    assert number[np.argmin(criterion)] == len(np.unique(atoms)) == measured.report.plot.marked
     for name in ("model.cif", "model.xyz"):
         panel.save_model(tmp_path / name)
         model = read(tmp_path / name)
@@ -288,7 +288,7 @@ def test_atoms_are_counted_by_a_library(dock: OpenPanel, viewer: Any, tmp_path: 
     sections = pd.DataFrame({"count": np.arange(1, 10), "section": 0.9 * np.arange(1, 10)})
     sections.to_csv(tmp_path / "library.csv", index=False)
     panel = dock("Measure")
-    measure(panel, "counts", method="library", library=str(tmp_path / "library.csv"))
+    measure(panel, "counts", library=str(tmp_path / "library.csv"))
     assert (layer.features["count"] == atoms).all()
     (tmp_path / "wrong.csv").write_text("a,b\n1,2\n")
     panel.library = str(tmp_path / "wrong.csv")
@@ -430,7 +430,7 @@ def test_without_a_sampling_lengths_are_pixels_and_it_says_so(dock: OpenPanel, v
     assert layer.features["spacing_a"].median() == pytest.approx(CELL, abs=0.1)
     assert layer.features["shift_y"].median() == pytest.approx(1.0, abs=0.1)
     panel.sampling = SAMPLING
-    assert measure(panel, "lattice").outcome.lattice.lengths_angstrom[0] == pytest.approx(
+    assert measure(panel, "lattice").report.lattice.lengths_angstrom[0] == pytest.approx(
         CELL * SAMPLING, abs=0.01
     )
 
@@ -480,10 +480,10 @@ def test_only_points_are_columns(dock: OpenPanel, viewer: Any) -> None:
         panel.columns = Points(np.zeros((3, 2)))
     viewer.layers.remove(image)
     add(viewer, table(grid(8, 8)))
-    panel.measure, panel.strain_from = "strain", "phase"
+    panel.measure = "gpa"
     with pytest.raises(ValueError, match="needs the image"):
         panel.run().result(PATIENCE)
-    panel.which = "selected"
+    panel.use = "selected"
     with pytest.raises(ValueError, match="no columns are selected"):
         panel.run().result(PATIENCE)
 
@@ -545,12 +545,12 @@ def long_work(what: str, viewer: Any) -> tuple[Points, dict[str, Any]]:
         y, x = np.mgrid[:1024, :1024] * (2 * np.pi / 20)
         image = (np.cos(y) + np.cos(x)).astype(np.float32)
         viewer.add_layer(image_layer(image, "scene", sampled(SAMPLING), {}))
-    return add(viewer, columns), {"strain_from": "phase"}
+    return add(viewer, columns), {}
 
 
 @pytest.mark.parametrize(
     ("what", "step"),
-    [("strain", "Measuring strain"), ("counts", "Trying"), ("tracks", "Linking")],
+    [("gpa", "Measuring strain"), ("counts", "Trying"), ("tracks", "Linking")],
 )
 def test_long_measurements_stop_in_the_middle(
     what: str, step: str, dock: OpenPanel, viewer: Any, notices: Any
@@ -590,11 +590,14 @@ def test_each_measurement_shows_its_own_settings_and_fits_a_laptop(
     assert hint.height() < 500
     assert hint.width() < 400
     panel.measure = "grains"
-    inputs = panel.form.inputs
-    assert not inputs["fold"].native.isHidden()
-    assert inputs["cell"].native.isHidden()
-    panel.measure, panel.method = "counts", "library"
+    assert not panel.page.form.inputs["fold"].native.isHidden()
+    assert panel.page.forms["lattice"].isHidden()
+    with pytest.raises(AttributeError, match="grains has no setting 'cell'"):
+        panel.cell = "primitive"
+    panel.measure, panel.library = "counts", str(tmp_path / "library.csv")
+    inputs = panel.page.form.inputs
     assert inputs["components"].native.isHidden()
+    assert not inputs["fit_scale"].native.isHidden()
     assert not inputs["library"].native.isHidden()
     assert [name for name, each in inputs.items() if not each.native.toolTip()] == []
     measured = measure(panel, "lattice")

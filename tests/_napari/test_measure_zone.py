@@ -11,7 +11,7 @@ import pytest
 from ase.io import write
 
 from napari_atomseg._napari.layers import points_layer, sampled
-from napari_atomseg.specimen.crystals.book import get_crystal
+from napari_atomseg.specimen.crystals.builtin import get_crystal
 from napari_atomseg.specimen.crystals.projection import project
 
 OpenPanel = Callable[[str], Any]
@@ -48,14 +48,14 @@ def text(panel: Any) -> str:
 
 def test_no_crystal_is_compared_unless_one_is_chosen(dock: OpenPanel, viewer: Any) -> None:
     layer, panel = add(viewer), dock("Measure")
-    choice = panel.form.inputs["crystal"]
+    choice = panel.page.form.inputs["crystal"]
     assert (panel.crystal, choice.currentText()) == ("", "none")
     offered = [choice.itemText(i) for i in range(choice.count())]
     assert "SrTiO3" in offered
     assert "amorphous carbon" not in offered
     measured = measure(panel)
     assert set(layer.features["species"]) == {"A", "B"}
-    assert list(measured.outcome.tables) == ["Cells"]
+    assert list(measured.report.tables) == ["Cells"]
     assert choice.isVisibleTo(panel)
     panel.measure = "strain"
     assert not choice.isVisibleTo(panel)
@@ -68,7 +68,7 @@ def test_zone_axis_directions_and_elements_are_told(dock: OpenPanel, viewer: Any
     assert "SrTiO3 along [1 1 0]" in said
     assert "a lies along [-1 1 0], b along [0 0 1]" in said
     assert "misfit: lengths" in said
-    zones = measured.outcome.tables["Zone axes"]
+    zones = measured.report.tables["Zone axes"]
     assert abs(zones["length_misfit_percent"].iloc[0]) < 0.3
     names = layer.features["species"]
     assert set(names) == {"SrO", "Ti"}

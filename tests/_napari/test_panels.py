@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,11 @@ from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
 from scipy.spatial import cKDTree
 
 from napari_atomseg import weights
-from napari_atomseg._napari.forms.form import option
 from napari_atomseg._napari.localize.regions import region_of
 from napari_atomseg._napari.panel import Docked, Panel
 from napari_atomseg.localization import localize
 from napari_atomseg.progress import Cancelled
+from napari_atomseg.settings import Settings, setting
 from napari_atomseg.simulation import Simulation
 
 from .conftest import placement
@@ -62,9 +61,8 @@ def test_public_names_of_panels_hide_nothing_of_qt(viewer: Any, dock: OpenPanel)
 
 
 def test_setting_with_a_name_of_qt_is_refused() -> None:
-    @dataclass(frozen=True)
-    class Wide:
-        width: float = option(1.0, "Width", "Of a column")
+    class Wide(Settings):
+        width: float = setting(1.0, "Width", "Width of a column.")
 
     with pytest.raises(TypeError, match="'width'"):
 
@@ -374,6 +372,7 @@ def test_closing_the_panel_stops_its_work(dock: OpenPanel, viewer: Any, scene: S
     assert names(viewer) == ["large"]
 
 
+@pytest.mark.own_viewer
 def test_closing_the_viewer_stops_the_work(dock: OpenPanel, viewer: Any, scene: Simulation) -> None:
     large(viewer, scene)
     panel = dock("Restore")
@@ -430,6 +429,7 @@ def test_preferences_are_honoured(dock: OpenPanel, image_layer: Any, tmp_path: P
     assert weights.cache_folder() != tmp_path / "cache"
 
 
+@pytest.mark.own_viewer
 def test_no_input_lies_below_the_scroll_bar(dock: OpenPanel, viewer: Any, qtbot: Any) -> None:
     viewer.window.resize(1280, 800)
     training = dock("Train").training

@@ -14,12 +14,18 @@ from napari_atomseg.imaging.multislice import multislice_adf
 from napari_atomseg.specimen import Field
 from napari_atomseg.specimen.structure import Structure
 
-abtem = pytest.importorskip("abtem")
+# abTEM takes seconds to load, its multislice more.
+pytestmark = pytest.mark.slow
 
 COPPER = 3.615
 CRYSTAL = bulk("Cu", "fcc", COPPER, cubic=True)
 DETECTOR = (60.0, 150.0)
 ENERGY, SEMIANGLE = 200e3, 20.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def abtem():
+    return pytest.importorskip("abtem")
 
 
 def at_rest(crystal, largest, element=None, **more):
@@ -28,7 +34,7 @@ def at_rest(crystal, largest, element=None, **more):
     )["section"].to_numpy()
 
 
-def test_cross_sections_are_those_of_abtem():
+def test_cross_sections_are_those_of_abtem(abtem):
     """A supercell of abTEM's own, its multislice and detector, and the square of a column."""
     points = 6
     atoms = CRYSTAL * (3, 3, 2)
@@ -64,7 +70,7 @@ def test_one_atom_has_the_cross_section_of_the_first_born_approximation():
     assert at_rest(bulk("Al", cubic=True), 1)[0] == pytest.approx(born, rel=0.03)
 
 
-def test_columns_share_all_of_the_light():
+def test_columns_share_all_of_the_light(abtem):
     """Of CsCl, each kind of column for itself, and both by abTEM's mean over the cell."""
     side = 4.12
     cell = Atoms("CsCl", scaled_positions=[(0, 0, 0), (0.5, 0.5, 0.5)], cell=[side] * 3, pbc=True)

@@ -18,7 +18,7 @@ from napari_atomseg.analysis import (
     spacings,
     unit_cells,
 )
-from napari_atomseg.specimen.crystals.book import get_crystal
+from napari_atomseg.specimen.crystals.builtin import get_crystal
 
 CELL = [[40.0, 0.0], [0.0, 40.0]]
 CAGE = [[0.0, 0.0], [0.56, 0.5]]

@@ -14,7 +14,7 @@ from ase.io import write
 import napari_atomseg as atomseg
 from napari_atomseg.analysis import Lattice, assign, find_lattice, find_zone_axis, name_by_elements
 from napari_atomseg.progress import Cancelled, CancelToken
-from napari_atomseg.specimen.crystals.book import get_crystal
+from napari_atomseg.specimen.crystals.builtin import get_crystal
 from napari_atomseg.specimen.crystals.crystal import material_name
 from napari_atomseg.specimen.crystals.projection import project
 from napari_atomseg.specimen.crystals.zone import in_plane_turn, orient
@@ -39,6 +39,7 @@ CASES: list[tuple[Any, tuple[int, int, int]]] = [
     *[(WURTZITE, axis) for axis in ((0, 0, 1), (1, 1, 0), (2, 1, 0))],
 ]
 NAMES = [f"{c if isinstance(c, str) else 'ZnO'}{''.join(map(str, axis))}" for c, axis in CASES]
+QUICK = {"SrTiO3001", "Si110", "Au111", "graphene001", "ZnO001"}
 
 
 def columns_of(
@@ -68,7 +69,13 @@ def uvw(row: Any) -> tuple[int, ...]:
     return tuple(int(row[name]) for name in "uvw")
 
 
-@pytest.mark.parametrize(("crystal", "axis"), CASES, ids=NAMES)
+@pytest.mark.parametrize(
+    ("crystal", "axis"),
+    [
+        pytest.param(*case, id=name, marks=() if name in QUICK else pytest.mark.slow)
+        for case, name in zip(CASES, NAMES, strict=True)
+    ],
+)
 def test_axes_are_found_at_any_turn_with_noise_and_a_wrong_scale(crystal, axis) -> None:
     columns = columns_of(crystal, axis, turn=23.0, scale=1.02)
     zones = find_zone_axis(find_lattice(columns, SAMPLING), [crystal, ZINC], largest_index=2)

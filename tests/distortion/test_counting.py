@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from scipy import stats
 from scipy.special import ndtri
 
-from napari_atomseg.distortion import Photomultiplier, Shot, View, counting, shot_noise
+from napari_atomseg.distortion import View, counting
+from napari_atomseg.distortion.counting import Photomultiplier, Shot, shot_noise
 
 VIEW = View(sampling=0.1, width=0.45, shape=(64, 64))
 QUANTILES = torch.from_numpy(ndtri((np.arange(400_000) + 0.5) / 400_000)).float()

@@ -1,7 +1,8 @@
 """What holds for every kind of distortion."""
 
+import re
+import runpy
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from napari_atomseg import distortion
+from napari_atomseg.settings import fields_of
 
-KINDS = get_args(get_args(distortion.AnyDistortion)[0])
+KINDS = list(distortion.KINDS.values())
 VIEW = distortion.View(sampling=0.12, width=0.5, shape=(40, 48))
-DOCUMENTATION = Path(__file__).parents[2] / "docs" / "distortions.md"
-NAMES = [kind.model_fields["kind"].default for kind in KINDS]
+DOCUMENTATION = Path(__file__).parents[2] / "docs"
+NAMES = list(distortion.KINDS)
 
 
 def images(part, count=3, shape=(63, 71)):
@@ -38,12 +40,36 @@ def test_a_recipe_names_every_kind(kind):
         kind(probability=1.5)
 
 
+@pytest.fixture(scope="module")
+def page():
+    """The page of the documentation with its tables."""
+    hooks = runpy.run_path(str(DOCUMENTATION / "scripts" / "tables.py"))
+    return hooks["on_page_markdown"]((DOCUMENTATION / "distortions.md").read_text("utf-8"))
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
-def test_the_documentation_has_every_kind_with_its_numbers(kind):
-    text = DOCUMENTATION.read_text(encoding="utf-8")
-    assert f"| `{kind.model_fields['kind'].default}` " in text
+def test_the_documentation_has_every_kind_with_its_numbers(kind, page):
+    (row,) = [
+        line
+        for line in page.splitlines()
+        if re.match(rf"\| `{kind.model_fields['kind'].default}`( \(image and truth\))? \|", line)
+    ]
+    assert kind.equation in row
     for name in set(kind.model_fields) - {"kind", "probability"}:
-        assert f"`{name}" in text
+        assert f"`{name}" in page
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+def test_every_number_is_described(kind):
+    assert set(fields_of(kind)) == set(kind.model_fields) - {"kind", "probability"}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+def test_an_example_changes_the_image(kind, batch, generators):
+    part = kind(**kind.example)
+    image = images(part, 1)
+    values = batch(part.draw(np.random.default_rng(3), VIEW))
+    assert not torch.allclose(part.apply(image, values, generators(1)), image)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=NAMES)

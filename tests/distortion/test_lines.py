@@ -63,7 +63,7 @@ def test_a_fast_scan_keeps_an_even_image(batch, generators):
 def test_scan_blur_keeps_the_intensity_and_trails_along_the_line(decay):
     image = torch.zeros(1, 8, 64)
     image[0, 3, 10] = 1.0
-    blurred = distortion.scan_blur(image, torch.tensor([decay]))[0, 3]
+    blurred = lines.scan_blur(image, torch.tensor([decay]))[0, 3]
     assert float(blurred.sum()) == pytest.approx(1.0, abs=1e-4)
     trail = (1 - decay) * decay ** torch.arange(5.0)
     assert torch.allclose(blurred[10:15], trail.float(), atol=1e-4)
@@ -71,7 +71,7 @@ def test_scan_blur_keeps_the_intensity_and_trails_along_the_line(decay):
 
 def test_line_noise_is_constant_along_a_line(generators):
     image = torch.ones(1, 200, 16)
-    noisy = distortion.line_noise(image, torch.tensor([0.1]), torch.tensor([0.0]), generators(1))
+    noisy = lines.line_noise(image, torch.tensor([0.1]), torch.tensor([0.0]), generators(1))
     assert torch.allclose(noisy, noisy[..., :1].expand_as(noisy))
     assert float(noisy[0, :, 0].std()) == pytest.approx(0.1, rel=0.2)
 

@@ -70,7 +70,7 @@ def test_mains_modulate_the_shifts(generators):
 def test_lines_are_moved_by_the_shift_given():
     shifts = torch.zeros(1, 48, 2)
     shifts[0, :, 0], shifts[0, :, 1] = 0.25, -0.5
-    moved = distortion.shift_lines(spot(24.0, 32.0), shifts)
+    moved = scan.shift_lines(spot(24.0, 32.0), shifts)
     assert torch.allclose(moved, spot(24.25, 31.5), atol=2e-3)
 
 
@@ -78,7 +78,7 @@ def test_straight_slopes_stay_straight_between_lines():
     y = torch.arange(32.0)[None, :, None].expand(1, 32, 64)
     shifts = torch.zeros(1, 32, 2)
     shifts[0, :, 0] = torch.linspace(-1.0, 1.0, 32)
-    moved = distortion.shift_lines(y, shifts)[0, 4:-4, 0]
+    moved = scan.shift_lines(y, shifts)[0, 4:-4, 0]
     assert torch.allclose(moved, (y[0, :, 0] - shifts[0, :, 0])[4:-4], atol=1e-4)
 
 
@@ -118,4 +118,4 @@ def test_motions_add_up(batch, generators):
         part.shifts(48, value, generators(1))
         for part, value in zip((shear, drift), values, strict=True)
     )
-    assert torch.allclose(distortion.shift_lines(image, total), one_by_one, atol=1e-5)
+    assert torch.allclose(scan.shift_lines(image, total), one_by_one, atol=1e-5)

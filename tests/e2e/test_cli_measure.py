@@ -120,10 +120,10 @@ def test_defects_grains_and_rings():
     shift = 10 * EdgeDislocation((19.0, 18.0), (0.0, 2.0))(0.1 * points[:, 0], 0.1 * points[:, 1])
     write_columns("one.csv", pd.DataFrame(points + shift, columns=["y", "x"]))
     said = run("defects", "one.csv", "-o", "defects.csv", "--sampling", SAMPLING)
-    assert "1 dislocations" in said
+    assert "1 dislocation\n" in said
     burgers = read_columns("defects.csv").iloc[0]
     assert burgers["burgers_angstrom"] == pytest.approx(2.0, rel=0.03)
-    assert "1 grains" in run("grains", "one.csv", "-o", "grains.csv", "--tolerance", 10)
+    assert "1 grain," in run("grains", "one.csv", "-o", "grains.csv", "--tolerance", 10)
     said = run("rings", "one.csv", "-o", "rings.csv")
     assert "rings of 4" in said
     assert len(read_columns("rings.csv")) > 300
@@ -138,7 +138,12 @@ def test_counts_with_a_library_and_a_model(folder):
         "library.csv", index=False
     )
     common = ["columns.csv", "--sampling", SAMPLING]
-    run("counts", *common, "-o", "a.csv", "--library", "library.csv", "--model", "model.xyz")
+    model = ["--library", "library.csv", "--model", "model.xyz"]
+    said = run("counts", *common, "-o", "x.csv", *model, code=1)
+    assert "--spacing" in said
+    said = run("counts", *common, "-o", "x.csv", *model, "--spacing", 4.08, code=1)
+    assert "--element" in said
+    run("counts", *common, "-o", "a.csv", *model, "--element", "Au", "--spacing", 4.08)
     assert (read_columns("a.csv")["count"] == count).all()
     said = run("counts", *common, "-o", "b.csv")
     assert "300 ±" in said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -28,9 +27,9 @@ def run(*words: object, code: int = 0) -> Any:
 
 def test_every_setting_is_an_option() -> None:
     shown = run("--help").stdout
-    for field in dataclasses.fields(SimulationSettings):
+    for name in SimulationSettings.model_fields:
         other = {"crystal": "crystal", "distortions": "--distortion"}
-        assert other.get(field.name, f"--{field.name.replace('_', '-')}") in shown
+        assert other.get(name, f"--{name.replace('_', '-')}") in shown
 
 
 def test_the_list_of_commands_needs_no_torch() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
+import inspect
 from math import inf, nan
 from typing import Any
 
 import numpy as np
 import pytest
 
-from napari_atomseg.simulation.arguments import about
+from napari_atomseg.settings import about, describe, fields_of
+from napari_atomseg.simulation import simulate
 from napari_atomseg.simulation.settings import SimulationSettings
 
 
@@ -46,15 +47,28 @@ def test_bad_values_are_named(name: str, value: Any, error: type[Exception]) -> 
     assert repr(value) in str(told.value)
 
 
-@pytest.mark.parametrize("field", dataclasses.fields(SimulationSettings), ids=lambda f: f.name)
-def test_every_setting_says_what_it_is(field: dataclasses.Field[Any]) -> None:
-    known = about(field)
+@pytest.mark.parametrize("name", SimulationSettings.model_fields)
+def test_every_setting_says_what_it_is(name: str) -> None:
+    known = about(SimulationSettings, name)
     assert known.label
     assert known.help.endswith(".")
-    low, high = known.accepted
+    low, high = known.limits
     assert low < high
     if known.usual is not None:
         first, last = known.usual
         assert low <= first < last <= high
-        assert first <= field.default <= last
+        assert first <= known.default <= last
         assert first > 0 or not known.logarithmic
+
+
+def test_simulate_has_the_settings_as_keywords() -> None:
+    parameters = inspect.signature(simulate).parameters
+    assert list(parameters) == [*SimulationSettings.model_fields, "device", "progress", "cancel"]
+    for name, known in fields_of(SimulationSettings).items():
+        assert parameters[name].default == known.default
+        if name not in ("crystal", "distortions"):
+            assert parameters[name].annotation == SimulationSettings.__annotations__[name]
+
+
+def test_simulate_describes_its_settings() -> None:
+    assert describe(SimulationSettings) in inspect.cleandoc(simulate.__doc__ or "")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
-from napari_atomseg.specimen import Field, build_structure, crystal_specimen, get_crystal
+from napari_atomseg.specimen import Field, SingleCrystal, build_structure, get_crystal
 from napari_atomseg.specimen.build import Box, fill_cell
 from napari_atomseg.specimen.crystals.zone import orient
 from napari_atomseg.specimen.outline import carve, wulff_particle
@@ -61,8 +61,8 @@ def test_whole_periods_have_as_many_atoms_in_every_column(name, periods):
 @pytest.mark.parametrize(("name", "axis"), AXES)
 def test_columns_of_the_structure_are_those_of_the_projection(name, axis):
     arguments = {"rotation": 21.0, "offset": (0.4, -0.7), "thickness": 79.0}
-    flat = crystal_specimen(name, axis, FIELD, rng(), **arguments)
-    solid = crystal_specimen(name, axis, FIELD, rng(), **arguments, atoms_needed=True)
+    flat = SingleCrystal(name, axis, **arguments).draw(rng(), FIELD)
+    solid = SingleCrystal(name, axis, **arguments, atoms_needed=True).draw(rng(), FIELD)
     assert flat.structure is None
     assert flat.species == solid.species
     inner = flat.columns.select(
@@ -126,7 +126,7 @@ def test_the_image_shows_x_along_columns_and_y_along_rows():
 
 def test_an_object_is_placed_once_and_keeps_its_shape():
     c60 = molecule("C60")
-    specimen = crystal_specimen(c60, (0, 0, 1), FIELD, rng(), rotation=30.0, offset=(1.0, 2.0))
+    specimen = SingleCrystal(c60, (0, 0, 1), rotation=30.0, offset=(1.0, 2.0)).draw(rng(), FIELD)
     structure = specimen.structure
     assert len(structure) == 60
     points = np.stack([structure.y, structure.x, structure.z], axis=1)
@@ -153,8 +153,8 @@ def test_a_carved_octahedron_is_the_cluster_that_ase_builds(axis):
 
 def test_a_cluster_from_ase_has_the_columns_of_its_zone_axis():
     cluster = FaceCenteredCubic("Pt", [(1, 1, 1), (1, 0, 0)], [4, 4], latticeconstant=3.924)
-    specimen = crystal_specimen(cluster, (1, 1, 0), FIELD, rng())
-    lattice = crystal_specimen("Pt", (1, 1, 0), FIELD, rng()).columns
+    specimen = SingleCrystal(cluster, (1, 1, 0)).draw(rng(), FIELD)
+    lattice = SingleCrystal("Pt", (1, 1, 0)).draw(rng(), FIELD).columns
     expected = cKDTree(lattice.points).query(lattice.points, k=2)[0][:, 1].min()
     found = cKDTree(specimen.columns.points).query(specimen.columns.points, k=2)[0][:, 1].min()
     assert found == pytest.approx(expected, rel=1e-6)
@@ -175,8 +175,6 @@ def test_a_cluster_from_ase_has_the_columns_of_its_zone_axis():
 )
 def test_arguments_out_of_range_are_named(arguments, name):
     with pytest.raises(ValueError, match=name):
-        crystal_specimen(
-            "Pt", **{"zone_axis": (0, 0, 1), "field": FIELD, "rng": rng(), **arguments}
-        )
+        SingleCrystal("Pt", **{"zone_axis": (0, 0, 1), **arguments}).draw(rng(), FIELD)
     with pytest.raises(ValueError, match="thickness"):
         build_structure(get_crystal("Pt"), (0, 0, 1), FIELD, -1.0)

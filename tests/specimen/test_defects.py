@@ -10,9 +10,9 @@ from napari_atomseg.specimen import (
     Columns,
     EdgeDislocation,
     Field,
+    SingleCrystal,
     StackingFault,
     build_structure,
-    crystal_specimen,
     get_crystal,
     grain_boundary,
     with_displaced_columns,
@@ -21,9 +21,8 @@ from napari_atomseg.specimen import (
     with_vacancies,
     without_columns,
 )
-from napari_atomseg.specimen.crystals.crystal import book_crystal
-from napari_atomseg.specimen.defects import moved, random_strain
-from napari_atomseg.specimen.thermal import thermal_displacement
+from napari_atomseg.specimen.crystals.crystal import builtin_crystal
+from napari_atomseg.specimen.defects import moved, random_strain, thermal_displacement
 
 FIELD = Field((160, 160), 0.3, 10)
 
@@ -125,7 +124,7 @@ def test_a_dislocation_strains_the_crystal_as_hirth_and_lothe_say():
 
 
 def test_a_dislocation_of_half_110_ends_one_atomic_plane_and_heals_elsewhere():
-    crystal = book_crystal("Pt", (0, 0, 1))
+    crystal = builtin_crystal("Pt", (0, 0, 1))
     burgers = crystal.translations[0]
     assert np.linalg.norm(burgers) == pytest.approx(3.924 / np.sqrt(2))
     columns = crystal.columns(np.full(2, -60.0), np.full(2, 60.0), np.zeros(2))
@@ -147,7 +146,7 @@ def test_a_dislocation_of_half_110_ends_one_atomic_plane_and_heals_elsewhere():
     ],
 )
 def test_the_shortest_translation_maps_the_projection_onto_itself(name, axis, length):
-    crystal = book_crystal(name, axis).rotated(31.0)
+    crystal = builtin_crystal(name, axis).rotated(31.0)
     shift = crystal.translations[0]
     assert np.linalg.norm(shift) == pytest.approx(length, rel=1e-6)
     columns = crystal.columns(np.full(2, -20.0), np.full(2, 20.0), np.zeros(2))
@@ -164,7 +163,7 @@ def test_a_stacking_fault_shifts_one_side_only():
 
 
 def test_a_grain_boundary_keeps_each_grain_on_its_side_and_columns_apart():
-    crystal = book_crystal("Au", (1, 1, 0))
+    crystal = builtin_crystal("Au", (1, 1, 0))
     lower, upper = np.zeros(2), np.full(2, 60.0)
     grains = [
         crystal.rotated(turn).columns(lower, upper, np.full(2, offset))
@@ -203,20 +202,13 @@ def test_strain_has_the_deviation_asked_for():
 
 
 def test_a_support_lies_below_the_crystal_and_covers_the_field():
-    specimen = crystal_specimen(
-        "Pt",
-        (0, 0, 1),
-        FIELD,
-        rng(),
-        thickness=20.0,
-        shape_kind="edge",
-        support=15.0,
-        atoms_needed=True,
-    )
+    specimen = SingleCrystal(
+        "Pt", (0, 0, 1), thickness=20.0, shape_kind="edge", support=15.0, atoms_needed=True
+    ).draw(rng(), FIELD)
     carbon = specimen.structure.number == 6
     assert specimen.structure.z[carbon].min() > specimen.structure.z[~carbon].max()
     assert np.ptp(specimen.structure.y[carbon]) > 0.97 * (FIELD.upper - FIELD.lower)[0]
     assert np.all(specimen.structure.column[carbon] == -1)
-    flat = crystal_specimen("Pt", (0, 0, 1), FIELD, rng(), thickness=20.0, support=15.0)
+    flat = SingleCrystal("Pt", (0, 0, 1), thickness=20.0, support=15.0).draw(rng(), FIELD)
     assert np.sum(flat.scatterers.number == 6) == pytest.approx(carbon.sum(), rel=0.05)
     assert 6 not in flat.columns.numbers

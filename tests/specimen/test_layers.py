@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from napari_atomseg.specimen import Field, GrapheneSpecimen, Multilayer, build_multilayer
-from napari_atomseg.specimen.crystals.crystal import book_crystal
+from napari_atomseg.specimen.crystals.crystal import builtin_crystal
 from napari_atomseg.specimen.matter.graphene import (
     BOND,
     bond_numbers,
@@ -28,7 +28,7 @@ def inner(points, margin=3.0):
 
 @pytest.fixture(scope="module")
 def sheet():
-    return book_crystal("graphene", (0, 0, 1)).columns(LOWER, UPPER, np.full(2, 18.0)).points
+    return builtin_crystal("graphene", (0, 0, 1)).columns(LOWER, UPPER, np.full(2, 18.0)).points
 
 
 def central_bond(points):
@@ -116,7 +116,7 @@ def test_atoms_of_graphene_are_shifted_by_ten_picometres():
     )  # fmt: skip
     specimen = recipe.draw(np.random.default_rng(4), field)
     points = specimen.columns.points
-    lattice = book_crystal("graphene", (0, 0, 1))
+    lattice = builtin_crystal("graphene", (0, 0, 1))
     # The lattice's origin is unknown; the best one is that of the mean remainder.
     columns = lattice.columns(np.full(2, -30.0), field.upper + 30.0, points[0])
     for _ in range(4):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_atomseg.specimen import Field, crystal_specimen, get_crystal, wulff_particle
+from napari_atomseg.specimen import Field, SingleCrystal, get_crystal, wulff_particle
 from napari_atomseg.specimen.crystals.zone import orient
 from napari_atomseg.specimen.outline import Particle, draw_shape
 
@@ -57,9 +57,9 @@ def test_the_volume_of_a_truncated_octahedron_is_the_closed_form(ratio):
 @pytest.mark.parametrize(("name", "axis"), [("Pt", (1, 1, 0)), ("SrTiO3", (0, 0, 1))])
 def test_columns_count_the_atoms_that_the_same_shape_leaves(kind, name, axis):
     arguments = {"shape_kind": kind, "rotation": 25.0, "thickness": 60.0}
-    flat = crystal_specimen(name, axis, FIELD, rng(), **arguments)
-    solid = crystal_specimen(name, axis, FIELD, rng(), **arguments, atoms_needed=True)
-    bulk = crystal_specimen(name, axis, FIELD, rng(), rotation=25.0, thickness=60.0)
+    flat = SingleCrystal(name, axis, **arguments).draw(rng(), FIELD)
+    solid = SingleCrystal(name, axis, **arguments, atoms_needed=True).draw(rng(), FIELD)
+    bulk = SingleCrystal(name, axis, rotation=25.0, thickness=60.0).draw(rng(), FIELD)
     assert flat.columns.counts.sum() == pytest.approx(len(solid.structure), rel=0.05)
     assert len(flat.columns) == pytest.approx(len(solid.columns), rel=0.06)
     assert len(flat.columns) < 0.9 * len(bulk.columns)

@@ -13,10 +13,10 @@ from napari_atomseg.specimen import (
     Field,
     GrapheneSpecimen,
     MultilayerSpecimen,
-    crystal_specimen,
+    SingleCrystal,
     get_crystal,
 )
-from napari_atomseg.specimen.crystals.crystal import book_crystal
+from napari_atomseg.specimen.crystals.crystal import builtin_crystal
 from napari_atomseg.specimen.recipes.crystal import Material
 
 FIELD = Field((128, 128), 0.25, 12)
@@ -68,7 +68,7 @@ def test_columns_and_scatterers_hold_the_same_atoms(recipe):
 
 def test_rotations_are_steps_of_fifteen_degrees():
     recipe = CrystalSpecimen(materials=PLATINUM, shapes={"bulk": 1.0})
-    crystal = book_crystal("Pt", (1, 1, 0))
+    crystal = builtin_crystal("Pt", (1, 1, 0))
     found = []
     for seed in range(30):
         points = recipe.draw(np.random.default_rng(seed), FIELD).columns.points
@@ -124,12 +124,12 @@ def test_amorphous_carbon_has_atoms_and_no_columns():
 def test_atoms_of_a_user_are_not_taken_for_the_book():
     """A primitive cell of silicon has the formula of the book's silicon, and its own zone axes."""
     silicon = bulk("Si", a=6.0)
-    specimen = crystal_specimen(silicon, (1, 1, -1), FIELD, np.random.default_rng(0))
+    specimen = SingleCrystal(silicon, (1, 1, -1)).draw(np.random.default_rng(0), FIELD)
     points = specimen.columns.points
     assert specimen.material == "Si2"
     assert cKDTree(points).query(points, k=2)[0][:, 1].min() > 2.0
     gold = bulk("Au", a=6.0)
-    specimen = crystal_specimen(gold, (1, 1, -1), FIELD, np.random.default_rng(0))
+    specimen = SingleCrystal(gold, (1, 1, -1)).draw(np.random.default_rng(0), FIELD)
     points = specimen.columns.points
     assert specimen.material == "Au"
     # [11-1] of the primitive cell is [001] of the cubic one.

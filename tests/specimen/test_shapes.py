@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_atomseg.specimen.shapes import half_space, polyhedron, rod, wedge
+from napari_atomseg.specimen.matter.random_matter import half_space, polyhedron, rod, wedge
 
 SEEDS = st.integers(0, 2**31)
 

@@ -7,7 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, make_supercell
 
-from napari_atomseg.specimen.crystals.book import get_crystal
+from napari_atomseg.specimen.crystals.builtin import get_crystal
 from napari_atomseg.specimen.crystals.symmetry import direction_along, point_group, zone_axes
 from napari_atomseg.specimen.crystals.zone import orient
 

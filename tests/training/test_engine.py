@@ -89,8 +89,8 @@ def cut(recipe, path, step, **options):
     """A training that is cancelled after a step."""
     token = CancelToken()
 
-    def stop(news):
-        if news.step == step:
+    def stop(event):
+        if event.step == step:
             token.cancel()
 
     with pytest.raises(Cancelled):
@@ -105,7 +105,7 @@ def test_a_cancelled_run_goes_on_from_its_last_step_to_the_same_weights(tmp_path
     cut(recipe, path, step, source=Waves())
     assert not path.exists()
     seen = []
-    train(recipe, path, device="cpu", source=Waves(), watch=lambda news: seen.append(news.step))
+    train(recipe, path, device="cpu", source=Waves(), watch=lambda event: seen.append(event.step))
     assert seen[0] == step + 1
     assert_same(whole, path)
     assert (tmp_path / "cut.csv").read_text() == (tmp_path / "whole.csv").read_text()
@@ -185,13 +185,13 @@ def test_the_average_has_the_moments_of_batch_normalisation(tmp_path):
     assert all(bool(each.any()) for each in moments)
 
 
-def test_news_tell_each_step_and_each_validation(tmp_path):
-    news = []
-    train(TINY, tmp_path / "w.safetensors", device="cpu", source=Waves(), watch=news.append)
-    assert [each.step for each in news] == [1, 2, 3, 3, 4, 5, 6, 6]
-    assert all(each.steps == 6 and math.isfinite(each.loss) for each in news)
-    assert news[-1].seconds_left == 0.0 < news[0].seconds_left
-    told = [each for each in news if each.entry is not None]
+def test_each_step_and_each_validation_is_an_event(tmp_path):
+    events = []
+    train(TINY, tmp_path / "w.safetensors", device="cpu", source=Waves(), watch=events.append)
+    assert [each.step for each in events] == [1, 2, 3, 3, 4, 5, 6, 6]
+    assert all(each.steps == 6 and math.isfinite(each.loss) for each in events)
+    assert events[-1].seconds_left == 0.0 < events[0].seconds_left
+    told = [each for each in events if each.entry is not None]
     rows = list(csv.DictReader((tmp_path / "w.csv").open()))
     assert [{k: float(v) for k, v in row.items()} for row in rows] == [n.entry for n in told]
     preview = told[-1].preview
@@ -209,9 +209,9 @@ def test_a_paused_training_waits_and_goes_on(tmp_path):
     token, steps = PauseToken(), []
     reached = threading.Event()
 
-    def watch(news):
-        steps.append(news.step)
-        if news.step == 2 and not reached.is_set():
+    def watch(event):
+        steps.append(event.step)
+        if event.step == 2 and not reached.is_set():
             token.pause()
             reached.set()
 
@@ -264,7 +264,7 @@ def test_a_training_without_finite_losses_gives_up_and_keeps_its_checkpoint(tmp_
         train(recipe, path, device="cpu", source=Waves(poison=range(12, 100)))
     assert not path.exists()
     seen = []
-    train(recipe, path, device="cpu", source=Waves(), watch=lambda news: seen.append(news.step))
+    train(recipe, path, device="cpu", source=Waves(), watch=lambda event: seen.append(event.step))
     assert seen[0] == 16
     assert path.exists()
 

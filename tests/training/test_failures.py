@@ -121,7 +121,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_training_goes_on(tmp_path, r
         room_for(len(before) // 2),
         pytest.raises(OSError, match=r"MB not written \(.+\).*intact.*w\.checkpoint"),
     ):
-        train(recipe, path, device="cpu", watch=lambda news: steps.append(news.step))
+        train(recipe, path, device="cpu", watch=lambda event: steps.append(event.step))
     assert steps[-1] == 8
     assert checkpoint.read_bytes() == before
     assert sorted(each.name for each in tmp_path.iterdir()) == ["w.checkpoint", "w.csv"]
@@ -136,14 +136,14 @@ def test_weights_that_do_not_fit_on_the_disk_are_written_later(tmp_path, recipe)
     path, steps = tmp_path / "w.safetensors", []
     with contextlib.ExitStack() as disk:
 
-        def watch(news):
-            if news.entry is not None and news.step == STEPS:
+        def watch(event):
+            if event.entry is not None and event.step == STEPS:
                 disk.enter_context(room_for(1000))
 
         with pytest.raises(OSError, match=r"w\.safetensors"):
             train(recipe, path, device="cpu", watch=watch)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["w.checkpoint", "w.csv"]
-    train(recipe, path, device="cpu", watch=lambda news: steps.append(news.step))
+    train(recipe, path, device="cpu", watch=lambda event: steps.append(event.step))
     assert not steps
     whole = train(recipe, tmp_path / "whole.safetensors", device="cpu")
     assert path.read_bytes() == whole.read_bytes()
@@ -194,7 +194,9 @@ def test_cancelling_in_the_middle_of_a_step_ends_the_training_with_it(
 
     monkeypatch.setattr(step, "multi_task_loss", cancelling)
     with pytest.raises(Cancelled):
-        train(recipe, path, device="cpu", cancel=token, watch=lambda news: steps.append(news.step))
+        train(
+            recipe, path, device="cpu", cancel=token, watch=lambda event: steps.append(event.step)
+        )
     assert steps == [1, 2, 3]
     assert len(losses) == 3
     with safe_open(tmp_path / "w.checkpoint", framework="pt") as file:

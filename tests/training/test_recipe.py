@@ -13,7 +13,7 @@ from napari_atomseg.networks.tasks import TASKS
 from napari_atomseg.ranges import FOLDER
 from napari_atomseg.simulation import sample
 from napari_atomseg.training import load_recipe, train
-from napari_atomseg.training.data import Maker
+from napari_atomseg.training.data import ExampleMaker
 
 BLIND = {"kind": "blind_spot", "images": ["a.tif"]}
 TINY = {
@@ -115,7 +115,7 @@ def test_annotated_images_teach_only_the_tasks_that_they_can(home):
     source = {"kind": "mixture", "partial": True, "parts": [part, {"kind": "simulated"}]}
     recipe = load_recipe(TINY | {"batch": 4, "source": source})
     opened = recipe.pairs.open(0, recipe.targets)
-    batch = Maker(recipe, opened).training(0, 4, "cpu")
+    batch = ExampleMaker(recipe, opened).training(0, 4, "cpu")
     annotated = np.array(opened.choices(range(4))) == 0
     assert annotated.any()
     assert not annotated.all()

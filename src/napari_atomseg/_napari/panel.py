@@ -34,14 +34,16 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_atomseg._napari.forms.form import Form, Inputs, settings_of
+from napari_atomseg._napari.forms.form import Form, Inputs
 from napari_atomseg._napari.jobs import Job, Show, Work, attempt, describe
 from napari_atomseg._napari.layers import unwrapped
+from napari_atomseg.settings import fields_of
 
 if TYPE_CHECKING:
     import napari.viewer
 
     from napari_atomseg.settings import Setting
+    from napari_atomseg.settings import Settings as FormSettings
 
 Prepare = Callable[[], tuple[str, Work, Show]]
 """Gives the name of a job, its work, and what shows the result; see `Panel.prepare`."""
@@ -76,7 +78,7 @@ class Panel(Docked, metaclass=_PanelType):
     inputs : what makes the inputs of settings that need one of their own, by name.
     """
 
-    Settings: ClassVar[type]
+    Settings: ClassVar[type[FormSettings]]
     title: ClassVar[str]
     width_of_form: ClassVar[int] = 270
     """Pixels across that the form takes of its own accord."""
@@ -84,7 +86,7 @@ class Panel(Docked, metaclass=_PanelType):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "Settings" in cls.__dict__:
-            for name, known in settings_of(cls.Settings).items():
+            for name, known in fields_of(cls.Settings).items():
                 if hasattr(QWidget, name):
                     raise TypeError(
                         f"{cls.__name__}: Qt's widgets have {name!r}; give the setting another name"

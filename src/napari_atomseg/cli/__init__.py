@@ -5,9 +5,7 @@ from napari_atomseg.cli import evaluate as _evaluate  # noqa: F401 - adds its co
 from napari_atomseg.cli import figures as _figures  # noqa: F401 - adds its commands
 from napari_atomseg.cli import images as _images  # noqa: F401 - adds its commands
 from napari_atomseg.cli import library as _library  # noqa: F401 - adds its command
-from napari_atomseg.cli import measure_defects as _measure  # noqa: F401 - adds its commands
-from napari_atomseg.cli import measure_light as _measure_light  # noqa: F401 - adds its commands
-from napari_atomseg.cli import measure_zone as _measure_zone  # noqa: F401 - adds its command
+from napari_atomseg.cli import measure as _measure  # noqa: F401 - adds its commands
 from napari_atomseg.cli import models as _models  # noqa: F401 - adds its commands
 from napari_atomseg.cli import simulate as _simulate  # noqa: F401 - adds its command
 from napari_atomseg.cli import train as _train  # noqa: F401 - adds its command

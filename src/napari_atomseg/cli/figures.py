@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from napari_atomseg.cli.app import app, print_line, session
-from napari_atomseg.cli.options import one_image, with_options
+from napari_atomseg.cli.options import one_image, with_settings
+from napari_atomseg.settings import Settings, setting
 
 figure = typer.Typer(help="Draw figures for papers, as PNG, SVG or PDF.", no_args_is_help=True)
 app.add_typer(figure, name="figure")
@@ -30,30 +31,35 @@ Unit = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class SheetOptions:
-    """Options of every figure."""
+class SheetSettings(Settings):
+    """Settings of every figure."""
 
-    title: Annotated[str, typer.Option(help="Title of the figure.", show_default=False)] = ""
-    width: Annotated[
-        float, typer.Option(help="Width of the figure, mm: 89 is one column, 183 are two.")
-    ] = 89.0
-    dpi: Annotated[
-        float, typer.Option(help="Dots per inch in PNG, and for images in SVG and PDF.")
-    ] = 300.0
+    title: str = setting("", "Title", "Title of the figure.")
+    width: float = setting(
+        89.0, "Width", "Width of the figure: one column is 89, two are 183.", unit="mm"
+    )
+    dpi: float = setting(
+        300.0, "Resolution", "Dots per inch in PNG, and for images in SVG and PDF."
+    )
 
 
-@dataclass(frozen=True)
-class FigureOptions(SheetOptions):
-    """Options of a figure of an image or of its columns."""
+class FigureSettings(SheetSettings):
+    """Settings of a figure of an image or of its columns."""
 
-    sampling: Annotated[
-        float | None,
-        typer.Option(help="Å per pixel; by default from the files.", show_default=False),
-    ] = None
-    frame: Annotated[
-        int | None, typer.Option(help="Frame of a stack, from 0.", show_default=False)
-    ] = None
+    sampling: float | None = setting(
+        None, "Sampling", "Sampling, for the scale bar.", unit="Å/px", none="from the files"
+    )
+    frame: int | None = setting(
+        None, "Frame", "Frame of a stack, from 0.", limits=(0, inf), none="the only one"
+    )
+
+
+class PageSettings(FigureSettings):
+    """Settings of a figure over the width of a page."""
+
+    width: float = setting(
+        183.0, "Width", "Width of the figure: one column is 89, two are 183.", unit="mm"
+    )
 
 
 @figure.callback()
@@ -62,7 +68,7 @@ def group() -> None:
 
 
 @figure.command()
-@with_options(FigureOptions)
+@with_settings(FigureSettings)
 def overlay(
     image: Annotated[Path, typer.Argument(help="Image file.")],
     output: Result,
@@ -94,7 +100,7 @@ def overlay(
 
 
 @figure.command()
-@with_options(FigureOptions)
+@with_settings(FigureSettings)
 def vectors(
     table: Table,
     output: Result,
@@ -138,7 +144,7 @@ def vectors(
 
 
 @figure.command()
-@with_options(SheetOptions)
+@with_settings(SheetSettings)
 def histogram(
     table: Table,
     output: Result,
@@ -170,7 +176,7 @@ def histogram(
 
 
 @figure.command()
-@with_options(FigureOptions, width=183.0)
+@with_settings(PageSettings)
 def strain(
     source: Annotated[
         list[Path],

@@ -114,7 +114,8 @@ def localize(
 @with_settings(InferenceSettings)
 def demo(
     image: Annotated[
-        Path | None, typer.Argument(help="An image of yours.", show_default=False)
+        Path | None,
+        typer.Argument(help="Image file [a simulated one].", show_default=False),
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the figure and the table.")

@@ -14,9 +14,9 @@ from napari_atomseg.cli.app import app, print_line, session
 def library(
     out: Annotated[Path, typer.Argument(help="Folder: new, empty, or a library to continue.")],
     recipe: Annotated[str, typer.Option(help="Name of a shipped recipe, or a YAML file.")],
-    count: Annotated[int, typer.Option(help="Samples that the library shall hold in the end.")],
+    count: Annotated[int, typer.Option(help="Number of samples of the library.")],
     layout: Annotated[
-        str, typer.Option(help="folders (as TEM ImageNet v1.3) or zarr (one store, exact).")
+        str, typer.Option(help="folders (as in TEM ImageNet v1.3) or zarr (one store, exact).")
     ] = "folders",
     shape: Annotated[
         tuple[int, int] | None,
@@ -24,7 +24,9 @@ def library(
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed draws other samples.")] = 0,
     start: Annotated[int, typer.Option(help="Number of the first sample.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes at work at the same time.")] = 1,
+    workers: Annotated[
+        int, typer.Option(help="Number of processes that simulate at the same time.")
+    ] = 1,
 ) -> None:
     """Write a library of simulated images with their truth; run it again to resume it."""
     with session() as current:

@@ -1,39 +1,50 @@
-"""The commands that measure columns of a crystal against its lattice; each is one function."""
+"""The commands that measure: each is made from a measurement, when it is asked for."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from napari_atomseg.cli.app import app, print_line, session
-from napari_atomseg.cli.measure_tables import SITES, as_record, described, lattice_of, read, write
-from napari_atomseg.cli.options import hooks
+from napari_atomseg.cli.options import hooks, one_image, with_parameters
 
-measure = typer.Typer(
-    help="Measure columns: lattice, spacings, strain, defects, counts, time.", no_args_is_help=True
-)
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from napari_atomseg.measurements import Measurement, Report
+
+ABOUT = "Measure columns: lattice, spacings, strain, defects, counts, time."
+
+
+class _Measurements(TyperGroup):
+    """Makes the command of a measurement when it is asked for, so that other commands are quick."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of measurements, and of the commands beside them."""
+        from napari_atomseg.measurements import MEASUREMENTS
+
+        return [*MEASUREMENTS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; None where there is none."""
+        from napari_atomseg.measurements import MEASUREMENTS
+
+        if cmd_name not in MEASUREMENTS:
+            return super().get_command(ctx, cmd_name)
+        alone = typer.Typer(add_completion=False)
+        known = MEASUREMENTS[cmd_name]
+        alone.command(cmd_name, help=f"{known.summary}\n\n{known.notes}")(_command(known))
+        return typer.main.get_command(alone)
+
+
+measure = typer.Typer(cls=_Measurements, help=ABOUT, no_args_is_help=True)
 app.add_typer(measure, name="measure")
-
-Table = Annotated[Path, typer.Argument(help="Table of columns, in any format of `columns`.")]
-Result = Annotated[Path, typer.Option("--output", "-o", help="Table, as CSV.", show_default=False)]
-Pixel = Annotated[
-    float | None,
-    typer.Option(help="Å per pixel; by default what the table says.", show_default=False),
-]
-Frame = Annotated[int | None, typer.Option(help="Of a stack.", show_default=False)]
-Region = Annotated[
-    tuple[float, float, float, float] | None,
-    typer.Option(
-        help="Rows and columns (y0 x0 y1 x1, px) of where strain is 0; by default everywhere.",
-        show_default=False,
-    ),
-]
-XAxis = Annotated[
-    str, typer.Option(help="x of the strain: image, a, b, or degrees counter-clockwise.")
-]
-STRAINS = ("eps_xx", "eps_yy", "eps_xy", "rotation_deg")
 
 
 @measure.callback()
@@ -42,200 +53,192 @@ def group() -> None:
 
 
 @measure.command()
-def lattice(
-    table: Table,
-    output: Result,
-    names: Annotated[
-        str | None,
-        typer.Option(help="Of the species, the brightest first: Sr,Ti,O.", show_default=False),
+def library(
+    crystal: Annotated[str, typer.Argument(help="Name of a crystal, or a structure file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="CSV.", show_default=False)],
+    zone_axis: Annotated[tuple[int, int, int], typer.Option(help="Along the beam.")] = (0, 0, 1),
+    largest: Annotated[int, typer.Option(help="Largest number of atoms.")] = 10,
+    element: Annotated[
+        str | None, typer.Option(help="Element of the columns.", show_default=False)
     ] = None,
-    cell: Annotated[str, typer.Option(help="conventional or primitive.")] = "conventional",
-    intensity: Annotated[
-        str | None,
-        typer.Option(help="Column that tells species apart; by default volume or amplitude."),
-    ] = None,
-    sampling: Pixel = None,
-    frame: Frame = None,
+    energy: Annotated[float, typer.Option(help="Energy of the electrons, eV.")] = 200e3,
+    semiangle: Annotated[float, typer.Option(help="Semi-angle of the probe, mrad.")] = 20.0,
+    detector: Annotated[tuple[float, float], typer.Option(help="Inner and outer angle, mrad.")] = (
+        60.0,
+        200.0,
+    ),
+    phonons: Annotated[
+        int, typer.Option(help="Configurations of vibrating atoms; 0 for atoms at rest.")
+    ] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of the vibrations.")] = 0,
 ) -> None:
-    """Find the unit cell, and the site, sublattice and species of each column."""
-    with session():
-        from napari_atomseg.analysis import assign, find_lattice, species
-        from napari_atomseg.analysis.lattice.sites import intensity_of
-
-        columns, scale = read(table, sampling, frame)
-        columns = columns.drop(columns=SITES, errors="ignore")
-        found = find_lattice(columns, scale, cell=cell, intensity=intensity)
-        placed = assign(columns, found)
-        if names is not None or intensity_of(columns, intensity) is not None:
-            chosen = None if names is None else names.split(",")
-            placed = species(placed, found, chosen, intensity=intensity)
-        settings = {"cell": cell, "names": names, "intensity": intensity, "sampling": scale}
-        write(output, placed, "lattice", table, settings, lattice=as_record(found))
-        for line in described(found):
-            print_line(line)
-        on = int((placed["sublattice"] >= 0).sum())
-        print_line(f"{table}: {on} of {len(placed)} columns on sites → {output}")
-
-
-@measure.command()
-def spacings(
-    table: Table,
-    output: Result,
-    target: Annotated[float, typer.Option(help="Precision asked of the mean of frames, pm.")] = 1.0,
-    sampling: Pixel = None,
-    frame: Frame = None,
-) -> None:
-    """Spacings along a and b, their scatter, and the frames that a precision needs."""
-    with session():
-        import pandas as pd
-
-        from napari_atomseg.analysis import spacing_precision
-        from napari_atomseg.analysis import spacings as spacings_of
-
-        columns, scale = read(table, sampling, frame)
-        found = lattice_of(columns, scale)
-        result = spacings_of(columns, found)
-        scattered = pd.DataFrame()
-        if found.pixel is not None:
-            scattered = spacing_precision(columns, found, target)
-        for row in scattered.itertuples():
-            print_line(
-                f"{row.Index}: {row.mean_angstrom:.4f} ± {row.mean_err_angstrom:.4f} Å, "
-                f"scatter {row.deviation_pm:.2f} ± {row.deviation_err_pm:.2f} pm; "
-                f"{row.frames:.0f} frames for {target:g} pm"
-            )
-        write(output, result, "spacings", table, {"target": target, "sampling": scale})
-        print_line(f"{table}: {len(result)} spacings → {output}")
-
-
-@measure.command()
-def displacements(
-    table: Table,
-    output: Result,
-    sublattice: Annotated[int, typer.Option(help="Whose columns are displaced.")] = 1,
-    neighbours: Annotated[
-        str | None,
-        typer.Option(help="Sublattices around: 0 or 0,2; by default all others."),
-    ] = None,
-    coordination: Annotated[
-        int | None, typer.Option(help="Neighbours of a column; by default the first shell.")
-    ] = None,
-    charge: Annotated[
-        float | None,
-        typer.Option(help="Born effective charge, e: gives the polarization.", show_default=False),
-    ] = None,
-    volume: Annotated[
-        float | None,
-        typer.Option(help="Å³ for each displaced ion, with --charge.", show_default=False),
-    ] = None,
-    sampling: Pixel = None,
-    frame: Frame = None,
-) -> None:
-    """Displacements of a sublattice from the centres of its neighbours, and polarization."""
-    with session():
-        from napari_atomseg.analysis import displacements as displaced
-        from napari_atomseg.analysis import polarization
-
-        if (charge is None) != (volume is None):
-            raise ValueError("polarization needs both --charge and --volume")
-        columns, scale = read(table, sampling, frame)
-        around = None if neighbours is None else tuple(int(n) for n in neighbours.split(","))
-        found = lattice_of(columns, scale)
-        result = displaced(columns, found, sublattice, around, coordination)
-        if charge is not None and volume is not None:
-            result = polarization(result, charge, volume)
-        settings = {"sublattice": sublattice, "neighbours": neighbours, "sampling": scale}
-        settings |= {"coordination": coordination, "charge": charge, "volume": volume}
-        write(output, result, "displacements", table, settings)
-        name, unit = ("_pm", "pm") if "dy_pm" in result else ("", "px")
-        if len(result):
-            dy, dx = result[f"dy{name}"].mean(), result[f"dx{name}"].mean()
-            print_line(f"mean displacement (y, x): ({dy:.2f}, {dx:.2f}) {unit}")
-        print_line(f"{table}: {len(result)} displacements → {output}")
-
-
-@measure.command()
-def strain(
-    table: Table,
-    output: Result,
-    reference: Region = None,
-    radius: Annotated[
-        float | None,
-        typer.Option(help="Of each fit, px; by default 1.6 of the longer lattice vector."),
-    ] = None,
-    x_axis: XAxis = "image",
-    sampling: Pixel = None,
-    frame: Frame = None,
-) -> None:
-    """Strain and rotation about each column, from positions."""
-    with session():
-        from napari_atomseg.analysis import find_lattice
-        from napari_atomseg.analysis import strain as strain_of
-
-        columns, scale = read(table, sampling, frame)
-        if reference is None:
-            found = lattice_of(columns, scale)
-        else:
-            columns = columns.drop(columns=SITES, errors="ignore")
-            y0, x0, y1, x1 = reference
-            inside = columns["y"].between(y0, y1) & columns["x"].between(x0, x1)
-            found = find_lattice(columns[inside], scale)
-        result = strain_of(columns, found, radius=radius, x_axis=axis(x_axis))
-        settings = {"reference": reference, "radius": radius, "x_axis": x_axis, "sampling": scale}
-        write(output, result, "strain", table, settings)
-        for name in STRAINS:
-            print_line(f"{name}: median {result[name].median():.5f}")
-        print_line(f"{table}: strain of {int(result['eps_xx'].notna().sum())} columns → {output}")
-
-
-@measure.command()
-def gpa(
-    image: Annotated[Path, typer.Argument(help="Image file.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for eps_xx.tif and so on.")
-    ],
-    reference: Region = None,
-    resolution: Annotated[
-        float | None,
-        typer.Option(help="Sigma of the average, px; by default 0.8 periods.", show_default=False),
-    ] = None,
-    x_axis: XAxis = "image",
-    sampling: Pixel = None,
-) -> None:
-    """Strain and rotation as images, by geometric phase analysis."""
+    """Simulate the cross-sections of 1, 2, … atoms, by multislice."""
     with session() as current:
-        import numpy as np
+        from napari_atomseg.analysis import simulate_library
 
-        from napari_atomseg.analysis import geometric_phase
-        from napari_atomseg.io import provenance, read_image, write_image
-
-        picture = read_image(image)
-        scale = picture.sampling if sampling is None else sampling
-        mask = None
-        if reference is not None:
-            y0, x0, y1, x1 = reference
-            rows, cols = np.ogrid[: picture.data.shape[0], : picture.data.shape[1]]
-            mask = (rows >= y0) & (rows <= y1) & (cols >= x0) & (cols <= x1)
-        maps = geometric_phase(
-            picture.data,
-            sampling=scale,
-            reference=mask,
-            resolution=resolution,
-            x_axis=axis(x_axis),
+        table = simulate_library(
+            *(crystal, zone_axis, largest, element),
+            energy=energy,
+            semiangle=semiangle,
+            detector=detector,
+            frozen_phonons=phonons,
+            seed=seed,
             **hooks(current),
         )
-        settings = {"reference": reference, "resolution": maps.resolution, "x_axis": x_axis}
-        settings["reflections"] = maps.reflections.tolist()
-        record = provenance("measure gpa", image.name, settings)
-        output.mkdir(parents=True, exist_ok=True)
-        for name in STRAINS:
-            values = getattr(maps, name)
-            write_image(output / f"{name}.tif", values.astype(np.float32), scale, record)
-            error = np.nanmedian(getattr(maps, f"{name}_err"))
-            print_line(f"{name}: median {np.nanmedian(values):.5f}, error of a pixel {error:.5f}")
-        print_line(f"{image}: strain over {maps.resolution:.1f} px → {output}")
+        table.to_csv(output, index=False)
+        print_line(f"{crystal}: {len(table)} cross-sections → {output}")
 
 
-def axis(text: str) -> str | float:
-    """What `x_axis` takes: a name, or degrees."""
-    return text if text.isalpha() else float(text)
+def _command(known: Measurement) -> Callable[..., None]:
+    """The command of a measurement: reads, measures, prints the summary, and writes."""
+    from napari_atomseg.measurements.registry import CommonSettings, Needs
+    from napari_atomseg.settings import fields_of, options
+
+    def command(**given: Any) -> None:
+        with session() as current:
+            from napari_atomseg.measurements import measure as run
+
+            common = {name: given.pop(name) for name in fields_of(CommonSettings)}
+            files = {name: given.pop(name) for name in own}
+            common |= CommonSettings(**common)
+            columns, image, scale = _read(files, common.pop("sampling"))
+            report = run(
+                known.name, columns, image, sampling=scale, **common, **given, **hooks(current)
+            )
+            current.clear()
+            settings = {
+                name: value.name if isinstance(value, Path) else value
+                for name, value in (given | common | files).items()
+                if name not in ("table", "output", "model")
+            }
+            source = files["image"] if known.columns is not Needs.REQUIRED else files["table"]
+            if files.get("model") is not None:
+                _write_model(report, files["model"])
+            _write(known, report, source, files["output"], settings | {"sampling": scale})
+            for line in report.lines:
+                print_line(line)
+            print_line(f"{source} → {files['output']}")
+
+    own = {each.name: each for each in _files(known)}
+    settings = [*options(known.settings), *options(CommonSettings)]
+    return with_parameters(command, [*own.values(), *settings])
+
+
+def _files(known: Measurement) -> list[inspect.Parameter]:
+    """The files of a command: those that it needs are arguments, the others are options."""
+    from napari_atomseg.measurements.registry import Needs
+
+    needed, empty = Needs.REQUIRED, inspect.Parameter.empty
+    parameters = []
+
+    def add(name: str, kind: Any, about: Any, default: Any = None) -> None:
+        annotation = Annotated[kind, about]
+        parameters.append(
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+            )
+        )
+
+    table = "Table of columns, in any format of `columns`."
+    if known.image is needed:
+        add("image", Path, typer.Argument(help="Image file."), empty)
+    if known.columns is needed:
+        add("table", Path, typer.Argument(help=table), empty)
+    folder = "Folder for the images."
+    result = "Table of the result; further tables are written beside it."
+    output = typer.Option(
+        "--output",
+        "-o",
+        help=result if known.columns is needed else folder,
+        show_default=False,
+    )
+    add("output", Path, output, empty)
+    if known.image is Needs.OPTIONAL:
+        add("image", Path | None, typer.Option(help="Image of the columns.", show_default=False))
+    if known.columns is Needs.OPTIONAL:
+        add("table", Path | None, typer.Option("--columns", help=table, show_default=False))
+    if known.makes_atoms:
+        model = "Atoms in 3-D, in any format of ASE, such as .xyz."
+        add("model", Path | None, typer.Option(help=model, show_default=False))
+    if not known.stack:
+        add("frame", int | None, typer.Option(help="Frame of a stack.", show_default=False))
+    return parameters
+
+
+def _read(
+    files: dict[str, Any], sampling: float | None
+) -> tuple[pd.DataFrame | None, np.ndarray | None, Any]:
+    """The columns, the image and the sampling that one of them has, if it is not given."""
+    columns, image, scale = None, None, sampling
+    if files.get("table") is not None:
+        columns, scale = read_columns_of(files["table"], sampling, files.get("frame"))
+    if files.get("image") is not None:
+        if "frame" in files:
+            image, scale = one_image(files["image"], scale, files["frame"])
+        else:
+            from napari_atomseg.io import read_image
+
+            image = read_image(files["image"]).data
+    return columns, image, scale
+
+
+def read_columns_of(
+    path: Path, sampling: float | None, frame: int | None
+) -> tuple[pd.DataFrame, Any]:
+    """The columns of a file, or of one frame in it, and their sampling."""
+    from napari_atomseg.io import read_columns
+
+    columns = read_columns(path, sampling=sampling)
+    if frame is not None:
+        if "frame" not in columns or not (columns["frame"] == frame).any():
+            raise ValueError(f"{path}: no columns of frame {frame}")
+        attrs = columns.attrs
+        columns = columns[columns["frame"] == frame].reset_index(drop=True)
+        columns.attrs = attrs
+    return columns, columns.attrs.get("sampling") if sampling is None else sampling
+
+
+def _write(
+    known: Measurement, report: Report, source: Path, output: Path, settings: dict[str, Any]
+) -> None:
+    """Write the result, and further tables beside it, with how they were made."""
+    from napari_atomseg.io import provenance, write_image
+    from napari_atomseg.measurements.registry import Needs
+    from napari_atomseg.measurements.report import ImageMarks
+
+    record = provenance(f"measure {known.name}", source.name, settings) | dict(report.record)
+    if known.columns is Needs.REQUIRED:
+        for title, table in report.tables.items():
+            if title != report.result:
+                name = title.lower().replace(" ", "-")
+                _write_table(output.with_name(f"{output.stem}-{name}.csv"), table, record)
+        if report.table is not None:
+            _write_table(output, report.table, record)
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    for each in report.marks:
+        if isinstance(each, ImageMarks):
+            values = each.values.astype("float32")
+            write_image(output / f"{each.name}.tif", values, settings["sampling"], record)
+    if report.columns is not None:
+        _write_table(output / "columns.csv", report.columns, record)
+
+
+def _write_table(path: Path, table: pd.DataFrame, record: dict[str, Any]) -> None:
+    from napari_atomseg._shared.files import whole_file
+    from napari_atomseg.io import write_columns
+    from napari_atomseg.io.columns.csv_table import write_table
+
+    if {"y", "x"} <= set(table):
+        write_columns(path, table, record)
+        return
+    with whole_file(path) as partial:
+        write_table(partial, table, record)
+
+
+def _write_model(report: Report, path: Path) -> None:
+    from ase.io import write
+
+    if report.atoms is None:
+        raise ValueError("there is no 3-D model: it needs --spacing and --sampling")
+    write(path, report.atoms)

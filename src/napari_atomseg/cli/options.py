@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import BaseModel
@@ -36,27 +36,9 @@ Device = Annotated[str, typer.Option(help="Device to compute on: auto, cpu, cuda
 def with_settings(
     *settings: type[BaseModel],
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A decorator that puts an option for each setting in place of a command's ``**`` ones."""
+    """Decorate a command with an option for each setting in place of its ``**`` parameters."""
     every = [parameter for model in settings for parameter in options(model)]
     return lambda command: with_parameters(command, every)
-
-
-def with_options(
-    kind: type, **defaults: Any
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorate a command with the fields of a class in place of its ``**options``.
-
-    Parameters
-    ----------
-    kind : class whose parameters are annotated by typer.
-    defaults : values that differ from those of the class.
-    """
-    hints = get_type_hints(kind, include_extras=True)
-    parameters = [
-        each.replace(annotation=hints[each.name], default=defaults.get(each.name, each.default))
-        for each in inspect.signature(kind).parameters.values()
-    ]
-    return lambda command: with_parameters(command, parameters)
 
 
 def with_parameters(
@@ -88,7 +70,7 @@ def pairs(images: list[Path], output: Path | None, ending: str) -> list[tuple[Pa
     ----------
     images : files and folders.
     output : a file for one image, a folder for several; by default beside each image.
-    ending : of the result's name where `output` is no file, such as "-columns.csv".
+    ending : ending of the result's name where `output` is not a file, such as "-columns.csv".
 
     Raises
     ------

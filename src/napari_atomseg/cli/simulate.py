@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -13,16 +12,12 @@ from typer.core import TyperCommand
 from napari_atomseg.cli.app import Session, app, print_line, session
 from napari_atomseg.cli.options import with_parameters
 
-if TYPE_CHECKING:
-    from napari_atomseg.simulation.arguments import Argument
-
 _OF_RECIPES = ("shape", "seed")
 """Settings that a sample of a recipe has too."""
-_NONE = "none"
 
 
 class _WithSettings(TyperCommand):
-    """A command whose options are made when they are needed: to know them takes seconds."""
+    """A command whose options are made when they are needed: importing them takes seconds."""
 
     _made = False
 
@@ -97,7 +92,7 @@ def _sample(
     from napari_atomseg.simulation import sample
 
     if given:
-        raise ValueError(f"a recipe decides everything else: leave out {', '.join(given)}")
+        raise ValueError(f"a recipe sets everything else: leave out {', '.join(given)}")
     return sample(recipe, index, settings["seed"], settings["shape"], device)
 
 
@@ -153,53 +148,24 @@ def _distortions(words: list[str] | tuple[()]) -> tuple[Any, ...]:
     return tuple(every)
 
 
-def _number_or_none(text: str) -> float | None:
-    return None if text == _NONE else float(text)
-
-
-def _option(field: dataclasses.Field[Any]) -> inspect.Parameter:
-    """Return a command's option for a setting."""
-    from napari_atomseg.simulation.arguments import about
-
-    known, default = about(field), field.default
-    kind: Any = type(default)
-    more: dict[str, Any] = {}
-    names = [f"--{field.name.replace('_', '-')}"]
-    if default == ():
-        kind, default, names = list[str], [], ["--distortion"]
-        more["help"] = (
-            "One more, as a kind, as YAML, or as a YAML file; applied in the order given."
-        )
-        more["show_default"] = False
-    elif isinstance(default, tuple):
-        kind = tuple[tuple(type(value) for value in default)]  # type: ignore[misc]
-    elif isinstance(default, bool):
-        names = [f"{names[0]}/--no-{names[0].removeprefix('--')}"]
-    elif known.nothing:
-        more |= {"parser": _number_or_none, "metavar": f"FLOAT|{_NONE}"}
-    more = {"help": _help(known), "rich_help_panel": known.section or None} | more
-    return inspect.Parameter(
-        field.name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=default,
-        annotation=Annotated[kind, typer.Option(*names, **more)],
-    )
-
-
-def _help(known: Argument) -> str:
-    words = [known.help]
-    if known.choices is not None:
-        words.append(", ".join(known.choices) + ".")
-    if known.nothing:
-        words.append(f"{_NONE} means {known.nothing}.")
-    if known.unit:
-        words.append(f"In {known.unit}.")
-    return " ".join(words)
-
-
 def _options() -> list[inspect.Parameter]:
     """Return the options for all settings but the crystal, which is an argument."""
+    from napari_atomseg.settings import options
     from napari_atomseg.simulation.settings import SimulationSettings
 
-    every = dataclasses.fields(SimulationSettings)
-    return [_option(field) for field in every if field.name != "crystal"]
+    distortion = inspect.Parameter(
+        "distortions",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=[],
+        annotation=Annotated[
+            list[str],
+            typer.Option(
+                "--distortion",
+                help="A further distortion as a kind, as YAML, or as a YAML file; applied in the "
+                "order given.",
+                rich_help_panel="Further distortions",
+                show_default=False,
+            ),
+        ],
+    )
+    return [*options(SimulationSettings, leave_out=("crystal", "distortions")), distortion]

@@ -1,88 +1,24 @@
-"""Distortions of scan, detector and post-processing; each is one small function with its source."""
+"""Distortions of scan, detector and post-processing; each is one small function with its source.
 
-from napari_atomseg.distortion.annotations import Annotations
+The classes of all kinds are found in the modules of this package: `KINDS` has them by their names
+in a recipe, and each is a name of the package too.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Union, cast
+
+from pydantic import Field
+
 from napari_atomseg.distortion.base import Distortion, View
-from napari_atomseg.distortion.camera import (
-    CameraTransfer,
-    DarkCurrent,
-    FixedPattern,
-    Flicker,
-    Reset,
-)
-from napari_atomseg.distortion.captions import Caption
-from napari_atomseg.distortion.counting import Photomultiplier, Shot, shot_noise
-from napari_atomseg.distortion.detector import (
-    HotPixels,
-    Readout,
-    WhiteNoise,
-    hot_pixels,
-    readout_noise,
-)
-from napari_atomseg.distortion.jpeg import Jpeg
-from napari_atomseg.distortion.kinds import AnyDistortion
-from napari_atomseg.distortion.lines import (
-    FastScan,
-    LineNoise,
-    RowLines,
-    ScanBlur,
-    line_noise,
-    scan_blur,
-)
-from napari_atomseg.distortion.pixels import (
-    BlackPixels,
-    MissingPixels,
-    Quantization,
-    UpperClip,
-    Zingers,
-)
-from napari_atomseg.distortion.postprocess import Crop, GaussianBlur, Interpolation
-from napari_atomseg.distortion.scan import (
-    Drift,
-    LineFrequency,
-    LineMotion,
-    ScanJitter,
-    Shear,
-    shift_lines,
-)
+from napari_atomseg.ranges import parts_by_kind
 
-__all__ = [
-    "Annotations",
-    "AnyDistortion",
-    "BlackPixels",
-    "CameraTransfer",
-    "Caption",
-    "Crop",
-    "DarkCurrent",
-    "Distortion",
-    "Drift",
-    "FastScan",
-    "FixedPattern",
-    "Flicker",
-    "GaussianBlur",
-    "HotPixels",
-    "Interpolation",
-    "Jpeg",
-    "LineFrequency",
-    "LineMotion",
-    "LineNoise",
-    "MissingPixels",
-    "Photomultiplier",
-    "Quantization",
-    "Readout",
-    "Reset",
-    "RowLines",
-    "ScanBlur",
-    "ScanJitter",
-    "Shear",
-    "Shot",
-    "UpperClip",
-    "View",
-    "WhiteNoise",
-    "Zingers",
-    "hot_pixels",
-    "line_noise",
-    "readout_noise",
-    "scan_blur",
-    "shift_lines",
-    "shot_noise",
-]
+KINDS = cast("dict[str, type[Distortion]]", parts_by_kind("napari_atomseg.distortion"))
+"""The class of each kind, by its name in a recipe."""
+if TYPE_CHECKING:
+    AnyDistortion = Distortion
+else:
+    AnyDistortion = Annotated[Union[*KINDS.values()], Field(discriminator="kind")]
+    """A distortion of a recipe, told by its `kind`."""
+
+globals().update({part.__name__: part for part in KINDS.values()})
+
+__all__ = ["KINDS", "AnyDistortion", "Distortion", "View"]

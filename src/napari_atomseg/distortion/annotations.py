@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from torch import Generator, Tensor
@@ -22,6 +22,7 @@ from napari_atomseg.distortion.base import (
     mean,
 )
 from napari_atomseg.ranges import uniform
+from napari_atomseg.settings import setting
 
 GLYPHS = {
     "0": "111101101101111",
@@ -147,18 +148,18 @@ def annotate(image: Tensor, cover: Tensor, shade: Tensor) -> Tensor:
 
 
 class Annotations(Distortion):
-    """Scale bars with their length, arrows, frames and circles, alike in image and truth (r_em).
-
-    Attributes
-    ----------
-    count : of marks.
-    shade : their contrast, in deviations of the image from its mean, light or dark.
-    """
+    """Scale bars with their length, arrows, frames and circles, alike in image and truth (r_em)."""
 
     kind: Literal["annotations"] = "annotations"
+    equation: ClassVar[str] = "scale bars with their length, arrows, frames and circles"
+    example: ClassVar[Mapping[str, Any]] = {"count": (3, 3), "shade": (4, 4)}
     shared: ClassVar[bool] = True
-    count: CountRange = (1, 4)
-    shade: NonNegativeRange = (2.0, 6.0)
+    count: CountRange = setting((1, 4), "Marks", "Number of marks.")
+    shade: NonNegativeRange = setting(
+        (2.0, 6.0),
+        "Contrast",
+        "Difference between a mark and the mean of the image, in standard deviations of the image.",
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`cover` (H, W) of all marks and their `shade`."""

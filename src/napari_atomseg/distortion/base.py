@@ -1,4 +1,4 @@
-"""What every distortion is: numbers drawn for one image, and one change of a batch of images.
+"""The base of distortions: numbers drawn for one image, and one change of a batch of images.
 
 A distortion draws its numbers with numpy, in pixels and in units of the signal, so that a renderer
 needs only tensors. Fields of random numbers are drawn a sample at a time, each sample from its own
@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -85,14 +85,18 @@ class Distortion(Part, ABC):
 
     Attributes
     ----------
-    kind : the tag that names it in a recipe.
-    probability : share of the images that it befalls.
+    kind : its name in a recipe.
+    probability : fraction of the images that are distorted.
+    equation : what is done to an image *x*, in Markdown, for the documentation.
+    example : numbers of a strong distortion, for its picture.
     shared : whether truth is changed alike; then `apply` takes (B, C, H, W), the distorted image
         first and every image-like truth after it, and gives all channels the very same change.
     """
 
     kind: str
     probability: Probability = 1.0
+    equation: ClassVar[str]
+    example: ClassVar[Mapping[str, Any]]
     shared: ClassVar[bool] = False
 
     @abstractmethod
@@ -115,7 +119,7 @@ class Distortion(Part, ABC):
         return y, x
 
     def keeps(self, values: Mapping[str, float | Array], y: Array, x: Array) -> NDArray[np.bool_]:
-        """Which positions (y, x), as `move` gives them, still show something."""
+        """Return which positions (y, x), as `move` gives them, are still in the image."""
         return np.ones(np.shape(y), dtype=bool)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from napari_atomseg.distortion.base import (
 from napari_atomseg.distortion.counting import poisson
 from napari_atomseg.ranges import PositiveRange, log_uniform
 from napari_atomseg.ranges import uniform as one_uniform
+from napari_atomseg.settings import setting
 
 HOT = (5.0, 8.0)
 """Hot pixels lie this many deviations above the mean dark current (r_em, Eq. 32)."""
@@ -119,19 +120,26 @@ def reset_noise(image: Tensor, sigma: Tensor, generators: Sequence[Generator]) -
 
 
 class CameraTransfer(Distortion):
-    """Modulation transfer function of the camera, in the image and its truth (r_em Eq. 27-29).
-
-    Attributes
-    ----------
-    a, b, c : ranges of the parameters, of which those are taken that make a positive and falling
-        function (r_em); b and c are widths in units of the Nyquist frequency.
-    """
+    """Modulation transfer function of the camera, in the image and its truth (r_em Eq. 27-29)."""
 
     kind: Literal["mtf"] = "mtf"
+    equation: ClassVar[str] = (
+        "MTF = [*a* exp(−*g*²/2*b*²) + (1 − *a*) exp(−*g*²/2*c*²)] sinc(π*u*/2) sinc(π*v*/2),"
+        " *g*, *u* and *v* in units of the Nyquist frequency (27–29)"
+    )
+    example: ClassVar[Mapping[str, Any]] = {"a": (0.6, 0.6), "b": (0.15, 0.15), "c": (0.5, 0.5)}
     shared: ClassVar[bool] = True
-    a: PositiveRange = (0.05, 1.5)
-    b: PositiveRange = (0.1, 1.5)
-    c: PositiveRange = (0.1, 1.5)
+    a: PositiveRange = setting(
+        (0.05, 1.5),
+        "Weight a",
+        "Weight of the first Gaussian; only parameters of a positive, falling function are drawn.",
+    )
+    b: PositiveRange = setting(
+        (0.1, 1.5), "Width b", "Width of the first Gaussian, in units of the Nyquist frequency."
+    )
+    c: PositiveRange = setting(
+        (0.1, 1.5), "Width c", "Width of the second Gaussian, in units of the Nyquist frequency."
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`a`, `b` and `c` of one camera.
@@ -155,15 +163,14 @@ class CameraTransfer(Distortion):
 
 
 class FixedPattern(Distortion):
-    """Gain of each pixel that flat-fielding left (r_em Eq. 31).
-
-    Attributes
-    ----------
-    sigma : deviation of the gains.
-    """
+    """Gain of each pixel that flat-fielding left (r_em Eq. 31)."""
 
     kind: Literal["fixed_pattern"] = "fixed_pattern"
-    sigma: NonNegativeRange = (0.0, 0.05)
+    equation: ClassVar[str] = "*x* ← *x* + *x* N(0, σ) (31)"
+    example: ClassVar[Mapping[str, Any]] = {"sigma": (0.15, 0.15)}
+    sigma: NonNegativeRange = setting(
+        (0.0, 0.05), "Gain noise σ", "Standard deviation of the pixels' gains."
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`sigma`."""
@@ -175,21 +182,33 @@ class FixedPattern(Distortion):
 
 
 class DarkCurrent(Distortion):
-    """Dark current, uneven between the pixels, with its own shot noise (r_em Eq. 32, 33).
-
-    Attributes
-    ----------
-    mean : dark electrons a pixel.
-    deviation : of the pixels' means, relative to `mean`.
-    hot : share of hot pixels.
-    counts : electrons that make a signal of 1, drawn evenly in their logarithm.
-    """
+    """Dark current, uneven between the pixels, with its own shot noise (r_em Eq. 32, 33)."""
 
     kind: Literal["dark_current"] = "dark_current"
-    mean: NonNegativeRange = (0.0, 5.0)
-    deviation: NonNegativeRange = (0.05, 0.5)
-    hot: Fraction = (0.0, 1e-3)
-    counts: PositiveRange = (100.0, 1e4)
+    equation: ClassVar[str] = (
+        "*x* ← *x* + P(D)/*c*, D log-normal of mean μ and deviation σ, + U(μ + 5σ, μ + 8σ) in"
+        " hot pixels (32, 33)"
+    )
+    example: ClassVar[Mapping[str, Any]] = {
+        "mean": (20, 20),
+        "hot": (0.01, 0.01),
+        "counts": (100, 100),
+    }
+    mean: NonNegativeRange = setting(
+        (0.0, 5.0), "Mean μ", "Mean dark current of a pixel.", unit="e⁻"
+    )
+    deviation: NonNegativeRange = setting(
+        (0.05, 0.5),
+        "Deviation σ/μ",
+        "Standard deviation of the pixels' dark currents, relative to their mean.",
+    )
+    hot: Fraction = setting((0.0, 1e-3), "Hot pixels", "Fraction of the pixels that are hot.")
+    counts: PositiveRange = setting(
+        (100.0, 1e4),
+        "Full signal c",
+        "Electrons of a signal of 1; drawn evenly in their logarithm.",
+        unit="e⁻",
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`mean` and `deviation` in electrons, `hot`, `counts`."""
@@ -209,15 +228,14 @@ class DarkCurrent(Distortion):
 
 
 class Flicker(Distortion):
-    """Pink noise of the electronics, 1/f in amplitude (r_em Eq. 35).
-
-    Attributes
-    ----------
-    sigma : its deviation over the image, in units of the signal.
-    """
+    """Pink noise of the electronics, 1/f in amplitude (r_em Eq. 35)."""
 
     kind: Literal["flicker"] = "flicker"
-    sigma: NonNegativeRange = (0.0, 0.05)
+    equation: ClassVar[str] = "*x* ← *x* + F(N/*f*), of deviation σ (35)"
+    example: ClassVar[Mapping[str, Any]] = {"sigma": (0.2, 0.2)}
+    sigma: NonNegativeRange = setting(
+        (0.0, 0.05), "Noise σ", "Standard deviation over the image, relative to the signal."
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`sigma`."""
@@ -229,15 +247,14 @@ class Flicker(Distortion):
 
 
 class Reset(Distortion):
-    """Reset noise: an offset of each row (r_em Eq. 36).
-
-    Attributes
-    ----------
-    sigma : deviation of the offsets, in units of the signal.
-    """
+    """Reset noise: an offset of each row (r_em Eq. 36)."""
 
     kind: Literal["reset"] = "reset"
-    sigma: NonNegativeRange = (0.0, 0.05)
+    equation: ClassVar[str] = "*x* ← *x* + N(0, σ), one number a row (36)"
+    example: ClassVar[Mapping[str, Any]] = {"sigma": (0.1, 0.1)}
+    sigma: NonNegativeRange = setting(
+        (0.0, 0.05), "Noise σ", "Standard deviation of the rows' offsets, relative to the signal."
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`sigma`."""

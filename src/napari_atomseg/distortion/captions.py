@@ -6,16 +6,16 @@ Unlike `Annotations`, which are r_em's, they hide the columns beneath them from 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.distortion.annotations import stroke
 from napari_atomseg.distortion.base import (
-    Array,
     CountRange,
     Distortion,
     Drawn,
@@ -25,6 +25,7 @@ from napari_atomseg.distortion.base import (
     within,
 )
 from napari_atomseg.ranges import Probability, Range, uniform
+from napari_atomseg.settings import setting
 
 Rng = np.random.Generator
 HIDDEN = 0.5
@@ -64,23 +65,30 @@ class Caption(Distortion):
     """Bars and words that a program wrote into the image, on a band, in a box or on the image.
 
     The truth shows them alike; the columns that they hide are not in it.
-
-    Attributes
-    ----------
-    band : chance of a band at the lower or upper border.
-    box : chance of a box in any place, where there is no band.
-    size : height of letters and boxes, as a share of the image's height.
-    lines : of words.
-    level : of band, ink and box: 0 is the image's darkest pixel and 1 its brightest.
     """
 
     kind: Literal["caption"] = "caption"
+    equation: ClassVar[str] = (
+        "bars and words at the ends of the image's range, on a band, in a box or on the image; "
+        "they hide the columns beneath from the truth, too"
+    )
+    example: ClassVar[Mapping[str, Any]] = {"band": 1.0, "lines": (1, 1), "size": (0.08, 0.08)}
     shared: ClassVar[bool] = True
-    band: Probability = 0.35
-    box: Probability = 0.25
-    size: Fraction = (0.025, 0.1)
-    lines: CountRange = (0, 3)
-    level: Annotated[Range, within(-1.0, 2.0)] = (-0.3, 1.3)
+    band: Probability = setting(
+        0.35, "Band", "Probability of a band at the lower or upper border.", limits=(0.0, 1.0)
+    )
+    box: Probability = setting(
+        0.25, "Box", "Probability of a box anywhere, where there is no band.", limits=(0.0, 1.0)
+    )
+    size: Fraction = setting(
+        (0.025, 0.1), "Size", "Height of letters and boxes, as a fraction of the image's height."
+    )
+    lines: CountRange = setting((0, 3), "Lines", "Number of lines of words.")
+    level: Annotated[Range, within(-1.0, 2.0)] = setting(
+        (-0.3, 1.3),
+        "Grey levels",
+        "Levels of band, box and ink: 0 is the image's darkest pixel and 1 its brightest.",
+    )
 
     def draw(self, rng: Rng, view: View) -> Drawn:
         """`ground` and `ink` (H, W), 0 to 1, and their levels `dark` and `bright`."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from napari_atomseg.distortion.base import (
     per_pixel,
 )
 from napari_atomseg.ranges import PositiveRange, log_uniform, uniform
+from napari_atomseg.settings import setting
 
 FEW = 3.0
 """Expected counts below which the cumulative sum is inverted term by term."""
@@ -134,23 +135,40 @@ class Counting(Distortion):
     """Anything that counts electrons.
 
     The dose is said in one of four ways; without any of them it is r_em's `mean_counts`.
-
-    Attributes
-    ----------
-    counts : electrons a pixel where the signal is 1.
-    mean_counts : electrons a pixel on average over the image (r_em: 0.5 to 750).
-    dose : electrons/Å² where the signal is 1.
-    electrons_per_column : electrons in a lone peak of height 1.
-    collected : share of the electrons that the detector counts.
-    spread : how the level lies in its range; `exponential` favours the low end (r_em).
     """
 
-    counts: PositiveRange | None = None
-    mean_counts: PositiveRange | None = None
-    dose: PositiveRange | None = None
-    electrons_per_column: PositiveRange | None = None
-    collected: Fraction = (1.0, 1.0)
-    spread: Literal["exponential", "log-uniform", "uniform"] = "exponential"
+    counts: PositiveRange | None = setting(
+        None,
+        "Electrons per pixel",
+        "Electrons per pixel where the signal is 1.",
+        unit="e⁻/px",
+        none="not given",
+    )
+    mean_counts: PositiveRange | None = setting(
+        None,
+        "Mean electrons",
+        "Mean number of electrons per pixel (r_em: 0.5 to 750).",
+        unit="e⁻/px",
+        none="not given",
+    )
+    dose: PositiveRange | None = setting(
+        None, "Dose", "Electrons per area where the signal is 1.", unit="e⁻/Å²", none="not given"
+    )
+    electrons_per_column: PositiveRange | None = setting(
+        None,
+        "Electrons per column",
+        "Electrons in a lone peak of height 1.",
+        unit="e⁻",
+        none="not given",
+    )
+    collected: Fraction = setting(
+        (1.0, 1.0), "Collected", "Fraction of the electrons that the detector counts."
+    )
+    spread: Literal["exponential", "log-uniform", "uniform"] = setting(
+        "exponential",
+        "Distribution",
+        "Distribution of the dose in its range; `exponential` favours the low end (r_em).",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -196,6 +214,8 @@ class Shot(Counting):
     """Counting statistics of a finite dose (r_em Eq. 30, 45)."""
 
     kind: Literal["shot"] = "shot"
+    equation: ClassVar[str] = "*x* ← P(α*x*)/α (30, 45)"
+    example: ClassVar[Mapping[str, Any]] = {"counts": (20, 20)}
 
     def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
         """Count the electrons of each pixel."""
@@ -203,19 +223,30 @@ class Shot(Counting):
 
 
 class Photomultiplier(Counting):
-    """Scintillator and photomultiplier: counting statistics, then pulse heights (r_em Eq. 43-46).
-
-    Attributes
-    ----------
-    photons, efficiency, gain, photon_spread : see `pulse_deviation`; about 100 photons reach the
-        cathode for each electron (r_em), the other ranges are those of common tubes.
-    """
+    """Scintillator and photomultiplier: counting statistics, pulse heights (r_em Eq. 43-46)."""
 
     kind: Literal["pmt"] = "pmt"
-    photons: PositiveRange = (50.0, 150.0)
-    efficiency: PositiveRange = (0.1, 0.3)
-    gain: PositiveRange = (3.0, 8.0)
-    photon_spread: Fraction = (0.0, 0.5)
+    equation: ClassVar[str] = (
+        "*n* = P(α*x*), *x* ← (*n* + √*n* *s* N(0, 1))/α, *s*² = (1 − η + 1/(δ − 1))/(*m*η) +"
+        " (δ*c*/*m*)² (43–46)"
+    )
+    example: ClassVar[Mapping[str, Any]] = {"counts": (20, 20), "photon_spread": (0.8, 0.8)}
+    photons: PositiveRange = setting(
+        (50.0, 150.0),
+        "Photons m",
+        "Photons that an electron sends to the photocathode; about 100 (r_em).",
+    )
+    efficiency: PositiveRange = setting(
+        (0.1, 0.3), "Efficiency η", "Fraction of the photons that free a photoelectron."
+    )
+    gain: PositiveRange = setting(
+        (3.0, 8.0), "Gain δ", "Electrons released by one electron at each stage."
+    )
+    photon_spread: Fraction = setting(
+        (0.0, 0.5),
+        "Photon spread δc/m",
+        "Standard deviation of the number of photons, relative to their mean.",
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """The level of the dose and the relative deviation `pulse` of one electron's signal."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from torch import Generator, Tensor
@@ -22,6 +22,7 @@ from napari_atomseg.distortion.base import (
 )
 from napari_atomseg.ranges import PositiveRange, log_uniform
 from napari_atomseg.ranges import uniform as one_uniform
+from napari_atomseg.settings import setting
 
 
 def readout_noise(image: Tensor, sigma: Tensor, generators: Sequence[Generator]) -> Tensor:
@@ -40,15 +41,14 @@ def hot_pixels(
 
 
 class Readout(Distortion):
-    """Thermal noise of the readout (r_em Eq. 34).
-
-    Attributes
-    ----------
-    sigma : its deviation, in units of the signal.
-    """
+    """Thermal noise of the readout (r_em Eq. 34)."""
 
     kind: Literal["thermal_readout"] = "thermal_readout"
-    sigma: NonNegativeRange = (0.0, 0.15)
+    equation: ClassVar[str] = "*x* ← *x* + N(0, σ) (34)"
+    example: ClassVar[Mapping[str, Any]] = {"sigma": (0.1, 0.1)}
+    sigma: NonNegativeRange = setting(
+        (0.0, 0.15), "Noise σ", "Standard deviation of the noise, relative to the signal."
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`sigma`."""
@@ -60,15 +60,19 @@ class Readout(Distortion):
 
 
 class WhiteNoise(Distortion):
-    """White noise of a given signal-to-noise ratio, for images known by that number alone.
-
-    Attributes
-    ----------
-    ratio : variance of the undistorted image over that of the noise (AP-GAN 2023: 2.35).
-    """
+    """White noise of a given signal-to-noise ratio, for images known by that number alone."""
 
     kind: Literal["white_noise"] = "white_noise"
-    ratio: PositiveRange = (2.35, 2.35)
+    equation: ClassVar[str] = (
+        "*x* ← *x* + N(0, Std(*x*)/√*r*), for images whose signal-to-noise ratio alone is "
+        "given (AP-GAN 2023)"
+    )
+    example: ClassVar[Mapping[str, Any]] = {"ratio": (2, 2)}
+    ratio: PositiveRange = setting(
+        (2.35, 2.35),
+        "Signal-to-noise r",
+        "Variance of the undistorted image over that of the noise (AP-GAN 2023: 2.35).",
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`ratio`."""
@@ -81,17 +85,15 @@ class WhiteNoise(Distortion):
 
 
 class HotPixels(Distortion):
-    """Single pixels that read too much, whatever the signal below them.
-
-    Attributes
-    ----------
-    fraction : of the pixels.
-    height : the most that is added, in units of the signal.
-    """
+    """Single pixels that read too much, whatever the signal below them."""
 
     kind: Literal["hot_pixels"] = "hot_pixels"
-    fraction: Fraction = (0.0, 0.002)
-    height: NonNegativeRange = (1.0, 5.0)
+    equation: ClassVar[str] = "*x* ← *x* + U(0, *h*) in single pixels"
+    example: ClassVar[Mapping[str, Any]] = {"fraction": (0.005, 0.005), "height": (2, 2)}
+    fraction: Fraction = setting((0.0, 0.002), "Fraction", "Fraction of the pixels that are hot.")
+    height: NonNegativeRange = setting(
+        (1.0, 5.0), "Height h", "Largest value that is added, relative to the signal."
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`fraction` and `height`."""

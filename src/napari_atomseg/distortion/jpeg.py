@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from napari_atomseg.distortion.base import Distortion, Drawn, Values, View, within
 from napari_atomseg.ranges import Range, uniform
+from napari_atomseg.settings import setting
 
 BLOCK = 8
 """Pixels of a block each way."""
@@ -79,15 +80,14 @@ def compress(image: Tensor, quality: Tensor) -> Tensor:
 
 
 class Jpeg(Distortion):
-    """JPEG compression of images that were exported for the eye (ITU-T T.81).
-
-    Attributes
-    ----------
-    quality : 1 to 100.
-    """
+    """JPEG compression of images that were exported for the eye (ITU-T T.81)."""
 
     kind: Literal["jpeg"] = "jpeg"
-    quality: Annotated[Range, within(1.0, 100.0)] = (20.0, 95.0)
+    equation: ClassVar[str] = "eight bits, then blocks of 8 × 8 pixels with rounded frequencies"
+    example: ClassVar[Mapping[str, Any]] = {"quality": (15, 15)}
+    quality: Annotated[Range, within(1.0, 100.0)] = setting(
+        (20.0, 95.0), "Quality", "Quality of the compression, 1 to 100."
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`quality`."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from napari_atomseg.distortion.base import (
     within,
 )
 from napari_atomseg.ranges import PositiveRange, Range, uniform
+from napari_atomseg.settings import setting
 
 LENGTH = 32
 """Pixels over which the responses of a fast scan are followed."""
@@ -112,15 +113,16 @@ def row_lines(image: Tensor, lines: Tensor) -> Tensor:
 
 
 class ScanBlur(Distortion):
-    """Each pixel bleeds into the next of its line: the simplest slow detector.
-
-    Attributes
-    ----------
-    decay : ratio of a pixel's signal that is still there a pixel later, at most 0.99.
-    """
+    """Each pixel bleeds into the next of its line: the simplest slow detector."""
 
     kind: Literal["scan_blur"] = "scan_blur"
-    decay: Annotated[Range, within(0.0, 0.99)] = (0.0, 0.5)
+    equation: ClassVar[str] = "*x* ← *x* ⊛ (1 − *d*) *d*ᵗ: the simplest slow detector"
+    example: ClassVar[Mapping[str, Any]] = {"decay": (0.7, 0.7)}
+    decay: Annotated[Range, within(0.0, 0.99)] = setting(
+        (0.0, 0.5),
+        "Decay d",
+        "Ratio of a pixel's signal that remains one pixel later, at most 0.99.",
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`decay` from pixel to pixel."""
@@ -132,17 +134,17 @@ class ScanBlur(Distortion):
 
 
 class LineNoise(Distortion):
-    """Each line has its own offset and gain: an unsteady source or amplifier.
-
-    Attributes
-    ----------
-    offset : deviation of the lines' offsets, in units of the signal.
-    gain : deviation of their gains.
-    """
+    """Each line has its own offset and gain: an unsteady source or amplifier."""
 
     kind: Literal["line_noise"] = "line_noise"
-    offset: NonNegativeRange = (0.0, 0.06)
-    gain: NonNegativeRange = (0.0, 0.06)
+    equation: ClassVar[str] = "*x* ← *x* (1 + N(0, *g*)) + N(0, *o*), one number a line"
+    example: ClassVar[Mapping[str, Any]] = {"offset": (0.06, 0.06), "gain": (0.1, 0.1)}
+    offset: NonNegativeRange = setting(
+        (0.0, 0.06), "Offset o", "Standard deviation of the lines' offsets, relative to the signal."
+    )
+    gain: NonNegativeRange = setting(
+        (0.0, 0.06), "Gain g", "Standard deviation of the lines' gains."
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`offset` and `gain`."""
@@ -154,22 +156,37 @@ class LineNoise(Distortion):
 
 
 class FastScan(Distortion):
-    """Slow scintillator and ringing readout of a fast scan (r_em Eq. 47-50).
-
-    Attributes
-    ----------
-    alpha : width of the detector's Lorentzian; the signal a pixel later is α²/(4π² + α²) of the
-        first.
-    beta : decay of the readout's oscillation in pixels.
-    gamma : its period in pixels, at least 2.
-    theta : its phase in degrees, 1 to 90, for which the integral is positive.
-    """
+    """Slow scintillator and ringing readout of a fast scan (r_em Eq. 47-50)."""
 
     kind: Literal["fast_scan"] = "fast_scan"
-    alpha: PositiveRange = (0.2, 6.0)
-    beta: PositiveRange = (0.3, 2.0)
-    gamma: Annotated[Range, within(2.0, math.inf)] = (4.0, 30.0)
-    theta: Annotated[Range, within(1.0, 90.0)] = (30.0, 90.0)
+    equation: ClassVar[str] = (
+        "*x* ← *x* ⊛ [α/(4π²*t*² + α²)] ⊛ [exp(−*t*/β) sin(2π*t*/γ + θ)], *t* = 0, 1, … "
+        "pixels, either of sum 1 (47–50)"
+    )
+    example: ClassVar[Mapping[str, Any]] = {
+        "alpha": (9, 9),
+        "beta": (4, 4),
+        "gamma": (14, 14),
+        "theta": (10, 10),
+    }
+    alpha: PositiveRange = setting(
+        (0.2, 6.0),
+        "Afterglow α",
+        "Width of the detector's Lorentzian; one pixel later the signal is α²/(4π² + α²) of "
+        "the first.",
+    )
+    beta: PositiveRange = setting(
+        (0.3, 2.0), "Decay β", "Decay length of the readout's oscillation.", unit="px"
+    )
+    gamma: Annotated[Range, within(2.0, math.inf)] = setting(
+        (4.0, 30.0), "Period γ", "Period of the readout's oscillation, at least 2.", unit="px"
+    )
+    theta: Annotated[Range, within(1.0, 90.0)] = setting(
+        (30.0, 90.0),
+        "Phase θ",
+        "Phase of the oscillation, 1 to 90, for which its integral is positive.",
+        unit="°",
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`alpha`, `beta`, `gamma`, and `theta` in radians."""
@@ -188,19 +205,18 @@ class FastScan(Distortion):
 
 
 class RowLines(Distortion):
-    """The detector does not respond for a stretch of a line (r_em Eq. 51).
-
-    Attributes
-    ----------
-    count : of stretches.
-    length : of a stretch, relative to the image's width.
-    factor : of the mean intensity that the stretch shows (r_em: 0.5 to 1.5).
-    """
+    """The detector does not respond for a stretch of a line (r_em Eq. 51)."""
 
     kind: Literal["row_lines"] = "row_lines"
-    count: CountRange = (1, 10)
-    length: Fraction = (0.05, 1.0)
-    factor: NonNegativeRange = (0.5, 1.5)
+    equation: ClassVar[str] = "stretches of a line show U(0.5, 1.5) times their mean (51)"
+    example: ClassVar[Mapping[str, Any]] = {"count": (6, 6)}
+    count: CountRange = setting((1, 10), "Stretches", "Number of stretches without response.")
+    length: Fraction = setting(
+        (0.05, 1.0), "Length", "Length of a stretch, relative to the image's width."
+    )
+    factor: NonNegativeRange = setting(
+        (0.5, 1.5), "Factor", "Intensity of the stretch, relative to the mean (r_em: 0.5 to 1.5)."
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`lines` (most that there may be, 4); see `row_lines`."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from napari_atomseg.distortion.base import (
 )
 from napari_atomseg.ranges import PositiveRange
 from napari_atomseg.ranges import uniform as one_uniform
+from napari_atomseg.settings import setting
 
 
 def struck(
@@ -80,24 +81,23 @@ def missing_pixels(image: Tensor, kept: Tensor, generators: Sequence[Generator])
 
 def _some_bits(value: tuple[int, int]) -> tuple[int, int]:
     if not 1 <= value[0] <= value[1] <= 24:
-        raise ValueError(f"bits {value} must lie within 1 and 24, which float32 still tells apart")
+        raise ValueError(f"bits {value} must lie within 1 and 24, the precision of float32")
     return value
 
 
 class BlackPixels(Distortion):
-    """Pixels, and small regions, that respond too little (r_em Eq. 37, 52).
-
-    Attributes
-    ----------
-    fraction : of the pixels at which a region starts.
-    steps : of the random walk that makes a region; 0 for single pixels (STEM).
-    response : the most that a region's response may be.
-    """
+    """Pixels, and small regions, that respond too little (r_em Eq. 37, 52)."""
 
     kind: Literal["black_pixels"] = "black_pixels"
-    fraction: Fraction = (0.0, 1e-3)
-    steps: CountRange = (0, 8)
-    response: Fraction = (0.0, 0.5)
+    equation: ClassVar[str] = "*x* ← *x* S, S = U(0, *r*) in regions made by random walks (37, 52)"
+    example: ClassVar[Mapping[str, Any]] = {"fraction": (0.003, 0.003), "steps": (6, 6)}
+    fraction: Fraction = setting(
+        (0.0, 1e-3), "Fraction", "Fraction of the pixels at which a region starts."
+    )
+    steps: CountRange = setting(
+        (0, 8), "Steps", "Steps of the random walk that makes a region; 0 for single pixels (STEM)."
+    )
+    response: Fraction = setting((0.0, 0.5), "Response r", "Largest response of a region.")
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`fraction`, `steps` and `response`."""
@@ -114,19 +114,22 @@ class BlackPixels(Distortion):
 
 
 class Zingers(Distortion):
-    """Bursts of light in the scintillator: bright dots and streaks (r_em Eq. 38, 53).
-
-    Attributes
-    ----------
-    fraction : of the pixels at which a burst starts.
-    steps : of the random walk that makes a streak; 0 for single pixels (STEM).
-    factor : the most that a pixel gains, relative to its signal.
-    """
+    """Bursts of light in the scintillator: bright dots and streaks (r_em Eq. 38, 53)."""
 
     kind: Literal["zingers"] = "zingers"
-    fraction: Fraction = (0.0, 1e-3)
-    steps: CountRange = (0, 8)
-    factor: PositiveRange = (1.0, 8.0)
+    equation: ClassVar[str] = (
+        "*x* ← *x* S, S = 1 + U(0, *k*) in regions made by random walks (38, 53)"
+    )
+    example: ClassVar[Mapping[str, Any]] = {"fraction": (0.003, 0.003), "steps": (4, 4)}
+    fraction: Fraction = setting(
+        (0.0, 1e-3), "Fraction", "Fraction of the pixels at which a burst starts."
+    )
+    steps: CountRange = setting(
+        (0, 8), "Steps", "Steps of the random walk that makes a streak; 0 for single pixels (STEM)."
+    )
+    factor: PositiveRange = setting(
+        (1.0, 8.0), "Factor k", "Largest increase of a pixel, relative to its signal."
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`fraction`, `steps` and `factor`."""
@@ -143,15 +146,14 @@ class Zingers(Distortion):
 
 
 class UpperClip(Distortion):
-    """Saturation of detector or converter (r_em Eq. 39, 54).
-
-    Attributes
-    ----------
-    level : where it saturates, relative to the image's maximum.
-    """
+    """Saturation of detector or converter (r_em Eq. 39, 54)."""
 
     kind: Literal["upper_clip"] = "upper_clip"
-    level: Fraction = (0.6, 1.0)
+    equation: ClassVar[str] = "*x* ← min(*x*, *l* max *x*) (39, 54)"
+    example: ClassVar[Mapping[str, Any]] = {"level": (0.5, 0.5)}
+    level: Fraction = setting(
+        (0.6, 1.0), "Level l", "Level of saturation, relative to the image's maximum."
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`level`."""
@@ -163,15 +165,14 @@ class UpperClip(Distortion):
 
 
 class Quantization(Distortion):
-    """Rounding by the analog-to-digital converter (r_em Eq. 40, 55).
-
-    Attributes
-    ----------
-    bits : of the converter; its largest number is the image's maximum.
-    """
+    """Rounding by the analog-to-digital converter (r_em Eq. 40, 55)."""
 
     kind: Literal["quantization"] = "quantization"
-    bits: Annotated[tuple[int, int], AfterValidator(_some_bits)] = (8, 16)
+    equation: ClassVar[str] = "*x* ← round(α*x*)/α, α = (2ᵇ − 1)/max *x* (40, 55)"
+    example: ClassVar[Mapping[str, Any]] = {"bits": (2, 2)}
+    bits: Annotated[tuple[int, int], AfterValidator(_some_bits)] = setting(
+        (8, 16), "Bits b", "Bits of the converter, whose largest number is the image's maximum."
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`levels`, the largest number."""
@@ -183,15 +184,12 @@ class Quantization(Distortion):
 
 
 class MissingPixels(Distortion):
-    """Pixels that lost their signal (Chen et al. 2023).
-
-    Attributes
-    ----------
-    kept : share of the pixels that keep it.
-    """
+    """Pixels that lost their signal (Chen et al. 2023)."""
 
     kind: Literal["missing_pixels"] = "missing_pixels"
-    kept: Fraction = (0.7, 0.7)
+    equation: ClassVar[str] = "*x* ← 0 where U(0, 1) ≥ *k* (Chen et al. 2023)"
+    example: ClassVar[Mapping[str, Any]] = {"kept": (0.7, 0.7)}
+    kept: Fraction = setting((0.7, 0.7), "Kept k", "Fraction of the pixels that are measured.")
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`kept`."""

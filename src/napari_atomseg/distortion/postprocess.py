@@ -1,10 +1,10 @@
-"""What users do to images after recording: interpolation, smoothing and crops (r_em)."""
+"""Changes of images after recording: interpolation, smoothing and crops (r_em)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from napari_atomseg.distortion.base import (
     within,
 )
 from napari_atomseg.ranges import PositiveRange, Range, uniform
+from napari_atomseg.settings import setting
 
 WIDEST = 1.5
 """Largest sigma of a blur, in pixels."""
@@ -91,15 +92,17 @@ def fill_levels(image: Tensor, share: Tensor, median: Tensor) -> Tensor:
 
 
 class GaussianBlur(Distortion):
-    """Smoothing by a Gaussian, of the image only: restoration has to undo it (r_em).
-
-    Attributes
-    ----------
-    sigma : in pixels (r_em: 0 to 1), at most 1.5.
-    """
+    """Smoothing by a Gaussian, of the image only: restoration has to undo it (r_em)."""
 
     kind: Literal["gaussian_blur"] = "gaussian_blur"
-    sigma: Annotated[Range, within(0.0, WIDEST)] = (0.0, 1.0)
+    equation: ClassVar[str] = "*x* ← *x* ⊛ exp(−*r*²/2σ²)"
+    example: ClassVar[Mapping[str, Any]] = {"sigma": (1, 1)}
+    sigma: Annotated[Range, within(0.0, WIDEST)] = setting(
+        (0.0, 1.0),
+        "Width σ",
+        "Standard deviation of the Gaussian, at most 1.5 (r_em: 0 to 1).",
+        unit="px",
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`sigma` in pixels."""
@@ -115,21 +118,24 @@ class Interpolation(Distortion):
 
     The result's sampling is that of the image divided by the drawn `magnification`. Choose ranges
     for which the result shows only what the renderer made: magnifications of at least 1 do.
-
-    Attributes
-    ----------
-    magnification : of lengths.
-    rotation : degrees, from x towards y.
-    stretch : of x against y, relative.
-    shear : of x along y, relative.
     """
 
     kind: Literal["interpolation"] = "interpolation"
+    equation: ClassVar[str] = (
+        "a linear transformation about the centre, bicubic; positions move with it"
+    )
+    example: ClassVar[Mapping[str, Any]] = {
+        "magnification": (1.2, 1.2),
+        "rotation": (8, 8),
+        "shear": (0.1, 0.1),
+    }
     shared: ClassVar[bool] = True
-    magnification: PositiveRange = (1.0, 1.25)
-    rotation: Range = (-3.0, 3.0)
-    stretch: Range = (-0.02, 0.02)
-    shear: Range = (-0.02, 0.02)
+    magnification: PositiveRange = setting(
+        (1.0, 1.25), "Magnification", "Magnification of lengths."
+    )
+    rotation: Range = setting((-3.0, 3.0), "Rotation", "Rotation from x towards y.", unit="°")
+    stretch: Range = setting((-0.02, 0.02), "Stretch", "Relative stretch of x against y.")
+    shear: Range = setting((-0.02, 0.02), "Shear", "Relative shear of x along y.")
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`matrix` (2, 2) on (y, x), `magnification`, and the image's `centre` (2,)."""
@@ -165,18 +171,24 @@ class Interpolation(Distortion):
 
 
 class Crop(Distortion):
-    """All but a rectangle about the middle is filled with one value, in image and truth (r_em).
-
-    Attributes
-    ----------
-    kept : area of the rectangle, relative to the image's (r_em: about half or more).
-    median : probability that the median fills the rest; otherwise any value of the range does.
-    """
+    """All but a rectangle about the middle is filled with one value, in image and truth (r_em)."""
 
     kind: Literal["crop"] = "crop"
+    equation: ClassVar[str] = (
+        "all but a rectangle about the middle becomes one value: the median, or any of the range"
+    )
+    example: ClassVar[Mapping[str, Any]] = {"kept": (0.5, 0.5)}
     shared: ClassVar[bool] = True
-    kept: Fraction = (0.5, 1.0)
-    median: float = 0.5
+    kept: Fraction = setting(
+        (0.5, 1.0),
+        "Kept area",
+        "Area of the rectangle, relative to the image's (r_em: about half or more).",
+    )
+    median: float = setting(
+        0.5,
+        "Median",
+        "Probability that the median fills the rest; otherwise any value of the range does.",
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`box` in pixels from the centre, `median` (0 or 1), `share`, `centre`."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from napari_atomseg.distortion.base import (
     normal,
 )
 from napari_atomseg.ranges import Probability, Range, uniform
+from napari_atomseg.settings import setting
 
 
 def autoregressive(noise: Tensor, phi: Tensor) -> Tensor:
@@ -127,21 +128,28 @@ def _odds(value: tuple[float, float, float]) -> tuple[float, float, float]:
 
 
 class ScanJitter(LineMotion):
-    """Correlated random displacement of the lines (r_em Eq. 41-42).
-
-    Attributes
-    ----------
-    sigma : deviation of a step of the series, in `unit`.
-    phi : correlation of neighbouring lines.
-    odds : of jitter along x only, along y only, and along both.
-    """
+    """Correlated random displacement of the lines (r_em Eq. 41-42)."""
 
     kind: Literal["scan_jitter"] = "scan_jitter"
+    equation: ClassVar[str] = (
+        "Δₖ = φ Δₖ₋₁ + N(0, σ), Δ₁ = N(0, σ)/√(1 − φ²), of x and y of line *k* (41, 42)"
+    )
+    example: ClassVar[Mapping[str, Any]] = {
+        "sigma": (0.2, 0.2),
+        "phi": (0.6, 0.6),
+        "odds": (0, 0, 1),
+    }
     probability: Probability = 0.9
-    sigma: NonNegativeRange = (0.0025, 0.8)
-    phi: Correlation = (0.0, 0.7)
-    unit: LengthUnit = "angstrom"
-    odds: Annotated[tuple[float, float, float], AfterValidator(_odds)] = (0.25, 0.25, 0.5)
+    sigma: NonNegativeRange = setting(
+        (0.0025, 0.8), "Jitter σ", "Standard deviation of a step of the series, in `unit`."
+    )
+    phi: Correlation = setting((0.0, 0.7), "Correlation φ", "Correlation of neighbouring lines.")
+    unit: LengthUnit = setting(
+        "angstrom", "Unit", "Unit of lengths: Å, the width of a lone peak, or the pixel."
+    )
+    odds: Annotated[tuple[float, float, float], AfterValidator(_odds)] = setting(
+        (0.25, 0.25, 0.5), "Odds", "Odds of jitter along x only, along y only, and along both."
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`sigma` (2,) in pixels and `phi` (2,), of y and x."""
@@ -159,18 +167,22 @@ class ScanJitter(LineMotion):
 
 
 class LineFrequency(LineMotion):
-    """Random displacement modulated by the mains frequency (Lin et al. 2021, scan noise).
-
-    Attributes
-    ----------
-    amplitude : deviation where the modulation is greatest, in `unit` (Lin et al.: 0.2 Å).
-    cycles : of the mains in the time of a line; 50 or 60 Hz with lines of 0.4 to 8 ms.
-    """
+    """Random displacement modulated by the mains frequency (Lin et al. 2021, scan noise)."""
 
     kind: Literal["line_frequency"] = "line_frequency"
-    amplitude: NonNegativeRange = (0.2, 0.2)
-    cycles: NonNegativeRange = (0.02, 0.5)
-    unit: LengthUnit = "angstrom"
+    equation: ClassVar[str] = "Δₖ = *a* N(0, 1) sin(2π*fk* + φ) (Lin et al. 2021)"
+    example: ClassVar[Mapping[str, Any]] = {"amplitude": (0.4, 0.4), "cycles": (0.06, 0.06)}
+    amplitude: NonNegativeRange = setting(
+        (0.2, 0.2),
+        "Amplitude a",
+        "Standard deviation where the modulation is greatest, in `unit` (Lin et al.: 0.2 Å).",
+    )
+    cycles: NonNegativeRange = setting(
+        (0.02, 0.5), "Cycles f", "Mains periods per line; 50 or 60 Hz with lines of 0.4 to 8 ms."
+    )
+    unit: LengthUnit = setting(
+        "angstrom", "Unit", "Unit of lengths: Å, the width of a lone peak, or the pixel."
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`amplitude` in pixels, `cycles` a line, `phase` (2,) of y and x."""
@@ -193,18 +205,18 @@ def steady_shifts(rows: int, slope: Tensor) -> Tensor:
 
 
 class Drift(LineMotion):
-    """Steady drift of the specimen while it is scanned, any direction.
-
-    Attributes
-    ----------
-    distance : from the first line of the image to the last, in `unit`.
-    direction : degrees from x towards y.
-    """
+    """Steady drift of the specimen while it is scanned, any direction."""
 
     kind: Literal["drift"] = "drift"
-    distance: NonNegativeRange = (0.0, 2.0)
-    direction: Range = (0.0, 360.0)
-    unit: LengthUnit = "angstrom"
+    equation: ClassVar[str] = "Δₖ grows evenly from line to line, in any direction"
+    example: ClassVar[Mapping[str, Any]] = {"distance": (3, 3), "direction": (50, 50)}
+    distance: NonNegativeRange = setting(
+        (0.0, 2.0), "Distance", "Displacement of the last line against the first, in `unit`."
+    )
+    direction: Range = setting((0.0, 360.0), "Direction", "Direction from x towards y.", unit="°")
+    unit: LengthUnit = setting(
+        "angstrom", "Unit", "Unit of lengths: Å, the width of a lone peak, or the pixel."
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`slope` (2,), pixels of y and x a line."""
@@ -219,16 +231,17 @@ class Drift(LineMotion):
 
 
 class Shear(LineMotion):
-    """Scan axes that are not at right angles: lines slide along x.
-
-    Attributes
-    ----------
-    distance : that the last line slides against the first, in `unit`.
-    """
+    """Scan axes that are not at right angles: lines slide along x."""
 
     kind: Literal["shear"] = "shear"
-    distance: Range = (-2.0, 2.0)
-    unit: LengthUnit = "angstrom"
+    equation: ClassVar[str] = "Δₖ grows evenly from line to line, along x"
+    example: ClassVar[Mapping[str, Any]] = {"distance": (3, 3)}
+    distance: Range = setting(
+        (-2.0, 2.0), "Distance", "Displacement of the last line against the first, in `unit`."
+    )
+    unit: LengthUnit = setting(
+        "angstrom", "Unit", "Unit of lengths: Å, the width of a lone peak, or the pixel."
+    )
 
     def draw(self, rng: np.random.Generator, view: View) -> Drawn:
         """`slope` (2,), pixels of y and x a line."""

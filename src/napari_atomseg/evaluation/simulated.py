@@ -24,7 +24,8 @@ from napari_atomseg.simulation import (
     sample,
     simulate,
 )
-from napari_atomseg.simulation.setup import COLLECTED
+from napari_atomseg.simulation.api import COLLECTED
+from napari_atomseg.simulation.settings import BackgroundKind, ShapeKind
 from napari_atomseg.specimen import Field
 from napari_atomseg.specimen.matter.amorphous import amorphous_support
 from napari_atomseg.weights.store import cache_folder
@@ -44,7 +45,8 @@ CRYSTALS: tuple[tuple[str, tuple[int, int, int], float], ...] = (
 """Crystals, zone axes and sampling (Å per pixel)."""
 SCALES = 0.4
 """Largest natural logarithm of a change of that sampling."""
-SHAPES = ("bulk", "wedge", "edge", "particle")
+SHAPES: tuple[ShapeKind, ...] = ("bulk", "wedge", "edge", "particle")
+BACKGROUNDS: tuple[BackgroundKind, ...] = ("constant", "ramp", "nonlinear")
 SUPPORT = 50.0
 """Thickness of the carbon support under particles, Å; thin sheets would be invisible on it."""
 SHEETS = ("graphene", "MoS2")
@@ -163,7 +165,7 @@ class Crystals:
             shape_kind=kind,
             support=SUPPORT if kind == "particle" and crystal not in SHEETS else 0.0,
             background=float(rng.uniform(0, 0.5)),
-            background_kind=str(rng.choice(["constant", "ramp", "nonlinear"])),
+            background_kind=BACKGROUNDS[rng.integers(len(BACKGROUNDS))],
             jitter=0.0,
         )
         return simulated_case(case_name(self, index), made)

@@ -23,7 +23,7 @@ WAVES = 4
 
 @dataclass(frozen=True)
 class Contrast:
-    """What becomes of one image's contrast.
+    """Changes of one image's contrast.
 
     Attributes
     ----------
@@ -31,7 +31,8 @@ class Contrast:
     power : exponent of the structure's signal (Eq. 24).
     background, height : kind of background, and its height in units of the image's maximum.
     direction : angle in rad in which a plane rises.
-    centre, width : of a Gaussian, in units of the image's sides and of its shorter side.
+    centre, width : of a Gaussian: the centre in units of the image's sides, the width in units of
+        the shorter one.
     waves : (K, 3) rows of a non-linear background: cycles a field along y and x, phase in rad.
     ratio, wanted : range of standard deviation over mean, and what it becomes outside of it
         (Eq. 25); None leaves it.

@@ -19,9 +19,9 @@ from napari_atomseg.imaging.probe import Probe, coma_shift, wavelength
 from napari_atomseg.imaging.scattering import resampled
 from napari_atomseg.imaging.transfer import blur, peak_width
 from napari_atomseg.progress import CancelToken, Progress, report
+from napari_atomseg.specimen.defects import with_thermal_displacements
 from napari_atomseg.specimen.specimen import Field
 from napari_atomseg.specimen.structure import Structure
-from napari_atomseg.specimen.thermal import with_thermal_displacements
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -64,7 +64,7 @@ def multislice_adf(
         begin with a layer, as abTEM takes all atoms of a slice to stand where it begins.
     frozen_phonons : configurations of thermally displaced atoms to average; 0 for atoms at rest.
     temperature : K.
-    seed : of the displacements.
+    seed : seed of the displacements.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What an instrument makes of one atom; the linear, incoherent one."""
+"""Optics: the base of all, and linear, incoherent imaging."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def thickness_series(
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> Array:
-    """What a detector gets of probes at a few places, for the specimen down to several depths.
+    """Detected fractions of probes at a few positions, for a specimen of several thicknesses.
 
     Probes travel once through the specimen, a slice a layer of atoms, and are looked at on the way
     (Kirkland, Advanced Computing in Electron Microscopy, chapter 6). The atoms' potentials are

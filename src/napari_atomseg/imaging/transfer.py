@@ -78,7 +78,7 @@ def _aperture(phases: tuple[float, float, float]) -> Array:
 
 
 def blur(probe: Probe, k: Frequencies) -> Array:
-    """What the source and the halo leave of the aperture's transfer at frequencies k in 1/Å."""
+    """Factor of the transfer due to source size and halo, at frequencies k in 1/Å."""
     source = np.exp(-2.0 * (np.pi * probe.source_size / FWHM_PER_SIGMA * k) ** 2)
     if not probe.tail:
         return np.asarray(source)

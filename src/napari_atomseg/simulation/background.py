@@ -1,4 +1,4 @@
-"""What lies under the columns: films, contamination, gradients."""
+"""Backgrounds: films, contamination, gradients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _no_waves() -> Array:
 
 @dataclass(frozen=True)
 class Background:
-    """What lies under the columns, in units of the brightest column's peak.
+    """The background of one image, in units of the brightest column's peak.
 
     `matrix` follows the thickness (the signal between the columns of a thick crystal); `speckle`
     is the contrast of an amorphous film at the resolution of the probe; `waves` and `blobs`
@@ -114,7 +114,7 @@ def background_image(
     Parameters
     ----------
     width : sigma of a lone peak, Å.
-    generator : of the film's speckle; the image is made on its device.
+    generator : source of random numbers of the film's speckle; the image is made on its device.
     """
     device, canvas, sigma = generator.device, view.canvas, width / view.sampling
     total = torch.full(canvas, background.constant, device=device)

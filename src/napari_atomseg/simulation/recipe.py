@@ -10,23 +10,19 @@ import yaml
 from pydantic import Field as Option
 from pydantic import ValidationError, model_validator
 
-from napari_atomseg.distortion import (
-    AnyDistortion,
-    HotPixels,
-    LineFrequency,
-    LineNoise,
-    Readout,
-    ScanBlur,
-    ScanJitter,
-    Shot,
-)
+from napari_atomseg.distortion import AnyDistortion
+from napari_atomseg.distortion.counting import Shot
+from napari_atomseg.distortion.detector import HotPixels, Readout
+from napari_atomseg.distortion.lines import LineNoise, ScanBlur
+from napari_atomseg.distortion.scan import LineFrequency, ScanJitter
 from napari_atomseg.imaging import AnyImaging, ContrastRecipe, LinearImaging
 from napari_atomseg.ranges import Part, PositiveRange, faults, log_uniform
 from napari_atomseg.simulation.background import BackgroundRecipe
 from napari_atomseg.specimen import Field, Specimen
 from napari_atomseg.specimen.columns import SPARROW
+from napari_atomseg.specimen.recipes import AnySpecimen
 from napari_atomseg.specimen.recipes.columns import ColumnsSpecimen
-from napari_atomseg.specimen.recipes.kinds import AnySpecimen
+from napari_atomseg.specimen.specimen import SpecimenRecipe
 
 TargetName = Literal[
     "circular_mask",
@@ -56,7 +52,7 @@ class FieldRecipe(Part):
         return log_uniform(rng, self.sampling)
 
 
-class MixedSpecimen(Part):
+class MixedSpecimen(SpecimenRecipe):
     """One of several specimens, chosen with the given weights (evenly where there are none)."""
 
     kind: Literal["mixture"] = "mixture"
@@ -139,13 +135,13 @@ def load_recipe(
 ) -> SimulationRecipe:
     """A recipe by its shipped name, from a YAML file, from a dictionary, or as it is.
 
-    A file or dictionary may say ``extends: NAME`` (or the path of another file) and give only what
-    differs: what it says inside a part replaces that value of the part; a part of another `kind`
+    A file or dictionary may have ``extends: NAME`` (or the path of another file) and give only what
+    differs: a value inside a part replaces that value of the part; a part of another `kind`
     and a list are replaced whole. Paths in a file are relative to the folder of that file.
 
     Parameters
     ----------
-    folder : that the path of a file, and those in a dictionary, are relative to; by default the
+    folder : folder that paths of files and in dictionaries are relative to; by default the
         working folder.
 
     Raises
@@ -153,7 +149,7 @@ def load_recipe(
     OSError
         The file cannot be read.
     ValueError
-        A name is unknown or a value out of range; the message says which.
+        A name is unknown or a value out of range; the message names it.
     """
     if isinstance(recipe, SimulationRecipe):
         return recipe
@@ -179,7 +175,7 @@ def _extended(
 
 
 def _anchored(content: Any, folder: Path | None) -> Any:
-    """What a recipe says, with the crystals' files in a folder."""
+    """Return the content of a recipe, with the crystals' files in a folder."""
     if isinstance(content, list | tuple):
         return [_anchored(each, folder) for each in content]
     if folder is None or not isinstance(content, dict):

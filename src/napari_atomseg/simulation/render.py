@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from napari_atomseg import imaging
-from napari_atomseg.distortion import LineMotion, shift_lines
+from napari_atomseg.distortion.scan import LineMotion, shift_lines
 from napari_atomseg.simulation.background import background_image
 from napari_atomseg.simulation.scene import Scene
 from napari_atomseg.simulation.targets import label_targets, mask_radius, upsampled

@@ -1,4 +1,4 @@
-"""What a simulation gives: the image, what it should have been, and all that is known of it."""
+"""The result of a simulation: the image, the ideal image, and the ground truth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from napari_atomseg._shared.metrics import psnr
-from napari_atomseg.distortion import Photomultiplier, Shot
+from napari_atomseg.distortion.counting import Photomultiplier, Shot
 from napari_atomseg.imaging import HRTEMOptics, LinearOptics, Optics
 from napari_atomseg.simulation.recipe import SimulationRecipe, load_recipe
 from napari_atomseg.simulation.render import Batch, render
@@ -60,15 +60,16 @@ class Simulation:
     columns : table of the columns that can be told apart: y, x and radius in pixels, elements,
         intensity (of its peak, in phase contrast relative to the strongest scatterer), snr (its
         signal over its counting noise), y_angstrom, x_angstrom,
-        cross_section (integrated intensity, Å² times the unit of the image), and where the atoms
-        are known atoms, their number, and composition, as "Sr25O25".
+        cross_section (integrated intensity, Å² times the unit of the image), and where there are
+        single atoms, their number, and composition, as "Sr25O25".
     sampling : Å a pixel.
     settings : the arguments of `simulate`, or of `sample`, that repeat it.
     facts : to search it by: material, zone_axis, field_of_view (Å), counts (electrons in a pixel
         where the signal is 1), elements (the channels of `element_maps`) and energy (eV).
-    psnr : of the image against its ideal, dB, the peak being the ideal's brightest pixel.
+    psnr : peak signal-to-noise ratio against the ideal, dB; the peak is the ideal's brightest
+        pixel.
     snr : variance of the ideal over the mean squared error of the image, dB.
-    structure : the single atoms, where they are known, or None.
+    structure : the single atoms, or None.
     """
 
     image: NDArray[np.float32]
@@ -157,7 +158,7 @@ def column_table(scene: Scene, ideal: NDArray[np.float32]) -> pd.DataFrame:
 
 
 def energy_of(optics: Optics) -> float | None:
-    """Energy of the electrons in eV, where the optics know it."""
+    """Energy of the electrons in eV, or None where the optics have none."""
     if isinstance(optics, LinearOptics):
         return optics.probe.energy
     return optics.energy if isinstance(optics, HRTEMOptics) else None

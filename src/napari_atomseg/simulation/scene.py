@@ -1,4 +1,4 @@
-"""Recipe to scene: numbers drawn from ranges, the same for the same (recipe, seed, index)."""
+"""Scenes: the numbers of one image; recipes draw them, the same for each (recipe, seed, index)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Scene:
     scale : intensity that the image shows as 1; None for the brightest pixel's.
     contrast : what is done to the ideal image (`napari_atomseg.imaging.Contrast`), or None.
     distortions : those that happen, in their order.
-    seed : of the noise.
+    seed : seed of the noise.
     settings : the arguments that repeat the scene.
     """
 
@@ -99,21 +99,56 @@ def draw_scene(
     view = Field(shape, recipe.field.draw(streams[0], shape), margin(shape))
     specimen = recipe.specimen.draw(streams[1], view)
     optics = recipe.imaging.draw(streams[2], view, specimen)
-    columns = brightness(specimen.columns, optics)
     background, contrast = recipe.background, recipe.contrast
-    return Scene(
-        view=view,
-        specimen=specimen,
-        labels=resolve_columns(columns, optics.width, limit=recipe.targets.resolution),
-        optics=optics,
-        unit=brightest(columns),
-        scale=scale_of(columns, optics),
+    return compose(
+        view,
+        specimen,
+        optics,
         background=None if background is None else background.draw(streams[3], view, specimen),
         contrast=None if contrast is None else contrast.draw(streams[4]),
         distortions=draw_distortions(recipe.distortions, streams[5], view, optics),
         targets=recipe.targets,
         seed=(seed, index),
         settings={"recipe": recipe.name, "seed": seed, "index": index, "shape": shape},
+    )
+
+
+def compose(
+    view: Field,
+    specimen: Specimen,
+    optics: Optics,
+    *,
+    background: Background | None,
+    contrast: Contrast | None,
+    distortions: tuple[Drawn, ...],
+    seed: tuple[int, int],
+    settings: dict[str, Any],
+    targets: TargetsRecipe | None = None,
+    peak: float | None = None,
+) -> Scene:
+    """Put the drawn parts of a scene together, with its labels and the scale of its image.
+
+    Parameters
+    ----------
+    peak : brightest intensity, as a fraction of the beam, of images that are formed beforehand.
+    """
+    targets = TargetsRecipe() if targets is None else targets
+    columns = weighted(specimen.columns, optics)
+    brightest = float(columns.weight.max()) if len(columns) else 1.0
+    scale = peak if peak is not None else brightest if len(columns) else None
+    return Scene(
+        view=view,
+        specimen=specimen,
+        labels=resolve_columns(columns, optics.width, limit=targets.resolution),
+        optics=optics,
+        unit=brightest,
+        scale=1.0 if optics.coherent else scale,
+        background=background,
+        contrast=contrast,
+        distortions=distortions,
+        targets=targets,
+        seed=seed,
+        settings=settings,
     )
 
 
@@ -128,23 +163,11 @@ def margin(shape: tuple[int, int], least: int = MARGIN) -> int:
     return wide
 
 
-def brightness(columns: Columns, optics: Optics) -> Columns:
-    """Columns of elements weighted by what the optics see of them."""
+def weighted(columns: Columns, optics: Optics) -> Columns:
+    """Columns whose weights are the amplitudes of their elements in the image."""
     if not columns.numbers:
         return columns
     return replace(columns, weight=columns.counts @ optics.amplitude(np.array(columns.numbers)))
-
-
-def brightest(columns: Columns) -> float:
-    """Weight of the brightest column; 1 where there is none."""
-    return float(columns.weight.max()) if len(columns) else 1.0
-
-
-def scale_of(columns: Columns, optics: Optics) -> float | None:
-    """Intensity that an image shows as 1: the brightest column's, or the beam's itself."""
-    if optics.coherent:
-        return 1.0
-    return brightest(columns) if len(columns) else None
 
 
 def draw_distortions(

@@ -1,247 +1,392 @@
-"""Every setting of `simulate`: its default, unit, range, label and help, each written once.
+"""Every setting of `simulate`: its default, unit, limits, label and help, each written once.
 
 The function's keywords, the panel's form and the options of the command are made from it.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from napari_atomseg.simulation.arguments import argument, checked
+from napari_atomseg.settings import Settings, setting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ase import Atoms
 
+    CrystalSource = str | Path | Atoms
+else:
+    CrystalSource = Any
+
 SPECIMEN, OPTICS, ABERRATIONS = "Specimen", "Optics", "Aberrations"
 SCAN, DETECTOR, BACKGROUND, FURTHER = "Scan", "Detector", "Background", "Further distortions"
 
-IMAGING = {
-    "linear": "dark-field STEM",
-    "radial": "radial functions",
-    "hrtem": "HRTEM",
-    "multislice-adf": "dark-field STEM, multislice",
-    "multislice-hrtem": "HRTEM, multislice",
-}
-SHAPES = {
-    "bulk": "fills the image",
-    "wedge": "wedge",
-    "edge": "edge",
-    "particle": "faceted particle",
-    "rounded": "rounded particle",
-}
-BACKGROUNDS = {"constant": "constant", "ramp": "ramp", "nonlinear": "patches"}
-
-_TURN = ("°", (-360.0, 360.0), (-180.0, 180.0))
-_SHARE = ("", (0.0, 1.0))
+ImagingMode = Literal["linear", "radial", "hrtem", "multislice-adf", "multislice-hrtem"]
+ShapeKind = Literal["bulk", "wedge", "edge", "particle", "rounded"]
+BackgroundKind = Literal["constant", "ramp", "nonlinear"]
 
 
-@dataclass(frozen=True)
-class SimulationSettings:
-    """The arguments of `simulate` that decide what the image looks like.
+class SimulationSettings(Settings):
+    """The arguments of `simulate` that decide what the image looks like."""
 
-    Raises
-    ------
-    ValueError
-        A value is out of range or none of the choices.
-    TypeError
-        A value is of the wrong kind.
-    """
-
-    crystal: str | Path | Atoms = argument(  # noqa: RUF009, a field like the others
-        "SrTiO3", "Crystal", "What is under the beam: a built-in crystal, or a CIF or XYZ file."
+    crystal: CrystalSource = setting(
+        "SrTiO3", "Crystal", "A built-in crystal, or a CIF or XYZ file."
     )
-    zone_axis: tuple[int, int, int] = argument(
-        (0, 0, 1), "Zone axis", "Indices u v w of the direction along the beam.", accepted=(-99, 99)
+    zone_axis: tuple[int, int, int] = setting(
+        (0, 0, 1), "Zone axis", "Indices u v w of the direction along the beam.", limits=(-99, 99)
     )
-    shape: tuple[int, int] = argument(
-        (512, 512), "Size (y, x)", "Rows and columns of the image.", "", "px", (8, 16384)
+    shape: tuple[int, int] = setting(
+        (512, 512), "Size (y, x)", "Rows and columns of the image.", unit="px", limits=(8, 16384)
     )
-    sampling: float = argument(
-        0.1, "Sampling", "Size of a pixel.", "", "Å/px", (0.005, 2.0), (0.02, 0.5), logarithmic=True
+    sampling: float = setting(
+        0.1,
+        "Sampling",
+        "Size of a pixel.",
+        unit="Å/px",
+        limits=(0.005, 2.0),
+        usual=(0.02, 0.5),
+        logarithmic=True,
     )
-    dose: float = argument(
+    dose: float = setting(
         2e4,
         "Dose",
-        "Electrons of the beam per area: 500 is hardly visible, 100 000 is clean.",
-        "",
-        "e⁻/Å²",
-        (1e-3, inf),
-        (1e2, 1e6),
+        "Electrons of the beam per area: at 500 columns are hardly visible, at 100 000 clear.",
+        unit="e⁻/Å²",
+        limits=(1e-3, inf),
+        usual=(1e2, 1e6),
         logarithmic=True,
     )
-    seed: int = argument(
-        0, "Seed", "Same seed, same noise, defects and background.", accepted=(0, 2**31 - 1)
+    seed: int = setting(
+        0, "Seed", "The same seed repeats noise, defects and background.", limits=(0, 2**31 - 1)
     )
 
-    shape_kind: str = argument(
+    shape_kind: ShapeKind = setting(
         "bulk",
         "Shape",
-        "Fills the image, thins out to nothing, ends at a cliff, or is a particle on vacuum.",
-        SPECIMEN,
-        choices=SHAPES,
+        "Whether the crystal fills the image, thins out, ends at an edge, or is a particle.",
+        choices={
+            "bulk": "fills the image",
+            "wedge": "wedge",
+            "edge": "edge",
+            "particle": "faceted particle",
+            "rounded": "rounded particle",
+        },
+        section=SPECIMEN,
     )
-    rotation: float = argument(
-        0.0, "Rotation", "Turn of the crystal in the image.", SPECIMEN, *_TURN
+    rotation: float = setting(
+        0.0,
+        "Rotation",
+        "Rotation of the crystal in the image.",
+        unit="°",
+        limits=(-360.0, 360.0),
+        usual=(-180.0, 180.0),
+        section=SPECIMEN,
     )
-    offset: tuple[float, float] = argument(
+    offset: tuple[float, float] = setting(
         (0.0, 0.0),
         "Offset (y, x)",
-        "Of a lattice point from the centre.",
-        SPECIMEN,
-        "Å",
-        (-1e4, 1e4),
+        "Distance of a lattice point from the centre.",
+        unit="Å",
+        limits=(-1e4, 1e4),
+        section=SPECIMEN,
     )
-    thickness: float = argument(
+    thickness: float = setting(
         100.0,
         "Thickness",
-        "Of the crystal along the beam, where it is thickest.",
-        SPECIMEN,
-        "Å",
-        (1.0, 1e4),
-        (5.0, 500.0),
+        "Largest thickness of the crystal along the beam.",
+        unit="Å",
+        limits=(1.0, 1e4),
+        usual=(5.0, 500.0),
         logarithmic=True,
+        section=SPECIMEN,
     )
-    tilt: tuple[float, float] = argument(
-        (0.0, 0.0), "Tilt (y, x)", "Away from the zone axis.", SPECIMEN, "mrad", (-500.0, 500.0)
+    tilt: tuple[float, float] = setting(
+        (0.0, 0.0),
+        "Tilt (y, x)",
+        "Angle between the zone axis and the beam.",
+        unit="mrad",
+        limits=(-500.0, 500.0),
+        section=SPECIMEN,
     )
-    vacancies: float = argument(
-        0.0, "Vacancies", "Share of the atoms that are missing.", SPECIMEN, *_SHARE, (0.0, 0.3)
+    vacancies: float = setting(
+        0.0,
+        "Vacancies",
+        "Fraction of the atoms that are missing.",
+        limits=(0.0, 1.0),
+        usual=(0.0, 0.3),
+        section=SPECIMEN,
     )
-    displacement: float = argument(
-        0.0, "Displacement", "Random shift (rms) of atoms.", SPECIMEN, "Å", (0.0, 2.0), (0.0, 0.3)
+    displacement: float = setting(
+        0.0,
+        "Displacement",
+        "Random displacement (rms) of the columns along each axis.",
+        unit="Å",
+        limits=(0.0, 2.0),
+        usual=(0.0, 0.3),
+        section=SPECIMEN,
     )
-    support: float = argument(
-        0.0, "Support", "Thickness of a carbon film.", SPECIMEN, "Å", (0.0, 1e3), (0.0, 300.0)
+    support: float = setting(
+        0.0,
+        "Support",
+        "Thickness of a film of amorphous carbon below the crystal.",
+        unit="Å",
+        limits=(0.0, 1e3),
+        usual=(0.0, 300.0),
+        section=SPECIMEN,
     )
 
-    imaging: str = argument(
+    imaging: ImagingMode = setting(
         "linear",
         "Imaging",
         "How the image is formed. Multislice is exact and slow, and needs abTEM.",
-        OPTICS,
-        choices=IMAGING,
+        choices={
+            "linear": "dark-field STEM",
+            "radial": "radial functions",
+            "hrtem": "HRTEM",
+            "multislice-adf": "dark-field STEM, multislice",
+            "multislice-hrtem": "HRTEM, multislice",
+        },
+        section=OPTICS,
     )
-    energy: float = argument(
-        200e3, "Energy", "Of the electrons.", OPTICS, "eV", (1e3, 3e6), (30e3, 300e3)
+    energy: float = setting(
+        200e3,
+        "Energy",
+        "Energy of the electrons.",
+        unit="eV",
+        limits=(1e3, 3e6),
+        usual=(30e3, 300e3),
+        section=OPTICS,
     )
-    semiangle: float = argument(
-        20.0, "Semi-angle", "Of the probe (STEM).", OPTICS, "mrad", (0.5, 200.0), (5.0, 40.0)
+    semiangle: float = setting(
+        20.0,
+        "Semi-angle",
+        "Convergence semi-angle of the probe (STEM).",
+        unit="mrad",
+        limits=(0.5, 200.0),
+        usual=(5.0, 40.0),
+        section=OPTICS,
     )
-    source_size: float = argument(
-        0.8, "Source size", "Full width at half maximum.", OPTICS, "Å", (0.0, 20.0), (0.0, 3.0)
+    source_size: float = setting(
+        0.8,
+        "Source size",
+        "Full width at half maximum of the source's image.",
+        unit="Å",
+        limits=(0.0, 20.0),
+        usual=(0.0, 3.0),
+        section=OPTICS,
     )
-    gamma: float | None = argument(
+    gamma: float | None = setting(
         1.7,
         "Z exponent",
-        "Scattering goes with the atomic number to this power, or as form factors tell.",
-        OPTICS,
-        "",
-        (0.0, 3.0),
-        (1.0, 2.0),
-        nothing="form factors",
+        "Power of the atomic number that scattering is proportional to.",
+        limits=(0.0, 3.0),
+        usual=(1.0, 2.0),
+        none="form factors",
+        section=OPTICS,
     )
-    focal_spread: float = argument(
-        30.0, "Focal spread", "Of the defocus (HRTEM).", OPTICS, "Å", (0.0, 1e3), (0.0, 100.0)
+    focal_spread: float = setting(
+        30.0,
+        "Focal spread",
+        "Standard deviation of the defocus (HRTEM).",
+        unit="Å",
+        limits=(0.0, 1e3),
+        usual=(0.0, 100.0),
+        section=OPTICS,
     )
 
-    defocus: float = argument(
-        0.0, "Defocus", "Underfocus is positive.", ABERRATIONS, "Å", (-1e6, 1e6), (-300.0, 300.0)
+    defocus: float = setting(
+        0.0,
+        "Defocus",
+        "Underfocus is positive.",
+        unit="Å",
+        limits=(-1e6, 1e6),
+        usual=(-300.0, 300.0),
+        section=ABERRATIONS,
     )
-    C3: float = argument(
+    C3: float = setting(
         0.0,
         "Spherical C3",
-        "Of third order; 1e7 is 1 mm.",
-        ABERRATIONS,
-        "Å",
-        (-1e9, 1e9),
-        (-1e6, 1e6),
+        "Third-order spherical aberration; 1e7 is 1 mm.",
+        unit="Å",
+        limits=(-1e9, 1e9),
+        usual=(-1e6, 1e6),
+        section=ABERRATIONS,
     )
-    C5: float = argument(
+    C5: float = setting(
         0.0,
         "Spherical C5",
-        "Of fifth order; 1e7 is 1 mm.",
-        ABERRATIONS,
-        "Å",
-        (-1e10, 1e10),
-        (-5e7, 5e7),
+        "Fifth-order spherical aberration; 1e7 is 1 mm.",
+        unit="Å",
+        limits=(-1e10, 1e10),
+        usual=(-5e7, 5e7),
+        section=ABERRATIONS,
     )
-    A1: float = argument(
-        0.0, "Two-fold A1", "Two-fold astigmatism.", ABERRATIONS, "Å", (0.0, 1e5), (0.0, 200.0)
+    A1: float = setting(
+        0.0,
+        "Two-fold A1",
+        "Two-fold astigmatism.",
+        unit="Å",
+        limits=(0.0, 1e5),
+        usual=(0.0, 200.0),
+        section=ABERRATIONS,
     )
-    A1_angle: float = argument(
-        0.0, "A1 angle", "Azimuth of the two-fold astigmatism.", ABERRATIONS, *_TURN
+    A1_angle: float = setting(
+        0.0,
+        "A1 angle",
+        "Azimuth of the two-fold astigmatism.",
+        unit="°",
+        limits=(-360.0, 360.0),
+        usual=(-180.0, 180.0),
+        section=ABERRATIONS,
     )
-    B2: float = argument(0.0, "Coma B2", "Axial coma.", ABERRATIONS, "Å", (0.0, 1e7), (0.0, 5e3))
-    B2_angle: float = argument(0.0, "B2 angle", "Azimuth of the axial coma.", ABERRATIONS, *_TURN)
-    A2: float = argument(
-        0.0, "Three-fold A2", "Three-fold astigmatism.", ABERRATIONS, "Å", (0.0, 1e7), (0.0, 5e3)
+    B2: float = setting(
+        0.0,
+        "Coma B2",
+        "Axial coma.",
+        unit="Å",
+        limits=(0.0, 1e7),
+        usual=(0.0, 5e3),
+        section=ABERRATIONS,
     )
-    A2_angle: float = argument(
-        0.0, "A2 angle", "Azimuth of the three-fold astigmatism.", ABERRATIONS, *_TURN
+    B2_angle: float = setting(
+        0.0,
+        "B2 angle",
+        "Azimuth of the axial coma.",
+        unit="°",
+        limits=(-360.0, 360.0),
+        usual=(-180.0, 180.0),
+        section=ABERRATIONS,
+    )
+    A2: float = setting(
+        0.0,
+        "Three-fold A2",
+        "Three-fold astigmatism.",
+        unit="Å",
+        limits=(0.0, 1e7),
+        usual=(0.0, 5e3),
+        section=ABERRATIONS,
+    )
+    A2_angle: float = setting(
+        0.0,
+        "A2 angle",
+        "Azimuth of the three-fold astigmatism.",
+        unit="°",
+        limits=(-360.0, 360.0),
+        usual=(-180.0, 180.0),
+        section=ABERRATIONS,
     )
 
-    jitter: float = argument(
-        0.1, "Line jitter", "Displacement (rms) of scan lines.", SCAN, "Å", (0.0, 20.0), (0.0, 1.0)
+    jitter: float = setting(
+        0.1,
+        "Line jitter",
+        "Random displacement (rms) of scan lines.",
+        unit="Å",
+        limits=(0.0, 20.0),
+        usual=(0.0, 1.0),
+        section=SCAN,
     )
-    jitter_correlation: float = argument(
-        0.0, "Its correlation", "Of neighbouring lines.", SCAN, "", (0.0, 0.99), (0.0, 0.9)
+    jitter_correlation: float = setting(
+        0.0,
+        "Jitter correlation",
+        "Correlation of the jitter of neighbouring lines.",
+        limits=(0.0, 0.99),
+        usual=(0.0, 0.9),
+        section=SCAN,
     )
-    hum: float = argument(
-        0.0, "Mains hum", "Amplitude of the periodic shift.", SCAN, "Å", (0.0, 20.0), (0.0, 1.0)
+    hum: float = setting(
+        0.0,
+        "Mains hum",
+        "Amplitude of the periodic displacement of lines.",
+        unit="Å",
+        limits=(0.0, 20.0),
+        usual=(0.0, 1.0),
+        section=SCAN,
     )
-    drift: float = argument(
-        0.0, "Drift", "Of the specimen during the image.", SCAN, "Å", (-1e3, 1e3), (-20.0, 20.0)
+    drift: float = setting(
+        0.0,
+        "Drift",
+        "Distance that the specimen moves during the scan, along the diagonal.",
+        unit="Å",
+        limits=(-1e3, 1e3),
+        usual=(-20.0, 20.0),
+        section=SCAN,
     )
-    shear: float = argument(
-        0.0, "Shear", "Of the last line against the first.", SCAN, "Å", (-1e3, 1e3), (-20.0, 20.0)
+    shear: float = setting(
+        0.0,
+        "Shear",
+        "Displacement of the last line against the first.",
+        unit="Å",
+        limits=(-1e3, 1e3),
+        usual=(-20.0, 20.0),
+        section=SCAN,
     )
-    fast_scan: float = argument(
-        0.0, "Fast-scan blur", "Decay of the detector signal.", SCAN, "px", (0.0, 50.0), (0.0, 5.0)
+    fast_scan: float = setting(
+        0.0,
+        "Fast-scan blur",
+        "Decay length of the detector's signal along a line.",
+        unit="px",
+        limits=(0.0, 50.0),
+        usual=(0.0, 5.0),
+        section=SCAN,
     )
-    line_noise: float = argument(
-        0.0, "Line noise", "Offset of scan lines; a column is 1.", SCAN, "", (0.0, 5.0), (0.0, 0.3)
+    line_noise: float = setting(
+        0.0,
+        "Line noise",
+        "Random offset (rms) of scan lines, relative to the brightest column.",
+        limits=(0.0, 5.0),
+        usual=(0.0, 0.3),
+        section=SCAN,
     )
 
-    readout: float = argument(
-        0.0, "Readout noise", "Its rms; a column is 1.", DETECTOR, "", (0.0, 10.0), (0.0, 0.5)
+    readout: float = setting(
+        0.0,
+        "Readout noise",
+        "Noise (rms) of the readout, relative to the brightest column.",
+        limits=(0.0, 10.0),
+        usual=(0.0, 0.5),
+        section=DETECTOR,
     )
-    zingers: float = argument(
-        0.0, "Zingers", "Share of pixels struck by X-rays.", DETECTOR, *_SHARE, (0.0, 0.01)
+    zingers: float = setting(
+        0.0,
+        "Zingers",
+        "Fraction of the pixels that X-rays hit.",
+        limits=(0.0, 1.0),
+        usual=(0.0, 0.01),
+        section=DETECTOR,
     )
-    kept: float = argument(
-        1.0, "Pixels kept", "Share of the pixels that are measured.", DETECTOR, *_SHARE, (0.0, 1.0)
+    kept: float = setting(
+        1.0,
+        "Pixels kept",
+        "Fraction of the pixels that are measured.",
+        limits=(0.0, 1.0),
+        usual=(0.0, 1.0),
+        section=DETECTOR,
     )
-    invert: bool = argument(
-        False, "Dark atoms", "Turn the contrast over, as in bright-field images.", DETECTOR
+    invert: bool = setting(
+        False, "Dark atoms", "Invert the contrast, as in bright-field images.", section=DETECTOR
     )
 
-    background: float = argument(
-        0.0, "Height", "In units of the brightest column.", BACKGROUND, "", (0.0, 100.0), (0.0, 2.0)
+    background: float = setting(
+        0.0,
+        "Height",
+        "Height of the background, relative to the brightest column.",
+        limits=(0.0, 100.0),
+        usual=(0.0, 2.0),
+        section=BACKGROUND,
     )
-    background_kind: str = argument(
+    background_kind: BackgroundKind = setting(
         "constant",
         "Kind",
-        "The same everywhere, a ramp across the image, or bright patches.",
-        BACKGROUND,
-        choices=BACKGROUNDS,
+        "Constant, a ramp across the image, or bright patches.",
+        choices={"constant": "constant", "ramp": "ramp", "nonlinear": "patches"},
+        section=BACKGROUND,
     )
 
-    distortions: tuple[Any, ...] = argument(
-        (), "Distortions", "Further ones, applied last, in their order.", FURTHER
+    distortions: tuple[Any, ...] = setting(
+        (), "Distortions", "Further distortions, applied last, in this order.", section=FURTHER
     )
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, checked(field, getattr(self, field.name)))
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of `simulate`, by name."""
-        return {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(SimulationSettings)
-        }
+        return {name: getattr(self, name) for name in SimulationSettings.model_fields}

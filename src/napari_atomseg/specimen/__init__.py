@@ -1,9 +1,8 @@
-"""What stands under the beam: crystals, their projected columns, random lattices and shapes."""
+"""Specimens: crystals, their projected columns, random lattices and shapes."""
 
 from napari_atomseg.specimen.build import build_structure
 from napari_atomseg.specimen.columns import Columns, Scatterers, resolve_columns
-from napari_atomseg.specimen.crystal_specimen import crystal_specimen
-from napari_atomseg.specimen.crystals.book import crystals, get_crystal
+from napari_atomseg.specimen.crystals.builtin import crystals, get_crystal
 from napari_atomseg.specimen.crystals.projection import ColumnLattice, project
 from napari_atomseg.specimen.defects import (
     EdgeDislocation,
@@ -12,6 +11,7 @@ from napari_atomseg.specimen.defects import (
     grain_boundary,
     with_displaced_columns,
     with_substitutes,
+    with_thermal_displacements,
     with_vacancies,
     without_columns,
 )
@@ -32,9 +32,9 @@ from napari_atomseg.specimen.recipes.layers import GrapheneSpecimen, MultilayerS
 from napari_atomseg.specimen.recipes.low_resolution import LowResolutionSpecimen
 from napari_atomseg.specimen.recipes.pool import PooledSpecimen
 from napari_atomseg.specimen.recipes.random import RandomSpecimen
+from napari_atomseg.specimen.single_crystal import SingleCrystal
 from napari_atomseg.specimen.specimen import Field, Specimen
 from napari_atomseg.specimen.structure import Structure
-from napari_atomseg.specimen.thermal import with_thermal_displacements
 
 __all__ = [
     "ColumnLattice",
@@ -49,6 +49,7 @@ __all__ = [
     "PooledSpecimen",
     "RandomSpecimen",
     "Scatterers",
+    "SingleCrystal",
     "Specimen",
     "StackingFault",
     "Strain",
@@ -59,7 +60,6 @@ __all__ = [
     "amorphous_support",
     "build_multilayer",
     "build_structure",
-    "crystal_specimen",
     "crystals",
     "get_crystal",
     "grain_boundary",

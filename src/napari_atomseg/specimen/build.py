@@ -69,10 +69,10 @@ def build_structure(
         lone object where it does not repeat at all.
     zone_axis : [uvw] along the beam; of an object, the Cartesian direction.
     thickness : Å along the beam; sheets and objects are as thick as they are.
-    rotation : of the crystal about the beam, degrees.
-    tilt : of the zone axis off the beam towards y and x, mrad; columns lean by it. Where they lean
-        by more than the distance between columns, no atom belongs to a column.
-    offset : of the cell's origin (of an object's centre) from the image's centre, Å (y, x).
+    rotation : rotation of the crystal about the beam, degrees.
+    tilt : angles of the zone axis off the beam towards y and x, mrad; columns lean by them. Where
+        they lean by more than the distance between columns, no atom belongs to a column.
+    offset : offset of the cell's origin (of an object's centre) from the image's centre, Å (y, x).
 
     Returns
     -------

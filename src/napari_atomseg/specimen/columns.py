@@ -92,8 +92,8 @@ class Columns:
         return Columns(none, none, none, np.zeros(0, dtype=np.int64))
 
     def scatterers(self) -> Scatterers:
-        """What scatters in these columns: a point a column and element, or a column of no element
-        as a point of number 0 whose amount is the weight.
+        """Return a point for each column and element; columns without elements give points of
+        atomic number 0 whose amount is the weight.
         """
         if not self.numbers:
             return Scatterers(self.y, self.x, self.weight, np.zeros(len(self), dtype=np.int64))

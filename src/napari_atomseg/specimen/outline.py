@@ -83,7 +83,7 @@ class Particle(Thickness):
     faces : (F, 4) rows (ny, nx, nz, distance): unit normals pointing out of the particle, and the
         distance of the face from the centre in Å.
     centre : (y, x) in Å.
-    radius : of the ball in Å.
+    radius : radius of the ball in Å.
     """
 
     faces: Array = field(default_factory=lambda: np.zeros((0, 4)))
@@ -146,7 +146,7 @@ def wulff_particle(
     centre : (y, x) in Å.
     octahedron, cube : distances of the facets from the centre in Å, one for all or (8,) and (6,).
         Their ratio is that of the surface energies (Wulff); from √3 the cube's facets vanish.
-    radius : of a ball that rounds edges and corners, in Å.
+    radius : radius of a ball that rounds edges and corners, in Å.
     """
     normals = np.concatenate([cell.normals(OCTAHEDRON), cell.normals(CUBE)])
     distances = np.concatenate([np.broadcast_to(octahedron, 8), np.broadcast_to(cube, 6)])

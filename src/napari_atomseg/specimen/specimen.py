@@ -1,12 +1,14 @@
-"""What stands under the beam in one image, and the field it stands in."""
+"""The specimen of one image, its field of view, and the base of its recipes."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from napari_atomseg._shared.types import Array
+from napari_atomseg.ranges import Part
 from napari_atomseg.specimen.columns import Columns, Scatterers
 from napari_atomseg.specimen.outline import Thickness
 from napari_atomseg.specimen.structure import Structure
@@ -55,13 +57,13 @@ class Specimen:
     Attributes
     ----------
     scatterers : every point that scatters.
-    columns : the true columns among them, told apart or not.
+    columns : the true columns among them, resolved or not.
     species : names of the columns' species, as "SrO".
     thickness : relative thickness across the field.
     picture : (H, W) of the canvas, what a low-resolution scene adds to the scattering, or None.
-    spacing : Å between closest columns, the specimen's natural length.
+    spacing : distance of closest columns, Å.
     material, zone_axis : for tables; empty where there is none.
-    structure : the single atoms, where they are known one by one, or None.
+    structure : the single atoms, or None where only columns are given.
     """
 
     scatterers: Scatterers
@@ -73,3 +75,18 @@ class Specimen:
     material: str = ""
     zone_axis: tuple[int, ...] = ()
     structure: Structure | None = None
+
+
+class SpecimenRecipe(Part, ABC):
+    """A recipe of specimens.
+
+    Attributes
+    ----------
+    kind : its name in a recipe.
+    """
+
+    kind: str
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, field: Field) -> Specimen:
+        """Draw a specimen that fills the field with its margin."""

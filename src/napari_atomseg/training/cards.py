@@ -22,9 +22,9 @@ from napari_atomseg.training.sources import Crops, Simulated, SourceMixture, par
 from napari_atomseg.training.validation import Validation
 
 FEWEST = 3
-"""Columns below which an image tells nothing of their distance."""
+"""Fewest columns of an image from which their distance is taken."""
 UNKNOWN = (5.0, 34.0)
-"""Pixels between columns that are said to be covered where the source does not tell."""
+"""Pixels between columns that a card states where the source gives none."""
 
 NOWHERE = (math.inf, -math.inf)
 """Pixels between columns where there are none: joined with another range, it is that one."""
@@ -49,7 +49,7 @@ def model_card(
     steps: int,
     scores: dict[str, float],
 ) -> ModelCard:
-    """What the weights file says of itself."""
+    """The card of the weights file."""
     return ModelCard(
         name=recipe.name,
         architecture=recipe.network.name,
@@ -70,7 +70,7 @@ def model_card(
 
 
 def _published(recipe: TrainingRecipe) -> dict[str, Any]:
-    """The recipe with no folder of its initial weights, which their SHA-256 tells from others."""
+    """The recipe without the folder of its initial weights, whose SHA-256 identifies them."""
     initial = None if recipe.initial is None else Path(recipe.initial.name)
     return recipe.model_copy(update={"initial": initial}).model_dump(mode="json")
 
@@ -114,7 +114,7 @@ def _spacings(recipe: TrainingRecipe, validation: Validation) -> SpacingRange:
 
 
 def _seen(validation: Validation) -> SpacingRange:
-    """Pixels between closest columns of the validation images, None where no map tells."""
+    """Pixels between closest columns of the validation images, None without a map of columns."""
     task = next((task for task in (*COLUMNS, ELEMENTS) if task in validation.places), None)
     if task is None:
         return None

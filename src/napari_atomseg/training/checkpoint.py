@@ -1,4 +1,4 @@
-"""Checkpoints: everything a training needs to go on, as safetensors, written atomically."""
+"""Checkpoints: the state of a training as safetensors, written atomically."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def save_checkpoint(path: Path, state: State, recipe: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, state: State, recipe: dict[str, Any]) -> None:
-    """Set the state to what the file holds.
+    """Set the state to that of a file.
 
     Raises
     ------
@@ -141,5 +141,5 @@ def _completed(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def _essence(recipe: dict[str, Any]) -> dict[str, Any]:
-    """What must agree for a run to go on."""
+    """Fields of a recipe that must agree for a run to go on."""
     return {key: value for key, value in recipe.items() if key not in FREE}

@@ -1,4 +1,4 @@
-"""One process or several: what a training step needs of the others.
+"""The processes that train together, one or several.
 
 Started by ``torchrun``, several processes train one network together through Lightning Fabric,
 each on its share of every batch and on a device of its own. Gradients are averaged, so that the

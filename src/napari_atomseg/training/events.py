@@ -24,8 +24,8 @@ class TrainingEvent:
     seconds_left : estimate from the time that the steps have taken, without pauses.
     entry : the new row of the log, at validations: "step", "loss", "validation_loss",
         "validation_TASK" and the scores (see `Validation.score`).
-    preview : at validations, of each task whose truth is known of any validation image: that
-        image (H, W), prediction and truth, (H, W) each, for "elements" (E, H, W). Intensities are
+    preview : at validations, for each task that has some truth: the first validation image with
+        it (H, W), prediction and truth, (H, W) each, for "elements" (E, H, W). Intensities are
         in units of the image's deviation, all others probabilities.
     """
 
@@ -73,5 +73,5 @@ class TensorBoardCurves:
         self._writer.flush()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the rest and close the files."""
         self._writer.close()

@@ -49,7 +49,7 @@ def start_from(path: Path, network: nn.Module, recipe: TrainingRecipe, outputs: 
 
     Parameters
     ----------
-    outputs : what each channel of the new network means, see `outputs_of`.
+    outputs : meaning of each channel of the new network, see `outputs_of`.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def _other_size(path: Path, name: str, card: ModelCard) -> str:
 
 
 def outputs_of(tasks: Sequence[str], species: Sequence[str], channels: int) -> list[str]:
-    """What each of the channels means: a task, and for `elements` the species, too."""
+    """Meaning of each channel: a task, and for `elements` the species, too."""
     names = []
     for task, place in spans(tasks, channels).items():
         for channel in range(place.stop - place.start):

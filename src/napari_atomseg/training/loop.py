@@ -100,7 +100,7 @@ def train(
     OSError
         A file cannot be read or written; the last checkpoint is intact.
     Diverged
-        The loss is not finite any more; the last checkpoint is intact.
+        The loss is no longer finite; the last checkpoint is intact.
     ImportError
         TensorBoard or Lightning Fabric is asked for and not installed.
     Cancelled
@@ -142,7 +142,7 @@ class _Run:
     ) -> None:
         self.recipe, self.source, self.output, self.engine = recipe, source, output, engine
         self.cancel = cancel
-        # One process speaks for all.
+        # Only one process reports.
         self.progress, self.watch = (progress, watch) if engine.rank == 0 else (None, None)
         self.settings = recipe.model_dump(mode="json")
         self.checkpoint = output.with_suffix(".checkpoint")
@@ -195,7 +195,7 @@ class _Run:
         self.seconds, self.taken = self.seconds + time.monotonic() - start, self.taken + 1
         skipped = f", skipped {state.skipped} in a row" if state.skipped else ""
         report(self.progress, None, state.step, steps, f"loss {self.loss:.4f}{skipped}")
-        self._tell()
+        self._notify()
 
     def _due(self) -> bool:
         state, recipe = self.state, self.recipe
@@ -222,9 +222,11 @@ class _Run:
         self.seconds += time.monotonic() - start
         message = ", ".join(f"{key} {value:.4g}" for key, value in entry.items())
         report(self.progress, None, state.step, self.recipe.steps, message)
-        self._tell(entry, preview)
+        self._notify(entry, preview)
 
-    def _tell(self, entry: dict[str, float] | None = None, preview: Preview | None = None) -> None:
+    def _notify(
+        self, entry: dict[str, float] | None = None, preview: Preview | None = None
+    ) -> None:
         if self.watch is not None:
             state, steps = self.state, self.recipe.steps
             left = self.seconds / self.taken * (steps - state.step) if self.taken else math.nan

@@ -1,4 +1,4 @@
-"""Training recipes: everything that a weights file is made from."""
+"""Training recipes: everything that determines a weights file."""
 
 from __future__ import annotations
 
@@ -156,10 +156,10 @@ class DiscriminatorOptimizer(Part):
 
 
 class AdversarialRecipe(Part):
-    """A discriminator that learns to tell the network's maps from true ones, and is to be deceived.
+    """A discriminator that learns to distinguish the maps of the network from true ones.
 
-    It judges the maps of all tasks together, beside the image where `conditional`, and joins the
-    training after `start` steps.
+    The network learns to deceive it. It judges the maps of all tasks together, beside the image
+    where `conditional`, and joins the training after `start` steps.
     """
 
     loss: AnyAdversarial = Relativistic()
@@ -177,7 +177,7 @@ class AdversarialRecipe(Part):
     conditional: bool = setting(
         True,
         "Conditional",
-        "The discriminator sees the image beside its maps.",
+        "Show the discriminator the image beside its maps.",
         section=LOSSES,
     )
     start: int = setting(
@@ -200,7 +200,7 @@ class TrainingRecipe(Part):
 
     Attributes
     ----------
-    tasks : what the network shall do, in the order of its channels.
+    tasks : maps that the network learns to make, in the order of its channels.
     source : where images and truth come from; None simulates them by `simulation`.
     simulation : name or file of a simulation recipe, or the recipe itself, which may extend
         another.
@@ -321,7 +321,7 @@ class TrainingRecipe(Part):
         if partial and self.adversarial is not None:
             raise ValueError(
                 "adversarial: a discriminator judges the truth of all tasks, which a partial "
-                "mixture does not know of all images; leave one of both out"
+                "mixture lacks for some images; leave one of the two out"
             )
         return self
 
@@ -346,7 +346,7 @@ def load_recipe(recipe: str | Path | dict[str, Any] | TrainingRecipe) -> Trainin
     OSError
         The file cannot be read.
     ValueError
-        A value is out of range or a name unknown; the message says which.
+        A value is out of range or a name unknown; the message names it.
     """
     if isinstance(recipe, TrainingRecipe):
         return recipe

@@ -37,7 +37,7 @@ def new_judge_optimizer(judge: nn.Module, recipe: AdversarialRecipe) -> torch.op
 
 
 class Adversary:
-    """What a discriminator is shown, and what follows from its answers.
+    """The discriminator's inputs, and the losses of its answers.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ PATIENCE = 10
 
 
 class Diverged(ValueError):
-    """The numbers of a training are not finite any more."""
+    """The loss or the gradient of a training is no longer finite."""
 
 
 class Stepper:
@@ -101,7 +101,7 @@ class Stepper:
     Parameters
     ----------
     state : is changed by the steps.
-    recipe : what to do.
+    recipe : the training.
     engine : the processes that train together.
     """
 

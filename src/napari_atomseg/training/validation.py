@@ -23,7 +23,7 @@ FLAT = 1e-3
 
 
 class Validation:
-    """Fixed images with their truth, and the scores on them."""
+    """Fixed images with their truth, on which networks are scored."""
 
     def __init__(self, recipe: TrainingRecipe, examples: Examples) -> None:
         self.recipe = recipe
@@ -37,14 +37,14 @@ class Validation:
         return torch.cat([compose(network(x), x, tasks) for x in torch.split(self.image, 8)])
 
     def score(self, network: nn.Module) -> tuple[dict[str, float], Preview]:
-        """The scores of a network, and how it does on an image.
+        """The scores of a network, and its maps of an image for each task.
 
         Returns
         -------
         Scores: "validation_loss" and "validation_TASK"; PSNR in dB, "psnr_in" and "psnr_out" of
         denoising and "psnr_TASK" of other intensities; "f1" of the maxima of the column map;
         "dice_TASK" of the overlap of discs. Quality is that of the images of which all pixels
-        count for a task, and not told where there are none.
+        count for a task, and left out where there are none.
         And the preview, see `TrainingEvent`.
         """
         maps = self.maps(network)
@@ -70,7 +70,7 @@ class Validation:
         return every[:, place].flatten(start_dim=1)
 
     def _preview(self, maps: Tensor) -> Preview:
-        """Of each task the first image of which something is known, if there is one."""
+        """For each task the first image with some truth, if there is one."""
         preview: Preview = {}
         for task, place in self.places.items():
             known = self._weights(place).amax(dim=1) > 0

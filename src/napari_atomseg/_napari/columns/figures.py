@@ -138,7 +138,7 @@ def strain_images(layers: Iterable[Layer]) -> dict[str, dict[str, Image]]:
         record = layer.metadata.get(PROVENANCE, {})
         component = layer.metadata.get(COMPONENT)
         if drawn(layer) and component in STRAINS and isinstance(layer, Image):
-            phase = record["settings"]["strain_from"] == "phase"
+            phase = record["settings"]["measure"] == "gpa"
             way = "geometric phase" if phase else "positions"
             key = f"{way}, {record['source']}, {record['created'][11:19]}"
             found.setdefault(key, {})[component] = layer

@@ -10,7 +10,7 @@ from qtpy.QtCore import QSignalBlocker, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QComboBox, QFileDialog, QWidget
 
 CRYSTAL_FILES = "Crystals (*.cif *.xyz *.vasp *.pdb);;All (*)"
-"""What a dialog for structure files shows."""
+"""File filter of a dialog for structure files."""
 _BROWSE = object()
 
 
@@ -43,7 +43,7 @@ class NameOrFile(QComboBox):
 
     @property
     def value(self) -> Any:
-        """What is chosen: a name, the path of a file, or an object that a script has set."""
+        """The choice: a name, the path of a file, or an object that a script has set."""
         return self.itemData(self._last)
 
     @value.setter

@@ -5,13 +5,11 @@ The field gives the panel's input, the attribute a script sets and the argument 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from magicgui.widgets import CheckBox, ComboBox, create_widget
-from pydantic import BaseModel
+from magicgui.widgets import CheckBox, ComboBox
 from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
@@ -25,50 +23,14 @@ from qtpy.QtWidgets import (
 
 from napari_atomseg._napari.forms.inputs import WordInput
 from napari_atomseg._napari.forms.numbers import Numbers
-from napari_atomseg.settings import Setting, fields_of
-
-if TYPE_CHECKING:
-    from napari_atomseg.simulation.arguments import Argument
+from napari_atomseg.settings import Setting, Settings, fields_of
 
 ADVANCED = "Advanced"
 _TOOLTIP = 90
 """Letters in a line of a tooltip."""
 
 Inputs = Mapping[str, Callable[[], Any]]
-"""What makes the inputs of some fields, by name."""
-
-
-def option(
-    default: Any,
-    label: str,
-    tooltip: str,
-    *,
-    unit: str = "",
-    lowest: str = "",
-    choices: Any = None,
-    advanced: bool = False,
-    **limits: Any,
-) -> Any:
-    """Return a dataclass field that knows its input.
-
-    Parameters
-    ----------
-    unit : shown behind a float.
-    lowest : shown instead of the lowest number, which then stands for None.
-    choices : pairs (text, value), or a function without arguments that returns them.
-    advanced : whether it hides in the section that is folded away.
-    limits : `min`, `max`, `step` and `decimals` of a number.
-    """
-    metadata = {
-        "label": label,
-        "tooltip": tooltip,
-        "unit": unit,
-        "lowest": lowest,
-        "choices": choices,
-        "section": ADVANCED if advanced else "",
-        "limits": limits,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
+"""Functions that make the inputs of some fields, by name."""
 
 
 def make_input(known: Setting) -> Any:
@@ -98,34 +60,6 @@ def make_input(known: Setting) -> Any:
     return widget
 
 
-def _option_input(about: Mapping[str, Any], known: Setting) -> Any:
-    choices: Callable[[], Any] | Any = about["choices"]
-    options = dict(about["limits"])
-    decimals = options.pop("decimals", None)
-    if choices is not None:
-        options["choices"] = (lambda _widget: choices()) if callable(choices) else choices
-        widget: Any = ComboBox(name=known.name, **options)
-        if known.default is not None:
-            widget.value = known.default
-    else:
-        if isinstance(known.default, tuple):
-            options = {"options": options}
-        elif isinstance(known.default, bool):
-            options["text"] = " "
-        widget = create_widget(value=known.default, name=known.name, options=options)
-    make_narrow(widget.native)
-    if isinstance(widget.native, QAbstractSpinBox):
-        box: Any = widget.native
-        box.setKeyboardTracking(False)
-        if decimals is not None:
-            box.setDecimals(decimals)
-        if about["unit"]:
-            box.setSuffix(f" {about['unit']}")
-        if about["lowest"]:
-            box.setSpecialValueText(about["lowest"])
-    return widget
-
-
 def make_narrow(native: QWidget) -> None:
     """Let an input shrink, so that the panel fits beside the image on a laptop.
 
@@ -151,11 +85,10 @@ class Form(QWidget):
 
     changed = Signal()
 
-    def __init__(self, settings: type, inputs: Inputs | None = None) -> None:
+    def __init__(self, settings: type[Settings], inputs: Inputs | None = None) -> None:
         super().__init__()
         self._settings = settings
         self.inputs: dict[str, Any] = {}
-        self._nullable = set[str]()
         self.rows = form_rows()
         self.sections: dict[str, Section] = {}
         layout = QVBoxLayout(self)
@@ -163,29 +96,21 @@ class Form(QWidget):
         layout.setSpacing(4)
         layout.addLayout(self.rows)
         self._rows_of: dict[str, QFormLayout] = {"": self.rows}
-        fields = _dataclass_fields(settings)
         for name, known in _own_first(settings).items():
             make = (inputs or {}).get(name)
             if make is not None:
                 self._add(known, make())
                 if known.default is not None:
                     self.inputs[name].value = known.default
-            elif "label" in fields.get(name, {}):
-                self._add(known, _option_input(fields[name], known))
-                if fields[name]["lowest"]:
-                    self._nullable.add(name)
             else:
                 self._add(known, make_input(known))
         layout.addStretch()
 
     def __getitem__(self, name: str) -> Any:
-        widget = self.inputs[name]
-        nothing = name in self._nullable and widget.value == widget.min
-        return None if nothing else widget.value
+        return self.inputs[name].value
 
     def __setitem__(self, name: str, value: Any) -> None:
-        widget = self.inputs[name]
-        widget.value = widget.min if value is None and name in self._nullable else value
+        self.inputs[name].value = value
 
     def values(self) -> Any:
         """Return the settings as they are now, as an instance of their class."""
@@ -212,7 +137,7 @@ class Form(QWidget):
             rows.addRow(known.label, widget.native)
             rows.labelForField(widget.native).setToolTip(wrapped(known.help))
         widget.native.setToolTip(wrapped(known.help))
-        widget.changed.connect(self._tell)
+        widget.changed.connect(self._changed)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Give all labels one width, so that the inputs of all sections stand in one column."""
@@ -225,7 +150,7 @@ class Form(QWidget):
             for label in labels:
                 label.setMinimumWidth(width)
 
-    def _tell(self) -> None:
+    def _changed(self) -> None:
         self.changed.emit()
 
 
@@ -261,50 +186,10 @@ def wrapped(text: str) -> str:
     return "\n".join(fill(line, _TOOLTIP) for line in text.splitlines())
 
 
-def settings_of(settings: type[Any]) -> dict[str, Setting]:
-    """Return the settings of a class by name."""
-    if issubclass(settings, BaseModel):
-        return fields_of(settings)
-    return {field.name: _setting(field) for field in dataclasses.fields(settings)}
-
-
-def _setting(field: dataclasses.Field[Any]) -> Setting:
-    """Return the setting of a field made by `option` or `argument`."""
-    known: Argument | None = field.metadata.get("argument")
-    if known is None:
-        label, help, section = (field.metadata[key] for key in ("label", "tooltip", "section"))
-        return Setting(field.default, label, help, section=section, name=field.name)
-    default: Any = field.default
-    several = isinstance(default, tuple)
-    value = (default or (object(),))[0] if several else default
-    return Setting(
-        field.default,
-        known.label,
-        known.help,
-        unit=known.unit,
-        limits=known.accepted,
-        usual=known.usual,
-        logarithmic=known.logarithmic,
-        choices=known.choices,
-        none=known.nothing,
-        section=known.section,
-        name=field.name,
-        kind=float if value is None else type(value),
-        length=len(default) if several else None,
-    )
-
-
-def _dataclass_fields(settings: type[Any]) -> dict[str, Mapping[str, Any]]:
-    if issubclass(settings, BaseModel):
-        return {}
-    return {field.name: field.metadata for field in dataclasses.fields(settings)}
-
-
-def _own_first(settings: type[Any]) -> dict[str, Setting]:
+def _own_first(settings: type[Settings]) -> dict[str, Setting]:
     """Return the settings of a class, its own before those that it inherits."""
     own = settings.__annotations__
-    every = settings_of(settings)
-    return dict(sorted(every.items(), key=lambda pair: pair[0] not in own))
+    return dict(sorted(fields_of(settings).items(), key=lambda pair: pair[0] not in own))
 
 
 def _labels(rows: QFormLayout) -> list[QWidget]:

@@ -133,7 +133,7 @@ def _box(lowest: float, highest: float, unit: str) -> QDoubleSpinBox:
 
 
 def chosen_folder(folder: str) -> Path:
-    """Return the folder that an input names, or say kindly that there is none."""
+    """Return the folder of an input; raises ValueError if none is chosen."""
     if not folder:
         raise ValueError("choose a folder first")
     return Path(folder).expanduser()

@@ -24,7 +24,7 @@ _ALONE = 30
 _WIDEST = 1000
 
 
-class Box(QDoubleSpinBox):
+class NumberBox(QDoubleSpinBox):
     """A box for a number, whole or not; its ends may stand for infinity and for None."""
 
     def __init__(self, known: Setting, default: float | None) -> None:
@@ -138,7 +138,7 @@ class Slider(QSlider):
         return round(number, _FACTOR_DIGITS - 1 - floor(log10(number)))
 
     def show_number(self, number: float | None) -> None:
-        """Move to a number, or to the end that is nearest to it, and tell nobody."""
+        """Move to a number, or to the nearest end, without emitting a signal."""
         place = 0
         if number is not None:
             number = min(max(number, self._low), self._high)
@@ -165,7 +165,7 @@ class Numbers(QWidget):
         self.native = self
         default = known.default
         self._several = known.length is not None
-        self.boxes = [Box(known, value) for value in self._each(default, known.length or 1)]
+        self.boxes = [NumberBox(known, value) for value in self._each(default, known.length or 1)]
         self.slider = Slider(known) if known.usual and not self._several else None
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -178,7 +178,7 @@ class Numbers(QWidget):
             lowest = _ALONE if self.slider is None else _BESIDE_SLIDER
             box.limit_width(lowest, _WIDEST if self.slider is None else lowest)
             row.addWidget(box)
-            box.valueChanged.connect(self._tell)
+            box.valueChanged.connect(self._emit)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     @property
@@ -199,7 +199,7 @@ class Numbers(QWidget):
             with QSignalBlocker(box):
                 box.number = number
         if self.value != before:
-            self._tell()
+            self._emit()
 
     def _each(self, value: Any, count: int) -> tuple[Any, ...]:
         return tuple(value) if self._several and value is not None else (value,) * count
@@ -208,7 +208,7 @@ class Numbers(QWidget):
         if self.slider is not None:
             self.boxes[0].number = self.slider.number
 
-    def _tell(self) -> None:
+    def _emit(self) -> None:
         if self.slider is not None and not self.slider.isSliderDown():
             self.slider.show_number(self.value)
         self.changed.emit(self.value)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QPushButton
 
-from napari_atomseg._napari.forms.form import Inputs, option
-from napari_atomseg._napari.forms.inputs import BoundsInput, FolderInput, WordInput, chosen_folder
+from napari_atomseg._napari.forms.form import Inputs
+from napari_atomseg._napari.forms.inputs import (
+    Bounds,
+    BoundsInput,
+    FolderInput,
+    WordInput,
+    chosen_folder,
+)
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.library.gallery import Gallery
 from napari_atomseg._napari.library.layers import sample_layers
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg.progress import CancelToken, Progress
-from napari_atomseg.simulation.arguments import argument
+from napari_atomseg.settings import Settings, setting
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -26,30 +31,33 @@ _SEARCH, _SHOW = "Search", "Show"
 _FILTERS = ("material", "zone_axis", "field_of_view", "dose", "psnr")
 
 
-@dataclass(frozen=True)
-class BrowseSettings:
-    """Where a library is and which of its samples are wanted."""
+class BrowseSettings(Settings):
+    """Where a library is and which of its samples are shown."""
 
-    folder: str = option("", "Library", "Folder of a library, or of TEM ImageNet v1.3")
-    verify: bool = option(
-        False, "Verify", "Compare every file with its checksum when the library is opened"
+    folder: str = setting("", "Library", "Folder of a library, or of TEM ImageNet v1.3.")
+    verify: bool = setting(
+        False, "Verify", "Compare every file with its checksum when the library is opened."
     )
-    material: str = argument("", "Material", "Part of its name, such as SrTiO3.", _SEARCH)
-    zone_axis: str = argument("", "Zone axis", "Indices, such as 1 1 0.", _SEARCH)
-    field_of_view: tuple[float | None, float | None] = argument(
-        (None, None), "Field", "Width of the image in Å.", _SEARCH
+    material: str = setting("", "Material", "Part of its name, such as SrTiO3.", section=_SEARCH)
+    zone_axis: str = setting("", "Zone axis", "Indices, such as 1 1 0.", section=_SEARCH)
+    field_of_view: Bounds = setting(
+        (None, None), "Field of view", "Width of the image.", unit="Å", section=_SEARCH
     )
-    dose: tuple[float | None, float | None] = argument(
-        (None, None), "Dose", "Electrons per pixel where the signal is full.", _SEARCH
+    dose: Bounds = setting(
+        (None, None), "Dose", "Electrons per pixel where the signal is full.", section=_SEARCH
     )
-    psnr: tuple[float | None, float | None] = argument(
-        (None, None), "PSNR", "Peak signal to noise, in dB: little noise is high.", _SEARCH
+    psnr: Bounds = setting(
+        (None, None), "PSNR", "Peak signal-to-noise ratio.", unit="dB", section=_SEARCH
     )
-    targets: bool = argument(
-        True, "Targets", "Also add masks and restored images, hidden at first.", _SHOW
+    targets: bool = setting(
+        True, "Targets", "Also add masks and restored images, hidden at first.", section=_SHOW
     )
-    columns: bool = argument(True, "Columns", "Also add the true positions as points.", _SHOW)
-    replace: bool = argument(True, "Replace", "Take the layers of the last sample away.", _SHOW)
+    columns: bool = setting(
+        True, "Columns", "Also add the true positions as points.", section=_SHOW
+    )
+    replace: bool = setting(
+        True, "Replace", "Remove the layers of the sample that was shown before.", section=_SHOW
+    )
 
 
 class Browse(Panel):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 
 from napari_atomseg._napari.forms.choices import NameOrFile
-from napari_atomseg._napari.forms.form import Inputs, option
+from napari_atomseg._napari.forms.form import ADVANCED, Inputs
 from napari_atomseg._napari.forms.inputs import FolderInput, WordInput, chosen_folder
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.library.browse import Browse
 from napari_atomseg._napari.panel import Panel, PanelTabs
 from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.settings import Settings, setting
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -24,33 +24,36 @@ TEM_IMAGENET = "https://github.com/xinhuolin/TEM-ImageNet-v1.3/archive/refs/head
 """TEM ImageNet v1.3 (Lin et al. 2021, doi:10.1038/s41598-021-84499-w)."""
 
 
-@dataclass(frozen=True)
-class GenerateSettings:
+class GenerateSettings(Settings):
     """The arguments of `write_library`; `format` is its `layout`, a name that Qt has too."""
 
-    recipe: str = option(
-        "temimagenet", "Recipe", "What the samples are: a shipped recipe, or a YAML file"
+    recipe: str = setting("temimagenet", "Recipe", "A shipped recipe, or a YAML file.")
+    folder: str = setting("", "Folder", "A new or empty folder, or a library to continue.")
+    count: int = setting(100, "Samples", "Number of samples of the library.", limits=(1, 10**7))
+    shape: tuple[int, int] = setting(
+        (256, 256), "Size (y, x)", "Rows and columns of the images.", unit="px", limits=(16, 4096)
     )
-    folder: str = option("", "Folder", "A new or empty folder, or a library to be continued")
-    count: int = option(
-        100, "Samples", "How many the library shall hold in the end", min=1, max=10**7
-    )
-    shape: tuple[int, int] = option(
-        (256, 256), "Size (y, x)", "Rows and columns of the images", min=16, max=4096
-    )
-    format: str = option(
+    format: Literal["folders", "zarr"] = setting(
         "folders",
         "Format",
-        "Folders of 8-bit pictures and text, as TEM ImageNet has them,\n"
-        "or one Zarr store of exact numbers, some seven times larger",
-        choices=[("TEM ImageNet folders", "folders"), ("Zarr store", "zarr")],
+        "Folders of 8-bit pictures and text, as in TEM ImageNet,\n"
+        "or one Zarr store of exact numbers, about seven times larger.",
+        choices={"folders": "TEM ImageNet folders", "zarr": "Zarr store"},
     )
-    seed: int = option(0, "Seed", "Another seed draws other samples", min=0, max=2**31 - 1)
-    workers: int = option(
-        1, "Processes", "How many work at the same time", min=1, max=256, advanced=True
+    seed: int = setting(0, "Seed", "Another seed draws other samples.", limits=(0, 2**31 - 1))
+    workers: int = setting(
+        1,
+        "Processes",
+        "Number of processes that simulate at the same time.",
+        limits=(1, 256),
+        section=ADVANCED,
     )
-    start: int = option(
-        0, "First", "Number of the first sample in the recipe", min=0, max=2**31 - 1, advanced=True
+    start: int = setting(
+        0,
+        "First sample",
+        "Number of the first sample in the recipe.",
+        limits=(0, 2**31 - 1),
+        section=ADVANCED,
     )
 
 
@@ -67,7 +70,7 @@ class Generate(Panel):
         self.cancel_button.setToolTip("Stop; what is written stays, and Generate goes on with it")
 
     def prepare(self) -> tuple[str, Work, Show]:
-        settings = dict(vars(self.form.values()))
+        settings = dict(self.form.values())
         folder = chosen_folder(settings.pop("folder"))
         return f"Generate {folder.name}", partial(_generate, folder, settings), self._finished
 
@@ -79,14 +82,13 @@ class Generate(Panel):
         return folder
 
 
-@dataclass(frozen=True)
-class DownloadSettings:
+class DownloadSettings(Settings):
     """The arguments of `download_library`."""
 
-    url: str = option(TEM_IMAGENET, "Address", "Of a ZIP archive that holds a library")
-    folder: str = option("", "Into", "Folder in which the library gets a folder of its own")
-    sha256: str = option(
-        "", "SHA-256", "Checksum that the archive must have, if it is known", advanced=True
+    url: str = setting(TEM_IMAGENET, "Address", "Address of a ZIP archive that holds a library.")
+    folder: str = setting("", "Into", "Folder in which the library gets a folder of its own.")
+    sha256: str | None = setting(
+        None, "SHA-256", "Checksum of the archive.", none="not checked", section=ADVANCED
     )
 
 
@@ -109,7 +111,7 @@ class Download(Panel):
 
     def prepare(self) -> tuple[str, Work, Show]:
         folder, url = chosen_folder(self.form["folder"]), self.form["url"]
-        work = partial(_download, url, folder, self.form["sha256"] or None)
+        work = partial(_download, url, folder, self.form["sha256"])
         return "Download library", work, self._finished
 
     def summary(self, result: Path) -> str:
@@ -120,7 +122,7 @@ class Download(Panel):
         return folder
 
 
-class Library(PanelTabs):
+class LibraryPanel(PanelTabs):
     """Three panels on libraries: `browse`, `generate` and `download`."""
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:

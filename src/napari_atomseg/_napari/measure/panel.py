@@ -2,45 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Layer, Points
+from napari.layers import Layer, Points
 from napari.utils.theme import get_theme
-from qtpy.QtWidgets import QLabel
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_atomseg._napari.columns.base import ColumnsPanel
 from napari_atomseg._napari.columns.colours import colour_points
 from napari_atomseg._napari.columns.layers import ACTION, aligned
-from napari_atomseg._napari.forms.choices import CRYSTAL_FILES, NameOrFile
-from napari_atomseg._napari.forms.form import Inputs
 from napari_atomseg._napari.image_panel import chosen_sampling, shown_sampling
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import layer_sampling
-from napari_atomseg._napari.measure.settings import (
-    ALWAYS,
-    AUTOMATIC,
-    COMPONENTS,
-    INTEGRAL,
-    MEASUREMENTS,
-    MeasureSettings,
-)
-from napari_atomseg._napari.measure.show import Measured, Place, show
-from napari_atomseg._napari.measure.source import (
-    ALL,
-    Columns,
-    frame_of,
-    groups,
-    numeric_features,
-    sublattices,
-)
-from napari_atomseg._napari.measure.task import Outcome, Task
-from napari_atomseg._napari.measure.view import Results
-from napari_atomseg._napari.measure.work import work
-from napari_atomseg._napari.measure.zone import crystals_to_choose
-from napari_atomseg.figures.tables import label
+from napari_atomseg._napari.measure.layers import Measured, Place, make_layers, show
+from napari_atomseg._napari.measure.page import Page, align, inputs_of, offer
+from napari_atomseg._napari.measure.results import Results
+from napari_atomseg._napari.measure.source import ChosenColumns, frame_of
 from napari_atomseg.io import provenance
+from napari_atomseg.measurements import MEASUREMENTS, Measurement, Observation, Report
+from napari_atomseg.measurements.registry import (
+    CommonSettings,
+    MeasurementSettings,
+    finished,
+)
+from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.settings import fields_of, setting
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -48,74 +38,110 @@ if TYPE_CHECKING:
 _NEXT = "Colour, plot, export and draw the columns' new features in Columns."
 
 
+class MeasureSettings(CommonSettings):
+    """Settings of the Measure panel beside those of the measurement."""
+
+    measure: str = setting(
+        next(iter(MEASUREMENTS)),
+        "Measure",
+        "What is measured; the settings below follow.",
+        choices={name: known.title for name, known in MEASUREMENTS.items()},
+    )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A measurement that is about to run beside the window."""
+
+    known: Measurement
+    settings: MeasurementSettings
+    observation: Observation
+    name: str
+    record: dict[str, Any]
+    columns: Place
+    image: Place | None
+
+    def __call__(self, progress: Progress, cancel: CancelToken) -> tuple[Report, list[Layer]]:
+        """Measure, and make the layers that show it."""
+        found = self.known.run(self.observation, self.settings, progress, cancel)
+        report = finished(found, self.observation)
+        layers = make_layers(report, self.name, self.record, self.columns, self.image, cancel)
+        return report, layers
+
+
 class Measure(ColumnsPanel):
-    """Measures a points layer of columns, and its image where that is needed."""
+    """Measures a points layer of columns, and its image where that is needed.
+
+    The settings of the chosen measurement are attributes of the panel too, where Qt has no other
+    use for their names: ``panel.measure = "strain"``, then ``panel.radius = 20.0``. All of them
+    are in ``panel.page.form``, by name.
+    """
 
     title = "Measure"
     Settings = MeasureSettings
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        automatic = {AUTOMATIC: AUTOMATIC}
-        inputs: Inputs = {
-            "which": lambda: NameOrFile({ALL: "all columns"}),
-            "crystal": lambda: NameOrFile(crystals_to_choose(), CRYSTAL_FILES),
-            "displaced": lambda: NameOrFile(automatic),
-            "against": lambda: NameOrFile({AUTOMATIC: "all others"}),
-            "value": lambda: NameOrFile({"volume": "volume", INTEGRAL: "integral of the image"}),
-            "library": lambda: NameOrFile({"": "none yet"}, "Tables (*.csv)"),
-        }
-        super().__init__(viewer, inputs)
-        self.results, self.hint = Results(), QLabel()
+        super().__init__(viewer, inputs_of(MeasureSettings, None))
+        self.results, self.hint, self.page = Results(), QLabel(), Page()
         self.hint.setWordWrap(True)
         self.measured: Measured | None = None
+        self.form.layout().insertWidget(1, self.page)
         self.add_body(self.hint)
         self.add_footer(self.results)
-        self.form.inputs["measure"].changed.connect(self._show_fields)
-        self.form.inputs["method"].changed.connect(self._show_fields)
-        self.form.inputs["component"].changed.connect(self._show_component)
+        self.form.inputs["measure"].changed.connect(self._turn_page)
         self.results.renamed.connect(self.rename)
         self.results.saving.connect(self._save)
-        self.viewer.events.theme.connect(self._wear)
+        self.results.images.changed.connect(self._show_image)
+        self.viewer.events.theme.connect(self._follow_theme)
+        self._turn_page()
         self._follow()
-        self._show_fields()
-        self._wear()
+        self._follow_theme()
 
     def prepare(self) -> tuple[str, Work, Show]:
-        settings: MeasureSettings = self.form.values()
-        kind = settings.measure
-        stack = kind == "tracks"
+        common: MeasureSettings = self.form.values()
+        settings: MeasurementSettings = self.page.form.values()
+        known = MEASUREMENTS[common.measure]
         point = self.viewer.dims.point
-        columns = Columns.of(self.columns, settings.which, point, stack=stack)
+        columns = ChosenColumns.of(self.columns, common.use, point, stack=known.stack)
         picture, frame, placement = frame_of(self.image, point)
-        sampling = chosen_sampling(settings.sampling, columns.sampling)
-        task = Task(
+        sampling = chosen_sampling(common.sampling, columns.sampling)
+        observation = Observation(
             columns.table,
             sampling,
-            settings,
-            columns.selected,
             picture,
             aligned(columns.layer, self.image),
             columns.lattice(sampling),
         )
-        names = ("which", *MEASUREMENTS[kind].fields)
-        options = {name: getattr(settings, name) for name in names}
-        options |= {"measure": kind, "sampling": sampling}
+        options = dict(common) | dict(settings) | {"sampling": sampling}
         if self.image is not None:
             options["image"] = self.image.name
         record = provenance(ACTION, columns.name, options)
-        places = {"columns": Place(columns.placement, columns.leading)}
-        if placement is not None:
-            places["image"] = Place(placement, frame)
-        return (
-            f"{MEASUREMENTS[kind].label} of {columns.name}",
-            partial(work, task, columns.name, record, places),
-            partial(self._show, columns, record),
+        task = _Task(
+            known,
+            settings,
+            observation,
+            columns.name,
+            record,
+            Place(columns.placement, columns.leading),
+            None if placement is None else Place(placement, frame),
         )
+        return f"{known.title} of {columns.name}", task, partial(self._show, columns, record)
 
     def summary(self, result: Measured) -> str:
-        names = [each.name for each in result.outcome.drawings if each.looks.get("visible", True)]
+        names = [layer.name for layer in result.layers if layer.visible]
         text = f"New: {', '.join(names)}. " if names else ""
-        return text + (_NEXT if result.outcome.features is not None else "")
+        if result.report.sublattices is not None:
+            text += "Name the species in the tab Species. "
+        return text + (_NEXT if result.report.features else "")
+
+    @property
+    def component(self) -> str:
+        """Name of the image that is shown, of those that the last measurement made."""
+        return str(self.results.images.value)
+
+    @component.setter
+    def component(self, name: str) -> None:
+        self.results.images.value = name
 
     def rename(self, sublattice: int, name: str) -> None:
         """Give the columns of a sublattice the name of a species.
@@ -129,11 +155,11 @@ class Measure(ColumnsPanel):
         if layer is None or "sublattice" not in layer.features:
             raise ValueError("the columns have no sublattices: measure the lattice first")
         features = layer.features.copy()
-        members = features["sublattice"] == sublattice
-        if not members.any():
+        chosen = features["sublattice"] == sublattice
+        if not chosen.any():
             raise ValueError(f"sublattice={sublattice!r} has no columns")
         names = features["species"].astype(object)
-        names[members] = name
+        names[chosen] = name
         layer.features = features.assign(species=names)
         self.results.legend.show_key(colour_points(layer, "species"))
         self._offer()
@@ -148,7 +174,7 @@ class Measure(ColumnsPanel):
 
     def save_model(self, path: str | Path) -> None:
         """Write the start model of the last atom count as CIF, XYZ or what else ASE writes."""
-        atoms = None if self.measured is None else self.measured.outcome.atoms
+        atoms = None if self.measured is None else self.measured.report.atoms
         if atoms is None:
             raise ValueError("there is no 3-D model: count atoms with an element and a spacing")
         from ase.io import write
@@ -156,19 +182,24 @@ class Measure(ColumnsPanel):
         write(path, atoms)
         self.message.setText(f"{len(atoms)} atoms saved as {Path(path).name}")
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Give the labels one width once they have their style."""
+        super().showEvent(event)
+        align(self.form, self.page.form)
+
     def _show(
-        self, columns: Columns, record: dict[str, Any], result: tuple[Outcome, list[Layer]]
+        self, columns: ChosenColumns, record: dict[str, Any], result: tuple[Report, list[Layer]]
     ) -> Measured:
         for layer in self.measured.layers if self.measured is not None else ():
             layer.visible = False
         self.measured = show(self.viewer, columns, record, *result)
         measured = self.measured
-        self.results.show_outcome(measured.outcome, measured.note, measured.key)
-        self._show_component()
-        shown = [layer for layer in self.measured.layers if layer.visible]
-        self.viewer.layers.selection.active = shown[-1] if shown else self.measured.columns
+        self.results.show_report(measured.report, measured.note, measured.key)
+        self._show_image()
+        shown = [layer for layer in measured.layers if layer.visible]
+        self.viewer.layers.selection.active = shown[-1] if shown else measured.columns
         self._offer()
-        return self.measured
+        return measured
 
     def layer_changed(self, before: Points | None) -> None:
         """Watch the layer that was chosen, and take its sampling."""
@@ -186,38 +217,47 @@ class Measure(ColumnsPanel):
         self.form["sampling"] = None if sampling is None else shown_sampling(sampling)
 
     def _offer(self, event: Any = None) -> None:
-        """Offer the kinds and features that the columns have now."""
-        layer = self._followed
-        inputs = self.form.inputs
-        inputs["which"].offer(groups(layer))
-        names = {name: label(name) for name in numeric_features(layer)}
-        first = [name for name in ("volume", "amplitude", "intensity") if name in names]
-        values = {n: names[n] for n in [*first, *names]} or {"volume": "volume"}
-        inputs["value"].offer(values | {INTEGRAL: "integral of the image"})
-        kinds = sublattices(layer)
-        inputs["displaced"].offer({AUTOMATIC: AUTOMATIC} | kinds)
-        inputs["against"].offer({AUTOMATIC: "all others"} | kinds)
+        """Offer the groups, features and sublattices that the columns have now."""
+        offer(self.form, MeasureSettings, self._followed)
+        self.page.offer(self._followed)
 
-    def _show_fields(self, event: Any = None) -> None:
-        chosen = MEASUREMENTS[self.form["measure"]]
-        hidden = {"counts": {"mixture": ("library", "scale"), "library": ("components", "first")}}
-        without = hidden.get(self.form["measure"], {}).get(self.form["method"], ())
-        for name in self.form.inputs:
-            shown = name in ALWAYS or (name in chosen.fields and name not in without)
-            self.form.show_row(name, shown)
-        self.hint.setText(chosen.hint)
+    def _turn_page(self, event: Any = None) -> None:
+        name = self.form["measure"]
+        self.page.turn_to(name)
+        align(self.form, self.page.form)
+        self.hint.setText(MEASUREMENTS[name].summary)
 
-    def _show_component(self, event: Any = None) -> None:
-        """Bring the chosen image of the last strain into sight."""
-        layers = [] if self.measured is None else self.measured.layers
-        images = [layer for layer in layers if isinstance(layer, Image)]
-        for place, layer in enumerate(reversed(images)):
-            layer.visible = list(COMPONENTS)[place] == self.form["component"]
+    def _show_image(self, event: Any = None) -> None:
+        """Show the chosen image of the last measurement, and hide its others."""
+        for name, layer in {} if self.measured is None else self.measured.images.items():
+            layer.visible = name == self.component
 
     def _save(self, what: str, path: str) -> None:
         save = self.save_table if what == "table" else self.save_model
         self.attempt(lambda: save(path))
 
-    def _wear(self, event: Any = None) -> None:
+    def _follow_theme(self, event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)
-        self.results.wear(theme.text.as_hex(), theme.background.as_hex())
+        self.results.set_colours(theme.text.as_hex(), theme.background.as_hex())
+
+
+def _attribute(name: str) -> property:
+    def get(panel: Measure) -> Any:
+        return _form(panel)[name]
+
+    def set_(panel: Measure, value: Any) -> None:
+        _form(panel)[name] = value
+
+    def _form(panel: Measure) -> Any:
+        form = panel.page.form
+        if name not in form.inputs:
+            raise AttributeError(f"{panel.page.name} has no setting {name!r}")
+        return form
+
+    return property(get, set_, doc=f"{name} of the chosen measurement")
+
+
+for _measurement in MEASUREMENTS.values():
+    for _name in fields_of(_measurement.settings):
+        if not hasattr(QWidget, _name) and not hasattr(Measure, _name):
+            setattr(Measure, _name, _attribute(_name))

@@ -1,4 +1,4 @@
-"""What is taken from the layers before a measurement starts, and put back into them after it."""
+"""Columns taken from their layer before a measurement, and features put back after it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from numpy.typing import NDArray
 from napari_atomseg._napari.columns.layers import table_of
 from napari_atomseg._napari.layers import Placement, Source, layer_sampling
 from napari_atomseg._shared.types import Sampling
+from napari_atomseg.figures.tables import kind_text
+from napari_atomseg.measurements.observation import ALL, SELECTED, members
 
 LATTICE = "napari-atomseg lattice"
 """Key of the metadata of a points layer for the lattice of its columns."""
-ALL, SELECTED = "all", "selected"
 _GROUPS = ("species", "sublattice", "grain")
-"""Features whose values can be chosen."""
+"""Features whose values are groups."""
+_INTENSITIES = ("volume", "amplitude", "intensity")
 _MOST = 12
 
 
 @dataclass(frozen=True)
-class Columns:
+class ChosenColumns:
     """Columns as they were when the measurement began: the layer may change or go meanwhile.
 
     Attributes
     ----------
     layer, name : of the points.
     data : (M, D) all points.
-    table : (N) the columns to be measured, numbered from 0.
+    table : (N) the columns to be measured, numbered from 0; ``selected`` are those selected.
     rows : (N,) their points.
-    selected : (N,) whether they are selected.
     leading : index of the frame shown; empty for all frames, or where there is one.
     """
 
@@ -41,20 +42,24 @@ class Columns:
     data: NDArray[np.float64]
     table: pd.DataFrame
     rows: NDArray[np.intp]
-    selected: NDArray[np.bool_]
     leading: tuple[int, ...]
     placement: Placement
     sampling: Sampling | None
 
     @classmethod
-    def of(cls, layer: Layer | None, which: str, point: Any, *, stack: bool) -> Columns:
-        """Take the columns of a layer, or say kindly why they cannot be used.
+    def of(cls, layer: Layer | None, use: str, point: Any, *, stack: bool) -> ChosenColumns:
+        """Take the columns of a layer.
 
         Parameters
         ----------
-        which : "all", "selected", or a feature and its value, such as "species=A".
-        point : of the viewer's sliders.
-        stack : whether those of all frames are needed, or those of the frame shown.
+        use : "all", "selected", or a feature and its value, such as "species=A".
+        point : position of the viewer's sliders.
+        stack : take all frames, or the one that is shown.
+
+        Raises
+        ------
+        ValueError
+            There are no columns that can be used.
         """
         if layer is None:
             raise ValueError("there are no columns: run Localize, or choose a points layer")
@@ -65,26 +70,24 @@ class Columns:
             raise ValueError(f"{layer.name!r} has no columns: run Localize, or add points")
         table, data = table_of(layer), np.array(layer.data, dtype=float)
         leading = () if stack else frame_shown(layer, point)
-        use = np.isfinite(data).all(axis=1)
+        there = np.isfinite(data).all(axis=1)
         if leading:
-            use &= np.all(np.rint(data[:, :-2]) == leading, axis=1)
-        if not use.any():
+            there &= np.all(np.rint(data[:, :-2]) == leading, axis=1)
+        if not there.any():
             raise ValueError(f"{layer.name!r} has no columns in the frame shown: move the slider")
         selected = np.zeros(len(data), bool)
         selected[list(layer.selected_data)] = True
-        use &= _chosen(table, which, selected)
-        if not use.any():
-            raise ValueError(
-                "none of the columns in sight is among those to be used: choose others"
-            )
-        rows = np.flatnonzero(use)
+        table[SELECTED] = selected
+        there &= members(table, use)
+        if not there.any():
+            raise ValueError(f"the frame shown has no columns of {use!r}: use others")
+        rows = np.flatnonzero(there)
         return cls(
             layer,
             layer.name,
             data,
             table.iloc[rows].reset_index(drop=True),
             rows,
-            selected[rows],
             leading,
             Placement.of(layer),
             layer_sampling(layer),
@@ -104,38 +107,40 @@ class Columns:
 
 
 def groups(layer: Points | None) -> dict[str, str]:
-    """Return the columns that can be chosen, and what they are called."""
+    """Return the groups of columns that can be chosen, and their texts."""
     choices = {ALL: "all columns", SELECTED: "the selected columns"}
     if layer is None:
         return choices
     for name in _GROUPS:
         if name in layer.features:
             values = layer.features[name].dropna()
-            kinds = sorted({_text(value) for value in values} - {"", "-1"})
+            kinds = sorted({kind_text(value) for value in values} - {"", "-1"})
             if 1 < len(kinds) <= _MOST or (name == "species" and kinds):
                 choices |= {f"{name}={kind}": f"{name} {kind}" for kind in kinds[:_MOST]}
     return choices
 
 
-def sublattices(layer: Points | None) -> dict[str, str]:
-    """Return the sublattices of columns whose lattice is known, and what they are called."""
+def sublattices(layer: Points | None) -> dict[int, str]:
+    """Return the sublattices of columns whose lattice was found, and their texts."""
     if layer is None or LATTICE not in layer.metadata or "sublattice" not in layer.features:
         return {}
     features = layer.features.dropna(subset=["sublattice"])
     names = features.groupby("sublattice")["species"].first() if "species" in features else {}
     count = len(layer.metadata[LATTICE])
-    return {str(k): f"sublattice {k} ({names.get(k, '?')})" for k in range(count)}
+    return {k: f"sublattice {k} ({names.get(k, '?')})" for k in range(count)}
 
 
 def numeric_features(layer: Points | None) -> list[str]:
-    """Return the names of features that may be cross-sections."""
+    """Return the names of features with numbers; intensities first, errors left out."""
     if layer is None:
         return []
-    names = [n for n in layer.features if layer.features[n].dtype.kind == "f"]
-    return [str(name) for name in names if not str(name).endswith("_err")]
+    numbers = [str(n) for n in layer.features if layer.features[n].dtype.kind == "f"]
+    names = [name for name in numbers if not name.endswith("_err")]
+    first = [name for name in _INTENSITIES if name in names]
+    return [*first, *(name for name in names if name not in first)]
 
 
-def put_features(columns: Columns, features: pd.DataFrame) -> None:
+def put_features(columns: ChosenColumns, features: pd.DataFrame) -> None:
     """Join measurements to the columns' layer; points that were not measured keep theirs."""
     table = columns.layer.features.copy()
     for name in features:
@@ -168,23 +173,6 @@ def frame_of(layer: Image | None, point: Any) -> tuple[Any, tuple[int, ...], Pla
     lengths = source.data.shape[:-2]
     leading = tuple(min(max(i, 0), n - 1) for i, n in zip(shown, lengths, strict=True))
     return source.data[leading], leading, source.placement
-
-
-def _chosen(table: pd.DataFrame, which: str, selected: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    if which == ALL:
-        return np.ones(len(table), bool)
-    if which == SELECTED:
-        if not selected.any():
-            raise ValueError("no columns are selected: select them in the points layer first")
-        return selected
-    name, _, value = which.partition("=")
-    if name not in table:
-        raise ValueError(f"the columns have no {name!r}: measure it first, or use all columns")
-    return np.array([_text(each) == value for each in table[name]])
-
-
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value)
 
 
 def _typed(values: NDArray[Any], kind: str) -> Any:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from dataclasses import replace
 from math import sqrt
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
-from magicgui.widgets import ComboBox
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
@@ -20,9 +19,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_atomseg._napari.forms.form import form_rows, make_narrow
+from napari_atomseg._napari.forms.form import form_rows, make_input, make_narrow
 from napari_atomseg._napari.forms.numbers import Numbers
-from napari_atomseg.settings import Setting
+from napari_atomseg.settings import Setting, fields_of
 
 _COUNTS = {"counts": (100.0, 100.0)}
 """Electrons a pixel for kinds that must be told how many."""
@@ -30,13 +29,11 @@ _FACTOR = 10.0
 """A range that spans more than this factor is moved through by factors."""
 
 
-@cache
 def distortion_kinds() -> dict[str, Any]:
-    """Return every kind of distortion, by name."""
-    from napari_atomseg.distortion import AnyDistortion
+    """Return the class of every kind of distortion, by name; the first call imports torch."""
+    from napari_atomseg.distortion import KINDS
 
-    union = get_args(AnyDistortion)[0]
-    return {kind.model_fields["kind"].default: kind for kind in get_args(union)}
+    return dict(KINDS)
 
 
 class DistortionList(QWidget):
@@ -70,7 +67,7 @@ class DistortionList(QWidget):
             self._drop(item)
         for one in distortions:
             self._append(one if isinstance(one, Mapping) else one.model_dump(exclude_unset=True))
-        self._tell()
+        self._emit()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Offer the kinds when they are first seen: knowing them takes a while."""
@@ -82,7 +79,7 @@ class DistortionList(QWidget):
     def activate(self, kind: str) -> None:
         """Add a distortion of a kind, as choosing it in the list does."""
         self._append({"kind": kind, **_needed(kind)})
-        self._tell()
+        self._emit()
 
     def _choose(self, place: int) -> None:
         kind = self._add.itemData(place)
@@ -94,12 +91,12 @@ class DistortionList(QWidget):
         item = DistortionItem(distortion)
         self.items.append(item)
         self._column.insertWidget(self._column.count() - 1, item)
-        item.changed.connect(self._tell)
+        item.changed.connect(self._emit)
         item.removed.connect(lambda: self._remove(item))
 
     def _remove(self, item: DistortionItem) -> None:
         self._drop(item)
-        self._tell()
+        self._emit()
 
     def _drop(self, item: DistortionItem) -> None:
         self.items.remove(item)
@@ -107,7 +104,7 @@ class DistortionList(QWidget):
         item.setParent(None)
         item.deleteLater()
 
-    def _tell(self) -> None:
+    def _emit(self) -> None:
         self.changed.emit(self.value)
 
 
@@ -140,8 +137,8 @@ class DistortionItem(QWidget):
         column.addLayout(head)
         rows = form_rows()
         column.addLayout(rows)
-        for field, known in _shown(kind, distortion).items():
-            self._add(rows, field, known, distortion.get(field))
+        for known in _shown(kind, distortion):
+            self._add(rows, known, distortion.get(known.name))
 
     @property
     def value(self) -> dict[str, Any]:
@@ -152,25 +149,17 @@ class DistortionItem(QWidget):
             numbers[name] = (value, value) if isinstance(value, float) else value
         return self._kept | numbers
 
-    def _add(self, rows: QFormLayout, name: str, known: Any, value: Any) -> None:
-        if get_origin(known.annotation) is Literal:
-            choices = [(text, text) for text in get_args(known.annotation)]
-            widget: Any = ComboBox(choices=choices, value=value or known.default)
-            make_narrow(widget.native)
-        else:
-            low, high = known.default or value
-            usual = (low, high) if low < high else (min(0.0, 2 * low), max(0.0, 2 * low) or 1.0)
-            logarithmic = usual[0] > 0 and usual[1] > _FACTOR * usual[0]
-            middle = sqrt(low * high) if logarithmic else (low + high) / 2
-            number = float(value[0] if value else f"{middle:.3g}")
-            widget = Numbers(
-                Setting(number, name, "", usual=usual, logarithmic=logarithmic, kind=float)
-            )
-        widget.changed.connect(self._tell)
-        self._inputs[name] = widget
-        rows.addRow(name.replace("_", " "), widget.native)
+    def _add(self, rows: QFormLayout, known: Setting, value: Any) -> None:
+        widget = make_input(known) if known.choices is not None else _number(known, value)
+        if known.choices is not None and value is not None:
+            widget.value = value
+        widget.changed.connect(self._emit)
+        self._inputs[known.name] = widget
+        rows.addRow(known.label, widget.native)
+        for part in (widget.native, rows.labelForField(widget.native)):
+            part.setToolTip(known.help)
 
-    def _tell(self) -> None:
+    def _emit(self) -> None:
         self.changed.emit()
 
 
@@ -183,14 +172,24 @@ def _needed(kind: str) -> dict[str, Any]:
     return {}
 
 
-def _shown(kind: Any, distortion: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that have an input: words of a choice, and ranges, given as one number."""
-    fields = {}
-    for name, known in kind.model_fields.items():
-        word = get_origin(known.annotation) is Literal and name != "kind"
+def _shown(kind: Any, distortion: Mapping[str, Any]) -> list[Setting]:
+    """Return the settings that have an input: choices, and ranges that are given as one number."""
+    shown = []
+    for name, known in fields_of(kind).items():
         given = distortion.get(name)
-        span = given or known.default
-        pair = tuple[float, float] in (known.annotation, *get_args(known.annotation))
-        if word or (pair and span and (given is None or given[0] == given[1])):
-            fields[name] = known
-    return fields
+        is_range = (known.kind, known.length) == (float, 2) and (given or known.default)
+        if known.choices is not None or (is_range and (given is None or given[0] == given[1])):
+            shown.append(known)
+    return shown
+
+
+def _number(known: Setting, value: Any) -> Numbers:
+    """Return the input of one number in a range; its slider covers the range by default."""
+    low, high = known.default or value
+    usual = (low, high) if low < high else (min(0.0, 2 * low), max(0.0, 2 * low) or 1.0)
+    logarithmic = usual[0] > 0 and usual[1] > _FACTOR * usual[0]
+    middle = sqrt(low * high) if logarithmic else (low + high) / 2
+    number = float(value[0] if value else f"{middle:.3g}")
+    return Numbers(
+        replace(known, default=number, usual=usual, logarithmic=logarithmic, none="", length=None)
+    )

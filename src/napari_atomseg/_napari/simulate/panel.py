@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from qtpy.QtWidgets import QLabel
 
@@ -17,7 +15,7 @@ from napari_atomseg._napari.preview import SIDE, Preview
 from napari_atomseg._napari.simulate.distortions import DistortionList
 from napari_atomseg._napari.simulate.layers import area, simulation_layers, specimen_name, title
 from napari_atomseg.progress import CancelToken, Progress
-from napari_atomseg.simulation.arguments import argument
+from napari_atomseg.settings import Settings, setting
 from napari_atomseg.simulation.settings import SimulationSettings
 
 if TYPE_CHECKING:
@@ -32,43 +30,47 @@ _OF_CRYSTALS = ("crystal", "zone_axis", "sampling", "dose", "microscope")
 _LARGEST_SAMPLE = 512
 """A sample of a recipe up to this side is previewed whole: cut smaller it would be another."""
 _FAST = {"multislice-adf": "linear", "multislice-hrtem": "hrtem"}
-"""What stands for multislice in the preview."""
+"""Quick imaging in place of multislice, for the preview."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """What is simulated: one crystal, or a sample of a recipe."""
+class SourceSettings(Settings):
+    """The source of the image: one crystal, or a sample of a recipe."""
 
-    recipe: str = argument(
+    recipe: str = setting(
         "", "Simulate", "One crystal with the settings below, or a sample that a recipe draws."
     )
-    index: int = argument(0, "Sample", "Its number in the recipe.", accepted=(0, 2**31 - 1))
+    index: int = setting(0, "Sample", "Number of the recipe's sample.", limits=(0, 2**31 - 1))
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What is shown and added to the viewer."""
+class ResultSettings(Settings):
+    """The preview and the layers that are added to the viewer."""
 
-    microscope: str = argument(
+    microscope: str = setting(
         "", "Microscope", "Sets the numbers in the sections Optics and Aberrations."
     )
-    preview: bool = argument(True, "Live preview", "Draw a small image whenever a setting changes.")
-    add_ideal: bool = argument(
-        True, "Ideal image", "Also add the image without noise and distortion, below it.", LAYERS
+    preview: bool = setting(True, "Live preview", "Draw a small image whenever a setting changes.")
+    add_ideal: bool = setting(
+        True,
+        "Ideal image",
+        "Also add the image without noise and distortion, below it.",
+        section=LAYERS,
     )
-    add_masks: bool = argument(True, "Masks", "Also add a label for every true column.", LAYERS)
-    add_columns: bool = argument(True, "Columns", "Also add the true positions as points.", LAYERS)
-    device: str = argument(
+    add_masks: bool = setting(
+        True, "Masks", "Also add a label for every true column.", section=LAYERS
+    )
+    add_columns: bool = setting(
+        True, "Columns", "Also add the true positions as points.", section=LAYERS
+    )
+    device: Literal["cpu", "cuda", "mps"] = setting(
         "cpu",
         "Compute on",
         "Where the image is computed.",
-        LAYERS,
         choices={"cpu": "CPU", "cuda": "GPU (CUDA)", "mps": "GPU (Apple)"},
+        section=LAYERS,
     )
 
 
-@dataclass(frozen=True)
-class SimulateSettings(Outcome, SimulationSettings, Source):
+class SimulateSettings(ResultSettings, SimulationSettings, SourceSettings):
     """Settings of the Simulate panel: the arguments of `simulate`, or a recipe and a number."""
 
 
@@ -106,7 +108,7 @@ class Simulate(Panel):
         settings = self.form.values()
         wanted = {name: getattr(settings, name) for name in _LAYERS}
         work = partial(_simulate, settings)
-        return f"Simulate {title(dataclasses.asdict(settings))}", work, partial(self._show, wanted)
+        return f"Simulate {title(dict(settings))}", work, partial(self._show, wanted)
 
     def summary(self, result: list[Layer]) -> str:
         return "Added " + ", ".join(repr(layer.name) for layer in result)
@@ -204,7 +206,7 @@ def _preview(settings: SimulateSettings, cancel: CancelToken) -> tuple[Any, str]
     if max(height, width) > side:
         height, width = min(height, SIDE), min(width, SIDE)
     fast = _FAST.get(settings.imaging, settings.imaging)
-    small = dataclasses.replace(settings, shape=(height, width), imaging=fast)
+    small = settings.updated(shape=(height, width), imaging=fast)
     simulated = _simulate(small, lambda done, total, message: None, cancel)
     return simulated.image, _caption(simulated, settings)
 
@@ -232,7 +234,7 @@ def _recipes() -> list[str]:
 
 
 def _short(microscope: str) -> str:
-    """Return a name without what is corrected: STEM or HRTEM at its end tells."""
+    """Return a name without "probe-" or "image-", which STEM or HRTEM at its end implies."""
     return microscope.removeprefix("probe-").removeprefix("image-")
 
 

@@ -66,7 +66,7 @@ class LayerPairs(QWidget):
         self.list.setMaximumHeight(_HEIGHT)
         self.add_button, self.drop_button = QPushButton("Add selected layers"), QPushButton("−")
         self.add_button.setToolTip(
-            "Select an image in the layer list, and with it its points (a layer or a feature a\n"
+            "Select an image in the layer list together with its points (a layer or a feature a\n"
             "species), its labels, or a clean image of the same size above it"
         )
         self.drop_button.setToolTip("Take the chosen line away")
@@ -119,7 +119,7 @@ class LayerPairs(QWidget):
 def take_pairs(
     viewer: napari.viewer.Viewer, pairs: Sequence[Pair], feature: str, *, truth: bool
 ) -> list[Taken]:
-    """Take what is needed from the layers of some pairs.
+    """Copy images and their truth from the layers of some pairs.
 
     Parameters
     ----------

@@ -124,7 +124,7 @@ class Training(Panel):
             truth = values["source"] == ANNOTATED
             taken = take_pairs(self.viewer, values["pairs"], values["species"], truth=truth)
         if not values["tasks"]:
-            raise ValueError("choose a task that the network shall learn")
+            raise ValueError("choose a task for the network to learn")
         return Order(values, tuple(taken), self.base)
 
     def values(self) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class Training(Panel):
         Raises
         ------
         OSError, ValueError
-            The file is no training recipe; the message says why.
+            The file is no training recipe; the message gives the reason.
         """
         self.show_recipe(load_recipe(path))
 

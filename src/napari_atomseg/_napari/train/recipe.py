@@ -18,12 +18,18 @@ from napari_atomseg._napari.train.layers import Pair
 from napari_atomseg.networks.tasks import TASKS
 from napari_atomseg.ranges import FOLDER as RECIPE_FOLDER
 from napari_atomseg.ranges import Part
-from napari_atomseg.settings import Settings, fields_of, setting
+from napari_atomseg.settings import Setting, Settings, fields_of, setting
 from napari_atomseg.simulation import load_recipe as load_simulation
 from napari_atomseg.simulation import recipes
 from napari_atomseg.training import TrainingRecipe, load_recipe
 from napari_atomseg.training.losses import AnyAdversarial
-from napari_atomseg.training.recipe import LOSSES, AdversarialRecipe, OptimizerRecipe
+from napari_atomseg.training.recipe import (
+    BATCHES,
+    LOSSES,
+    OPTIMIZATION,
+    AdversarialRecipe,
+    OptimizerRecipe,
+)
 from napari_atomseg.training.sources import (
     AnySource,
     Augmentation,
@@ -32,6 +38,7 @@ from napari_atomseg.training.sources import (
     SourcePart,
     simulated_species,
 )
+from napari_atomseg.training.sources.augmentation import SECTION as AUGMENTATION
 
 START = TrainingRecipe(name="my-model", steps=3000, validate_every=250, validation=32)
 """The recipe that a new panel shows."""
@@ -56,14 +63,14 @@ _APGAN: dict[str, Any] = {
 """Losses of every task and the discriminator of the AP-GAN paper (Chen et al. 2023)."""
 _UNCHANGED = Augmentation(flips=False, right_angles=False)
 """Leaves images as they are, as no augmentation does."""
-_PARTS: tuple[tuple[str, str, type[Part]], ...] = (
-    ("", "", TrainingRecipe),
-    ("optimizer", "", OptimizerRecipe),
-    ("augmentation", "", Augmentation),
-    ("adversarial", "adversarial_", AdversarialRecipe),
-)
-"""Parts of a recipe: their name in it, what the names of their settings begin with in the panel,
-and their class."""
+_PARTS: dict[str, type[Part]] = {
+    "optimizer": OptimizerRecipe,
+    "augmentation": Augmentation,
+    "": TrainingRecipe,
+}
+"""Parts of a recipe, by their field in it, whose settings have the same names in the panel."""
+_PREFIX = "adversarial_"
+"""Begins the names of the settings of `AdversarialRecipe` in the panel."""
 
 
 class _Own(Settings):
@@ -133,15 +140,15 @@ class _Own(Settings):
     adversarial: str | None = setting(
         None,
         "Adversarial loss",
-        "A discriminator learns to tell the network's maps from true ones, and the network to\n"
-        "deceive it.",
+        "A discriminator learns to distinguish the network's maps from true ones, and the\n"
+        "network to deceive it.",
         choices={part.model_fields["kind"].default: part.label for part in _ADVERSARIES},
         none="none",
         section=LOSSES,
     )
     adversarial_weight: float | None = setting(
         None,
-        "Its weight",
+        "Loss weight",
         "Weight of the adversarial loss, beside the others.",
         limits=(0.0, 1e6),
         none="usual",
@@ -166,24 +173,26 @@ _FIRST = (
     *("network", "initial", "steps", "resume", "device"),
 )
 """Settings above the sections, in their order."""
+_SECTIONS = ("", BATCHES, AUGMENTATION, LOSSES, OPTIMIZATION, "Advanced")
 
 
 def _panel_settings() -> type[Settings]:
     """Return a class with the settings of all parts, in the order in which the panel shows them."""
-    fields: dict[str, Any] = {}
-    for prefix, part in (
-        *((prefix, part) for _, prefix, part in _PARTS[:-1]),
-        ("", _Own),
-        (_PARTS[-1][1], _PARTS[-1][2]),
-        *(("", part) for part in SOURCES.values()),
-    ):
-        for name in fields_of(part):
-            known = part.model_fields[name]
-            fields[prefix + name] = known.annotation, known
-    order = [*_FIRST, *(name for name in fields if name not in _FIRST)]
-    return create_model(
-        "TrainSettings", __base__=Settings, **{name: fields[name] for name in order}
-    )
+    found: dict[str, tuple[Any, Setting]] = {}
+    every = [_Own, *_PARTS.values(), *SOURCES.values(), AdversarialRecipe]
+    for part in every:
+        prefix = _PREFIX if part is AdversarialRecipe else ""
+        for name, known in fields_of(part).items():
+            found[prefix + name] = part.model_fields[name], known
+
+    def place(name: str) -> tuple[int, int]:
+        row = _FIRST.index(name) if name in _FIRST else len(_FIRST)
+        return _SECTIONS.index(found[name][1].section), row
+
+    fields: dict[str, Any] = {
+        name: (found[name][0].annotation, found[name][0]) for name in sorted(found, key=place)
+    }
+    return create_model("TrainSettings", __base__=Settings, **fields)
 
 
 TrainSettings = _panel_settings()
@@ -195,10 +204,9 @@ Values = Mapping[str, Any]
 def values_of(recipe: TrainingRecipe) -> dict[str, Any]:
     """Return the values of the settings that stand for a recipe."""
     values: dict[str, Any] = {"arguments": arguments_text(recipe.network.arguments)}
-    usual = {"augmentation": _UNCHANGED, "adversarial": AdversarialRecipe()}
-    for place, prefix, part in _PARTS:
-        given = (getattr(recipe, place) or usual[place]) if place else recipe
-        values |= {prefix + name: getattr(given, name) for name in fields_of(part)}
+    for place, part in _PARTS.items():
+        given = (getattr(recipe, place) or _UNCHANGED) if place else recipe
+        values |= {name: getattr(given, name) for name in fields_of(part)}
     values["network"] = recipe.network.name
     values["initial"] = str(recipe.initial) if recipe.initial else ""
     values |= _objective_values(recipe)
@@ -222,8 +230,8 @@ def recipe_of(
         A value is out of range, or values do not fit each other.
     """
     content = base.model_dump()
-    for place, prefix, part in _PARTS[:-1]:
-        changed = {name: values[prefix + name] for name in fields_of(part)}
+    for place, part in _PARTS.items():
+        changed = {name: values[name] for name in fields_of(part)}
         content |= {place: (content[place] or {}) | changed} if place else changed
     if set(base.tasks) == set(values["tasks"]):
         content["tasks"] = base.tasks
@@ -300,8 +308,7 @@ def _objective(values: Values, base: TrainingRecipe, tasks: tuple[str, ...]) -> 
     losses = {task: some for task, some in values["losses"].items() if task in tasks}
     if values["adversarial"] is None:
         return {"losses": losses, "adversarial": None}
-    _, prefix, part = _PARTS[-1]
-    chosen = {name: values[prefix + name] for name in fields_of(part)}
+    chosen = {name: values[_PREFIX + name] for name in fields_of(AdversarialRecipe)}
     given = base.adversarial
     # The arguments and the optimizer of a discriminator are not those of another one.
     same = given is not None and given.discriminator == chosen["discriminator"]
@@ -313,10 +320,12 @@ def _objective(values: Values, base: TrainingRecipe, tasks: tuple[str, ...]) -> 
 
 def _objective_values(recipe: TrainingRecipe) -> dict[str, Any]:
     part = recipe.adversarial
+    given = part or AdversarialRecipe()
     found: dict[str, Any] = {
         "losses": {},
         "adversarial": part.loss.kind if part else None,
         "adversarial_weight": part.loss.weight if part else None,
+        **{_PREFIX + name: getattr(given, name) for name in fields_of(AdversarialRecipe)},
     }
     for name in (USUAL, APGAN):
         other = load_recipe(

@@ -46,7 +46,7 @@ _EVERY = 0.1
 _REDRAW = 1.0
 """Seconds from one drawing of a plot to the next."""
 _POINTS = 300
-"""A longer curve is drawn as means of so many pieces."""
+"""Points of a curve; a longer one is drawn as the means of pieces."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 16, 16
 """Margins of a plot, px."""
 _TICKS = 4

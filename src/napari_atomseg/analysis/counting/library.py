@@ -142,7 +142,7 @@ def crystal_around(
 
     from napari_atomseg.specimen import Field
     from napari_atomseg.specimen.build import build_structure
-    from napari_atomseg.specimen.crystals.book import get_crystal
+    from napari_atomseg.specimen.crystals.builtin import get_crystal
     from napari_atomseg.specimen.crystals.zone import orient
 
     if element is not None and element not in atomic_numbers:

@@ -94,7 +94,7 @@ def find_zone_axis(
         `cancel` was set.
     """
     known = _checked(lattice, crystals, largest_index, tolerance, resolution)
-    from napari_atomseg.specimen.crystals.book import COLUMNLESS, get_crystal
+    from napari_atomseg.specimen.crystals.builtin import COLUMNLESS, get_crystal
     from napari_atomseg.specimen.crystals.crystal import material_name
     from napari_atomseg.specimen.crystals.symmetry import zone_axes
     from napari_atomseg.specimen.crystals.zone import orient

@@ -35,7 +35,7 @@ def download_library(
     url : address (http or https) of the archive, such as
         https://github.com/xinhuolin/TEM-ImageNet-v1.3/archive/refs/heads/master.zip
     folder : where the library's folder is to be made.
-    sha256 : hash that the archive must have; None takes any.
+    sha256 : checksum of the archive; None: not checked.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a library stores of a sample, and under which names.
+"""The layout of a library: what is stored for a sample, and under which names.
 
 A library is a folder. Its samples lie in the folders of TEM ImageNet v1.3 (Lin et al. 2021,
 github.com/xinhuolin/TEM-ImageNet-v1.3), or in one Zarr store; `library.json` says how they were
@@ -72,7 +72,7 @@ class Header(Part):
 
     schema_version: Literal[1] = 1
     version: str
-    """Of this package: another one may draw other numbers."""
+    """Version of this package; another version may draw other numbers."""
     layout: Layout
     recipe: dict[str, Any]
     seed: int
@@ -87,7 +87,7 @@ class LibrarySample:
 
     Attributes
     ----------
-    name : of the sample in its library.
+    name : name of the sample in its library.
     image : (H, W) float32, distorted.
     targets : ground truth by name as `simulate` gives it; what a library lacks is not there.
     columns : table with y and x in pixels and whatever else the library knows.
@@ -125,7 +125,7 @@ def sample_name(index: int) -> str:
 
 
 def take_apart(simulation: Simulation, index: int) -> Parts:
-    """What is stored of a simulation."""
+    """The stored parts of a simulation."""
     pictures = {"image": np.asarray(simulation.image, np.float32)}
     pictures |= {
         name: np.asarray(simulation.targets[name], np.float32)
@@ -262,11 +262,11 @@ def _parse_columns(text: str) -> pd.DataFrame:
         keep_default_na=False,
         na_values=[""],
     )
-    if table.empty:  # nothing in it tells numbers from words
+    if table.empty:  # an empty table has no types
         table = table.astype({name: float for name in table if name not in _WORDS})
     return table
 
 
 def _plain(value: Any) -> Any:
-    """`value`, which JSON does not know, as something that it does."""
+    """Return a value that JSON cannot write as one that it can."""
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)

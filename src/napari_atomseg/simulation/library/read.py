@@ -49,7 +49,7 @@ class Library:
 
     Attributes
     ----------
-    folder : of the library.
+    folder : folder of the library.
     header : how it was made, None for a public library.
     table : a row a sample: name, material, zone_axis ("u v w"), field_of_view (Å, along a row),
         sampling (Å/px), energy (eV), dose (electrons in a pixel where the signal is 1), psnr and
@@ -130,7 +130,7 @@ def open_library(
 
     Parameters
     ----------
-    folder : of the library, or one that holds nothing but it, as unpacked archives do.
+    folder : folder of the library, or one that holds nothing but it, as unpacked archives do.
     verify : whether to compare every file with its checksum now.
 
     Raises

@@ -84,7 +84,7 @@ def write_library(
     ----------
     out : folder of the library, new or empty, or to be continued.
     recipe : whatever `simulation.load_recipe` takes.
-    seed : of the recipe; sample i is the same in every library of this recipe and seed.
+    seed : seed of the recipe; sample i is the same in every library of this recipe and seed.
     shape : rows and columns of the images; the recipe's own by default.
     layout : "folders" of TEM ImageNet v1.3 (8-bit pictures), or "zarr" (one store, exact).
     workers : processes at work at the same time.
@@ -258,7 +258,7 @@ def _use_one_thread() -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Sums are added in the same order whoever makes a sample."""
+    """Compute with one thread, so that sums are added in the same order in every process."""
     import torch
 
     before = torch.get_num_threads()

@@ -77,7 +77,7 @@ def write_block(folder: Path, number: int, block: list[Parts]) -> dict[str, str]
 
 
 def _sums(folder: Path, root: Any, number: int) -> dict[str, str]:
-    """Of the shards of one block: `c/NUMBER`, a file or a folder of files."""
+    """Checksums of the shards of one block: `c/NUMBER`, a file or a folder of files."""
     sums: dict[str, str] = {}
     for name in sorted(root):
         place = folder / STORE / name / "c" / str(number)

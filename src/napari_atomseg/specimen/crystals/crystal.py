@@ -1,4 +1,4 @@
-"""Crystals turned towards the beam, as atoms and as columns; those of the book are kept."""
+"""Crystals turned towards the beam, as atoms and as columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_atomseg._shared.types import Array
 from napari_atomseg.specimen.columns import Columns
-from napari_atomseg.specimen.crystals.book import crystals, get_crystal
+from napari_atomseg.specimen.crystals.builtin import crystals, get_crystal
 from napari_atomseg.specimen.crystals.projection import ColumnLattice, project_cell
 from napari_atomseg.specimen.crystals.zone import OrientedCell, in_plane_turn, orient
 from napari_atomseg.specimen.defects import counted
@@ -30,7 +30,7 @@ class Crystal:
     Attributes
     ----------
     cell, lattice : turned about the beam.
-    upright, upright_cell : as they were before, which know what a turn does not change.
+    upright_cell, upright : the same before the turn, for what a turn does not change.
     rotation : degrees.
     """
 
@@ -71,8 +71,8 @@ class Crystal:
 
 
 @lru_cache(maxsize=256)
-def book_crystal(crystal: str, zone_axis: Axis) -> Crystal:
-    """A crystal of the book or of a file, turned towards the beam once and kept."""
+def builtin_crystal(crystal: str, zone_axis: Axis) -> Crystal:
+    """A built-in crystal, or one of a file, turned towards the beam once and kept."""
     return towards_beam(get_crystal(crystal), zone_axis)
 
 
@@ -106,7 +106,7 @@ def stacked(columns: Columns, crystal: Crystal, outline: Thickness, thickness: f
 
 
 def material_name(crystal: str | Path | Atoms) -> str:
-    """What tables call a crystal: its name, its file's name, or its formula."""
+    """Return the name of a crystal in tables: its own, its file's, or its formula."""
     if isinstance(crystal, Path):
         return crystal.name
     if isinstance(crystal, str):

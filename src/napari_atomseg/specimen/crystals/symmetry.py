@@ -24,13 +24,13 @@ SAME_ATOM = 0.05
 MOST_ATOMS = 600
 """Larger cells are of matter without order; they are taken to have no symmetry."""
 ALIGNED = 2e-3
-"""Radians: a direction lies along another one within so much."""
+"""Radians: largest angle between directions that count as parallel."""
 NEARLY_IN_PLANE = 10.0
-"""Degrees: directions are as short as they are within so many of the plane."""
+"""Degrees: directions this close to the plane count as lying in it."""
 HIGHEST = 8
-"""Index of directions in the plane."""
+"""Highest index of directions in the plane."""
 MOST_INDEX = 40
-"""Of an axis to which symmetry takes one of small indices, in a cell that is not the smallest."""
+"""Largest index of axes equivalent to one of small indices, in a cell that is not primitive."""
 
 
 def zone_axes(atoms: Atoms, largest_index: int = 3) -> list[Axis]:
@@ -42,7 +42,7 @@ def zone_axes(atoms: Atoms, largest_index: int = 3) -> list[Axis]:
     ----------
     atoms : cell that repeats at least in a plane; of one that does so in a plane only, its normal
         is the only axis.
-    largest_index : of u, v and w.
+    largest_index : largest index of u, v and w.
 
     Raises
     ------
@@ -153,6 +153,6 @@ def _directions() -> NDArray[np.int64]:
 
 
 def _plainness(axis: Axis) -> tuple[int, bool, int, Axis]:
-    """What is smaller for the axis that names its kind: [0 0 1], [1 1 0], [1 1 2], [2 1 0]."""
+    """Sorting key, least for the axis that names its kind: [0 0 1], [1 1 0], [1 1 2], [2 1 0]."""
     u, v, w = axis
     return sum(i < 0 for i in axis), u != v, sum(abs(i) for i in axis), (-u, -v, -w)

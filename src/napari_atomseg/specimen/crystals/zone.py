@@ -91,7 +91,7 @@ class OrientedCell:
         return np.asarray(vectors[order][length[order] > SAME_PLACE])
 
     def _is_symmetry(self, shift: Array) -> bool:
-        # A few atoms tell most shifts apart from symmetries.
+        # A few atoms rule out most shifts that are no symmetries.
         for some in (slice(0, 8), slice(None)):
             offsets = self.positions[some] + shift - self.positions[:, None]
             offsets -= np.round(offsets)

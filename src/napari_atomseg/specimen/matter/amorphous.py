@@ -185,7 +185,7 @@ class AmorphousCell:
 
     Attributes
     ----------
-    side : of the cube in Å.
+    side : side of the cube in Å.
     points : (N, 3) atoms in Å.
     number : their atomic number.
     distance : Å, closer than which no two atoms come.

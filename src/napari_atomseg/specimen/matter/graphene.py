@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.types import Array, Indices
-from napari_atomseg.specimen.crystals.book import GRAPHENE_CELL
+from napari_atomseg.specimen.crystals.builtin import GRAPHENE_CELL
 from napari_atomseg.specimen.crystals.zone import in_plane_turn
 
 BOND = GRAPHENE_CELL / np.sqrt(3.0)
@@ -38,7 +38,7 @@ def line_defect(lower: Array, upper: Array, origin: Array, rotation: float) -> A
     ----------
     lower, upper : corners (y, x) of the box that is filled, Å.
     origin : (y, x) of a point of the line.
-    rotation : of the line from the direction of x, degrees.
+    rotation : rotation of the line from the direction of x, degrees.
     """
     reach = float(np.linalg.norm(upper - lower)) + 2 * GRAPHENE_CELL
     reach += float(np.linalg.norm(0.5 * (lower + upper) - origin))

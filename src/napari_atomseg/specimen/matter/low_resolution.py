@@ -24,7 +24,7 @@ REACH = 7.0
 
 
 @dataclass(frozen=True)
-class Place:
+class PatchPlace:
     """Where an object lies: its centre (row, col) in pixels, its turn in radians, its reach in
     pixels beyond which it paints nothing.
     """
@@ -47,7 +47,7 @@ def soft_particles(rng: Rng, shape: Shape, count: int, radius: tuple[float, floa
     scale = np.exp(rng.uniform(*np.log(radius))) * min(shape)
     for row, col in _centres(rng, shape, count):
         size = scale * rng.uniform(0.6, 1.4)
-        place = Place(row, col, rng.uniform(0.0, np.pi), 1.2 * REACH * size)
+        place = PatchPlace(row, col, rng.uniform(0.0, np.pi), 1.2 * REACH * size)
         _add(picture, place, _soft_profile(rng, size))
     return picture
 
@@ -61,7 +61,7 @@ def sharp_particles(rng: Rng, shape: Shape, count: int, radius: tuple[float, flo
     for row, col in _centres(rng, shape, count):
         size = scale * rng.uniform(0.5, 1.5)
         outline = _polygon(rng, size) if rng.random() < 0.5 else _ellipse(rng, size)
-        place = Place(row, col, rng.uniform(0.0, 2 * np.pi), size)
+        place = PatchPlace(row, col, rng.uniform(0.0, 2 * np.pi), size)
         _add(picture, place, _cut(_plane(rng, size), outline))
     return picture
 
@@ -99,7 +99,7 @@ def bands(rng: Rng, shape: Shape, count: int) -> Array:
         half = min(shape) * np.exp(rng.uniform(np.log(0.004), np.log(0.12)))
         row, col = rng.random(2) * shape
         edge = float(rng.choice([1.0, 0.5 * half + 1.0]))
-        place = Place(row, col, turn + rng.normal(0.0, 0.03), 2 * reach)
+        place = PatchPlace(row, col, turn + rng.normal(0.0, 0.03), 2 * reach)
         _add(picture, place, _cut(_plane(rng, 0.5 * reach), _strip(half, edge)))
     return picture
 
@@ -114,7 +114,7 @@ def boxes(rng: Rng, shape: Shape, count: int, radius: tuple[float, float]) -> Ar
     for row, col in _centres(rng, shape, count):
         half_u, half_v = scale * np.exp(rng.uniform(-0.8, 0.8, 2))
         reach = float(np.hypot(half_u, half_v))
-        place = Place(row, col, turn + spread * rng.random(), reach)
+        place = PatchPlace(row, col, turn + spread * rng.random(), reach)
         _add(picture, place, _cut(_plane(rng, reach), _box(half_u, half_v)))
     return picture
 
@@ -143,7 +143,7 @@ def _centres(rng: Rng, shape: Shape, count: int) -> Array:
     return scatter(rng, np.array(shape, dtype=np.float64), count, rng.uniform(1.0, 20.0))
 
 
-def _add(picture: Array, place: Place, paint: Paint) -> None:
+def _add(picture: Array, place: PatchPlace, paint: Paint) -> None:
     """Add paint(u, v) within reach; u and v are pixels along the turned axes of the object."""
     window = _window(picture.shape, place.row, place.col, place.reach)
     rows, cols = (np.arange(s.start, s.stop, dtype=np.float64) for s in window)

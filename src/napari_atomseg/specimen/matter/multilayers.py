@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_atomseg._shared.types import Array
 from napari_atomseg.specimen.columns import Columns, Scatterers
-from napari_atomseg.specimen.crystals.book import (
+from napari_atomseg.specimen.crystals.builtin import (
     LEAD_TITANATE_CELL,
     LEAD_TITANATE_HEIGHTS,
     STRONTIUM_TITANATE_CELL,
@@ -41,8 +41,8 @@ class Multilayer:
     ----------
     cells : unit cells of PbTiO3 and of SrTiO3 in each of their layers.
     domains : pattern of the displacement.
-    amplitude : of the displacement; its sign is its direction.
-    period : of stripes and vortices in Å.
+    amplitude : amplitude of the displacement; its sign is its direction.
+    period : period of stripes and vortices in Å.
     wall : half the width of the stripes' walls in Å.
     decay : Å over which the displacement falls to 1/e in SrTiO3.
     mixing : Å over which Pb and Sr mix at the interfaces.
@@ -124,9 +124,9 @@ def build_multilayer(
     Parameters
     ----------
     lower, upper : corners (y, x) of the box in Å.
-    rng : of the mixed columns at the interfaces and of the displacements.
+    rng : random numbers of the mixed columns at the interfaces and of the displacements.
     origin : (y, x) in Å of a point on the lower face of a PbTiO3 layer.
-    rotation : of the growth direction from the direction of y, degrees.
+    rotation : rotation of the growth direction from the direction of y, degrees.
     thickness : Å along the beam.
     displacement : deviation of each column's shift along y and along x, Å.
 

@@ -99,7 +99,7 @@ def healed(rng: Rng, points: Array, edges: Sequence[Array], distance: float) -> 
     Parameters
     ----------
     points : (N, 3) points that keep their distance within each block.
-    edges : of the blocks along each axis, from the first to the last.
+    edges : edges of the blocks along each axis, from the first to the last.
     """
     seam = _near_faces(points, edges, 2.0 * distance)
     # In random order, so that no side of a face gives up more points than the other.

@@ -1,4 +1,4 @@
-"""Crystals that nobody has made: random cells, space groups and atoms (r_em, Specimen generation).
+"""Hypothetical crystals: random cells, space groups and atoms (r_em, Specimen generation).
 
 Space groups are gemmi's reference settings; trigonal ones have hexagonal axes.
 """

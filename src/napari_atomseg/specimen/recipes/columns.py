@@ -12,9 +12,9 @@ import numpy as np
 from pydantic import AfterValidator
 
 from napari_atomseg._shared.types import Array
-from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, log_uniform
+from napari_atomseg.ranges import PositiveRange, Probability, Range, log_uniform
 from napari_atomseg.specimen.columns import Columns
-from napari_atomseg.specimen.crystals.book import SINGLE_LAYERS, crystals, get_crystal
+from napari_atomseg.specimen.crystals.builtin import SINGLE_LAYERS, crystals, get_crystal
 from napari_atomseg.specimen.crystals.projection import ColumnLattice, project
 from napari_atomseg.specimen.matter.random_crystal import (
     random_lattice,
@@ -22,7 +22,7 @@ from napari_atomseg.specimen.matter.random_crystal import (
     with_faint_sublattice,
 )
 from napari_atomseg.specimen.outline import Thickness, random_planes, random_waves
-from napari_atomseg.specimen.specimen import Field, Specimen
+from napari_atomseg.specimen.specimen import Field, Specimen, SpecimenRecipe
 
 Rng = np.random.Generator
 RESOLVED = 0.36
@@ -37,7 +37,7 @@ def _known(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-class ColumnsSpecimen(Part):
+class ColumnsSpecimen(SpecimenRecipe):
     """Columns of crystals and of lattices that no book holds, scaled to a spacing in pixels.
 
     Spacings are distances between the closest columns. Probabilities are a specimen's; fractions

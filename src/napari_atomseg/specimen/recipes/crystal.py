@@ -6,14 +6,18 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import AfterValidator, PositiveFloat
-from pydantic import Field as Setting
+from pydantic import Field as Option
 
 from napari_atomseg._shared.types import Array
 from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, uniform
 from napari_atomseg.specimen.columns import Columns
-from napari_atomseg.specimen.crystal_specimen import column_specimen, crystal_specimen
-from napari_atomseg.specimen.crystals.book import COLUMNLESS, crystals, get_crystal
-from napari_atomseg.specimen.crystals.crystal import Crystal, book_crystal, material_name, stacked
+from napari_atomseg.specimen.crystals.builtin import COLUMNLESS, crystals, get_crystal
+from napari_atomseg.specimen.crystals.crystal import (
+    Crystal,
+    builtin_crystal,
+    material_name,
+    stacked,
+)
 from napari_atomseg.specimen.defects import (
     EdgeDislocation,
     StackingFault,
@@ -28,7 +32,8 @@ from napari_atomseg.specimen.defects import (
     without_columns,
 )
 from napari_atomseg.specimen.outline import Shape, draw_shape
-from napari_atomseg.specimen.specimen import Field, Specimen
+from napari_atomseg.specimen.single_crystal import SingleCrystal, column_specimen
+from napari_atomseg.specimen.specimen import Field, Specimen, SpecimenRecipe
 
 Rng = np.random.Generator
 
@@ -48,7 +53,7 @@ def _usable(crystal: str) -> str:
 class Material(Part):
     """A crystal in one orientation, and how often it is drawn.
 
-    `crystal` is a name of the book, or the path of a CIF file or another that ASE reads.
+    `crystal` is the name of a built-in crystal, or the path of a file that ASE reads, as CIF.
     """
 
     crystal: Annotated[str, AfterValidator(_usable)]
@@ -75,13 +80,14 @@ TEM_IMAGENET = (
 """The materials and orientations of the TEM ImageNet library (Lin et al. 2021)."""
 
 
-class CrystalSpecimen(Part):
+class CrystalSpecimen(SpecimenRecipe):
     """Crystals along their zone axes.
 
     Attributes
     ----------
     materials : what is drawn.
-    rotation : of the crystal about the beam, degrees; in steps of `rotation_step` unless that is 0.
+    rotation : angle of the crystal about the beam, degrees; in steps of `rotation_step` unless
+        that is 0.
     thickness : Å; of particles, what their facets make of it, and of single layers, one layer.
     shapes : how often each outline is drawn.
     vacancies, missing_columns : shares of atoms and of whole columns that are missing.
@@ -89,23 +95,23 @@ class CrystalSpecimen(Part):
     substitutions : share of atoms replaced by one foreign element, from `substitutes`.
     strain : deviation of each component of the displacement gradient, uniform and in waves.
     dislocation, stacking_fault, grain_boundary : probabilities.
-    misorientation : of the second grain about the beam, degrees.
+    misorientation : misorientation of the second grain about the beam, degrees.
     support : Å of amorphous carbon below the crystal, with `support_probability`.
     """
 
     kind: Literal["crystal"] = "crystal"
-    materials: Annotated[tuple[Material, ...], Setting(min_length=1)] = TEM_IMAGENET
+    materials: Annotated[tuple[Material, ...], Option(min_length=1)] = TEM_IMAGENET
     rotation: Range = (0.0, 90.0)
-    rotation_step: Annotated[float, Setting(ge=0.0)] = 15.0
+    rotation_step: Annotated[float, Option(ge=0.0)] = 15.0
     thickness: PositiveRange = (20.0, 200.0)
-    shapes: dict[Shape, PositiveFloat] = Setting(
+    shapes: dict[Shape, PositiveFloat] = Option(
         default={"bulk": 0.7, "wedge": 0.1, "edge": 0.1, "particle": 0.1}, min_length=1
     )
     vacancies: Range = (0.0, 0.0)
     missing_columns: Range = (0.0, 0.0)
     displacement: Range = (0.0, 0.0)
     substitutions: Range = (0.0, 0.0)
-    substitutes: Annotated[tuple[int, ...], Setting(min_length=1)] = tuple(range(3, 84))
+    substitutes: Annotated[tuple[int, ...], Option(min_length=1)] = tuple(range(3, 84))
     strain: Range = (0.0, 0.0)
     dislocation: Probability = 0.0
     stacking_fault: Probability = 0.0
@@ -127,10 +133,9 @@ class CrystalSpecimen(Part):
         support = uniform(rng, self.support)
         support = support if rng.random() < self.support_probability else 0.0
         if material.crystal in COLUMNLESS:
-            return crystal_specimen(
-                material.crystal, material.zone_axis, field, rng, thickness=thickness
-            )
-        crystal = book_crystal(material.crystal, material.zone_axis).rotated(rotation)
+            film = SingleCrystal(material.crystal, material.zone_axis, thickness=thickness)
+            return film.draw(rng, field)
+        crystal = builtin_crystal(material.crystal, material.zone_axis).rotated(rotation)
         kinds, shares = list(self.shapes), np.cumsum(list(self.shapes.values()))
         kind = kinds[np.searchsorted(shares, rng.random() * shares[-1], "right")]
         outline = draw_shape(kind, rng, field.size, crystal.cell)

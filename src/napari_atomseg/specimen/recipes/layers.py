@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field as Setting
+from pydantic import Field as Option
 from pydantic import PositiveFloat
 
 from napari_atomseg._shared.types import Array, Mask
-from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, uniform
-from napari_atomseg.specimen.crystal_specimen import atom_specimen
-from napari_atomseg.specimen.crystals.book import STRONTIUM_TITANATE_CELL
-from napari_atomseg.specimen.crystals.crystal import book_crystal
+from napari_atomseg.ranges import PositiveRange, Probability, Range, uniform
+from napari_atomseg.specimen.crystals.builtin import STRONTIUM_TITANATE_CELL
+from napari_atomseg.specimen.crystals.crystal import builtin_crystal
 from napari_atomseg.specimen.defects import with_displaced_columns
 from napari_atomseg.specimen.matter.graphene import (
     BOND,
@@ -26,7 +25,8 @@ from napari_atomseg.specimen.matter.graphene import (
 )
 from napari_atomseg.specimen.matter.multilayers import Domains, Multilayer, build_multilayer
 from napari_atomseg.specimen.outline import Thickness
-from napari_atomseg.specimen.specimen import Field, Specimen
+from napari_atomseg.specimen.single_crystal import atom_specimen
+from napari_atomseg.specimen.specimen import Field, Specimen, SpecimenRecipe
 from napari_atomseg.specimen.structure import Structure
 
 Rng = np.random.Generator
@@ -40,7 +40,7 @@ CORE = 3.5
 """Å around a defect's bond within which all atoms must be threefold."""
 
 
-class GrapheneSpecimen(Part):
+class GrapheneSpecimen(SpecimenRecipe):
     """A sheet of graphene with defects, atom by atom.
 
     Attributes
@@ -84,7 +84,7 @@ class GrapheneSpecimen(Part):
         """Atoms without point defects, and which of them are strained already."""
         rotation, origin = uniform(rng, self.rotation), rng.uniform(0.2, 0.8, 2) * field.size
         if rng.random() >= self.line_defect:
-            graphene = book_crystal("graphene", (0, 0, 1)).rotated(rotation)
+            graphene = builtin_crystal("graphene", (0, 0, 1)).rotated(rotation)
             points = graphene.columns(field.lower, field.upper, origin).points
             return points, np.zeros(len(points), dtype=bool)
         points = line_defect(field.lower, field.upper, origin, rotation)
@@ -132,24 +132,24 @@ def _reconstructed(
     return points, moving
 
 
-class MultilayerSpecimen(Part):
+class MultilayerSpecimen(SpecimenRecipe):
     """PbTiO3/SrTiO3 multilayers along [010] with polar domains (AP-GAN 2023).
 
     Attributes
     ----------
     lead_cells, strontium_cells : fewest and most unit cells in each layer of PbTiO3 and SrTiO3.
     domains : how often each pattern of the polar displacement is drawn.
-    amplitude : of the displacement, relative to bulk PbTiO3; up and down alike.
+    amplitude : amplitude of the displacement, relative to bulk PbTiO3; up and down alike.
     period, wall, decay, mixing : Å, as in `Multilayer`.
-    rotation : of the growth direction in the image, degrees.
+    rotation : rotation of the growth direction in the image, degrees.
     thickness : Å.
     displacement : deviation of each column's shift along y and along x, Å.
     """
 
     kind: Literal["multilayer"] = "multilayer"
-    lead_cells: tuple[Annotated[int, Setting(ge=1)], Annotated[int, Setting(ge=1)]] = (4, 14)
-    strontium_cells: tuple[Annotated[int, Setting(ge=1)], Annotated[int, Setting(ge=1)]] = (4, 14)
-    domains: dict[Domains, PositiveFloat] = Setting(
+    lead_cells: tuple[Annotated[int, Option(ge=1)], Annotated[int, Option(ge=1)]] = (4, 14)
+    strontium_cells: tuple[Annotated[int, Option(ge=1)], Annotated[int, Option(ge=1)]] = (4, 14)
+    domains: dict[Domains, PositiveFloat] = Option(
         default={"uniform": 0.3, "stripes": 0.4, "vortices": 0.3}, min_length=1
     )
     amplitude: Range = (0.4, 1.2)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 from pydantic import Field as Option
 
 from napari_atomseg._shared.types import Array
-from napari_atomseg.ranges import Part, PositiveRange, Probability
+from napari_atomseg.ranges import PositiveRange, Probability
 from napari_atomseg.specimen.columns import Columns
 from napari_atomseg.specimen.matter.low_resolution import (
     bands,
@@ -19,7 +19,7 @@ from napari_atomseg.specimen.matter.low_resolution import (
     sharp_particles,
     soft_particles,
 )
-from napari_atomseg.specimen.specimen import Field, Specimen
+from napari_atomseg.specimen.specimen import Field, Specimen, SpecimenRecipe
 
 
 def _counts(value: tuple[int, int]) -> tuple[int, int]:
@@ -32,10 +32,10 @@ Counts = Annotated[tuple[int, int], AfterValidator(_counts)]
 """Fewest and most of something."""
 SPACING = 8.0
 """Pixels taken as the natural length of scenes that have no lattice."""
-Scene = Literal["soft-particles", "sharp-particles", "grains", "bands", "boxes", "cracks"]
+SceneKind = Literal["soft-particles", "sharp-particles", "grains", "bands", "boxes", "cracks"]
 
 
-class LowResolutionSpecimen(Part):
+class LowResolutionSpecimen(SpecimenRecipe):
     """Particles, grains, bands, boxes and cracks, added up (r_em, Undistorted data generation).
 
     Numbers of particles and grains and the chance of border lines are the paper's; it gives
@@ -45,12 +45,12 @@ class LowResolutionSpecimen(Part):
     ----------
     kinds : what may be in a scene; each with the chance `share`, at least one.
     soft, sharp, grains, bands, boxes, cracks : how many of each.
-    radius : of particles and boxes, as a share of the canvas's shorter side.
+    radius : radius of particles and boxes, as a share of the canvas's shorter side.
     borders : chance of lines between grains.
     """
 
     kind: Literal["low-resolution"] = "low-resolution"
-    kinds: Annotated[tuple[Scene, ...], Option(min_length=1)] = (
+    kinds: Annotated[tuple[SceneKind, ...], Option(min_length=1)] = (
         "soft-particles",
         "sharp-particles",
         "grains",
@@ -98,7 +98,7 @@ class LowResolutionSpecimen(Part):
         changes["radius"] = (self.radius[0] / growth**0.5, self.radius[1] / growth**0.5)
         return self.model_copy(update=changes)
 
-    def _paint(self, kind: Scene, rng: np.random.Generator, canvas: tuple[int, int]) -> Array:
+    def _paint(self, kind: SceneKind, rng: np.random.Generator, canvas: tuple[int, int]) -> Array:
         if kind == "soft-particles":
             return soft_particles(rng, canvas, _number(rng, self.soft), self.radius)
         if kind == "sharp-particles":

@@ -12,11 +12,11 @@ from pydantic import Field as Choice
 from pydantic import PositiveInt
 
 from napari_atomseg._shared.types import Array
-from napari_atomseg.ranges import Part, PositiveRange, log_uniform
+from napari_atomseg.ranges import PositiveRange, log_uniform
 from napari_atomseg.specimen.outline import Thickness
 from napari_atomseg.specimen.recipes.low_resolution import LowResolutionSpecimen
 from napari_atomseg.specimen.recipes.random import RandomSpecimen
-from napari_atomseg.specimen.specimen import Field, Specimen
+from napari_atomseg.specimen.specimen import Field, Specimen, SpecimenRecipe
 from napari_atomseg.specimen.structure import Structure
 
 Rng = np.random.Generator
@@ -148,7 +148,7 @@ KEPT = 256
 """Specimens that a process remembers, over all pools and sizes of fields."""
 
 
-class PooledSpecimen(Part):
+class PooledSpecimen(SpecimenRecipe):
     """Specimens of another recipe, each drawn once and then turned, mirrored, scaled and cropped.
 
     Random specimens take longer to draw than an image to form; a pool of them keeps training fed.
@@ -158,7 +158,7 @@ class PooledSpecimen(Part):
     ----------
     specimen : the recipe that fills the pool.
     count : specimens of the pool, for each sampling of the field (in steps of 25 %).
-    seed : of the pool.
+    seed : seed of the pool.
     scale : range of the factor by which lengths grow.
     """
 

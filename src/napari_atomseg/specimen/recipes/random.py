@@ -1,4 +1,4 @@
-"""Recipe of specimens that nobody has made: r_em's random crystals, amorphous matter and points."""
+"""Recipe of random specimens: random crystals, amorphous matter and points (r_em)."""
 
 from __future__ import annotations
 
@@ -10,24 +10,29 @@ from pydantic import Field as Option
 from pydantic import NonNegativeFloat, PositiveInt
 
 from napari_atomseg._shared.types import Array
-from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, log_uniform, uniform
+from napari_atomseg.ranges import PositiveRange, Probability, Range, log_uniform, uniform
 from napari_atomseg.specimen.columns import Scatterers
 from napari_atomseg.specimen.crystals.projection import rank_species
 from napari_atomseg.specimen.crystals.zone import orient
 from napari_atomseg.specimen.matter.amorphous import amorphous_cell
 from napari_atomseg.specimen.matter.random_crystal import HEAVIEST, random_crystal
 from napari_atomseg.specimen.matter.random_matter import (
+    ConvexShape,
     Matter,
+    Side,
     Slab,
     amorphous_slab,
     crystal_off_axis,
     crystal_on_axis,
+    half_space,
+    polyhedron,
+    rod,
     single_atoms,
+    wedge,
     with_defects,
 )
 from napari_atomseg.specimen.recipes.low_resolution import Counts
-from napari_atomseg.specimen.shapes import ConvexShape, Side, half_space, polyhedron, rod, wedge
-from napari_atomseg.specimen.specimen import Field, Specimen
+from napari_atomseg.specimen.specimen import Field, Specimen, SpecimenRecipe
 from napari_atomseg.specimen.structure import Structure
 
 if TYPE_CHECKING:
@@ -42,7 +47,7 @@ SHARP_COLUMN = 0.1
 """Å of lean up to which a column is one point that scatters."""
 
 
-class RandomSpecimen(Part):
+class RandomSpecimen(SpecimenRecipe):
     """Random specimens as r_em draws them (Specimen generation), with its ranges.
 
     The paper fills a cube as deep as the field is wide. Here specimen and support share a budget
@@ -53,10 +58,10 @@ class RandomSpecimen(Part):
     ----------
     kinds : what may be drawn, each alike probable.
     atoms : most atoms of specimen and support together.
-    elements, cell_length, cell_angle, distance : of random crystals; Å and degrees.
+    elements, cell_length, cell_angle, distance : ranges for random crystals; Å and degrees.
     on_axis : chance that a crystal is seen along one of its main zone axes.
     mistilt : standard deviation of the tilt off the axis, degrees.
-    density, amorphous_distance : of amorphous matter; g/cm³ and Å.
+    density, amorphous_distance : ranges for amorphous matter; g/cm³ and Å.
     points, point_distance : number of single atoms, and the least pixels between two.
     wedge, wedge_angle : chance of a wedge, and its degrees.
     shape, shape_radius, keep : chance of a shape cut out, its radius as a share of the box's

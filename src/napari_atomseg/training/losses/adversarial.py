@@ -1,4 +1,4 @@
-"""Adversarial losses: what generator and discriminator want of the discriminator's answers.
+"""Adversarial losses of the discriminator's answers: the generator's and its own.
 
 `real` are the answers to true images and `fake` those to generated ones, of one shape: a number
 an image, or a map of patches (B, 1, h, w). In the discriminator's turn the generated images must
@@ -7,7 +7,7 @@ be detached from the generator. Every loss is a scalar in float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from typing import Annotated, ClassVar, Literal
 
 import torch.nn.functional as functional
@@ -28,7 +28,8 @@ def relativistic_generator(real: Tensor, fake: Tensor) -> Tensor:
     """-E log(1 - D(y, y_g)) - E log D(y_g, y) of the relativistic average (r_em Eq. 12).
 
     `real` and `fake` are the discriminator's logits C(y) and C(y_g); averages run over the batch
-    and all patches. 2 log 2 where the discriminator cannot tell them apart.
+    and all patches. 2 log 2 where the discriminator cannot
+    distinguish them.
     """
     true, generated = _relative(real, fake)
     return functional.softplus(true).mean() + functional.softplus(-generated).mean()
@@ -56,27 +57,30 @@ def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return 0.5 * ((real.float() - 1.0).square().mean() + fake.float().square().mean())
 
 
-Turn = Callable[[Tensor, Tensor], Tensor]
-"""A loss of the discriminator's answers to true and to generated images."""
-
-
-class Adversarial(Part):
-    """What generator and discriminator are trained for against each other.
+class Adversarial(Part, ABC):
+    """The losses of a generator and a discriminator that are trained against each other.
 
     Attributes
     ----------
     kind : the tag that names it in a recipe.
-    weight : what the generator's part is multiplied by in its sum of losses; the discriminator
-        has no other loss.
+    weight : factor of the generator's part in its sum of losses; the discriminator has no other
+        loss.
     label : a few words for forms and tables.
-    generator, discriminator : their losses, before the weight.
     """
 
     kind: str
     weight: Weight = 1.0
     label: ClassVar[str]
-    generator: ClassVar[Turn]
-    discriminator: ClassVar[Turn]
+
+    @staticmethod
+    @abstractmethod
+    def generator(real: Tensor, fake: Tensor) -> Tensor:
+        """The generator's loss, before its weight, of the discriminator's two answers."""
+
+    @staticmethod
+    @abstractmethod
+    def discriminator(real: Tensor, fake: Tensor) -> Tensor:
+        """The discriminator's loss of its two answers."""
 
 
 class Relativistic(Adversarial):

@@ -1,4 +1,4 @@
-"""What the losses share: how one is registered, full precision, means over images and windows."""
+"""Common ground of the losses: registration, full precision, means over images and windows."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Loss(Part):
     Attributes
     ----------
     kind : the tag that names it in a recipe.
-    weight : what it is multiplied by in a sum of losses.
+    weight : factor in a sum of losses.
     label : a few words for forms and tables.
-    takes : what it is computed from, see `Takes`.
+    takes : kind of prediction it is computed from, see `Takes`.
     """
 
     kind: str
@@ -76,12 +76,13 @@ def loss(
     kind : name in a recipe.
     label : a few words for forms and tables.
     weight : in a recipe that gives none.
-    takes : what the function is computed from, see `Takes`.
+    takes : kind of prediction that the function takes, see `Takes`.
     """
 
     def register(function: Function) -> Function:
         hints = get_type_hints(function, include_extras=True)
-        settings: dict[str, Any] = {
+        fields: dict[str, Any] = {"kind": (Literal[kind], kind), "weight": (Weight, weight)}
+        fields |= {
             name: (hints[name], argument.default)
             for name, argument in inspect.signature(function).parameters.items()
             if argument.default is not inspect.Parameter.empty
@@ -91,9 +92,7 @@ def loss(
             __base__=Loss,
             __module__=function.__module__,
             __doc__=function.__doc__,
-            kind=(Literal[kind], kind),
-            weight=(Weight, weight),
-            **settings,
+            **fields,
         )
         made.label, made.takes, made.function = label, takes, function
         KINDS[kind] = made

@@ -35,8 +35,8 @@ def restoration_loss(prediction: Tensor, target: Tensor, noise: Tensor | None) -
     Parameters
     ----------
     prediction, target : (..., H, W) in units of the image's deviation.
-    noise : (..., H, W), the image minus the noise-free truth; None where that is not known, and
-        all images count the same.
+    noise : (..., H, W), the image minus the noise-free truth; None where there is no such truth,
+        and all images count the same.
 
     Returns
     -------

@@ -107,8 +107,8 @@ def multi_task_loss(
     ----------
     maps, targets : (B, C, H, W) composed network output and truth, in the order of `losses`.
     image : (B, 1, H, W) normalised input.
-    losses : of each task. Where the network does not denoise, the noise of the image is not known,
-        and restoration losses are not weighted by it.
+    losses : of each task. Where the network does not denoise, restoration losses are not weighted
+        by the noise of the image.
     weight : broadcasts to (B, C, H, W), in 0..1, how much each pixel counts. Where it is 0 the
         prediction is taken to be right, and the loss is divided by the mean of the weights. Images
         that do not count at all for a task are left out of its loss, which is 0 without any.

@@ -33,7 +33,7 @@ SPECIES = ("elements", "species")
 
 
 class AnnotatedImage(Part):
-    """Files of an image and of what is known of it.
+    """Files of an image and of its annotation.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class AnnotatedImages(MarkedPart):
 
     Attributes
     ----------
-    images : with what is marked in each.
+    images : files of each image and its annotation.
     """
 
     kind: Literal["annotated"] = "annotated"
@@ -117,7 +117,7 @@ class AnnotatedSource(FrameStream):
     Raises
     ------
     ValueError
-        There is nothing to learn from; the message names the image and says why.
+        There is nothing to learn from; the message names the image and the reason.
     """
 
     def __init__(

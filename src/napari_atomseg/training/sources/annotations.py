@@ -1,4 +1,4 @@
-"""What somebody marked in an image, as targets."""
+"""Annotations of an image as targets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNNAMED = "column"
 
 @dataclass(frozen=True)
 class Annotated:
-    """An image or stack, and what somebody knows of it: at least one of the following.
+    """An image or stack, and at least one of points, labels and target.
 
     Attributes
     ----------
@@ -55,8 +55,8 @@ class Annotated:
 
 @dataclass(frozen=True)
 class Marked:
-    """One frame and what is known of it: `points` (P, 2) of `species` (P,), `labels` and `target`
-    (H, W), each None where it is not known.
+    """One frame and its annotation: `points` (P, 2) of `species` (P,), `labels` and `target`
+    (H, W), each None without one.
     """
 
     image: NDArray[np.float32]
@@ -72,7 +72,8 @@ def marked_frames(annotated: Annotated) -> list[Marked]:
     Raises
     ------
     ValueError
-        Nothing is, or what is does not fit the image; the message names the image and the fault.
+        There is no annotation, or it does not fit the image; the message names the image and the
+        fault.
     """
     name, image = annotated.name, as_image(annotated.image, annotated.name)
     points = None if annotated.points is None else _checked_points(annotated, image.shape)
@@ -111,7 +112,7 @@ def column_radius(frames: Iterable[Marked]) -> float:
     """
     spacing = median_spacing(*(p for frame in frames if (p := centres(frame)) is not None))
     if math.isnan(spacing):
-        raise ValueError("radius: no image has two columns to tell it from; give it in pixels")
+        raise ValueError("radius: no image has two columns, whose distance gives it; give it (px)")
     return max(RADIUS * spacing, 1.0)
 
 
@@ -128,7 +129,7 @@ def centres(frame: Marked) -> NDArray[np.float64] | None:
 
 
 def frame_of(marked: Marked, radius: float, species: Sequence[str]) -> Frame:
-    """A frame with all targets that follow from what is marked.
+    """A frame with all targets that follow from its annotation.
 
     Parameters
     ----------

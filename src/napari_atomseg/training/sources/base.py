@@ -1,4 +1,4 @@
-"""What every source of training pairs gives: an endless stream of images with their truth."""
+"""Sources of training pairs: endless streams of images with their truth."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VALIDATION = 1_000_003
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Images and what a network shall make of them.
+    """Images and the maps that a network learns to make of them.
 
     Attributes
     ----------
@@ -37,8 +37,8 @@ class PairBatch:
         (B, E, H, W) with a channel a species. Intensities are in the units of `image`.
     weight : (B, 1, H, W) in 0..1, how much the loss counts in a pixel; None for 1 everywhere.
     blind : whether the pixels that count are hidden in `image`, so that no change may mix pixels.
-    known : (B,) bool of the targets that are not known of all images, whether they are; what
-        `targets` has where they are not means nothing.
+    known : for targets that some images lack, (B,) bool, whether an image has it; elsewhere the
+        values in `targets` mean nothing.
     """
 
     image: Tensor
@@ -135,7 +135,8 @@ class SourcePart(Part, ABC):
         OSError
             A file is missing, or is not what it should be; the message names it.
         ValueError
-            It cannot give the targets, or holds nothing to learn from; the message says why.
+            It cannot give the targets, or holds nothing to learn from; the message gives the
+            reason.
         """
 
 

@@ -31,9 +31,9 @@ HIDDEN = 102
 class BlindSpot(StoredPart):
     """Noisy images that are their own truth in pixels that the network does not see.
 
-    It learns what of an image its surroundings tell, which noise is not that differs from pixel to
-    pixel. Of four images or frames and more, some are kept for validation; of fewer, a part of
-    each.
+    A network learns to predict a pixel from its surroundings, which do not predict noise that
+    differs from pixel to pixel. Of four images or frames and more, some are kept for validation; of
+    fewer, a part of each.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class BlindSpotSource(Stream):
         weight = torch.stack(weights)[:, None]
         image = torch.stack(shown)[:, None]
         if pairs.weight is not None:
-            # The mirror images beyond the borders would show what is hidden.
+            # The mirror images beyond the borders would show hidden pixels.
             mean = pairs.image.mean(dim=(1, 2, 3), keepdim=True)
             image = torch.where(pairs.weight > 0, image, mean)
             weight = weight * pairs.weight

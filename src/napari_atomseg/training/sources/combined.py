@@ -117,7 +117,7 @@ class Crops(SourcePart):
     of : the source; validation is its own.
     size : pixels of its images each way.
     each : crops taken of an image, on average.
-    latest : so many images are in memory, and each crop is of one of them.
+    latest : images in memory, of which each crop is taken.
     transposed : chance that a crop has its rows for columns, so that scan lines run down in it.
     """
 
@@ -143,7 +143,7 @@ class MixtureSource(Stream):
 
     Every batch has close to the same share of each part. Its targets are those that all parts give
     or, of a `partial` one, those that any gives, and its pairs say of which images they are known.
-    Its species are those of all parts by name, with empty channels where a part knows none of them.
+    Its species are those of all parts by name, with empty channels where a part lacks some.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ class MixtureSource(Stream):
         return [min(place, len(self._parts) - 1) for place in found]
 
     def _completed(self, pairs: PairBatch, part: PairSource) -> PairBatch:
-        """Pairs with the mixture's targets and species; targets that are not known are 0."""
+        """Pairs with the mixture's targets and species; targets that its part lacks are 0."""
         none = torch.zeros_like(pairs.image)
         targets = {name: pairs.targets.get(name, none) for name in self.targets}
         if ELEMENTS in targets:

@@ -115,7 +115,7 @@ class LibraryFrames:
     def _read(self, row: int) -> Frame:
         image = self._library.image(row)
         names = set(self._targets) - {ELEMENTS}
-        # Intensities of public libraries say something only beside each other.
+        # Intensities of public libraries are comparable only after `rescaled`.
         apart = self._library.header is None and not names.isdisjoint(IMAGES)
         found = {n: self._library.picture(row, n) for n in names | set(IMAGES if apart else ())}
         pictures = {name: picture for name, picture in found.items() if picture is not None}
@@ -148,8 +148,8 @@ class LibraryFrames:
 def rescaled(image: Image, targets: dict[str, Image]) -> dict[str, Image]:
     """Intensities of a public library in the units of its image.
 
-    There each picture is stretched to black and white by itself, and nothing says by how much. So
-    the picture without noise is fitted to the image by least squares, and the ones without
+    There each picture is stretched to black and white by itself, by an unrecorded factor. So the
+    picture without noise is fitted to the image by least squares, and the ones without
     background to that (or to the image), with a ramp of background; their darkest pixel is 0. A
     super-resolved column has the integral of the column.
 
@@ -191,7 +191,7 @@ LABELS, TARGET, POINTS = "_labels", "_target", "_points"
 
 
 class Folder(MarkedPart):
-    """Pairs from a folder: a library, or images and what is known of them by their names.
+    """Pairs from a folder: a library, or images with annotations, matched by their names.
 
     Beside `scan.tif` may lie `scan.csv` or `scan_points.csv` with its columns, `scan_labels` and
     `scan_target` with any suffix of an image. Images with none of these are left out.

@@ -1,4 +1,4 @@
-"""What was measured, beside the image: summary, plot, species to be named, tables."""
+"""Results of a measurement: summary, plot, species that can be named, tables."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from qtpy.QtWidgets import (
 
 from napari_atomseg._napari.columns.colours import Key, Legend
 from napari_atomseg._napari.forms.choices import NameOrFile
-from napari_atomseg._napari.measure.task import Outcome, Plot
 from napari_atomseg.figures.tables import label
+from napari_atomseg.measurements.report import ImageMarks, Plot, Report
 
 COLOURS = ("#009ade", "#ffa23f", "#6fd36f")
 _SMALL = 7
@@ -37,14 +37,14 @@ _MOST_ROWS = 500
 """More rows are not listed, but saved."""
 _BINS = 40
 _FIXED = ("sublattice", "columns", "intensity")
-"""What is told of a species beside its name."""
+"""What is listed of a species beside its name."""
 
 
 class Results(QTabWidget):
     """Summary, plot, species and tables of the last measurement.
 
-    `renamed` has a sublattice and the name that the user gave its species, `saving` what is to be
-    saved, "table" or "model", and the path.
+    `renamed` has a sublattice and the new name of its species, `saving` what is to be saved,
+    "table" or "model", and the path.
     """
 
     renamed = Signal(int, str)
@@ -54,8 +54,10 @@ class Results(QTabWidget):
         super().__init__()
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
-        self.text.setPlaceholderText("What was measured will stand here.")
+        self.text.setPlaceholderText("Run a measurement to see its results here.")
         self.legend = Legend()
+        self.images = NameOrFile({"": "no image"})
+        self.images.setToolTip("The image that is shown; the others are hidden")
         self.figure = Figure(layout="constrained")
         self.canvas = FigureCanvasQTAgg(self.figure)
         self.species = QTableWidget()
@@ -69,7 +71,7 @@ class Results(QTabWidget):
         self.model_button = QPushButton("Save 3-D model …")
         self.model_button.setToolTip("Save the start model as CIF or XYZ")
         self.tables: dict[str, pd.DataFrame] = {}
-        self._ink = "white"
+        self._text_colour = "white"
         self._plot: Plot | None = None
         self.setMinimumHeight(150)
         self._lay_out()
@@ -85,6 +87,7 @@ class Results(QTabWidget):
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.text, 1)
         layout.addWidget(self.legend)
+        layout.addWidget(self.images)
         layout.addWidget(self.model_button)
         tables = QWidget()
         row = QHBoxLayout()
@@ -103,28 +106,32 @@ class Results(QTabWidget):
 
     def clear_results(self) -> None:
         """Show nothing."""
-        self.show_outcome(Outcome(()))
+        self.show_report(Report(()))
 
-    def show_outcome(self, outcome: Outcome, note: str = "", key: Key | None = None) -> None:
-        """Show what was measured, and what the colours of the columns mean."""
+    def show_report(self, report: Report, note: str = "", key: Key | None = None) -> None:
+        """Show a report, and what the colours of the columns mean."""
         self.legend.show_key(key or Key())
-        self.text.setPlainText("\n".join([note] * bool(note) + list(outcome.lines)))
-        self.model_button.setVisible(outcome.atoms is not None)
-        self._plot = outcome.plot
+        caption = ["", *report.caption] if report.caption else []
+        self.text.setPlainText("\n".join([note] * bool(note) + list(report.lines) + caption))
+        self.model_button.setVisible(report.atoms is not None)
+        images = [mark for mark in reversed(report.marks) if isinstance(mark, ImageMarks)]
+        self.images.offer({mark.name: mark.label for mark in images} or {"": "no image"})
+        self.images.setVisible(len(images) > 1)
+        self._plot = report.plot
         self._draw()
-        self._show_species(outcome.kinds)
-        self.tables = dict(outcome.tables)
+        self._show_species(report.sublattices)
+        self.tables = dict(report.tables)
         self.which.offer({name: name for name in self.tables} or {"": "no table"})
         self._list()
-        shown = (True, outcome.plot is not None, outcome.kinds is not None, bool(self.tables))
+        shown = (True, report.plot is not None, report.sublattices is not None, bool(self.tables))
         for tab, there in enumerate(shown):
             self.setTabVisible(tab, there)
         self.setCurrentIndex(0)
 
-    def wear(self, ink: str, paper: str) -> None:
+    def set_colours(self, text: str, background: str) -> None:
         """Take the colours of napari's theme."""
-        self._ink = ink
-        self.figure.set_facecolor(paper)
+        self._text_colour = text
+        self.figure.set_facecolor(background)
         self._draw()
 
     def _draw(self) -> None:
@@ -134,15 +141,15 @@ class Results(QTabWidget):
             axes = self.figure.add_subplot()
             axes.set_facecolor("none")
             _curves(axes, plot)
-            axes.set_xlabel(plot.across, color=self._ink, fontsize=_SMALL + 1)
-            axes.set_ylabel(plot.along, color=self._ink, fontsize=_SMALL + 1)
-            axes.tick_params(colors=self._ink, labelsize=_SMALL)
-            axes.xaxis.get_offset_text().set(color=self._ink, fontsize=_SMALL)
-            axes.yaxis.get_offset_text().set(color=self._ink, fontsize=_SMALL)
+            axes.set_xlabel(plot.x_label, color=self._text_colour, fontsize=_SMALL + 1)
+            axes.set_ylabel(plot.y_label, color=self._text_colour, fontsize=_SMALL + 1)
+            axes.tick_params(colors=self._text_colour, labelsize=_SMALL)
+            axes.xaxis.get_offset_text().set(color=self._text_colour, fontsize=_SMALL)
+            axes.yaxis.get_offset_text().set(color=self._text_colour, fontsize=_SMALL)
             for spine in axes.spines.values():
-                spine.set_color(self._ink)
+                spine.set_color(self._text_colour)
             if len(plot.values) > 1:
-                axes.legend(fontsize=_SMALL, frameon=False, labelcolor=self._ink)
+                axes.legend(fontsize=_SMALL, frameon=False, labelcolor=self._text_colour)
         self.canvas.draw_idle()
 
     def _show_species(self, kinds: pd.DataFrame | None) -> None:
@@ -193,8 +200,8 @@ def _curves(axes: Any, plot: Plot) -> None:
             axes.hist(values, edges, color=colour, alpha=0.7, label=name)
     if lines and all(np.all(np.mod(x, 1) == 0) for x, _ in plot.values.values()):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if plot.mark is not None:
-        axes.axvline(plot.mark, color="#ff4040", linewidth=1.0, linestyle="--")
+    if plot.marked is not None:
+        axes.axvline(plot.marked, color="#ff4040", linewidth=1.0, linestyle="--")
 
 
 def _fill(table: QTableWidget, rows: pd.DataFrame) -> None:

@@ -1,0 +1,47 @@
+"""Tables of the documentation that are made from the code when the pages are built."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+from napari_atomseg.distortion import KINDS, Distortion
+from napari_atomseg.settings import Setting, fields_of
+
+_PLACE = re.compile(r"<!-- distortions: ([\w, ]+) -->")
+OTHERS = "others"
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put tables in place of comments such as ``<!-- distortions: camera, detector -->``."""
+    named = {name for found in _PLACE.findall(markdown) for name in found.split(", ")}
+    return _PLACE.sub(lambda found: distortion_table(found[1].split(", "), named), markdown)
+
+
+def distortion_table(modules: list[str], named: Collection[str] = ()) -> str:
+    """Return a table of the kinds in some modules; "others": of the modules that are not named."""
+    rows = [
+        _row(part)
+        for part in KINDS.values()
+        if (module := part.__module__.rpartition(".")[2]) in modules
+        or (OTHERS in modules and module not in named)
+    ]
+    head = ["| kind | equation | numbers (default range) |", "|---|---|---|"]
+    return "\n".join([*head, *rows]) if rows else ""
+
+
+def _row(part: type[Distortion]) -> str:
+    kind = part.model_fields["kind"].default
+    also = " (image and truth)" if part.shared else ""
+    ranges = [known for known in fields_of(part).values() if known.choices is None]
+    numbers = "; ".join(_number(known) for known in ranges if not known.none)
+    return f"| `{kind}`{also} | {part.equation} | {numbers} |"
+
+
+def _number(known: Setting) -> str:
+    values = known.default if isinstance(known.default, tuple) else (known.default,)
+    dash = ", " if len(values) > 2 else "–"
+    default = dash.join(dict.fromkeys(f"{value:g}".replace("-", "−") for value in values))
+    unit = f" {known.unit}" if known.unit else ""
+    return f"`{known.name}` ({default}{unit}): {known.help.removesuffix('.')}"

@@ -1,0 +1,235 @@
+"""Atoms in each column, from its cross-section."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from napari_atomseg.analysis import (
+    Counts,
+    count_by_library,
+    count_by_mixture,
+    integrate_columns,
+    start_model,
+)
+from napari_atomseg.analysis.counting.library import read_library
+from napari_atomseg.measurements.observation import Observation
+from napari_atomseg.measurements.registry import MeasurementSettings, Needs, Role, measurement
+from napari_atomseg.measurements.report import Plot, Report, number, plural
+from napari_atomseg.progress import CancelToken, Progress, report
+from napari_atomseg.settings import setting
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+INTEGRAL = "integral"
+"""The cross-section that is measured on the image, where there is one."""
+UNSURE = 0.3
+"""Atoms; an offset with a larger error may be another one."""
+_NEW = ("count", "count_err", "count_probability")
+
+
+class CountSettings(MeasurementSettings):
+    """Settings of atom counts."""
+
+    library: Annotated[str, Role.TABLE] = setting(
+        "",
+        "Library",
+        "Table (CSV) of simulated cross-sections with the columns count and section, in Å² (px² "
+        "without a sampling) times the unit of the image; without one, counts are those of a "
+        "mixture of classes.",
+    )
+    fit_scale: bool = setting(
+        False,
+        "Fit library scale",
+        "Find the scale of the library too, for images that are not normalized to the beam.",
+    )
+    components: int | None = setting(
+        None,
+        "Classes",
+        "How many numbers of atoms there are. Automatic: as many as give the least ICL.",
+        limits=(1, 200),
+        none="automatic",
+    )
+    first: int | None = setting(
+        None,
+        "Atoms in thinnest column",
+        "Number of atoms in the columns of the first class. Automatic: by continuing the classes "
+        "to zero.",
+        limits=(0, 10_000),
+        none="automatic",
+    )
+    value: Annotated[str, Role.CROSS_SECTION] = setting(
+        "volume",
+        "Cross-section",
+        "Feature that grows with the number of atoms; integral is that of the image over the share "
+        "of each column, as in a simulated library.",
+    )
+    width: Literal["auto", "common", "growing"] = setting(
+        "auto",
+        "Class width",
+        "Width of the classes: common to all, growing with their mean, or as the ICL decides.",
+        choices={
+            "auto": "automatic",
+            "common": "common to all",
+            "growing": "growing with the mean",
+        },
+        section="Advanced",
+    )
+    element: str = setting(
+        "",
+        "Element",
+        "Chemical symbol of the atoms in the 3-D start model, such as Pt; empty: the species of "
+        "the columns, where these are chemical symbols.",
+    )
+    spacing: float | None = setting(
+        None,
+        "Atom spacing",
+        "Distance from atom to atom along the beam, for the 3-D start model.",
+        unit="Å",
+        limits=(0.1, 100.0),
+        step=0.1,
+        decimals=3,
+        none="no 3-D model",
+    )
+
+    def without_effect(self) -> tuple[str, ...]:
+        """Return what only the other way of counting takes."""
+        return ("components", "first") if self.library else ("fit_scale",)
+
+
+@measurement("Atom counts", image=Needs.OPTIONAL, makes_atoms=True, order=100)
+def counts(
+    observation: Observation,
+    settings: CountSettings,
+    progress: Progress | None,
+    cancel: CancelToken | None,
+) -> Report:
+    """Count the atoms of columns, by a mixture or by a simulated library.
+
+    Use columns of one kind. The result is the table of columns with the number of atoms in each,
+    its standard error and the probability that it is right.
+    """
+    table, features = observation.columns, list(_NEW)
+    if settings.value == INTEGRAL and observation.aligned:
+        table = integrate_columns(np.asarray(observation.image), table)
+        features.append(INTEGRAL)
+    elif settings.value not in table:
+        advice = "run Localize with a Gaussian fit, or choose another cross-section"
+        if settings.value == INTEGRAL:
+            advice = "choose the image whose pixels the columns lie on, to integrate it"
+        raise ValueError(f"the columns have no {settings.value!r}: {advice}")
+    observation = replace(observation, columns=table)
+    found = _counted(observation, settings, progress, cancel)
+    report(progress, cancel, 1, 1, "Building the model")
+    area = "px²" if observation.sampling is None else "Å²"
+    model, about = _model(found, observation, settings)
+    classes = pd.DataFrame(
+        {
+            "count": found.numbers,
+            f"section ({area})": found.sections,
+            "error": found.sections_err,
+            "share": found.weights,
+        }
+    )
+    return Report(
+        (*_lines(found, area), *about),
+        {"Classes": classes},
+        columns=found.columns,
+        features=tuple(features),
+        colour_by="count",
+        plot=_plot(found, settings.value, observation),
+        atoms=model,
+    )
+
+
+def _counted(
+    observation: Observation,
+    settings: CountSettings,
+    progress: Progress | None,
+    cancel: CancelToken | None,
+) -> Counts:
+    common: dict[str, Any] = {
+        "sampling": observation.sampling,
+        "value": settings.value,
+        "width": settings.width,
+        "progress": progress,
+        "cancel": cancel,
+    }
+    if not settings.library:
+        return count_by_mixture(
+            observation.columns, settings.components, first=settings.first, **common
+        )
+    scale = None if settings.fit_scale else 1.0
+    return count_by_library(
+        observation.columns, read_library(settings.library), scale=scale, **common
+    )
+
+
+def _lines(found: Counts, area: str) -> list[str]:
+    lines = ["The sampling is not known: cross-sections are in px²."] if area == "px²" else []
+    total, error = found.total
+    lines += [
+        f"{plural(int(found.columns['count'].notna().sum()), 'column')} of {found.numbers[0]} to "
+        f"{found.numbers[-1]} atoms",
+        f"{total:.0f} ± {error:.1f} atoms in all",
+        f"{100 * found.miscounted:.2g} % of the columns are expected to be miscounted",
+    ]
+    if np.isfinite(found.scale):
+        return [*lines, f"scale of the library {found.scale:.4g}"]
+    several = "classes" if len(found.numbers) > 1 else "class"
+    lines.append(f"{len(found.numbers)} {several} of width {number(found.sigma, unit=area)}")
+    if found.relative:
+        lines.append(f"and {100 * found.relative:.2g} % of the cross-section, in square")
+    if len(found.numbers) > 1:
+        step = float(np.diff(found.sections).mean())
+        lines.append(f"an atom adds {number(step, unit=area)}")
+    if np.isfinite(found.first):
+        thinnest = number(found.first, found.first_err)
+        lines.append(f"thinnest: {thinnest} atoms, by continuing the classes to zero")
+        if found.first_err > UNSURE or abs(found.first - round(found.first)) > UNSURE:
+            lines.append("That is unsure: all counts may be off by the same number.")
+    elif len(found.numbers) == 1:
+        lines.append("One class has no scale: give the number of atoms in the thinnest column.")
+    return lines
+
+
+def _model(
+    found: Counts, observation: Observation, settings: CountSettings
+) -> tuple[Atoms | None, list[str]]:
+    """Atoms in three dimensions if a spacing is given, and a note about them."""
+    if settings.spacing is None:
+        note = "Give the element and the atom spacing for a 3-D start model."
+        return None, ["", note if not settings.element else "The 3-D model needs an atom spacing."]
+    if observation.sampling is None:
+        return None, ["", "The 3-D start model needs the sampling."]
+    element = settings.element.strip() or _elements(found.columns)
+    atoms = start_model(
+        found.columns, settings.spacing, sampling=observation.sampling, element=element
+    )
+    return atoms, ["", f"3-D start model: {len(atoms)} atoms"]
+
+
+def _elements(columns: pd.DataFrame) -> dict[Any, str]:
+    """The species of columns, where these are chemical symbols."""
+    from ase.data import atomic_numbers
+
+    names = set(columns["species"].dropna()) - {""} if "species" in columns else set()
+    if not names or not names <= set(atomic_numbers):
+        raise ValueError(
+            "the 3-D start model needs an element: give one (element, --element), or name the "
+            "species of the columns by chemical symbols"
+        )
+    return {name: str(name) for name in names}
+
+
+def _plot(found: Counts, value: str, observation: Observation) -> Plot:
+    if len(found.icl):
+        number_of = 1.0 + np.arange(len(found.icl))
+        chosen = float(len(found.numbers))
+        return Plot({"ICL": (number_of, found.icl)}, "classes", "ICL", chosen)
+    sections = observation.columns[value].to_numpy(dtype=float) * observation.pixel.prod()
+    return Plot({value: sections[np.isfinite(sections)]}, "cross-section", "columns")

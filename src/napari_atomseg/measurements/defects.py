@@ -1,0 +1,96 @@
+"""Dislocations with their Burgers vectors, and vacancies of a crystal."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from napari_atomseg.analysis import find_dislocations, find_vacancies
+from napari_atomseg.measurements.observation import Observation
+from napari_atomseg.measurements.registry import MeasurementSettings, measurement
+from napari_atomseg.measurements.report import (
+    NO_SAMPLING,
+    PointMarks,
+    Report,
+    VectorMarks,
+    plural,
+    rows,
+)
+from napari_atomseg.progress import CancelToken, Progress, report
+from napari_atomseg.settings import setting
+
+LISTED = 20
+"""Vacancies in the summary; all are in the table."""
+SYMBOL = 0.9
+"""Spacings that a symbol is large."""
+
+
+class DefectSettings(MeasurementSettings):
+    """Settings of defects."""
+
+    find: Literal["both", "dislocations", "vacancies"] = setting(
+        "both", "Find", "Dislocations, vacancies, or both."
+    )
+
+
+@measurement("Dislocations and vacancies", order=70)
+def defects(
+    observation: Observation,
+    settings: DefectSettings,
+    progress: Progress | None,
+    cancel: CancelToken | None,
+) -> Report:
+    """Dislocations with their Burgers vectors, and vacancies.
+
+    Dislocations by circuits around triangles of neighbours that do not close, vacancies by sites of
+    the lattice without a column. The result is a table with a row a defect.
+    """
+    tables: dict[str, pd.DataFrame] = {}
+    lines = [NO_SAMPLING] if observation.sampling is None else []
+    marks: list[Any] = []
+    if settings.find != "vacancies":
+        report(progress, cancel, 0, 2, "Following circuits around the columns")
+        cores = find_dislocations(observation.columns, observation.sampling)
+        tables["Dislocations"] = cores
+        lines += _dislocation_lines(cores, pixels=observation.sampling is None)
+        marks += _dislocation_marks(cores, observation.spacing) if len(cores) else []
+    if settings.find != "dislocations":
+        report(progress, cancel, 1, 2, "Looking for empty sites")
+        sited = observation.on_sites(None, cancel)
+        empty = find_vacancies(sited.columns, observation.sampling, sited.lattice)
+        tables["Vacancies"] = empty
+        sites = len(observation.columns) + len(empty)
+        share = f" ({100 * len(empty) / sites:.2g} % of the sites)" if len(empty) else ""
+        lines.append(f"{plural(len(empty), 'vacancy')}{share}")
+        lines += [f"   at y {row.y:.1f}, x {row.x:.1f} px" for row in rows(empty.head(LISTED))]
+        if len(empty):
+            places = empty[["y", "x"]].to_numpy()
+            marks.append(PointMarks("vacancies", places, SYMBOL * observation.spacing, table=empty))
+    kinds = {"Dislocations": "dislocation", "Vacancies": "vacancy"}
+    parts = [table.assign(kind=kinds[name]) for name, table in tables.items()]
+    every = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    return Report(tuple(lines), {"Defects": every} | tables, tuple(marks), result="Defects")
+
+
+def _dislocation_lines(found: pd.DataFrame, *, pixels: bool) -> list[str]:
+    lines = [plural(len(found), "dislocation")]
+    for row in rows(found):
+        length = np.hypot(row.burgers_y, row.burgers_x) if pixels else row.burgers_angstrom
+        lines.append(
+            f"   b = [{row.burgers_a} {row.burgers_b}], {length:.3f} {'px' if pixels else 'Å'}, "
+            f"core at y {row.y:.1f}, x {row.x:.1f} px"
+        )
+    if len(found):
+        lines.append("[a b] of the primitive cell; the line runs into the image (FS/RH).")
+    return lines
+
+
+def _dislocation_marks(found: pd.DataFrame, spacing: float) -> list[Any]:
+    places = found[["y", "x"]].to_numpy()
+    burgers = found[["burgers_y", "burgers_x"]].to_numpy()
+    return [
+        PointMarks("dislocations", places, SYMBOL * spacing, table=found),
+        VectorMarks("Burgers vectors", places, burgers, 0.2 * spacing, factor=2.0, table=found),
+    ]

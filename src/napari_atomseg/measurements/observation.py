@@ -1,0 +1,207 @@
+"""Observations: columns and their image, as every measurement takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.types import Array, Mask, Sampling
+from napari_atomseg._shared.units import pixel_scale
+from napari_atomseg.analysis import Lattice, assign, find_lattice, species
+from napari_atomseg.analysis.positions import Positions, positions_of
+from napari_atomseg.figures.tables import kind_text
+from napari_atomseg.progress import CancelToken, Progress, report
+
+SITE = ("i", "j", "sublattice")
+"""Columns of a table whose lattice was found."""
+ALL, SELECTED = "all", "selected"
+"""Groups of columns that every table may have; others are a feature and its value."""
+_LATTICE = ("origin", "vectors", "motif", "vectors_err", "motif_err")
+_SIZE = 10.0
+"""px; stands for the spacing of columns that have none."""
+
+Rectangle = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Columns to be measured, and their image.
+
+    Attributes
+    ----------
+    columns : table with `y`, `x` (px) and all features, numbered from 0; empty without columns.
+    sampling : Å per pixel, one number or (dy, dx); None where it is not known.
+    image : (H, W); None without one.
+    aligned : whether the image has the pixels that positions count in.
+    lattice : found before, if it has the same sampling.
+    """
+
+    columns: pd.DataFrame
+    sampling: Sampling | None = None
+    image: Any = None
+    aligned: bool = True
+    lattice: Lattice | None = None
+
+    @classmethod
+    def of(
+        cls,
+        columns: Positions | None,
+        image: ArrayLike | None = None,
+        *,
+        sampling: Sampling | None = None,
+        use: str = ALL,
+        lattice: Lattice | None = None,
+        aligned: bool = True,
+    ) -> Observation:
+        """Take what a user has.
+
+        Parameters
+        ----------
+        columns : table with `y` and `x` (px), or (N, 2) array of (y, x). A table may tell its
+            sampling and its lattice in ``attrs``, as a file of `measure lattice` does.
+        use : the columns that are measured: "all", "selected" (those whose feature ``selected`` is
+            true), or a feature and its value, such as "species=Ti".
+
+        Raises
+        ------
+        ValueError
+            The columns have no positions, or none of them is used.
+        """
+        if columns is None:
+            empty = pd.DataFrame({"y": np.zeros(0), "x": np.zeros(0)})
+            return cls(empty, sampling, image, aligned=False)
+        points = positions_of(columns)
+        if isinstance(columns, pd.DataFrame):
+            table, attrs = columns, columns.attrs
+        else:
+            table, attrs = pd.DataFrame(points, columns=["y", "x"]), {}
+        chosen = members(table, use)
+        if not chosen.any() and len(table):
+            raise ValueError(f"use={use!r}: there are no such columns")
+        table = table[chosen].reset_index(drop=True)
+        table.attrs = {}
+        scale = attrs.get("sampling") if sampling is None else sampling
+        if lattice is None and isinstance(attrs.get("lattice"), dict):
+            lattice = Lattice(**(attrs["lattice"] | {"pixel": scale}))
+        return cls(table, scale, image, aligned and image is not None, lattice)
+
+    @property
+    def unit(self) -> str:
+        """Unit of lengths."""
+        return "px" if self.sampling is None else "Å"
+
+    @property
+    def pixel(self) -> Array:
+        """(2,) Å per pixel along y and x; 1 where they are not known."""
+        return pixel_scale(self.sampling)
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """(H, W) of the image in the pixels of the columns."""
+        if self.image is None or not self.aligned:
+            return None
+        height, width = self.image.shape[-2:]
+        return int(height), int(width)
+
+    @cached_property
+    def spacing(self) -> float:
+        """Median distance of nearest neighbours in a frame, px."""
+        table = self.columns
+        if "frame" in table and len(table):
+            table = table[table["frame"] == table["frame"].iloc[0]]
+        found = median_spacing(table[["y", "x"]].to_numpy(dtype=float))
+        return found if np.isfinite(found) and found > 0 else _SIZE
+
+    def on_sites(self, progress: Progress | None, cancel: CancelToken | None) -> Observation:
+        """Return the columns on the sites of a lattice, with that lattice.
+
+        Sites that were found before, and perhaps edited since, stand as they are; columns that were
+        added since take the sites of that lattice. Without them the lattice is found.
+        """
+        table, lattice = self.columns, self.lattice
+        there = np.zeros(len(table), bool)
+        if set(SITE) <= set(table):
+            there = table[list(SITE)].notna().all(axis=1).to_numpy()
+        if lattice is None or not there.any():
+            report(progress, cancel, 0, 2, "Finding the unit cell")
+            lattice = find_lattice(table, self.sampling)
+            return replace(self, columns=named(assign(table, lattice), lattice), lattice=lattice)
+        if not there.all():
+            fresh = assign(table, lattice)
+            fresh.loc[there, list(SITE)] = table.loc[there, list(SITE)]
+            table = fresh
+        report(progress, cancel, 1, 2, "Measuring")
+        return replace(self, columns=table.astype(dict.fromkeys(SITE, np.int64)))
+
+    def known_lattice(self) -> Lattice:
+        """Return the lattice of `on_sites`."""
+        if self.lattice is None:
+            raise ValueError("the columns are on no lattice yet")
+        return self.lattice
+
+    def within(self, region: Rectangle | None, group: str) -> Mask | None:
+        """(N,) which columns lie in a rectangle (y0, x0, y1, x1; px) and are of a group.
+
+        None where that is all of them.
+        """
+        if region is None and group == ALL:
+            return None
+        chosen = members(self.columns, group)
+        if region is not None:
+            y0, x0, y1, x1 = region
+            inside = self.columns["y"].between(y0, y1) & self.columns["x"].between(x0, x1)
+            chosen &= inside.to_numpy()
+        return chosen
+
+
+def members(table: pd.DataFrame, group: str) -> Mask:
+    """(N,) which columns are of a group: "all", "selected", or a feature and its value.
+
+    Raises
+    ------
+    ValueError
+        The table does not have the feature, or none is selected.
+    """
+    if group == ALL:
+        return np.ones(len(table), bool)
+    if group == SELECTED:
+        chosen = np.zeros(len(table), bool)
+        if SELECTED in table:
+            chosen = table[SELECTED].to_numpy(dtype=bool, na_value=False)
+        if not chosen.any():
+            raise ValueError("no columns are selected: select them in the points layer first")
+        return chosen
+    name, equals, value = group.partition("=")
+    if not equals:
+        raise ValueError(
+            f"{group!r} is no group of columns: it must be {ALL}, {SELECTED}, or a feature and "
+            "its value, such as species=Ti"
+        )
+    if name not in table:
+        raise ValueError(f"the columns have no {name!r}: measure it first, or use all columns")
+    return np.array([kind_text(each) == value for each in table[name]], dtype=bool)
+
+
+def named(table: pd.DataFrame, lattice: Lattice) -> pd.DataFrame:
+    """Columns on sites, with species by their intensities, or else by their sublattices."""
+    try:
+        return species(table, lattice)
+    except ValueError:
+        # Without intensities each sublattice may be another species.
+        kind = table["sublattice"].to_numpy()
+        letters = np.array([chr(ord("A") + k % 26) for k in range(len(lattice))] + [""])
+        return table.assign(species=letters[kind])
+
+
+def lattice_record(lattice: Lattice) -> dict[str, Any]:
+    """Plain values from which `Observation.of` makes the lattice again."""
+    known = [*_LATTICE, "intensity"]
+    if not np.isfinite(np.asarray(lattice.intensity)).all():
+        known.remove("intensity")
+    return {name: getattr(lattice, name).tolist() for name in known}

@@ -1,0 +1,237 @@
+"""Reports: what a measurement gives back, as plain data that a window, a file or a script takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from napari_atomseg.analysis import Lattice
+
+NO_SAMPLING = "The sampling is not known: lengths are in pixels."
+RED, YELLOW, GREEN, BLUE, WHITE = "#ff4040", "#ffff00", "#40ff40", "#40c0ff", "#ffffff"
+SIGNED = "RdBu_r"
+"""Colour map from blue over white at zero to red."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Colours by a number: a feature, a colour map and the numbers at its ends."""
+
+    feature: str
+    colormap: str
+    limits: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class PointMarks:
+    """Symbols at places.
+
+    Attributes
+    ----------
+    name : added to the name of the columns.
+    places : (N, 2) y, x in px, or (N, 3) with the frame in front.
+    size : px.
+    symbol : "cross", "disc" or another symbol of napari.
+    colour : of all of them.
+    table : a row a symbol, with what is known of it.
+    """
+
+    name: str
+    places: NDArray[Any]
+    size: float
+    symbol: str = "cross"
+    colour: str = RED
+    table: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class VectorMarks:
+    """Arrows, or lines without heads.
+
+    Attributes
+    ----------
+    name : added to the name of the columns.
+    starts, steps : (N, 2) y, x in px, or (N, 3) with the frame in front.
+    width : px.
+    colour : of all, of each, or by a number in `table`.
+    factor : times which arrows are drawn longer than they are.
+    arrows : whether they have heads.
+    table : a row a vector.
+    """
+
+    name: str
+    starts: NDArray[Any]
+    steps: NDArray[Any]
+    width: float
+    colour: str | tuple[str, ...] | Scale = YELLOW
+    factor: float = 1.0
+    arrows: bool = True
+    table: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class PolygonMarks:
+    """Polygons, or open lines.
+
+    Attributes
+    ----------
+    name : added to the name of the columns.
+    corners : of each, (M, 2) y, x in px.
+    width : of the edges, px.
+    edge : colour of the edges.
+    faces : colours of the polygons; empty: see-through.
+    opacity : 0 to 1.
+    closed : polygons, or lines from corner to corner.
+    table : a row a polygon.
+    legend, legend_title : colour of each kind of polygon, and what the kinds are.
+    """
+
+    name: str
+    corners: Any
+    width: float
+    edge: str = WHITE
+    faces: tuple[str, ...] = ()
+    opacity: float = 0.8
+    closed: bool = True
+    table: pd.DataFrame | None = None
+    legend: Mapping[str, str] = field(default_factory=dict)
+    legend_title: str = ""
+
+
+@dataclass(frozen=True)
+class ImageMarks:
+    """A quantity at every pixel, signed, so that zero is white.
+
+    Attributes
+    ----------
+    name : of the quantity, such as "eps_xx".
+    values : (H, W); NaN where nothing was measured.
+    limit : absolute value at which the colours end.
+    unit, factor : the values times the factor are in this unit, as they are drawn.
+    label : what the quantity is called in a list.
+    prefix : how it was measured, before its name, such as "GPA ".
+    on_image : whether the pixels are those of the image, or those that the columns count in.
+    """
+
+    name: str
+    values: NDArray[np.float64]
+    limit: float
+    unit: str = ""
+    factor: float = 1.0
+    label: str = ""
+    prefix: str = ""
+    on_image: bool = False
+
+
+@dataclass(frozen=True)
+class TrackMarks:
+    """Tracks: (N, 4) track, frame, y and x (px), and the number of frames that tails are long."""
+
+    name: str
+    data: NDArray[np.float64]
+    tail: int
+
+
+Mark = PointMarks | VectorMarks | PolygonMarks | ImageMarks | TrackMarks
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Lines over x, or a histogram of each set of values.
+
+    Attributes
+    ----------
+    values : of each name, (N,) numbers, or (x, y) of a line.
+    x_label, y_label : at the axes.
+    marked : x of a vertical line.
+    """
+
+    values: Mapping[str, Any]
+    x_label: str
+    y_label: str
+    marked: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured.
+
+    Attributes
+    ----------
+    lines : summary.
+    tables : results by title.
+    marks : what is drawn on the image, the last on top.
+    caption : how it is drawn; beside the summary where the marks are shown.
+    columns : the columns that were measured, in their order, with what is known of each.
+    features : names of the new ones in `columns`, joined to the columns' layer.
+    colour_by : the feature that colours the columns.
+    result : title of the table that is the result; empty: `columns`.
+    plot : shown beside the summary.
+    lattice : used by later measurements of the same columns.
+    sublattices : a row a sublattice: ``sublattice``, ``species``, ``columns``, ``intensity``.
+    atoms : a model in three dimensions.
+    record : plain values that are saved with the result, beside the settings.
+    """
+
+    lines: tuple[str, ...]
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    marks: tuple[Mark, ...] = ()
+    caption: tuple[str, ...] = ()
+    columns: pd.DataFrame | None = None
+    features: tuple[str, ...] = ()
+    colour_by: str | None = None
+    result: str = ""
+    plot: Plot | None = None
+    lattice: Lattice | None = None
+    sublattices: pd.DataFrame | None = None
+    atoms: Atoms | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def table(self) -> pd.DataFrame | None:
+        """The result: one of the tables, or the columns; None where it is images."""
+        return self.tables[self.result] if self.result else self.columns
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+def number(value: float, error: float = float("nan"), unit: str = "") -> str:
+    """A number with its standard error, both to two digits of the error: "3.905 ± 0.012 Å"."""
+    if not np.isfinite(value):
+        return "not known"
+    behind = f" {unit}" if unit and unit != "°" else unit
+    if not np.isfinite(error) or error <= 0:
+        return f"{value:.4g}{behind}"
+    digits = min(6, max(0, 1 - int(np.floor(np.log10(error)))))
+    text = f"{value:.{digits}f} ± {error:.{digits}f}"
+    return f"({text}){unit}" if unit == "°" else f"{text}{behind}"
+
+
+def plural(count: int, noun: str) -> str:
+    """As "1 hop", "2 hops" or "3 vacancies"."""
+    many = noun[:-1] + "ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count} {noun if count == 1 else many}"
+
+
+def rows(table: pd.DataFrame) -> Iterator[Any]:
+    """The rows of a table, each with its columns as attributes."""
+    return table.itertuples()
+
+
+def mean(values: ArrayLike) -> tuple[float, float]:
+    """Mean of finite values and its standard error; NaN where they do not show it."""
+    known = np.asarray(values, dtype=np.float64)
+    known = known[np.isfinite(known)]
+    if len(known) == 0:
+        return float("nan"), float("nan")
+    error = known.std(ddof=1) / np.sqrt(len(known)) if len(known) > 1 else np.nan
+    return float(known.mean()), float(error)

@@ -1,0 +1,115 @@
+"""Spacings of columns along the lattice vectors, and the precision that they show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from napari_atomseg.analysis import spacing_precision
+from napari_atomseg.analysis import spacings as spacings_of
+from napari_atomseg.measurements.observation import Observation
+from napari_atomseg.measurements.registry import MeasurementSettings, measurement
+from napari_atomseg.measurements.report import (
+    NO_SAMPLING,
+    SIGNED,
+    Plot,
+    Report,
+    Scale,
+    VectorMarks,
+    number,
+    plural,
+)
+from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.settings import setting
+
+
+class SpacingSettings(MeasurementSettings):
+    """Settings of spacings."""
+
+    target: float = setting(
+        1.0,
+        "Target precision",
+        "Standard deviation that the mean of several frames should reach.",
+        unit="pm",
+        limits=(0.01, 1000.0),
+        step=0.5,
+    )
+
+
+@measurement("Spacings", order=30)
+def spacings(
+    observation: Observation,
+    settings: SpacingSettings,
+    progress: Progress | None,
+    cancel: CancelToken | None,
+) -> Report:
+    """Spacings along a and b, their scatter, and the frames that a precision needs.
+
+    The result is the table of pairs of columns that are one lattice vector apart.
+    """
+    sited = observation.on_sites(progress, cancel)
+    table, lattice = sited.columns, sited.known_lattice()
+    pairs = spacings_of(table, lattice)
+    if pairs.empty:
+        raise ValueError("no two columns are one lattice vector apart: use more columns")
+    pixels = observation.sampling is None
+    # Pixels of 1 Å give numbers in pixels.
+    real = replace(lattice, pixel=np.ones(2)) if pixels else lattice
+    precision = spacing_precision(table, real, settings.target)
+    length = "length" if pixels else "length_angstrom"
+    features = {}
+    for axis in ("a", "b"):
+        there = pairs[pairs["axis"] == axis]
+        values = np.full(len(table), np.nan)
+        values[there["column"]] = there[length]
+        features[f"spacing_{axis}" + length.removeprefix("length")] = values
+    lines = [NO_SAMPLING] if pixels else []
+    lines += [_line(str(axis), row, pixels=pixels) for axis, row in precision.iterrows()]
+    frames = precision["frames"].max()
+    if not pixels and np.isfinite(frames):
+        lines += ["", f"For {settings.target:g} pm: the mean of {plural(int(frames), 'frame')}."]
+    deviation = pairs[length] - pairs.groupby("axis")[length].transform("median")
+    bound = float(np.percentile(np.abs(deviation), 98)) or 1.0
+    longer = f"{bound:.2g} {observation.unit}"
+    points = table[["y", "x"]].to_numpy()
+    start, end = points[pairs["column"]], points[pairs["neighbour"]]
+    marks = VectorMarks(
+        "spacings",
+        start,
+        end - start,
+        0.12 * sited.spacing,
+        Scale("deviation", SIGNED, (-bound, bound)),
+        arrows=False,
+        table=pairs[["axis", length]].assign(deviation=deviation),
+    )
+    shown = _in_pixels(precision) if pixels else precision
+    values_of = {axis: pairs.loc[pairs["axis"] == axis, length].to_numpy() for axis in ("a", "b")}
+    return Report(
+        tuple(lines),
+        {"Precision": shown.reset_index(), "Pairs": pairs},
+        (marks,),
+        (f"Lines: red is longer than the median, by {longer}; blue shorter.",),
+        table.assign(**features),
+        tuple(features),
+        result="Pairs",
+        plot=Plot(values_of, f"spacing ({observation.unit})", "pairs"),
+    )
+
+
+def _line(axis: str, row: pd.Series, *, pixels: bool) -> str:
+    mean = number(row["mean_angstrom"], row["mean_err_angstrom"], "px" if pixels else "Å")
+    if pixels:
+        return f"{axis} = {mean}; standard deviation {row['deviation_pm'] / 100:.3g} px"
+    deviation = number(row["deviation_pm"], row["deviation_err_pm"], "pm")
+    expected = row["expected_pm"]
+    bars = f" (from the error bars {expected:.3g} pm)" if np.isfinite(expected) else ""
+    column = f"of one column {row['column_pm']:.3g} pm"
+    return f"{axis} = {mean}\n   standard deviation {deviation}{bars}; {column}"
+
+
+def _in_pixels(precision: pd.DataFrame) -> pd.DataFrame:
+    shown = precision[["count", "mean_angstrom", "mean_err_angstrom"]]
+    shown = shown.rename(columns=lambda name: name.replace("_angstrom", "_px"))
+    return shown.assign(deviation_px=precision["deviation_pm"] / 100)

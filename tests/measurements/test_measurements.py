@@ -1,0 +1,234 @@
+"""Laws of every measurement: one class of settings gives its function, its command and its page."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from napari_atomseg import measurements
+from napari_atomseg.cli import app
+from napari_atomseg.io import write_columns, write_image
+from napari_atomseg.measurements import MEASUREMENTS, Report, measure
+from napari_atomseg.measurements.registry import CommonSettings, Needs
+from napari_atomseg.settings import fields_of
+
+SAMPLING, CELL = 0.1, 40.0
+OPTIONS = {"bounds": {"deviation": 1.0}, "counts": {"first": 1}, "zone": {"crystal": ["BaTiO3"]}}
+"""Settings without which a measurement cannot run."""
+FILES = {"table", "image", "output", "frame", "model"}
+"""Parameters of commands that are no settings."""
+
+every = pytest.mark.parametrize("name", list(MEASUREMENTS))
+
+
+def crystal() -> pd.DataFrame:
+    """A cell of 4 Å with a weaker column in its middle, 8 pm off."""
+    steps = np.mgrid[:9, :9].reshape(2, -1).T * CELL + 10.0
+    rng = np.random.default_rng(0)
+    parts = []
+    for offset, volume in ((0.0, 300.0), (20.8, 100.0)):
+        part = pd.DataFrame(steps + offset + rng.normal(0, 0.1, steps.shape), columns=["y", "x"])
+        part = part.assign(y_err=0.1, x_err=0.1, volume=volume * rng.normal(1, 0.02, len(part)))
+        parts.append(part.assign(sigma=4.0, amplitude=volume / 100.0, background=1.0))
+    table = pd.concat(parts, ignore_index=True)
+    table.attrs = {"sampling": SAMPLING}
+    return table
+
+
+def columns_for(name: str) -> pd.DataFrame:
+    table = crystal()
+    if MEASUREMENTS[name].stack:
+        table = pd.concat([table.assign(frame=frame) for frame in range(3)])
+    return table.reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def image() -> Any:
+    """(H, W) Gaussians at the columns."""
+    y, x = np.indices((384, 384))
+    picture = np.zeros(y.shape)
+    for row in crystal().itertuples():
+        picture += row.amplitude * np.exp(-((y - row.y) ** 2 + (x - row.x) ** 2) / 32.0)
+    return picture.astype(np.float32)
+
+
+def measured(name: str, image: Any, **settings: Any) -> Report:
+    known = MEASUREMENTS[name]
+    columns = None if known.columns is Needs.OPTIONAL else columns_for(name)
+    picture = image if known.image is Needs.REQUIRED else None
+    options = OPTIONS.get(name, {}) | settings
+    return measure(name, columns, picture, sampling=SAMPLING, **options)
+
+
+@every
+def test_function_has_the_settings_as_keywords(name: str) -> None:
+    known = MEASUREMENTS[name]
+    function = getattr(measurements, name)
+    parameters = inspect.signature(function).parameters
+    own = list(inspect.signature(measure).parameters)
+    keywords = [parameter for parameter in parameters if parameter not in own]
+    assert keywords == list(fields_of(known.settings))
+    for setting, about in fields_of(known.settings).items():
+        assert parameters[setting].default == about.default
+        assert f"{setting} : {about.help}" in function.__doc__
+    assert function.__doc__.startswith(known.summary)
+
+
+@every
+def test_command_has_the_settings_as_options(name: str) -> None:
+    context = typer.Context(typer.main.get_command(app))
+    group = typer.main.get_command(app).get_command(context, "measure")  # type: ignore[attr-defined]
+    command = group.get_command(context, name)
+    options = {parameter.name: parameter for parameter in command.params}
+    known = fields_of(MEASUREMENTS[name].settings)
+    assert set(options) - FILES - {"help"} == {*known, *fields_of(CommonSettings)}
+    for setting in known:
+        assert options[setting].opts[0] == f"--{setting.replace('_', '-')}"
+
+
+def test_pages_have_the_settings_as_inputs(
+    qtbot: Any, make_napari_viewer_proxy: Callable[[], Any]
+) -> None:
+    from napari_atomseg._napari.measure.panel import Measure
+
+    panel = Measure(make_napari_viewer_proxy())
+    qtbot.addWidget(panel)
+    assert list(panel.form.inputs) == ["measure", *fields_of(CommonSettings)]
+    for name, measurement in MEASUREMENTS.items():
+        panel.measure = name
+        known, form = fields_of(measurement.settings), panel.page.form
+        assert set(form.inputs) == set(known)
+        assert form.values() == measurement.settings()
+        tips = {setting: each.native.toolTip() for setting, each in form.inputs.items()}
+        assert tips == {setting: about.help for setting, about in known.items()}
+
+
+@every
+def test_command_prints_the_summary_and_writes_the_result(
+    name: str, image: Any, tmp_path: Path
+) -> None:
+    known, report = MEASUREMENTS[name], measured(name, image)
+    write_columns(tmp_path / "columns.csv", columns_for(name))
+    write_image(tmp_path / "image.tif", image, SAMPLING)
+    arguments = [tmp_path / "image.tif"] if known.image is Needs.REQUIRED else []
+    arguments += [tmp_path / "columns.csv"] if known.columns is Needs.REQUIRED else []
+    for setting, value in OPTIONS.get(name, {}).items():
+        for each in value if isinstance(value, list) else [value]:
+            arguments += [f"--{setting}", each]
+    arguments += ["--output", tmp_path / "result.csv", "--sampling", SAMPLING]
+    done = CliRunner().invoke(app, ["measure", name, *map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    printed = done.stdout.splitlines()
+    assert printed[:-1] == "\n".join(report.lines).splitlines()
+    written = sorted(path.name for path in (tmp_path).iterdir() if path.name.startswith("result"))
+    if known.columns is Needs.REQUIRED:
+        assert report.table is not None
+        assert len(pd.read_csv(tmp_path / "result.csv", comment="#")) == len(report.table)
+        assert len(written) == 1 + len(report.tables) - (report.result != "")
+    else:
+        assert len(list((tmp_path / "result.csv").iterdir())) == 4
+
+
+@every
+def test_report_fits_the_columns_that_were_measured(name: str, image: Any) -> None:
+    report = measured(name, image)
+    if report.columns is not None:
+        assert len(report.columns) == len(columns_for(name))
+        assert set(report.features) <= set(report.columns)
+        assert report.colour_by is None or report.colour_by in report.columns
+    assert report.table is not None or report.marks
+    for mark in report.marks:
+        table = getattr(mark, "table", None)
+        places = next(value for value in vars(mark).values() if not isinstance(value, str))
+        assert table is None or len(table) == len(places)
+
+
+@every
+def test_group_of_columns_is_measured_alone(name: str, image: Any) -> None:
+    known = MEASUREMENTS[name]
+    if known.columns is Needs.OPTIONAL:
+        pytest.skip("it needs no columns")
+    table = columns_for(name).assign(species="A")
+    table.loc[table["volume"] < 200, "species"] = "B"
+    picture = image if known.image is Needs.REQUIRED else None
+    options = OPTIONS.get(name, {}) | {"sampling": SAMPLING}
+    part = table[table["species"] == "A"].reset_index(drop=True)
+    alone = measure(name, part, picture, **options)
+    chosen = measure(name, table, picture, use="species=A", **options)
+    assert chosen.lines == alone.lines
+    with pytest.raises(ValueError, match="no such columns"):
+        measure(name, table, picture, use="species=C", **options)
+    with pytest.raises(ValueError, match="no 'grain'"):
+        measure(name, table, picture, use="grain=1", **options)
+
+
+def test_unknown_measurements_and_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="choose one of lattice"):
+        measure("colour", crystal())
+    with pytest.raises(TypeError, match="no setting; there are"):
+        measure("grains", crystal(), folds=4)
+    with pytest.raises(ValueError, match="tolerance=90"):
+        measure("grains", crystal(), tolerance=90.0)
+    with pytest.raises(ValueError, match="needs columns"):
+        measure("grains")
+
+
+def test_sites_go_from_one_measurement_to_the_next() -> None:
+    """The lattice that was found, and the sublattices as they were edited, are used again."""
+    found = measure("lattice", crystal())
+    sites = found.columns
+    assert sites is not None
+    edited = sites.copy()
+    edited.loc[edited.index[edited["sublattice"] == 1][:5], "sublattice"] = -1
+    every_one = measure("displacements", sites, sublattice=1).table
+    fewer = measure("displacements", edited, sublattice=1).table
+    assert every_one is not None
+    assert fewer is not None
+    assert len(fewer) == len(every_one) - 5
+
+
+def test_reference_is_a_rectangle_or_a_group_of_columns() -> None:
+    """Below the middle the crystal is 2 % wider; the reference is above, in both ways."""
+    table = crystal()
+    table = table[table["volume"] > 200].reset_index(drop=True)
+    below = (table["y"] > 190).to_numpy()
+    table.loc[below, "x"] *= 1.02
+    table["half"] = np.where(below, "below", "above")
+    inner = np.abs(table["y"] - 190) > 60
+    for reference in (
+        {"reference": (0.0, 0.0, 185.0, 400.0)},
+        {"reference_columns": "half=above"},
+    ):
+        strain = measure("strain", table, **reference).columns
+        assert strain is not None
+        assert strain["eps_xx"][inner & below].median() == pytest.approx(0.02, abs=0.002)
+        assert strain["eps_xx"][inner & ~below].median() == pytest.approx(0.0, abs=0.002)
+
+
+def test_model_takes_its_elements_from_the_species() -> None:
+    table = crystal().assign(species="Ti")
+    table.loc[table["volume"] > 200, "species"] = "Ba"
+    atoms = measure("counts", table, first=1, components=2, spacing=4.0).atoms
+    assert atoms is not None
+    assert set(atoms.get_chemical_symbols()) == {"Ba", "Ti"}
+    with pytest.raises(ValueError, match="needs an element"):
+        measure("counts", table.assign(species="A"), first=1, components=2, spacing=4.0)
+
+
+def test_direction_of_strain_is_a_name_or_an_angle() -> None:
+    table = crystal()
+    along = measure("strain", table, x_axis=90).columns
+    image = measure("strain", table).columns
+    assert along is not None
+    assert image is not None
+    np.testing.assert_allclose(along["eps_xx"], image["eps_yy"], atol=1e-12)
+    with pytest.raises(ValueError, match="x_axis"):
+        measure("strain", table, x_axis="c")
