@@ -156,8 +156,9 @@ def find_grains(
     """Find the grains of a crystal.
 
     The bonds of each column to its neighbours give the orientation of the lattice there. Columns
-    around which the orientation changes by more than a tolerance, or in which there is no order, are of a
-    boundary; those between boundaries are a grain, over which the orientation may change slowly.
+    around which the orientation changes by more than a tolerance, or in which there is no order,
+    are of a boundary; those between boundaries are a grain, over which the orientation may change
+    slowly.
 
     Parameters
     ----------

@@ -85,7 +85,8 @@ def geometric_phase(
     ----------
     image : (H, W) real numbers; NaN pixels are not used.
     lattice : lattice of the columns, or two reflections g (2, 2), rows (y, x) in cycles a px; None
-        finds the strongest two in the spectrum. Of a lattice, its strongest two low-order ones are taken.
+        finds the strongest two in the spectrum. Of a lattice, its strongest two low-order ones are
+        taken.
     sampling : Å a pixel, needed where it differs between y and x; a lattice has its own.
     reference : (H, W) true where strain is 0 on average; None takes all of the image.
     resolution : sigma of the Gaussian, px; None takes 0.8 periods of the lattice.
