@@ -7,7 +7,6 @@ be detached from the generator. Every loss is a scalar in float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
 import torch.nn.functional as functional
@@ -57,7 +56,7 @@ def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return 0.5 * ((real.float() - 1.0).square().mean() + fake.float().square().mean())
 
 
-Answers = Callable[[Tensor, Tensor], Tensor]
+Answers = staticmethod[[Tensor, Tensor], Tensor]
 """A loss of the discriminator's answers to true and to generated images."""
 
 
