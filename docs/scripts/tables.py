@@ -8,13 +8,20 @@ from typing import Any
 
 from napari_atomseg.distortion import KINDS, Distortion
 from napari_atomseg.settings import Setting, fields_of
+from napari_atomseg.training import losses
 
 _PLACE = re.compile(r"<!-- distortions: ([\w, ]+) -->")
+_LOSSES = "<!-- losses -->"
 OTHERS = "others"
+USES = {"values": "both", "logits": "probabilities", "noise": "intensities"}
+"""Kinds of tasks that a loss is for, by the prediction that it takes."""
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put tables in place of comments such as ``<!-- distortions: camera, detector -->``."""
+    """Put tables in place of comments such as ``<!-- distortions: camera, detector -->``, and
+    ``<!-- losses -->``.
+    """
+    markdown = markdown.replace(_LOSSES, loss_table())
     named = {name for found in _PLACE.findall(markdown) for name in found.split(", ")}
     return _PLACE.sub(lambda found: distortion_table(found[1].split(", "), named), markdown)
 
@@ -29,6 +36,15 @@ def distortion_table(modules: list[str], named: Collection[str] = ()) -> str:
     ]
     head = ["| kind | equation | numbers (default range) |", "|---|---|---|"]
     return "\n".join([*head, *rows]) if rows else ""
+
+
+def loss_table() -> str:
+    """Return a table of the registered losses; a docstring's first line describes its loss."""
+    rows = []
+    for kind, loss in losses.KINDS.items():
+        line = (loss.__doc__ or "").splitlines()[0].removesuffix(".")
+        rows.append(f"| `{kind}` | {line} | {USES[loss.takes]} |")
+    return "\n".join(["| `kind` | what it is | for |", "|---|---|---|", *rows])
 
 
 def _row(part: type[Distortion]) -> str:

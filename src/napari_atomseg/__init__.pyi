@@ -1,4 +1,5 @@
 import napari_atomseg.analysis as analyze
+import napari_atomseg.measurements as measurements
 
 from .inference import restore
 from .localization import localize, segment
@@ -15,6 +16,7 @@ __all__ = [
     "consistency",
     "crystals",
     "localize",
+    "measurements",
     "models",
     "restore",
     "segment",

@@ -43,7 +43,7 @@ def test_every_widget_is_a_panel_of_its_name(manifest: PluginManifest) -> None:
     for widget in manifest.contributions.widgets:
         panel = import_python_name(commands[widget.command])
         assert issubclass(panel, Docked)
-        assert panel.__name__ == widget.display_name
+        assert panel.__name__.removesuffix("Panel") == widget.display_name
 
 
 def test_every_widget_is_in_one_menu_that_napari_has(manifest: PluginManifest) -> None:

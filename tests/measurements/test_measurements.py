@@ -21,7 +21,12 @@ from napari_atomseg.measurements.registry import CommonSettings, Needs
 from napari_atomseg.settings import fields_of
 
 SAMPLING, CELL = 0.1, 40.0
-OPTIONS = {"bounds": {"deviation": 1.0}, "counts": {"first": 1}, "zone": {"crystal": ["BaTiO3"]}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "bounds": {"deviation": 1.0},
+    "counts": {"first": 1},
+    "scores": {"truth": ""},
+    "zone": {"crystal": ["BaTiO3"]},
+}
 """Settings without which a measurement cannot run."""
 FILES = {"table", "image", "output", "frame", "model"}
 """Parameters of commands that are no settings."""
@@ -48,6 +53,14 @@ def columns_for(name: str) -> pd.DataFrame:
     if MEASUREMENTS[name].stack:
         table = pd.concat([table.assign(frame=frame) for frame in range(3)])
     return table.reset_index(drop=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def truth(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A file of true columns."""
+    path = tmp_path_factory.mktemp("truth") / "truth.csv"
+    write_columns(path, crystal().iloc[1:])
+    OPTIONS["scores"]["truth"] = str(path)
 
 
 @pytest.fixture(scope="module")
@@ -151,11 +164,11 @@ def test_report_fits_the_columns_that_were_measured(name: str, image: Any) -> No
         assert table is None or len(table) == len(places)
 
 
-@every
+@pytest.mark.parametrize(
+    "name", [name for name, known in MEASUREMENTS.items() if known.columns is Needs.REQUIRED]
+)
 def test_group_of_columns_is_measured_alone(name: str, image: Any) -> None:
     known = MEASUREMENTS[name]
-    if known.columns is Needs.OPTIONAL:
-        pytest.skip("it needs no columns")
     table = columns_for(name).assign(species="A")
     table.loc[table["volume"] < 200, "species"] = "B"
     picture = image if known.image is Needs.REQUIRED else None
@@ -232,3 +245,20 @@ def test_direction_of_strain_is_a_name_or_an_angle() -> None:
     np.testing.assert_allclose(along["eps_xx"], image["eps_yy"], atol=1e-12)
     with pytest.raises(ValueError, match="x_axis"):
         measure("strain", table, x_axis="c")
+
+
+def test_scores_count_what_is_missed_and_false(tmp_path: Path) -> None:
+    """Of 162 true columns two are missed, and one false is 15 px from all others."""
+    truth = crystal()
+    columns = truth[["y", "x"]].iloc[2:].reset_index(drop=True) + np.array([0.3, -0.4])
+    columns.loc[len(columns)] = (30.0 - 15.0, 10.0)
+    write_columns(tmp_path / "truth.csv", truth)
+    report = measure("scores", columns, truth=str(tmp_path / "truth.csv"), radius=3.0)
+    assert report.lines[0] == "160 columns of 162 found, 1 false, within 3 px"
+    assert report.columns is not None
+    assert report.columns["distance"].isna().sum() == 1
+    np.testing.assert_allclose(report.columns["distance"].median(), 0.5)
+    (missed,) = report.marks
+    np.testing.assert_allclose(missed.places, truth[["y", "x"]].iloc[:2])
+    with pytest.raises(ValueError, match="choose the table"):
+        measure("scores", columns)

@@ -18,9 +18,9 @@ from napari_atomseg.analysis.positions import placed
 LONGEST = 2.6
 """Vectors of the lattice: triangles with longer sides span a border, not a vacancy."""
 PARTS = 4
-"""Of the image along y and along x, in which the lattice is measured."""
+"""Parts of the image along y and along x in which the lattice is measured."""
 FEWEST = 6
-"""Steps that a part needs, and parts that tell an error."""
+"""Smallest number of steps in a part, and of parts for an error."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class BurgersCircuit:
 
     @property
     def length_angstrom(self) -> float:
-        """Of the Burgers vector, Å."""
+        """Length of the Burgers vector, Å."""
         return float(np.hypot(*self.vector_angstrom))
 
 
@@ -125,13 +125,13 @@ def burgers_circuit(
     sampling: Sampling | None = None,
     lattice: Lattice | None = None,
 ) -> BurgersCircuit:
-    """Walk around a place of a crystal, and tell by what the walk does not close.
+    """Follow a circuit around a place of a crystal; what it lacks to close is the Burgers vector.
 
     Parameters
     ----------
     columns : table with `y` and `x` (px); of one grain.
-    centre : (y, x) that is walked around, px.
-    radius : of the way, px.
+    centre : (y, x) of the circuit, px.
+    radius : radius of the circuit, px.
     sampling, lattice : as for `find_dislocations`, whose convention gives the sign.
 
     Raises

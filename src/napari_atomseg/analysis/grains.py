@@ -155,9 +155,10 @@ def find_grains(
 ) -> Grains:
     """Find the grains of a crystal.
 
-    The bonds of each column and its neighbours tell how the lattice is turned there. Columns around
-    which the orientation changes by more than a tolerance, or in which there is no order, are of a
-    boundary; those between boundaries are a grain, over which the orientation may change slowly.
+    The bonds of each column to its neighbours give the orientation of the lattice there. Columns
+    around which the orientation changes by more than a tolerance, or in which there is no order,
+    are of a boundary; those between boundaries are a grain, over which the orientation may change
+    slowly.
 
     Parameters
     ----------

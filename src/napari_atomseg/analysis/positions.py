@@ -20,7 +20,7 @@ def positions_of(table: Positions, name: str = "columns") -> Array:
     Parameters
     ----------
     table : table with columns ``y`` and ``x``, or (N, 2) array of (y, x).
-    name : of the argument, for the error.
+    name : name of the argument, for the error.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Rings of bonded atoms in two-dimensional materials, and the defects they tell of."""
+"""Rings of bonded atoms in two-dimensional materials, and the defects that they show."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ NAMES = {
     (5, 5, 7, 7): "Stone-Wales",
     (5, 7): "dislocation 5-7",
 }
-"""Of defects, by the sizes of their rings (Banhart, Kotakoski and Krasheninnikov, ACS Nano 5, 26,
-2011)."""
+"""Names of defects by the sizes of their rings (Banhart, Kotakoski and Krasheninnikov, ACS Nano 5,
+26, 2011)."""
 
 
 @dataclass(frozen=True)

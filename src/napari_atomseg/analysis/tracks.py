@@ -64,7 +64,7 @@ def find_hops(held: Mask, view: Mask, places: Array, reach: float, patience: int
     """Sites that become empty when others near by are filled.
 
     A site is left where a run of more than `patience` empty frames begins, and filled where one
-    ends; whoever is left and whoever is filled within `patience` + 1 frames of each other, and
+    ends; sites left and sites filled within `patience` + 1 frames of each other, and
     within `reach` px, are paired, nearest first.
 
     Parameters
@@ -140,11 +140,11 @@ def follow(frame: Indices, site: Indices, hops: pd.DataFrame) -> Indices:
 
 
 REACH = 0.45
-"""Of the typical spacing: how far a column may be found from its site."""
+"""Largest distance of a column from its site, over the typical spacing."""
 HOP = 1.6
 """Typical spacings that a column may hop from one frame to the next."""
 ROUNDS = 10
-"""Of pairing and shifting, at most, for the drift of a frame."""
+"""Most rounds of pairing and shifting for the drift of a frame."""
 
 
 @dataclass(frozen=True)

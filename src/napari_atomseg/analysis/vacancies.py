@@ -13,16 +13,16 @@ from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.positions import placed
 
 AROUND = 2.2
-"""Roots of the area of a site: the neighbours that tell whether a site lies in the crystal."""
+"""Radius, in roots of the area of a site, of the neighbours that surround a site of the crystal."""
 OPENING = 150.0
-"""Degrees of the widest gap between those: a site that has a wider one is outside."""
+"""Widest gap between those neighbours, degrees; a site with a wider one lies outside."""
 FREE = 0.5
-"""Of the least distance of two sites: a column nearer than this holds a site."""
+"""A column within this part of the smallest distance of two sites occupies a site."""
 TORN = 0.15
-"""Of that distance: where the displacements around deviate by more, as along the plane that a
-dislocation has slipped on, sites are not those of one crystal."""
+"""Largest deviation of the displacements around a site, over the same distance; it is larger where
+a dislocation has slipped, and there the sites are not those of one crystal."""
 TELLING = 8
-"""Neighbours whose displacements tell that of a site without a column."""
+"""Neighbours from whose displacements that of an empty site is estimated."""
 
 
 def find_vacancies(
@@ -39,7 +39,7 @@ def find_vacancies(
     ----------
     columns : table with `y` and `x` (px); of one image and grain.
     sampling : Å a pixel, one number or (dy, dx).
-    lattice : of the columns; found where there is none.
+    lattice : lattice of the columns; found where there is none.
 
     Returns
     -------

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperCommand
 
 from napari_atomseg.cli.app import app, print_line, session
 from napari_atomseg.cli.options import Device
+
+if TYPE_CHECKING:
+    from napari_atomseg.localization.settings import Refine
 
 
 class _Listing(TyperCommand):
@@ -100,7 +103,7 @@ def evaluate(
             shape=shape,
             seed=seed,
             sampling=sampling,
-            refine=refine,
+            refine=cast("Refine", refine),  # checked by `localize`
             device=device,
             out=out,
             export=export,

@@ -33,7 +33,8 @@ def restore(
 
     The consistency map is written beside the result, as NAME-consistency.tif.
     """
-    task, consistency = chosen.pop("task"), chosen.pop("consistency")
+    task: str = chosen.pop("task")
+    consistency: bool = chosen.pop("consistency")
     with session() as current:
         from napari_atomseg import consistency as compare
         from napari_atomseg import restore as compute
@@ -41,7 +42,7 @@ def restore(
         from napari_atomseg.networks.tasks import COARSE
 
         def work(image: Any, pixel: Any, result: Path) -> str:
-            def made(task: str) -> Any:
+            def made(task: Any) -> Any:
                 return compute(image.data, task, sampling=pixel, **chosen, **hooks(current))
 
             restored, coarse = made(task), COARSE.get(task, task)

@@ -68,7 +68,8 @@ def compress(image: Tensor, quality: Tensor) -> Tensor:
     padded = torch.nn.functional.pad(
         grey[:, None], (0, -width % BLOCK, 0, -height % BLOCK), mode="replicate"
     )[:, 0]
-    blocks = padded.unflatten(1, (-1, BLOCK)).unflatten(3, (-1, BLOCK)).transpose(2, 3)
+    rows, cols = padded.shape[1] // BLOCK, padded.shape[2] // BLOCK
+    blocks = padded.reshape(-1, rows, BLOCK, cols, BLOCK).transpose(2, 3)
     waves = cosines().to(image.device)
     steps = torch.stack([rounding(float(q)) for q in quality]).to(image.device)[:, None, None]
     # One image after the other: the order of a product's sums may depend on the batch.

@@ -26,6 +26,7 @@ from napari_atomseg.evaluation.tasks import scorable
 from napari_atomseg.inference import predict, restore
 from napari_atomseg.io import IMAGE_SUFFIXES, read_image
 from napari_atomseg.localization import localize
+from napari_atomseg.localization.settings import Refine
 from napari_atomseg.networks.card import read_card
 from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS, INTENSITIES, predictable
 
@@ -46,7 +47,7 @@ class Model:
     """
 
     model: str
-    refine: str = "gaussian"
+    refine: Refine = "gaussian"
     device: str = "auto"
 
     @property
@@ -129,7 +130,7 @@ def open_methods(
     models: Sequence[str | Path | Method],
     baselines: Sequence[str],
     *,
-    refine: str = "gaussian",
+    refine: Refine = "gaussian",
     device: str = "auto",
 ) -> list[Method]:
     """Methods by name, models first.

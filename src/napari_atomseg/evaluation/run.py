@@ -23,6 +23,7 @@ from napari_atomseg.evaluation.measure import measure
 from napari_atomseg.evaluation.methods import open_methods
 from napari_atomseg.evaluation.report import summarize, summarize_tasks
 from napari_atomseg.evaluation.tasks import species_counts, task_scores
+from napari_atomseg.localization.settings import Refine
 from napari_atomseg.progress import Cancelled, CancelToken, Progress, report
 
 
@@ -36,7 +37,7 @@ def evaluate(
     seed: int = 0,
     shape: tuple[int, int] = (256, 256),
     sampling: float | None = None,
-    refine: str = "gaussian",
+    refine: Refine = "gaussian",
     device: str = "auto",
     out: str | Path | None = None,
     export: str | Path | None = None,

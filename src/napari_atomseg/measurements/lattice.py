@@ -61,7 +61,7 @@ class LatticeSettings(MeasurementSettings):
     intensity: Annotated[str | None, Role.FEATURE] = setting(
         None,
         "Intensity",
-        "Feature that tells the species apart. Automatic: volume, or else amplitude.",
+        "Feature that distinguishes the species. Automatic: volume, or else amplitude.",
         none="automatic",
         section="Advanced",
     )

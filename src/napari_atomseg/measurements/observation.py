@@ -63,7 +63,7 @@ class Observation:
 
         Parameters
         ----------
-        columns : table with `y` and `x` (px), or (N, 2) array of (y, x). A table may tell its
+        columns : table with `y` and `x` (px), or (N, 2) array of (y, x). A table may have its
             sampling and its lattice in ``attrs``, as a file of `measure lattice` does.
         use : the columns that are measured: "all", "selected" (those whose feature ``selected`` is
             true), or a feature and its value, such as "species=Ti".

@@ -41,7 +41,7 @@ class PointMarks:
     size : px.
     symbol : "cross", "disc" or another symbol of napari.
     colour : of all of them.
-    table : a row a symbol, with what is known of it.
+    table : a row a symbol, with its measurements.
     """
 
     name: str
@@ -170,7 +170,7 @@ class Report:
     tables : results by title.
     marks : what is drawn on the image, the last on top.
     caption : how it is drawn; beside the summary where the marks are shown.
-    columns : the columns that were measured, in their order, with what is known of each.
+    columns : the columns that were measured, in their order, with their features.
     features : names of the new ones in `columns`, joined to the columns' layer.
     colour_by : the feature that colours the columns.
     result : title of the table that is the result; empty: `columns`.

@@ -53,16 +53,16 @@ class Annotate(Panel):
         self.run_button.setText("Find what to annotate next")
         self.list = QListWidget()
         self.list.setToolTip("Images, the one of which the model is least sure first")
-        self.add_button = QPushButton("Mark columns, to be corrected")
-        self.add_button.setToolTip(
+        self.mark_button = QPushButton("Mark columns, to be corrected")
+        self.mark_button.setToolTip(
             "Add the columns of the chosen image as points layers, a layer a species, and add the\n"
             "image with them to those to learn from; a double click does the same"
         )
-        self.add_button.setEnabled(False)
-        self.add_button.clicked.connect(lambda _checked: self._try_to_mark())
+        self.mark_button.setEnabled(False)
+        self.mark_button.clicked.connect(lambda _checked: self._try_to_mark())
         self.list.itemActivated.connect(lambda _item: self._try_to_mark())
         self.add_footer(self.list)
-        self.add_footer(self.add_button, stretch=0)
+        self.add_footer(self.mark_button, stretch=0)
         model_changes.happened.connect(self._offer_models)
 
     def prepare(self) -> tuple[str, Work, Show]:
@@ -78,7 +78,7 @@ class Annotate(Panel):
         if not sources:
             raise ValueError("every image of the viewer is annotated: open or add others first")
         self.list.clear()
-        self.add_button.setEnabled(False)
+        self.mark_button.setEnabled(False)
         return "Annotate", partial(_ranked, sources, self.form["model"]), self._show
 
     def summary(self, result: Any) -> str:
@@ -98,7 +98,7 @@ class Annotate(Panel):
             raise ValueError("find out what to annotate next, and choose an image first")
         source, suggestion = self.suggestions.pop(row)
         self.list.takeItem(row)
-        self.add_button.setEnabled(bool(self.suggestions))
+        self.mark_button.setEnabled(bool(self.suggestions))
         if source.name not in self.viewer.layers:
             raise ValueError(f"there is no layer {source.name!r} any more")
         layers = self._points(source, suggestion)
@@ -138,7 +138,7 @@ class Annotate(Panel):
             count, bits = len(suggestion.columns), suggestion.uncertainty
             self.list.addItem(f"{source.name}: {count} columns, uncertainty {bits:.3f}")
         self.list.setCurrentRow(0)
-        self.add_button.setEnabled(True)
+        self.mark_button.setEnabled(True)
         return ranked
 
     def _try_to_mark(self) -> None:

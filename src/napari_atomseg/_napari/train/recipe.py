@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import create_model
+from pydantic import BaseModel, create_model
 
 from napari_atomseg import weights
 from napari_atomseg._napari.train.layers import Pair
@@ -179,7 +179,7 @@ _SECTIONS = ("", BATCHES, AUGMENTATION, LOSSES, OPTIMIZATION, "Advanced")
 def _panel_settings() -> type[Settings]:
     """Return a class with the settings of all parts, in the order in which the panel shows them."""
     found: dict[str, tuple[Any, Setting]] = {}
-    every = [_Own, *_PARTS.values(), *SOURCES.values(), AdversarialRecipe]
+    every: list[type[BaseModel]] = [_Own, *_PARTS.values(), *SOURCES.values(), AdversarialRecipe]
     for part in every:
         prefix = _PREFIX if part is AdversarialRecipe else ""
         for name, known in fields_of(part).items():
@@ -418,7 +418,7 @@ def _recognised(recipe: TrainingRecipe) -> dict[str, Any]:
     offered = source.kind in SOURCES and not hasattr(source, "images")
     if not offered:
         return found | {"source": OPENED}
-    found |= {name: getattr(source, name) for name in fields_of(type(source))}
+    found |= {name: getattr(source, name) for name in fields_of(SOURCES[source.kind])}
     if hasattr(source, "folder"):
         found["folder"] = str(source.folder)
     if "elements" in recipe.tasks:

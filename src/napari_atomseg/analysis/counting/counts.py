@@ -42,7 +42,7 @@ class Counts:
     sigma : standard deviation of the cross-sections of a component, beside their own errors.
     relative : standard deviation in proportion to the mean, which adds to `sigma` in square; 0
         where one width is enough.
-    scale : of the library; NaN without one.
+    scale : scale of the library; NaN without one.
     first : atoms of the thinnest component as the data have it, before rounding; NaN where it was
         given.
     first_err : its standard error. Where it is not well below 1/2, all counts may be wrong by the
@@ -91,13 +91,14 @@ def count_by_mixture(
     """Count the atoms of columns by the classes that their cross-sections fall into.
 
     The cross-sections of one kind of column are a mixture of normal distributions, one for each
-    number of atoms (Van Aert et al., Phys. Rev. B 87, 064107, 2013). How many there are is what the
-    integrated classification likelihood tells, if it is not given; and so it does whether they have
-    one width, as there, or one that grows with thickness, σ² = s₀² + (s₁ · mean)², without which
-    thick classes would be split. Neighbouring components are taken to differ by one atom.
-    Cross-sections that are not positive, or out of all proportion to the others, are not counted.
+    number of atoms (Van Aert et al., Phys. Rev. B 87, 064107, 2013). If their number is not
+    given, it is that of the best integrated classification likelihood, which also decides whether
+    they have one width, as there, or one that grows with thickness, σ² = s₀² + (s₁ · mean)²,
+    without which thick classes would be split. Neighbouring components are taken to differ by one
+    atom. Cross-sections that are not positive, or out of all proportion to the others, are not
+    counted.
 
-    The mixture alone does not say how many atoms the thinnest component has. Unless `first` is
+    The mixture alone does not give the number of atoms in the thinnest component. Unless `first` is
     given, it is the whole number nearest to where a straight line through the components' means,
     continued to zero, puts it: this holds where cross-sections are in proportion to the number of
     atoms, as in thin specimens, and where no background is left in them. See `Counts.first_err`.
@@ -193,7 +194,7 @@ def _first(mixture: Mixture, spread: Array) -> tuple[float, float]:
         design * root, mixture.means * root[:, 0], rcond=None
     )
     covariance = np.linalg.inv((design * root).T @ (design * root))
-    # Means that do not lie on the line tell that it is known less well than they are.
+    # Means that scatter about the line by more than their errors make it less certain.
     covariance *= max(1.0, float(residual[0]) / max(len(order) - 2, 1)) if len(residual) else 1.0
     gradient = np.array([-intercept / slope**2, 1.0 / slope])
     return float(intercept / slope), float(np.sqrt(gradient @ covariance @ gradient))

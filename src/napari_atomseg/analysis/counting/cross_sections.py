@@ -56,7 +56,7 @@ def integrate_columns(
     Raises
     ------
     ValueError
-        An argument is wrong, or there are too few columns to tell the reach.
+        An argument is wrong, or there are too few columns for a reach.
     """
     picture = np.asarray(image, dtype=np.float64)
     if picture.ndim != 2:
@@ -107,14 +107,12 @@ def _typical_corner(points: Array) -> float:
     try:
         cells = Voronoi(points)
     except (QhullError, ValueError) as error:
-        raise ValueError(
-            f"{len(points)} columns do not tell how far a share goes: give reach"
-        ) from error
+        raise ValueError(f"{len(points)} columns are too few to find the reach: give it") from error
     found = []
     for point, region in enumerate(cells.point_region):
         corners = cells.regions[region]
         if corners and -1 not in corners:
             found.append(np.hypot(*(cells.vertices[corners] - points[point]).T).max())
     if not found:
-        raise ValueError(f"{len(points)} columns do not tell how far a share goes: give reach")
+        raise ValueError(f"{len(points)} columns are too few to find the reach: give it")
     return CORNER * float(np.median(found))

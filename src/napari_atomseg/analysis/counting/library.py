@@ -26,7 +26,7 @@ SIDE = 14.0
 ROOM = 2 / 7
 """A column's share of the image must lie within this part of the side about the column."""
 STEP = 0.8
-"""Of the scan, over the coarsest that misses nothing of the image."""
+"""Step of the scan, over the coarsest that samples the whole image."""
 FINE = 8
 """Points along a side of a pixel of the scan, by which its part in the column's share is found."""
 NEAR = 0.05
@@ -64,9 +64,10 @@ def simulate_library(
     ----------
     crystal, zone_axis : as for `simulate`.
     largest : number of atoms.
-    element : of the column, which has no other; None takes the first column that has one alone.
+    element : element of the column, which has no other; None takes the first such
+        column.
     energy : eV.
-    semiangle : of the probe, mrad. It is in focus at the surface.
+    semiangle : semi-angle of the probe, mrad. It is in focus at the surface.
     detector : inner and outer angle, mrad.
     frozen_phonons : configurations of vibrating atoms, of which the mean is taken; 0 for atoms at
         rest.
@@ -219,11 +220,11 @@ def count_by_library(
     Each cross-section is one of the library's with an error whose width is found from all columns,
     as are the shares of the numbers of atoms. Where the image is not normalized
     to the beam, the scale may be found as well (the hybrid method of De wael et al., Phys. Rev.
-    Lett. 119, 246101, 2017); only the curvature of the library over the number of atoms then tells
-    one scale from another, and a straight library tells none.
+    Lett. 119, 246101, 2017); only the curvature of the library over the number of atoms then
+    distinguishes scales; a straight library gives none.
 
     Cross-sections half a step below the library, or a step above it, are not counted. Fewer than
-    four columns without errors of their own do not tell the width, and so no probabilities.
+    four columns without errors of their own give no width, and so no probabilities.
 
     Parameters
     ----------
@@ -231,7 +232,7 @@ def count_by_library(
     library : table with ``count`` and ``section`` (as of `simulate_library`), or the cross-sections
         of 1, 2, … atoms, in Å² times the unit of the image (px² where the sampling is None).
     scale : a factor on the library; None fits it.
-    width : of the errors, as for `count_by_mixture`.
+    width : width of the errors, as for `count_by_mixture`.
 
     Raises
     ------
@@ -271,7 +272,7 @@ def count_by_library(
     mixture, factor = min(fits, key=lambda fit: fit[0].icl)
     table = counted(columns, there, mixture, numbers)
     if len(sections) < LEAST and not errors.any():
-        # So few do not tell the width of their errors.
+        # The width of their errors cannot be found from so few.
         table[["count_err", "count_probability"]] = np.nan
     return Counts(
         table,

@@ -11,7 +11,7 @@ from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.progress import CancelToken, Progress, report
 
 ROUNDS = 300
-"""Of expectation and maximization, at most."""
+"""Most rounds of expectation and maximization."""
 FIRST_ROUNDS = 15
 """From every start, of which the best goes on."""
 TOLERANCE = 1e-6
@@ -23,7 +23,7 @@ FINALISTS = 5
 EVIDENCE = 6.0
 """Difference of criteria that is strong evidence for the smaller one."""
 BINS = 512
-"""Of the values, from which the rounds start."""
+"""Bins of the values, from which the rounds start."""
 NARROWEST = 1e-4
 """Deviation of a component, as a share of that of all values: what holds for values without noise.
 """
@@ -39,7 +39,7 @@ class Mixture:
     sigma : their common standard deviation, beside the values' own errors.
     relative : standard deviation in proportion to the mean, which adds to it in square.
     posterior : (N, G) probability that a value is of a component.
-    log_likelihood : of all values.
+    log_likelihood : log-likelihood of all values.
     growing : whether `relative` was free.
     """
 

@@ -34,13 +34,13 @@ def start_model(
     The atoms of a column stand one spacing from each other. Columns are arranged about one plane,
     as symmetrically as the heights of the crystal allow, as in a free particle; or they stand on
     one plane, as on a support. It is where a relaxation of energies may start from (De Backer et
-    al., Nanoscale 9, 8791, 2017), and says no more about the surfaces than the counts do.
+    al., Nanoscale 9, 8791, 2017), and is no better at the surfaces than the counts are.
 
     Parameters
     ----------
     columns : table with `y`, `x` (px) and ``count``, as of `count_by_mixture`. Columns without a
         count, or of none, have no atoms.
-    spacing : of the atoms of a column, Å along the beam.
+    spacing : distance of the atoms of a column, Å along the beam.
     sampling : Å a pixel, one number or (dy, dx).
     element : symbol of all atoms, or of each value of ``species``, or, where there is none, of
         ``sublattice``.

@@ -35,7 +35,7 @@ def assign(
     Parameters
     ----------
     columns : table with `y` and `x` (px).
-    lattice : of the columns, or of a part of them.
+    lattice : lattice of the columns, or of a part of them.
     tolerance : largest distance from the place that the neighbours foretell, in units of the least
         distance of two sites; below 0.5.
 

@@ -38,7 +38,7 @@ def displacements(
     Parameters
     ----------
     columns : table with `y` and `x` (px); sites are found where it has none, see `assign`.
-    lattice : of the columns.
+    lattice : lattice of the columns.
     sublattice : whose columns are displaced.
     neighbours : sublattices of the neighbours; None takes all others, or itself if there is none.
     coordination : neighbours of a column; None takes the first shell, which ends where the next

@@ -44,7 +44,7 @@ def ordered(lattice: Lattice, points: Array, sites: Sites, intensity: Array | No
     Parameters
     ----------
     points : (N, 2) px.
-    sites : of the points.
+    sites : sites of the points.
     intensity : (N,) or None.
     """
     on = np.flatnonzero(sites.on)
@@ -132,7 +132,7 @@ def fitted(
     Parameters
     ----------
     points : (N, 2) px.
-    sites : of the points.
+    sites : sites of the points.
     intensity : (N,), by which sublattices are numbered.
 
     Raises
@@ -212,7 +212,7 @@ def _numbering(
 
 
 FEWEST = 4
-"""Three columns make a cell of any kind; a fourth can tell."""
+"""Three columns make a cell of any kind; a fourth can confirm it."""
 CORE = 120
 """The cell is found from so many columns in the middle; all refine it."""
 LEAST = 0.2
@@ -243,7 +243,7 @@ def find_lattice(
     cell : "conventional" (rectangular where the lattice is a centred rectangular one, as of
         Si [110]; 120° where it is hexagonal; otherwise the shortest vectors, a not longer than b)
         or "primitive".
-    intensity : column that tells species apart; None takes `volume`, `amplitude` or `intensity`,
+    intensity : column that distinguishes species; None takes `volume`, `amplitude` or `intensity`,
         whichever there is.
 
     Returns
@@ -255,7 +255,7 @@ def find_lattice(
     ------
     ValueError
         An argument is wrong, there are fewer than four columns, they lie on one line, or they
-        show no lattice; the message says which.
+        show no lattice; the message names the reason.
     """
     if cell not in CELLS:
         raise ValueError(f"cell={cell!r}; choose one of {', '.join(CELLS)}")

@@ -29,7 +29,7 @@ HIGHEST = 0.4
 """Reflections beyond this frequency (cycles a px) are not used: pixels hardly resolve them."""
 LOW_ORDER = 2
 STEPS = 7
-"""Of the analysis, after which it can be cancelled."""
+"""Steps of the analysis, after each of which it can be cancelled."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,9 @@ def geometric_phase(
     Parameters
     ----------
     image : (H, W) real numbers; NaN pixels are not used.
-    lattice : of the columns, or two reflections g (2, 2), rows (y, x) in cycles a px; None finds
-        the strongest two in the spectrum. Of a lattice, its strongest two low-order ones are taken.
+    lattice : lattice of the columns, or two reflections g (2, 2), rows (y, x) in cycles a px; None
+        finds the strongest two in the spectrum. Of a lattice, its strongest two low-order ones are
+        taken.
     sampling : Å a pixel, needed where it differs between y and x; a lattice has its own.
     reference : (H, W) true where strain is 0 on average; None takes all of the image.
     resolution : sigma of the Gaussian, px; None takes 0.8 periods of the lattice.

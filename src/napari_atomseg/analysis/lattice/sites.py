@@ -24,14 +24,14 @@ def assigned(columns: pd.DataFrame, lattice: Lattice) -> pd.DataFrame:
 
 
 def errors_of(columns: pd.DataFrame) -> Array:
-    """(N, 2) standard errors (y, x) of positions in px; NaN where the table does not tell."""
+    """(N, 2) standard errors (y, x) of positions in px; NaN where the table has none."""
     if {"y_err", "x_err"} <= set(columns):
         return columns[["y_err", "x_err"]].to_numpy(dtype=np.float64)
     return np.full((len(columns), 2), np.nan)
 
 
 def intensity_of(columns: pd.DataFrame, name: str | None) -> Array | None:
-    """(N,) what tells species apart: the column `name`, or the first finite one of the usual.
+    """(N,) intensities that distinguish species: the column `name`, or the first usual one.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def unit_cells(columns: pd.DataFrame, lattice: Lattice, sublattice: int = 0) -> 
     Parameters
     ----------
     columns : table with `y` and `x` (px); sites are found where it has none, see `assign`.
-    lattice : of the columns.
+    lattice : lattice of the columns.
     sublattice : whose columns are the corners.
 
     Raises

@@ -77,7 +77,7 @@ def spacings(columns: pd.DataFrame, lattice: Lattice) -> pd.DataFrame:
     Parameters
     ----------
     columns : table with `y` and `x` (px); sites are found where it has none, see `assign`.
-    lattice : of the columns.
+    lattice : lattice of the columns.
 
     Returns
     -------

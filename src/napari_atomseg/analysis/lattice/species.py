@@ -51,8 +51,8 @@ def species(
     Parameters
     ----------
     columns : table with `y` and `x` (px); sites are found where it has none, see `assign`.
-    lattice : of the columns.
-    names : of the species, the brightest first; None names them "A", "B" and so on.
+    lattice : lattice of the columns.
+    names : names of the species, the brightest first; None names them "A", "B" and so on.
     intensity : column of the intensities; None takes `volume`, `amplitude` or `intensity`.
 
     Returns

@@ -43,7 +43,7 @@ def strains(gradient: Array, angle_deg: float = 0.0) -> dict[str, Array]:
     ----------
     gradient : (..., 2, 2) deformation gradient F in (y, x): dr = F dX, from the reference X to the
         place r.
-    angle_deg : of the axis x of the strain in the image, counter-clockwise as seen.
+    angle_deg : angle of the x axis of the strain in the image, counter-clockwise as seen.
 
     Returns
     -------
@@ -121,8 +121,8 @@ def strain(
         (``find_lattice(columns[region])``), or one of known vectors.
     radius : px (mean of y and x); None takes 1.6 of the longer lattice vector, which has the eight
         nearest cells.
-    x_axis : of the strain: that of the "image", along "a" or "b" of the lattice, or an angle in
-        degrees, counter-clockwise as seen. The y axis is a quarter turn clockwise from it, as in
+    x_axis : x axis of the strain: that of the "image", along "a" or "b" of the lattice, or an angle
+        in degrees, counter-clockwise as seen. The y axis is a quarter turn clockwise from it, as in
         the image.
 
     Returns

@@ -25,9 +25,9 @@ beyond chance, and their cell is smaller (by its root, so that no part of a cell
 CHANCE = 0.005
 """Score of any two vectors."""
 SHARP = 0.3
-"""Of the reach: how sharply vectors are scored, so that those between two grains fall behind."""
+"""Width of the score of vectors, over the reach; so those between two grains score low."""
 SAMPLE = 2000
-"""Columns that tell how many of all the translations hold for."""
+"""Columns from which the share that a translation holds for is estimated."""
 REACH = 0.28
 """A column stands one vector from another if within this part of the nearest distance of there."""
 SHARED = 0.8

@@ -56,9 +56,9 @@ def find_zone_axis(
     Parameters
     ----------
     lattice : as `find_lattice` gives it. Without a sampling, only the shape of the cell counts, and
-        each candidate tells which sampling it implies.
+        each candidate implies a sampling.
     crystals : name from `crystals()`, path of a structure file, or Atoms; or several of them.
-    largest_index : of the zone axes [uvw].
+    largest_index : largest index of the zone axes [uvw].
     tolerance : error of lengths that may be expected, as a part of them: of the sampling, and by
         drift of the ratio of two lengths.
     resolution : Å; columns closer than this may be seen as one.
@@ -126,7 +126,7 @@ def name_by_elements(
     Parameters
     ----------
     columns : table with `y` and `x` (px); sites are found where it has none, see `assign`.
-    lattice : of the columns, for which the zone axis was found.
+    lattice : lattice of the columns, for which the zone axis was found.
     candidate : row of the table of `find_zone_axis`, such as ``zones.iloc[0]``.
 
     Returns
@@ -185,7 +185,7 @@ def _best(measured: Measured, cell: OrientedCell, tolerance: float, resolution: 
 def _row(
     lattice: Lattice, best: list[Fit], axis: Axis, cell: OrientedCell, vectors: Array
 ) -> dict[str, Any]:
-    """What the table says of a zone axis; of several equal fits, of the plainest directions."""
+    """Row of a zone axis; of equal fits, the one whose directions have the smallest indices."""
     from napari_atomseg.specimen.crystals.symmetry import direction_along
 
     def directions(fit: Fit) -> list[Axis]:

@@ -25,7 +25,7 @@ DARKEST = 1.0
 UNMATCHED = 0.1
 """Part of the columns, measured or expected, that may lack a partner."""
 MOST_CELLS = 16
-"""Of the crystal in a measured one."""
+"""Most cells of the crystal in a measured one."""
 HOPELESS = 200.0
 """Beyond this cost, no better cell is looked for."""
 ALIKE = 1e-6

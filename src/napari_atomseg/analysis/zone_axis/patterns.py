@@ -24,7 +24,7 @@ AVERAGED = 0.3
 MOST_KINDS = 5
 """Each of so many kinds, from the brightest on, is tried as the faintest one that is seen."""
 MOST_COLUMNS = 64
-"""Of a primitive cell; more are no lattice that could be recognized."""
+"""Most columns in a primitive cell; lattices with more cannot be recognized."""
 EITHER = " or "
 """Between the names of columns that cannot be told apart."""
 

@@ -183,7 +183,7 @@ class TextureRecipe(Part):
             picture = picture + contrast * rng.uniform(0.3, 1.0) * self._one(rng, shape)
         if rng.random() < self.part:
             picture = picture * (edges(rng, shape, 1) > 0.15)
-        return picture - picture.min()
+        return np.asarray(picture - picture.min())
 
     def _one(self, rng: Rng, shape: Shape) -> Array:
         """One texture of deviation 1 and of any mean."""

@@ -7,7 +7,6 @@ be detached from the generator. Every loss is a scalar in float32.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Annotated, ClassVar, Literal
 
 import torch.nn.functional as functional
@@ -57,7 +56,11 @@ def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return 0.5 * ((real.float() - 1.0).square().mean() + fake.float().square().mean())
 
 
-class Adversarial(Part, ABC):
+Answers = staticmethod[[Tensor, Tensor], Tensor]
+"""A loss of the discriminator's answers to true and to generated images."""
+
+
+class Adversarial(Part):
     """The losses of a generator and a discriminator that are trained against each other.
 
     Attributes
@@ -72,15 +75,10 @@ class Adversarial(Part, ABC):
     weight: Weight = 1.0
     label: ClassVar[str]
 
-    @staticmethod
-    @abstractmethod
-    def generator(real: Tensor, fake: Tensor) -> Tensor:
-        """The generator's loss, before its weight, of the discriminator's two answers."""
-
-    @staticmethod
-    @abstractmethod
-    def discriminator(real: Tensor, fake: Tensor) -> Tensor:
-        """The discriminator's loss of its two answers."""
+    generator: ClassVar[Answers]
+    """The generator's loss, before its weight."""
+    discriminator: ClassVar[Answers]
+    """The discriminator's loss."""
 
 
 class Relativistic(Adversarial):
@@ -88,9 +86,9 @@ class Relativistic(Adversarial):
 
     kind: Literal["relativistic"] = "relativistic"
     weight: Weight = 5e-4
-    label = "relativistic average (r_em)"
-    generator = staticmethod(relativistic_generator)
-    discriminator = staticmethod(relativistic_discriminator)
+    label: ClassVar[str] = "relativistic average (r_em)"
+    generator: ClassVar[Answers] = staticmethod(relativistic_generator)
+    discriminator: ClassVar[Answers] = staticmethod(relativistic_discriminator)
 
 
 class LeastSquares(Adversarial):
@@ -98,9 +96,9 @@ class LeastSquares(Adversarial):
 
     kind: Literal["least_squares"] = "least_squares"
     weight: Weight = 0.01
-    label = "least squares (AP-GAN)"
-    generator = staticmethod(least_squares_generator)
-    discriminator = staticmethod(least_squares_discriminator)
+    label: ClassVar[str] = "least squares (AP-GAN)"
+    generator: ClassVar[Answers] = staticmethod(least_squares_generator)
+    discriminator: ClassVar[Answers] = staticmethod(least_squares_discriminator)
 
 
 AnyAdversarial = Annotated[Relativistic | LeastSquares, Field(discriminator="kind")]
