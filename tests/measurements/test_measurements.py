@@ -91,7 +91,7 @@ def test_function_has_the_settings_as_keywords(name: str) -> None:
     assert keywords == list(fields_of(known.settings))
     for setting, about in fields_of(known.settings).items():
         assert parameters[setting].default == about.default
-        assert about.help in " ".join(function.__doc__.split())
+        assert about.help.removesuffix(".") in " ".join(function.__doc__.split())
     assert function.__doc__.startswith(known.summary)
 
 
