@@ -474,7 +474,7 @@ def test_only_points_are_columns(dock: OpenPanel, viewer: Any) -> None:
     image = viewer.add_image(np.zeros((16, 16)), name="scene")
     panel = dock("Measure")
     assert panel.columns is None
-    with pytest.raises(ValueError, match="no points layer"):
+    with pytest.raises(ValueError, match="not a points layer"):
         panel.columns = image
     with pytest.raises(ValueError, match="not a layer of this viewer"):
         panel.columns = Points(np.zeros((3, 2)))
