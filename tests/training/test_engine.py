@@ -390,6 +390,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
             train(TINY, path, device="cpu", source=Waves())
 
 
+@pytest.mark.slow
 def test_processes_prepare_the_same_images_ahead():
     recipe = TrainingRecipe.model_validate({**TINY, "workers": 1, "batch": 3})
     maker = Maker(recipe, recipe.pairs.open(recipe.seed, recipe.targets))
@@ -422,6 +423,7 @@ def test_curves_for_tensorboard(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_with_the_whole_batch(tmp_path):
     recipe = {
         **TINY,
