@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from napari_atomseg.networks.card import read_card
@@ -94,6 +95,24 @@ def test_weights_are_taken_from_a_copy_of_the_schedule(zoo, queue, tmp_path):
     assert load_weights(later)[1].steps == 7
     assert (folder / "two.checkpoint").read_bytes() == before
     assert not later.with_suffix(".checkpoint").exists()
+
+
+def test_weights_are_blended_with_those_that_they_started_from(zoo, queue, tmp_path):
+    folder, recipe = tmp_path / "zoo", zoo.read_queue(queue)["one"][1]
+    zoo.take_turn(recipe, folder, 2, zoo.Deadline(float("inf")))
+    first = zoo.finished(recipe, folder, 0).rename(tmp_path / "first.safetensors")
+    zoo.take_turn(recipe, folder, 6, zoo.Deadline(float("inf")))
+    last = zoo.finished(recipe, folder, 0)
+    old, new = (load_weights(path)[0].state_dict() for path in (first, last))
+    zoo.blend(last, recipe.model_copy(update={"initial": first}), 0.75)
+    made, card = load_weights(last)
+    for name, tensor in made.state_dict().items():
+        expected = 0.25 * old[name] + 0.75 * new[name]
+        # Files hold half precision.
+        torch.testing.assert_close(tensor, expected, atol=2e-3, rtol=2e-3)
+    assert card.scores["psnr_out"] != load_weights(first)[1].scores["psnr_out"]
+    with pytest.raises(ValueError, match="no initial weights"):
+        zoo.blend(last, recipe, 0.5)
 
 
 def test_a_turn_ends_with_the_hours(zoo, queue, tmp_path):
