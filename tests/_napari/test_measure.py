@@ -266,6 +266,7 @@ def particle() -> tuple[pd.DataFrame, Any]:
     return table(places).assign(volume=volume), atoms
 
 
+@pytest.mark.slow
 def test_atoms_are_counted_and_built_up(dock: OpenPanel, viewer: Any, tmp_path: Path) -> None:
     columns, atoms = particle()
     layer = add(viewer, columns)
@@ -474,7 +475,7 @@ def test_only_points_are_columns(dock: OpenPanel, viewer: Any) -> None:
     image = viewer.add_image(np.zeros((16, 16)), name="scene")
     panel = dock("Measure")
     assert panel.columns is None
-    with pytest.raises(ValueError, match="no points layer"):
+    with pytest.raises(ValueError, match="not a points layer"):
         panel.columns = image
     with pytest.raises(ValueError, match="not a layer of this viewer"):
         panel.columns = Points(np.zeros((3, 2)))

@@ -91,7 +91,7 @@ def test_function_has_the_settings_as_keywords(name: str) -> None:
     assert keywords == list(fields_of(known.settings))
     for setting, about in fields_of(known.settings).items():
         assert parameters[setting].default == about.default
-        assert f"{setting} : {about.help}" in function.__doc__
+        assert about.help.removesuffix(".") in " ".join(function.__doc__.split())
     assert function.__doc__.startswith(known.summary)
 
 
@@ -120,7 +120,7 @@ def test_pages_have_the_settings_as_inputs(
         known, form = fields_of(measurement.settings), panel.page.form
         assert set(form.inputs) == set(known)
         assert form.values() == measurement.settings()
-        tips = {setting: each.native.toolTip() for setting, each in form.inputs.items()}
+        tips = {n: " ".join(each.native.toolTip().split()) for n, each in form.inputs.items()}
         assert tips == {setting: about.help for setting, about in known.items()}
 
 
