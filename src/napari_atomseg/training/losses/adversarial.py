@@ -7,7 +7,7 @@ be detached from the generator. Every loss is a scalar in float32.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import torch.nn.functional as functional
 from pydantic import Field
@@ -56,7 +56,7 @@ def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return 0.5 * ((real.float() - 1.0).square().mean() + fake.float().square().mean())
 
 
-Answers = staticmethod[[Tensor, Tensor], Tensor]
+Answers: TypeAlias = "staticmethod[[Tensor, Tensor], Tensor]"  # no subscript at run time
 """A loss of the discriminator's answers to true and to generated images."""
 
 
