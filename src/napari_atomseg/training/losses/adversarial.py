@@ -7,7 +7,7 @@ be detached from the generator. Every loss is a scalar in float32.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import torch.nn.functional as functional
 from pydantic import Field
@@ -56,8 +56,11 @@ def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return 0.5 * ((real.float() - 1.0).square().mean() + fake.float().square().mean())
 
 
-Answers = staticmethod[[Tensor, Tensor], Tensor]
-"""A loss of the discriminator's answers to true and to generated images."""
+if TYPE_CHECKING:
+    Answers = staticmethod[[Tensor, Tensor], Tensor]
+    """A loss of the discriminator's answers to true and to generated images."""
+else:
+    Answers = staticmethod  # which takes no subscript at run time
 
 
 class Adversarial(Part):
