@@ -446,7 +446,7 @@ def test_figures_of_what_was_not_measured_say_so(kind: str, panel: Any, notices:
     panel.figures.buttons[kind].click()
     panel.job.wait(PATIENCE)
     (notice,) = notices
-    assert {"vectors": "no vectors", "strain": "eps_xx"}[kind] in notice.message
+    assert {"vectors": "no known vectors", "strain": "eps_xx"}[kind] in notice.message
     assert panel.message.text()
 
 
