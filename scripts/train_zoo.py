@@ -5,7 +5,7 @@
     python scripts/train_zoo.py --average stem-hr       # weights as they are now, to try them
     python scripts/train_zoo.py --finish stem-hr        # weights after a short decay of the rate
 
-Each model of the queue (recipes/zoo.yaml) has one long schedule: the rate of its recipe, constant,
+Each model of the queue (scripts/zoo.yaml) has one long schedule: the rate of its recipe, constant,
 and the moving average of the weights as the result. The model that lacks most of its share of the
 hours has the next turn. Between turns, and whenever it is stopped, all that is needed to go on lies
 in FOLDER: for each model NAME.checkpoint and NAME.csv with its losses and scores, and zoo.csv with
@@ -38,7 +38,7 @@ from napari_atomseg.training.data import ExampleMaker
 from napari_atomseg.training.events import TrainingEvent
 from napari_atomseg.training.validation import Validation
 
-QUEUE = Path(__file__).parents[1] / "recipes" / "zoo.yaml"
+QUEUE = Path(__file__).with_name("zoo.yaml")
 ENDLESS = 1_000_000
 """Steps of a schedule that nobody waits for."""
 DECAY = 400

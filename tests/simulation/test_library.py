@@ -19,7 +19,9 @@ import zarr
 from napari_atomseg import simulation
 from napari_atomseg.progress import Cancelled, CancelToken
 from napari_atomseg.simulation.library import files as library_files
+from napari_atomseg.simulation.library import folders as library_folders
 from napari_atomseg.simulation.library import write as library_write
+from napari_atomseg.simulation.library import zarr_store
 from napari_atomseg.simulation.library.read import (
     Library,
     LibraryError,
@@ -103,7 +105,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulation, "load_recipe", lambda given: Recipe(**given))
     monkeypatch.setattr(simulation, "sample", draw)
     monkeypatch.setattr(library_write, "BLOCK", 4)
-    monkeypatch.setattr(simulation.library_zarr, "BLOCK", 4)
+    monkeypatch.setattr(zarr_store, "BLOCK", 4)
 
 
 RECIPE = {"name": "test", "noise": 0.2}
@@ -245,7 +247,7 @@ def test_a_full_disk_is_said_and_what_was_written_counts(
     out = tmp_path / "library"
     written = 0
     target = "write_block"
-    module = simulation.library_zarr if layout == "zarr" else simulation.library_folders
+    module = zarr_store if layout == "zarr" else library_folders
     genuine: Callable[..., Any] = getattr(module, target)
 
     def fill(*arguments: Any) -> Any:
