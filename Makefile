@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check train-zoo
+.PHONY: help setup demo test test-all check check-types check-rest train-zoo
 
 BIN := .venv/bin
 
@@ -15,8 +15,9 @@ export PYTHON TORCH
 
 # Python starts in each worker and in many tests: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
-# Files of tests, each as a whole, shared out among the cores.
-PYTEST := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=8 --dist=loadfile
+# Files of tests, each as a whole, shared out among the cores. A process that dies ends the run:
+# the rest of its file cannot be given to another.
+PYTEST := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=8 --dist=loadfile --max-worker-restart=0
 
 help: ## Show this list.
 	@echo "make demo                    set up, then simulate, restore, segment and localize SrTiO3 [001]"
@@ -48,9 +49,14 @@ test-all: ## Run all tests, with more examples of each law.
 
 check: ## Lint, formats, types, layers, manifest.
 	@scripts/setup.sh check
+	@$(MAKE) --no-print-directory --jobs=2 check-types check-rest
+
+check-types:
+	$(BIN)/mypy
+
+check-rest:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	QT_QPA_PLATFORM=offscreen $(BIN)/npe2 validate napari-atomseg --imports
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -46,6 +47,28 @@ def test_importing_loads_no_heavy_library() -> None:
 def test_public_names_exist_and_are_documented(name: str) -> None:
     assert name in dir(napari_atomseg)
     assert getattr(napari_atomseg, name).__doc__
+
+
+def test_tests_that_fail_or_end_their_process_are_named(root: Path, tmp_path: Path) -> None:
+    """Of the processes that `make test` shares the tests out to, none goes unnoticed."""
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    (options,) = re.findall(r"^PYTEST := .* -m pytest (.+)$", makefile, re.MULTILINE)
+    for name, code in (("good", "assert 1"), ("fails", "assert 0"), ("ends", "os._exit(0)")):
+        lines = f"import os\n\ndef test_{name}():\n    {code}\n"
+        (tmp_path / f"test_{name}.py").write_text(lines, encoding="utf-8")
+    outside = {name: os.environ[name] for name in os.environ if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "xdist", *options.split(), "--numprocesses=2"],
+        env={**outside, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 1
+    for name in ("fails", "ends"):
+        assert f"FAILED test_{name}.py::test_{name}" in done.stdout
 
 
 def test_unknown_names_raise_attribute_error() -> None:

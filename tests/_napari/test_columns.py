@@ -409,7 +409,9 @@ def test_statstem_and_atomap_are_imported(
         assert placement(layer) == placement(image_layer)
 
 
-@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+@pytest.mark.parametrize(
+    "suffix", ["png", *(pytest.param(each, marks=pytest.mark.slow) for each in ("svg", "pdf"))]
+)
 def test_figures_are_one_button_each(
     suffix: str,
     panel: Any,
@@ -491,6 +493,7 @@ def test_ten_thousand_columns_stay_fluid(dock: OpenPanel, viewer: Any) -> None:
     assert len(layer.data) == 10_000
 
 
+@pytest.mark.slow
 def test_the_window_lives_while_large_figures_are_drawn(
     dock: OpenPanel, viewer: Any, tmp_path: Path
 ) -> None:
@@ -520,6 +523,7 @@ def test_the_window_lives_while_large_figures_are_drawn(
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_strain_of_geometric_phase_is_drawn(dock: OpenPanel, viewer: Any) -> None:
     """From its images, as the pixels that they have, in place of the columns' own strain."""
     y, x = np.mgrid[:200, :240] * (2 * np.pi / 16.0)

@@ -56,6 +56,7 @@ def test_probabilities_are_the_shares_of_right_counts(errors):
     assert np.mean(away**2) == pytest.approx(np.mean(table["count_err"] ** 2), rel=0.15)
 
 
+@pytest.mark.slow
 def test_the_total_lies_within_its_error():
     z = []
     for seed in range(60):
@@ -74,9 +75,13 @@ def test_the_total_lies_within_its_error():
 
 @pytest.mark.parametrize(
     ("absolute", "relative", "high", "number"),
-    [(0.05, 0.012, 20, 1500), (0.1, 0.02, 12, 800), (0.3, 0.0, 10, 800)],
+    [
+        pytest.param(0.05, 0.012, 20, 1500, marks=pytest.mark.slow),
+        (0.1, 0.02, 12, 800),
+        pytest.param(0.3, 0.0, 10, 800, marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 def test_classes_that_widen_with_thickness_are_not_split(absolute, relative, high, number, seed):
     rng = np.random.default_rng(seed)
     count = rng.integers(1, high + 1, number)
@@ -103,6 +108,7 @@ def test_one_width_is_kept_on_demand():
     )
 
 
+@pytest.mark.slow
 def test_stated_miscounts_hold_over_many_wedges():
     """Of every level of certainty, as many counts are right as is said."""
     stated, right = [], []

@@ -196,7 +196,10 @@ def test_columns_colour_the_pixels_nearest_to_them(table: pd.DataFrame) -> None:
     assert np.isnan(drawn[:, 60:]).all(), "nothing was measured far from the columns"
 
 
-@pytest.mark.parametrize("shape", [(90, 90), (40, 200), (200, 60)])
+@pytest.mark.parametrize(
+    "shape",
+    [(40, 200), *(pytest.param(each, marks=pytest.mark.slow) for each in ((90, 90), (200, 60)))],
+)
 def test_no_bands_stay_blank(shape: tuple[int, int], table: pd.DataFrame) -> None:
     """Images, with titles, bars and legends about them, fill the sheet, whatever their shape."""
     image = np.random.default_rng(0).random(shape)
