@@ -1,4 +1,4 @@
-"""The command line, as a user runs it: real processes, real files, the shipped model."""
+"""The command line, as a user runs it: real files, the shipped model, and some real processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 import typer
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from napari_atomseg import analyze
 from napari_atomseg.cli import app
@@ -36,14 +36,23 @@ network: {name: unet, arguments: {widths: [8, 16]}}
 """
 
 
-def run(
-    folder: Path, *arguments: object, code: int = 0, **environment: str
+def run(folder: Path, *arguments: object, code: int = 0, **environment: str) -> Result:
+    """Run one command in a folder; it must end with the exit code. In this process, to be quick."""
+    with contextlib.chdir(folder):
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
+    assert done.exit_code == code, f"{arguments}\n{done.output}\n{done.exception!r}"
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    return done
+
+
+def run_process(
+    folder: Path, *arguments: object, code: int = 0
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command in a folder; it must end with the exit code."""
+    """Do as `run`, in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "napari_atomseg", *map(str, arguments)],
         cwd=folder,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment},
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
         encoding="utf-8",
         timeout=280,
@@ -110,7 +119,7 @@ def test_simulated_files_have_scale_truth_and_settings(scene: Path) -> None:
 
 
 def test_restore_comes_nearer_to_the_ideal(scene: Path, tmp_path: Path) -> None:
-    run(tmp_path, "restore", scene / "pt.tif", "-o", "restored.tif")
+    run_process(tmp_path, "restore", scene / "pt.tif", "-o", "restored.tif")
     image, ideal = read_image(scene / "pt.tif"), read_image(scene / "ideal.tif").data
     restored = read_image(tmp_path / "restored.tif")
     before = analyze.psnr(image.data, ideal, affine=True)
@@ -163,7 +172,7 @@ def test_peaks_need_no_model(scene: Path, tmp_path: Path) -> None:
 
 
 def test_folder_is_worked_through_and_a_broken_image_is_named(images: Path, tmp_path: Path) -> None:
-    done = run(tmp_path, "localize", images, "-o", "tables", "--detector", "peaks", code=1)
+    done = run_process(tmp_path, "localize", images, "-o", "tables", "--detector", "peaks", code=1)
     assert files_in(tmp_path) == ["tables/a-columns.csv", "tables/b-columns.csv"]
     assert "c.png" in done.stderr
     assert done.stderr.count("error:") == 1
@@ -337,7 +346,7 @@ def test_help_is_quick_and_loads_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_version_is_printed(tmp_path: Path) -> None:
-    done = run(tmp_path, "--version")
+    done = run_process(tmp_path, "--version")
     assert done.stdout.strip() == f"napari-atomseg {metadata.version('napari-atomseg')}"
 
 
