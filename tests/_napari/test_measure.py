@@ -266,6 +266,7 @@ def particle() -> tuple[pd.DataFrame, Any]:
     return table(places).assign(volume=volume), atoms
 
 
+@pytest.mark.slow
 def test_atoms_are_counted_and_built_up(dock: OpenPanel, viewer: Any, tmp_path: Path) -> None:
     columns, atoms = particle()
     layer = add(viewer, columns)

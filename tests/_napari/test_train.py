@@ -145,6 +145,7 @@ def test_what_the_button_did_is_a_file_that_gives_the_same_weights(
     assert same_weights(file, again)
 
 
+@pytest.mark.slow
 def test_paused_cancelled_and_resumed_it_comes_to_the_same_weights(
     panel: Any, tmp_path: Path, tiny: Path
 ) -> None:
@@ -479,6 +480,7 @@ def test_images_of_which_the_model_is_least_sure_are_annotated_next(
         annotate.mark(1)
 
 
+@pytest.mark.slow
 def test_the_model_that_has_marked_columns_learns_from_them(
     panel: Any, train_panel: Any, viewer: Any, marked: Any, scene: Simulation
 ) -> None:

@@ -68,6 +68,7 @@ def test_cells_are_found_at_any_turn_with_noise_and_columns_missing(
     )
 
 
+@pytest.mark.slow
 def test_errors_are_the_scatter_of_the_results(planted) -> None:
     z = []
     for seed in range(60):
@@ -172,6 +173,7 @@ def test_columns_that_are_not_finite_are_left_out(planted) -> None:
     assert assign(columns, lattice)["sublattice"][5] == -1
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_columns_take_seconds(planted) -> None:
     columns = planted(
         [[20, 0], [0, 20]], [[0, 0], [0.5, 0.5]], 4480.0, noise=0.5, turn=10.0, volumes=[3.0, 1.0]

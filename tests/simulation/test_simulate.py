@@ -107,6 +107,7 @@ def test_phase_contrast_and_dark_field_agree_where_the_columns_are():
     assert phase.ideal.std() > 0.01
 
 
+@pytest.mark.slow
 def test_multislice_gives_the_same_truth_and_nearly_the_same_image():
     at = {"shape": (20, 20), "sampling": 0.25, "thickness": 3.9, "dose": np.inf, "jitter": 0.0}
     fast = atomseg.simulate("SrTiO3", **at)

@@ -400,6 +400,7 @@ def kill_and_go_on(maker, seen):
             next(ahead)
 
 
+@pytest.mark.slow
 def test_processes_prepare_the_same_images_ahead():
     recipe = TrainingRecipe.model_validate({**TINY, "workers": 1, "batch": 3})
     maker = ExampleMaker(recipe, recipe.pairs.open(recipe.seed, recipe.targets))
@@ -431,6 +432,7 @@ def test_curves_for_tensorboard(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_with_the_whole_batch(tmp_path):
     recipe = {
         **TINY,
