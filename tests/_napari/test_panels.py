@@ -153,11 +153,21 @@ def test_columns_are_found_where_they_are(
 @pytest.mark.parametrize(
     ("settings", "features"),
     [
-        ({"refine": "rotated"}, {"ellipticity", "angle", "volume_err"}),
+        pytest.param(
+            {"refine": "rotated"},
+            {"ellipticity", "angle", "volume_err"},
+            marks=pytest.mark.slow,
+        ),
         ({"refine": "joint", "widths": "free", "likelihood": "poisson"}, {"volume_err"}),
-        ({"refine": "joint", "backgrounds": "shared"}, {"volume_err"}),
+        pytest.param(
+            {"refine": "joint", "backgrounds": "shared"}, {"volume_err"}, marks=pytest.mark.slow
+        ),
         ({"refine": "centre_of_mass", "edge": "drop"}, {"volume"}),
-        ({"refine": "elliptic", "on": "both"}, {"y_restored", "volume_restored", "ellipticity"}),
+        pytest.param(
+            {"refine": "elliptic", "on": "both"},
+            {"y_restored", "volume_restored", "ellipticity"},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_columns_are_measured_as_asked(

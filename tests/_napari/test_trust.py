@@ -63,6 +63,7 @@ def test_localize_tells_what_to_trust(dock: OpenPanel, image_layer: Any) -> None
     assert not np.allclose(points.border_color, before)
 
 
+@pytest.mark.slow
 def test_localize_warns_of_noise(dock: OpenPanel, viewer: Any) -> None:
     viewer.add_image(np.random.default_rng(0).poisson(3.0, (6, 96, 96)), name="noise")
     panel = dock("Localize")

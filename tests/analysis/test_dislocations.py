@@ -132,6 +132,7 @@ def test_few_columns_and_bad_arguments(planted):
         burgers_circuit(columns, (900.0, 200.0), 50.0, lattice=lattice)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_columns_take_seconds():
     y, x = np.mgrid[:320, :320].reshape(2, -1) * 20.0
     columns = pd.DataFrame({"true_y": y, "true_x": x})

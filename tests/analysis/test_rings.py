@@ -129,6 +129,7 @@ def test_bad_arguments_are_named():
         find_rings([[np.nan, 0.0]])
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_atoms_take_seconds():
     steps = np.mgrid[:230, :230].reshape(2, -1).T
     points = ((steps[:, None] + np.array([[0, 0], [1 / 3, 1 / 3]])) @ CELL).reshape(-1, 2)

@@ -182,6 +182,7 @@ def test_what_cannot_be_measured_is_said_in_one_line():
     assert "--volume" in run("displacements", "columns.csv", "-o", "o.csv", "--charge", 7, code=1)
 
 
+@pytest.mark.slow
 def test_a_simulated_library_counts_the_integrals_of_an_image():
     """Copper of one to three atoms, imaged as by the library's own cross-sections."""
     pytest.importorskip("abtem")

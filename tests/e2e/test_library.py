@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from napari_atomseg.cli import app
@@ -22,6 +23,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_a_killed_command_is_resumed_by_two_processes(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole" / "library", tmp_path / "parts" / "library"
     parts.parent.mkdir()

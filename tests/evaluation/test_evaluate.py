@@ -63,6 +63,7 @@ def test_what_fails_is_reported_and_the_rest_goes_on(tmp_path):
     assert "no idea" in (tmp_path / "cases.csv").read_text()
 
 
+@pytest.mark.slow
 def test_models_and_baselines_on_small_images_end_to_end(tmp_path):
     settings = {"doses": [2e4], "images": 2, "shape": (128, 128), "seed": 4}
     baselines = ["raw", "gaussian", "otsu"]

@@ -23,6 +23,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_any_number_of_processes_writes_the_same_bytes(tmp_path: Path) -> None:
     options: dict[str, Any] = {"seed": 3, "shape": SHAPE, "layout": "zarr"}
     alone = write_library(tmp_path / "alone" / "library", "temimagenet", COUNT, **options)

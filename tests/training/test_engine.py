@@ -114,9 +114,11 @@ def test_a_cancelled_run_goes_on_from_its_last_step_to_the_same_weights(tmp_path
 @pytest.mark.parametrize(
     "adversarial",
     [
-        {"loss": {"kind": "relativistic"}},
+        pytest.param({"loss": {"kind": "relativistic"}}, marks=pytest.mark.slow),
         {"loss": {"kind": "least_squares"}, "discriminator": "apgan_discriminator"},
-        {"loss": {"kind": "least_squares"}, "conditional": False},
+        pytest.param(
+            {"loss": {"kind": "least_squares"}, "conditional": False}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_the_discriminator_learns_to_tell_maps_from_the_truth(tmp_path, adversarial):

@@ -70,6 +70,7 @@ def killed(tmp_path_factory, recipe):
 
 @posix
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.slow
 def test_a_process_killed_while_it_writes_a_checkpoint_leaves_the_last_one(killed, share):
     found = killed[1][f"writing-{share}"]
     assert found["code"] == -9
@@ -80,6 +81,7 @@ def test_a_process_killed_while_it_writes_a_checkpoint_leaves_the_last_one(kille
 
 @posix
 @pytest.mark.parametrize("rows", [1, 5, 10])
+@pytest.mark.slow
 def test_a_process_killed_at_any_time_leaves_its_last_checkpoint(killed, rows):
     found = killed[1][f"after-{rows}"]
     assert found["code"] == -9
@@ -88,6 +90,7 @@ def test_a_process_killed_at_any_time_leaves_its_last_checkpoint(killed, rows):
 
 
 @posix
+@pytest.mark.slow
 def test_killed_trainings_go_on_to_the_very_same_files(killed):
     folder, records = killed
     assert len(records) == 6

@@ -210,7 +210,13 @@ def test_faults_in_a_recipe_are_named(given, message):
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=() if path.stem == "stem-hr" else pytest.mark.slow)
+        for path in RECIPES
+    ],
+)
 def test_the_recipes_train(path, tmp_path):
     """A step of each, its images made smaller, and its network where it starts from nothing."""
     recipe = load_recipe(path)

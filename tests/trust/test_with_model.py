@@ -22,6 +22,7 @@ def noise_tables():
     return [atomseg.localize(image, refine="none", device="cpu", min_score=0.0) for image in images]
 
 
+@pytest.mark.slow
 def test_noise_does_not_become_a_lattice(noise_tables):
     counts = [(table.score >= LIKELY).sum() for table in noise_tables]
     assert np.mean(counts) < 2.0  # a lattice of the usual scale has 60 columns
