@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from napari.layers import Image, Labels, Points
 
+from napari_atomseg._napari.library.browse import sample_layers
 from napari_atomseg._napari.library.gallery import PAGE, SIDE, description, thumbnail
-from napari_atomseg._napari.library.layers import sample_layers
 from napari_atomseg.progress import Cancelled
 from napari_atomseg.simulation.library import read as core
 

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
 from scipy.spatial import cKDTree
 
 from napari_atomseg import weights
-from napari_atomseg._napari.localize.regions import region_of
+from napari_atomseg._napari.localize.panel import region_of
 from napari_atomseg._napari.panel import Docked, Panel
 from napari_atomseg.localization import localize
 from napari_atomseg.progress import Cancelled

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_atomseg import distortion
-from napari_atomseg.distortion import camera, detector
+from napari_atomseg.distortion import camera
 
 VIEW = distortion.View(sampling=0.1, width=0.5, shape=(64, 64))
 
@@ -105,9 +105,9 @@ def test_reset_noise_is_one_offset_a_row(generators):
 
 def test_readout_noise_and_hot_pixels_have_their_rates(generators):
     image = torch.zeros(1, 256, 256)
-    noisy = detector.readout_noise(image, number(0.2), generators(1))
+    noisy = camera.readout_noise(image, number(0.2), generators(1))
     assert float(noisy.std()) == pytest.approx(0.2, rel=0.02)
-    struck = detector.hot_pixels(image, number(0.01), number(3.0), generators(1))
+    struck = camera.hot_pixels(image, number(0.01), number(3.0), generators(1))
     assert float((struck > 0).float().mean()) == pytest.approx(0.01, rel=0.15)
     assert float(struck.max()) <= 3.0
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_atomseg import distortion
-from napari_atomseg.distortion import annotations, postprocess
+from napari_atomseg.distortion import captions, postprocess
 
 VIEW = distortion.View(sampling=0.1, width=0.5, shape=(96, 120))
 
@@ -117,7 +117,7 @@ def test_the_scale_bar_has_a_round_length():
     rng = np.random.default_rng(0)
     for sampling in (0.05, 0.1, 0.4):
         view = distortion.View(sampling=sampling, width=0.5, shape=(256, 256))
-        cover = annotations.scale_bar(rng, view)
+        cover = captions.scale_bar(rng, view)
         # The middle of the bar, which is four pixels thick and as rounded at its ends.
         bar = (cover[238].sum() - 4.0) * sampling / 10.0
         leading = bar / 10.0 ** np.floor(np.log10(bar * 1.05))
@@ -125,7 +125,7 @@ def test_the_scale_bar_has_a_round_length():
 
 
 def test_a_stroke_covers_its_length_times_its_thickness():
-    cover = annotations.stroke((64, 64), np.array([[10.0, 10.0, 10.0, 50.0]]), 3.0)
+    cover = captions.stroke((64, 64), np.array([[10.0, 10.0, 10.0, 50.0]]), 3.0)
     assert cover.sum() == pytest.approx(40 * 3 + np.pi * 1.5**2, rel=0.03)
     assert cover[10, 30] == 1.0
     assert cover[20].max() == 0.0

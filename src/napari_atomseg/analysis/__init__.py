@@ -5,7 +5,12 @@ from napari_atomseg.analysis.counting.counts import Counts, count_by_mixture
 from napari_atomseg.analysis.counting.cross_sections import integrate_columns
 from napari_atomseg.analysis.counting.library import count_by_library, simulate_library
 from napari_atomseg.analysis.counting.model import start_model
-from napari_atomseg.analysis.dislocations import BurgersCircuit, burgers_circuit, find_dislocations
+from napari_atomseg.analysis.defects import (
+    BurgersCircuit,
+    burgers_circuit,
+    find_dislocations,
+    find_vacancies,
+)
 from napari_atomseg.analysis.grains import Grains, find_grains
 from napari_atomseg.analysis.lattice.assign import assign
 from napari_atomseg.analysis.lattice.displacements import displacements, polarization
@@ -24,7 +29,6 @@ from napari_atomseg.analysis.lattice.strain import strain
 from napari_atomseg.analysis.rings import Rings, find_rings
 from napari_atomseg.analysis.scores import Scores, match, scores
 from napari_atomseg.analysis.tracks import Tracks, link_tracks
-from napari_atomseg.analysis.vacancies import find_vacancies
 from napari_atomseg.analysis.zone_axis.find import find_zone_axis, name_by_elements
 
 __all__ = [

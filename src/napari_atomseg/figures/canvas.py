@@ -14,8 +14,7 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from napari_atomseg._shared.files import whole_file
-from napari_atomseg._shared.provenance import plain
+from napari_atomseg._shared.files import plain, whole_file
 
 CATEGORIES = (
     "#0072B2",

@@ -1,6 +1,6 @@
 """Files: microscope images in, images and tables of columns out, with scale and provenance."""
 
-from napari_atomseg._shared.provenance import provenance
+from napari_atomseg._shared.files import provenance
 from napari_atomseg.io.columns.atoms import columns_to_atoms
 from napari_atomseg.io.columns.files import COLUMN_SUFFIXES, read_columns, write_columns
 from napari_atomseg.io.columns.table import unit_of

@@ -12,8 +12,8 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from napari_atomseg.distortion import AnyDistortion, Distortion
+from napari_atomseg.distortion.camera import Readout
 from napari_atomseg.distortion.counting import Shot
-from napari_atomseg.distortion.detector import Readout
 from napari_atomseg.distortion.lines import LineNoise, ScanBlur
 from napari_atomseg.distortion.pixels import MissingPixels, Zingers
 from napari_atomseg.distortion.scan import Drift, LineFrequency, ScanJitter, Shear

@@ -11,8 +11,8 @@ from pydantic import Field as Option
 from pydantic import ValidationError, model_validator
 
 from napari_atomseg.distortion import AnyDistortion
+from napari_atomseg.distortion.camera import HotPixels, Readout
 from napari_atomseg.distortion.counting import Shot
-from napari_atomseg.distortion.detector import HotPixels, Readout
 from napari_atomseg.distortion.lines import LineNoise, ScanBlur
 from napari_atomseg.distortion.scan import LineFrequency, ScanJitter
 from napari_atomseg.imaging import AnyImaging, ContrastRecipe, LinearImaging

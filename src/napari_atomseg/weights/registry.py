@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_atomseg._shared.files import sha256, whole_file
-from napari_atomseg._shared.provenance import package_version
+from napari_atomseg._shared.files import package_version, sha256, whole_file
 
 REGISTRY = Path(__file__).with_name("registry.json")
 

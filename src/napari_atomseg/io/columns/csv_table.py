@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from napari_atomseg._shared.provenance import plain
+from napari_atomseg._shared.files import plain
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import angstroms
 from napari_atomseg.io.columns.table import REQUIRED, column_file_error, unit_of, with_positions

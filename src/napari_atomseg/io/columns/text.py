@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_atomseg._shared.provenance import plain
+from napari_atomseg._shared.files import plain
 
 RECORD = "napari_atomseg"
 """Name of the entry of a file that holds names, types and provenance."""

@@ -12,8 +12,7 @@ import numpy as np
 import tifffile
 from numpy.typing import ArrayLike, NDArray
 
-from napari_atomseg._shared.files import whole_file
-from napari_atomseg._shared.provenance import plain
+from napari_atomseg._shared.files import plain, whole_file
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size, to_angstrom
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage, luminance, make_image
