@@ -80,7 +80,7 @@ def library(viewer: Viewer, folder: Path) -> None:
         generate.run().result()
         panel.browse.job.result()
         panel.browse.field_of_view = (10.0, 30.0)
-        panel.browse.form.sections["Search"].button.setChecked(True)
+        panel.browse.form.sections["Search"].expand()
         panel.browse.gallery.job.result()
         panel.browse.gallery.list.setCurrentRow(4)
         panel.browse.show_button.click()

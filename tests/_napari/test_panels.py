@@ -446,7 +446,7 @@ def test_no_input_lies_below_the_scroll_bar(dock: OpenPanel, viewer: Any, qtbot:
     training.window().show()
     training.source, training.objective = "annotated", "own"
     for section in training.form.sections.values():
-        section.button.setChecked(True)
+        section.expand()
     (scroll,) = (area for area in training.findChildren(QScrollArea) if area.isVisible())
     bar, form = scroll.verticalScrollBar(), scroll.widget()
 

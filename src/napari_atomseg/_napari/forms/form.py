@@ -10,16 +10,16 @@ from textwrap import fill
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox
-from qtpy.QtCore import Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtGui import QShowEvent
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QIcon, QShowEvent
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
     QFormLayout,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
 
 from napari_atomseg._napari.forms.inputs import WordInput
 from napari_atomseg._napari.forms.numbers import Numbers
@@ -28,6 +28,8 @@ from napari_atomseg.settings import Setting, Settings, fields_of
 ADVANCED = "Advanced"
 _TOOLTIP = 90
 """Letters in a line of a tooltip."""
+_NO_LIMIT = 2**24 - 1
+"""Qt's largest height of a widget, QWIDGETSIZE_MAX."""
 
 Inputs = Mapping[str, Callable[[], Any]]
 """Functions that make the inputs of some fields, by name."""
@@ -154,31 +156,28 @@ class Form(QWidget):
         self.changed.emit()
 
 
-class Section(QWidget):
-    """Rows below a button that shows and hides them; hidden at first."""
+class Section(QCollapsible):
+    """Rows below a title that shows and hides them; hidden at first."""
 
     def __init__(self, title: str) -> None:
-        super().__init__()
-        self.rows = form_rows()
-        self._content = QWidget()
-        self._content.setLayout(self.rows)
-        self.button = QToolButton()
-        self.button.setText(title)
-        self.button.setCheckable(True)
-        self.button.setAutoRaise(True)
-        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.button.toggled.connect(self._unfold)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.button)
-        layout.addWidget(self._content)
-        self._unfold(False)
+        # superqt draws its own icons in the colours of the system, black on napari's dark theme.
+        super().__init__(title, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        self._title, self.rows = title, form_rows()
+        for layout in (self.layout(), self.content().layout()):
+            layout.setContentsMargins(0, 0, 0, 0)
+            layout.setSpacing(2)
+        self.content().layout().addLayout(self.rows)
+        self.toggleButton().setStyleSheet("text-align: left; border: none; background: none")
+        self.setDuration(0)
+        self.toggled.connect(self._show_rows)
+        self._show_rows(False)
 
-    def _unfold(self, shown: bool) -> None:
-        arrow = Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow
-        self.button.setArrowType(arrow)
-        self._content.setVisible(shown)
+    def _show_rows(self, shown: bool) -> None:
+        # superqt only limits the height: to 0, where Tab still reaches the inputs, or to that of
+        # the moment, which cuts off rows that appear later.
+        self.setText(f"{'▾' if shown else '▸'} {self._title}")
+        self.content().setMaximumHeight(_NO_LIMIT)
+        self.content().setVisible(shown)
 
 
 def wrapped(text: str) -> str:

@@ -25,7 +25,10 @@ _WIDEST = 1000
 
 
 class NumberBox(QDoubleSpinBox):
-    """A box for a number, whole or not; its ends may stand for infinity and for None."""
+    """A box for a number, whole or not; its ends may stand for infinity and for None.
+
+    superqt's QLargeIntSpinBox has no suffix for the unit and shows no text in place of a number.
+    """
 
     def __init__(self, known: Setting, default: float | None) -> None:
         super().__init__()
@@ -113,7 +116,10 @@ class NumberBox(QDoubleSpinBox):
 
 
 class Slider(QSlider):
-    """Moves through the usual range of a setting, by steps or by factors."""
+    """Moves through the usual range of a setting, by steps or by factors.
+
+    superqt's QDoubleSlider ignores the arrow keys, and takes values between the steps.
+    """
 
     def __init__(self, known: Setting) -> None:
         super().__init__(Qt.Orientation.Horizontal)
