@@ -1,27 +1,46 @@
-"""Tables of the documentation that are made from the code when the pages are built."""
+"""Tables, lists and a picture of the documentation that are made when the pages are built."""
 
 from __future__ import annotations
 
 import re
+import runpy
 from collections.abc import Collection
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
+from napari_atomseg import analysis
 from napari_atomseg.distortion import KINDS, Distortion
 from napari_atomseg.settings import Setting, fields_of
 from napari_atomseg.training import losses
 
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+
 _PLACE = re.compile(r"<!-- distortions: ([\w, ]+) -->")
 _LOSSES = "<!-- losses -->"
+_ANALYSIS = "<!-- analysis -->"
 OTHERS = "others"
 USES = {"values": "both", "logits": "probabilities", "noise": "intensities"}
 """Kinds of tasks that a loss is for, by the prediction that it takes."""
 
 
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the picture of all kinds of distortions, drawn anew."""
+    from mkdocs.structure.files import File
+
+    with TemporaryDirectory() as folder:
+        script = runpy.run_path(str(Path(__file__).with_name("distortions.py")))
+        script["draw"](Path(folder))
+        content = Path(folder, "distortions.png").read_bytes()
+    files.append(File.generated(config, "images/distortions.png", content=content))
+    return files
+
+
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put tables in place of comments such as ``<!-- distortions: camera, detector -->``, and
-    ``<!-- losses -->``.
-    """
-    markdown = markdown.replace(_LOSSES, loss_table())
+    """Put tables and lists in place of comments such as ``<!-- losses -->``."""
+    markdown = markdown.replace(_LOSSES, loss_table()).replace(_ANALYSIS, analysis_list())
     named = {name for found in _PLACE.findall(markdown) for name in found.split(", ")}
     return _PLACE.sub(lambda found: distortion_table(found[1].split(", "), named), markdown)
 
@@ -45,6 +64,11 @@ def loss_table() -> str:
         line = (loss.__doc__ or "").splitlines()[0].removesuffix(".")
         rows.append(f"| `{kind}` | {line} | {USES[loss.takes]} |")
     return "\n".join(["| `kind` | what it is | for |", "|---|---|---|", *rows])
+
+
+def analysis_list() -> str:
+    """Return a directive for the docstring of each public name of `napari_atomseg.analysis`."""
+    return "\n".join(f"::: napari_atomseg.analysis.{name}" for name in analysis.__all__)
 
 
 def _row(part: type[Distortion]) -> str:

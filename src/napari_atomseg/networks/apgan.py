@@ -19,6 +19,7 @@ from napari_atomseg.networks.layers import (
     pad_to_multiple,
     require_counts,
 )
+from napari_atomseg.networks.register import discriminator, network
 
 
 class ResidualBlock(nn.Module):
@@ -40,6 +41,7 @@ class ResidualBlock(nn.Module):
         return x + inner
 
 
+@network("apgan_generator")
 class Generator(nn.Module):
     """(B, channels_in, H, W) → (B, channels_out, H, W) probabilities; 1,112,897 parameters.
 
@@ -78,6 +80,7 @@ class Generator(nn.Module):
         return maps
 
 
+@discriminator("apgan_discriminator")
 class Discriminator(nn.Module):
     """(B, channels_in, H, W) maps → (B, 1, ⌈H/16⌉, ⌈W/16⌉) probabilities that they are true.
 
@@ -127,6 +130,7 @@ class Step(nn.Module):
         return functional.leaky_relu(x, 0.2)
 
 
+@discriminator("patch_discriminator")
 class PatchDiscriminator(nn.Module):
     """(B, channels_in, H, W) → (B, 1, ⌈H/8⌉, ⌈W/8⌉), C of r_em Eq. 2 and 3, not transformed.
 

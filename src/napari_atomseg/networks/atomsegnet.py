@@ -17,6 +17,7 @@ from napari_atomseg.networks.layers import (
     make_encoder,
     pad_to_multiple,
 )
+from napari_atomseg.networks.register import network
 
 
 class Rise(nn.Module):
@@ -36,6 +37,7 @@ class Rise(nn.Module):
         return merged
 
 
+@network("atomsegnet_unet")
 class AtomSegNetUNet(nn.Module):
     """(B, channels_in, H, W) → (B, channels_out, H, W) for any H and W; 1,742,529 parameters.
 
@@ -77,6 +79,7 @@ class AtomSegNetUNet(nn.Module):
         return maps
 
 
+@network("atomsegnet_nested")
 class AtomSegNetNested(nn.Module):
     """(B, channels_in, H, W) → (B, channels_out, H, W) for any H and W; 9,162,753 parameters.
 

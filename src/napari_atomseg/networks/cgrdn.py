@@ -16,6 +16,7 @@ from napari_atomseg.networks.layers import (
     pad_to_multiple,
     require_counts,
 )
+from napari_atomseg.networks.register import network
 
 
 class ResidualDenseBlock(nn.Module):
@@ -53,6 +54,10 @@ class Group(nn.Module):
         return x + fused
 
 
+@network("cgrdn")
+@network("cgrdn_small", growth=16, layers=4, blocks=3, groups=3, stem=2)
+@network("cgrdn_spectral", growth=16, layers=4, blocks=3, groups=3, stem=2, spectral=16)
+@network("grdn", concatenate=False)
 class CGRDN(nn.Module):
     """(B, channels_in, H, W) → (B, channels_out, H, W) for any H and W.
 

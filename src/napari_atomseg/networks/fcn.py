@@ -17,11 +17,13 @@ from napari_atomseg.networks.layers import (
     make_encoder,
     pad_to_multiple,
 )
+from napari_atomseg.networks.register import network
 
 SLOPE = 0.01
 """Slope of the leaky ReLU below zero in AtomAI."""
 
 
+@network("fcn1")
 class EncoderDecoder(nn.Module):
     """(B, channels_in, H, W) → (B, channels_out, H, W) for any H and W; 426,177 parameters.
 
@@ -64,6 +66,7 @@ class EncoderDecoder(nn.Module):
         return maps
 
 
+@network("fcn2")
 class LeakyUNet(nn.Module):
     """(B, channels_in, H, W) → (B, channels_out, H, W) for any H and W; 594,033 parameters.
 

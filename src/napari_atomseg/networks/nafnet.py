@@ -14,6 +14,7 @@ from napari_atomseg.networks.layers import (
     pad_to_multiple,
     require_counts,
 )
+from napari_atomseg.networks.register import network
 
 
 class PixelNorm(nn.LayerNorm):
@@ -62,6 +63,7 @@ class GatedBlock(nn.Module):
         return after
 
 
+@network("nafnet")
 class NAFNet(nn.Module):
     """(B, channels_in, H, W) → (B, channels_out, H, W) for any H and W; 1,524,452 parameters.
 

@@ -17,6 +17,7 @@ from napari_atomseg.networks.layers import (
     make_gates,
     pad_to_multiple,
 )
+from napari_atomseg.networks.register import network
 
 
 class Block(nn.Module):
@@ -35,6 +36,7 @@ class Block(nn.Module):
         return functional.relu(self.second(inner) + self.shortcut(x))
 
 
+@network("unet")
 class UNet(nn.Module):
     """(B, channels_in, H, W) → (B, channels_out, H, W) for any H and W.
 
