@@ -116,7 +116,7 @@ def localize(
 def demo(
     image: Annotated[
         Path | None,
-        typer.Argument(help="Image file [a simulated one].", show_default=False),
+        typer.Argument(help="Image file; by default a simulated image.", show_default=False),
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the figure and the table.")
