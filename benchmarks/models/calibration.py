@@ -3,13 +3,13 @@
     python -m benchmarks models calibration stem-hr recipes/stem-hr.yaml --scenes 480
     python -m benchmarks models calibration my-model.safetensors my-recipe.yaml
 
-Simulated scenes go through the model, of the simulations of its training recipe in turn, by another
-seed, and every fourth noise without any column. Crystals lack up to a fifth of their columns: that
-is how vacancies are known from columns. A column that it finds is real where a true one lies within
-half a mask's radius. Two thirds of the scenes teach the weights and the ranges of
-`trust.Calibration`, the last third tests them. Prints the reliability, draws it with --pictures as
-`trust-reliability.png`, and writes the calibration into the package where the model is published,
-else beside the weights file.
+Simulated scenes go through the model, of the simulations of its training recipe as often as they
+are drawn there, by another seed, and every fourth noise without any column. Crystals lack up to a
+fifth of their columns: that is how vacancies are known from columns. A column that it finds is real
+where a true one lies within half a mask's radius. Two thirds of the scenes teach the weights and
+the ranges of `trust.Calibration`, the last third tests them. Prints the reliability, draws it with
+--pictures as `trust-reliability.png`, and writes the calibration into the package where the model
+is published, else beside the weights file.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from napari_atomseg.networks.card import read_card
 from napari_atomseg.simulation import SimulationRecipe
 from napari_atomseg.specimen.recipes.crystal import CrystalSpecimen
 from napari_atomseg.training import TrainingRecipe, load_recipe
-from napari_atomseg.training.sources import Simulated, parts_of
+from napari_atomseg.training.sources import Mixture, Simulated, parts_of
 from napari_atomseg.trust.calibration import (
     SHIPPED,
     SUFFIX,
@@ -93,11 +93,20 @@ def scene(
     return drawn.image, drawn.columns[["y", "x"]].to_numpy(), max(2.0, 0.5 * near)
 
 
+def simulations(recipe: TrainingRecipe, count: int) -> list[SimulationRecipe]:
+    """So many simulation recipes of a training, each as often as its mixture draws it."""
+    source = recipe.pairs
+    parts = source.parts if isinstance(source, Mixture) else (source,)
+    first = [next(p.recipe for p in parts_of(part) if isinstance(p, Simulated)) for part in parts]
+    if not isinstance(source, Mixture):
+        return first
+    return [first[number] for number in source.open(SEED).choices(range(count))]
+
+
 def columns_of(model: Path, recipe: TrainingRecipe, indices: range) -> Iterator[Found]:
     """What the model finds in each scene."""
     card = read_card(model)
-    parts = parts_of(recipe.pairs)
-    simulated = [part.recipe for part in parts if isinstance(part, Simulated)]
+    simulated = simulations(recipe, len(indices))
     for index in tqdm(indices, mininterval=10, leave=False):
         image, truth, near = scene(simulated, index)
         maps = inference.predict(image, ("column_map", DENOISED), model=model, precision="half")
