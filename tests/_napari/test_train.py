@@ -345,7 +345,7 @@ def test_a_source_without_augmentation_stays_so(panel: Any, tiny: Path, tmp_path
     plain = TINY | {"source": {"kind": "library", "folder": "lib", "split": 0.5}}
     tiny.write_text(yaml.safe_dump(plain))
     panel.open_recipe(tiny)
-    assert (panel.source, panel.folder) == ("library", str(tiny.parent / "lib"))
+    assert (panel.source, panel.folder) == ("library", tiny.parent / "lib")
     assert load_recipe(panel.save_recipe(tmp_path / "same.yaml")) == load_recipe(tiny)
 
 

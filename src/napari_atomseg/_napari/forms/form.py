@@ -6,6 +6,7 @@ The field gives the panel's input, the attribute a script sets and the argument 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from textwrap import fill
 from typing import Any
 
@@ -21,7 +22,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_atomseg._napari.forms.inputs import WordInput
+from napari_atomseg._napari.forms.inputs import WordInput, folder_input
 from napari_atomseg._napari.forms.numbers import Numbers
 from napari_atomseg.settings import Setting, Settings, fields_of
 
@@ -56,6 +57,8 @@ def make_input(known: Setting) -> Any:
         words = WordInput(known.none, optional=bool(known.none))
         words.value = known.default
         return words
+    elif known.kind is Path and known.length is None and known.none:
+        return folder_input(known.none)
     else:
         raise TypeError(f"{known.name} needs an input of its own: there is none for its kind")
     make_narrow(widget.native)

@@ -1,59 +1,32 @@
-"""Inputs of forms that magicgui has none of: folders, words that may be left out, bounds."""
+"""Inputs of forms: folders, words that may be left out, bounds."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from magicgui.widgets import FileEdit
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QDoubleSpinBox,
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QToolButton,
     QWidget,
 )
 
 Bounds = tuple[float | None, float | None]
+NO_FOLDER = "choose a folder"
+"""Shown in place of a folder."""
 
 
-class FolderInput(QWidget):
-    """A folder: its path, and a button that asks for it."""
-
-    changed = Signal(str)
-
-    def __init__(self, placeholder: str = "choose a folder") -> None:
-        super().__init__()
-        self.native = self
-        self._path = QLineEdit()
-        self._path.setPlaceholderText(placeholder)
-        self._path.setMinimumWidth(60)
-        self._path.textChanged.connect(self.changed)
-        self.button = QToolButton()
-        self.button.setText("…")
-        self.button.setToolTip("Choose a folder")
-        self.button.clicked.connect(self._ask)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self._path, 1)
-        layout.addWidget(self.button)
-
-    @property
-    def value(self) -> str:
-        """Path of the folder, empty if none is chosen."""
-        return str(self._path.text().strip())
-
-    @value.setter
-    def value(self, folder: str | Path) -> None:
-        self._path.setText(str(folder))
-
-    def _ask(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Choose a folder", self.value)
-        if folder:
-            self.value = folder
+def folder_input(placeholder: str) -> FileEdit:
+    """Return an input of a folder, None while it is empty, which shows the placeholder."""
+    edit = FileEdit(mode="d", nullable=True)
+    edit.choose_btn.text, edit.choose_btn.tooltip = "…", "Choose a folder"
+    edit.line_edit.native.setPlaceholderText(placeholder)
+    edit.line_edit.native.setMinimumWidth(60)
+    return edit
 
 
 class WordInput(QLineEdit):
@@ -132,8 +105,8 @@ def _box(lowest: float, highest: float, unit: str) -> QDoubleSpinBox:
     return box
 
 
-def chosen_folder(folder: str) -> Path:
+def chosen_folder(folder: Path | None) -> Path:
     """Return the folder of an input; raises ValueError if none is chosen."""
-    if not folder:
+    if folder is None:
         raise ValueError("choose a folder first")
-    return Path(folder).expanduser()
+    return folder.expanduser()

@@ -12,9 +12,9 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_atomseg._napari.forms.form import Inputs
 from napari_atomseg._napari.forms.inputs import (
+    NO_FOLDER,
     Bounds,
     BoundsInput,
-    FolderInput,
     WordInput,
     chosen_folder,
 )
@@ -106,7 +106,9 @@ _FILTERS = ("material", "zone_axis", "field_of_view", "dose", "psnr")
 class BrowseSettings(Settings):
     """Where a library is and which of its samples are shown."""
 
-    folder: str = setting("", "Library", "Folder of a library, or of TEM ImageNet v1.3.")
+    folder: Path | None = setting(
+        None, "Library", "Folder of a library, or of TEM ImageNet v1.3.", none=NO_FOLDER
+    )
     verify: bool = setting(
         False, "Verify", "Compare every file with its checksum when the library is opened."
     )
@@ -140,7 +142,6 @@ class Browse(Panel):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         inputs: Inputs = {
-            "folder": FolderInput,
             "material": partial(WordInput, "any"),
             "zone_axis": partial(WordInput, "any"),
             "field_of_view": partial(BoundsInput, 0.0, 1e5, "Å"),

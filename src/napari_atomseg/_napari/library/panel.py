@@ -10,7 +10,7 @@ from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 
 from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg._napari.forms.form import ADVANCED, Inputs
-from napari_atomseg._napari.forms.inputs import FolderInput, WordInput, chosen_folder
+from napari_atomseg._napari.forms.inputs import NO_FOLDER, WordInput, chosen_folder
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.library.browse import Browse
 from napari_atomseg._napari.panel import Panel, PanelTabs
@@ -28,7 +28,12 @@ class GenerateSettings(Settings):
     """The arguments of `write_library`; `format` is its `layout`, a name that Qt has too."""
 
     recipe: str = setting("temimagenet", "Recipe", "A shipped recipe, or a YAML file.")
-    folder: str = setting("", "Folder", "A new or empty folder, or a library to continue.")
+    folder: Path | None = setting(
+        None,
+        "Folder",
+        "A new or empty folder, or a library to continue.",
+        none=NO_FOLDER,
+    )
     count: int = setting(100, "Samples", "Number of samples of the library.", limits=(1, 10**7))
     shape: tuple[int, int] = setting(
         (256, 256), "Size (y, x)", "Rows and columns of the images.", unit="px", limits=(16, 4096)
@@ -65,7 +70,7 @@ class Generate(Panel):
     done = Signal(str)
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__(viewer, {"recipe": _recipe_input, "folder": FolderInput})
+        super().__init__(viewer, {"recipe": _recipe_input})
         self.run_button.setText("Generate")
         self.cancel_button.setToolTip("Stop; what is written stays, and Generate goes on with it")
 
@@ -86,7 +91,12 @@ class DownloadSettings(Settings):
     """The arguments of `download_library`."""
 
     url: str = setting(TEM_IMAGENET, "Address", "Address of a ZIP archive that holds a library.")
-    folder: str = setting("", "Into", "Folder in which the library gets a folder of its own.")
+    folder: Path | None = setting(
+        None,
+        "Into",
+        "Folder in which the library gets a folder of its own.",
+        none=NO_FOLDER,
+    )
     sha256: str | None = setting(
         None, "SHA-256", "Checksum of the archive.", none="not checked", section=ADVANCED
     )
@@ -102,7 +112,6 @@ class Download(Panel):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         inputs: Inputs = {
             "url": partial(WordInput, "https://"),
-            "folder": FolderInput,
             "sha256": partial(WordInput, "not checked"),
         }
         super().__init__(viewer, inputs)

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from napari_atomseg import weights
 from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg._napari.forms.form import Inputs, make_narrow
-from napari_atomseg._napari.forms.inputs import FolderInput, WordInput
+from napari_atomseg._napari.forms.inputs import WordInput
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.train.layers import LayerPairs, Pair
 from napari_atomseg._napari.train.names import TASK_NAMES
@@ -202,7 +202,6 @@ def train_inputs(viewer: napari.viewer.Viewer) -> Inputs:
     return {
         "name": partial(WordInput, "of the model"),
         "recipe": lambda: NameOrFile(simulations, "Simulation recipes (*.yaml *.yml)"),
-        "folder": FolderInput,
         "pairs": partial(LayerPairs, viewer),
         "species": partial(WordInput, "a layer each"),
         "elements": partial(WordInput, "all of them"),

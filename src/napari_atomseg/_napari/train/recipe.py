@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, create_model
 
 from napari_atomseg import weights
+from napari_atomseg._napari.forms.inputs import NO_FOLDER, chosen_folder
 from napari_atomseg._napari.train.layers import Pair
 from napari_atomseg.networks.tasks import TASKS
 from napari_atomseg.ranges import FOLDER as RECIPE_FOLDER
@@ -91,7 +92,9 @@ class _Own(Settings):
         },
     )
     recipe: str = setting("columns", "Simulation recipe", "Name of a recipe, or its YAML file.")
-    folder: str = setting("", "Folder", "Folder of the library or of the images.")
+    folder: Path | None = setting(
+        None, "Folder", "Folder of the library or of the images.", none=NO_FOLDER
+    )
     pairs: tuple[Pair, ...] = setting((), "Images", "Layers to learn from.")
     species: str = setting(
         "",
@@ -354,7 +357,7 @@ def _source(values: Values, images: dict[str, Any] | None) -> dict[str, Any]:
     part = SOURCES[kind]
     source = {"kind": kind} | (images or {}) | {name: values[name] for name in fields_of(part)}
     if "folder" in part.model_fields:
-        source["folder"] = Path(values["folder"]).expanduser()
+        source["folder"] = chosen_folder(values["folder"])
     if "species" in part.model_fields and _named(values):
         source["species"] = _named(values)
     share = values["share"] if rows_of(kind)["share"] else 0.0
@@ -420,7 +423,7 @@ def _recognised(recipe: TrainingRecipe) -> dict[str, Any]:
         return found | {"source": OPENED}
     found |= {name: getattr(source, name) for name in fields_of(SOURCES[source.kind])}
     if hasattr(source, "folder"):
-        found["folder"] = str(source.folder)
+        found["folder"] = source.folder
     if "elements" in recipe.tasks:
         found["elements"] = ", ".join(source.species)
     return found | {"source": source.kind}
