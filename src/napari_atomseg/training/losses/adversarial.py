@@ -58,9 +58,9 @@ def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
 if TYPE_CHECKING:
     Answers = staticmethod[[Tensor, Tensor], Tensor]
-    """A loss of the discriminator's answers to true and to generated images."""
-else:
-    Answers = staticmethod  # which takes no subscript at run time
+else:  # Python takes parameters of a static method for checkers alone
+    Answers = staticmethod
+"""A loss of the discriminator's answers to true and to generated images."""
 
 
 class Adversarial(Part):
