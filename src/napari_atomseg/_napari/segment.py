@@ -15,11 +15,11 @@ from napari_atomseg._napari.models.choice import fetch_model, identity
 from napari_atomseg.io import provenance
 from napari_atomseg.networks.tasks import COLUMNS
 from napari_atomseg.progress import CancelToken, Progress
-from napari_atomseg.settings import setting
+from napari_atomseg.settings import Settings, setting
 
 
-class SegmentSettings(ImageSettings):
-    """Settings of the Segment panel."""
+class LabelsSettings(Settings):
+    """How labels are drawn over the image."""
 
     opacity: float = setting(
         0.5,
@@ -35,6 +35,10 @@ class SegmentSettings(ImageSettings):
         "Whole labels, or their outlines, some pixels wide.",
         choices={0: "filled", 1: "outlines, 1 px", 2: "outlines, 2 px"},
     )
+
+
+class SegmentSettings(ImageSettings, LabelsSettings):
+    """Settings of the Segment panel."""
 
 
 class Segment(ImagePanel):

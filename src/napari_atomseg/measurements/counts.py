@@ -181,9 +181,10 @@ def _lines(found: Counts, area: str) -> list[str]:
     if np.isfinite(found.scale):
         return [*lines, f"scale of the library {found.scale:.4g}"]
     several = "classes" if len(found.numbers) > 1 else "class"
-    lines.append(f"{len(found.numbers)} {several} of width {number(found.sigma, unit=area)}")
+    wide = f"{len(found.numbers)} {several} of width {number(found.sigma, unit=area)}"
     if found.relative:
-        lines.append(f"and {100 * found.relative:.2g} % of the cross-section, in square")
+        wide += f" and {100 * found.relative:.2g} % of the cross-section, in quadrature"
+    lines.append(wide)
     if len(found.numbers) > 1:
         step = float(np.diff(found.sections).mean())
         lines.append(f"an atom adds {number(step, unit=area)}")

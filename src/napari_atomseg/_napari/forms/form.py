@@ -6,6 +6,7 @@ The field gives the panel's input, the attribute a script sets and the argument 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import get_annotations
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -189,8 +190,11 @@ def wrapped(text: str) -> str:
 
 
 def _own_first(settings: type[Settings]) -> dict[str, Setting]:
-    """Return the settings of a class, its own before those that it inherits."""
-    own = settings.__annotations__
+    """Return the settings of a class, its own before those that it inherits.
+
+    Where it has none of its own, those of the first class that it inherits from come first.
+    """
+    own = next(own for kind in settings.__mro__ if (own := get_annotations(kind)))
     return dict(sorted(fields_of(settings).items(), key=lambda pair: pair[0] not in own))
 
 

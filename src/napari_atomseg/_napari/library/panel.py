@@ -43,7 +43,7 @@ class GenerateSettings(Settings):
         "Format",
         "Folders of 8-bit pictures and text, as in TEM ImageNet,\n"
         "or one Zarr store of exact numbers, about seven times larger.",
-        choices={"folders": "TEM ImageNet folders", "zarr": "Zarr store"},
+        choices={"folders": "TEM ImageNet", "zarr": "Zarr store"},
     )
     seed: int = setting(0, "Seed", "Another seed draws other samples.", limits=(0, 2**31 - 1))
     workers: int = setting(

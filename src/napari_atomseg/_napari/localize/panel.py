@@ -128,7 +128,7 @@ class ResultSettings(Settings):
         "Colour by",
         "The measurement that colours the points; changes the last result at once.",
         choices={
-            "volume": "volume (intensity)",
+            "volume": "volume (intensity px²)",
             "amplitude": "amplitude",
             "sigma": "width (sigma)",
             "ellipticity": "ellipticity",
