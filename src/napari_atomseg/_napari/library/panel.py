@@ -103,7 +103,7 @@ class Download(Panel):
         inputs: Inputs = {
             "url": partial(WordInput, "https://"),
             "folder": FolderInput,
-            "sha256": partial(WordInput, "not checked"),
+            "sha256": partial(WordInput, "not checked", optional=True),
         }
         super().__init__(viewer, inputs)
         self.run_button.setText("Download")
