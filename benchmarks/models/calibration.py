@@ -36,7 +36,7 @@ from napari_atomseg.networks.card import read_card
 from napari_atomseg.simulation import SimulationRecipe
 from napari_atomseg.specimen.recipes.crystal import CrystalSpecimen
 from napari_atomseg.training import TrainingRecipe, load_recipe
-from napari_atomseg.training.sources import Mixture, Simulated, parts_of
+from napari_atomseg.training.sources import Simulated, SourceMixture, parts_of
 from napari_atomseg.trust.calibration import (
     SHIPPED,
     SUFFIX,
@@ -96,9 +96,9 @@ def scene(
 def simulations(recipe: TrainingRecipe, count: int) -> list[SimulationRecipe]:
     """So many simulation recipes of a training, each as often as its mixture draws it."""
     source = recipe.pairs
-    parts = source.parts if isinstance(source, Mixture) else (source,)
+    parts = source.parts if isinstance(source, SourceMixture) else (source,)
     first = [next(p.recipe for p in parts_of(part) if isinstance(p, Simulated)) for part in parts]
-    if not isinstance(source, Mixture):
+    if not isinstance(source, SourceMixture):
         return first
     return [first[number] for number in source.open(SEED).choices(range(count))]
 

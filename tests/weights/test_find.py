@@ -126,7 +126,7 @@ def test_a_card_is_told_in_words(weights_file: Path) -> None:
     lines = describe_model(describe(weights_file), weights_file)
     assert lines["Description"] == "A small network."
     assert lines["Scores"] == "f1 0.9"
-    assert lines["Spacing"] == "5 to 34 pixels from column to column"
+    assert lines["Spacing"] == "5 to 34 pixels between columns"
     assert lines["File"] == str(weights_file)
     assert "Addresses" not in lines
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
 
-class ColumnsPanel(Panel):
+class ColumnsLayerPanel(Panel):
     """A panel with a points layer of columns, which it follows, and their image."""
 
     def __init__(self, viewer: napari.viewer.Viewer, inputs: Inputs | None = None) -> None:

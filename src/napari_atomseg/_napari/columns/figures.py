@@ -19,7 +19,7 @@ from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_atomseg import figures
-from napari_atomseg._napari.columns.base import ColumnsPanel
+from napari_atomseg._napari.columns.base import ColumnsLayerPanel
 from napari_atomseg._napari.columns.files import ask_save_path
 from napari_atomseg._napari.columns.layers import COMPONENT, drawn, table_of
 from napari_atomseg._napari.forms.choices import NameOrFile
@@ -195,7 +195,7 @@ def _maps(images: Mapping[str, Image]) -> tuple[dict[str, NDArray[Any]], Samplin
     return maps, layer_sampling(next(iter(images.values())))
 
 
-class FiguresPanel(ColumnsPanel):
+class FiguresPanel(ColumnsLayerPanel):
     """A panel whose figures are drawn by jobs, as large ones take seconds."""
 
     figures: Figures

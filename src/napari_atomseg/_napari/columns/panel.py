@@ -51,7 +51,7 @@ class ColumnsSettings(Settings):
     )
 
 
-class Columns(FiguresPanel):
+class ColumnsPanel(FiguresPanel):
     """Works on a points layer of columns, as Localize makes it."""
 
     title = "Columns"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
@@ -22,7 +23,7 @@ NO_FOLDER = "choose a folder"
 
 def folder_input(placeholder: str) -> FileEdit:
     """Return an input of a folder, None while it is empty, which shows the placeholder."""
-    edit = FileEdit(mode="d", nullable=True)
+    edit = FileEdit(mode=FileDialogMode.EXISTING_DIRECTORY, nullable=True)
     edit.choose_btn.text, edit.choose_btn.tooltip = "…", "Choose a folder"
     edit.line_edit.native.setPlaceholderText(placeholder)
     edit.line_edit.native.setMinimumWidth(60)

@@ -12,7 +12,7 @@ from napari.utils.theme import get_theme
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QLabel, QWidget
 
-from napari_atomseg._napari.columns.base import ColumnsPanel
+from napari_atomseg._napari.columns.base import ColumnsLayerPanel
 from napari_atomseg._napari.columns.colours import colour_points
 from napari_atomseg._napari.columns.layers import ACTION, aligned
 from napari_atomseg._napari.image_panel import chosen_sampling, shown_sampling
@@ -50,7 +50,7 @@ class MeasureSettings(CommonSettings):
 
 
 @dataclass(frozen=True)
-class _Task:
+class _PreparedMeasurement:
     """A measurement that is about to run beside the window."""
 
     known: Measurement
@@ -69,7 +69,7 @@ class _Task:
         return report, layers
 
 
-class Measure(ColumnsPanel):
+class Measure(ColumnsLayerPanel):
     """Measures a points layer of columns, and its image where that is needed.
 
     The settings of the chosen measurement are attributes of the panel too, where Qt has no other
@@ -116,7 +116,7 @@ class Measure(ColumnsPanel):
         if self.image is not None:
             options["image"] = self.image.name
         record = provenance(ACTION, columns.name, options)
-        task = _Task(
+        task = _PreparedMeasurement(
             known,
             settings,
             observation,

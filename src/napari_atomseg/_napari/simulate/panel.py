@@ -42,7 +42,7 @@ class SourceSettings(Settings):
     index: int = setting(0, "Sample", "Number of the recipe's sample.", limits=(0, 2**31 - 1))
 
 
-class ResultSettings(Settings):
+class LayerSettings(Settings):
     """The preview and the layers that are added to the viewer."""
 
     microscope: str = setting(
@@ -70,7 +70,7 @@ class ResultSettings(Settings):
     )
 
 
-class SimulateSettings(ResultSettings, SimulationSettings, SourceSettings):
+class SimulateSettings(LayerSettings, SimulationSettings, SourceSettings):
     """Settings of the Simulate panel: the arguments of `simulate`, or a recipe and a number."""
 
 

@@ -75,7 +75,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredLattice:
     """A measured lattice, ready for comparison.
 
     Attributes
@@ -94,7 +94,7 @@ class Measured:
     known: bool
 
     @classmethod
-    def of(cls, lattice: Lattice, *, by_intensity: bool) -> Measured:
+    def of(cls, lattice: Lattice, *, by_intensity: bool) -> MeasuredLattice:
         """The lattice as it is, its intensities left out where they do not count."""
         whole = lattice.vectors * lattice.scale
         vectors = reduced(whole)
@@ -106,7 +106,7 @@ class Measured:
         return cls(vectors, change, motif, brightness, lattice.pixel is not None)
 
 
-def fits(measured: Measured, pattern: Pattern, tolerance: float, enough: float) -> list[Fit]:
+def fits(measured: MeasuredLattice, pattern: Pattern, tolerance: float, enough: float) -> list[Fit]:
     """The best ways to lay a pattern on a measured lattice, all of one cost.
 
     Cells of the crystal of any shape that hold as many columns as the measured one are stretched
@@ -138,7 +138,7 @@ def fits(measured: Measured, pattern: Pattern, tolerance: float, enough: float) 
 
 
 def _cells(
-    measured: Measured, pattern: Pattern, tolerance: float
+    measured: MeasuredLattice, pattern: Pattern, tolerance: float
 ) -> list[tuple[float, tuple[Array, Array], Array]]:
     """Cells of the crystal that may be the measured one, by rising cost of the stretch and of
     columns without partners.
@@ -172,7 +172,7 @@ def _stretch_cost(stretches: Array, known: bool, tolerance: float) -> Array:
 
 
 def _laid(
-    measured: Measured, pattern: Pattern, vectors: Array, steps: Array
+    measured: MeasuredLattice, pattern: Pattern, vectors: Array, steps: Array
 ) -> tuple[float, float, Indices]:
     """Cost and rms (Å) of the best pairs of sites, and the columns (K,) of the pattern."""
     turn = np.linalg.inv(vectors)
@@ -290,7 +290,7 @@ def find_zone_axis(
     from napari_atomseg.specimen.crystals.symmetry import zone_axes
     from napari_atomseg.specimen.crystals.zone import orient
 
-    measured = Measured.of(lattice, by_intensity=by_intensity)
+    measured = MeasuredLattice.of(lattice, by_intensity=by_intensity)
     rows: list[dict[str, Any]] = []
     for crystal in known:
         name = material_name(crystal)
@@ -363,7 +363,9 @@ def _checked(
     return known
 
 
-def _best(measured: Measured, cell: OrientedCell, tolerance: float, resolution: float) -> list[Fit]:
+def _best(
+    measured: MeasuredLattice, cell: OrientedCell, tolerance: float, resolution: float
+) -> list[Fit]:
     """The best fits of what may be seen along a zone axis, all of one cost."""
     best: list[Fit] = []
     for pattern in patterns(cell, resolution):
