@@ -112,12 +112,7 @@ class Download(Panel):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         inputs: Inputs = {
             "url": partial(WordInput, "https://"),
-<<<<<<< HEAD
-            "sha256": partial(WordInput, "not checked"),
-=======
-            "folder": FolderInput,
             "sha256": partial(WordInput, "not checked", optional=True),
->>>>>>> numbers
         }
         super().__init__(viewer, inputs)
         self.run_button.setText("Download")
