@@ -93,7 +93,14 @@ def test_axes_are_found_at_any_turn_with_noise_and_a_wrong_scale(crystal, axis) 
     assert blind.iloc[0]["sampling"] == pytest.approx(SAMPLING / 1.02, rel=2e-3)
 
 
-@pytest.mark.parametrize("axis", [(1, 0, 0), (1, 0, 2), (-1, 0, -2), (1, 1, 1), (-2, 1, -1)])
+@pytest.mark.parametrize(
+    "axis",
+    [
+        (1, 0, 0),
+        *(pytest.param(a, marks=pytest.mark.slow) for a in ((1, 0, 2), (-1, 0, -2), (1, 1, 1))),
+        (-2, 1, -1),
+    ],
+)
 def test_side_and_directions_of_a_crystal_without_symmetry(axis) -> None:
     turn = 40.0
     columns = columns_of(TRICLINIC, axis, turn=turn)

@@ -20,19 +20,20 @@ SHARING = [
 
 @pytest.fixture
 def small(scene):
-    """A model of nine overlapping columns, its parameters, weights and full Fisher matrix."""
+    """A model of nine overlapping columns, its parameters and weights."""
     known = scene(3, 12, 3.0, 100.0, 20.0)
     image = torch.from_numpy(known.image)
     model = JointModel(image, initial_estimates(image, known.y, known.x))
     values = [known.y, known.x, np.full(9, np.log(3.0)), np.linspace(60, 140, 9), np.full(9, 20.0)]
     theta = torch.from_numpy(np.stack(values, axis=1))
     weight = model.used / model.render(theta).clamp_min(1.0)
-    slopes = torch.autograd.functional.jacobian(model.render, theta)
-    return model, theta, weight, slopes, torch.einsum("hwip,hw,hwjq->ipjq", slopes, weight, slopes)
+    return model, theta, weight
 
 
 def test_blocks_and_slope_are_those_of_the_models_derivatives(small):
-    model, theta, weight, slopes, whole = small
+    model, theta, weight = small
+    slopes = torch.autograd.functional.jacobian(model.render, theta)
+    whole = torch.einsum("hwip,hw,hwjq->ipjq", slopes, weight, slopes)
     own, cross = fisher_blocks(model, theta, weight)
     numbers = torch.arange(9)
     first, second = model.pairs.T
@@ -52,7 +53,7 @@ def test_blocks_and_slope_are_those_of_the_models_derivatives(small):
 @pytest.mark.parametrize("widths", ["free", "shared"])
 @pytest.mark.parametrize("backgrounds", ["local", "shared"])
 def test_steps_and_errors_are_those_of_the_full_matrix(widths, backgrounds, small):
-    model, theta, weight, _, _ = small
+    model, theta, weight = small
     own, cross = fisher_blocks(model, theta, weight)
     full = torch.zeros(9, 5, 9, 5, dtype=torch.float64)
     for i in range(9):
