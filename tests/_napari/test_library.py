@@ -154,7 +154,7 @@ def test_a_folder_without_a_library_is_told(panel: Any, notices: Any, tmp_path: 
 def test_a_generated_library_opens_at_once(panel: Any, tmp_path: Path) -> None:
     generate = panel.generate
     generate.folder, generate.count, generate.shape = str(tmp_path / "new"), 3, (48, 64)
-    generate.layout, generate.seed = "zarr", 4
+    generate.format, generate.seed = "zarr", 4
     panel.tabs.setCurrentWidget(generate)
     assert generate.run().result(PATIENCE) == tmp_path / "new"
     panel.browse.job.result(PATIENCE)
