@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import BaseModel
+from typer.core import TyperCommand
 
 from napari_atomseg.cli.app import Session, print_line
 from napari_atomseg.settings import options
@@ -56,6 +57,30 @@ def with_parameters(
     whole.__signature__ = own.replace(parameters=every)  # type: ignore[attr-defined]
     whole.__annotations__ = {p.name: p.annotation for p in every} | {"return": None}
     return whole
+
+
+def with_late_settings(
+    command: Callable[..., None], make: Callable[[], Iterable[inspect.Parameter]]
+) -> type[TyperCommand]:
+    """Return the class of a command with options in place of the ``**`` parameters of `command`.
+
+    They are made when this command, or its help, is asked for: importing the simulation, with its
+    settings, takes seconds.
+    """
+
+    class Late(TyperCommand):
+        made = False
+
+        def get_params(self, ctx: Any) -> Any:
+            if not self.made:
+                one = typer.Typer(add_completion=False)
+                one.command()(with_parameters(command, make()))
+                whole: Any = typer.main.get_command(one)
+                self.params, self.callback = whole.params, whole.callback
+                self.made = True
+            return super().get_params(ctx)
+
+    return Late
 
 
 def hooks(current: Session) -> dict[str, Any]:

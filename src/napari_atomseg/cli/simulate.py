@@ -7,34 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from napari_atomseg.cli.app import Session, app, print_line, session
-from napari_atomseg.cli.options import with_parameters
+from napari_atomseg.cli.options import with_late_settings
 
 _OF_RECIPES = ("shape", "seed")
 """Settings that a sample of a recipe has too."""
-
-
-class _WithSettings(TyperCommand):
-    """A command whose options are made when they are needed: importing them takes seconds."""
-
-    _made = False
-
-    def get_params(self, ctx: Any) -> Any:
-        """Return the options of the command, and of no other one's help."""
-        if not self._made:
-            one = typer.Typer(add_completion=False)
-            one.command()(with_parameters(_simulate, _options()))
-            whole: Any = typer.main.get_command(one)
-            self.params, self.callback = whole.params, whole.callback
-            self._made = True
-        return super().get_params(ctx)
-
-
-@app.command(cls=_WithSettings)
-def simulate() -> None:
-    """Simulate an image of a crystal, or a sample of a recipe, with its truth."""
 
 
 def _simulate(
@@ -169,3 +147,8 @@ def _options() -> list[inspect.Parameter]:
         ],
     )
     return [*options(SimulationSettings, leave_out=("crystal", "distortions")), distortion]
+
+
+@app.command(cls=with_late_settings(_simulate, _options))
+def simulate() -> None:
+    """Simulate an image of a crystal, or a sample of a recipe, with its truth."""

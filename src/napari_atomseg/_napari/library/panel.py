@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 
 from napari_atomseg._napari.forms.choices import NameOrFile
-from napari_atomseg._napari.forms.form import ADVANCED, Inputs
+from napari_atomseg._napari.forms.form import ADVANCED
 from napari_atomseg._napari.forms.inputs import NO_FOLDER, WordInput, chosen_folder
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.library.browse import Browse
 from napari_atomseg._napari.panel import Panel, PanelTabs
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.settings import Settings, setting
+from napari_atomseg.simulation.library.settings import LAYOUT, Layout, LibrarySettings
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -24,7 +25,7 @@ TEM_IMAGENET = "https://github.com/xinhuolin/TEM-ImageNet-v1.3/archive/refs/head
 """TEM ImageNet v1.3 (Lin et al. 2021, doi:10.1038/s41598-021-84499-w)."""
 
 
-class GenerateSettings(Settings):
+class GenerateSettings(LibrarySettings):
     """The arguments of `write_library`; `format` is its `layout`, a name that Qt has too."""
 
     recipe: str = setting("temimagenet", "Recipe", "A shipped recipe, or a YAML file.")
@@ -34,31 +35,9 @@ class GenerateSettings(Settings):
         "A new or empty folder, or a library to continue.",
         none=NO_FOLDER,
     )
-    count: int = setting(100, "Samples", "Number of samples of the library.", limits=(1, 10**7))
+    format: Layout = LAYOUT
     shape: tuple[int, int] = setting(
         (256, 256), "Size (y, x)", "Rows and columns of the images.", unit="px", limits=(16, 4096)
-    )
-    format: Literal["folders", "zarr"] = setting(
-        "folders",
-        "Format",
-        "Folders of 8-bit pictures and text, as in TEM ImageNet,\n"
-        "or one Zarr store of exact numbers, about seven times larger.",
-        choices={"folders": "TEM ImageNet", "zarr": "Zarr store"},
-    )
-    seed: int = setting(0, "Seed", "Another seed draws other samples.", limits=(0, 2**31 - 1))
-    workers: int = setting(
-        1,
-        "Processes",
-        "Number of processes that simulate at the same time.",
-        limits=(1, 256),
-        section=ADVANCED,
-    )
-    start: int = setting(
-        0,
-        "First sample",
-        "Number of the first sample in the recipe.",
-        limits=(0, 2**31 - 1),
-        section=ADVANCED,
     )
 
 
