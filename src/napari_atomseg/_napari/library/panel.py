@@ -89,7 +89,7 @@ class Download(Panel):
     done = Signal(str)
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        inputs: Inputs = {
+        inputs = {
             "url": partial(WordInput, "https://"),
             "sha256": partial(WordInput, "not checked", optional=True),
         }
