@@ -64,7 +64,7 @@ class CommonSettings(Settings):
         unit="Å/px",
         limits=(1e-6, 1e6),
         decimals=4,
-        none="not known",
+        none="unknown",
     )
     use: Annotated[str, Role.GROUP] = setting(
         ALL,

@@ -79,6 +79,7 @@ class Measure(ColumnsLayerPanel):
 
     title = "Measure"
     Settings = MeasureSettings
+    width_of_form = 350
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer, inputs_of(MeasureSettings, None))
