@@ -41,7 +41,13 @@ from napari_atomseg.training.sources import (
 )
 from napari_atomseg.training.sources.augmentation import SECTION as AUGMENTATION
 
-START = TrainingRecipe(name="my-model", steps=3000, validate_every=250, validation=32)
+START = TrainingRecipe(
+    name="my-model",
+    steps=3000,
+    validate_every=250,
+    validation=32,
+    simulation=load_simulation("columns"),
+)
 """The recipe that a new panel shows."""
 SOURCES: dict[str, type[SourcePart]] = {
     part.model_fields["kind"].default: part
