@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from napari_atomseg import weights
 from napari_atomseg._napari import preferences
+from napari_atomseg._napari.train.recipe import START, values_of
 from napari_atomseg.cli import app
 from napari_atomseg.networks.files import load_weights, read_card
 from napari_atomseg.networks.tasks import TASKS
@@ -247,6 +248,11 @@ def test_a_finished_model_is_not_overwritten_by_another_training(panel: Any) -> 
     assert panel.run_button.text() == "Train further"
     assert panel.run().result(PATIENCE) == file
     assert read_card(file).steps == 8
+
+
+def test_a_new_panel_simulates_by_a_shipped_recipe() -> None:
+    values = values_of(START)
+    assert (values["source"], values["recipe"]) == ("simulated", "columns")
 
 
 def test_settings_come_back_from_their_file(panel: Any, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class Panel(Docked, metaclass=_PanelType):
 
     Settings: ClassVar[type[FormSettings]]
     title: ClassVar[str]
-    width_of_form: ClassVar[int] = 270
+    width_of_form: ClassVar[int] = 300
     """Pixels across that the form takes of its own accord."""
 
     def __init_subclass__(cls) -> None:

@@ -152,7 +152,6 @@ class Localize(ImagePanel):
 
     title = "Localize"
     Settings = LocalizePanelSettings
-    width_of_form = 300
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer, {"region": lambda: NameOrFile(WHOLE)})
