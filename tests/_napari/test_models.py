@@ -121,7 +121,7 @@ def test_the_list_and_the_card_say_what_the_model_is(open_panel: Any) -> None:
     for words in ("stem-hr — bundled", "STEM, 3.4 MB", "super-resolution", "column mask"):
         assert words in line
     card = panel.description.text()
-    for words in ("Denoising", "pixels from column to column", "PSNR", "F1", "million parameters"):
+    for words in ("Denoising", "pixels between columns", "PSNR", "F1", "million parameters"):
         assert words in card
     for words in ("BSD-3-Clause", "recipe stem-hr", str(weights.resolve())):
         assert words in card

@@ -107,12 +107,12 @@ def _typical_corner(points: Array) -> float:
     try:
         cells = Voronoi(points)
     except (QhullError, ValueError) as error:
-        raise ValueError(f"{len(points)} columns are too few to find the reach: give it") from error
+        raise ValueError(f"{len(points)} columns are too few to estimate it: give reach") from error
     found = []
     for point, region in enumerate(cells.point_region):
         corners = cells.regions[region]
         if corners and -1 not in corners:
             found.append(np.hypot(*(cells.vertices[corners] - points[point]).T).max())
     if not found:
-        raise ValueError(f"{len(points)} columns are too few to find the reach: give it")
+        raise ValueError(f"{len(points)} columns are too few to estimate it: give reach")
     return CORNER * float(np.median(found))
