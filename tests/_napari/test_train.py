@@ -150,7 +150,7 @@ def test_what_the_button_did_is_a_file_that_gives_the_same_weights(
 def test_paused_cancelled_and_resumed_it_comes_to_the_same_weights(
     panel: Any, tmp_path: Path, tiny: Path
 ) -> None:
-    panel.steps = 40
+    panel.steps = steps = 160  # so many that a busy machine does not come to their end too soon
     job = panel.run()
     wait_until(lambda: len(panel.watch.log) >= 1)
     panel.pause()
@@ -162,7 +162,7 @@ def test_paused_cancelled_and_resumed_it_comes_to_the_same_weights(
     waiting = panel.watch.losses[0][-1]
     time.sleep(0.3)
     QApplication.processEvents()
-    assert panel.watch.losses[0][-1] == waiting < 40
+    assert panel.watch.losses[0][-1] == waiting < steps
     panel.pause(False)
     wait_until(lambda: panel.watch.losses[0][-1] > waiting)
     panel.cancel()
@@ -170,13 +170,13 @@ def test_paused_cancelled_and_resumed_it_comes_to_the_same_weights(
         job.result(PATIENCE)
     assert not own_models()
     stopped = panel.watch.losses[0][-1]
-    assert stopped < 40
+    assert stopped < steps
     assert f"step {stopped}" in panel.message.text()
     assert "Resume" in panel.run_button.text()
     file = panel.run().result(PATIENCE)
-    assert panel.watch.losses[0][-1] == 40
+    assert panel.watch.losses[0][-1] == steps
     straight = train(
-        load_recipe(TINY | {"steps": 40}), tmp_path / "straight.safetensors", device="cpu"
+        load_recipe(TINY | {"steps": steps}), tmp_path / "straight.safetensors", device="cpu"
     )
     assert same_weights(file, straight)
 
