@@ -65,7 +65,18 @@ def write_file(example: Example) -> None:
     Path(name).write_text(example.parsed, encoding="utf-8")
 
 
+def _forget_commands() -> None:
+    """Remove commands of the plugin that a test left behind without its manifest."""
+    if "npe2" in sys.modules:
+        manager = sys.modules["npe2"].PluginManager.instance()
+        if "napari-atomseg" not in getattr(manager, "_manifests", {"napari-atomseg": None}):
+            commands = getattr(manager.commands, "_commands", {})
+            for name in [each for each in commands if each.startswith("napari-atomseg.")]:
+                del commands[name]
+
+
 def _enter(namespace: dict[str, Any]) -> None:
+    _forget_commands()
     namespace["_start"] = Path.cwd()
     namespace["_folder"] = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     os.chdir(namespace["_folder"].name)
