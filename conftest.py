@@ -65,18 +65,21 @@ def write_file(example: Example) -> None:
     Path(name).write_text(example.parsed, encoding="utf-8")
 
 
-def _forget_commands() -> None:
-    """Remove commands of the plugin that a test left behind without its manifest."""
-    if "npe2" in sys.modules:
-        manager = sys.modules["npe2"].PluginManager.instance()
-        if "napari-atomseg" not in getattr(manager, "_manifests", {"napari-atomseg": None}):
-            commands = getattr(manager.commands, "_commands", {})
-            for name in [each for each in commands if each.startswith("napari-atomseg.")]:
-                del commands[name]
+def _renew_application() -> None:
+    """Let napari begin anew: tests of panels clear its caches, not the commands it registered."""
+    if "napari._app_model._app" in sys.modules:
+        from app_model import Application
+        from napari._qt._qapp_model.qactions import init_qactions
+        from napari.plugins import _initialize_plugins
+
+        if Application.get_app("napari") is not None:
+            Application.destroy("napari")
+        _initialize_plugins.cache_clear()
+        init_qactions.cache_clear()
 
 
 def _enter(namespace: dict[str, Any]) -> None:
-    _forget_commands()
+    _renew_application()
     namespace["_start"] = Path.cwd()
     namespace["_folder"] = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     os.chdir(namespace["_folder"].name)
