@@ -25,7 +25,6 @@ from napari_atomseg.inference.settings import (
 )
 from napari_atomseg.localization.detect import (
     Detections,
-    columns_from_map,
     columns_from_peaks,
     grown_labels,
     species_of,
@@ -33,6 +32,7 @@ from napari_atomseg.localization.detect import (
 from napari_atomseg.localization.fit.independent import Fits
 from napari_atomseg.localization.fit.refinement import Refinement
 from napari_atomseg.localization.fit.windows import nearest_neighbours
+from napari_atomseg.localization.joining import columns_of
 from napari_atomseg.localization.settings import (
     DetectionSettings,
     FitSettings,
@@ -173,7 +173,7 @@ def localize(
         measured, inside = measure(number, found, cancel)
         judged = None
         if judge is not None:
-            judged = judge.columns(number, found.y, found.x, found.score)
+            judged = judge.columns(number, found.y, found.x, found.score, found.magnification)
         table = column_table(measured, found, pixel, judged)
         species = find.species(number, found)
         if species is not None:
@@ -232,11 +232,10 @@ def segment(
     )
     maps, masks = (prediction.maps[task].reshape(frames.shape) for task in COLUMNS)
     labels = np.zeros(frames.shape, np.int32)
-    for number, frame in enumerate(frames):
+    for number in range(len(frames)):
         report(progress, cancel, number, len(frames), "Labelling columns")
-        if np.ptp(frame) > 0:
-            found = columns_from_map(maps[number])
-            labels[number] = grown_labels(found, maps[number], masks[number])
+        found = columns_of(prediction, number)
+        labels[number] = grown_labels(found, maps[number], masks[number])
     return labels.reshape(shape)
 
 
@@ -297,10 +296,10 @@ class _Detector:
         """The columns of a frame; none where it is constant."""
         frame = self.frames[number]
         if np.ptp(frame) == 0:
-            return columns_from_map(np.zeros_like(frame))
+            return Detections.none(frame.shape)
         if self.prediction is None:
             return columns_from_peaks(self.sign * frame, self.spacing)
-        return columns_from_map(self.prediction.maps[COLUMN_MAP].reshape(self.frames.shape)[number])
+        return columns_of(self.prediction, number)
 
     def species(self, number: int, found: Detections) -> NDArray[np.str_] | None:
         """(N,) species of the columns of a frame; None where the network does not give them."""
