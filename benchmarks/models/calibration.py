@@ -112,7 +112,7 @@ def simulations(recipe: TrainingRecipe, count: int) -> list[SimulationRecipe]:
     return [first[number] for number in source.open(SEED).choices(range(count))]
 
 
-def columns_of(model: Path, recipe: TrainingRecipe, indices: range) -> Iterator[Found]:
+def found_in_scenes(model: Path, recipe: TrainingRecipe, indices: range) -> Iterator[Found]:
     """What the model finds in each scene."""
     card = read_card(model)
     simulated = simulations(recipe, len(indices))
@@ -149,7 +149,7 @@ def usual(values: Vector, low: float = 0.01) -> tuple[float, float]:
 
 def learn(model: Path, recipe: TrainingRecipe, scenes: int) -> tuple[Calibration, Found]:
     """The calibration, and the columns of the scenes that test it."""
-    parts = list(columns_of(model, recipe, range(scenes)))
+    parts = list(found_in_scenes(model, recipe, range(scenes)))
     apart = scenes // HELD_OUT
     test, known = joined(parts[:apart]), joined(parts[apart:])
     terms = np.concatenate([features(f.peak, f.seen) for f in known.each_image()])

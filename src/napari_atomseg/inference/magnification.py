@@ -32,7 +32,7 @@ REDUCED = (0.5, 0.25)
 ENLARGED = 2.0
 MAGNIFICATIONS = (1.0, *REDUCED, ENLARGED)
 WINDOW = 320
-"""Side, in pixels after magnification, of the part of the image that magnifications are tried on."""
+"""Side of the part of the image that magnifications are tried on, pixels after magnification."""
 SEEN = 0.3
 """Probability from which on a peak of the column map counts when magnifications are tried."""
 SURE = 0.5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,12 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def keeping(self, some: NDArray[np.bool_]) -> Detections:
+        """These detections with the labels of some of them (N,) only; their numbers stay."""
+        numbers = np.where(some, np.arange(1, len(self) + 1), 0)
+        labels = np.append(0, numbers).astype(np.int32)[self.labels]
+        return replace(self, labels=labels)
 
 
 def columns_from_map(column_map: Image) -> Detections:
