@@ -43,7 +43,7 @@ class Calibration(BaseModel):
 
     model: str
     recipe: str
-    weights: tuple[float, ...] = Field(min_length=5, max_length=7)
+    weights: tuple[float, ...] = Field(min_length=5, max_length=8)
     signal: float = Field(gt=0)
     contrast: tuple[float, float]
     spacing: tuple[float, float]
@@ -102,19 +102,20 @@ def read_calibrations(path: Path, modified: int) -> dict[str, Calibration]:
 
 
 def features(peak: Array, seen: Evidence) -> NDArray[np.float64]:
-    """(N, 7) terms of the logit of the N columns of one image.
+    """(N, 8) terms of the logit of the N columns of one image.
 
     These are 1; the logit ln(p / (1 - p)) of the map's peak p; the mean of these logits over the
     image, which is low for noise; the logarithm of the signal; that over the median signal of the
-    image where it is less, as it is for a lattice continued over a vacancy; the roundness; and the
-    two-dimensional order. What is unknown counts as the least.
+    image where it is less, as it is for a lattice continued over a vacancy; the roundness; the
+    two-dimensional order; and its mean over the image. What is unknown counts as the least.
     """
     p = np.clip(np.asarray(peak, dtype=np.float64), SMALLEST, 1.0 - SMALLEST)
     logit = np.log(p / (1.0 - p))
     heard = np.log(np.fmax(np.asarray(seen.signal, dtype=np.float64), FAINTEST))
     mean, less = np.full_like(p, logit.mean()), np.fmin(heard - np.median(heard), 0.0)
     shape, order = np.nan_to_num(seen.roundness), np.nan_to_num(seen.order)
-    return np.stack([np.ones_like(p), logit, mean, heard, less, shape, order], axis=1)
+    common = np.full_like(p, order.mean())
+    return np.stack([np.ones_like(p), logit, mean, heard, less, shape, order, common], axis=1)
 
 
 def fit_weights(terms: NDArray[np.float64], real: Array) -> tuple[float, ...]:
