@@ -14,6 +14,7 @@ from scipy import ndimage
 from napari_atomseg._shared.geometry import nearest_distances
 from napari_atomseg._shared.types import Array, Mask
 from napari_atomseg.inference.api import Prediction
+from napari_atomseg.inference.scale import SPACING_PER_SCALE
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.trust.calibration import Calibration, find_calibration
 from napari_atomseg.trust.consistency import Consistency, consistency
@@ -174,7 +175,10 @@ class Judge:
         least: float | None = None,
     ) -> None:
         restored = prediction.maps.get(DENOISED)
-        self.test: Consistency | None = None if restored is None else consistency(image, restored)
+        self.test: Consistency | None = None
+        if restored is not None:
+            width = prediction.spacing / SPACING_PER_SCALE
+            self.test = consistency(image, restored, sigma=width)
         self.calibration = find_calibration(prediction.sha256, weights)
         self.least = (LIKELY if self.calibrated else 0.0) if least is None else least
         self._limits = TrainingRange.of(card, self.calibration)

@@ -8,14 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.types import Array
 from napari_atomseg.trust.consistency import Consistency
 from napari_atomseg.trust.order import two_dimensional_order
 
 CELL = 2.5
 """Radius of the window about a column over its sigma."""
-SMOOTHED, SHARPEST = 0.7, 1.0
-"""Width of the filter before curvatures are taken, over sigma, and its least, pixels."""
+SMOOTHED, SHARPEST = 0.12, 0.7
+"""Width of the filter before curvatures are taken, over the distance of nearest columns, and its
+least, pixels."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +71,15 @@ def evidence(test: Consistency, frame: int, y: Array, x: Array, sign: float = 1.
         sign * at,
         sign * raw / error,
         sign * made / scale,
-        _roundness(sign * expected, y, x, test.sigma),
+        _roundness(sign * expected, y, x),
         two_dimensional_order(y, x, expected.shape),
     )
 
 
-def _roundness(image: NDArray[np.float64], y: Array, x: Array, sigma: float) -> Array:
+def _roundness(image: NDArray[np.float64], y: Array, x: Array) -> Array:
     """(N,) weaker over stronger curvature at columns of an image; 0 where one is not downwards."""
-    width = max(SHARPEST, SMOOTHED * sigma)
+    near = median_spacing(np.stack([y, x], axis=1)) if len(y) > 1 else 0.0
+    width = max(SHARPEST, SMOOTHED * near)
     yy, xx, yx = (
         ndimage.map_coordinates(
             ndimage.gaussian_filter(image, width, order=order), [y, x], order=1, mode="nearest"
