@@ -63,7 +63,7 @@ def clean(points: Array, side: int, scale: float = 1.0, shift: Array | float = 0
 
 def electrons(level: float) -> float:
     """Of a height of 1, for a peak signal-to-noise ratio in dB: A² / (A + b) is its square."""
-    return (1.0 + GROUND) * 10.0 ** (level / 10.0)
+    return float((1.0 + GROUND) * 10.0 ** (level / 10.0))
 
 
 def normal(

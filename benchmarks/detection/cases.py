@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -82,13 +82,13 @@ class Known:
         return ", ".join(words)
 
 
-STRONTIUM_TITANATE = {"sampling": 0.1, "lattice": 3.905, "f1": BASE}
+STRONTIUM_TITANATE = Known("../base/truth.csv", 0.1, f1=BASE, lattice=3.905)
 KNOWN = {
     "ptir_particle_0.1211A": Known("ptir_particle_reference_columns.csv", 0.1211, f1=BASE),
-    "base/img": Known("truth.csv", **STRONTIUM_TITANATE),
-    "n1_x100": Known("../base/truth.csv", noted=True, **STRONTIUM_TITANATE),
-    "bar": Known("../base/truth.csv", noted=True, **STRONTIUM_TITANATE),
-    "three": Known("../base/truth.csv", drift=(3.0, 0.0), **STRONTIUM_TITANATE),
+    "base/img": STRONTIUM_TITANATE,
+    "n1_x100": replace(STRONTIUM_TITANATE, noted=True),
+    "bar": replace(STRONTIUM_TITANATE, noted=True),
+    "three": replace(STRONTIUM_TITANATE, drift=(3.0, 0.0)),
     "hum": Known(empty=True),
     "si110_adf_512": Known(sampling=0.098),
     "dysco3_adf_1024": Known(sampling=80.0 / 1024),
@@ -203,7 +203,7 @@ def rows(options: argparse.Namespace) -> Iterator[dict[str, object]]:
             yield {"image": name, "notes": f"not measured: {error}"}
             continue
         points = truth_of(path, known, options.truth)
-        here = Known(**(vars(known) | {"sampling": mean}))
+        here = replace(known, sampling=mean)
         yield from rows_of(name, image.data, found, here, points, options.pictures)
 
 

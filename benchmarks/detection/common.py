@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 import napari_atomseg as atomseg
 from benchmarks import options as shared
 from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg.evaluation.case import EDGE, NEAR, NEAREST
 from napari_atomseg.trust.judge import OUTSIDE
 
@@ -64,7 +65,7 @@ class Found:
             yield Found(part, self.verdict, self.notes, self.seconds)
 
 
-def localized(image: Image, sampling: float | None = None, **chosen: Any) -> Found:
+def localized(image: Image, sampling: Sampling | None = None, **chosen: Any) -> Found:
     """What `localize` finds."""
     start = time.perf_counter()
     table = atomseg.localize(image, sampling=sampling, **chosen)

@@ -199,11 +199,11 @@ def _spread_out(
     angle, start = rng.uniform(0.0, 2.0 * math.pi), rng.uniform(0.0, CELL_PIXELS, 2)
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     scale = sampling / pixel
-    grid = np.stack(np.mgrid[:whole, :whole].astype(float), axis=-1)
+    grid = np.moveaxis(np.mgrid[:whole, :whole].astype(float), 0, -1)
     at = np.moveaxis(scale * grid @ turn.T + start, -1, 0)
     canvas = ndimage.map_coordinates(cell, at, order=5, mode="grid-wrap")
     reach = math.ceil(1.5 * whole * scale / CELL_PIXELS) + 1
-    cells = CELL_PIXELS * np.stack(np.mgrid[-reach : reach + 1, -reach : reach + 1], -1)
+    cells = CELL_PIXELS * np.moveaxis(np.mgrid[-reach : reach + 1, -reach : reach + 1], 0, -1)
     lattice = (places[:, None] + cells.reshape(1, -1, 2)).reshape(-1, 2)
     kind = np.repeat([0, 1], cells.size // 2)
     points = (lattice - start) @ turn / scale - MARGIN

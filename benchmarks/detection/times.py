@@ -47,7 +47,7 @@ def measure(size: int, repeats: int, model: str | None) -> dict[str, float]:
     """Median seconds and columns of one size, in this process."""
     import napari_atomseg as atomseg
 
-    chosen = {} if model is None else {"model": model}
+    chosen: dict[str, Any] = {} if model is None else {"model": model}
     atomseg.localize(lattice_image(128), **chosen)
     image, seconds = lattice_image(size), []
     for _ in range(repeats):
