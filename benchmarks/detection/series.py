@@ -28,6 +28,8 @@ peer --help` explains how to make it). A column counts as found within a fifth o
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -95,30 +97,29 @@ def measured(
     return pd.DataFrame(rows)
 
 
-def show(table: pd.DataFrame) -> None:
-    """A table each source and dose: ratios and spacings down, ways across."""
-    for (source, electrons), some in table.groupby(["source", "electrons"], sort=False):
-        lines = []
-        for (ratio, spacing), cells in some.groupby(["ratio", "spacing"], sort=False):
-            line = {
-                "ratio": f"1:{ratio}",
-                "faint": f"{cells['seen'].mean():.3f}",
-                "spacing, px": f"{spacing:g}",
-                "signal": f"{cells['signal'].mean():.1f}",
-                "columns": str(total(cells[cells["way"] == cells["way"].iloc[0]], EVERY).true),
-            }
-            for way, its in cells.groupby("way", sort=False):
-                shares = [total(its, kind).recall for kind in ("bright", "faint")]
-                shares.append(total(its, EVERY).precision)
-                line[str(way)] = " / ".join(percent(share) for share in shares)
-            lines.append(line)
-        title = f"{source}, {electrons:g} electrons: recall of bright / of faint / precision, %"
-        tables.show(pd.DataFrame(lines), title)
+def lines(table: pd.DataFrame) -> Iterator[dict[str, str]]:
+    """Of the printed table: one for each dose of a kind of scenes, ways across."""
+    for electrons, cells in table.groupby("electrons", sort=False):
+        first, one = cells.iloc[0], cells[cells["way"] == cells["way"].iloc[0]]
+        line = {
+            "image": str(first["source"]),
+            "ratio": f"1:{first['ratio']}",
+            "faint": f"{cells['seen'].mean():.3f}",
+            "spacing, px": f"{first['spacing']:g}",
+            "electrons": f"{electrons:g}",
+            "signal": f"{cells['signal'].mean():.1f}",
+            "columns": str(total(one, EVERY).true),
+        }
+        for way, its in cells.groupby("way", sort=False):
+            shares = [total(its, kind).recall for kind in ("bright", "faint")]
+            shares.append(total(its, EVERY).precision)
+            line[str(way)] = " / ".join(percent(share) for share in shares)
+        yield line
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """All scenes of a way together, those with visible faint columns apart from the others."""
-    lines = []
+    rows = []
     for way, its in table.groupby("way", sort=False):
         clear = its["signal"] >= VISIBLE
         for words, some in ((f"≥ {VISIBLE:g}", its[clear]), (f"< {VISIBLE:g}", its[~clear])):
@@ -127,7 +128,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
             whole = total(some, EVERY)
             each = some[EVERY].map(lambda counts: counts.f1)
             aimed = words.startswith("≥") and way == finders.LOCALIZE
-            lines.append(
+            rows.append(
                 {
                     "way": way,
                     "signal of faint columns": words,
@@ -142,7 +143,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
                     "reached": common.reached(whole.f1 >= AIM) if aimed else "",
                 }
             )
-    return pd.DataFrame(lines)
+    return pd.DataFrame(rows)
 
 
 def total(table: pd.DataFrame, kind: str) -> Counts:
@@ -183,6 +184,14 @@ def run(options: argparse.Namespace) -> None:
     restored = ways.get(finders.R_EM)
     if isinstance(restored, finders.Restored):
         restored.restore(made, *options.r_em)
-    table = measured(made, ways, options.pictures)
-    show(table)
+    print("recall of bright / of faint columns / precision, %\n")
+    parts: list[pd.DataFrame] = []
+    for _, some in groupby(made, lambda scene: (scene.source, scene.ratio, scene.spacing)):
+        parts.append(measured(list(some), ways, options.pictures))
+        for line in lines(parts[-1]):
+            if len(parts) == 1 and line["electrons"] == f"{options.electrons[0]:g}":
+                tables.begin(line)
+            tables.line(line.values())
+    print()
+    table = pd.concat(parts, ignore_index=True)
     tables.show(summary(table), "All scenes by the signal of their faint columns")
