@@ -87,19 +87,22 @@ def scenes(
     spacings: list[float],
     electrons: list[float],
     images: int,
+    source_size: float = PROBE.source_size,
 ) -> Iterator[Scene]:
     """All scenes of the series; the same crystal is seen at each number of electrons.
 
     Parameters
     ----------
     folder : keeps the multislice images of cells.
+    source_size : Å; a larger source makes wider columns.
     """
+    probe = replace(PROBE, source_size=source_size)
     for source in sources:
         for ratio in ratios:
-            cell = multislice_cell(folder, ratio) if source == ABTEM else None
+            cell = multislice_cell(folder, ratio, probe) if source == ABTEM else None
             for spacing in spacings:
                 for index in range(images):
-                    yield from _doses(source, ratio, spacing, electrons, index, cell)
+                    yield from _doses(source, ratio, spacing, electrons, index, cell, probe)
 
 
 def _doses(
@@ -109,24 +112,25 @@ def _doses(
     electrons: list[float],
     index: int,
     cell: tuple[Image, Array] | None,
+    probe: Probe,
 ) -> Iterator[Scene]:
     sampling = NEIGHBOURS / spacing
     numbers = (ratio, round(100 * spacing), index)
     rng = generator(SEED, *numbers)
     side = max(SIDE, math.ceil(ACROSS * spacing))
     if cell is None:
-        canvas, points, kind = _ours(ratio, sampling, side, rng)
+        canvas, points, kind = _ours(ratio, sampling, side, probe, rng)
     else:
         canvas, points, kind = _spread_out(*cell, sampling, side, rng)
     brightest = float(canvas.max())
     ground = float(canvas.min()) / brightest
     heights = [_height(canvas, points[kind == k]) / brightest - ground for k in (0, 1)]
-    area = 2.0 * math.pi * (peak_width(PROBE) / sampling) ** 2
+    area = 2.0 * math.pi * (peak_width(probe) / sampling) ** 2
     for dose in electrons:
         image = counted(canvas / brightest, dose, JITTER / sampling, generator(SEED, *numbers, 1))
         under = dose * (heights[1] + 2.0 * ground)
         yield Scene(
-            f"{source}-{ratio}-{spacing:g}px-{index}@{dose:g}",
+            f"{source}-{ratio}-{probe.source_size:g}A-{spacing:g}px-{index}@{dose:g}",
             source,
             ratio,
             spacing,
@@ -140,7 +144,7 @@ def _doses(
 
 
 def _ours(
-    ratio: int, sampling: float, side: int, rng: np.random.Generator
+    ratio: int, sampling: float, side: int, probe: Probe, rng: np.random.Generator
 ) -> tuple[Image, Array, NDArray[np.int64]]:
     """Canvas, columns and their kind by our own linear imaging."""
     whole = side + 2 * MARGIN
@@ -152,8 +156,8 @@ def _ours(
         rotation=float(rng.uniform(0.0, 360.0)),
         offset=tuple(rng.uniform(-2.0, 2.0, 2)),
         thickness=LAYERS * CELL,
-        semiangle=PROBE.semiangle,
-        source_size=PROBE.source_size,
+        semiangle=probe.semiangle,
+        source_size=probe.source_size,
         background=BACKGROUND,
         jitter=0.0,
     )
@@ -162,12 +166,12 @@ def _ours(
     return made.ideal, points, kind
 
 
-def multislice_cell(folder: Path, ratio: int) -> tuple[Image, Array]:
+def multislice_cell(folder: Path, ratio: int, probe: Probe) -> tuple[Image, Array]:
     """Image (N, N) of a cell by abTEM, and its bright and its faint column (2, 2) in its pixels.
 
     It is computed if it is not in the folder yet.
     """
-    path = folder / "slow" / f"pair-{ratio}.npz"
+    path = folder / "slow" / f"pair-{ratio}-{probe.source_size:g}.npz"
     if not path.exists():
         pixels, sampling = REPEATS * CELL_PIXELS, CELL / CELL_PIXELS
         field = Field((pixels, pixels), sampling, 0)
@@ -179,7 +183,7 @@ def multislice_cell(folder: Path, ratio: int) -> tuple[Image, Array]:
             offset=(0.3, 0.3),
         )
         image = multislice_adf(
-            structure, field, PROBE, detector=DETECTOR, frozen_phonons=1, seed=SEED
+            structure, field, probe, detector=DETECTOR, frozen_phonons=1, seed=SEED
         )
         tiled = image.reshape(REPEATS, CELL_PIXELS, REPEATS, CELL_PIXELS).mean(axis=(0, 2))
         columns = structure.columns()

@@ -13,7 +13,7 @@ and y, then electrons are counted.
 - *electrons*: expected in the brightest pixel of the image without noise, background and all, as
   in `restoration images`;
 - *spacing*: distance of a bright column to the nearest faint one, pixels. The specimen and the
-  probe stay the same (2.76 Å), the pixels change;
+  probe stay the same (2.76 Å), the pixels change; `--source-size` makes the columns wider;
 - *faint*: height of a faint column over a bright one's, as imaged, above the darkest pixel;
 - *signal*: electrons of a faint column over the deviation of a matched filter's count of them.
   Below `VISIBLE` a column alone cannot be told from noise; only a lattice of them can.
@@ -38,7 +38,7 @@ from benchmarks import options as shared
 from benchmarks import tables
 from benchmarks.detection import common, finders
 from benchmarks.detection.common import Counts, percent
-from benchmarks.detection.perovskites import ABTEM, OURS, PAIRS, Scene, scenes
+from benchmarks.detection.perovskites import ABTEM, OURS, PAIRS, PROBE, Scene, scenes
 from benchmarks.restoration.images import DOSES
 from napari_atomseg.evaluation.tasks import VISIBLE
 
@@ -159,6 +159,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--electrons", nargs="+", type=float, default=list(DOSES))
     parser.add_argument("--spacings", nargs="+", type=float, default=list(SPACINGS), help="px")
     parser.add_argument("--images", type=int, default=1, help="of each kind [%(default)s]")
+    parser.add_argument(
+        "--source-size", type=float, default=PROBE.source_size, help="Å [%(default)s]"
+    )
     parser.add_argument("--alone", action="store_true", help="no blobs")
     parser.add_argument("--atomap", action="store_true", help="Atomap, too")
     parser.add_argument(
@@ -179,6 +182,7 @@ def run(options: argparse.Namespace) -> None:
             options.spacings,
             options.electrons,
             options.images,
+            options.source_size,
         )
     )
     restored = ways.get(finders.R_EM)
