@@ -85,7 +85,7 @@ def test_benchmarks_are_listed_with_a_sentence_each(monkeypatch: pytest.MonkeyPa
         assert every, theme
         assert all(each.summary.endswith(".") for each in every)
         assert runner.chosen(theme, "all") == every
-    with pytest.raises(ValueError, match="no theme 'speeed'; there are experiments"):
+    with pytest.raises(ValueError, match="no theme 'speeed'; there are detection"):
         runner.chosen("speeed", "all")
     with pytest.raises(ValueError, match="no benchmark 'network' of speed; there are"):
         runner.chosen("speed", "network")
