@@ -65,7 +65,7 @@ def test_a_column_without_signal_is_less_probable_the_clearer_the_others_are():
 
 def test_round_columns_in_order_are_more_probable_where_the_calibration_knows_of_it():
     peaks, plain = np.full(9, 0.7), Calibration(**KNOWN)
-    aware = plain.model_copy(update={"weights": (*KNOWN["weights"], 1.5, 3.0)})
+    aware = plain.model_copy(update={"weights": (*KNOWN["weights"], 0.5, 0.5, 2.0, 1.0)})
     assert aware.knows_order
     assert not plain.knows_order
     for low in ({"roundness": 0.1}, {"order": 0.1}):

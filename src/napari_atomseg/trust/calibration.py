@@ -21,6 +21,8 @@ SMALLEST = 1e-4
 """Peaks are kept this far from 0 and 1, where the logit diverges."""
 FAINTEST = 0.5
 """Lower signals are treated as equal to this."""
+FLATTEST = 0.05
+"""Lower roundness is treated as equal to this."""
 RIDGE = 1e-3
 """Ridge penalty of the weights, for those that the examples do not determine."""
 
@@ -43,7 +45,7 @@ class Calibration(BaseModel):
 
     model: str
     recipe: str
-    weights: tuple[float, ...] = Field(min_length=5, max_length=8)
+    weights: tuple[float, ...] = Field(min_length=5, max_length=9)
     signal: float = Field(gt=0)
     contrast: tuple[float, float]
     spacing: tuple[float, float]
@@ -102,20 +104,22 @@ def read_calibrations(path: Path, modified: int) -> dict[str, Calibration]:
 
 
 def features(peak: Array, seen: Evidence) -> NDArray[np.float64]:
-    """(N, 8) terms of the logit of the N columns of one image.
+    """(N, 9) terms of the logit of the N columns of one image.
 
     These are 1; the logit ln(p / (1 - p)) of the map's peak p; the mean of these logits over the
     image, which is low for noise; the logarithm of the signal; that over the median signal of the
-    image where it is less, as it is for a lattice continued over a vacancy; the roundness; the
-    two-dimensional order; and its mean over the image. What is unknown counts as the least.
+    image where it is less, as it is for a lattice continued over a vacancy; the logarithms of the
+    roundness and of its median, which is low for fringes; the two-dimensional order and its mean,
+    which is low for speckle and films. What is unknown counts as the least.
     """
     p = np.clip(np.asarray(peak, dtype=np.float64), SMALLEST, 1.0 - SMALLEST)
     logit = np.log(p / (1.0 - p))
     heard = np.log(np.fmax(np.asarray(seen.signal, dtype=np.float64), FAINTEST))
     mean, less = np.full_like(p, logit.mean()), np.fmin(heard - np.median(heard), 0.0)
-    shape, order = np.nan_to_num(seen.roundness), np.nan_to_num(seen.order)
-    common = np.full_like(p, order.mean())
-    return np.stack([np.ones_like(p), logit, mean, heard, less, shape, order, common], axis=1)
+    one, shape = np.ones_like(p), np.fmax(seen.roundness, FLATTEST)
+    of_all, order = np.log(np.median(shape)), np.nan_to_num(seen.order)
+    terms = [one, logit, mean, heard, less, np.log(shape), of_all * one, order, order.mean() * one]
+    return np.stack(terms, axis=1)
 
 
 def fit_weights(terms: NDArray[np.float64], real: Array) -> tuple[float, ...]:
