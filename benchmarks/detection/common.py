@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ Array = NDArray[np.float64]
 
 NOTHING = np.zeros((0, 2))
 """Places of no columns."""
+TITLE = 90
+"""Letters in a line of a picture's title."""
 
 
 @dataclass(frozen=True)
@@ -185,21 +188,22 @@ def percent(share: float) -> str:
 
 def draw(path: Path, image: Image, found: Array, truth: Truth | None, title: str) -> None:
     """The image, what was found right (green circles) and wrong (red crosses), and what was missed
-    (blue rings).
+    (blue rings); without a truth, what was found (orange).
     """
     figure = Figure(figsize=(6.0, 6.3), layout="constrained")
     axis = figure.subplots()
     low, high = np.nanpercentile(image, [0.5, 99.8])
     axis.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-30))
-    right = np.zeros(len(found), bool)
-    if truth is not None:
+    if truth is None:
+        axis.plot(*found.T[::-1], "o", mfc="none", color="orange", ms=4, mew=0.8)
+    else:
         right, known = truth.matched(found)
         missed = truth.points[~known]
         axis.plot(*missed.T[::-1], "o", mfc="none", color="deepskyblue", ms=7, mew=0.8)
-    axis.plot(*found[right].T[::-1], "o", mfc="none", color="lime", ms=4, mew=0.8)
-    axis.plot(*found[~right].T[::-1], "x", color="red", ms=5, mew=0.9)
+        axis.plot(*found[right].T[::-1], "o", mfc="none", color="lime", ms=4, mew=0.8)
+        axis.plot(*found[~right].T[::-1], "x", color="red", ms=5, mew=0.9)
     axis.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
-    axis.set_title(title, fontsize=9)
+    axis.set_title("\n".join(fill(line, TITLE) for line in title.split("\n")), fontsize=9)
     axis.set_axis_off()
     figure.savefig(path, dpi=90)
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks import tables
 from benchmarks.detection import common
-from benchmarks.detection.common import Counts, Found, Image, Truth, localized
+from benchmarks.detection.common import NOTHING, Counts, Found, Image, Truth, localized
 from benchmarks.detection.disturbed import DISTURBANCES, Disturbed, disturbed
 from benchmarks.detection.empty import KINDS
 from benchmarks.seeds import DETECTION_NEGATIVES as SEED
@@ -78,7 +78,7 @@ def empty_row(kind: str, images: int, find: Any, pictures: Path | None) -> dict[
         image = KINDS[kind](generator(SEED, number, index), index)
         sampling = SAMPLING if kind.startswith(("vacuum", CARBON)) else None
         every.append(find(image, sampling))
-        worst = worst.or_worse(len(every[-1].table), image, every[-1], None)
+        worst = worst.or_worse(len(every[-1].table), image, every[-1], Truth(NOTHING, image.shape))
     worst.draw(pictures, kind)
     counts = np.array([len(found.table) for found in every], dtype=float)
     flagged = np.array([found.flagged for found in every])

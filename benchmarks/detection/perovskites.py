@@ -1,7 +1,7 @@
 """Scenes of `series`: two sublattices of columns, one faint, at many magnifications and doses.
 
 A hypothetical cubic crystal with one element on the corners and another in the middle of the cell,
-seen along [001]: an element's columns scatter about as Z^1.7, so pairs of elements have the ratios.
+seen along [001]; pairs of elements have the ratios.
 """
 
 from __future__ import annotations
@@ -29,8 +29,14 @@ from napari_atomseg.specimen.build import build_structure
 Image = NDArray[np.float32]
 
 OURS, ABTEM = "ours", "abTEM"
-PAIRS = {2: ("Nd", "Zr"), 4: ("Yb", "Ga"), 8: ("Er", "Ca"), 16: ("Pd", "F")}
-"""Elements whose Z^1.7 have the ratio of 2.0, 4.0, 8.0 and 16.0."""
+PAIRS = {
+    OURS: {2: ("Nd", "Zr"), 4: ("Yb", "Ga"), 8: ("Er", "Ca"), 16: ("Pd", "F")},
+    ABTEM: {2: ("Nd", "Se"), 4: ("Yb", "Fe"), 8: ("Er", "Ar"), 16: ("Pd", "Mg")},
+}
+"""Elements of a ratio: by Z^1.7 in our own simulation; by the heights of columns in multislice,
+where the beam channels along heavy ones and leaves them.
+"""
+RATIOS = tuple(PAIRS[OURS])
 CELL = 3.905
 """Å."""
 NEIGHBOURS = CELL / math.sqrt(2.0)
@@ -74,10 +80,10 @@ class Scene:
     truth: Truth
 
 
-def crystal(ratio: int) -> Atoms:
+def crystal(source: str, ratio: int) -> Atoms:
     """The unit cell of a ratio of heights."""
     places = [(0.0, 0.0, 0.0), (0.5 * CELL, 0.5 * CELL, 0.5 * CELL)]
-    return Atoms(list(PAIRS[ratio]), positions=places, cell=[CELL] * 3, pbc=True)
+    return Atoms(list(PAIRS[source][ratio]), positions=places, cell=[CELL] * 3, pbc=True)
 
 
 def scenes(
@@ -149,7 +155,7 @@ def _ours(
     """Canvas, columns and their kind by our own linear imaging."""
     whole = side + 2 * MARGIN
     made = simulate(
-        crystal(ratio),
+        crystal(OURS, ratio),
         (0, 0, 1),
         (whole, whole),
         sampling,
@@ -162,7 +168,7 @@ def _ours(
         jitter=0.0,
     )
     points = made.columns[["y", "x"]].to_numpy(float) - MARGIN
-    kind = (made.columns["elements"] != PAIRS[ratio][0]).to_numpy().astype(np.int64)
+    kind = (made.columns["elements"] != PAIRS[OURS][ratio][0]).to_numpy().astype(np.int64)
     return made.ideal, points, kind
 
 
@@ -171,12 +177,12 @@ def multislice_cell(folder: Path, ratio: int, probe: Probe) -> tuple[Image, Arra
 
     It is computed if it is not in the folder yet.
     """
-    path = folder / "slow" / f"pair-{ratio}-{probe.source_size:g}.npz"
+    path = folder / "slow" / f"{'-'.join(PAIRS[ABTEM][ratio])}-{probe.source_size:g}.npz"
     if not path.exists():
         pixels, sampling = REPEATS * CELL_PIXELS, CELL / CELL_PIXELS
         field = Field((pixels, pixels), sampling, 0)
         structure = build_structure(
-            crystal(ratio),
+            crystal(ABTEM, ratio),
             (0, 0, 1),
             Field((pixels + 8, pixels + 8), sampling, 0),
             LAYERS * CELL,

@@ -5,7 +5,7 @@
     python -m benchmarks detection series FOLDER --sources ours --electrons 60 --spacings 16
 
 A cubic crystal has one element on the corners of its cell and another, which scatters 2, 4, 8 or 16
-times less (Z^1.7), in the middle. It is seen along [001], turned and shifted at random, by our
+times less, in the middle. It is seen along [001], turned and shifted at random, by our
 linear imaging and by abTEM's multislice (10 atoms a column, 60-120 mrad; a cell a ratio is
 computed once, in minutes, and kept in FOLDER). Each scan line is displaced by 0.05 Å (rms) along x
 and y, then electrons are counted.
@@ -38,7 +38,7 @@ from benchmarks import options as shared
 from benchmarks import tables
 from benchmarks.detection import common, finders
 from benchmarks.detection.common import Counts, percent
-from benchmarks.detection.perovskites import ABTEM, OURS, PAIRS, PROBE, Scene, scenes
+from benchmarks.detection.perovskites import ABTEM, OURS, PROBE, RATIOS, Scene, scenes
 from benchmarks.restoration.images import DOSES
 from napari_atomseg.evaluation.tasks import VISIBLE
 
@@ -155,7 +155,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Scenes and peers."""
     shared.folder(parser, "keeps the multislice images, and what r_em makes of the scenes")
     parser.add_argument("--sources", nargs="+", choices=(OURS, ABTEM), default=[OURS, ABTEM])
-    parser.add_argument("--ratios", nargs="+", type=int, choices=tuple(PAIRS), default=list(PAIRS))
+    parser.add_argument("--ratios", nargs="+", type=int, choices=RATIOS, default=list(RATIOS))
     parser.add_argument("--electrons", nargs="+", type=float, default=list(DOSES))
     parser.add_argument("--spacings", nargs="+", type=float, default=list(SPACINGS), help="px")
     parser.add_argument("--images", type=int, default=1, help="of each kind [%(default)s]")
