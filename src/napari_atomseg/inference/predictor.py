@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,8 @@ from torch import Tensor
 from napari_atomseg._shared.device import choose_device, half_is_fast
 from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.types import Image
-from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
+from napari_atomseg.inference.frames import holds
+from napari_atomseg.inference.scale import estimate_spacing, leaning
 from napari_atomseg.inference.settings import SMALLEST_TILE, InferenceSettings, Precision
 from napari_atomseg.inference.tiles import Blender, tiles, upsampled
 from napari_atomseg.networks.files import load_weights
@@ -155,6 +157,8 @@ def _seen(
 
 FLAT = 1e-6
 """Deviation over mean below which an image is constant but for the rounding of its numbers."""
+FLAT_DOUBLE = 1e-12
+"""The same of an image in double precision."""
 EITHER = 0.65
 """Confidence in both signs from which on the network cannot tell: a bright honeycomb is a dark
 hexagonal lattice."""
@@ -206,11 +210,15 @@ class Predictor:
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def contrast(self, frame: Image, sampling: float | None = None) -> str:
-        """Whether the frame's columns are "bright" or "dark", see `guess_contrast`."""
+        """Whether the frame's columns are "bright" or "dark"."""
+        return "bright" if self.leaning(frame, sampling) > 0 else "dark"
+
+    def leaning(self, frame: Image, sampling: float | None = None) -> float:
+        """How clearly the frame's columns are bright, see `scale.leaning`."""
         offset, scale = _moments(frame)
         spacing = estimate_spacing(frame, sampling)
-        if "column_map" not in self.tasks or not scale > FLAT * abs(offset):
-            return guess_contrast(frame, spacing)
+        if "column_map" not in self.tasks or _flat(frame, offset, scale):
+            return leaning(frame, spacing)
         unit = _unit(frame, offset, scale)
 
         def lean() -> float:
@@ -218,7 +226,7 @@ class Predictor:
             told = min(bright, dark) < EITHER or abs(bright - dark) > CLEARLY
             return bright - dark if told else 0.0
 
-        return guess_contrast(frame, spacing, lean)
+        return leaning(frame, spacing, lean)
 
     def zoom(self, frame: Image, tasks: Sequence[str], sampling: float | None = None) -> Zoom:
         """The magnification at which the network sees the frame's columns best.
@@ -227,7 +235,7 @@ class Predictor:
         that brings the estimated distance of the columns closest to what it restores well.
         """
         offset, scale = _moments(frame)
-        if not scale > FLAT * abs(offset):
+        if _flat(frame, offset, scale):
             return Zoom(1.0, estimate_spacing(frame, sampling))
         if "column_map" not in self.tasks or _restores(tasks):
             return nearest_zoom(estimate_spacing(frame, sampling), self.card.spacing_range)
@@ -252,11 +260,12 @@ class Predictor:
     ) -> dict[str, Image]:
         """Maps of one frame (H, W) with bright columns; intensities on the scale of the frame.
 
+        Intensities are float64 where float32 would lose their contrast beside their offset.
         The network sees the frame magnified by `zoom`. All maps are (H, W), but those of the
         species, `elements`, are (E, H, W), and `upinterpolation` is (2H, 2W).
         """
         offset, scale = _moments(frame)
-        if not scale > FLAT * abs(offset):
+        if _flat(frame, offset, scale):
             return self._flat(frame, tasks)
         known = self.card.tasks
         image = torch.from_numpy(_unit(frame, offset, scale))
@@ -273,11 +282,14 @@ class Predictor:
             if task == UPINTERPOLATION:
                 maps = upsampled(maps)
             planes = maps[0].numpy()
+            kind: type[np.floating[Any]] = np.float32
             if task in INTENSITIES:
-                planes = planes * scale + (offset if task in LEVEL else 0.0)
+                level = offset if task in LEVEL else 0.0
+                kind = np.float32 if holds(level, scale) else np.float64
+                planes = planes.astype(kind) * scale + level
             else:
                 planes = planes.clip(0.0, 1.0)
-            result[task] = (planes if task == ELEMENTS else planes[0]).astype(np.float32)
+            result[task] = (planes if task == ELEMENTS else planes[0]).astype(kind)
         return result
 
     def _flat(self, frame: Image, tasks: tuple[str, ...]) -> dict[str, Image]:
@@ -346,6 +358,12 @@ def _restores(tasks: Sequence[str]) -> bool:
 
 def _moments(frame: Image) -> tuple[float, float]:
     return float(frame.mean(dtype=np.float64)), float(frame.std(dtype=np.float64))
+
+
+def _flat(frame: Image, offset: float, scale: float) -> bool:
+    """Whether a frame is constant but for rounding."""
+    single = frame.dtype == np.float32
+    return not scale > (FLAT if single else FLAT_DOUBLE) * abs(offset)
 
 
 def _unit(frame: Image, offset: float, scale: float) -> Image:

@@ -17,8 +17,9 @@ from napari_atomseg import weights
 from napari_atomseg._shared.types import Array, Labels, Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference import predict
-from napari_atomseg.inference.api import Prediction, as_frames
-from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
+from napari_atomseg.inference.api import Prediction, common_contrast
+from napari_atomseg.inference.frames import examine
+from napari_atomseg.inference.scale import agreed_contrasts, estimate_spacing, leaning
 from napari_atomseg.inference.settings import (
     InferenceOptions,
     InferenceSettings,
@@ -31,7 +32,7 @@ from napari_atomseg.localization.detect import (
     species_of,
 )
 from napari_atomseg.localization.fit.independent import Fits
-from napari_atomseg.localization.fit.refinement import Refinement
+from napari_atomseg.localization.fit.refinement import Refinement, levelled
 from napari_atomseg.localization.fit.windows import nearest_neighbours
 from napari_atomseg.localization.settings import (
     DetectionSettings,
@@ -70,7 +71,7 @@ def localize(
     Parameters
     ----------
     image : (H, W) or a stack (..., H, W) of real numbers; NaN pixels are not measured, nor are
-        plateaus of saturated ones.
+        plateaus of saturated ones and hot or dead pixels.
     model : name of a model, path of a weights file, or None for the default.
     sampling : Å a pixel, one number or (dy, dx).
     refine : how positions are measured: "none" (centroids of the detector's map), "centroid" (of
@@ -92,7 +93,7 @@ def localize(
     edge : "keep" or "drop" columns that the border of the image cuts.
     min_score : columns with a lower score are dropped; by default those that are more likely no
         columns, where scores are probabilities.
-    contrast : "bright" or "dark" columns; "auto" looks at the image.
+    contrast : "bright" or "dark" columns; "auto" looks at each frame.
     device, precision, tile_size : as in `predict`.
 
     Returns
@@ -113,7 +114,9 @@ def localize(
     With `sampling` also ``y_angstrom``, ``x_angstrom``; for a stack, first of all, ``frame``
     (over all leading axes). What was not measured is NaN: a fit that failed leaves the detected
     position with NaN errors. ``attrs`` holds how the table was made, whether the score is
-    ``calibrated``, and in ``training_range`` whether the image is like those of the training.
+    ``calibrated``, and in ``training_range`` whether the image is like those of the training;
+    ``contrast``, "bright" or "dark", a list of one a frame where the frames of a stack differ;
+    and ``notes``, sentences on what was left out, such as hot pixels.
 
     Raises
     ------
@@ -130,16 +133,17 @@ def localize(
     given |= {} if refine == "gaussian" else {"refine": refine}
     chosen = LocalizeSettings(**ChainMap(given, *groups))
     pixel = pixel_size(sampling)
-    frames, shape = as_frames(image)
+    examined = examine(image)
+    frames, shape = examined.frames, examined.shape
     regions = None if region is None else region_labels(region, (shape[-2], shape[-1]))
     mean = None if pixel is None else float(np.mean(pixel))
-    contrast: str = chosen.contrast
-    prediction, judge, spacing = None, None, 0.0
+    contrasts: Sequence[str] = (chosen.contrast,) * len(frames)
+    prediction, judge, spacings = None, None, [0.0] * len(frames)
     if chosen.detector == "network" or chosen.on != "raw":
         path = weights.resolve(chosen.model)
         card = read_card(path)
         prediction = predict(
-            image,
+            examined,
             _tasks(card, chosen),
             model=path,
             sampling=sampling,
@@ -148,19 +152,20 @@ def localize(
             progress=progress,
             cancel=cancel,
         )
-        contrast = prediction.contrast
+        contrasts = prediction.contrasts
     if prediction is not None and chosen.detector == "network":
-        judge = Judge(image, prediction, card, path, mean, chosen.min_score)
+        judge = Judge(examined, prediction, card, path, mean, chosen.min_score)
     else:
-        middle = frames[len(frames) // 2]
-        spacing = estimate_spacing(middle, mean)
-        contrast = guess_contrast(middle, spacing) if contrast == "auto" else contrast
-    sign = -1.0 if contrast == "dark" else 1.0
-    find = _Detector(frames, sign, spacing, prediction if judge is not None else None)
+        spacings = [estimate_spacing(frame, mean) for frame in frames]
+        if prediction is None and chosen.contrast == "auto":
+            contrasts = agreed_contrasts(list(map(leaning, frames, spacings)))
+    notes = list(examined.notes)
+    signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
+    find = _Detector(frames, signs, spacings, prediction if judge is not None else None)
     measure = _Measure(
         Refinement(chosen, chosen.device),
-        sign,
-        np.asarray(image).reshape(frames.shape).astype(np.float64),
+        signs,
+        examined.measured(),
         _restored(prediction, frames) if chosen.on != "raw" else None,
         chosen.on,
         regions,
@@ -183,7 +188,8 @@ def localize(
             keep &= ~_cut(found, frame.shape)
         tables.append(table[keep].reset_index(drop=True))
     report(progress, cancel, len(frames), len(frames), "Measuring columns")
-    attrs = _record(chosen, prediction) | {"contrast": contrast, "sampling": sampling}
+    attrs = _record(chosen, prediction)
+    attrs |= {"contrast": common_contrast(contrasts), "sampling": sampling, "notes": notes}
     if judge is not None:
         attrs |= {"calibrated": judge.calibrated, "training_range": judge.verdict()}
     return joined(tables, stacked=len(shape) > 2, attrs=attrs)
@@ -219,9 +225,10 @@ def segment(
     ValueError, TypeError, WeightsError, Cancelled
         As in `localize`.
     """
-    frames, shape = as_frames(image)
+    examined = examine(image)
+    frames, shape = examined.frames, examined.shape
     prediction = predict(
-        image,
+        examined,
         COLUMNS,
         model=model,
         sampling=sampling,
@@ -289,8 +296,8 @@ class _Detector:
     """Finds the columns of a frame, in the maps of a network or as peaks of the image."""
 
     frames: NDArray[Any]
-    sign: float
-    spacing: float
+    signs: Sequence[float]
+    spacings: Sequence[float]
     prediction: Prediction | None
 
     def __call__(self, number: int) -> Detections:
@@ -299,7 +306,7 @@ class _Detector:
         if np.ptp(frame) == 0:
             return columns_from_map(np.zeros_like(frame))
         if self.prediction is None:
-            return columns_from_peaks(self.sign * frame, self.spacing)
+            return columns_from_peaks(self.signs[number] * frame, self.spacings[number])
         return columns_from_map(self.prediction.maps[COLUMN_MAP].reshape(self.frames.shape)[number])
 
     def species(self, number: int, found: Detections) -> NDArray[np.str_] | None:
@@ -316,7 +323,7 @@ class _Measure:
     """Measures the columns that were found in a frame, on the images that were asked for."""
 
     refinement: Refinement
-    sign: float
+    signs: Sequence[float]
     raw: Array
     restored: Array | None
     on: str
@@ -332,13 +339,16 @@ class _Measure:
             numbers["region"] = regions_at(self.regions, found.y, found.x)
             inside = numbers["region"] > 0
 
-        def fits(frames: Array) -> Fits:
-            image = self.sign * frames[number]
-            if inside.all():
-                return self.refinement(image, found.y, found.x, cancel)
-            return self.refinement.some(image, found.y, found.x, inside, cancel)
+        refine, sign = self.refinement.fit.refine, self.signs[number]
 
-        refine, sign = self.refinement.fit.refine, self.sign
+        def fits(frames: Array) -> Fits:
+            image, offset = levelled(frames[number], self.refinement.fit)
+            if inside.all():
+                made = self.refinement(sign * image, found.y, found.x, cancel)
+            else:
+                made = self.refinement.some(sign * image, found.y, found.x, inside, cancel)
+            return replace(made, background=made.background + sign * offset)
+
         if self.restored is None:
             return measured_columns(fits(self.raw), sign, refine) | numbers, inside
         there = measured_columns(_without_errors(fits(self.restored)), sign, refine)
