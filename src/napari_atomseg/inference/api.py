@@ -47,8 +47,8 @@ class Prediction:
     species : names of the maps of `elements`.
     contrasts : "bright" or "dark" for each frame.
     notes : what was odd in the image itself, a sentence each.
-    out : (..., H, W) pixels that show no specimen (hot, dead, not finite), whose surroundings
-        the network saw in their place.
+    out : (..., H, W) pixels that show no specimen (hot, dead, burnt in, not finite), in whose place
+        the network saw their surroundings.
     """
 
     maps: dict[str, Image]
@@ -79,8 +79,8 @@ def predict(
     Parameters
     ----------
     image : (..., H, W) real numbers, or what `examine` made of them; the frames of a stack are seen
-        at one magnification. Hot and dead pixels, and those that are not finite, are replaced by
-        their surroundings.
+        at one magnification. Hot and dead pixels, burnt-in bars and words, and pixels that are not
+        finite, are replaced by their surroundings; no columns are found in bars and words.
     tasks : names among the model's tasks; `column_map` and `column_mask` follow from `elements`,
         `upinterpolation` from `denoise`.
     model : name, path of a weights file, or None for the default.
@@ -135,6 +135,8 @@ def predict(
         sign = signs[index]
         planes = predictor.maps(sign * frame, tuple(tasks), zoom.factor, of_frame, cancel)
         for task, plane in planes.items():
+            if task not in INTENSITIES:
+                plane[..., examined.marks[index]] = 0.0
             if task not in maps:
                 maps[task] = np.empty((len(frames), *plane.shape), np.float32)
             if plane.dtype != maps[task].dtype == np.float32:
@@ -192,8 +194,8 @@ def restore(
     float32 array of the image's shape, on the image's intensity scale; float64 where its offset
     is so large that float32 would lose the contrast, and of a dask array whose type float32 does
     not hold. Of "upinterpolation" it is (..., 2H, 2W): the denoised image with four pixels in the
-    place of each, their centres a quarter of a pixel before and behind its own. Hot and dead pixels
-    are replaced by their surroundings.
+    place of each, their centres a quarter of a pixel before and behind its own. Hot and dead
+    pixels, burnt-in bars and words are replaced by their surroundings.
     """
     if task not in INTENSITIES:
         raise ValueError(f"task={task!r}; choose one of {', '.join(INTENSITIES)}")

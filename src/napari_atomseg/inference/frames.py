@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from napari_atomseg._shared.types import Array, Image, Mask
+from napari_atomseg.inference.marks import find_marks, share
 from napari_atomseg.inference.outliers import filled, find_outliers
 
 OFFSET = 1e4
@@ -73,13 +74,15 @@ class Examined:
     Attributes
     ----------
     frames : (N, H, W) finite; pixels that are left out have the values of their surroundings.
-    out : (N, H, W) pixels that were left out: hot, dead, not finite.
+    out : (N, H, W) pixels that were left out: hot, dead, not finite, and those of `marks`.
+    marks : (N, H, W) pixels that programs wrote, and constant borders.
     shape : of the image.
     notes : what was left out, a sentence each.
     """
 
     frames: Image
     out: Mask
+    marks: Mask
     shape: tuple[int, ...]
     notes: tuple[str, ...] = ()
 
@@ -90,6 +93,9 @@ class Examined:
 
 def examine(image: Any) -> Examined:
     """Find the pixels of an image or stack that do not show the specimen, and fill them.
+
+    These are hot and dead pixels (see `find_outliers`), bars, words and bands that programs wrote
+    and constant borders (see `find_marks`), and pixels that are not finite.
 
     Parameters
     ----------
@@ -104,15 +110,27 @@ def examine(image: Any) -> Examined:
         return image
     frames, shape = as_frames(image)
     out = ~np.isfinite(np.asarray(image).reshape(frames.shape))
-    outliers = 0
+    marks, written, outliers = np.zeros_like(out), np.zeros_like(out), 0
     for number, frame in enumerate(frames):
-        found = find_outliers(frame, ~out[number])
-        outliers += int(found.sum())
-        out[number] |= found
+        found = find_marks(frame)
+        written[number], marks[number] = found.written, found.all & ~out[number]
+        out[number] |= marks[number]
+        hot = find_outliers(frame, ~out[number])
+        outliers += int(hot.sum())
+        out[number] |= hot
         if out[number].any():
             frames[number] = filled(frame, out[number])
+    return Examined(frames, out, marks, shape, _notes(outliers, written, marks & ~written))
+
+
+def _notes(outliers: int, written: Mask, border: Mask) -> tuple[str, ...]:
+    """What was left out, a sentence each."""
     notes = []
     if outliers:
         pixels, were = ("pixels", "were") if outliers > 1 else ("pixel", "was")
         notes.append(f"{outliers} hot or dead {pixels} {were} left out")
-    return Examined(frames, out, shape, tuple(notes))
+    if written.any():
+        notes.append(f"a burnt-in bar or text was left out ({share(written)} of the image)")
+    if border.any():
+        notes.append(f"a constant border was left out ({share(border)} of the image)")
+    return tuple(notes)

@@ -71,7 +71,7 @@ def localize(
     Parameters
     ----------
     image : (H, W) or a stack (..., H, W) of real numbers; NaN pixels are not measured, nor are
-        plateaus of saturated ones and hot or dead pixels.
+        plateaus of saturated ones, hot or dead pixels, and burnt-in bars, words and bands.
     model : name of a model, path of a weights file, or None for the default.
     sampling : Å a pixel, one number or (dy, dx).
     refine : how positions are measured: "none" (centroids of the detector's map), "centroid" (of
@@ -184,6 +184,7 @@ def localize(
         if species is not None:
             table["species"] = species
         keep = inside & (table["score"] >= least).to_numpy()
+        keep &= regions_at(examined.marks[number].astype(np.int32), found.y, found.x) == 0
         if chosen.edge == "drop":
             keep &= ~_cut(found, frame.shape)
         tables.append(table[keep].reset_index(drop=True))
