@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ LONG = 3.0
 """Length over width of a bar; areas that are not as long are boxes."""
 BOX = 250
 """Pixels of a box, at least."""
+LEAST = 0.1
+"""Part of its bounding box that an area fills, at least."""
 MOST = 0.5
 """Part of the image that an area fills, and of an area that ink fills, at most."""
 FULL = 0.92
@@ -40,11 +42,21 @@ DEEP = 6
 """Lines of a band, at least."""
 CLEAN = 0.97
 """Part of a line of a band without words that has the level of the band."""
-RISE = 0.3
-"""The same of lines with words, above that of lines of the image, at least."""
+COVERED = 0.35
+"""The same of any line of a band, at least."""
+RISE = 0.12
+"""The same above that of lines of the image, at least."""
+TOGETHER = 0.8
+"""Part of the pixels of ink that have others of it beside them, at least; counts are single."""
+INKED = 0.002
+"""Part of an area that ink fills, at least."""
+EXACT = 0.25
+"""Tolerance of the first search, over that which compression and resampling need."""
 STRIP = (2, 4)
 """Distances (pixels) between which the surroundings of an area are compared with it; between it
 and them edges may be smooth."""
+ENDS = (slice(None, 2), slice(-2, None))
+"""Where corners must be; the squares within a disc have none."""
 BEYOND = (8, 11)
 """Distances at which there is image in any case."""
 AT_ONCE = 0.6
@@ -216,57 +228,61 @@ class _Search:
         marks = np.zeros(self.image.shape, dtype=bool)
         borders = marks.copy()
         for level in self.levels():
-            for band, inked in self._bands(level):
-                (marks if inked else borders)[band] = True
-            alike = self.near(level, self.tolerance)
-            for side in BLOCKS:
-                solid = ndimage.binary_opening(alike & ~marks, np.ones((side, side)))
-                for box, area in _components(solid):
-                    whole = ndimage.binary_fill_holes(area)
-                    ink = float((whole & ~area).sum()) / float(whole.sum())
-                    inked = ink > 0.002
-                    if whole.sum() > MOST * self.image.size or ink > MOST:
-                        continue
-                    if not self._distinct(box, whole, level):
-                        continue
-                    if self._rectangle(box, whole):
-                        target = marks if inked or not self._borders(box) else borders
-                        target[box] |= whole
-                    elif self._padding(box, area, alike):
-                        borders[box] |= whole
+            for tolerance in (EXACT * self.tolerance, self.tolerance):
+                exact = replace(self, tolerance=tolerance)
+                for box, inked in exact.bands(level):
+                    (marks if inked else borders)[box] = True
+                exact.add_areas(level, marks, borders)
             marks = _joined(marks)
         return marks, borders & ~marks
 
-    def _bands(self, level: float) -> Iterator[tuple[Box, bool]]:
+    def add_areas(self, level: float, marks: Mask, borders: Mask) -> None:
+        """Add the areas of a level to the marks and to the borders."""
+        alike = self.near(level, self.tolerance)
+        for side in BLOCKS:
+            for box, area in _components(_opened(alike & ~marks, side)):
+                if not LEAST * area.size <= area.sum() <= MOST * self.image.size:
+                    continue
+                whole = ndimage.binary_fill_holes(area)
+                ink = float((whole & ~area).sum()) / float(whole.sum())
+                if whole.sum() > MOST * self.image.size or ink > MOST:
+                    continue
+                straight = self._rectangle(box, whole)
+                if not straight and not self._padding(box, area, alike):
+                    continue
+                if not self._distinct(box, whole, level):
+                    continue
+                if straight:
+                    target = marks if ink > INKED or not self._borders(box) else borders
+                    target[box] |= whole
+                else:
+                    borders[box] |= whole
+
+    def bands(self, level: float) -> Iterator[tuple[Box, bool]]:
         """Bands of a level along the sides of the image, and whether there is ink in them.
 
-        These are lines of which ink leaves at least a half, and which end at once.
+        The lines of a band have more of its level than lines of the image, though ink covers most
+        of some; the first and last are clean, and the image begins at once.
         """
-        off = ~self.near(level, 2.0 * self.tolerance)
+        off = ~self.near(level, self.tolerance)
         for axis in (0, 1):
             free = 1.0 - off.mean(axis=1 - axis)
-            usual = float(np.median(free))
+            least = max(COVERED, float(np.median(free)) + RISE)
             for lines in (free, free[::-1]):
-                deep = int((lines < max(0.5, usual + RISE)).argmax())
-                beyond = lines[deep + 1 : deep + 4]
-                if (
-                    not DEEP <= deep <= MOST * len(free)
-                    or lines[:deep].max() < CLEAN
-                    or beyond.mean() > usual + RISE / 2
-                ):
-                    continue
-                if lines[deep - 3 : deep].max() < 0.9:
+                clean = np.flatnonzero(lines[: int((lines < least).argmax())] >= CLEAN)
+                deep = int(clean.max(initial=-1)) + 1
+                if not DEEP <= deep <= MOST * len(free):
                     continue
                 first = 0 if lines is free else len(free) - deep
                 part = slice(first, first + deep)
-                band = (part, slice(None)) if axis == 0 else (slice(None), part)
-                ink = off[band]
                 box = (part, slice(0, off.shape[1])) if axis == 0 else (slice(0, len(off)), part)
-                if not self._distinct(box, np.ones_like(ink), level):
-                    continue
+                ink = off[box]
                 together = ndimage.uniform_filter(ink.astype(float), 3)[ink] > 0.3
-                if ink.mean() < 1e-3 or together.mean() > 0.8:
-                    yield band, bool(ink.mean() >= 1e-3)
+                inked = bool(ink.mean() > INKED)
+                if (not inked or together.mean() > TOGETHER) and self._distinct(
+                    box, np.ones_like(ink), level
+                ):
+                    yield box, inked
 
     def _borders(self, box: Box) -> bool:
         """Whether a box reaches along a whole side of the image."""
@@ -287,7 +303,8 @@ class _Search:
         if all(end % 8 == 0 for part in box for end in (part.start, part.stop)):
             return False
         edges = (area[:2].any(0), area[-2:].any(0), area[:, :2].any(1), area[:, -2:].any(1))
-        if min(edge.mean() for edge in edges) < STRAIGHT:
+        corners = (area[rows, cols].any() for rows in ENDS for cols in ENDS)
+        if min(edge.mean() for edge in edges) < STRAIGHT or not all(corners):
             return False
         long = max(height, width) >= LONG * min(height, width)
         return long or count >= BOX or self._borders(box)
@@ -436,6 +453,13 @@ def _in_line(boxes: list[Box], axis: int) -> bool:
 def _local_range(image: Image) -> Image:
     """Highest less lowest value of three by three pixels about each."""
     return ndimage.maximum_filter(image, 3) - ndimage.minimum_filter(image, 3)
+
+
+def _opened(mask: Mask, side: int) -> Mask:
+    """Pixels that solid squares of a side cover."""
+    solid = ndimage.minimum_filter(mask.view(np.uint8), side, mode="nearest")
+    opened: Mask = ndimage.maximum_filter(solid, side, mode="constant").astype(bool)
+    return opened
 
 
 def _components(mask: Mask) -> Iterator[tuple[Box, Mask]]:

@@ -141,12 +141,15 @@ def _of_nearest_block(frame: Image, holes: Mask) -> Image:
 
 @dataclass(frozen=True)
 class _Noise:
-    """Variance of the pixels at levels of intensity, an upper estimate where columns are sharp."""
+    """Variance of the pixels at levels of intensity, an upper estimate where columns are sharp.
+
+    It rises with a height by `gain` at most, and with a depth by `other`, as in inverted images.
+    """
 
     levels: Array
     variances: Array
     gain: float
-    low: float
+    other: float
     sign: float = 1.0
 
     @classmethod
@@ -177,25 +180,29 @@ class _Noise:
                 at.append(float(np.median(means[some])))
                 kept = np.sort(squares[some])[: max(1, int(TRIMMED * len(some)))]
                 variance.append(CORRECTION * float(kept.mean()))
-        above = np.array(at) - low
-        clear = above > 0.02 * (np.quantile(value, 0.995) - low)
-        rises = np.array(variance)[clear] / above[clear]
-        gain = max(float(rises.max(initial=0.0)), _quantum(value))
-        return cls(np.array(at), np.array(variance), gain, low)
+        high = float(np.quantile(value, 0.995))
+        quantum = _quantum(value)
+        gains = []
+        for away in (np.array(at) - low, high - np.array(at)):
+            clear = away > 0.02 * (high - low)
+            rises = np.array(variance)[clear] / away[clear]
+            gains.append(max(float(rises.max(initial=0.0)), quantum))
+        return cls(np.array(at), np.array(variance), gains[0], gains[1])
 
     def negative(self) -> _Noise:
         """The noise of the negative of the image."""
-        return _Noise(self.levels, self.variances, self.gain, self.low, -1.0)
+        return _Noise(self.levels, self.variances, self.gain, self.other, -self.sign)
 
     def variance(self, level: Array) -> Array:
         """Variance of pixels of a level, of the negative where this is its noise."""
         level = self.sign * level
         beyond = self.gain * np.maximum(level - self.levels[-1], 0.0)
-        return np.interp(level, self.levels, self.variances) + beyond
+        below = self.other * np.maximum(self.levels[0] - level, 0.0)
+        return np.interp(level, self.levels, self.variances) + beyond + below
 
     def shot(self, height: Array) -> Array:
-        """Variance that a height adds; in the negative, columns have less noise, not more."""
-        return self.gain * height if self.sign > 0 else np.zeros_like(height)
+        """Variance that a height may add."""
+        return (self.gain if self.sign > 0 else self.other) * height
 
 
 def _quantum(values: Array) -> float:
@@ -219,7 +226,7 @@ def _hot(image: Image, known: Mask, noise: _Noise) -> Mask:
     least = np.sqrt(float(noise.variances.min()))
     seeds = SHOULDER * height - (four - lowest) > 0.5 * DEVIATIONS * least
     seeds |= height >= CLEAR * least
-    seeds &= (image == highest) & (height > 0)
+    seeds &= (image == highest) & (height > COUNTS * float(noise.shot(np.ones(1))[0]))
     rows, cols = np.nonzero(seeds)
     usual = _usual(image, four, noise) if len(rows) else 1.0
     side = 2 * REACH + 1
