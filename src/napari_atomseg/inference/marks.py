@@ -30,6 +30,8 @@ LONG = 3.0
 """Length over width of a bar; areas that are not as long are boxes."""
 BOX = 250
 """Pixels of a box, at least."""
+LETTERED = 0.03
+"""Part of a box that its words fill, at least; plateaus of wide columns may be nearly square."""
 LEAST = 0.1
 """Part of its bounding box that an area fills, at least."""
 MOST = 0.5
@@ -247,7 +249,7 @@ class _Search:
                 ink = float((whole & ~area).sum()) / float(whole.sum())
                 if whole.sum() > MOST * self.image.size or ink > MOST:
                     continue
-                straight = self._rectangle(box, whole)
+                straight = self._rectangle(box, whole, ink)
                 if not straight and not self._padding(box, area, alike):
                     continue
                 if not self._distinct(box, whole, level):
@@ -292,7 +294,7 @@ class _Search:
         high = rows.start == 0 and rows.stop == height and (cols.start == 0 or cols.stop == width)
         return bool(wide or high)
 
-    def _rectangle(self, box: Box, area: Mask) -> bool:
+    def _rectangle(self, box: Box, area: Mask, ink: float) -> bool:
         """Whether an area is a band, box or bar: straight, closed on all sides, and no block of
         eight by eight pixels that a compression has left without contrast.
         """
@@ -307,7 +309,7 @@ class _Search:
         if min(edge.mean() for edge in edges) < STRAIGHT or not all(corners):
             return False
         long = max(height, width) >= LONG * min(height, width)
-        return long or count >= BOX or self._borders(box)
+        return long or (count >= BOX and ink > LETTERED) or self._borders(box)
 
     def _padding(self, box: Box, area: Mask, alike: Mask) -> bool:
         """Whether an area of another shape is what an alignment leaves empty at the border."""
