@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from napari_atomseg._napari.columns.colours import ALIKE, colour_points
 from napari_atomseg._shared.types import Sampling
+from napari_atomseg.inference.frames import float_type
 
 PROVENANCE = "napari-atomseg"
 """Key of a layer's metadata for the record of how the layer was made."""
@@ -274,7 +275,8 @@ def point_size(columns: pd.DataFrame) -> float:
 def contrast_limits(data: NDArray[Any]) -> tuple[float, float]:
     """Return black and white points that neither hot pixels nor NaN disturb."""
     step = max(1, int(np.sqrt(np.prod(data.shape) / _LIMITS_PIXELS)))
-    values = np.asarray(data[..., ::step, ::step], dtype=np.float32).ravel()
+    values = np.asarray(data[..., ::step, ::step]).ravel()
+    values = values.astype(float_type(values.dtype))
     values = values[np.isfinite(values)]
     if not values.size:
         return 0.0, 1.0

@@ -109,7 +109,8 @@ def localize(
             record = provenance("localize", image.name, settings | chosen)
             write_columns(result, table, record)
             verdict = table.attrs.get("training_range")
-            return f"{len(table)} columns" + (f", {verdict}" if verdict else "")
+            told = [f"{len(table)} columns" + (f", {verdict}" if verdict else "")]
+            return "; ".join([*told, *table.attrs["notes"]])
 
         each_image(current, images, output, "-columns.csv", sampling, work)
 

@@ -11,9 +11,11 @@ from typing import Any, Unpack
 import numpy as np
 
 from napari_atomseg import weights
-from napari_atomseg._shared.types import Image, Sampling
+from napari_atomseg._shared.types import Image, Mask, Sampling
 from napari_atomseg._shared.units import mean_sampling
+from napari_atomseg.inference.frames import as_frames, examine, float_type
 from napari_atomseg.inference.predictor import Predictor
+from napari_atomseg.inference.scale import agreed_contrasts
 from napari_atomseg.inference.settings import (
     InferenceOptions,
     InferenceSettings,
@@ -24,39 +26,9 @@ from napari_atomseg.inference.settings import (
 from napari_atomseg.networks.tasks import INTENSITIES, UPINTERPOLATION
 from napari_atomseg.progress import CancelToken, Progress, report
 
-
-def as_frames(image: Any) -> tuple[Image, tuple[int, ...]]:
-    """(N, H, W) float32 frames of an image or stack, and the shape it came in.
-
-    Pixels that are NaN or infinite become the median of their frame.
-
-    Raises
-    ------
-    TypeError
-        The values are not real numbers.
-    ValueError
-        The array has fewer than two axes, no pixels, or looks like an RGB image.
-    """
-    array = np.asarray(image)
-    if array.dtype == object or array.dtype.kind not in "biuf":
-        raise TypeError(f"image has values of type {array.dtype}; real numbers are needed")
-    if array.ndim < 2:
-        raise ValueError(f"image has shape {array.shape}; two axes (rows, columns) are needed")
-    if 0 in array.shape:
-        raise ValueError(f"image has shape {array.shape}: it holds no pixels")
-    if array.ndim == 3 and array.shape[-1] in (3, 4) and min(array.shape[:2]) > 4:
-        raise ValueError(
-            f"image has shape {array.shape}, an RGB image; convert it to grey values first"
-        )
-    frames = array.reshape(-1, *array.shape[-2:]).astype(np.float32)
-    bad = ~np.isfinite(frames)
-    if bad.any():
-        frames = np.where(bad, np.nan, frames)
-        for frame in frames:
-            holes = np.isnan(frame)
-            if holes.any():
-                frame[holes] = 0.0 if holes.all() else np.nanmedian(frame)
-    return frames, array.shape
+__all__ = ["Prediction", "as_frames", "predict", "restore"]
+MIXED = "mixed"
+"""The contrast of a stack whose frames differ."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +38,19 @@ class Prediction:
     Attributes
     ----------
     maps : float32 array of the image's shape (..., H, W) for each task; `elements` is
-        (..., E, H, W), a map a species, and `upinterpolation` (..., 2H, 2W).
+        (..., E, H, W), a map a species, and `upinterpolation` (..., 2H, 2W). Intensities on an
+        offset beside which float32 would lose their contrast are float64.
     spacing : column spacing in pixels by which the scale of restored maps was chosen.
-    contrast : "bright" or "dark" columns.
+    contrast : "bright" or "dark" columns, or "mixed" where the frames of a stack differ.
     model, sha256 : name of the model and hash of its file.
     settings : the arguments, for provenance.
     species : names of the maps of `elements`.
     magnified : by each magnification f at which columns were looked for, the maps of columns that
         the network gave, (..., round(f H), round(f W)); those of `maps` are the largest of these.
+    contrasts : "bright" or "dark" for each frame.
+    notes : what was odd in the image itself, a sentence each.
+    out : (..., H, W) pixels that show no specimen (hot, dead, not finite), whose surroundings
+        the network saw in their place.
     """
 
     maps: dict[str, Image]
@@ -84,6 +61,9 @@ class Prediction:
     settings: dict[str, Any]
     species: tuple[str, ...] = ()
     magnified: dict[float, dict[str, Image]] = field(default_factory=dict)
+    contrasts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    out: Mask | None = None
 
 
 def predict(
@@ -101,13 +81,15 @@ def predict(
 
     Parameters
     ----------
-    image : (..., H, W) real numbers; the frames of a stack are treated alike.
+    image : (..., H, W) real numbers, or what `examine` made of them; the frames of a stack are seen
+        at one magnification. Hot and dead pixels, burnt-in bars and words, and pixels that are not
+        finite, are replaced by their surroundings; no columns are found in bars and words.
     tasks : names among the model's tasks; `column_map` and `column_mask` follow from `elements`,
         `upinterpolation` from `denoise`.
     model : name, path of a weights file, or None for the default.
     sampling : Å a pixel; guides the estimate of the columns' scale, and may be unknown.
     inference : settings of all that follows, in place of the defaults.
-    contrast : "bright" or "dark" columns; "auto" looks at the image.
+    contrast : "bright" or "dark" columns; "auto" looks at each frame.
     device : "auto", "cpu", "cuda" or "mps"; "auto" takes a GPU where there is one.
     precision : "full" computes in float32, "half" in bfloat16 where the device is fast at it.
     tile_size : side of the largest piece of the image that is computed at once, in pixels.
@@ -127,7 +109,8 @@ def predict(
         `cancel` was raised.
     """
     chosen = inference_settings(inference, model, options)
-    frames, shape = as_frames(image)
+    examined = examine(image)
+    frames, shape = examined.frames, examined.shape
     pixel = None if sampling is None else mean_sampling(sampling)
     path = weights.resolve(chosen.model, tasks=tasks)
     predictor = _predictor(
@@ -140,12 +123,12 @@ def predict(
             f"task {unknown[0]!r} is not one of model {predictor.card.name}: {known}; "
             + weights.choice(tasks)
         )
-    middle = frames[len(frames) // 2]
-    contrast = str(chosen.contrast)
-    if contrast == "auto":
-        contrast = predictor.contrast(middle, pixel)
-    sign = -1.0 if contrast == "dark" else 1.0
-    magnifications = predictor.magnifications(sign * middle, tasks, pixel)
+    middle = len(frames) // 2
+    contrasts = (str(chosen.contrast),) * len(frames)
+    if chosen.contrast == "auto":
+        contrasts = agreed_contrasts([predictor.leaning(frame, pixel) for frame in frames])
+    signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
+    magnifications = predictor.magnifications(signs[middle] * frames[middle], tasks, pixel)
     maps: dict[str, Image] = {}
     magnified: dict[float, dict[str, Image]] = {}
     for index, frame in enumerate(frames):
@@ -153,6 +136,7 @@ def predict(
         def of_frame(done: int, total: int, message: str, index: int = index) -> None:
             report(progress, cancel, index * total + done, len(frames) * total, message)
 
+        sign = signs[index]
         made = predictor.maps(sign * frame, tuple(tasks), magnifications, of_frame, cancel)
         signed = {
             task: sign * plane if task in INTENSITIES else plane
@@ -164,7 +148,7 @@ def predict(
     settings = {
         "tasks": list(tasks),
         "sampling": sampling,
-        "contrast": contrast,
+        "contrast": common_contrast(contrasts),
         "precision": chosen.precision,
         "tile_size": chosen.tile_size,
         "device": str(predictor.device),
@@ -178,21 +162,30 @@ def predict(
     return Prediction(
         stacked(maps),
         magnifications.spacing,
-        contrast,
+        contrasts[0] if len(set(contrasts)) == 1 else MIXED,
         predictor.card.name,
         weights.sha256(path),
         settings,
         predictor.card.species,
         {factor: stacked(planes) for factor, planes in magnified.items()},
+        contrasts,
+        examined.notes,
+        examined.out.reshape(shape),
     )
 
 
 def _put(stacks: dict[str, Image], planes: dict[str, Image], number: int, count: int) -> None:
-    """Put the maps of one frame of so many into stacks of them."""
+    """Put the maps of one frame of so many into stacks of them, of the finer of their types."""
     for task, plane in planes.items():
         if task not in stacks:
             stacks[task] = np.empty((count, *plane.shape), np.float32)
+        stacks[task] = stacks[task].astype(np.result_type(stacks[task], plane), copy=False)
         stacks[task][number] = plane
+
+
+def common_contrast(contrasts: Sequence[str]) -> str | list[str]:
+    """The contrast of all frames in one word, or a list of one a frame where they differ."""
+    return contrasts[0] if len(set(contrasts)) == 1 else list(contrasts)
 
 
 def restore(
@@ -216,9 +209,11 @@ def restore(
 
     Returns
     -------
-    float32 array of the image's shape, on the image's intensity scale. Of "upinterpolation" it is
-    (..., 2H, 2W): the denoised image with four pixels in the place of each, their centres a quarter
-    of a pixel before and behind its own.
+    float32 array of the image's shape, on the image's intensity scale; float64 where its offset
+    is so large that float32 would lose the contrast, and of a dask array whose type float32 does
+    not hold. Of "upinterpolation" it is (..., 2H, 2W): the denoised image with four pixels in the
+    place of each, their centres a quarter of a pixel before and behind its own. Hot and dead
+    pixels, burnt-in bars and words are replaced by their surroundings.
     """
     if task not in INTENSITIES:
         raise ValueError(f"task={task!r}; choose one of {', '.join(INTENSITIES)}")
@@ -226,14 +221,16 @@ def restore(
         whole = image.rechunk({**dict.fromkeys(range(image.ndim - 2), 1), -2: -1, -1: -1})
         finer = 2 if task == UPINTERPOLATION else 1
         height, width = (finer * n for n in image.shape[-2:])
+        kind = float_type(image.dtype)
         return whole.map_blocks(
-            restore,
+            _restored,
+            kind,
             task,
             model,
             sampling,
             chunks=(*whole.chunks[:-2], (height,), (width,)),
-            dtype=np.float32,
-            meta=np.empty((0,) * image.ndim, np.float32),
+            dtype=kind,
+            meta=np.empty((0,) * image.ndim, kind),
             inference=inference,
             progress=progress,
             cancel=cancel,
@@ -249,6 +246,11 @@ def restore(
         cancel=cancel,
         **options,
     ).maps[task]
+
+
+def _restored(block: Any, kind: Any, *arguments: Any, **options: Any) -> Any:
+    """A block of a lazy image restored, in the type that was promised of it."""
+    return restore(block, *arguments, **options).astype(kind, copy=False)
 
 
 @lru_cache(maxsize=4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from napari_atomseg._shared.device import choose_device, half_is_fast
 from napari_atomseg._shared.types import Image
+from napari_atomseg.inference.frames import holds
 from napari_atomseg.inference.magnification import (
     Magnifications,
     choose_magnifications,
@@ -20,7 +22,7 @@ from napari_atomseg.inference.magnification import (
     nearest_magnification,
     resize,
 )
-from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
+from napari_atomseg.inference.scale import estimate_spacing, leaning
 from napari_atomseg.inference.settings import SMALLEST_TILE, InferenceSettings, Precision
 from napari_atomseg.inference.tiles import Blender, tiles, upsampled
 from napari_atomseg.networks.files import load_weights
@@ -30,6 +32,8 @@ from napari_atomseg.progress import CancelToken, Progress, report
 
 FLAT = 1e-6
 """Deviation over mean below which an image is constant but for the rounding of its numbers."""
+FLAT_DOUBLE = 1e-12
+"""The same of an image in double precision."""
 EITHER = 0.65
 """Confidence in both signs from which on the network cannot tell: a bright honeycomb is a dark
 hexagonal lattice."""
@@ -96,11 +100,15 @@ class Predictor:
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def contrast(self, frame: Image, sampling: float | None = None) -> str:
-        """Whether the frame's columns are "bright" or "dark", see `guess_contrast`."""
+        """Whether the frame's columns are "bright" or "dark"."""
+        return "bright" if self.leaning(frame, sampling) > 0 else "dark"
+
+    def leaning(self, frame: Image, sampling: float | None = None) -> float:
+        """How clearly the frame's columns are bright, see `scale.leaning`."""
         offset, scale = _moments(frame)
         spacing = estimate_spacing(frame, sampling)
-        if "column_map" not in self.tasks or not scale > FLAT * abs(offset):
-            return guess_contrast(frame, spacing)
+        if "column_map" not in self.tasks or _flat(frame, offset, scale):
+            return leaning(frame, spacing)
         unit = _unit(frame, offset, scale)
 
         def lean() -> float:
@@ -108,7 +116,7 @@ class Predictor:
             told = min(bright, dark) < EITHER or abs(bright - dark) > CLEARLY
             return bright - dark if told else 0.0
 
-        return guess_contrast(frame, spacing, lean)
+        return leaning(frame, spacing, lean)
 
     def magnifications(
         self, frame: Image, tasks: Sequence[str], sampling: float | None = None
@@ -119,7 +127,7 @@ class Predictor:
         that brings the estimated distance of the columns closest to what it restores well.
         """
         offset, scale = _moments(frame)
-        if not scale > FLAT * abs(offset):
+        if _flat(frame, offset, scale):
             return Magnifications(1.0, (1.0,), estimate_spacing(frame, sampling))
         trained = self.card.spacing_range
         if "column_map" not in self.tasks or set(tasks) <= set(INTENSITIES):
@@ -146,9 +154,12 @@ class Predictor:
         progress: Progress | None = None,
         cancel: CancelToken | None = None,
     ) -> FrameMaps:
-        """Maps of one frame (H, W) with bright columns; intensities on the scale of the frame."""
+        """Maps of one frame (H, W) with bright columns; intensities on the scale of the frame.
+
+        Intensities are float64 where float32 would lose their contrast beside their offset.
+        """
         offset, scale = _moments(frame)
-        if not scale > FLAT * abs(offset):
+        if _flat(frame, offset, scale):
             return self._flat(frame, tasks, magnifications.detecting)
         image = torch.from_numpy(_unit(frame, offset, scale))[None, None]
         intensities = [task for task in tasks if task in INTENSITIES]
@@ -167,8 +178,9 @@ class Predictor:
             if factor in restoring:
                 for task in intensities:
                     level = offset if task in LEVEL else 0.0
+                    kind = np.float32 if holds(level, scale) else np.float64
                     plane = self._resampled(finished, task, frame.shape)[0].numpy()
-                    whole[task] = (plane * scale + level).astype(np.float32)
+                    whole[task] = (plane.astype(kind) * scale + level).astype(kind)
             if factor in detecting:
                 known = {task: selected(finished, task, self.card.tasks)[0] for task in columns}
                 magnified[factor] = {
@@ -271,6 +283,12 @@ def _picture(task: str, planes: Image) -> Image:
 
 def _moments(frame: Image) -> tuple[float, float]:
     return float(frame.mean(dtype=np.float64)), float(frame.std(dtype=np.float64))
+
+
+def _flat(frame: Image, offset: float, scale: float) -> bool:
+    """Whether a frame is constant but for rounding."""
+    single = frame.dtype == np.float32
+    return not scale > (FLAT if single else FLAT_DOUBLE) * abs(offset)
 
 
 def _unit(frame: Image, offset: float, scale: float) -> Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -106,7 +106,13 @@ def _noise_power(power: Array, k: Array) -> Array:
 
 
 def guess_contrast(image: Image, spacing: float, lean: Callable[[], float] | None = None) -> str:
-    """Whether columns are "bright" or "dark": the sign of the skewness at the scale of the columns.
+    """Whether columns are "bright" or "dark", see `leaning`."""
+    return "bright" if leaning(image, spacing, lean) > 0 else "dark"
+
+
+def leaning(image: Image, spacing: float, lean: Callable[[], float] | None = None) -> float:
+    """How clearly columns are bright, or dark where it is negative, from the skewness at the scale
+    of the columns.
 
     Columns fill less than half of the area, so their side of the histogram has the longer tail.
 
@@ -120,8 +126,19 @@ def guess_contrast(image: Image, spacing: float, lean: Callable[[], float] | Non
     flat -= ndimage.gaussian_filter(image, 1.0 * spacing)
     deviation = flat.std()
     if not deviation > 0:
-        return "bright"
+        return -DARK
     skewness = float(np.mean((flat / deviation) ** 3))
     if lean is not None and abs(skewness) < DOUBTFUL:
         skewness += SKEWNESS_PER_LEAN * lean()
-    return "bright" if skewness > DARK else "dark"
+    return skewness - DARK
+
+
+def agreed_contrasts(leanings: Sequence[float]) -> tuple[str, ...]:
+    """Contrast of each frame of a stack, "bright" or "dark".
+
+    Frames are alike unless the image says otherwise: one whose own `leaning` is clear goes by it,
+    as the channels of two detectors do; the others have the contrast of the median frame.
+    """
+    common = float(np.median(leanings)) > 0
+    own = [each > 0 if abs(each + DARK) > DOUBTFUL else common for each in leanings]
+    return tuple("bright" if bright else "dark" for bright in own)

@@ -17,8 +17,9 @@ from napari_atomseg import weights
 from napari_atomseg._shared.types import Array, Labels, Sampling
 from napari_atomseg._shared.units import mean_sampling, pixel_size
 from napari_atomseg.inference import predict
-from napari_atomseg.inference.api import Prediction, as_frames
-from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
+from napari_atomseg.inference.api import Prediction, common_contrast
+from napari_atomseg.inference.frames import examine
+from napari_atomseg.inference.scale import agreed_contrasts, estimate_spacing, leaning
 from napari_atomseg.inference.settings import (
     InferenceOptions,
     InferenceSettings,
@@ -31,7 +32,7 @@ from napari_atomseg.localization.detect import (
     species_of,
 )
 from napari_atomseg.localization.fit.independent import Fits
-from napari_atomseg.localization.fit.refinement import Refinement
+from napari_atomseg.localization.fit.refinement import Refinement, levelled
 from napari_atomseg.localization.fit.windows import nearest_neighbours
 from napari_atomseg.localization.joining import columns_of
 from napari_atomseg.localization.settings import (
@@ -71,7 +72,7 @@ def localize(
     Parameters
     ----------
     image : (H, W) or a stack (..., H, W) of real numbers; NaN pixels are not measured, nor are
-        plateaus of saturated ones.
+        plateaus of saturated ones, hot or dead pixels, and burnt-in bars, words and bands.
     model : name of a model, path of a weights file, or None for the default.
     sampling : Å a pixel, one number or (dy, dx).
     refine : how positions are measured: "none" (centroids of the detector's map), "centroid" (of
@@ -93,7 +94,7 @@ def localize(
     edge : "keep" or "drop" columns that the border of the image cuts.
     min_score : columns with a lower score are dropped; by default those that are more likely no
         columns, where scores are probabilities.
-    contrast : "bright" or "dark" columns; "auto" looks at the image.
+    contrast : "bright" or "dark" columns; "auto" looks at each frame.
     device, precision, tile_size : as in `predict`.
 
     Returns
@@ -114,8 +115,9 @@ def localize(
     With `sampling` also ``y_angstrom``, ``x_angstrom``; for a stack, first of all, ``frame``
     (over all leading axes). What was not measured is NaN: a fit that failed leaves the detected
     position with NaN errors. ``attrs`` holds how the table was made, whether the score is
-    ``calibrated``, in ``training_range`` whether the image is like those of the training, and in
-    ``notes`` what else should be known of it, a sentence each.
+    ``calibrated``, in ``training_range`` whether the image is like those of the training, in
+    ``contrast`` "bright" or "dark", a list of one a frame where the frames of a stack differ, and
+    in ``notes`` what else should be known, a sentence each, such as what was left out.
 
     Raises
     ------
@@ -132,16 +134,17 @@ def localize(
     given |= {} if refine == "gaussian" else {"refine": refine}
     chosen = LocalizeSettings(**ChainMap(given, *groups))
     pixel = pixel_size(sampling)
-    frames, shape = as_frames(image)
+    examined = examine(image)
+    frames, shape = examined.frames, examined.shape
     regions = None if region is None else region_labels(region, (shape[-2], shape[-1]))
     mean = None if pixel is None else float(np.mean(pixel))
-    contrast: str = chosen.contrast
-    prediction, judge, spacing = None, None, 0.0
+    contrasts: Sequence[str] = (chosen.contrast,) * len(frames)
+    prediction, judge, spacings = None, None, [0.0] * len(frames)
     if chosen.detector == "network" or chosen.on != "raw":
         path = weights.resolve(chosen.model)
         card = read_card(path)
         prediction = predict(
-            image,
+            examined,
             _tasks(card, chosen),
             model=path,
             sampling=sampling,
@@ -150,19 +153,20 @@ def localize(
             progress=progress,
             cancel=cancel,
         )
-        contrast = prediction.contrast
+        contrasts = prediction.contrasts
     if prediction is not None and chosen.detector == "network":
-        judge = Judge(image, prediction, card, path, mean, chosen.min_score)
+        judge = Judge(examined, prediction, card, path, mean, chosen.min_score)
     else:
-        middle = frames[len(frames) // 2]
-        spacing = estimate_spacing(middle, mean)
-        contrast = guess_contrast(middle, spacing) if contrast == "auto" else contrast
-    sign = -1.0 if contrast == "dark" else 1.0
-    find = _Detector(frames, sign, spacing, prediction if judge is not None else None)
+        spacings = [estimate_spacing(frame, mean) for frame in frames]
+        if prediction is None and chosen.contrast == "auto":
+            contrasts = agreed_contrasts(list(map(leaning, frames, spacings)))
+    notes = list(examined.notes)
+    signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
+    find = _Detector(frames, signs, spacings, prediction if judge is not None else None)
     measure = _Measure(
         Refinement(chosen, chosen.device),
-        sign,
-        np.asarray(image).reshape(frames.shape).astype(np.float64),
+        signs,
+        examined.measured(),
         _restored(prediction, frames) if chosen.on != "raw" else None,
         chosen.on,
         regions,
@@ -181,16 +185,17 @@ def localize(
         if species is not None:
             table["species"] = species
         likely = (table["score"] >= least).to_numpy()
+        inside &= ~examined.hides(number, found.y, found.x)
         keep = inside & likely
         counts += np.array([inside.sum(), (inside & ~likely).sum()])
         if chosen.edge == "drop":
             keep &= ~_cut(found, frame.shape)
         tables.append(table[keep].reset_index(drop=True))
     report(progress, cancel, len(frames), len(frames), "Measuring columns")
-    attrs = _record(chosen, prediction) | {"contrast": contrast, "sampling": sampling}
+    attrs = _record(chosen, prediction)
+    attrs |= {"contrast": common_contrast(contrasts), "sampling": sampling, "notes": notes}
     if judge is not None:
         attrs |= {"calibrated": judge.calibrated, "training_range": judge.verdict()}
-    attrs["notes"] = notes = []
     if counts[1]:
         notes.append(
             f"{counts[1]} of {counts[0]} columns found were dropped: score below {least:g}"
@@ -229,13 +234,14 @@ def segment(
     ValueError, TypeError, WeightsError, Cancelled
         As in `localize`.
     """
+    examined = examine(image)
+    frames, shape = examined.frames, examined.shape
     chosen = inference_settings(inference, model, options)
-    frames, shape = as_frames(image)
     pixel = None if sampling is None else mean_sampling(sampling)
     path = weights.resolve(chosen.model, tasks=COLUMNS)
     card = read_card(path)
     prediction = predict(
-        image,
+        examined,
         [*COLUMNS, *(task for task in (DENOISED,) if task in card.tasks)],
         model=path,
         sampling=sampling,
@@ -243,15 +249,16 @@ def segment(
         progress=progress,
         cancel=cancel,
     )
-    judge = Judge(image, prediction, card, path, pixel, min_score)
+    judge = Judge(examined, prediction, card, path, pixel, min_score)
     maps, masks = (prediction.maps[task].reshape(frames.shape) for task in COLUMNS)
     labels = np.zeros(frames.shape, np.int32)
     for number in range(len(frames)):
         report(progress, cancel, number, len(frames), "Labelling columns")
         found = columns_of(prediction, number)
         judged = judge.columns(number, found.y, found.x, found.score, found.magnification)
-        kept = found.keeping((judged["score"] >= judge.least).to_numpy())
-        labels[number] = grown_labels(kept, maps[number], masks[number])
+        keep = (judged["score"] >= judge.least).to_numpy()
+        keep &= ~examined.hides(number, found.y, found.x)
+        labels[number] = grown_labels(found.keeping(keep), maps[number], masks[number])
     return labels.reshape(shape)
 
 
@@ -304,8 +311,8 @@ class _Detector:
     """Finds the columns of a frame, in the maps of a network or as peaks of the image."""
 
     frames: NDArray[Any]
-    sign: float
-    spacing: float
+    signs: Sequence[float]
+    spacings: Sequence[float]
     prediction: Prediction | None
 
     def __call__(self, number: int) -> Detections:
@@ -314,7 +321,7 @@ class _Detector:
         if np.ptp(frame) == 0:
             return Detections.none(frame.shape)
         if self.prediction is None:
-            return columns_from_peaks(self.sign * frame, self.spacing)
+            return columns_from_peaks(self.signs[number] * frame, self.spacings[number])
         return columns_of(self.prediction, number)
 
     def species(self, number: int, found: Detections) -> NDArray[np.str_] | None:
@@ -331,7 +338,7 @@ class _Measure:
     """Measures the columns that were found in a frame, on the images that were asked for."""
 
     refinement: Refinement
-    sign: float
+    signs: Sequence[float]
     raw: Array
     restored: Array | None
     on: str
@@ -347,13 +354,16 @@ class _Measure:
             numbers["region"] = regions_at(self.regions, found.y, found.x)
             inside = numbers["region"] > 0
 
-        def fits(frames: Array) -> Fits:
-            image = self.sign * frames[number]
-            if inside.all():
-                return self.refinement(image, found.y, found.x, cancel)
-            return self.refinement.some(image, found.y, found.x, inside, cancel)
+        refine, sign = self.refinement.fit.refine, self.signs[number]
 
-        refine, sign = self.refinement.fit.refine, self.sign
+        def fits(frames: Array) -> Fits:
+            image, offset = levelled(frames[number], self.refinement.fit)
+            if inside.all():
+                made = self.refinement(sign * image, found.y, found.x, cancel)
+            else:
+                made = self.refinement.some(sign * image, found.y, found.x, inside, cancel)
+            return replace(made, background=made.background + sign * offset)
+
         if self.restored is None:
             return measured_columns(fits(self.raw), sign, refine) | numbers, inside
         there = measured_columns(_without_errors(fits(self.restored)), sign, refine)

@@ -181,7 +181,8 @@ def columns_from_peaks(image: Image, spacing: float) -> Detections:
     Detections with the peak over that of a strong column as score, at most 1.
     """
     sigma = SCALE * spacing
-    response = _response(image.astype(np.float64), sigma)
+    # The filter's kernel has no sum but for rounding, which an offset would make visible.
+    response = _response(image.astype(np.float64) - np.median(image), sigma)
     # Sum of squares of the filter's kernel: 1 / (2 π σ²), by Parseval's theorem.
     noise = _pixel_noise(image, spacing) / (np.sqrt(2 * np.pi) * sigma)
     distance = max(1, round(CLOSEST * spacing))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, Unpack
 
@@ -10,8 +11,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg._shared.units import pixel_size
-from napari_atomseg.inference.api import as_frames
-from napari_atomseg.localization.fit.refinement import Refinement
+from napari_atomseg.inference.frames import examine
+from napari_atomseg.localization.fit.refinement import Refinement, levelled
 from napari_atomseg.localization.settings import FitOptions, FitSettings, Refine
 from napari_atomseg.localization.table import in_angstrom, measured_columns
 from napari_atomseg.progress import CancelToken, Progress, report
@@ -28,7 +29,7 @@ def refine_columns(
     *,
     refine: Refine | None = None,
     fit: FitSettings | None = None,
-    contrast: Literal["bright", "dark"] | None = None,
+    contrast: Literal["bright", "dark"] | Sequence[str] | None = None,
     device: str = "auto",
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
@@ -40,7 +41,8 @@ def refine_columns(
 
     Parameters
     ----------
-    image : (H, W), or a stack where the table has a ``frame``.
+    image : (H, W), or a stack where the table has a ``frame``; pixels that are NaN, hot or dead are
+        not measured.
     columns : table with ``y`` and ``x`` in pixels, other columns as of `localize` or fewer.
     only : (N,) which rows, as booleans, or the places of rows; None for all. The others are
         neighbours that are taken into account and stay as they are. A width or background that
@@ -48,7 +50,8 @@ def refine_columns(
     refine, widths, backgrounds, likelihood : as in `localize`; None takes what the table was made
         with according to ``columns.attrs``, or else the default there.
     fit : all of these, in place of those of the table.
-    contrast : "bright" or "dark" columns; None takes that of the table, or else bright ones.
+    contrast : "bright" or "dark" columns, or one a frame; None takes that of the table, or else
+        bright ones.
     device : as in `predict`.
 
     Returns
@@ -69,13 +72,9 @@ def refine_columns(
         fit = FitSettings(**made)
     given = {**options, "refine": refine}
     fit = fit.updated(**{name: value for name, value in given.items() if value is not None})
-    light = contrast or columns.attrs.get("contrast", "bright")
-    if light not in SIGNS:
-        raise ValueError(f"contrast={light!r}; choose one of {', '.join(SIGNS)}")
-    sign = SIGNS[light]
     refinement = Refinement(fit, device)
-    frames, _ = as_frames(image)
-    raw = np.asarray(image).reshape(frames.shape).astype(np.float64)
+    raw = examine(image).measured()
+    signs = _signs(contrast or columns.attrs.get("contrast", "bright"), len(raw))
     places = _places(columns)
     frame = columns["frame"].to_numpy(int) if "frame" in columns else np.zeros(len(columns), int)
     if len(frame) and not 0 <= frame.min() <= frame.max() < len(raw):
@@ -90,9 +89,12 @@ def refine_columns(
         there = np.flatnonzero(frame == number)
         some = chosen[there]
         y, x = places[:, there]
-        shared = _shared(columns.iloc[there[~some]], fit, sign)
+        sign = signs[number]
+        plane, offset = levelled(raw[number], fit)
+        shared = _shared(columns.iloc[there[~some]], fit, sign, offset)
         measure = replace(refinement, common=shared)
-        fits = measure.some(sign * raw[number], y, x, some, cancel)
+        fits = measure.some(sign * plane, y, x, some, cancel)
+        fits = replace(fits, background=fits.background + sign * offset)
         for name, values in measured_columns(fits, sign, fit.refine).items():
             if name not in new:
                 new[name] = False if name == "converged" else np.nan
@@ -105,8 +107,17 @@ def refine_columns(
     return new if pixel is None else in_angstrom(new, pixel)
 
 
-def _shared(others: pd.DataFrame, fit: FitSettings, sign: float) -> dict[str, float]:
-    """Width and background of the bright columns of `sign * image` that all others have."""
+def _signs(contrast: str | Sequence[str], count: int) -> list[float]:
+    """Sign of each frame: 1 for bright columns, -1 for dark ones."""
+    each = [contrast] * count if isinstance(contrast, str) else list(contrast)
+    if len(each) != count or not set(each) <= set(SIGNS):
+        accepted = f"choose one of {', '.join(SIGNS)}, or {count} of them, one a frame"
+        raise ValueError(f"contrast={contrast!r}; {accepted}")
+    return [SIGNS[one] for one in each]
+
+
+def _shared(others: pd.DataFrame, fit: FitSettings, sign: float, offset: float) -> dict[str, float]:
+    """Width and background of the bright columns of `sign * (image - offset)` of all others."""
     choices = {"sigma": fit.widths, "background": fit.backgrounds}
     shared = {}
     for name, choice in choices.items():
@@ -114,7 +125,8 @@ def _shared(others: pd.DataFrame, fit: FitSettings, sign: float) -> dict[str, fl
             values = others[name].to_numpy(float)
             values = values[np.isfinite(values)]
             if len(values) > 1 and np.ptp(values) <= SAME * np.abs(values).max():
-                shared[name] = float(np.median(values)) * (sign if name == "background" else 1.0)
+                value = float(np.median(values))
+                shared[name] = sign * (value - offset) if name == "background" else value
     return shared
 
 

@@ -12,7 +12,7 @@ from scipy import ndimage, optimize
 from scipy.special import erfc
 
 from napari_atomseg._shared.types import Array, Image
-from napari_atomseg.inference.api import as_frames
+from napari_atomseg.inference.frames import as_frames, compact, examine
 from napari_atomseg.inference.scale import SPACING_PER_SCALE, estimate_spacing
 from napari_atomseg.networks.tasks import RESTORATION
 from napari_atomseg.trust.noise import (
@@ -126,7 +126,8 @@ class Consistency:
     residual : (..., H, W) raw minus expected over the standard deviation of the noise.
     misfit : (..., H, W) by side of the window (pixels): local χ², standard normal, positive where
         the difference exceeds the noise.
-    expected : (..., H, W) mean of the raw image if the restored one is right.
+    expected : (..., H, W) mean of the raw image if the restored one is right; float64 where its
+        offset is too large for float32.
     deviation : (..., H, W) standard deviation of the noise.
     noise : noise model of each frame.
     spread : interquartile range of z of each frame, over that of a standard normal distribution,
@@ -183,7 +184,8 @@ def consistency(
 
     Parameters
     ----------
-    image : (..., H, W) raw, as recorded: not filtered, not resampled. NaN pixels are ignored.
+    image : (..., H, W) raw, as recorded: not filtered, not resampled. Pixels that are NaN, hot or
+        dead are ignored.
     restored : (..., H, W) the restored image, from `restore` or any other method.
     task : "denoise", "denoise_background" or "superresolution": the kind of restoration.
     noise : noise model, where gain and readout noise are known; by default estimated from the
@@ -200,13 +202,12 @@ def consistency(
         raise ValueError(f"task={task!r}; choose one of {', '.join(RESTORATION)}")
     if sigma is not None and not sigma > 0:
         raise ValueError(f"sigma={sigma!r} must be positive, pixels")
-    raw, shape = as_frames(image)
+    examined = examine(image)
+    shape = examined.shape
     made, other = as_frames(restored)
     if shape != other:
         raise ValueError(f"image has shape {shape} but restored has shape {other}")
-    exact = np.asarray(image, dtype=np.float64).reshape(raw.shape)
-    valid = np.isfinite(exact)
-    exact = np.where(valid, exact, raw)
+    exact, valid = examined.frames.astype(np.float64), ~examined.out
     if sigma is None:
         sigma = estimate_spacing(made[len(made) // 2]) / SPACING_PER_SCALE
     tests = [
@@ -216,7 +217,7 @@ def consistency(
     sides = [2 * round(scale * sigma / 2) + 1 for scale in SCALES]
 
     def whole(planes: list[Array]) -> Image:
-        return np.stack(planes).astype(np.float32).reshape(shape)
+        return compact(np.stack(planes)).reshape(shape)
 
     return Consistency(
         whole([test.z for test in tests]),

@@ -157,7 +157,7 @@ class Judge:
 
     Parameters
     ----------
-    image : (..., H, W) raw image.
+    image : (..., H, W) raw image, or what `examine` made of it.
     prediction : maps of the model for the image, with `DENOISED` where the model has it.
     card, weights : card and weights file of the model.
     sampling : Å a pixel, or None.
@@ -182,7 +182,7 @@ class Judge:
         self.calibration = find_calibration(prediction.sha256, weights)
         self.least = (LIKELY if self.calibrated else 0.0) if least is None else least
         self._limits = TrainingRange.of(card, self.calibration)
-        self._sign = -1.0 if prediction.contrast == "dark" else 1.0
+        self._signs = [-1.0 if each == "dark" else 1.0 for each in prediction.contrasts]
         zoom = float(prediction.settings["zoom"])
         self._sampling = None if sampling is None else sampling / zoom
         self._flags: list[dict[str, Mask]] = []
@@ -197,7 +197,7 @@ class Judge:
         """Evidence of the raw image for columns at y and x (N,), pixels of one frame."""
         if self.test is None:
             return Evidence.unknown(len(y))
-        return evidence(self.test, frame, y, x, self._sign)
+        return evidence(self.test, frame, y, x, self._signs[frame])
 
     def columns(
         self, frame: int, y: Array, x: Array, peak: Array, magnification: Array

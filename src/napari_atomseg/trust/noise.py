@@ -173,7 +173,9 @@ def _unexplained(
     variance = model.variance(expected)
     spread = variance_of_square(model.gain, model.shot(expected), variance)
     excess = box_sum(np.where(valid, squared / variance - 1.0, 0.0), window)
-    allowed = OUTLYING * np.sqrt(box_sum(np.where(valid, spread, 0.0), window))
+    # Rounding leaves sums of nothing a little below zero.
+    total = np.maximum(box_sum(np.where(valid, spread, 0.0), window), 0.0)
+    allowed = OUTLYING * np.sqrt(total)
     beyond: Mask = excess > allowed
     return beyond
 

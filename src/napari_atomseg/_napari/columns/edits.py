@@ -231,17 +231,19 @@ def _check(layer: Points, rows: NDArray[np.bool_], source: Source) -> None:
         )
 
 
-def _measured_with(layer: Points, refine: str) -> dict[str, str]:
+def _measured_with(layer: Points, refine: str) -> dict[str, Any]:
     """Return the settings of a refit: those that the layer was measured with, or another method."""
     record = layer.metadata.get(PROVENANCE, {})
     settings = record.get("settings", {})
     said = (settings if isinstance(settings, dict) else {}) | record
-    made = {name: str(said[name]) for name in _MEASURED_WITH if said.get(name)}
+    made: dict[str, Any] = {name: said[name] for name in _MEASURED_WITH if said.get(name)}
     if refine:
         made["refine"] = refine
     elif made.get("refine", "none") == "none":
         made["refine"] = "gaussian"
-    if made.get("contrast") not in ("bright", "dark"):
+    if made.get("contrast") not in ("bright", "dark") and not isinstance(
+        made.get("contrast"), list
+    ):
         made.pop("contrast", None)
         if "amplitude" in layer.features:
             heights = pd.to_numeric(layer.features["amplitude"], errors="coerce")
@@ -257,16 +259,17 @@ def _measure(
     progress: Progress,
     cancel: CancelToken,
 ) -> pd.DataFrame:
-    from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
+    from napari_atomseg.inference.api import common_contrast
+    from napari_atomseg.inference.frames import examine
+    from napari_atomseg.inference.scale import agreed_contrasts, estimate_spacing, leaning
     from napari_atomseg.localization.refit import refine_columns
 
-    pixels = np.asarray(image)
+    examined = examine(image)
     if "contrast" not in table.attrs:
-        frames = pixels.reshape(-1, *pixels.shape[-2:])
-        middle = frames[len(frames) // 2].astype(np.float64)
-        table.attrs["contrast"] = guess_contrast(middle, estimate_spacing(middle))
+        sure = [leaning(frame, estimate_spacing(frame)) for frame in examined.frames]
+        table.attrs["contrast"] = common_contrast(agreed_contrasts(sure))
     return refine_columns(
-        pixels, table, rows, device=preferences().device, progress=progress, cancel=cancel
+        examined, table, rows, device=preferences().device, progress=progress, cancel=cancel
     )
 
 

@@ -111,7 +111,7 @@ _ONLY = {
 }
 """Refinements with which a setting has an effect."""
 _NEXT = "Correct and plot them in Columns, measure them in Measure."
-_VERDICTS = ("calibrated", "training_range", "contrast")
+_VERDICTS = ("calibrated", "training_range", "contrast", "notes")
 """Attributes of the table that are copied to the record of its layer."""
 
 
@@ -193,8 +193,9 @@ class Localize(ImagePanel):
         )
 
     def summary(self, result: Points) -> str:
-        verdict = result.metadata[PROVENANCE].get("training_range")
-        where = f"; {verdict}" if verdict else ""
+        record = result.metadata[PROVENANCE]
+        told = [record.get("training_range"), *record.get("notes", ())]
+        where = "".join(f"; {each}" for each in told if each)
         return f"{len(result.data)} columns{_median_error(result)}{where}. {_NEXT}"
 
     def show_table(self) -> None:

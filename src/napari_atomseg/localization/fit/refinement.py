@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.device import choose_device
 from napari_atomseg._shared.types import Array
+from napari_atomseg.inference.frames import holds
 from napari_atomseg.localization.fit.centroids import centres_of_mass, centroids, saturated
 from napari_atomseg.localization.fit.independent import Fits, fit_gaussians
 from napari_atomseg.localization.fit.joint.solve import fit_jointly
@@ -116,6 +117,22 @@ class Refinement:
         """Fits need double precision, which mps does not have."""
         device = choose_device(self.device)
         return torch.device("cpu") if device.type == "mps" else device
+
+
+def levelled(image: Array, fit: FitSettings) -> tuple[Array, float]:
+    """An image without its offset where that is so large that fits would suffer, and the offset.
+
+    Counts are not shifted: their zero is their own.
+    """
+    known = image[np.isfinite(image)]
+    if (
+        fit.likelihood == "poisson"
+        or not len(known)
+        or holds(float(known.mean()), float(known.std()))
+    ):
+        return image, 0.0
+    offset = float(np.median(known))
+    return image - offset, offset
 
 
 def _sound(shape: tuple[int, ...], y: Array, x: Array) -> NDArray[np.bool_]:

@@ -1,0 +1,146 @@
+"""Frames of an image or stack, and those of their pixels that show no specimen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from napari_atomseg._shared.types import Array, Image, Mask
+from napari_atomseg.inference.marks import find_marks, share
+from napari_atomseg.inference.outliers import filled, find_outliers
+
+OFFSET = 1e4
+"""Offset over the deviation of an image from which on float32 loses its contrast."""
+
+
+def as_frames(image: Any) -> tuple[Image, tuple[int, ...]]:
+    """(N, H, W) frames of an image or stack, and the shape it came in.
+
+    They are float32 where that holds the image's type exactly, and float64 otherwise, so that the
+    contrast is kept on any offset. Pixels that are NaN or infinite become the median of their
+    frame.
+
+    Raises
+    ------
+    TypeError
+        The values are not real numbers.
+    ValueError
+        The array has fewer than two axes, no pixels, or looks like an RGB image.
+    """
+    array = np.asarray(image)
+    if array.dtype == object or array.dtype.kind not in "biuf":
+        raise TypeError(f"image has values of type {array.dtype}; real numbers are needed")
+    if array.ndim < 2:
+        raise ValueError(f"image has shape {array.shape}; two axes (rows, columns) are needed")
+    if 0 in array.shape:
+        raise ValueError(f"image has shape {array.shape}: it holds no pixels")
+    if array.ndim == 3 and array.shape[-1] in (3, 4) and min(array.shape[:2]) > 4:
+        raise ValueError(
+            f"image has shape {array.shape}, an RGB image; convert it to grey values first"
+        )
+    frames = array.reshape(-1, *array.shape[-2:]).astype(float_type(array.dtype))
+    bad = ~np.isfinite(frames)
+    if bad.any():
+        frames = np.where(bad, np.nan, frames)
+        for frame in frames:
+            holes = np.isnan(frame)
+            if holes.any():
+                frame[holes] = 0.0 if holes.all() else np.nanmedian(frame)
+    return frames, array.shape
+
+
+def float_type(kind: DTypeLike) -> type[np.floating[Any]]:
+    """float32 where it holds all values of a type, else float64."""
+    return np.float32 if np.can_cast(kind, np.float32) else np.float64
+
+
+def compact(planes: Array) -> NDArray[Any]:
+    """Planes in float32 where that keeps their contrast, and unchanged otherwise."""
+    return planes.astype(np.float32) if holds(float(planes.mean()), float(planes.std())) else planes
+
+
+def holds(offset: float, scale: float) -> bool:
+    """Whether float32 keeps the contrast of an image of this mean and deviation."""
+    return abs(offset) <= OFFSET * scale or scale == 0
+
+
+@dataclass(frozen=True)
+class Examined:
+    """Frames ready for networks and estimates: what does not show the specimen is filled.
+
+    Attributes
+    ----------
+    frames : (N, H, W) finite; pixels that are left out have the values of their surroundings.
+    out : (N, H, W) pixels that were left out: hot, dead, not finite, and those of `marks`.
+    marks : (N, H, W) pixels that programs wrote, and constant borders.
+    shape : of the image.
+    notes : what was left out, a sentence each.
+    """
+
+    frames: Image
+    out: Mask
+    marks: Mask
+    shape: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+    def measured(self) -> Array:
+        """(N, H, W) the frames as recorded, NaN where pixels are left out."""
+        return np.where(self.out, np.nan, self.frames.astype(np.float64))
+
+    def hides(self, frame: int, y: Array, x: Array) -> Mask:
+        """(N,) positions in a frame, pixels, that lie on marks."""
+        marks = self.marks[frame]
+        row, col = (
+            np.rint(v).astype(int).clip(0, size - 1)
+            for v, size in zip((y, x), marks.shape, strict=True)
+        )
+        hidden: Mask = marks[row, col]
+        return hidden
+
+
+def examine(image: Any) -> Examined:
+    """Find the pixels of an image or stack that do not show the specimen, and fill them.
+
+    These are hot and dead pixels (see `find_outliers`), bars, words and bands that programs wrote
+    and constant borders (see `find_marks`), and pixels that are not finite.
+
+    Parameters
+    ----------
+    image : (..., H, W) real numbers; what has been examined comes back as it is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `as_frames`.
+    """
+    if isinstance(image, Examined):
+        return image
+    frames, shape = as_frames(image)
+    out = ~np.isfinite(np.asarray(image).reshape(frames.shape))
+    marks, written, outliers = np.zeros_like(out), np.zeros_like(out), 0
+    for number, frame in enumerate(frames):
+        found = find_marks(frame)
+        written[number], marks[number] = found.written, found.all & ~out[number]
+        out[number] |= marks[number]
+        hot = find_outliers(frame, ~out[number])
+        outliers += int(hot.sum())
+        out[number] |= hot
+        if out[number].any():
+            frames[number] = filled(frame, out[number])
+    return Examined(frames, out, marks, shape, _notes(outliers, written, marks & ~written))
+
+
+def _notes(outliers: int, written: Mask, border: Mask) -> tuple[str, ...]:
+    """What was left out, a sentence each."""
+    notes = []
+    if outliers:
+        pixels, were = ("pixels", "were") if outliers > 1 else ("pixel", "was")
+        notes.append(f"{outliers} hot or dead {pixels} {were} left out")
+    if written.any():
+        notes.append(f"a burnt-in bar or text was left out ({share(written)} of the image)")
+    if border.any():
+        notes.append(f"a constant border was left out ({share(border)} of the image)")
+    return tuple(notes)
