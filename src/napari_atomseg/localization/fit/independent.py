@@ -12,12 +12,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_atomseg._shared.types import Array
+from napari_atomseg.localization.fit.correlation import (
+    TOUCHING,
+    Standardised,
+    estimate_correlation,
+    part_left,
+    sandwich,
+)
 from napari_atomseg.localization.fit.gaussian import (
     ROUND,
     EllipticProblem,
     GaussianProblem,
     axes_of,
     column_values,
+    derivatives,
     leverage,
     volume_error,
 )
@@ -39,6 +47,7 @@ from napari_atomseg.localization.fit.windows import (
 )
 from napari_atomseg.localization.settings import Likelihood, Shape
 from napari_atomseg.progress import CancelToken, report
+from napari_atomseg.trust.correlation import NoiseCorrelation
 
 PRIOR_FREEDOM = 30.0
 """Degrees of freedom of the prior on a column's noise, which is the noise of the whole image."""
@@ -67,14 +76,23 @@ def linear_guess(cells: Cells, place: Tensor, sigma: float) -> Tensor:
     return torch.cat([unit[:, :3], amplitude[:, None], (level - amplitude * mean)[:, None]], dim=1)
 
 
-def noise_excess(cells: Cells, theta: Tensor, noise: ResidualNoise) -> Tensor:
-    """(n,) factors by which residuals exceed the noise; pixels at its floor are left out."""
+def noise_excess(
+    cells: Cells, theta: Tensor, noise: ResidualNoise, left: Tensor | None = None, patch: float = 1.0
+) -> Tensor:
+    """(n,) factors by which residuals exceed the noise; pixels at its floor are left out.
+
+    Where pixels share their noise, `left` (n, S, S) of its variance is expected in each residual,
+    and `patch` pixels fluctuate as one.
+    """
     values = column_values(theta, cells.windows.step)
     variance = noise.variance(values + cells.neighbours)
     informative = cells.windows.inside & (variance > noise.floor)
     chi = ((cells.data - values) ** 2 / variance).masked_fill_(~informative, 0.0).sum((1, 2))
-    freedom = (informative.sum((1, 2)) - theta.shape[1]).clamp_min(0)
-    return moderated(torch.where(freedom > 0, chi, 0.0), freedom)
+    if left is None:
+        freedom = (informative.sum((1, 2)) - theta.shape[1]).clamp_min(0)
+    else:
+        freedom = left.masked_fill(~informative, 0.0).sum((1, 2)).clamp_min(0.0)
+    return moderated(torch.where(freedom > 0, chi, 0.0) / patch, freedom / patch)
 
 
 def moderated(chi: Tensor, freedom: Tensor) -> Tensor:
@@ -90,6 +108,10 @@ NOISE_COLUMNS = 1_000
 """Columns whose residuals are enough to estimate the noise."""
 LEAST_LEFT = 0.2
 """Smallest part of a pixel's noise that is assumed to remain in its residual."""
+SAMPLES = 8
+"""Columns whose surroundings are enough to know what fits leave of correlated noise."""
+LARGE = 30.0
+"""Pixels; in larger windows neighbours do not matter for what fits leave of the noise."""
 FREE_WIDTH = 2.0
 """Largest factor between sigma and the typical sigma, up or down."""
 CREDIBLE_WIDTH = 1.5
@@ -115,6 +137,8 @@ class IndependentFit:
         self._theta[:, 3] = 0.0
         self._good = torch.zeros(len(y), dtype=torch.bool, device=image.device)
         self._noise: ResidualNoise | None = None
+        self.correlation = NoiseCorrelation()
+        self.misfit = 0.0
         self._free_axes = False
         self.table = np.full((10, len(y)), np.nan)
 
@@ -140,17 +164,66 @@ class IndependentFit:
 
     def estimate_noise(self, likelihood: Likelihood) -> None:
         """Estimate the noise from the residuals of the last round."""
-        good = np.flatnonzero(self._good.cpu().numpy())
-        some = good[:: max(1, len(good) // NOISE_COLUMNS)]
         nothing = torch.zeros(0).to(self._image)
         expected, squared = [nothing], [nothing]
-        for batch, cells in self.cells(some):
+        for batch, cells in self.cells(self._some()):
             inside = cells.windows.inside
             values = column_values(self._theta[batch], cells.windows.step)
-            left = 1.0 - leverage(self._theta[batch], cells.windows.step, inside)
+            left = self._left(batch, cells, values)
+            least = LEAST_LEFT if self.correlation.white else 0.5 * LEAST_LEFT
             expected.append((values + cells.neighbours)[inside])
-            squared.append(((cells.data - values) ** 2 / left.clamp_min(LEAST_LEFT))[inside])
+            squared.append(((cells.data - values) ** 2 / left.clamp_min(least))[inside])
         self._noise = estimate_noise(torch.cat(expected), torch.cat(squared), likelihood)
+
+    def _some(self) -> Index:
+        """Columns that are enough to estimate the noise."""
+        good = np.flatnonzero(self._good.cpu().numpy())
+        return good[:: max(1, len(good) // NOISE_COLUMNS)]
+
+    def _left(self, batch: Index, cells: Cells, values: Tensor) -> Tensor:
+        """(n, S, S) part of the noise's variance that is left in the residuals of a round."""
+        theta, windows = self._theta[batch], cells.windows
+        if self.correlation.white or self._noise is None:
+            return 1.0 - leverage(theta, windows.step, windows.inside)
+        deviation = self._noise.variance(values + cells.neighbours).sqrt()
+        slopes = derivatives(theta, windows.step) * (windows.inside / deviation)[:, None]
+        slopes[:, ~self._free(slopes)] = 0.0
+        matrix = slopes.flatten(2) @ slopes.flatten(2).mT
+        matrix.diagonal(dim1=1, dim2=2)[:, ~self._free(slopes)] = 1.0
+        inverse = torch.nan_to_num(covariance(matrix))
+        return part_left(slopes, inverse, self.correlation)
+
+    def _free(self, like: Tensor) -> Tensor:
+        """(K,) parameters that the last rounds fit."""
+        free = torch.ones(self._theta.shape[1], dtype=torch.bool, device=like.device)
+        free[6:] = self._free_axes
+        return free
+
+    def estimate_correlation(self) -> None:
+        """Estimate the correlation of the noise from the residuals of the last round."""
+        some = self._some()
+        if not len(some):
+            return
+        self.render_light()
+        residuals = [self._standardised(batch, cells) for batch, cells in self.cells(some)]
+        samples = []
+        for number in some[:: max(1, len(some) // SAMPLES)][:SAMPLES]:
+            near = self._initial.touching(number, TOUCHING * 2 * self._initial.sigma)
+            near = near[self._good[near].cpu().numpy()]
+            if self._initial.radius[number] > LARGE:
+                near = near[:0]
+            batch, cells = next(self.cells(np.append(near, number)))
+            part = self._standardised(batch, cells)
+            samples.append(part.beginning(int(np.argmax(batch == number))))
+        self.correlation, self.misfit = estimate_correlation(
+            residuals, samples, self._free(self._theta), joint=False
+        )
+
+    def _standardised(self, batch: Index, cells: Cells) -> Standardised:
+        values = column_values(self._theta[batch], cells.windows.step)
+        deviation = self._noise.variance(values + cells.neighbours).sqrt()
+        residual = (cells.data - values) / deviation * cells.windows.inside
+        return Standardised(cells.windows, residual, deviation, self._theta[batch])
 
     def fit_all(self, cancel: CancelToken | None, free_width: bool) -> None:
         """Fit all columns once."""
@@ -243,9 +316,18 @@ class IndependentFit:
     ) -> Array:
         """The numbers of `Fits`, in their order (10, n); NaN where a fit failed."""
         theta, windows, initial = solution.parameters, cells.windows, self._initial
-        chi = noise_excess(cells, theta, noise)
-        spread = covariance(solution.normal.matrix) * chi[:, None, None]
-        spread = spread.masked_fill(held[:, :, None] | held[:, None, :], 0.0)
+        fixed = held[:, :, None] | held[:, None, :]
+        spread = covariance(solution.normal.matrix).masked_fill(fixed, 0.0)
+        if self.correlation.white:
+            chi = noise_excess(cells, theta, noise)
+        else:
+            expected = column_values(theta, windows.step) + cells.neighbours
+            slopes = derivatives(theta, windows.step) * ~held[:, :, None, None]
+            slopes = slopes * (windows.inside / noise.variance(expected).sqrt())[:, None]
+            left = part_left(slopes, spread, self.correlation)
+            chi = noise_excess(cells, theta, noise, left, self.correlation.patch)
+            spread = sandwich(slopes, spread, self.correlation)
+        spread = spread * chi[:, None, None]
         walked = (theta[:, :2] - self._place(windows, batch)).abs().amax(1)
         limit = tensor_like(theta, initial.step[batch])
         error = spread[:, :2, :2].diagonal(dim1=1, dim2=2).sqrt()
@@ -371,6 +453,11 @@ def fit_gaussians(
         fits.fit_all(cancel, free_width=True)
         if number + 1 < last:
             fits.render_light()
+    fits.estimate_correlation()
+    if not fits.correlation.white:
+        # Noise that pixels share hides in the fits: its variance has been estimated too low.
+        fits.estimate_noise(likelihood)
+        fits.fit_all(cancel, free_width=True)
     return Fits.of(fits.table, y, x)
 
 

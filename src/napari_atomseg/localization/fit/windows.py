@@ -189,6 +189,14 @@ class InitialEstimates:
         index = self.neighbours[batch]
         return np.append(self.y, np.nan)[index], np.append(self.x, np.nan)[index]
 
+    def touching(self, number: int, distance: float) -> Index:
+        """Neighbours of a column that are nearer than a distance, pixels."""
+        near = self.neighbours[number]
+        near = near[near >= 0]
+        away = np.hypot(self.y[near] - self.y[number], self.x[near] - self.x[number])
+        touching: Index = near[away < distance]
+        return touching
+
 
 def initial_estimates(image: Tensor, y: Array, x: Array) -> InitialEstimates:
     """Measure neighbour distances and the typical width of columns in an (H, W) image."""

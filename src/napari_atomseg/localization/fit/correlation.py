@@ -1,0 +1,265 @@
+"""The correlation of an image's noise from the residuals of fits, and what it does to errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_atomseg._shared.types import Array
+from napari_atomseg.localization.fit.gaussian import derivatives
+from napari_atomseg.localization.fit.windows import Windows
+from napari_atomseg.trust.correlation import (
+    LAGS,
+    NoiseCorrelation,
+    lagged_products,
+    shared_moments,
+)
+
+TERMS = 1e-3
+"""Products of two profiles add up to a correlation to this accuracy."""
+NEIGHBOURHOOD = 2.5
+"""Half width of the part of an image around a sampled column over that of its window."""
+TOUCHING = 3.0
+"""Neighbours nearer than twice this many sigmas change what a column's fit leaves over."""
+RIDGE = 1e-9
+PATTERN_COLUMNS = 100
+"""Columns from which the misfit that they have in common is subtracted."""
+
+
+def correlated(planes: Tensor, noise: NoiseCorrelation) -> Tensor:
+    """(n, k, S, S) images, each convolved with the correlation of the noise inside its window.
+
+    The correlation is a sum of products of profiles along y and x, each a matrix product.
+    """
+    rows, cols = _profiles(noise, planes.shape[-2], planes)
+    total = torch.zeros_like(planes)
+    for along_y, along_x in zip(rows, cols, strict=True):
+        total += along_y @ planes @ along_x
+    return total
+
+
+def _profiles(noise: NoiseCorrelation, side: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """(T, side, side) Toeplitz matrices along y, and along x."""
+    left, size, right = np.linalg.svd(noise.quadrant, full_matrices=False)
+    some = size > TERMS * size[0]
+    pair = []
+    for profiles in ((left * size)[:, some].T, right[some]):
+        lag = np.abs(np.subtract.outer(np.arange(side), np.arange(side)))
+        padded = np.pad(profiles, ((0, 0), (0, max(0, side - profiles.shape[1]))))
+        pair.append(torch.from_numpy(padded[:, lag]).to(like))
+    return pair[0], pair[1]
+
+
+def sandwich(slopes: Tensor, inverse: Tensor, noise: NoiseCorrelation) -> Tensor:
+    """(n, K, K) covariance of weighted least squares where pixels share their noise.
+
+    With weights W = 1 / σ² on the diagonal and noise of the covariance C_ij = σ_i σ_j ρ(i - j),
+    estimates have the covariance (JᵀWJ)⁻¹ JᵀW C W J (JᵀWJ)⁻¹ (White, Econometrica 48, 817 (1980),
+    with C known). C = 1 / W, white noise, leaves (JᵀWJ)⁻¹.
+
+    Parameters
+    ----------
+    slopes : (n, K, S, S) derivatives J over σ, 0 beyond the windows and for held parameters.
+    inverse : (n, K, K) (JᵀWJ)⁻¹.
+    """
+    middle = slopes.flatten(2) @ correlated(slopes, noise).flatten(2).mT
+    return inverse @ middle @ inverse
+
+
+def part_left(slopes: Tensor, inverse: Tensor, noise: NoiseCorrelation) -> Tensor:
+    """(n, S, S) variance of the residuals of a fit over that of the noise.
+
+    The fit takes from standardised noise u of the correlation R what is like its derivatives,
+    P u = (1 - J (JᵀWJ)⁻¹ JᵀW) u: the diagonal of P R Pᵀ is left. It is less than for white noise,
+    which has less in common with the smooth derivatives.
+
+    Parameters
+    ----------
+    slopes, inverse : as of `sandwich`.
+    """
+    shared = correlated(slopes, noise)
+    middle = slopes.flatten(2) @ shared.flatten(2).mT
+    own = torch.einsum("nij,njab->niab", inverse, slopes)
+    taken = 2.0 * (own * shared).sum(1)
+    given = torch.einsum("niab,nij,njab->nab", own, middle, own)
+    return 1.0 - taken + given
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """Residuals of n columns over the noise's standard deviation, and the model's slopes.
+
+    Attributes
+    ----------
+    windows : pixels of the columns.
+    residual : (n, S, S) standardised, 0 beyond the windows.
+    deviation : (n, S, S) standard deviation of the noise.
+    theta : (n, K) parameters, positions relative to the windows' centres.
+    """
+
+    windows: Windows
+    residual: Tensor
+    deviation: Tensor
+    theta: Tensor
+
+    def beginning(self, first: int) -> Standardised:
+        """The same columns, another one of them first."""
+        order = torch.arange(len(self.theta), device=self.theta.device)
+        order = torch.cat([order[first : first + 1], order[:first], order[first + 1 :]])
+        row, col, inside = (
+            each[order] for each in (self.windows.row, self.windows.col, self.windows.inside)
+        )
+        windows = Windows(row, col, self.windows.step, inside)
+        return Standardised(
+            windows, self.residual[order], self.deviation[order], self.theta[order]
+        )
+
+
+def without_pattern(residual: Tensor, theta: Tensor) -> tuple[Tensor, float]:
+    """Residuals (n, S, S) without the misfit that all columns have, and its part of their squares.
+
+    Where columns are no Gaussians, each leaves the same pattern over, as high as the column. Noise
+    is different from column to column. The pattern is regressed, pixel by pixel, on the column's
+    amplitude, also times powers of its distance from the middle of the window, up to the second.
+    """
+    count = len(residual)
+    if count < PATTERN_COLUMNS:
+        return residual, 0.0
+    y, x, height = theta[:, 0], theta[:, 1], theta[:, 3] / theta[:, 3].mean()
+    one = torch.ones_like(y)
+    terms = [one, height, height * y, height * x, height * y * y, height * x * y, height * x * x]
+    basis, _ = torch.linalg.qr(torch.stack(terms, dim=1))
+    flat = residual.flatten(1)
+    common = basis @ (basis.mT @ flat)
+    left = count / (count - basis.shape[1])
+    before, after = float((flat**2).sum()), float(((flat - common) ** 2).sum()) * left
+    share = max(0.0, 1.0 - after / before) if before > 0 else 0.0
+    return ((flat - common) * left**0.5).view_as(residual), share
+
+
+def design_of(part: Standardised, free: Tensor, joint: bool) -> Array:
+    """(L², L²) share of the noise's covariance at each distance in a column's residual products.
+
+    Residuals are u - Z (DᵀZ)⁻¹ Dᵀ u of noise u: all columns nearby shine into the window with the
+    slopes Z, and each is fitted with the slopes D: in its own window alone, or, in a joint fit, in
+    all of them, D = Z. The expected product of two residuals at a distance is linear in the
+    covariances of the noise at all distances.
+
+    Parameters
+    ----------
+    part : a column, first, and those that touch it.
+    free : (K,) parameters that are fitted.
+    joint : whether the columns are fitted together.
+    """
+    slopes, own = _around(part, free)
+    side = slopes.shape[-1]
+    seen = slopes if joint else slopes * own.repeat_interleave(int(free.sum()), dim=0)
+    matrix = seen.flatten(1) @ slopes.flatten(1).mT
+    matrix.diagonal().add_(RIDGE)
+    found = torch.linalg.solve(matrix, seen.flatten(1)).view_as(slopes)
+    # The products need no double precision.
+    slopes, found, mask = slopes.float(), found.float(), own[0].float()
+    step = _steps(side, slopes)
+    half = (part.windows.inside.shape[-1] - 1) // 2
+    middle = slice(side // 2 - half, side // 2 + half + 1)
+    inner = step[:, middle, middle]
+    mask = mask[middle, middle]
+    near = (slopes[:, middle, middle] * mask).contiguous()
+    moved = _shifted(near, inner) * mask
+    spread = _shifted(found, step)
+    count = len(slopes)
+    square = moved.flatten(0, 1).flatten(2) @ near.flatten(1).mT
+    errors = spread.flatten(0, 1).flatten(2) @ found.flatten(1).mT
+    there = spread[..., middle, middle].reshape(len(step) ** 2, -1)
+    crossed = moved.reshape(len(step) ** 2, -1) @ there.mT
+    given = square.view(-1, count * count) @ errors.view(-1, count * count).mT
+    pairs = torch.from_numpy(lagged_products(mask.double().cpu().numpy()[None])).view(-1)
+    expected: Array = (torch.diag(pairs) + (given - 2.0 * crossed).double().cpu()).numpy()
+    return expected
+
+
+def _around(part: Standardised, free: Tensor) -> tuple[Tensor, Tensor]:
+    """Slopes (n K, s, s) of unit norm about the first column's window, and (n, s, s) the cells."""
+    windows, theta = part.windows, part.theta.clone()
+    half = (windows.inside.shape[-1] - 1) // 2
+    reach = round(NEIGHBOURHOOD * half) if len(theta) > 1 else half
+    away = torch.cat([windows.row - windows.row[0], windows.col - windows.col[0]], dim=1)
+    theta[:, :2] += away
+    step = torch.arange(-reach, reach + 1).to(theta)
+    own = torch.zeros(len(theta), len(step), len(step)).to(theta)
+    weight = torch.zeros_like(own[0])
+    for number, (down, right) in enumerate(away.long().tolist()):
+        rows, cols = (
+            slice(max(0, reach - half + by), min(len(step), reach + half + 1 + by))
+            for by in (down, right)
+        )
+        if rows.start >= rows.stop or cols.start >= cols.stop:
+            continue
+        from_y, from_x = rows.start - (reach - half + down), cols.start - (reach - half + right)
+        cut = (
+            slice(from_y, from_y + rows.stop - rows.start),
+            slice(from_x, from_x + cols.stop - cols.start),
+        )
+        inside = part.windows.inside[number][cut]
+        own[number, rows, cols] = inside.to(own)
+        weight[rows, cols] += torch.where(inside, 1.0 / part.deviation[number][cut], 0.0)
+    slopes = derivatives(theta, step)
+    slopes[:, 4] = own
+    slopes = (slopes * weight)[:, free].flatten(0, 1)
+    size = slopes.flatten(1).norm(dim=1).clamp_min(torch.finfo(slopes.dtype).tiny)
+    return slopes / size[:, None, None], own
+
+
+def _steps(side: int, like: Tensor) -> Tensor:
+    """(L, side, side) 1 for pixels that are 0, 1, 2... apart along an axis."""
+    lag = torch.arange(side, device=like.device)
+    apart = (lag[:, None] - lag).abs()
+    return (apart == torch.arange(LAGS + 1, device=like.device)[:, None, None]).to(like)
+
+
+def _shifted(planes: Tensor, step: Tensor) -> Tensor:
+    """(L, L, n, s, s) planes (n, s, s) moved by all distances along y and x, both ways."""
+    along = step[:, None] @ planes
+    return along[:, None] @ step[:, None]
+
+
+def estimate_correlation(
+    residuals: list[Standardised], samples: list[Standardised], free: Tensor, joint: bool
+) -> tuple[NoiseCorrelation, float]:
+    """The correlation of the noise that fits have left over, and how much of it was misfit.
+
+    Fits take part of the noise away, the more of it the smoother it is: its covariances follow
+    from the products of residuals only with what the fits do to them, see `design_of`.
+
+    Parameters
+    ----------
+    residuals : columns from which the noise is estimated, in batches.
+    samples : a few columns, each with those that touch it, that stand for all.
+    free, joint : as of `design_of`.
+
+    Returns
+    -------
+    The correlation; and the part of the squared residuals that is a pattern that all columns have,
+    which counts as white noise.
+    """
+    products, pixels, misfit, power = 0.0, 0.0, 0.0, 0.0
+    for batch in residuals:
+        bare, share = without_pattern(batch.residual, batch.theta)
+        products = products + lagged_products(bare.cpu().numpy())
+        pixels += float(batch.windows.inside.sum())
+        here = float((batch.residual**2).sum())
+        misfit, power = misfit + share * here, power + here
+    designs = [design_of(sample, free, joint) for sample in samples]
+    inside = sum(float(sample.windows.inside[0].sum()) for sample in samples)
+    if not designs or not power > 0:
+        return NoiseCorrelation(), 0.0
+    share = misfit / power
+    found = shared_moments(np.asarray(products), sum(designs) * (pixels / inside))
+    if found is None:
+        return NoiseCorrelation(), share
+    found = (1.0 - share) * found / found[0, 0]
+    found[0, 0] = 1.0
+    return NoiseCorrelation.from_moments(found), share
