@@ -25,24 +25,65 @@ NEIGHBOURHOOD = 2.5
 TOUCHING = 3.0
 """Neighbours nearer than twice this many sigmas change what a column's fit leaves over."""
 RIDGE = 1e-9
+NEAREST, TYPICAL = 2, 40
+"""Distances, and columns, that show whether noise is white."""
+FAINT, SURE = 0.012, 3.0
+"""Correlation of white noise, at most, and the standard errors that it may be above."""
 PATTERN_COLUMNS = 100
 """Columns from which the misfit that they have in common is subtracted."""
 
 
-def correlated(planes: Tensor, noise: NoiseCorrelation) -> Tensor:
-    """(n, k, S, S) images, each convolved with the correlation of the noise inside its window.
+class Shared:
+    """What noise that pixels share does to n weighted least-squares fits.
 
-    The correlation is a sum of products of profiles along y and x, each a matrix product.
+    Parameters
+    ----------
+    slopes : (n, K, S, S) derivatives J over σ, 0 beyond the windows and for held parameters.
+    inverse : (n, K, K) (JᵀWJ)⁻¹.
+    noise : correlation R of the noise.
     """
-    rows, cols = _profiles(noise, planes.shape[-2], planes)
-    total = torch.zeros_like(planes)
-    for along_y, along_x in zip(rows, cols, strict=True):
-        total += along_y @ planes @ along_x
-    return total
+
+    def __init__(self, slopes: Tensor, inverse: Tensor, noise: NoiseCorrelation) -> None:
+        self._slopes, self._inverse = slopes.mT.flatten(2), inverse
+        self._shared = _correlated(slopes, noise).flatten(2)
+        self._middle = self._slopes @ self._shared.mT
+        self._side = slopes.shape[-1]
+
+    def covariance(self) -> Tensor:
+        """(n, K, K) covariance of the estimates.
+
+        With weights W = 1 / σ² on the diagonal and noise of the covariance C_ij = σ_i σ_j ρ(i - j)
+        it is (JᵀWJ)⁻¹ JᵀW C W J (JᵀWJ)⁻¹ (White, Econometrica 48, 817 (1980), with C known).
+        C = 1 / W, white noise, leaves (JᵀWJ)⁻¹.
+        """
+        return self._inverse @ self._middle @ self._inverse
+
+    def left(self) -> Tensor:
+        """(n, S, S) variance of the residuals of a fit over that of the noise.
+
+        The fit takes from standardised noise u what is like its derivatives, and leaves P u with
+        P = 1 - J (JᵀWJ)⁻¹ Jᵀ: the diagonal of P R P. It is less than for white noise, which has
+        less in common with the smooth derivatives.
+        """
+        own = self._inverse @ self._slopes
+        part = 1.0 + (own * (self._middle @ own - 2.0 * self._shared)).sum(1)
+        return part.unflatten(1, (self._side, self._side)).mT
+
+
+def _correlated(planes: Tensor, noise: NoiseCorrelation) -> Tensor:
+    """(n, K, S, S) images, transposed, each convolved with a correlation inside its window.
+
+    The correlation is a sum of products of profiles along y and x: two matrix products.
+    """
+    side = planes.shape[-1]
+    rows, cols = _profiles(noise, side, planes)
+    along = planes.reshape(-1, side) @ cols.transpose(0, 1).reshape(side, -1)
+    along = along.view(-1, side, len(cols), side).permute(0, 3, 2, 1)
+    return (along.reshape(-1, len(cols) * side) @ rows.reshape(-1, side)).view_as(planes)
 
 
 def _profiles(noise: NoiseCorrelation, side: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """(T, side, side) Toeplitz matrices along y, and along x."""
+    """(T, side, side) symmetric Toeplitz matrices along y, and along x."""
     left, size, right = np.linalg.svd(noise.quadrant, full_matrices=False)
     some = size > TERMS * size[0]
     pair = []
@@ -51,41 +92,6 @@ def _profiles(noise: NoiseCorrelation, side: int, like: Tensor) -> tuple[Tensor,
         padded = np.pad(profiles, ((0, 0), (0, max(0, side - profiles.shape[1]))))
         pair.append(torch.from_numpy(padded[:, lag]).to(like))
     return pair[0], pair[1]
-
-
-def sandwich(slopes: Tensor, inverse: Tensor, noise: NoiseCorrelation) -> Tensor:
-    """(n, K, K) covariance of weighted least squares where pixels share their noise.
-
-    With weights W = 1 / σ² on the diagonal and noise of the covariance C_ij = σ_i σ_j ρ(i - j),
-    estimates have the covariance (JᵀWJ)⁻¹ JᵀW C W J (JᵀWJ)⁻¹ (White, Econometrica 48, 817 (1980),
-    with C known). C = 1 / W, white noise, leaves (JᵀWJ)⁻¹.
-
-    Parameters
-    ----------
-    slopes : (n, K, S, S) derivatives J over σ, 0 beyond the windows and for held parameters.
-    inverse : (n, K, K) (JᵀWJ)⁻¹.
-    """
-    middle = slopes.flatten(2) @ correlated(slopes, noise).flatten(2).mT
-    return inverse @ middle @ inverse
-
-
-def part_left(slopes: Tensor, inverse: Tensor, noise: NoiseCorrelation) -> Tensor:
-    """(n, S, S) variance of the residuals of a fit over that of the noise.
-
-    The fit takes from standardised noise u of the correlation R what is like its derivatives,
-    P u = (1 - J (JᵀWJ)⁻¹ JᵀW) u: the diagonal of P R Pᵀ is left. It is less than for white noise,
-    which has less in common with the smooth derivatives.
-
-    Parameters
-    ----------
-    slopes, inverse : as of `sandwich`.
-    """
-    shared = correlated(slopes, noise)
-    middle = slopes.flatten(2) @ shared.flatten(2).mT
-    own = torch.einsum("nij,njab->niab", inverse, slopes)
-    taken = 2.0 * (own * shared).sum(1)
-    given = torch.einsum("niab,nij,njab->nab", own, middle, own)
-    return 1.0 - taken + given
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,34 @@ class Standardised:
         return Standardised(
             windows, self.residual[order], self.deviation[order], self.theta[order]
         )
+
+
+def looks_white(residuals: list[Standardised], free: Tensor) -> bool:
+    """Whether residuals of neighbouring pixels go together no more than fits of white noise leave.
+
+    A fit of white noise takes J (JᵀWJ)⁻¹ Jᵀ away, its part in products of residuals at a distance.
+    """
+    products, pixels, taken = np.zeros(1), np.zeros(1), np.zeros(1)
+    for batch in residuals:
+        products = products + lagged_products(batch.residual.cpu().numpy(), NEAREST)
+        pixels = pixels + lagged_products(batch.windows.inside.double().cpu().numpy(), NEAREST)
+        every = slice(None, None, max(1, len(batch.theta) // TYPICAL))
+        theta, inside = batch.theta[every], batch.windows.inside[every]
+        slopes = derivatives(theta, batch.windows.step)[:, free]
+        slopes = slopes * (inside / batch.deviation[every])[:, None]
+        flat = slopes.flatten(2)
+        factor, _ = torch.linalg.cholesky_ex(flat @ flat.mT)
+        own = torch.linalg.solve_triangular(factor, flat, upper=False).view_as(slopes)
+        share = len(batch.theta) / len(theta)
+        finite = torch.isfinite(own).all(dim=(1, 2, 3), keepdim=True)
+        own = torch.where(finite, own, 0.0).flatten(0, 1).cpu().numpy()
+        taken = taken + share * lagged_products(own, NEAREST)
+    expected = -taken
+    expected[0, 0] += pixels[0, 0]
+    found = products * expected[0, 0] / products[0, 0] - expected
+    known = np.maximum(pixels, 1.0)
+    off = np.abs(found) / known > FAINT + SURE * np.sqrt(2.0 / known)
+    return not bool(off.any())
 
 
 def without_pattern(residual: Tensor, theta: Tensor) -> tuple[Tensor, float]:
@@ -245,7 +279,7 @@ def estimate_correlation(
     The correlation; and the part of the squared residuals that is a pattern that all columns have,
     which counts as white noise.
     """
-    products, pixels, misfit, power = 0.0, 0.0, 0.0, 0.0
+    products, pixels, misfit, power = np.zeros(1), 0.0, 0.0, 0.0
     for batch in residuals:
         bare, share = without_pattern(batch.residual, batch.theta)
         products = products + lagged_products(bare.cpu().numpy())
@@ -257,7 +291,7 @@ def estimate_correlation(
     if not designs or not power > 0:
         return NoiseCorrelation(), 0.0
     share = misfit / power
-    found = shared_moments(np.asarray(products), sum(designs) * (pixels / inside))
+    found = shared_moments(products, np.sum(designs, axis=0) * (pixels / inside))
     if found is None:
         return NoiseCorrelation(), share
     found = (1.0 - share) * found / found[0, 0]

@@ -14,10 +14,10 @@ from torch import Tensor
 from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.correlation import (
     TOUCHING,
+    Shared,
     Standardised,
     estimate_correlation,
-    part_left,
-    sandwich,
+    looks_white,
 )
 from napari_atomseg.localization.fit.gaussian import (
     ROUND,
@@ -108,6 +108,8 @@ NOISE_COLUMNS = 1_000
 """Columns whose residuals are enough to estimate the noise."""
 LEAST_LEFT = 0.2
 """Smallest part of a pixel's noise that is assumed to remain in its residual."""
+ROUNDS = 3
+"""Alternating estimates of how noise is shared, and of how large it is."""
 SAMPLES = 8
 """Columns whose surroundings are enough to know what fits leave of correlated noise."""
 LARGE = 30.0
@@ -191,7 +193,7 @@ class IndependentFit:
         matrix = slopes.flatten(2) @ slopes.flatten(2).mT
         matrix.diagonal(dim1=1, dim2=2)[:, ~self._free(slopes)] = 1.0
         inverse = torch.nan_to_num(covariance(matrix))
-        return part_left(slopes, inverse, self.correlation)
+        return Shared(slopes, inverse, self.correlation).left()
 
     def _free(self, like: Tensor) -> Tensor:
         """(K,) parameters that the last rounds fit."""
@@ -199,12 +201,27 @@ class IndependentFit:
         free[6:] = self._free_axes
         return free
 
-    def estimate_correlation(self) -> None:
-        """Estimate the correlation of the noise from the residuals of the last round."""
+    def learn_correlation(self, likelihood: Likelihood) -> bool:
+        """Estimate how far pixels share their noise, and the noise anew; whether they do.
+
+        Noise that pixels share hides in the fits, the more so the smoother it is: its variance has
+        been estimated too low, and more so where columns are bright.
+        """
         some = self._some()
         if not len(some):
-            return
+            return False
+        residuals = [self._standardised(batch, cells) for batch, cells in self.cells(some)]
+        if looks_white(residuals, self._free(self._theta)):
+            return False
         self.render_light()
+        for _ in range(ROUNDS):
+            self._estimate_correlation(some)
+            if self.correlation.white:
+                break
+            self.estimate_noise(likelihood)
+        return not self.correlation.white
+
+    def _estimate_correlation(self, some: Index) -> None:
         residuals = [self._standardised(batch, cells) for batch, cells in self.cells(some)]
         samples = []
         for number in some[:: max(1, len(some) // SAMPLES)][:SAMPLES]:
@@ -324,9 +341,9 @@ class IndependentFit:
             expected = column_values(theta, windows.step) + cells.neighbours
             slopes = derivatives(theta, windows.step) * ~held[:, :, None, None]
             slopes = slopes * (windows.inside / noise.variance(expected).sqrt())[:, None]
-            left = part_left(slopes, spread, self.correlation)
-            chi = noise_excess(cells, theta, noise, left, self.correlation.patch)
-            spread = sandwich(slopes, spread, self.correlation)
+            shared = Shared(slopes, spread, self.correlation)
+            chi = noise_excess(cells, theta, noise, shared.left(), self.correlation.patch)
+            spread = shared.covariance()
         spread = spread * chi[:, None, None]
         walked = (theta[:, :2] - self._place(windows, batch)).abs().amax(1)
         limit = tensor_like(theta, initial.step[batch])
@@ -453,10 +470,7 @@ def fit_gaussians(
         fits.fit_all(cancel, free_width=True)
         if number + 1 < last:
             fits.render_light()
-    fits.estimate_correlation()
-    if not fits.correlation.white:
-        # Noise that pixels share hides in the fits: its variance has been estimated too low.
-        fits.estimate_noise(likelihood)
+    if fits.learn_correlation(likelihood):
         fits.fit_all(cancel, free_width=True)
     return Fits.of(fits.table, y, x)
 
