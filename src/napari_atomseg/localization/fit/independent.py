@@ -114,6 +114,8 @@ SAMPLES = 8
 """Columns whose surroundings are enough to know what fits leave of correlated noise."""
 LARGE = 30.0
 """Pixels; in larger windows neighbours do not matter for what fits leave of the noise."""
+HIDDEN = 1e-3
+"""The same where pixels share their noise, and such pixels have little weight."""
 FREE_WIDTH = 2.0
 """Largest factor between sigma and the typical sigma, up or down."""
 CREDIBLE_WIDTH = 1.5
@@ -167,15 +169,16 @@ class IndependentFit:
     def estimate_noise(self, likelihood: Likelihood) -> None:
         """Estimate the noise from the residuals of the last round."""
         nothing = torch.zeros(0).to(self._image)
-        expected, squared = [nothing], [nothing]
+        expected, squared, sure = [nothing], [nothing], [nothing]
         for batch, cells in self.cells(self._some()):
             inside = cells.windows.inside
             values = column_values(self._theta[batch], cells.windows.step)
-            left = self._left(batch, cells, values)
-            least = LEAST_LEFT if self.correlation.white else 0.5 * LEAST_LEFT
+            white = self.correlation.white
+            left = self._left(batch, cells, values).clamp_min(LEAST_LEFT if white else HIDDEN)
             expected.append((values + cells.neighbours)[inside])
-            squared.append(((cells.data - values) ** 2 / left.clamp_min(least))[inside])
-        self._noise = estimate_noise(torch.cat(expected), torch.cat(squared), likelihood)
+            squared.append(((cells.data - values) ** 2 / left)[inside])
+            sure.append(torch.ones_like(left[inside]) if white else left[inside] ** 2)
+        self._noise = estimate_noise(*map(torch.cat, (expected, squared)), likelihood, torch.cat(sure))
 
     def _some(self) -> Index:
         """Columns that are enough to estimate the noise."""

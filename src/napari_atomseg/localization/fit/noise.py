@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from napari_atomseg.localization.settings import Likelihood
@@ -34,7 +35,10 @@ class ResidualNoise:
 
 
 def estimate_noise(
-    expected: Tensor, squared: Tensor, likelihood: Likelihood = "auto"
+    expected: Tensor,
+    squared: Tensor,
+    likelihood: Likelihood = "auto",
+    sure: Tensor | None = None,
 ) -> ResidualNoise:
     """Fit the line of variances by iteratively weighted least squares.
 
@@ -46,20 +50,25 @@ def estimate_noise(
         for the parameters spent. Their weights are the inverse variances of squared Poisson
         noise of the current gain, 2 v² + gain² v. Where the fits do not describe the image, the
         misfit counts as noise. Without pixels the variance is 1.
+    sure : (M,) weights of the pixels besides, where parameters have spent most of some: the square
+        of the part that is left.
     """
     if len(expected) == 0:
         return ResidualNoise(0.0, 1.0, 1.0)
     rounding = (ROUNDING * float(expected.abs().max())) ** 2
-    mean = max(float(squared.mean()), rounding, sys.float_info.min)
+    sure = torch.ones_like(expected) if sure is None else sure
+    sure = sure / sure.mean()
+    mean = max(float((sure * squared).mean()), rounding, sys.float_info.min)
     model = ResidualNoise(0.0, mean, FLOOR * mean)
     if likelihood == "gaussian":
         return model
     if likelihood == "poisson":
-        light = float(expected.sum())
-        return ResidualNoise(float(squared.sum()) / light, 0.0, FLOOR * mean) if light else model
+        light = float((sure * expected).sum())
+        gain = float((sure * squared).sum()) / light if light else 0.0
+        return ResidualNoise(gain, 0.0, FLOOR * mean) if light else model
     for _ in range(ROUNDS):
         variance = model.variance(expected)
-        weight = 1.0 / (2.0 * variance**2 + model.gain**2 * variance)
+        weight = sure / (2.0 * variance**2 + model.gain**2 * variance)
         weight = weight / weight.sum()
         centre, level = float((weight * expected).sum()), float((weight * squared).sum())
         spread = float((weight * (expected - centre) ** 2).sum())
