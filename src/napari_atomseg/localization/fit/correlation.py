@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,10 @@ NEIGHBOURHOOD = 2.5
 TOUCHING = 3.0
 """Neighbours nearer than twice this many sigmas change what a column's fit leaves over."""
 RIDGE = 1e-9
+FEWEST = 300
+"""Pixels from which it can be learned whether they share noise."""
+MISFIT = 0.5
+"""Part of the residuals from which a common pattern hides the noise."""
 NEAREST, TYPICAL = 2, 40
 """Distances, and columns, that show whether noise is white."""
 FAINT, SURE = 0.012, 3.0
@@ -41,20 +45,28 @@ class Shared:
     slopes : (n, K, S, S) derivatives J over σ, 0 beyond the windows and for held parameters.
     inverse : (n, K, K) (JᵀWJ)⁻¹.
     noise : correlation R of the noise.
+    weights : (n, S, S) weights W of the fits times σ², where they were not 1.
     """
 
-    def __init__(self, slopes: Tensor, inverse: Tensor, noise: NoiseCorrelation) -> None:
+    def __init__(
+        self,
+        slopes: Tensor,
+        inverse: Tensor,
+        noise: NoiseCorrelation,
+        weights: Tensor | None = None,
+    ) -> None:
+        seen = slopes if weights is None else slopes * weights[:, None]
         self._slopes, self._inverse = slopes.mT.flatten(2), inverse
-        self._shared = _correlated(slopes, noise).flatten(2)
-        self._middle = self._slopes @ self._shared.mT
+        self._shared = _correlated(seen, noise).flatten(2)
+        self._middle = seen.mT.flatten(2) @ self._shared.mT
         self._side = slopes.shape[-1]
 
     def covariance(self) -> Tensor:
         """(n, K, K) covariance of the estimates.
 
-        With weights W = 1 / σ² on the diagonal and noise of the covariance C_ij = σ_i σ_j ρ(i - j)
-        it is (JᵀWJ)⁻¹ JᵀW C W J (JᵀWJ)⁻¹ (White, Econometrica 48, 817 (1980), with C known).
-        C = 1 / W, white noise, leaves (JᵀWJ)⁻¹.
+        With weights W on the diagonal and noise of the covariance C_ij = σ_i σ_j ρ(i - j) it is
+        (JᵀWJ)⁻¹ JᵀW C W J (JᵀWJ)⁻¹ (White, Econometrica 48, 817 (1980), with C known). White noise
+        and W = 1 / σ² leave (JᵀWJ)⁻¹.
         """
         return self._inverse @ self._middle @ self._inverse
 
@@ -62,7 +74,7 @@ class Shared:
         """(n, S, S) variance of the residuals of a fit over that of the noise.
 
         The fit takes from standardised noise u what is like its derivatives, and leaves P u with
-        P = 1 - J (JᵀWJ)⁻¹ Jᵀ: the diagonal of P R P. It is less than for white noise, which has
+        P = 1 - J (JᵀWJ)⁻¹ JᵀW: the diagonal of P R Pᵀ. It is less than for white noise, which has
         less in common with the smooth derivatives.
         """
         own = self._inverse @ self._slopes
@@ -95,6 +107,30 @@ def _profiles(noise: NoiseCorrelation, side: int, like: Tensor) -> tuple[Tensor,
 
 
 @dataclass(frozen=True)
+class NoiseFound:
+    """What the residuals of fits show of the noise.
+
+    Attributes
+    ----------
+    correlation : of neighbouring pixels.
+    misfit : part of the squared residuals that is a pattern that all columns have.
+    pixels : number of pixels it was learned from.
+    """
+
+    correlation: NoiseCorrelation = field(default_factory=NoiseCorrelation)
+    misfit: float = 0.0
+    pixels: int = 0
+
+    def note(self) -> str | None:
+        """One sentence on what error bars allow for, or do not; None where all is plain."""
+        if self.pixels < FEWEST:
+            return "too few pixels to see whether they share noise: error bars may be too small"
+        if self.misfit > MISFIT:
+            return "noise could not be told from misfit of the columns: error bars may be too small"
+        return self.correlation.note()
+
+
+@dataclass(frozen=True)
 class Standardised:
     """Residuals of n columns over the noise's standard deviation, and the model's slopes.
 
@@ -104,12 +140,14 @@ class Standardised:
     residual : (n, S, S) standardised, 0 beyond the windows.
     deviation : (n, S, S) standard deviation of the noise.
     theta : (n, K) parameters, positions relative to the windows' centres.
+    weights : (n, S, S) weights of the fits times the noise's variance; near 1.
     """
 
     windows: Windows
     residual: Tensor
     deviation: Tensor
     theta: Tensor
+    weights: Tensor
 
     def beginning(self, first: int) -> Standardised:
         """The same columns, another one of them first."""
@@ -119,9 +157,8 @@ class Standardised:
             each[order] for each in (self.windows.row, self.windows.col, self.windows.inside)
         )
         windows = Windows(row, col, self.windows.step, inside)
-        return Standardised(
-            windows, self.residual[order], self.deviation[order], self.theta[order]
-        )
+        planes = (self.residual, self.deviation, self.theta, self.weights)
+        return Standardised(windows, *(each[order] for each in planes))
 
 
 def looks_white(residuals: list[Standardised], free: Tensor) -> bool:
@@ -188,9 +225,11 @@ def design_of(part: Standardised, free: Tensor, joint: bool) -> Array:
     free : (K,) parameters that are fitted.
     joint : whether the columns are fitted together.
     """
-    slopes, own = _around(part, free)
+    slopes, own, weights = _around(part, free)
     side = slopes.shape[-1]
-    seen = slopes if joint else slopes * own.repeat_interleave(int(free.sum()), dim=0)
+    seen = slopes * weights
+    if not joint:
+        seen = seen * own.repeat_interleave(int(free.sum()), dim=0)
     matrix = seen.flatten(1) @ slopes.flatten(1).mT
     matrix.diagonal().add_(RIDGE)
     found = torch.linalg.solve(matrix, seen.flatten(1)).view_as(slopes)
@@ -215,8 +254,11 @@ def design_of(part: Standardised, free: Tensor, joint: bool) -> Array:
     return expected
 
 
-def _around(part: Standardised, free: Tensor) -> tuple[Tensor, Tensor]:
-    """Slopes (n K, s, s) of unit norm about the first column's window, and (n, s, s) the cells."""
+def _around(part: Standardised, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Slopes (n K, s, s) of unit norm, cells (n, s, s) and weights (s, s) about the first column.
+
+    All are 0 beyond the windows of the columns.
+    """
     windows, theta = part.windows, part.theta.clone()
     half = (windows.inside.shape[-1] - 1) // 2
     reach = round(NEIGHBOURHOOD * half) if len(theta) > 1 else half
@@ -224,7 +266,7 @@ def _around(part: Standardised, free: Tensor) -> tuple[Tensor, Tensor]:
     theta[:, :2] += away
     step = torch.arange(-reach, reach + 1).to(theta)
     own = torch.zeros(len(theta), len(step), len(step)).to(theta)
-    weight = torch.zeros_like(own[0])
+    scale, weights = torch.zeros_like(own[0]), torch.zeros_like(own[0])
     for number, (down, right) in enumerate(away.long().tolist()):
         rows, cols = (
             slice(max(0, reach - half + by), min(len(step), reach + half + 1 + by))
@@ -239,12 +281,13 @@ def _around(part: Standardised, free: Tensor) -> tuple[Tensor, Tensor]:
         )
         inside = part.windows.inside[number][cut]
         own[number, rows, cols] = inside.to(own)
-        weight[rows, cols] += torch.where(inside, 1.0 / part.deviation[number][cut], 0.0)
+        scale[rows, cols] += torch.where(inside, 1.0 / part.deviation[number][cut], 0.0)
+        weights[rows, cols] += torch.where(inside, part.weights[number][cut], 0.0)
     slopes = derivatives(theta, step)
     slopes[:, 4] = own
-    slopes = (slopes * weight)[:, free].flatten(0, 1)
+    slopes = (slopes * scale)[:, free].flatten(0, 1)
     size = slopes.flatten(1).norm(dim=1).clamp_min(torch.finfo(slopes.dtype).tiny)
-    return slopes / size[:, None, None], own
+    return slopes / size[:, None, None], own, weights
 
 
 def _steps(side: int, like: Tensor) -> Tensor:
@@ -262,7 +305,7 @@ def _shifted(planes: Tensor, step: Tensor) -> Tensor:
 
 def estimate_correlation(
     residuals: list[Standardised], samples: list[Standardised], free: Tensor, joint: bool
-) -> tuple[NoiseCorrelation, float]:
+) -> NoiseFound:
     """The correlation of the noise that fits have left over, and how much of it was misfit.
 
     Fits take part of the noise away, the more of it the smoother it is: its covariances follow
@@ -274,26 +317,30 @@ def estimate_correlation(
     samples : a few columns, each with those that touch it, that stand for all.
     free, joint : as of `design_of`.
 
-    Returns
-    -------
-    The correlation; and the part of the squared residuals that is a pattern that all columns have,
-    which counts as white noise.
+    Misfit that all columns have in common counts as white noise, as before.
     """
-    products, pixels, misfit, power = np.zeros(1), 0.0, 0.0, 0.0
+    plain, products = looked_at(residuals), np.zeros(1)
     for batch in residuals:
-        bare, share = without_pattern(batch.residual, batch.theta)
+        bare, _ = without_pattern(batch.residual, batch.theta)
         products = products + lagged_products(bare.cpu().numpy())
-        pixels += float(batch.windows.inside.sum())
-        here = float((batch.residual**2).sum())
-        misfit, power = misfit + share * here, power + here
     designs = [design_of(sample, free, joint) for sample in samples]
     inside = sum(float(sample.windows.inside[0].sum()) for sample in samples)
-    if not designs or not power > 0:
-        return NoiseCorrelation(), 0.0
-    share = misfit / power
-    found = shared_moments(products, np.sum(designs, axis=0) * (pixels / inside))
+    if not designs or plain.pixels < FEWEST or plain.misfit > MISFIT:
+        return plain
+    found = shared_moments(products, np.sum(designs, axis=0) * (plain.pixels / inside))
     if found is None:
-        return NoiseCorrelation(), share
-    found = (1.0 - share) * found / found[0, 0]
+        return plain
+    found = (1.0 - plain.misfit) * found / found[0, 0]
     found[0, 0] = 1.0
-    return NoiseCorrelation.from_moments(found), share
+    return replace(plain, correlation=NoiseCorrelation.from_moments(found))
+
+
+def looked_at(residuals: list[Standardised]) -> NoiseFound:
+    """How many pixels there are to learn from, and how much of their residuals is misfit."""
+    misfit, power, pixels = 0.0, 0.0, 0
+    for batch in residuals:
+        here = float((batch.residual**2).sum())
+        _, share = without_pattern(batch.residual, batch.theta)
+        misfit, power = misfit + share * here, power + here
+        pixels += int(batch.windows.inside.sum())
+    return NoiseFound(misfit=misfit / power if power > 0 else 0.0, pixels=pixels)

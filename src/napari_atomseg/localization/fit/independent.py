@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,9 +14,11 @@ from torch import Tensor
 from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.correlation import (
     TOUCHING,
+    NoiseFound,
     Shared,
     Standardised,
     estimate_correlation,
+    looked_at,
     looks_white,
 )
 from napari_atomseg.localization.fit.gaussian import (
@@ -77,7 +79,11 @@ def linear_guess(cells: Cells, place: Tensor, sigma: float) -> Tensor:
 
 
 def noise_excess(
-    cells: Cells, theta: Tensor, noise: ResidualNoise, left: Tensor | None = None, patch: float = 1.0
+    cells: Cells,
+    theta: Tensor,
+    noise: ResidualNoise,
+    left: Tensor | None = None,
+    patch: float = 1.0,
 ) -> Tensor:
     """(n,) factors by which residuals exceed the noise; pixels at its floor are left out.
 
@@ -141,10 +147,15 @@ class IndependentFit:
         self._theta[:, 3] = 0.0
         self._good = torch.zeros(len(y), dtype=torch.bool, device=image.device)
         self._noise: ResidualNoise | None = None
-        self.correlation = NoiseCorrelation()
-        self.misfit = 0.0
+        self._weighting: ResidualNoise | None = None
+        self.found = NoiseFound()
         self._free_axes = False
         self.table = np.full((10, len(y)), np.nan)
+
+    @property
+    def correlation(self) -> NoiseCorrelation:
+        """How far pixels share their noise."""
+        return self.found.correlation
 
     def cells(self, only: Index | None = None) -> Iterator[tuple[Index, Cells]]:
         """Batches of all or some columns, with the pixels of each."""
@@ -178,7 +189,9 @@ class IndependentFit:
             expected.append((values + cells.neighbours)[inside])
             squared.append(((cells.data - values) ** 2 / left)[inside])
             sure.append(torch.ones_like(left[inside]) if white else left[inside] ** 2)
-        self._noise = estimate_noise(*map(torch.cat, (expected, squared)), likelihood, torch.cat(sure))
+        self._noise = estimate_noise(
+            *map(torch.cat, (expected, squared)), likelihood, torch.cat(sure)
+        )
 
     def _some(self) -> Index:
         """Columns that are enough to estimate the noise."""
@@ -190,13 +203,14 @@ class IndependentFit:
         theta, windows = self._theta[batch], cells.windows
         if self.correlation.white or self._noise is None:
             return 1.0 - leverage(theta, windows.step, windows.inside)
-        deviation = self._noise.variance(values + cells.neighbours).sqrt()
-        slopes = derivatives(theta, windows.step) * (windows.inside / deviation)[:, None]
-        slopes[:, ~self._free(slopes)] = 0.0
-        matrix = slopes.flatten(2) @ slopes.flatten(2).mT
-        matrix.diagonal(dim1=1, dim2=2)[:, ~self._free(slopes)] = 1.0
+        part = self._standardised(batch, cells)
+        slopes = derivatives(theta, windows.step) * (windows.inside / part.deviation)[:, None]
+        held = ~self._free(slopes)
+        slopes[:, held] = 0.0
+        matrix = (slopes * part.weights[:, None]).flatten(2) @ slopes.flatten(2).mT
+        matrix.diagonal(dim1=1, dim2=2)[:, held] = 1.0
         inverse = torch.nan_to_num(covariance(matrix))
-        return Shared(slopes, inverse, self.correlation).left()
+        return Shared(slopes, inverse, self.correlation, part.weights).left()
 
     def _free(self, like: Tensor) -> Tensor:
         """(K,) parameters that the last rounds fit."""
@@ -214,6 +228,7 @@ class IndependentFit:
         if not len(some):
             return False
         residuals = [self._standardised(batch, cells) for batch, cells in self.cells(some)]
+        self.found = looked_at(residuals)
         if looks_white(residuals, self._free(self._theta)):
             return False
         self.render_light()
@@ -235,15 +250,19 @@ class IndependentFit:
             batch, cells = next(self.cells(np.append(near, number)))
             part = self._standardised(batch, cells)
             samples.append(part.beginning(int(np.argmax(batch == number))))
-        self.correlation, self.misfit = estimate_correlation(
-            residuals, samples, self._free(self._theta), joint=False
-        )
+        self.found = estimate_correlation(residuals, samples, self._free(self._theta), joint=False)
 
     def _standardised(self, batch: Index, cells: Cells) -> Standardised:
-        values = column_values(self._theta[batch], cells.windows.step)
-        deviation = self._noise.variance(values + cells.neighbours).sqrt()
-        residual = (cells.data - values) / deviation * cells.windows.inside
-        return Standardised(cells.windows, residual, deviation, self._theta[batch])
+        """Residuals of the last round, over the noise as it is known now."""
+        if self._noise is None or self._weighting is None:
+            raise RuntimeError("the noise is not estimated yet")
+        theta = self._theta[batch]
+        values = column_values(theta, cells.windows.step)
+        expected = values + cells.neighbours
+        variance = self._noise.variance(expected)
+        residual = (cells.data - values) / variance.sqrt() * cells.windows.inside
+        weights = variance / self._weighting.variance(expected)
+        return Standardised(cells.windows, residual, variance.sqrt(), theta, weights)
 
     def fit_all(self, cancel: CancelToken | None, free_width: bool) -> None:
         """Fit all columns once."""
@@ -269,6 +288,7 @@ class IndependentFit:
         if self._noise is not None:
             expected = column_values(start, windows.step) + cells.neighbours
             weight = weight / self._noise.variance(expected)
+            self._weighting = self._noise
         solution, held = self._solve(cells, weight, batch, start, guess, free_width)
         self._theta[batch] = solution.parameters
         self._good[batch] = solution.converged & (solution.parameters[:, 3] > 0)
@@ -380,7 +400,8 @@ class Fits:
     `sigma` of an ellipse is the geometric mean of its widths; `volume_err` is the standard error
     of 2π sigma² amplitude, `ellipticity` the long over the short width, and `angle` that of the
     long axis in degrees from x towards y. All are NaN where a fit failed or does not measure them;
-    `y` and `x` are then the start. `converged`: whether the fit came to rest.
+    `y` and `x` are then the start. `converged`: whether the fit came to rest. `noise`: what was
+    found out about the noise, None where it was not looked at.
     """
 
     y: Array
@@ -394,6 +415,7 @@ class Fits:
     ellipticity: Array
     angle: Array
     converged: NDArray[np.bool_]
+    noise: NoiseFound | None = None
 
     @property
     def volume(self) -> Array:
@@ -411,12 +433,12 @@ class Fits:
         failed = np.isnan(table[0])
         table[0, failed], table[1, failed] = y[failed], x[failed]
         converged = ~failed if at_rest is None else ~failed & at_rest
-        names = [field.name for field in fields(cls)][:-1]
-        return cls(**dict(zip(names, table, strict=True)), converged=converged)
+        return cls(*table, converged=converged)
 
     def only(self, some: NDArray[np.bool_]) -> Fits:
         """The fits of some columns (N,) of all."""
-        return Fits.of(self.rows()[:, some], self.y[some], self.x[some], self.converged[some])
+        fits = Fits.of(self.rows()[:, some], self.y[some], self.x[some], self.converged[some])
+        return replace(fits, noise=self.noise)
 
     def among(self, some: NDArray[np.bool_], y: Array, x: Array) -> Fits:
         """These fits as those of some columns (M,) of all, which start at y and x (M,).
@@ -425,11 +447,16 @@ class Fits:
         """
         rows, at_rest = np.full((10, len(y)), np.nan), np.zeros(len(y), dtype=bool)
         rows[:, some], at_rest[some] = self.rows(), self.converged
-        return Fits.of(rows, y, x, at_rest)
+        return replace(Fits.of(rows, y, x, at_rest), noise=self.noise)
 
     def rows(self) -> Array:
         """(10, N) the arrays of numbers, in the order of the fields."""
-        return np.stack([getattr(self, field.name) for field in fields(self)[:-1]])
+        return np.stack(
+            [
+                *(self.y, self.x, self.y_err, self.x_err, self.sigma, self.amplitude),
+                *(self.background, self.volume_err, self.ellipticity, self.angle),
+            ]
+        )
 
 
 def fit_gaussians(
@@ -475,7 +502,7 @@ def fit_gaussians(
             fits.render_light()
     if fits.learn_correlation(likelihood):
         fits.fit_all(cancel, free_width=True)
-    return Fits.of(fits.table, y, x)
+    return replace(Fits.of(fits.table, y, x), noise=fits.found)
 
 
 def unweighted_fits(

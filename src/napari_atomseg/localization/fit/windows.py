@@ -299,6 +299,11 @@ class Canvas:
         size = max(1, BATCH_PIXELS // len(self.step) ** 2)
         return [slice(i, i + size) for i in range(0, len(self.row), size)]
 
+    def places_of(self, columns: Tensor) -> Tensor:
+        """(n, S, S) flat places on the canvas of the pixels of the windows of `columns` (n,)."""
+        rows = (self.row[columns, None] + self.margin + self.step) * self.shape[1]
+        return rows[:, :, None] + (self.col[columns, None] + self.margin + self.step)[:, None, :]
+
     def places(self, batch: slice, step: Tensor | None = None) -> Tensor:
         """(n, S, S) flat places on the canvas of the pixels of some windows, or `step` of them."""
         step = self.step if step is None else step

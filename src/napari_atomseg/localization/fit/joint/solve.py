@@ -22,6 +22,7 @@ from napari_atomseg.localization.fit.joint.model import (
     Y,
     fisher_blocks,
 )
+from napari_atomseg.localization.fit.joint.shared_noise import SharedNoise
 from napari_atomseg.localization.fit.joint.system import JointSystem, shared_parameters
 from napari_atomseg.localization.fit.noise import ResidualNoise, estimate_noise
 from napari_atomseg.localization.fit.windows import InitialEstimates, initial_estimates, tensor_like
@@ -121,7 +122,10 @@ def fit_jointly(
         expected = model.render(theta)
         if iteration >= WEIGHTING_ITERATIONS and bool(at_rest.all()):
             break
-    return _measured(model, theta, expected, noise, initial, system.covariance(), held, at_rest)
+    pixels = SharedNoise(model, theta, expected, noise, shared, held)
+    pixels.learn(likelihood)
+    fits = _measured(model, theta, expected, pixels, initial, system.covariance(), held, at_rest)
+    return replace(fits, noise=pixels.found)
 
 
 def _start(single: Tensor, initial: InitialEstimates, shared: list[int]) -> Tensor:
@@ -151,17 +155,24 @@ def _measured(
     model: JointModel,
     theta: Tensor,
     expected: Tensor,
-    noise: ResidualNoise,
+    pixels: SharedNoise,
     initial: InitialEstimates,
     spread: Tensor,
     held: Tensor,
     at_rest: Tensor,
 ) -> Fits:
+    noise, correlation = pixels.noise, pixels.found.correlation
     variance = noise.variance(expected)
     informative = model.used * (variance > noise.floor)
     chi = model.by_owner(informative * (model.data - expected) ** 2 / variance)
-    freedom = (model.by_owner(informative) - PARAMETERS).clamp_min(0.0)
-    factor = moderated(torch.where(freedom > 0, chi, 0.0), freedom)
+    if correlation.white:
+        freedom = (model.by_owner(informative) - PARAMETERS).clamp_min(0.0)
+    else:
+        growth, kept = pixels.factors()
+        freedom = model.by_owner(informative * kept).clamp_min(0.0)
+        spread = spread * growth[:, :, None] * growth[:, None]
+    patch = correlation.patch
+    factor = moderated(torch.where(freedom > 0, chi, 0.0) / patch, freedom / patch)
     spread = spread * factor[:, None, None]
     spread = spread.masked_fill(held[:, :, None] | held[:, None], 0.0)
     error = spread[:, :2, :2].diagonal(dim1=1, dim2=2).sqrt()
