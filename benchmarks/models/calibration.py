@@ -31,7 +31,7 @@ from benchmarks import tables
 from benchmarks.seeds import CALIBRATION as SEED
 from benchmarks.seeds import generator
 from napari_atomseg import analysis, inference, simulation, weights
-from napari_atomseg.localization.detect import columns_from_map
+from napari_atomseg.localization.joining import columns_of
 from napari_atomseg.networks.card import read_card
 from napari_atomseg.simulation import SimulationRecipe
 from napari_atomseg.specimen.recipes.crystal import CrystalSpecimen
@@ -46,6 +46,7 @@ from napari_atomseg.trust.calibration import (
     fit_weights,
 )
 from napari_atomseg.trust.judge import DENOISED, Judge, to_nearest
+from napari_atomseg.trust.scores import Evidence
 from napari_atomseg.weights.registry import read_registry
 
 Vector = NDArray[np.float64]
@@ -65,9 +66,17 @@ class Found(NamedTuple):
     peak: Vector
     signal: Vector
     contrast: Vector
+    roundness: Vector
+    order: Vector
     distance: Vector
     real: Vector
     noise: Vector
+
+    @property
+    def seen(self) -> Evidence:
+        """Evidence of the raw image; consistency does not count."""
+        unknown = np.full(len(self.peak), np.nan)
+        return Evidence(unknown, self.signal, self.contrast, self.roundness, self.order)
 
     def each_image(self) -> Iterator[Found]:
         """The columns image by image."""
@@ -103,14 +112,14 @@ def simulations(recipe: TrainingRecipe, count: int) -> list[SimulationRecipe]:
     return [first[number] for number in source.open(SEED).choices(range(count))]
 
 
-def columns_of(model: Path, recipe: TrainingRecipe, indices: range) -> Iterator[Found]:
+def found_in_scenes(model: Path, recipe: TrainingRecipe, indices: range) -> Iterator[Found]:
     """What the model finds in each scene."""
     card = read_card(model)
     simulated = simulations(recipe, len(indices))
     for index in tqdm(indices, mininterval=10, leave=False):
         image, truth, near = scene(simulated, index)
         maps = inference.predict(image, ("column_map", DENOISED), model=model, precision="half")
-        found = columns_from_map(maps.maps["column_map"])
+        found = columns_of(maps)
         seen = Judge(image, maps, card, model, None).seen(0, found.y, found.x)
         points = np.stack([found.y, found.x], axis=1)
         real = np.zeros(len(found))
@@ -120,7 +129,9 @@ def columns_of(model: Path, recipe: TrainingRecipe, indices: range) -> Iterator[
             found.score,
             seen.signal,
             seen.contrast,
-            to_nearest(found.y, found.x) * float(maps.settings["zoom"]),
+            seen.roundness,
+            seen.order,
+            to_nearest(found.y, found.x) * found.magnification,
             real,
             np.full(len(found), float(index % NOISE_EVERY == 0)),
         )
@@ -138,10 +149,10 @@ def usual(values: Vector, low: float = 0.01) -> tuple[float, float]:
 
 def learn(model: Path, recipe: TrainingRecipe, scenes: int) -> tuple[Calibration, Found]:
     """The calibration, and the columns of the scenes that test it."""
-    parts = list(columns_of(model, recipe, range(scenes)))
+    parts = list(found_in_scenes(model, recipe, range(scenes)))
     apart = scenes // HELD_OUT
     test, known = joined(parts[:apart]), joined(parts[apart:])
-    terms = np.concatenate([features(f.peak, f.signal) for f in known.each_image()])
+    terms = np.concatenate([features(f.peak, f.seen) for f in known.each_image()])
     fitted = fit_weights(terms, known.real)
     real = known.real > 0
     calibration = Calibration(
@@ -167,7 +178,7 @@ def learn(model: Path, recipe: TrainingRecipe, scenes: int) -> tuple[Calibration
 
 def probabilities(calibration: Calibration, found: Found) -> Vector:
     """(N,) calibrated scores of the columns of many images."""
-    return np.concatenate([calibration.probability(f.peak, f.signal) for f in found.each_image()])
+    return np.concatenate([calibration.probability(f.peak, f.seen) for f in found.each_image()])
 
 
 def reliability(probability: Vector, real: Vector) -> list[tuple[int, float, float]]:

@@ -43,7 +43,7 @@ from benchmarks.models.sheets import Outcome, draw_sheet
 from napari_atomseg import weights
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.inference import estimate_spacing, predict
-from napari_atomseg.inference.predictor import ZOOMS
+from napari_atomseg.inference.magnification import MAGNIFICATIONS
 from napari_atomseg.io import IMAGE_SUFFIXES, read_image
 from napari_atomseg.io.images.image import ImageFileError
 from napari_atomseg.networks.tasks import ELEMENTS, predictable
@@ -155,7 +155,9 @@ def entries(models: list[str], modality: str) -> dict[str, Entry]:
 def fits(entry: Entry, image: Recorded) -> bool:
     """Whether the image, magnified or as it is, has the scale of the model's training."""
     spacing, low_high = image.spacing, entry.spacing_range
-    zooms = [f for f in ZOOMS if low_high is None or low_high[0] <= f * spacing <= low_high[1]]
+    zooms = [
+        f for f in MAGNIFICATIONS if low_high is None or low_high[0] <= f * spacing <= low_high[1]
+    ]
     if image.sampling is None or entry.sampling_range is None:
         return bool(zooms)
     pixel, (low, high) = float(np.mean(image.sampling)), entry.sampling_range

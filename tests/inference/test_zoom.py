@@ -10,43 +10,83 @@ from scipy import ndimage
 import napari_atomseg as atomseg
 from napari_atomseg import weights
 from napari_atomseg.inference import Predictor, estimate_spacing, predict, predictor
-from napari_atomseg.inference.predictor import LOYALTY, ZOOMS, Zoom, choose_zoom, nearest_zoom
+from napari_atomseg.inference.magnification import (
+    Magnifications,
+    choose_magnifications,
+    nearest_magnification,
+)
 from napari_atomseg.inference.scale import DARK, DOUBTFUL, guess_contrast
 
 IMAGE = atomseg.simulate("SrTiO3", shape=(128, 128), sampling=0.12, dose=1e4, seed=3).image
 
 
-class Seer:
-    """A network that sees columns so far apart, surer or less at each magnification."""
+class Network:
+    """Sees square lattices in images of 128 pixels, so far apart and so sure at each magnification.
 
-    def __init__(self, apart: int = 12, **sureness: float) -> None:
-        self.apart, self.sureness, self.seen = apart, sureness, []
+    `lattices` holds spacing (px after magnification) and probability by magnification.
+    """
+
+    def __init__(self, **lattices: tuple[float, float]) -> None:
+        self.lattices, self.seen = lattices, []
 
     def __call__(self, image):
         factor = image.shape[-1] / 128
         self.seen.append(factor)
         probability = torch.zeros(image.shape[-2:])
-        half = self.apart // 2
-        probability[half :: self.apart, half :: self.apart] = self.sureness.get(f"x{factor:g}", 0.0)
+        spacing, sureness = self.lattices.get(f"x{factor:g}", (12, 0.0))
+        half = int(spacing) // 2
+        probability[half :: int(spacing), half :: int(spacing)] = sureness
         return probability
 
 
-def test_nothing_else_is_tried_where_the_image_as_it_is_is_sure_enough():
-    sure = Seer(x1=LOYALTY)
-    assert choose_zoom(sure, IMAGE) == Zoom(1.0, 12.0)
-    assert sure.seen == [1.0]
-    surest = Seer(**{"x1": 0.7, "x0.5": 0.9})
-    assert choose_zoom(surest, IMAGE) == Zoom(0.5, 24.0)
-    assert surest.seen == list(ZOOMS)
+SURE, HALF, QUARTER = (12, 0.95), (8, 0.9), (8, 0.8)
 
 
-@pytest.mark.parametrize(
-    ("native", "reduced", "factor"), [(0.55, 0.8, 0.5), (0.55, 0.65, 1.0), (0.75, 0.8, 1.0)]
-)
-def test_columns_close_together_in_a_reduced_image_are_believed_where_that_is_clear(
-    native, reduced, factor
-):
-    assert choose_zoom(Seer(6, **{"x1": native, "x0.5": reduced}), IMAGE).factor == factor
+def test_columns_are_looked_for_wherever_the_image_shows_some():
+    network = Network(**{"x1": SURE, "x0.5": HALF})
+    assert choose_magnifications(network, IMAGE) == Magnifications(1.0, (1.0, 0.5), 12.0)
+    assert network.seen == [1.0, 0.5, 0.25]
+
+
+def test_the_surest_magnification_does_not_hide_what_another_shows():
+    """The fault that lost half of a perovskite: bright columns are surest in a small image."""
+    network = Network(**{"x1": (12, 0.6), "x0.5": (9, 0.97)})
+    chosen = choose_magnifications(network, IMAGE, trained=(5.0, 34.0))
+    assert set(chosen.detecting) == {1.0, 0.5}
+
+
+def test_noise_looks_the_same_at_every_magnification():
+    """Networks see a lattice of five pixels in noise, and are not sure of it."""
+    noise = (5, 0.62)
+    network = Network(**{"x1": (3, 0.55), "x0.5": noise, "x0.25": noise, "x2": noise})
+    assert choose_magnifications(network, IMAGE).detecting == (1.0,)
+    sure = Network(**{"x1": SURE, "x0.5": (5, 0.8), "x0.25": noise})
+    assert choose_magnifications(sure, IMAGE).detecting == (1.0, 0.5)
+
+
+def test_columns_far_apart_are_not_looked_for_in_the_whole_image():
+    """It takes four times as long as the half one, and shows no others."""
+    even = Network(**{"x1": (40, 0.8), "x0.5": (20, 0.9)})
+    chosen = choose_magnifications(even, IMAGE, trained=(5.0, 34.0))
+    assert (chosen.restoring, chosen.detecting) == (0.5, (0.5,))
+    more = Network(**{"x1": (20, 0.8), "x0.5": (20, 0.9)})
+    assert 1.0 in choose_magnifications(more, IMAGE).detecting
+
+
+def test_the_enlarged_image_is_looked_at_where_columns_are_close_and_it_shows_more():
+    close = Network(x1=(6, 0.75), x2=(8, 0.85))
+    assert choose_magnifications(close, IMAGE).detecting == (2.0, 1.0)
+    same = Network(x1=(6, 0.8), x2=(12, 0.85))
+    assert choose_magnifications(same, IMAGE).detecting == (1.0,)
+    wide = Network(x1=SURE, x2=(8, 0.99))
+    assert 2.0 not in choose_magnifications(wide, IMAGE, 0.1).detecting
+    assert 2.0 not in wide.seen
+
+
+def test_distances_that_no_crystal_has_are_no_columns():
+    reduced = Network(**{"x1": SURE, "x0.25": (8, 0.9)})
+    assert choose_magnifications(reduced, IMAGE, 0.25).detecting == (1.0,)
+    assert choose_magnifications(reduced, IMAGE).detecting == (1.0, 0.25)
 
 
 @pytest.mark.parametrize(
@@ -62,24 +102,24 @@ def test_columns_close_together_in_a_reduced_image_are_believed_where_that_is_cl
     ],
 )
 def test_the_least_magnification_into_the_range_of_the_training(spacing, trained, factor):
-    assert nearest_zoom(spacing, trained) == Zoom(factor, spacing)
+    assert nearest_magnification(spacing, trained) == factor
 
 
-@pytest.mark.parametrize(("spacing", "restoring"), [(20.0, 1.0), (60.0, 0.5)])
-def test_restoration_resamples_only_beyond_the_range_of_the_training(
-    spacing, restoring, monkeypatch
-):
-    """Localization takes the magnification at which the columns are seen best."""
-    monkeypatch.setattr(predictor, "choose_zoom", lambda *_: Zoom(0.5, spacing))
-    monkeypatch.setattr(predictor, "estimate_spacing", lambda *_: spacing)
-    for tasks, factor in (
-        (("denoise",), restoring),
-        (("superresolution", "upinterpolation"), restoring),
-        (("column_map",), 0.5),
-        (("denoise", "column_map"), 0.5),
-    ):
-        made = predict(IMAGE, tasks)
-        assert (made.settings["zoom"], made.spacing) == (factor, spacing)
+def test_restoration_resamples_only_beyond_the_range_of_the_training(monkeypatch):
+    """Whatever the magnifications at which columns are looked for."""
+    chosen = Magnifications(1.0, (0.5, 0.25), 20.0)
+    monkeypatch.setattr(predictor, "choose_magnifications", lambda *_: chosen)
+    plain = predict(IMAGE, ("denoise",), sampling=0.12)
+    assert plain.settings["zoom"] == 1.0
+    both = predict(IMAGE, ("denoise", "column_map"), sampling=0.12)
+    np.testing.assert_allclose(both.maps["denoise"], plain.maps["denoise"], rtol=1e-4, atol=1e-4)
+    assert both.settings["magnifications"] == [0.5, 0.25]
+    assert {f: m["column_map"].shape for f, m in both.magnified.items()} == {
+        0.5: (64, 64),
+        0.25: (32, 32),
+    }
+    assert list(both.magnified[0.5]) == ["column_map"]
+    assert both.maps["column_map"].shape == (128, 128)
 
 
 def test_columns_far_apart_are_restored_at_the_scale_of_the_training():

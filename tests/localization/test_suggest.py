@@ -35,7 +35,8 @@ def test_each_column_has_the_species_of_the_highest_map(
 ) -> None:
     maps = np.stack([discs(POINTS["Pb"], 0.9), discs(POINTS["Ti"], 0.8)])
     maps[0] += discs(POINTS["Ti"], 0.3)
-    prediction = Prediction({"elements": maps}, 20.0, "bright", "pto", "", {}, ("Pb", "Ti"))
+    made = {"elements": maps}
+    prediction = Prediction(made, 20.0, "bright", "pto", "", {}, ("Pb", "Ti"), {1.0: made})
     monkeypatch.setattr(module.inference, "predict", lambda *_args, **_options: prediction)
     path = tmp_path / "pto.safetensors"
     arguments = {"channels_in": 1, "channels_out": 2, "widths": [2, 2]}

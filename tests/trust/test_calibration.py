@@ -18,6 +18,17 @@ from napari_atomseg.trust.calibration import (
     fit_weights,
     read_calibrations,
 )
+from napari_atomseg.trust.scores import Evidence
+
+
+def seen(signal, roundness=1.0, order=1.0):
+    """Evidence of columns with so much signal (N,)."""
+    signal = np.asarray(signal, dtype=float)
+    unknown = np.full_like(signal, np.nan)
+    return Evidence(
+        unknown, signal, unknown, np.full_like(signal, roundness), np.full_like(signal, order)
+    )
+
 
 KNOWN = {
     "model": "mine",
@@ -37,36 +48,57 @@ KNOWN = {
 def test_more_signal_or_a_higher_peak_never_lowers_the_probability(peak, signal, more):
     calibration = Calibration(**KNOWN)
     peaks, signals = np.array(peak), np.full(len(peak), signal)
-    before = calibration.probability(peaks, signals)
+    before = calibration.probability(peaks, seen(signals))
     assert ((before >= 0) & (before <= 1)).all()
-    assert (calibration.probability(peaks, signals + more) >= before - 1e-12).all()
-    assert (calibration.probability((peaks + 1) / 2, signals) >= before - 1e-12).all()
+    assert (calibration.probability(peaks, seen(signals + more)) >= before - 1e-12).all()
+    assert (calibration.probability((peaks + 1) / 2, seen(signals)) >= before - 1e-12).all()
 
 
 def test_a_column_without_signal_is_less_probable_the_clearer_the_others_are():
     calibration = Calibration(**KNOWN)
     peaks = np.full(9, 0.9)
     chances = [
-        calibration.probability(peaks, np.array([0.5] + [clear] * 8))[0] for clear in (0.5, 3, 30)
+        calibration.probability(peaks, seen([0.5] + [clear] * 8))[0] for clear in (0.5, 3, 30)
     ]
     assert chances[0] > chances[1] > chances[2]
+
+
+def test_round_columns_in_order_are_more_probable_where_the_calibration_knows_of_it():
+    peaks, plain = np.full(9, 0.7), Calibration(**KNOWN)
+    aware = plain.model_copy(update={"weights": (*KNOWN["weights"], 1.5, 3.0)})
+    assert aware.knows_order
+    assert not plain.knows_order
+    for low in ({"roundness": 0.1}, {"order": 0.1}):
+        less = seen(np.full(9, 5.0), **low)
+        assert (
+            aware.probability(peaks, less) < aware.probability(peaks, seen(np.full(9, 5.0)))
+        ).all()
+        assert (
+            plain.probability(peaks, less) == plain.probability(peaks, seen(np.full(9, 5.0)))
+        ).all()
 
 
 def test_the_weights_that_made_the_labels_are_found():
     rng = np.random.default_rng(0)
     peaks, signals = rng.uniform(0.45, 1.0, (400, 30)), rng.lognormal(1.0, 1.0, (400, 30))
-    terms = np.concatenate([features(p, s) for p, s in zip(peaks, signals, strict=True)])
+    terms = np.concatenate(
+        [features(p, seen(s))[:, :5] for p, s in zip(peaks, signals, strict=True)]
+    )
     truth = Calibration(**KNOWN)
-    chance = np.concatenate([truth.probability(p, s) for p, s in zip(peaks, signals, strict=True)])
+    chance = np.concatenate(
+        [truth.probability(p, seen(s)) for p, s in zip(peaks, signals, strict=True)]
+    )
     real = (rng.uniform(size=len(chance)) < chance).astype(float)
     fitted = truth.model_copy(update={"weights": fit_weights(terms, real)})
-    again = np.concatenate([fitted.probability(p, s) for p, s in zip(peaks, signals, strict=True)])
+    again = np.concatenate(
+        [fitted.probability(p, seen(s)) for p, s in zip(peaks, signals, strict=True)]
+    )
     assert np.abs(again - chance).mean() < 0.02
 
 
 def test_a_slope_is_never_negative():
     rng = np.random.default_rng(1)
-    terms = features(rng.uniform(0.4, 1.0, 300), np.ones(300))
+    terms = features(rng.uniform(0.4, 1.0, 300), seen(np.ones(300)))
     assert min(fit_weights(terms, (terms[:, 1] < 0.5).astype(float))[1:]) >= 0.0
 
 
@@ -78,7 +110,7 @@ def test_the_calibration_error_of_a_constant_is_its_distance_from_the_share():
 
 
 def test_no_columns_have_no_probabilities():
-    assert Calibration(**KNOWN).probability(np.zeros(0), np.zeros(0)).shape == (0,)
+    assert Calibration(**KNOWN).probability(np.zeros(0), seen([])).shape == (0,)
 
 
 def test_the_default_model_is_calibrated_and_what_is_shipped_is_published():

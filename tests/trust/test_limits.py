@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,8 +14,10 @@ LIMITS = TrainingRange(sampling=(0.05, 0.3), spacing=(5.0, 30.0), signal=2.0, co
 Y, X = (v.ravel() for v in np.mgrid[:50:10, :50:10].astype(float))
 
 
-def seen(signal: float = 10.0, contrast: float = 2.0) -> Evidence:
-    return Evidence(np.zeros(25), np.full(25, signal), np.full(25, contrast))
+def seen(signal: float = 10.0, contrast: float = 2.0, order: float = 0.9) -> Evidence:
+    """Evidence of 25 columns alike."""
+    values = (0.0, signal, contrast, 0.8, order)
+    return Evidence(*(np.full(25, value) for value in values))
 
 
 def test_an_image_like_the_training_is_inside():
@@ -38,6 +42,17 @@ def test_columns_unlike_those_of_the_training_are_named(evidence, reason):
     assert verdict.startswith("outside")
     assert "100 % of the columns" in verdict
     assert reason in verdict
+
+
+def test_columns_without_two_dimensional_order_are_named_where_there_are_many():
+    limits = replace(LIMITS, ordered=True)
+    flags = limits.flags(Y, X, seen(order=0.1), 1.0)
+    assert flags["order"].all()
+    assert "100 % of the columns have no two-dimensional order" in limits.verdict([flags], 0.1, 10)
+    assert limits.verdict([limits.flags(Y, X, seen(), 1.0)], 0.1, 10.0) == INSIDE
+    assert "order" not in LIMITS.flags(Y, X, seen(order=0.1), 1.0)
+    few = Evidence(*(np.full(5, value) for value in (0.0, 10.0, 2.0, 0.8, 0.0)))
+    assert "order" not in limits.flags(Y[:5], X[:5], few, 1.0)
 
 
 def test_scale_and_distance_are_judged_as_the_network_sees_them():

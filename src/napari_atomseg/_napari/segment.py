@@ -13,6 +13,7 @@ from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import Source, labels_layer
 from napari_atomseg._napari.models.choice import fetch_model, identity
 from napari_atomseg.io import provenance
+from napari_atomseg.localization.settings import ScoreSettings
 from napari_atomseg.networks.tasks import COLUMNS
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.settings import Settings, setting
@@ -37,7 +38,7 @@ class LabelsSettings(Settings):
     )
 
 
-class SegmentSettings(ImageSettings, LabelsSettings):
+class SegmentSettings(ImageSettings, ScoreSettings, LabelsSettings):
     """Settings of the Segment panel."""
 
 
@@ -53,7 +54,7 @@ class Segment(ImagePanel):
 
     def prepare(self) -> tuple[str, Work, Show]:
         source = self.source()
-        options = self.options(source)
+        options = self.options(source) | {"min_score": self.form["min_score"]}
         return (
             f"Segment {source.name}",
             partial(_segment, source.data, options),

@@ -18,7 +18,7 @@ from napari_atomseg.cli.options import (
     with_settings,
 )
 from napari_atomseg.inference.settings import InferenceSettings, RestorationSettings
-from napari_atomseg.localization.settings import DetectionSettings, FitSettings
+from napari_atomseg.localization.settings import DetectionSettings, FitSettings, ScoreSettings
 
 
 @app.command()
@@ -60,12 +60,14 @@ def restore(
 
 
 @app.command()
-@with_settings(InferenceSettings)
+@with_settings(ScoreSettings, InferenceSettings)
 def segment(
     images: Images, output: Output = None, sampling: SamplingOption = None, **chosen: Any
 ) -> None:
     """Segment atomic columns: a label image, one label a column."""
     with session() as current:
+        import numpy as np
+
         from napari_atomseg import segment as compute
         from napari_atomseg.io import write_image
 
@@ -73,7 +75,8 @@ def segment(
             labels = compute(image.data, sampling=pixel, **chosen, **hooks(current))
             record = _record("segment", image.name, {"sampling": pixel, **chosen})
             write_image(result, labels, pixel, record)
-            return f"{labels.max()} columns"
+            frames = labels.reshape(-1, *labels.shape[-2:])
+            return f"{sum(np.count_nonzero(np.unique(frame)) for frame in frames)} columns"
 
         each_image(current, images, output, "-labels.tif", sampling, work)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Unpack
@@ -67,11 +67,13 @@ class Prediction:
     ----------
     maps : float32 array of the image's shape (..., H, W) for each task; `elements` is
         (..., E, H, W), a map a species, and `upinterpolation` (..., 2H, 2W).
-    spacing : column spacing in pixels by which the scale was chosen.
+    spacing : column spacing in pixels by which the scale of restored maps was chosen.
     contrast : "bright" or "dark" columns.
     model, sha256 : name of the model and hash of its file.
     settings : the arguments, for provenance.
     species : names of the maps of `elements`.
+    magnified : by each magnification f at which columns were looked for, the maps of columns that
+        the network gave, (..., round(f H), round(f W)); those of `maps` are the largest of these.
     """
 
     maps: dict[str, Image]
@@ -81,6 +83,7 @@ class Prediction:
     sha256: str
     settings: dict[str, Any]
     species: tuple[str, ...] = ()
+    magnified: dict[float, dict[str, Image]] = field(default_factory=dict)
 
 
 def predict(
@@ -142,18 +145,22 @@ def predict(
     if contrast == "auto":
         contrast = predictor.contrast(middle, pixel)
     sign = -1.0 if contrast == "dark" else 1.0
-    zoom = predictor.zoom(sign * middle, tasks, pixel)
+    magnifications = predictor.magnifications(sign * middle, tasks, pixel)
     maps: dict[str, Image] = {}
+    magnified: dict[float, dict[str, Image]] = {}
     for index, frame in enumerate(frames):
 
         def of_frame(done: int, total: int, message: str, index: int = index) -> None:
             report(progress, cancel, index * total + done, len(frames) * total, message)
 
-        planes = predictor.maps(sign * frame, tuple(tasks), zoom.factor, of_frame, cancel)
-        for task, plane in planes.items():
-            if task not in maps:
-                maps[task] = np.empty((len(frames), *plane.shape), np.float32)
-            maps[task][index] = sign * plane if task in INTENSITIES else plane
+        made = predictor.maps(sign * frame, tuple(tasks), magnifications, of_frame, cancel)
+        signed = {
+            task: sign * plane if task in INTENSITIES else plane
+            for task, plane in made.whole.items()
+        }
+        _put(maps, signed, index, len(frames))
+        for factor, planes in made.magnified.items():
+            _put(magnified.setdefault(factor, {}), planes, index, len(frames))
     settings = {
         "tasks": list(tasks),
         "sampling": sampling,
@@ -161,17 +168,31 @@ def predict(
         "precision": chosen.precision,
         "tile_size": chosen.tile_size,
         "device": str(predictor.device),
-        "zoom": zoom.factor,
+        "zoom": magnifications.restoring,
+        "magnifications": list(magnifications.detecting),
     }
+
+    def stacked(planes: dict[str, Image]) -> dict[str, Image]:
+        return {t: stack.reshape(*shape[:-2], *stack.shape[1:]) for t, stack in planes.items()}
+
     return Prediction(
-        {task: stack.reshape(*shape[:-2], *stack.shape[1:]) for task, stack in maps.items()},
-        zoom.spacing,
+        stacked(maps),
+        magnifications.spacing,
         contrast,
         predictor.card.name,
         weights.sha256(path),
         settings,
         predictor.card.species,
+        {factor: stacked(planes) for factor, planes in magnified.items()},
     )
+
+
+def _put(stacks: dict[str, Image], planes: dict[str, Image], number: int, count: int) -> None:
+    """Put the maps of one frame of so many into stacks of them."""
+    for task, plane in planes.items():
+        if task not in stacks:
+            stacks[task] = np.empty((count, *plane.shape), np.float32)
+        stacks[task][number] = plane
 
 
 def restore(

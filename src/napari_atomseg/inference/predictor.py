@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.feature import peak_local_max
 from torch import Tensor
 
 from napari_atomseg._shared.device import choose_device, half_is_fast
-from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.types import Image
+from napari_atomseg.inference.magnification import (
+    Magnifications,
+    choose_magnifications,
+    confidence,
+    nearest_magnification,
+    resize,
+)
 from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
 from napari_atomseg.inference.settings import SMALLEST_TILE, InferenceSettings, Precision
 from napari_atomseg.inference.tiles import Blender, tiles, upsampled
@@ -24,134 +27,6 @@ from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.maps import compose, denormalise, normalise, selected
 from napari_atomseg.networks.tasks import ELEMENTS, INTENSITIES, UPINTERPOLATION, predictable
 from napari_atomseg.progress import CancelToken, Progress, report
-
-ZOOMS = (1.0, 0.5, 0.25, 2.0)
-"""Magnifications tried; the first leaves the image unchanged."""
-WINDOW = 320
-"""Side, in pixels after zooming, of the part of the image that magnifications are tried on."""
-CLOSEST = 3.8
-"""Columns found closer than this (pixels of the image) are noise."""
-CLOSEST_REDUCED = 7.0
-"""Columns closer than this (pixels after zooming) in a reduced image are probably noise, which
-looks the same at every magnification."""
-CLEAR = 0.7
-"""Confidence that networks do not reach in noise. Above it, and clearly above the confidence at
-magnification 1, columns in a reduced image may be closer."""
-GAIN = 0.87
-"""Largest ratio of the confidence at magnification 1 to such a clearly higher one."""
-LOYALTY = 0.93
-"""Magnification 1 is kept where its confidence is within this factor of the best one."""
-ROOMY = 34.0
-"""Columns further apart (pixels) are restored better in a reduced image, even by networks trained
-on such spacings: on simulated crystals by 1 dB, and by 2 to 4 dB at low dose."""
-
-
-@dataclass(frozen=True)
-class Zoom:
-    """The chosen magnification, and the column spacing found, in pixels of the image."""
-
-    factor: float
-    spacing: float
-
-
-def choose_zoom(
-    column_map: Callable[[Tensor], Tensor],
-    image: Image,
-    sampling: float | None = None,
-) -> Zoom:
-    """Try the network on part of the image at several magnifications; take the most confident.
-
-    At the right magnification it marks columns with high probability and at a distance within its
-    training; at others probabilities are low, as for noise or slow shading.
-
-    Parameters
-    ----------
-    column_map : (1, 1, h, w) image to (h, w) probabilities.
-    image : (H, W) finite, bright columns.
-    sampling : Å a pixel where known; spacings outside 0.8-6 Å are then rejected.
-    """
-    best, most, native = None, 0.0, 0.0
-    for factor in ZOOMS:
-        found = _seen(column_map, image, factor)
-        if found is None:
-            continue
-        spacing, sureness = found[0] / factor, found[1]
-        native = sureness if factor == 1.0 else native
-        if found[0] < _closest(factor, clear=sureness >= CLEAR and native <= GAIN * sureness) or (
-            sampling and not 0.8 <= spacing * sampling <= 6.0
-        ):
-            continue
-        # Magnification 1 is left only for a clear gain.
-        if best is None or sureness * (LOYALTY if best.factor == 1.0 else 1.0) > most:
-            best, most = Zoom(factor, spacing), sureness
-        if factor == 1.0 and sureness >= LOYALTY:
-            break  # Nothing else could be chosen.
-    return best or Zoom(1.0, estimate_spacing(image, sampling))
-
-
-def _closest(factor: float, *, clear: bool) -> float:
-    """Least distance of columns, in pixels after zooming; closer ones are noise."""
-    if factor >= 1.0:
-        return CLOSEST * factor
-    return CLOSEST if clear else CLOSEST_REDUCED
-
-
-def nearest_zoom(spacing: float, trained: tuple[float, float] | None) -> Zoom:
-    """The magnification that brings a spacing (pixels) into the range that is restored well.
-
-    This is the range of the training, up to `ROOMY`. The magnification is 1 where none fits, and
-    where the training was not about columns.
-    """
-    low, high = (trained[0], min(trained[1], ROOMY)) if trained else (0.0, np.inf)
-    fitting = [factor for factor in ZOOMS if low <= spacing * factor <= high]
-    return Zoom(fitting[0] if fitting else 1.0, spacing)
-
-
-def resize(image: Tensor, factor: float) -> Tensor:
-    """(1, 1, H, W) resampled by a factor, bicubic, without aliasing."""
-    if factor == 1.0:
-        return image
-    size = [max(1, round(n * factor)) for n in image.shape[-2:]]
-    return functional.interpolate(
-        image, size=size, mode="bicubic", align_corners=False, antialias=factor < 1.0
-    )
-
-
-def confidence(column_map: Callable[[Tensor], Tensor], image: Image) -> float:
-    """Confidence (0..1) of the network in the bright columns it finds in part of the image."""
-    found = _seen(column_map, image, 1.0)
-    return found[1] if found else 0.0
-
-
-def _window(image: Image, side: int) -> Image:
-    """The part of the image, `side` pixels square at most, with the strongest fine structure."""
-    height, width = (min(n, side) for n in image.shape)
-    if (height, width) == image.shape:
-        return np.ascontiguousarray(image)
-    coarse = max(1, min(side // 64, *image.shape))
-    small = image[: image.shape[0] // coarse * coarse, : image.shape[1] // coarse * coarse]
-    small = small.reshape(small.shape[0] // coarse, coarse, -1, coarse)
-    activity = ndimage.uniform_filter(small.var(axis=(1, 3)), max(1, side // coarse))
-    row, col = (int(i) * coarse for i in np.unravel_index(activity.argmax(), activity.shape))
-    top = int(np.clip(row - height // 2, 0, image.shape[0] - height))
-    left = int(np.clip(col - width // 2, 0, image.shape[1] - width))
-    return np.ascontiguousarray(image[top : top + height, left : left + width])
-
-
-def _seen(
-    column_map: Callable[[Tensor], Tensor], image: Image, factor: float
-) -> tuple[float, float] | None:
-    """Median distance to the nearest neighbour (pixels after zooming) and mean probability of the
-    columns that the network sees in part of the magnified image; None of fewer than three.
-    """
-    window = _window(image, int(np.ceil(WINDOW / factor)))
-    probability = column_map(resize(torch.from_numpy(window)[None, None], factor))
-    surface: NDArray[np.float32] = probability.float().cpu().numpy()
-    peaks = peak_local_max(surface, min_distance=2, threshold_abs=0.3)
-    if len(peaks) < 3:
-        return None
-    return median_spacing(peaks), float(surface[tuple(peaks.T)].mean())
-
 
 FLAT = 1e-6
 """Deviation over mean below which an image is constant but for the rounding of its numbers."""
@@ -162,6 +37,21 @@ CLEARLY = 0.1
 """Difference of these confidences from which on it can."""
 LEVEL = ("denoise", UPINTERPOLATION)
 """Tasks that keep the offset of the intensities."""
+
+
+@dataclass(frozen=True)
+class FrameMaps:
+    """What a network makes of a frame (H, W).
+
+    Attributes
+    ----------
+    whole : maps by task, (H, W); `elements` is (E, H, W), `upinterpolation` (2H, 2W).
+        Probabilities are the largest at any magnification.
+    magnified : by magnification f, probabilities (..., round(f H), round(f W)) by task.
+    """
+
+    whole: dict[str, Image]
+    magnified: dict[float, dict[str, Image]]
 
 
 class Predictor:
@@ -220,18 +110,24 @@ class Predictor:
 
         return guess_contrast(frame, spacing, lean)
 
-    def zoom(self, frame: Image, tasks: Sequence[str], sampling: float | None = None) -> Zoom:
-        """The magnification at which the network sees the frame's columns best.
+    def magnifications(
+        self, frame: Image, tasks: Sequence[str], sampling: float | None = None
+    ) -> Magnifications:
+        """The magnifications at which the network sees the frame's columns.
 
         Where only intensities are asked for, or of a network that does not see columns, the one
         that brings the estimated distance of the columns closest to what it restores well.
         """
         offset, scale = _moments(frame)
         if not scale > FLAT * abs(offset):
-            return Zoom(1.0, estimate_spacing(frame, sampling))
-        if "column_map" not in self.tasks or _restores(tasks):
-            return nearest_zoom(estimate_spacing(frame, sampling), self.card.spacing_range)
-        return choose_zoom(self._column_map, _unit(frame, offset, scale), sampling)
+            return Magnifications(1.0, (1.0,), estimate_spacing(frame, sampling))
+        trained = self.card.spacing_range
+        if "column_map" not in self.tasks or set(tasks) <= set(INTENSITIES):
+            spacing = estimate_spacing(frame, sampling)
+            factor = nearest_magnification(spacing, trained)
+            return Magnifications(factor, (factor,), spacing)
+        unit = _unit(frame, offset, scale)
+        return choose_magnifications(self._column_map, unit, sampling, trained)
 
     @torch.inference_mode()
     def _column_map(self, image: Tensor) -> Tensor:
@@ -246,51 +142,80 @@ class Predictor:
         self,
         frame: Image,
         tasks: tuple[str, ...],
-        zoom: float = 1.0,
+        magnifications: Magnifications,
         progress: Progress | None = None,
         cancel: CancelToken | None = None,
-    ) -> dict[str, Image]:
-        """Maps of one frame (H, W) with bright columns; intensities on the scale of the frame.
-
-        The network sees the frame magnified by `zoom`. All maps are (H, W), but those of the
-        species, `elements`, are (E, H, W), and `upinterpolation` is (2H, 2W).
-        """
+    ) -> FrameMaps:
+        """Maps of one frame (H, W) with bright columns; intensities on the scale of the frame."""
         offset, scale = _moments(frame)
         if not scale > FLAT * abs(offset):
-            return self._flat(frame, tasks)
-        known = self.card.tasks
-        image = torch.from_numpy(_unit(frame, offset, scale))
-        small, mean, deviation = normalise(resize(image[None, None], zoom))
-        composed = self._tiled(small, self.tile_size, tasks, progress, cancel)
-        finished = denormalise(composed[None], mean, deviation, known)
-        result = {}
-        for task in tasks:
-            maps = selected(finished, task, known)
-            if small.shape[-2:] != frame.shape:
-                maps = functional.interpolate(
-                    maps, size=frame.shape, mode="bicubic", align_corners=False
-                )
-            if task == UPINTERPOLATION:
-                maps = upsampled(maps)
-            planes = maps[0].numpy()
-            if task in INTENSITIES:
-                planes = planes * scale + (offset if task in LEVEL else 0.0)
-            else:
-                planes = planes.clip(0.0, 1.0)
-            result[task] = (planes if task == ELEMENTS else planes[0]).astype(np.float32)
-        return result
+            return self._flat(frame, tasks, magnifications.detecting)
+        image = torch.from_numpy(_unit(frame, offset, scale))[None, None]
+        intensities = [task for task in tasks if task in INTENSITIES]
+        columns = [task for task in tasks if task not in INTENSITIES]
+        detecting = magnifications.detecting if columns else ()
+        restoring = (magnifications.restoring,) if intensities else ()
+        factors = list(dict.fromkeys((*detecting, *restoring)))
+        whole: dict[str, Image] = {}
+        magnified: dict[float, dict[str, Image]] = {}
+        for number, factor in enumerate(factors):
 
-    def _flat(self, frame: Image, tasks: tuple[str, ...]) -> dict[str, Image]:
+            def within(done: int, total: int, message: str, number: int = number) -> None:
+                report(progress, cancel, number * total + done, len(factors) * total, message)
+
+            finished = self._finished(image, factor, tasks, within, cancel)
+            if factor in restoring:
+                for task in intensities:
+                    level = offset if task in LEVEL else 0.0
+                    plane = self._resampled(finished, task, frame.shape)[0].numpy()
+                    whole[task] = (plane * scale + level).astype(np.float32)
+            if factor in detecting:
+                known = {task: selected(finished, task, self.card.tasks)[0] for task in columns}
+                magnified[factor] = {
+                    task: _picture(task, planes.numpy()) for task, planes in known.items()
+                }
+                for task in columns:
+                    planes = self._resampled(finished, task, frame.shape).numpy().clip(0.0, 1.0)
+                    made = _picture(task, planes.astype(np.float32))
+                    whole[task] = np.maximum(whole[task], made) if task in whole else made
+        return FrameMaps({task: whole[task] for task in tasks}, magnified)
+
+    def _finished(
+        self,
+        image: Tensor,
+        factor: float,
+        tasks: tuple[str, ...],
+        progress: Progress,
+        cancel: CancelToken | None,
+    ) -> Tensor:
+        """(1, C, h, w) all maps of an image (1, 1, H, W) magnified by a factor."""
+        small, mean, deviation = normalise(resize(image, factor))
+        composed = self._tiled(small, self.tile_size, tasks, progress, cancel)
+        return denormalise(composed[None], mean, deviation, self.card.tasks)
+
+    def _resampled(self, finished: Tensor, task: str, shape: tuple[int, ...]) -> Tensor:
+        """(c, H, W) maps of a task at the size of the frame; (1, 2H, 2W) of `upinterpolation`."""
+        maps = selected(finished, task, self.card.tasks)
+        if maps.shape[-2:] != shape:
+            maps = functional.interpolate(maps, size=shape, mode="bicubic", align_corners=False)
+        return upsampled(maps)[0] if task == UPINTERPOLATION else maps[0]
+
+    def _flat(
+        self, frame: Image, tasks: tuple[str, ...], detecting: tuple[float, ...]
+    ) -> FrameMaps:
         """Maps of a constant image: no columns, and intensities unchanged."""
-        height, width = frame.shape
-        shapes = {ELEMENTS: (self.species, height, width), UPINTERPOLATION: (2 * height, 2 * width)}
         level = float(frame.mean(dtype=np.float64))
-        return {
-            task: np.full(
-                shapes.get(task, frame.shape), level if task in LEVEL else 0.0, np.float32
-            )
-            for task in tasks
-        }
+
+        def even(task: str, factor: float) -> Image:
+            height, width = (max(1, round(n * factor)) for n in frame.shape)
+            shape = (self.species, height, width) if task == ELEMENTS else (height, width)
+            return np.full(shape, level if task in LEVEL else 0.0, np.float32)
+
+        columns = [task for task in tasks if task not in INTENSITIES]
+        return FrameMaps(
+            {task: even(task, 2.0 if task == UPINTERPOLATION else 1.0) for task in tasks},
+            {factor: {t: even(t, factor) for t in columns} for factor in detecting if columns},
+        )
 
     def _tiled(
         self,
@@ -339,9 +264,9 @@ class Predictor:
         return blender.result()
 
 
-def _restores(tasks: Sequence[str]) -> bool:
-    """Whether only intensities are asked for."""
-    return set(tasks) <= set(INTENSITIES)
+def _picture(task: str, planes: Image) -> Image:
+    """(H, W) of the maps (c, H, W) of a task; those of all species, (E, H, W), of `elements`."""
+    return planes if task == ELEMENTS else planes[0]
 
 
 def _moments(frame: Image) -> tuple[float, float]:

@@ -15,17 +15,17 @@ from skimage.draw import polygon2mask
 
 from napari_atomseg import weights
 from napari_atomseg._shared.types import Array, Labels, Sampling
-from napari_atomseg._shared.units import pixel_size
+from napari_atomseg._shared.units import mean_sampling, pixel_size
 from napari_atomseg.inference import predict
 from napari_atomseg.inference.api import Prediction, as_frames
 from napari_atomseg.inference.scale import estimate_spacing, guess_contrast
 from napari_atomseg.inference.settings import (
     InferenceOptions,
     InferenceSettings,
+    inference_settings,
 )
 from napari_atomseg.localization.detect import (
     Detections,
-    columns_from_map,
     columns_from_peaks,
     grown_labels,
     species_of,
@@ -33,6 +33,7 @@ from napari_atomseg.localization.detect import (
 from napari_atomseg.localization.fit.independent import Fits
 from napari_atomseg.localization.fit.refinement import Refinement
 from napari_atomseg.localization.fit.windows import nearest_neighbours
+from napari_atomseg.localization.joining import columns_of
 from napari_atomseg.localization.settings import (
     DetectionSettings,
     FitSettings,
@@ -113,7 +114,8 @@ def localize(
     With `sampling` also ``y_angstrom``, ``x_angstrom``; for a stack, first of all, ``frame``
     (over all leading axes). What was not measured is NaN: a fit that failed leaves the detected
     position with NaN errors. ``attrs`` holds how the table was made, whether the score is
-    ``calibrated``, and in ``training_range`` whether the image is like those of the training.
+    ``calibrated``, in ``training_range`` whether the image is like those of the training, and in
+    ``notes`` what else should be known of it, a sentence each.
 
     Raises
     ------
@@ -166,19 +168,21 @@ def localize(
         regions,
     )
     least = judge.least if judge is not None else chosen.min_score or 0.0
-    tables = []
+    tables, counts = [], np.zeros(2, dtype=int)
     for number, frame in enumerate(frames):
         report(progress, cancel, number, len(frames), "Measuring columns")
         found = find(number)
         measured, inside = measure(number, found, cancel)
         judged = None
         if judge is not None:
-            judged = judge.columns(number, found.y, found.x, found.score)
+            judged = judge.columns(number, found.y, found.x, found.score, found.magnification)
         table = column_table(measured, found, pixel, judged)
         species = find.species(number, found)
         if species is not None:
             table["species"] = species
-        keep = inside & (table["score"] >= least).to_numpy()
+        likely = (table["score"] >= least).to_numpy()
+        keep = inside & likely
+        counts += np.array([inside.sum(), (inside & ~likely).sum()])
         if chosen.edge == "drop":
             keep &= ~_cut(found, frame.shape)
         tables.append(table[keep].reset_index(drop=True))
@@ -186,6 +190,11 @@ def localize(
     attrs = _record(chosen, prediction) | {"contrast": contrast, "sampling": sampling}
     if judge is not None:
         attrs |= {"calibrated": judge.calibrated, "training_range": judge.verdict()}
+    attrs["notes"] = notes = []
+    if counts[1]:
+        notes.append(
+            f"{counts[1]} of {counts[0]} columns found were dropped: score below {least:g}"
+        )
     return joined(tables, stacked=len(shape) > 2, attrs=attrs)
 
 
@@ -194,6 +203,7 @@ def segment(
     model: str | Path | None = None,
     sampling: Sampling | None = None,
     *,
+    min_score: float | None = None,
     inference: InferenceSettings | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
@@ -201,42 +211,47 @@ def segment(
 ) -> Labels:
     """Label the pixels of each atomic column.
 
-    The columns are those of `localize` of any score; each grows over the model's column mask, by
-    watershed from its place in the column map.
+    The columns are those that the network finds and `localize` keeps; each grows over the model's
+    column mask, by watershed from its place in the column map.
 
     Parameters
     ----------
-    image, model, sampling, inference : as in `localize`.
+    image, model, sampling, min_score, inference : as in `localize`.
     contrast, device, precision, tile_size : as in `localize`.
 
     Returns
     -------
     int32 labels of the image's shape: 0 is no column, k the column with ``label`` k in the table
-    of `localize`. Every frame of a stack is numbered from 1.
+    of `localize`. Numbers of dropped columns are missing.
 
     Raises
     ------
     ValueError, TypeError, WeightsError, Cancelled
         As in `localize`.
     """
+    chosen = inference_settings(inference, model, options)
     frames, shape = as_frames(image)
+    pixel = None if sampling is None else mean_sampling(sampling)
+    path = weights.resolve(chosen.model, tasks=COLUMNS)
+    card = read_card(path)
     prediction = predict(
         image,
-        COLUMNS,
-        model=model,
+        [*COLUMNS, *(task for task in (DENOISED,) if task in card.tasks)],
+        model=path,
         sampling=sampling,
-        inference=inference,
+        inference=chosen,
         progress=progress,
         cancel=cancel,
-        **options,
     )
+    judge = Judge(image, prediction, card, path, pixel, min_score)
     maps, masks = (prediction.maps[task].reshape(frames.shape) for task in COLUMNS)
     labels = np.zeros(frames.shape, np.int32)
-    for number, frame in enumerate(frames):
+    for number in range(len(frames)):
         report(progress, cancel, number, len(frames), "Labelling columns")
-        if np.ptp(frame) > 0:
-            found = columns_from_map(maps[number])
-            labels[number] = grown_labels(found, maps[number], masks[number])
+        found = columns_of(prediction, number)
+        judged = judge.columns(number, found.y, found.x, found.score, found.magnification)
+        kept = found.keeping((judged["score"] >= judge.least).to_numpy())
+        labels[number] = grown_labels(kept, maps[number], masks[number])
     return labels.reshape(shape)
 
 
@@ -297,10 +312,10 @@ class _Detector:
         """The columns of a frame; none where it is constant."""
         frame = self.frames[number]
         if np.ptp(frame) == 0:
-            return columns_from_map(np.zeros_like(frame))
+            return Detections.none(frame.shape)
         if self.prediction is None:
             return columns_from_peaks(self.sign * frame, self.spacing)
-        return columns_from_map(self.prediction.maps[COLUMN_MAP].reshape(self.frames.shape)[number])
+        return columns_of(self.prediction, number)
 
     def species(self, number: int, found: Detections) -> NDArray[np.str_] | None:
         """(N,) species of the columns of a frame; None where the network does not give them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,15 +33,28 @@ class Detections:
     """Columns of one image: positions (N,) in pixels, `score` (N,) in 0..1, `labels` (H, W).
 
     Column k (from 0) is the region ``labels == k + 1``; columns run in reading order.
+    `magnification` (N,) of the image in which each was found.
     """
 
     y: NDArray[np.float64]
     x: NDArray[np.float64]
     score: NDArray[np.float64]
     labels: Labels
+    magnification: NDArray[np.float64]
+
+    @classmethod
+    def none(cls, shape: tuple[int, ...]) -> Detections:
+        """No columns in an image of shape (H, W)."""
+        return cls(*np.zeros((3, 0)), np.zeros(shape, np.int32), np.zeros(0))
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def keeping(self, some: NDArray[np.bool_]) -> Detections:
+        """These detections with the labels of some of them (N,) only; their numbers stay."""
+        numbers = np.where(some, np.arange(1, len(self) + 1), 0)
+        labels = np.append(0, numbers).astype(np.int32)[self.labels]
+        return replace(self, labels=labels)
 
 
 def columns_from_map(column_map: Image) -> Detections:
@@ -64,9 +77,9 @@ def columns_from_map(column_map: Image) -> Detections:
     count = int(labels.max(initial=0))
     numbers = np.arange(1, count + 1)
     if count == 0:
-        return Detections(np.zeros(0), np.zeros(0), np.zeros(0), labels)
+        return Detections.none(labels.shape)
     y, x = np.array(ndimage.center_of_mass(clean, labels, numbers)).T
-    return Detections(y, x, _peaks(labels, clean), labels)
+    return Detections(y, x, _peaks(labels, clean), labels, np.ones(count))
 
 
 def species_of(found: Detections, maps: Image, names: Sequence[str]) -> NDArray[np.str_]:
@@ -181,7 +194,7 @@ def columns_from_peaks(image: Image, spacing: float) -> Detections:
     at = tuple(peaks.T)
     peaks = peaks[response[at] > SIGNIFICANCE * noise[at]]
     if len(peaks) == 0:
-        return Detections(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(image.shape, np.int32))
+        return Detections.none(image.shape)
     height = response[tuple(peaks.T)]
     strong = float(np.quantile(height, 0.9))
     peaks = peaks[height > FAINTEST * strong]
@@ -192,7 +205,7 @@ def columns_from_peaks(image: Image, spacing: float) -> Detections:
     labels = watershed(-response, markers, mask=response > 0).astype(np.int32)
     weight = np.maximum(response, 0.0)
     y, x = np.array(ndimage.center_of_mass(weight, labels, np.arange(1, len(peaks) + 1))).T
-    return Detections(y, x, np.minimum(height / strong, 1.0), labels)
+    return Detections(y, x, np.minimum(height / strong, 1.0), labels, np.ones(len(peaks)))
 
 
 def _response(image: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:

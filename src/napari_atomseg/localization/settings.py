@@ -62,7 +62,23 @@ class FitSettings(Settings):
     )
 
 
-class DetectionSettings(Settings):
+class ScoreSettings(Settings):
+    """Which of the columns that are found are kept."""
+
+    min_score: float | None = setting(
+        None,
+        "Lowest score",
+        "Columns with a lower score are dropped; 0 keeps all that is found. Automatic: 0.5 where "
+        "scores are probabilities, as those of calibrated models are, else 0.",
+        limits=(0.0, 1.0),
+        step=0.05,
+        decimals=2,
+        none="automatic",
+        section=ADVANCED,
+    )
+
+
+class DetectionSettings(ScoreSettings):
     """How columns are found, on which image they are measured, and which of them are kept."""
 
     detector: Detector = setting(
@@ -82,17 +98,6 @@ class DetectionSettings(Settings):
         "keep",
         "At the edge",
         "Whether columns that the border of the image cuts are kept or dropped.",
-        section=ADVANCED,
-    )
-    min_score: float | None = setting(
-        None,
-        "Lowest score",
-        "Columns with a lower score are dropped; 0 keeps all that is found. Automatic: 0.5 where "
-        "scores are probabilities, as those of calibrated models are, else 0.",
-        limits=(0.0, 1.0),
-        step=0.05,
-        decimals=2,
-        none="automatic",
         section=ADVANCED,
     )
 

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_atomseg import inference, weights
-from napari_atomseg.localization.detect import columns_from_map, species_of
+from napari_atomseg.localization.detect import species_of
+from napari_atomseg.localization.joining import columns_at_magnifications
 from napari_atomseg.networks.card import read_card
 
 _TASKS = ("elements", "column_map", "column_mask")
@@ -57,9 +58,18 @@ def suggest(image: Any, model: str | Path, **options: Any) -> Suggestion:
             f"model {card.name!r} shows no columns: it has been trained for {', '.join(card.tasks)}"
         )
     prediction = inference.predict(image, (task,), model=model, **options)
-    maps = prediction.maps[task].reshape(-1, *np.shape(image))
+    height, width = np.shape(image)
+    maps = prediction.maps[task].reshape(-1, height, width)
     species = prediction.species if task == "elements" else (UNNAMED,)
-    return Suggestion(_columns(maps, species), uncertainty(maps))
+    # Columns of all species together, each of the one whose map is highest there.
+    common = {
+        factor: planes[task].reshape(-1, *planes[task].shape[-2:]).max(axis=0)
+        for factor, planes in prediction.magnified.items()
+    }
+    found = columns_at_magnifications(common, (height, width))
+    names = species_of(found, maps, species)
+    columns = pd.DataFrame({"y": found.y, "x": found.x, "score": found.score, "species": names})
+    return Suggestion(columns, uncertainty(maps))
 
 
 def uncertainty(maps: NDArray[np.float32]) -> float:
@@ -70,10 +80,3 @@ def uncertainty(maps: NDArray[np.float32]) -> float:
     """
     p = np.clip(np.asarray(maps, dtype=np.float64), 1e-12, 1.0 - 1e-12)
     return float(np.mean(-p * np.log2(p) - (1.0 - p) * np.log2(1.0 - p)))
-
-
-def _columns(maps: NDArray[np.float32], species: tuple[str, ...]) -> pd.DataFrame:
-    """Columns of all maps together, each of the species whose map is highest there."""
-    found = columns_from_map(maps.max(axis=0))
-    names = species_of(found, maps, species)
-    return pd.DataFrame({"y": found.y, "x": found.x, "score": found.score, "species": names})

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_atomseg._shared.types import Array
+from napari_atomseg.trust.scores import Evidence
 
 SHIPPED = Path(__file__).with_name("calibrations.json")
 """Calibrations of the published models, by the SHA-256 of their weights files."""
@@ -30,10 +31,8 @@ class Calibration(BaseModel):
     Attributes
     ----------
     model, recipe : names of the model and of the recipe of the scenes.
-    weights : of 1, of the logit ln(p / (1 - p)) of the map's peak p, of the mean of these logits
-        over the image, of the logarithm of the signal (see `Evidence`), and of that over the
-        median signal of the image, in the logit of the probability. All but the first are not
-        negative: more never makes a column less probable.
+    weights : of the `features` in the logit of the probability, those of roundness and order may
+        be missing. All but the first are not negative: more never makes a column less probable.
     signal : least signal of columns in the scenes, but for the lowest hundredth.
     contrast, spacing : range of the columns' contrast and of the distance to the nearest column,
         pixels as the network sees them, but for a hundredth at either end.
@@ -44,22 +43,28 @@ class Calibration(BaseModel):
 
     model: str
     recipe: str
-    weights: tuple[float, float, float, float, float]
+    weights: tuple[float, ...] = Field(min_length=5, max_length=8)
     signal: float = Field(gt=0)
     contrast: tuple[float, float]
     spacing: tuple[float, float]
     scores: dict[str, float] = {}
 
-    def probability(self, peak: Array, signal: Array) -> Array:
+    @property
+    def knows_order(self) -> bool:
+        """Whether roundness and order count."""
+        return len(self.weights) > 5
+
+    def probability(self, peak: Array, seen: Evidence) -> Array:
         """(N,) probabilities that the columns of one image are real.
 
         Parameters
         ----------
-        peak, signal : (N,) peak of the column map in 0..1, height over its standard error.
+        peak : (N,) peaks of the column map in 0..1.
+        seen : evidence of the raw image for these columns.
         """
         if len(peak) == 0:
             return np.zeros(0)
-        logit = features(peak, signal) @ np.array(self.weights)
+        logit = features(peak, seen)[:, : len(self.weights)] @ np.array(self.weights)
         return np.asarray(1.0 / (1.0 + np.exp(-logit)))
 
 
@@ -96,28 +101,29 @@ def read_calibrations(path: Path, modified: int) -> dict[str, Calibration]:
         raise OSError(f"{path}: not a file of calibrations ({error})") from error
 
 
-def features(peak: Array, signal: Array) -> NDArray[np.float64]:
-    """(N, 5) terms of the logit of the N columns of one image, see `Calibration.weights`.
+def features(peak: Array, seen: Evidence) -> NDArray[np.float64]:
+    """(N, 8) terms of the logit of the N columns of one image.
 
-    A low mean logit over all columns of an image indicates noise. The last term indicates a column
-    without signal among others with a clear one: a lattice continued over a vacancy. An unknown
-    signal counts as the faintest.
+    These are 1; the logit ln(p / (1 - p)) of the map's peak p; the mean of these logits over the
+    image, which is low for noise; the logarithm of the signal; that over the median signal of the
+    image where it is less, as it is for a lattice continued over a vacancy; the roundness; the
+    two-dimensional order; and its mean over the image. What is unknown counts as the least.
     """
     p = np.clip(np.asarray(peak, dtype=np.float64), SMALLEST, 1.0 - SMALLEST)
     logit = np.log(p / (1.0 - p))
-    heard = np.log(np.fmax(np.asarray(signal, dtype=np.float64), FAINTEST))
+    heard = np.log(np.fmax(np.asarray(seen.signal, dtype=np.float64), FAINTEST))
     mean, less = np.full_like(p, logit.mean()), np.fmin(heard - np.median(heard), 0.0)
-    return np.stack([np.ones_like(p), logit, mean, heard, less], axis=1)
+    shape, order = np.nan_to_num(seen.roundness), np.nan_to_num(seen.order)
+    common = np.full_like(p, order.mean())
+    return np.stack([np.ones_like(p), logit, mean, heard, less, shape, order, common], axis=1)
 
 
-def fit_weights(
-    terms: NDArray[np.float64], real: Array
-) -> tuple[float, float, float, float, float]:
+def fit_weights(terms: NDArray[np.float64], real: Array) -> tuple[float, ...]:
     """Weights of `Calibration` by logistic regression with non-negative slopes.
 
     Parameters
     ----------
-    terms : (N, 5) `features` of the columns of many images.
+    terms : (N, K) `features` of the columns of many images.
     real : (N,) 1 where a column was there, 0 where none was.
     """
     from scipy import optimize
@@ -128,10 +134,10 @@ def fit_weights(
         slope = terms.T @ (1.0 / (1.0 + np.exp(-logit)) - real) / len(real)
         return float(value), slope + 2 * RIDGE * weights
 
-    bounds = [(None, None), *[(0.0, None)] * 4]
-    found = optimize.minimize(loss, np.zeros(5), jac=True, bounds=bounds, method="L-BFGS-B")
-    constant, of_peak, of_all, of_signal, of_less = (float(v) for v in found.x)
-    return constant, of_peak, of_all, of_signal, of_less
+    count = terms.shape[1]
+    bounds = [(None, None), *[(0.0, None)] * (count - 1)]
+    found = optimize.minimize(loss, np.zeros(count), jac=True, bounds=bounds, method="L-BFGS-B")
+    return tuple(float(v) for v in found.x)
 
 
 def calibration_error(probability: Array, real: Array, bins: int = 10) -> float:

@@ -21,6 +21,12 @@ from napari_atomseg.trust.scores import Evidence, evidence
 
 TOLERANCE = 0.1
 """Fraction of columns that may be out of range in an image that counts as within it."""
+MOSTLY = 0.5
+"""Fraction of columns without order in an image that counts as without it."""
+UNORDERED = 0.3
+"""Order below which columns are as those of speckle or of fringes."""
+FEWEST_ORDERED = 20
+"""Columns in an image from which on the lack of order means something."""
 INSIDE = "inside the training range"
 OUTSIDE = "outside the training range: "
 UNKNOWN = "no columns to judge the image by"
@@ -36,12 +42,14 @@ class TrainingRange:
     spacing : distance of a column to the nearest one, pixels as the network sees them; None
         where it does not matter.
     signal, contrast : of columns, see `Evidence`; None without a calibration.
+    ordered : whether the columns of an image have two-dimensional order.
     """
 
     sampling: tuple[float, float] | None
     spacing: tuple[float, float] | None
     signal: float | None = None
     contrast: tuple[float, float] | None = None
+    ordered: bool = False
 
     @classmethod
     def of(cls, card: ModelCard, calibration: Calibration | None) -> TrainingRange:
@@ -49,14 +57,22 @@ class TrainingRange:
         if calibration is None:
             return cls(card.sampling_range, card.spacing_range)
         return cls(
-            card.sampling_range, calibration.spacing, calibration.signal, calibration.contrast
+            card.sampling_range,
+            calibration.spacing,
+            calibration.signal,
+            calibration.contrast,
+            calibration.knows_order,
         )
 
-    def flags(self, y: Array, x: Array, seen: Evidence, zoom: float) -> dict[str, Mask]:
+    def flags(
+        self, y: Array, x: Array, seen: Evidence, magnification: float | Array
+    ) -> dict[str, Mask]:
         """(N,) columns of one frame that are out of range, by reason; unknown values are not."""
         found = {}
         if self.spacing is not None:
-            found["distance"] = to_nearest(y, x) * zoom < self.spacing[0]
+            found["distance"] = to_nearest(y, x) * magnification < self.spacing[0]
+        if self.ordered and len(y) >= FEWEST_ORDERED:
+            found["order"] = seen.order < UNORDERED
         if self.signal is not None:
             found["signal"] = seen.signal < self.signal
         if self.contrast is not None:
@@ -93,10 +109,11 @@ class TrainingRange:
         for name, words in (
             ("signal", "are fainter against the noise than in training"),
             ("contrast", "have another contrast than in training"),
+            ("order", "have no two-dimensional order, as in films, speckle and fringes"),
         ):
             parts = [each[name] for each in flags if name in each]
             share = float(np.concatenate(parts).mean()) if sum(map(len, parts)) else 0.0
-            if share > TOLERANCE:
+            if share > (MOSTLY if name == "order" else TOLERANCE):
                 reasons.append(f"{100 * share:.0f} % of the columns {words}")
         if reasons:
             return OUTSIDE + "; ".join(reasons)
@@ -162,8 +179,8 @@ class Judge:
         self.least = (LIKELY if self.calibrated else 0.0) if least is None else least
         self._limits = TrainingRange.of(card, self.calibration)
         self._sign = -1.0 if prediction.contrast == "dark" else 1.0
-        self._zoom = float(prediction.settings["zoom"])
-        self._sampling = None if sampling is None else sampling / self._zoom
+        zoom = float(prediction.settings["zoom"])
+        self._sampling = None if sampling is None else sampling / zoom
         self._flags: list[dict[str, Mask]] = []
         self._distances: list[Array] = []
 
@@ -178,22 +195,30 @@ class Judge:
             return Evidence.unknown(len(y))
         return evidence(self.test, frame, y, x, self._sign)
 
-    def columns(self, frame: int, y: Array, x: Array, peak: Array) -> pd.DataFrame:
+    def columns(
+        self, frame: int, y: Array, x: Array, peak: Array, magnification: Array
+    ) -> pd.DataFrame:
         """Table with a row for each column: `score`, `consistency`, `signal` and `in_range`.
 
         Those with a score below `least` do not count in the verdict.
 
         The score is the calibrated probability where the model has a calibration and shows
         `DENOISED`, else the `peak` (N,) of its column map.
+
+        Parameters
+        ----------
+        y, x : (N,) positions, pixels of the frame.
+        magnification : (N,) of the image in which each was found.
         """
         seen = self.seen(frame, y, x)
         score = peak
         if self.calibration is not None and self.test is not None:
-            score = self.calibration.probability(peak, seen.signal)
-        flags = self._limits.flags(y, x, seen, self._zoom)
+            score = self.calibration.probability(peak, seen)
+        flags = self._limits.flags(y, x, seen, magnification)
         believed = score >= self.least
         self._flags.append({reason: flag[believed] for reason, flag in flags.items()})
-        self._distances.append(to_nearest(y[believed], x[believed]))
+        near = to_nearest(y[believed], x[believed]) * magnification[believed]
+        self._distances.append(near)
         return pd.DataFrame(
             {
                 "score": score,
@@ -207,5 +232,5 @@ class Judge:
         """One line on all frames judged so far: within the training of the model, or why not."""
         near = np.concatenate([np.zeros(0), *self._distances])
         near = near[np.isfinite(near)]
-        spacing = float(np.median(near)) * self._zoom if len(near) else None
+        spacing = float(np.median(near)) if len(near) else None
         return self._limits.verdict(self._flags, self._sampling, spacing)

@@ -10,9 +10,12 @@ from scipy import ndimage
 
 from napari_atomseg._shared.types import Array
 from napari_atomseg.trust.consistency import Consistency
+from napari_atomseg.trust.order import two_dimensional_order
 
 CELL = 2.5
 """Radius of the window about a column over its sigma."""
+SMOOTHED, SHARPEST = 0.7, 1.0
+"""Width of the filter before curvatures are taken, over sigma, and its least, pixels."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +28,21 @@ class Evidence:
         column than the raw image does, whether columns are bright or dark.
     signal : height of the column in the raw image over its standard error.
     contrast : height in the restored image over the standard deviation of that image.
+    roundness : weaker over stronger curvature of the restored image, 0 on ridges and edges, 1 for
+        round columns.
+    order : see `two_dimensional_order`.
     """
 
     consistency: Array
     signal: Array
     contrast: Array
+    roundness: Array
+    order: Array
 
     @classmethod
     def unknown(cls, count: int) -> Evidence:
         """Evidence for columns whose image was not restored."""
-        return cls(*np.full((3, count), np.nan))
+        return cls(*np.full((5, count), np.nan))
 
 
 def evidence(test: Consistency, frame: int, y: Array, x: Array, sign: float = 1.0) -> Evidence:
@@ -59,7 +67,29 @@ def evidence(test: Consistency, frame: int, y: Array, x: Array, sign: float = 1.
     error = error * np.sqrt(max(1.0, _height_excess(test, frame)))
     scale = max(float(expected.std()), np.finfo(float).tiny)
     at = ndimage.map_coordinates(z, [y, x], order=1, mode="nearest")
-    return Evidence(sign * at, sign * raw / error, sign * made / scale)
+    return Evidence(
+        sign * at,
+        sign * raw / error,
+        sign * made / scale,
+        _roundness(sign * expected, y, x, test.sigma),
+        two_dimensional_order(y, x, expected.shape),
+    )
+
+
+def _roundness(image: NDArray[np.float64], y: Array, x: Array, sigma: float) -> Array:
+    """(N,) weaker over stronger curvature at columns of an image; 0 where one is not downwards."""
+    width = max(SHARPEST, SMOOTHED * sigma)
+    yy, xx, yx = (
+        ndimage.map_coordinates(
+            ndimage.gaussian_filter(image, width, order=order), [y, x], order=1, mode="nearest"
+        )
+        for order in ((2, 0), (0, 2), (1, 1))
+    )
+    middle, half = -0.5 * (yy + xx), np.hypot(0.5 * (yy - xx), yx)
+    strong = middle + half
+    return np.where(
+        strong > 0, np.clip(middle - half, 0.0, None) / np.where(strong > 0, strong, 1.0), 0.0
+    )
 
 
 def _height_excess(test: Consistency, frame: int) -> float:
