@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -115,14 +116,23 @@ class NoiseFound:
     correlation : of neighbouring pixels.
     misfit : part of the squared residuals that is a pattern that all columns have.
     pixels : number of pixels it was learned from.
+    counted : whether the noise is that of counted frames, and was not learned.
     """
 
     correlation: NoiseCorrelation = field(default_factory=NoiseCorrelation)
     misfit: float = 0.0
     pixels: int = 0
+    counted: bool = False
+
+    @property
+    def seen(self) -> bool:
+        """Whether it could be seen how far pixels share their noise."""
+        return not self.counted and self.pixels >= FEWEST and self.misfit <= MISFIT
 
     def note(self) -> str | None:
         """One sentence on what error bars allow for, or do not; None where all is plain."""
+        if self.counted:
+            return "error bars are those of counting the frames"
         if self.pixels < FEWEST:
             return "too few pixels to see whether they share noise: error bars may be too small"
         if self.misfit > MISFIT:
@@ -344,3 +354,25 @@ def looked_at(residuals: list[Standardised]) -> NoiseFound:
         misfit, power = misfit + share * here, power + here
         pixels += int(batch.windows.inside.sum())
     return NoiseFound(misfit=misfit / power if power > 0 else 0.0, pixels=pixels)
+
+
+def noise_notes(found: Sequence[NoiseFound | None]) -> list[str]:
+    """Sentences on the noise of all frames, each once; of correlations the largest."""
+    known = [each for each in found if each is not None]
+    plain = {each.note(): None for each in known if each.note() != each.correlation.note()}
+    shared = [each.correlation for each in known if each.note() == each.correlation.note()]
+    if shared:
+        plain[max(shared, key=lambda each: max(map(abs, each.beside))).note()] = None
+    return [note for note in plain if note is not None]
+
+
+def noise_record(found: Sequence[NoiseFound | None]) -> dict[str, float] | None:
+    """Mean correlation of the noise with the next pixel along y and x, for ``attrs``.
+
+    None where the noise was not looked at, or could not be seen.
+    """
+    seen = [each for each in found if each is not None and each.seen]
+    if not seen:
+        return None
+    y, x = np.mean([each.correlation.beside for each in seen], axis=0)
+    return {"correlation_y": round(float(y), 4), "correlation_x": round(float(x), 4)}

@@ -37,7 +37,7 @@ from napari_atomseg.localization.fit.least_squares import (
     covariance,
     levenberg_marquardt,
 )
-from napari_atomseg.localization.fit.noise import ResidualNoise, estimate_noise
+from napari_atomseg.localization.fit.noise import Frames, ResidualNoise, estimate_noise
 from napari_atomseg.localization.fit.windows import (
     Canvas,
     Index,
@@ -57,11 +57,19 @@ PRIOR_FREEDOM = 30.0
 
 @dataclass(frozen=True)
 class Cells:
-    """Pixels of n columns: the data without the neighbours' light, and that light."""
+    """Pixels of n columns: the data without the neighbours' light, and that light.
+
+    `frames` is how many frames lie in each pixel, over their mean.
+    """
 
     windows: Windows
     data: Tensor
     neighbours: Tensor
+    frames: Tensor | float = 1.0
+
+    def variance(self, values: Tensor, noise: ResidualNoise) -> Tensor:
+        """(n, S, S) of the noise, for columns with these values."""
+        return noise.variance(values + self.neighbours) / self.frames
 
 
 def linear_guess(cells: Cells, place: Tensor, sigma: float) -> Tensor:
@@ -91,9 +99,13 @@ def noise_excess(
     and `patch` pixels fluctuate as one.
     """
     values = column_values(theta, cells.windows.step)
-    variance = noise.variance(values + cells.neighbours)
-    informative = cells.windows.inside & (variance > noise.floor)
-    chi = ((cells.data - values) ** 2 / variance).masked_fill_(~informative, 0.0).sum((1, 2))
+    informative = noise.variance(values + cells.neighbours) > noise.floor
+    informative &= cells.windows.inside
+    chi = (
+        ((cells.data - values) ** 2 / cells.variance(values, noise))
+        .masked_fill_(~informative, 0.0)
+        .sum((1, 2))
+    )
     if left is None:
         freedom = (informative.sum((1, 2)) - theta.shape[1]).clamp_min(0)
     else:
@@ -137,7 +149,9 @@ class IndependentFit:
     windows' centres.
     """
 
-    def __init__(self, image: Tensor, initial: InitialEstimates) -> None:
+    def __init__(
+        self, image: Tensor, initial: InitialEstimates, frames: Frames | None = None
+    ) -> None:
         y, x = tensor_like(image, initial.y), tensor_like(image, initial.x)
         self._image, self._initial = image, initial
         self._windows = list(windows_of(image, initial))
@@ -146,8 +160,10 @@ class IndependentFit:
         self._theta = torch.full((len(y), 5), torch.nan, dtype=image.dtype, device=image.device)
         self._theta[:, 3] = 0.0
         self._good = torch.zeros(len(y), dtype=torch.bool, device=image.device)
+        self._frames = frames
         self._noise: ResidualNoise | None = None
         self._weighting: ResidualNoise | None = None
+        self._counted: ResidualNoise | None = None
         self.found = NoiseFound()
         self._free_axes = False
         self.table = np.full((10, len(y)), np.nan)
@@ -169,7 +185,9 @@ class IndependentFit:
             seen = self._good[batch, None, None] & near[:, None] & near
             shape = torch.where(seen, shape, 0.0)
             neighbours = (windows.sample(self._light) - shape).masked_fill_(~windows.inside, 0.0)
-            yield batch, Cells(windows, windows.sample(self._image) - neighbours, neighbours)
+            data = windows.sample(self._image) - neighbours
+            often = 1.0 if self._frames is None else self._frames.at(windows)
+            yield batch, Cells(windows, data, neighbours, often)
 
     def set_shape(self, shape: Shape) -> None:
         """Fit another shape from now on, starting from round columns."""
@@ -187,7 +205,7 @@ class IndependentFit:
             white = self.correlation.white
             left = self._left(batch, cells, values).clamp_min(LEAST_LEFT if white else HIDDEN)
             expected.append((values + cells.neighbours)[inside])
-            squared.append(((cells.data - values) ** 2 / left)[inside])
+            squared.append((cells.frames * (cells.data - values) ** 2 / left)[inside])
             sure.append(torch.ones_like(left[inside]) if white else left[inside] ** 2)
         self._noise = estimate_noise(
             *map(torch.cat, (expected, squared)), likelihood, torch.cat(sure)
@@ -227,6 +245,9 @@ class IndependentFit:
         some = self._some()
         if not len(some):
             return False
+        if self._counted is not None:
+            self.found = NoiseFound(counted=True)
+            return False
         residuals = [self._standardised(batch, cells) for batch, cells in self.cells(some)]
         self.found = looked_at(residuals)
         if looks_white(residuals, self._free(self._theta)):
@@ -258,10 +279,9 @@ class IndependentFit:
             raise RuntimeError("the noise is not estimated yet")
         theta = self._theta[batch]
         values = column_values(theta, cells.windows.step)
-        expected = values + cells.neighbours
-        variance = self._noise.variance(expected)
+        variance = cells.variance(values, self._noise)
         residual = (cells.data - values) / variance.sqrt() * cells.windows.inside
-        weights = variance / self._weighting.variance(expected)
+        weights = variance / cells.variance(values, self._weighting)
         return Standardised(cells.windows, residual, variance.sqrt(), theta, weights)
 
     def fit_all(self, cancel: CancelToken | None, free_width: bool) -> None:
@@ -286,8 +306,7 @@ class IndependentFit:
         start = torch.where(self._good[batch, None], self._theta[batch], guess)
         weight = windows.inside.to(cells.data)
         if self._noise is not None:
-            expected = column_values(start, windows.step) + cells.neighbours
-            weight = weight / self._noise.variance(expected)
+            weight = weight / cells.variance(column_values(start, windows.step), self._noise)
             self._weighting = self._noise
         solution, held = self._solve(cells, weight, batch, start, guess, free_width)
         self._theta[batch] = solution.parameters
@@ -361,12 +380,14 @@ class IndependentFit:
         if self.correlation.white:
             chi = noise_excess(cells, theta, noise)
         else:
-            expected = column_values(theta, windows.step) + cells.neighbours
+            variance = cells.variance(column_values(theta, windows.step), noise)
             slopes = derivatives(theta, windows.step) * ~held[:, :, None, None]
-            slopes = slopes * (windows.inside / noise.variance(expected).sqrt())[:, None]
+            slopes = slopes * (windows.inside / variance.sqrt())[:, None]
             shared = Shared(slopes, spread, self.correlation)
             chi = noise_excess(cells, theta, noise, shared.left(), self.correlation.patch)
             spread = shared.covariance()
+        if self._counted is not None:
+            chi = chi.clamp_min(1.0)
         spread = spread * chi[:, None, None]
         walked = (theta[:, :2] - self._place(windows, batch)).abs().amax(1)
         limit = tensor_like(theta, initial.step[batch])
@@ -467,6 +488,7 @@ def fit_gaussians(
     *,
     shape: Shape = "gaussian",
     likelihood: Likelihood = "auto",
+    frames: Tensor | None = None,
 ) -> Fits:
     """Fit a Gaussian and a local background to each column of an image of bright columns.
 
@@ -486,13 +508,15 @@ def fit_gaussians(
     y, x : (N,) float64 starting positions, pixels.
     shape : of the columns.
     likelihood : see `estimate_noise`.
+    frames : (H, W) how many frames lie in each pixel of their mean, see `Frames`.
 
     Raises
     ------
     Cancelled
         `cancel` was raised.
     """
-    fits = _unweighted_fits(image, initial_estimates(image, y, x), cancel)
+    often = None if frames is None else Frames.of(frames)
+    fits = _unweighted_fits(image, initial_estimates(image, y, x), cancel, often)
     fits.estimate_noise(likelihood)
     fits.set_shape(shape)
     last = 1 if shape == "gaussian" else 2
@@ -517,9 +541,12 @@ def unweighted_fits(
 
 
 def _unweighted_fits(
-    image: Tensor, initial: InitialEstimates, cancel: CancelToken | None
+    image: Tensor,
+    initial: InitialEstimates,
+    cancel: CancelToken | None,
+    frames: Frames | None = None,
 ) -> IndependentFit:
-    fits = IndependentFit(image, initial)
+    fits = IndependentFit(image, initial, frames)
     for free_width in (False, True):
         fits.fit_all(cancel, free_width=free_width)
         fits.render_light()

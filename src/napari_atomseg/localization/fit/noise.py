@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from napari_atomseg.localization.fit.windows import Windows
 from napari_atomseg.localization.settings import Likelihood
 
 FLOOR = 0.03
@@ -77,3 +78,43 @@ def estimate_noise(
         gain = float((weight * (expected - centre) * squared).sum()) / spread
         model = ResidualNoise(gain, level - gain * centre, FLOOR * mean)
     return model
+
+
+UNCOUNTED = 0.02
+"""Part of the noise of counting, at least, that interpolation leaves in the pixels."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """How many frames lie in each pixel of an image that is their mean.
+
+    Attributes
+    ----------
+    mean : of all pixels.
+    relative : (H, W) number of frames over their mean.
+    """
+
+    mean: float
+    relative: Tensor
+
+    @classmethod
+    def of(cls, frames: Tensor) -> Frames:
+        """The numbers of frames (H, W); pixels without any do not count."""
+        mean = float(frames[frames > 0].mean())
+        return cls(mean, torch.where(frames > 0, frames / mean, 1.0))
+
+    def at(self, windows: Windows) -> Tensor:
+        """(n, S, S) relative numbers in windows, 1 beyond them."""
+        return torch.where(windows.inside, windows.sample(self.relative), 1.0)
+
+    def counted(self, seen: ResidualNoise) -> ResidualNoise | None:
+        """The noise of counting so many frames, whose mean has the gain 1 / frames.
+
+        Interpolation on the way to the mean takes noise from the pixels and makes them share it; in
+        sums over a column's width the noise of the counts stays. None where the residuals show
+        less noise than that would leave: the image is not in counts.
+        """
+        gain = 1.0 / self.mean
+        if not seen.gain > UNCOUNTED * gain:
+            return None
+        return ResidualNoise(gain, 0.0, seen.floor * gain / seen.gain)

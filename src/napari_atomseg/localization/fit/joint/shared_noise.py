@@ -108,8 +108,8 @@ class SharedNoise:
         """Batches of columns, with the pixels of their cells, or all of their windows."""
         canvas, model = self.model.canvas, self.model
         size = max(1, canvas.batches()[0].stop)
-        variance = self.noise.variance(self.expected)
-        weights = variance / self.fitted.variance(self.expected)
+        variance = self.noise.variance(self.expected) / model.frames
+        weights = variance * model.frames / self.fitted.variance(self.expected)
         residual = model.used * (model.data - self.expected) / variance.sqrt()
         for batch in some.split(size):
             place = canvas.places_of(batch)
@@ -155,6 +155,7 @@ class SharedNoise:
             left = effect.left()[mine].clamp_min(HIDDEN)
             there = self.expected.view(-1)[here]
             expected.append(there)
-            squared.append((self.model.data.view(-1)[here] - there) ** 2 / left)
+            off = (self.model.data.view(-1)[here] - there) ** 2
+            squared.append(self.model.frames.view(-1)[here] * off / left)
             sure.append(left**2)
         return estimate_noise(torch.cat(expected), torch.cat(squared), likelihood, torch.cat(sure))
