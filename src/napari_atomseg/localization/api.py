@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -30,6 +30,7 @@ from napari_atomseg.localization.detect import (
     grown_labels,
     species_of,
 )
+from napari_atomseg.localization.fit.correlation import NoiseFound, noise_notes, noise_record
 from napari_atomseg.localization.fit.independent import Fits
 from napari_atomseg.localization.fit.refinement import Refinement
 from napari_atomseg.localization.fit.windows import nearest_neighbours
@@ -40,6 +41,7 @@ from napari_atomseg.localization.settings import (
     LocalizeOptions,
     LocalizeSettings,
     Refine,
+    frame_weights,
 )
 from napari_atomseg.localization.table import column_table, joined, measured_columns
 from napari_atomseg.networks.card import ModelCard, read_card
@@ -87,6 +89,11 @@ def localize(
         gives more precise volumes where the background is as even as that.
     likelihood : noise that fits assume: "gaussian" (the same everywhere), "poisson" (counts, or a
         multiple of them), or "auto", a mixture of both with any zero, estimated from the residuals.
+        How far neighbouring pixels share their noise is estimated from the residuals, too.
+    frames : number of aligned frames that the image is the mean of, or (H, W) how many lie in each
+        pixel: the variance there is in inverse proportion, and pixels without any are not measured.
+        One number matters with likelihood "poisson" alone: of counts the noise is then known, the
+        mean's gain is 1 / frames.
     detector : "network", or "peaks" of the filtered image, without a model.
     on : measure columns on the "raw" image, on the "restored" one of the model, or on "both". A
         restored image gives no standard errors, as its noise is not that of single pixels.
@@ -130,9 +137,10 @@ def localize(
     given: dict[str, Any] = {**options}
     given |= {} if model is None else {"model": model}
     given |= {} if refine == "gaussian" else {"refine": refine}
-    chosen = LocalizeSettings(**ChainMap(given, *groups))
     pixel = pixel_size(sampling)
     frames, shape = as_frames(image)
+    often = frame_weights(given, frames.shape[1:])
+    chosen = LocalizeSettings(**ChainMap(given, *groups))
     regions = None if region is None else region_labels(region, (shape[-2], shape[-1]))
     mean = None if pixel is None else float(np.mean(pixel))
     contrast: str = chosen.contrast
@@ -160,7 +168,7 @@ def localize(
     sign = -1.0 if contrast == "dark" else 1.0
     find = _Detector(frames, sign, spacing, prediction if judge is not None else None)
     measure = _Measure(
-        Refinement(chosen, chosen.device),
+        Refinement(chosen, chosen.device, frames=often),
         sign,
         np.asarray(image).reshape(frames.shape).astype(np.float64),
         _restored(prediction, frames) if chosen.on != "raw" else None,
@@ -191,10 +199,12 @@ def localize(
     if judge is not None:
         attrs |= {"calibrated": judge.calibrated, "training_range": judge.verdict()}
     attrs["notes"] = notes = []
+    attrs["noise"] = noise_record(measure.noise)
     if counts[1]:
         notes.append(
             f"{counts[1]} of {counts[0]} columns found were dropped: score below {least:g}"
         )
+    notes += noise_notes(measure.noise)
     return joined(tables, stacked=len(shape) > 2, attrs=attrs)
 
 
@@ -328,7 +338,10 @@ class _Detector:
 
 @dataclass(frozen=True)
 class _Measure:
-    """Measures the columns that were found in a frame, on the images that were asked for."""
+    """Measures the columns that were found in a frame, on the images that were asked for.
+
+    `noise` is what the fits of the raw frames so far have shown of it.
+    """
 
     refinement: Refinement
     sign: float
@@ -336,6 +349,7 @@ class _Measure:
     restored: Array | None
     on: str
     regions: NDArray[np.int32] | None
+    noise: list[NoiseFound | None] = field(default_factory=list)
 
     def __call__(
         self, number: int, found: Detections, cancel: CancelToken | None
@@ -350,8 +364,12 @@ class _Measure:
         def fits(frames: Array) -> Fits:
             image = self.sign * frames[number]
             if inside.all():
-                return self.refinement(image, found.y, found.x, cancel)
-            return self.refinement.some(image, found.y, found.x, inside, cancel)
+                fits = self.refinement(image, found.y, found.x, cancel)
+            else:
+                fits = self.refinement.some(image, found.y, found.x, inside, cancel)
+            if frames is self.raw:
+                self.noise.append(fits.noise)
+            return fits
 
         refine, sign = self.refinement.fit.refine, self.sign
         if self.restored is None:
@@ -389,7 +407,7 @@ def _record(chosen: LocalizeSettings, prediction: Prediction | None) -> dict[str
     """How a table was made, for its ``attrs``."""
     names = ["detector", "refine", "edge"]
     names += ["widths", "backgrounds"] if chosen.refine == "joint" else []
-    record = {name: getattr(chosen, name) for name in (*names, "likelihood", "on")}
+    record = {name: getattr(chosen, name) for name in (*names, "likelihood", "frames", "on")}
     if prediction is not None:
         record |= {"model": prediction.model, "sha256": prediction.sha256}
     return record

@@ -11,8 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.api import as_frames
+from napari_atomseg.localization.fit.correlation import NoiseFound, noise_record
 from napari_atomseg.localization.fit.refinement import Refinement
-from napari_atomseg.localization.settings import FitOptions, FitSettings, Refine
+from napari_atomseg.localization.settings import (
+    FitOptions,
+    FitSettings,
+    Refine,
+    frame_weights,
+)
 from napari_atomseg.localization.table import in_angstrom, measured_columns
 from napari_atomseg.progress import CancelToken, Progress, report
 
@@ -45,8 +51,8 @@ def refine_columns(
     only : (N,) which rows, as booleans, or the places of rows; None for all. The others are
         neighbours that are taken into account and stay as they are. A width or background that
         these share, from a joint fit, is that of the rows measured now.
-    refine, widths, backgrounds, likelihood : as in `localize`; None takes what the table was made
-        with according to ``columns.attrs``, or else the default there.
+    refine, widths, backgrounds, likelihood, frames : as in `localize`; None takes what the table
+        was made with according to ``columns.attrs``, or else the default there.
     fit : all of these, in place of those of the table.
     contrast : "bright" or "dark" columns; None takes that of the table, or else bright ones.
     device : as in `predict`.
@@ -67,14 +73,15 @@ def refine_columns(
             name: columns.attrs[name] for name in FitSettings.model_fields if name in columns.attrs
         }
         fit = FitSettings(**made)
+    frames, _ = as_frames(image)
     given = {**options, "refine": refine}
+    often = frame_weights(given, frames.shape[1:])
     fit = fit.updated(**{name: value for name, value in given.items() if value is not None})
     light = contrast or columns.attrs.get("contrast", "bright")
     if light not in SIGNS:
         raise ValueError(f"contrast={light!r}; choose one of {', '.join(SIGNS)}")
     sign = SIGNS[light]
-    refinement = Refinement(fit, device)
-    frames, _ = as_frames(image)
+    refinement = Refinement(fit, device, frames=often)
     raw = np.asarray(image).reshape(frames.shape).astype(np.float64)
     places = _places(columns)
     frame = columns["frame"].to_numpy(int) if "frame" in columns else np.zeros(len(columns), int)
@@ -83,6 +90,7 @@ def refine_columns(
             f"columns are of frames {frame.min()} to {frame.max()}; image has {len(raw)}"
         )
     chosen = _chosen(only, len(columns))
+    noise: list[NoiseFound | None] = []
     new = columns.copy()
     numbers = np.unique(frame[chosen])
     for done, number in enumerate(numbers):
@@ -93,6 +101,7 @@ def refine_columns(
         shared = _shared(columns.iloc[there[~some]], fit, sign)
         measure = replace(refinement, common=shared)
         fits = measure.some(sign * raw[number], y, x, some, cancel)
+        noise.append(fits.noise)
         for name, values in measured_columns(fits, sign, fit.refine).items():
             if name not in new:
                 new[name] = False if name == "converged" else np.nan
@@ -102,6 +111,8 @@ def refine_columns(
     report(progress, cancel, len(numbers), len(numbers), "Measuring columns")
     pixel = pixel_size(columns.attrs.get("sampling"))
     new.attrs = columns.attrs | {"refine": fit.refine}
+    if chosen.all():
+        new.attrs |= {"noise": noise_record(noise)}
     return new if pixel is None else in_angstrom(new, pixel)
 
 

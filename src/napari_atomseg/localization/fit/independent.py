@@ -253,17 +253,17 @@ class IndependentFit:
         if looks_white(residuals, self._free(self._theta)):
             return False
         self.render_light()
-        for _ in range(ROUNDS):
-            self._estimate_correlation(some)
+        for number in range(ROUNDS):
+            self._estimate_correlation(some, SAMPLES if number + 1 == ROUNDS else SAMPLES // 2)
             if self.correlation.white:
                 break
             self.estimate_noise(likelihood)
         return not self.correlation.white
 
-    def _estimate_correlation(self, some: Index) -> None:
+    def _estimate_correlation(self, some: Index, count: int) -> None:
         residuals = [self._standardised(batch, cells) for batch, cells in self.cells(some)]
         samples = []
-        for number in some[:: max(1, len(some) // SAMPLES)][:SAMPLES]:
+        for number in some[:: max(1, len(some) // count)][:count]:
             near = self._initial.touching(number, TOUCHING * 2 * self._initial.sigma)
             near = near[self._good[near].cpu().numpy()]
             if self._initial.radius[number] > LARGE:

@@ -66,11 +66,12 @@ class SharedNoise:
         self.found = looked_at(list(self._standardised(some)))
         if looks_white(list(self._standardised(some)), self._free()):
             return
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
+            count = SAMPLES if number + 1 == ROUNDS else SAMPLES // 2
             residuals = list(self._standardised(some))
             samples = [
-                next(self._standardised(self._with_neighbours(int(number))))
-                for number in some[:: max(1, len(some) // SAMPLES)][:SAMPLES]
+                next(self._standardised(self._with_neighbours(int(column))))
+                for column in some[:: max(1, len(some) // count)][:count]
             ]
             self.found = estimate_correlation(residuals, samples, self._free(), joint=True)
             if self.found.correlation.white:
