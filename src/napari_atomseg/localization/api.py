@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -31,6 +31,7 @@ from napari_atomseg.localization.detect import (
     grown_labels,
     species_of,
 )
+from napari_atomseg.localization.fit.correlation import NoiseFound, noise_notes, noise_record
 from napari_atomseg.localization.fit.independent import Fits
 from napari_atomseg.localization.fit.refinement import Refinement, levelled
 from napari_atomseg.localization.fit.windows import nearest_neighbours
@@ -41,6 +42,7 @@ from napari_atomseg.localization.settings import (
     LocalizeOptions,
     LocalizeSettings,
     Refine,
+    frame_weights,
 )
 from napari_atomseg.localization.table import column_table, joined, measured_columns
 from napari_atomseg.networks.card import ModelCard, read_card
@@ -88,6 +90,11 @@ def localize(
         gives more precise volumes where the background is as even as that.
     likelihood : noise that fits assume: "gaussian" (the same everywhere), "poisson" (counts, or a
         multiple of them), or "auto", a mixture of both with any zero, estimated from the residuals.
+        How far neighbouring pixels share their noise is estimated from the residuals, too.
+    frames : number of aligned frames that the image is the mean of, or (H, W) how many lie in each
+        pixel: the variance there is in inverse proportion, and pixels without any are not measured.
+        One number matters with likelihood "poisson" alone: of counts the noise is then known, the
+        mean's gain is 1 / frames.
     detector : "network", or "peaks" of the filtered image, without a model.
     on : measure columns on the "raw" image, on the "restored" one of the model, or on "both". A
         restored image gives no standard errors, as its noise is not that of single pixels.
@@ -132,10 +139,11 @@ def localize(
     given: dict[str, Any] = {**options}
     given |= {} if model is None else {"model": model}
     given |= {} if refine == "gaussian" else {"refine": refine}
-    chosen = LocalizeSettings(**ChainMap(given, *groups))
     pixel = pixel_size(sampling)
     examined = examine(image)
     frames, shape = examined.frames, examined.shape
+    often = frame_weights(given, frames.shape[1:])
+    chosen = LocalizeSettings(**ChainMap(given, *groups))
     regions = None if region is None else region_labels(region, (shape[-2], shape[-1]))
     mean = None if pixel is None else float(np.mean(pixel))
     contrasts: Sequence[str] = (chosen.contrast,) * len(frames)
@@ -164,7 +172,7 @@ def localize(
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
     find = _Detector(frames, signs, spacings, prediction if judge is not None else None)
     measure = _Measure(
-        Refinement(chosen, chosen.device),
+        Refinement(chosen, chosen.device, frames=often),
         signs,
         examined.measured(),
         _restored(prediction, frames) if chosen.on != "raw" else None,
@@ -196,10 +204,12 @@ def localize(
     attrs |= {"contrast": common_contrast(contrasts), "sampling": sampling, "notes": notes}
     if judge is not None:
         attrs |= {"calibrated": judge.calibrated, "training_range": judge.verdict()}
+    attrs["noise"] = noise_record(measure.noise)
     if counts[1]:
         notes.append(
             f"{counts[1]} of {counts[0]} columns found were dropped: score below {least:g}"
         )
+    notes += noise_notes(measure.noise)
     return joined(tables, stacked=len(shape) > 2, attrs=attrs)
 
 
@@ -335,7 +345,10 @@ class _Detector:
 
 @dataclass(frozen=True)
 class _Measure:
-    """Measures the columns that were found in a frame, on the images that were asked for."""
+    """Measures the columns that were found in a frame, on the images that were asked for.
+
+    `noise` is what the fits of the raw frames so far have shown of it.
+    """
 
     refinement: Refinement
     signs: Sequence[float]
@@ -343,6 +356,7 @@ class _Measure:
     restored: Array | None
     on: str
     regions: NDArray[np.int32] | None
+    noise: list[NoiseFound | None] = field(default_factory=list)
 
     def __call__(
         self, number: int, found: Detections, cancel: CancelToken | None
@@ -362,6 +376,8 @@ class _Measure:
                 made = self.refinement(sign * image, found.y, found.x, cancel)
             else:
                 made = self.refinement.some(sign * image, found.y, found.x, inside, cancel)
+            if frames is self.raw:
+                self.noise.append(made.noise)
             return replace(made, background=made.background + sign * offset)
 
         if self.restored is None:
@@ -399,7 +415,7 @@ def _record(chosen: LocalizeSettings, prediction: Prediction | None) -> dict[str
     """How a table was made, for its ``attrs``."""
     names = ["detector", "refine", "edge"]
     names += ["widths", "backgrounds"] if chosen.refine == "joint" else []
-    record = {name: getattr(chosen, name) for name in (*names, "likelihood", "on")}
+    record = {name: getattr(chosen, name) for name in (*names, "likelihood", "frames", "on")}
     if prediction is not None:
         record |= {"model": prediction.model, "sha256": prediction.sha256}
     return record

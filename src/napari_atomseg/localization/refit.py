@@ -12,8 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.frames import examine
+from napari_atomseg.localization.fit.correlation import NoiseFound, noise_record
 from napari_atomseg.localization.fit.refinement import Refinement, levelled
-from napari_atomseg.localization.settings import FitOptions, FitSettings, Refine
+from napari_atomseg.localization.settings import (
+    FitOptions,
+    FitSettings,
+    Refine,
+    frame_weights,
+)
 from napari_atomseg.localization.table import in_angstrom, measured_columns
 from napari_atomseg.progress import CancelToken, Progress, report
 
@@ -47,8 +53,8 @@ def refine_columns(
     only : (N,) which rows, as booleans, or the places of rows; None for all. The others are
         neighbours that are taken into account and stay as they are. A width or background that
         these share, from a joint fit, is that of the rows measured now.
-    refine, widths, backgrounds, likelihood : as in `localize`; None takes what the table was made
-        with according to ``columns.attrs``, or else the default there.
+    refine, widths, backgrounds, likelihood, frames : as in `localize`; None takes what the table
+        was made with according to ``columns.attrs``, or else the default there.
     fit : all of these, in place of those of the table.
     contrast : "bright" or "dark" columns, or one a frame; None takes that of the table, or else
         bright ones.
@@ -70,10 +76,11 @@ def refine_columns(
             name: columns.attrs[name] for name in FitSettings.model_fields if name in columns.attrs
         }
         fit = FitSettings(**made)
-    given = {**options, "refine": refine}
-    fit = fit.updated(**{name: value for name, value in given.items() if value is not None})
-    refinement = Refinement(fit, device)
     raw = examine(image).measured()
+    given = {**options, "refine": refine}
+    often = frame_weights(given, raw.shape[1:])
+    fit = fit.updated(**{name: value for name, value in given.items() if value is not None})
+    refinement = Refinement(fit, device, frames=often)
     signs = _signs(contrast or columns.attrs.get("contrast", "bright"), len(raw))
     places = _places(columns)
     frame = columns["frame"].to_numpy(int) if "frame" in columns else np.zeros(len(columns), int)
@@ -82,6 +89,7 @@ def refine_columns(
             f"columns are of frames {frame.min()} to {frame.max()}; image has {len(raw)}"
         )
     chosen = _chosen(only, len(columns))
+    noise: list[NoiseFound | None] = []
     new = columns.copy()
     numbers = np.unique(frame[chosen])
     for done, number in enumerate(numbers):
@@ -94,6 +102,7 @@ def refine_columns(
         shared = _shared(columns.iloc[there[~some]], fit, sign, offset)
         measure = replace(refinement, common=shared)
         fits = measure.some(sign * plane, y, x, some, cancel)
+        noise.append(fits.noise)
         fits = replace(fits, background=fits.background + sign * offset)
         for name, values in measured_columns(fits, sign, fit.refine).items():
             if name not in new:
@@ -104,6 +113,8 @@ def refine_columns(
     report(progress, cancel, len(numbers), len(numbers), "Measuring columns")
     pixel = pixel_size(columns.attrs.get("sampling"))
     new.attrs = columns.attrs | {"refine": fit.refine}
+    if chosen.all():
+        new.attrs |= {"noise": noise_record(noise)}
     return new if pixel is None else in_angstrom(new, pixel)
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from napari_atomseg._shared.types import Array
 from napari_atomseg.inference.settings import ADVANCED, InferenceOptions, InferenceSettings
 from napari_atomseg.settings import Settings, setting
 
@@ -60,6 +64,15 @@ class FitSettings(Settings):
         choices={"auto": "automatic", "poisson": "Poisson", "gaussian": "Gaussian"},
         section=ADVANCED,
     )
+    frames: int | None = setting(
+        None,
+        "Frames in the mean",
+        "How many aligned frames of counts the image is the mean of. With Poisson noise it is then "
+        "known, however alignment has shared it among pixels, and not estimated.",
+        limits=(1, 1_000_000),
+        none="not known",
+        section=ADVANCED,
+    )
 
 
 class ScoreSettings(Settings):
@@ -112,6 +125,7 @@ class FitOptions(TypedDict, total=False):
     widths: Widths
     backgrounds: Backgrounds
     likelihood: Likelihood
+    frames: int | ArrayLike | None
 
 
 class LocalizeOptions(InferenceOptions, FitOptions, total=False):
@@ -121,3 +135,26 @@ class LocalizeOptions(InferenceOptions, FitOptions, total=False):
     on: MeasuredImage
     edge: Edge
     min_score: float | None
+
+
+def frame_weights(options: dict[str, Any], shape: tuple[int, ...]) -> Array | None:
+    """Take the number of frames in each pixel from keywords, if it is one for each.
+
+    Parameters
+    ----------
+    options : keywords; an array in ``frames`` is taken out of them.
+    shape : (H, W) of the image.
+
+    Raises
+    ------
+    ValueError
+        It is of another shape, negative, or nowhere positive.
+    """
+    if options.get("frames") is None or np.ndim(options["frames"]) == 0:
+        return None
+    weights = np.asarray(options.pop("frames"), dtype=np.float64)
+    if weights.shape != shape:
+        raise ValueError(f"frames has shape {weights.shape}; it must be a number or {shape}")
+    if not (np.isfinite(weights).all() and weights.min() >= 0 and weights.max() > 0):
+        raise ValueError("frames must be numbers of frames, not negative, and somewhere positive")
+    return weights

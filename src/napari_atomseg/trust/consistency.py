@@ -15,7 +15,9 @@ from napari_atomseg._shared.types import Array, Image
 from napari_atomseg.inference.frames import as_frames, compact, examine
 from napari_atomseg.inference.scale import SPACING_PER_SCALE, estimate_spacing
 from napari_atomseg.networks.tasks import RESTORATION
+from napari_atomseg.trust.correlation import NoiseCorrelation
 from napari_atomseg.trust.noise import (
+    REACH,
     NoiseModel,
     chi_square,
     estimate_noise,
@@ -110,6 +112,8 @@ STRONG = 4.0
 """Places that deviate by more are reported: 60 of a million that are right."""
 ROUNDS = 2
 """Alternating fits of scale, line offsets and noise."""
+CLIPPED = 3.5
+"""Standardised residuals beyond which a pixel shows something else than noise."""
 QUARTILES = 1.349
 """Distance of a standard normal distribution's quartiles."""
 
@@ -134,6 +138,8 @@ class Consistency:
         before z was divided by it where it was above 1: restoration or noise then differ at the
         scale of the columns everywhere.
     sigma : width of a column, pixels: the scale of `z`.
+    correlation : how far neighbouring pixels of each frame share their noise; not at all where the
+        noise was given.
     """
 
     z: Image
@@ -144,6 +150,7 @@ class Consistency:
     noise: tuple[NoiseModel, ...]
     spread: tuple[float, ...]
     sigma: float
+    correlation: tuple[NoiseCorrelation, ...]
 
     @cached_property
     def p_value(self) -> Image:
@@ -184,13 +191,13 @@ def consistency(
 
     Parameters
     ----------
-    image : (..., H, W) raw, as recorded: not filtered, not resampled. Pixels that are NaN, hot or
-        dead are ignored.
+    image : (..., H, W) raw, as recorded: not filtered. Pixels that are NaN, hot or dead are
+        ignored.
     restored : (..., H, W) the restored image, from `restore` or any other method.
     task : "denoise", "denoise_background" or "superresolution": the kind of restoration.
-    noise : noise model, where gain and readout noise are known; by default estimated from the
-        pair, frame by frame, with z divided by its spread where that is above 1, as neighbouring
-        pixels of many detectors share their noise.
+    noise : noise model of independent pixels, where gain and readout noise are known; by default
+        estimated from the pair, frame by frame, with the correlation of neighbouring pixels, and z
+        then divided by its spread where that is still above 1.
     sigma : width of a column, pixels; by default estimated from the restored image.
 
     Raises
@@ -228,6 +235,7 @@ def consistency(
         tuple(test.noise for test in tests),
         tuple(test.spread for test in tests),
         sigma,
+        tuple(test.correlation for test in tests),
     )
 
 
@@ -257,7 +265,8 @@ class _Test:
         self.expected = mean + lines
         left = np.where(valid, raw - self.expected, 0.0)
         self.residual = left / np.sqrt(self.variance)
-        z = matched(left, weight, sigma)
+        self.correlation = NoiseCorrelation() if noise else self._correlation(window)
+        z = matched(left, weight, sigma) / np.sqrt(max(1.0, column_excess(self.correlation, sigma)))
         low, high = np.percentile(z[valid], (25, 75)) if valid.any() else (0.0, 0.0)
         self.spread = float(high - low) / QUARTILES
         self.z = z / max(1.0, self.spread) if noise is None else z
@@ -265,4 +274,19 @@ class _Test:
     def misfit(self, side: int) -> Array:
         """Local χ² as a standard normal number."""
         spread = variance_of_square(self.noise.gain, self.shot, self.variance)
-        return chi_square(self.residual, spread, self.valid, side)
+        return chi_square(self.residual, spread * self.correlation.patch, self.valid, side)
+
+    def _correlation(self, window: int) -> NoiseCorrelation:
+        """Of the residuals where the restoration explains the image."""
+        spread = variance_of_square(self.noise.gain, self.shot, self.variance)
+        explained = self.valid & (chi_square(self.residual, spread, self.valid, window) < STRONG)
+        if explained.sum() < 0.5 * self.valid.sum():
+            explained = self.valid
+        return NoiseCorrelation.of(np.clip(self.residual, -CLIPPED, CLIPPED), explained)
+
+
+def column_excess(correlation: NoiseCorrelation, sigma: float, *, reach: float = REACH) -> float:
+    """Variance of the sum of noise times a Gaussian of width sigma, over that of white noise."""
+    half = int(np.ceil(reach * sigma))
+    line = np.exp(-0.5 * (np.arange(-half, half + 1) / sigma) ** 2)
+    return correlation.excess(np.multiply.outer(line, line))

@@ -59,7 +59,8 @@ def chi_square(z: Array, spread: Array, valid: NDArray[np.bool_], side: int) -> 
 
     Parameters
     ----------
-    z, spread : (H, W) standardised residuals and the variances of their squares.
+    z, spread : (H, W) standardised residuals and the variances of their squares, times the pixels
+        that fluctuate as one where pixels share their noise.
     valid : (H, W) pixels that are used.
     side : side of the windows, pixels, odd.
     """

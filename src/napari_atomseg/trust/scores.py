@@ -65,6 +65,8 @@ def evidence(test: Consistency, frame: int, y: Array, x: Array, sign: float = 1.
     weight = 1.0 / deviation**2
     raw, error = _heights(expected + residual * deviation, weight, y, x, test.sigma)
     made, _ = _heights(expected, weight, y, x, test.sigma)
+    # The height is that of a Gaussian above the mean of its disc.
+    error = error * np.sqrt(max(1.0, _height_excess(test, frame)))
     scale = max(float(expected.std()), np.finfo(float).tiny)
     at = ndimage.map_coordinates(z, [y, x], order=1, mode="nearest")
     return Evidence(
@@ -91,6 +93,16 @@ def _roundness(image: NDArray[np.float64], y: Array, x: Array) -> Array:
     return np.where(
         strong > 0, np.clip(middle - half, 0.0, None) / np.where(strong > 0, strong, 1.0), 0.0
     )
+
+
+def _height_excess(test: Consistency, frame: int) -> float:
+    """Variance of a height over that of white noise, as neighbouring pixels share their noise."""
+    reach = int(np.ceil(CELL * test.sigma))
+    step = np.arange(-reach, reach + 1)
+    square = np.add.outer(step**2, step**2)
+    disc = square <= (CELL * test.sigma) ** 2
+    shape = np.exp(-0.5 * square / test.sigma**2)
+    return test.correlation[frame].excess(np.where(disc, shape - shape[disc].mean(), 0.0))
 
 
 def _heights(

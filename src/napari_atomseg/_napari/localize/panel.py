@@ -106,6 +106,7 @@ def _in_pixels(corners: NDArray[np.float64], layer: Shapes, image: Image) -> NDA
 
 _ONLY = {
     "likelihood": ("gaussian", "elliptic", "rotated", "joint"),
+    "frames": ("gaussian", "elliptic", "rotated", "joint"),
     "widths": ("joint",),
     "backgrounds": ("joint",),
 }

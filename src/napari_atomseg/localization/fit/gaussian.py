@@ -24,15 +24,32 @@ def leverage(theta: Tensor, step: Tensor, inside: Tensor) -> Tensor:
     The mean square of its residual is less than its variance by this part (Hoaglin & Welsch, Am.
     Stat. 32, 17 (1978)).
     """
-    y, x, log_sigma, amplitude, _ = theta[:, :, None, None].unbind(1)
-    v, u = (step[:, None] - y) * torch.exp(-log_sigma), (step - x) * torch.exp(-log_sigma)
-    bell = torch.exp(-0.5 * (v**2 + u**2))
-    light = amplitude * bell
-    slopes = [light * v, light * u, light * (v**2 + u**2), bell, torch.ones_like(bell)]
-    slope = torch.stack(slopes, dim=-1) * inside[..., None]
+    slope = derivatives(theta[:, :ROUND], step).movedim(1, -1) * inside[..., None]
     matrix = slope.flatten(1, 2).mT @ slope.flatten(1, 2)
     spread = torch.nan_to_num(covariance(matrix))
     return torch.einsum("nabi,nij,nabj->nab", slope, spread, slope)
+
+
+def derivatives(theta: Tensor, step: Tensor) -> Tensor:
+    """(n, K, S, S) derivatives of round (K = 5) or elliptic (7) columns by their parameters."""
+    if theta.shape[1] == ROUND:
+        y, x, log_sigma, amplitude, _ = theta[:, :, None, None].unbind(1)
+        inverse = torch.exp(-log_sigma)
+        v, u = (step[:, None] - y) * inverse, (step - x) * inverse
+        bell = torch.exp(-0.5 * v**2) * torch.exp(-0.5 * u**2)
+        light = amplitude * bell
+        shift = light * inverse
+        return torch.stack(
+            [shift * v, shift * u, light * (v**2 + u**2), bell, torch.ones_like(bell)], dim=1
+        )
+    light = _elliptic_light(theta, step)
+    rows, cols = (powers(step - theta[:, axis, None])[..., :3] for axis in (0, 1))
+    shapes = [
+        light * rows[:, :, None, a] * cols[:, None, :, b]
+        for a, b in zip(_DY.tolist(), _DX.tolist(), strict=True)
+    ]
+    basis = torch.stack([*shapes, torch.ones_like(light)], dim=1)
+    return torch.einsum("nij,njab->niab", _elliptic_derivatives(theta), basis)
 
 
 class GaussianProblem:

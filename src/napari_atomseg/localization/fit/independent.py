@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,12 +12,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_atomseg._shared.types import Array
+from napari_atomseg.localization.fit.correlation import (
+    TOUCHING,
+    NoiseFound,
+    Shared,
+    Standardised,
+    estimate_correlation,
+    looked_at,
+    looks_white,
+)
 from napari_atomseg.localization.fit.gaussian import (
     ROUND,
     EllipticProblem,
     GaussianProblem,
     axes_of,
     column_values,
+    derivatives,
     leverage,
     volume_error,
 )
@@ -27,7 +37,7 @@ from napari_atomseg.localization.fit.least_squares import (
     covariance,
     levenberg_marquardt,
 )
-from napari_atomseg.localization.fit.noise import ResidualNoise, estimate_noise
+from napari_atomseg.localization.fit.noise import Frames, ResidualNoise, estimate_noise
 from napari_atomseg.localization.fit.windows import (
     Canvas,
     Index,
@@ -39,6 +49,7 @@ from napari_atomseg.localization.fit.windows import (
 )
 from napari_atomseg.localization.settings import Likelihood, Shape
 from napari_atomseg.progress import CancelToken, report
+from napari_atomseg.trust.correlation import NoiseCorrelation
 
 PRIOR_FREEDOM = 30.0
 """Degrees of freedom of the prior on a column's noise, which is the noise of the whole image."""
@@ -46,11 +57,19 @@ PRIOR_FREEDOM = 30.0
 
 @dataclass(frozen=True)
 class Cells:
-    """Pixels of n columns: the data without the neighbours' light, and that light."""
+    """Pixels of n columns: the data without the neighbours' light, and that light.
+
+    `frames` is how many frames lie in each pixel, over their mean.
+    """
 
     windows: Windows
     data: Tensor
     neighbours: Tensor
+    frames: Tensor | float = 1.0
+
+    def variance(self, values: Tensor, noise: ResidualNoise) -> Tensor:
+        """(n, S, S) of the noise, for columns with these values."""
+        return noise.variance(values + self.neighbours) / self.frames
 
 
 def linear_guess(cells: Cells, place: Tensor, sigma: float) -> Tensor:
@@ -67,14 +86,31 @@ def linear_guess(cells: Cells, place: Tensor, sigma: float) -> Tensor:
     return torch.cat([unit[:, :3], amplitude[:, None], (level - amplitude * mean)[:, None]], dim=1)
 
 
-def noise_excess(cells: Cells, theta: Tensor, noise: ResidualNoise) -> Tensor:
-    """(n,) factors by which residuals exceed the noise; pixels at its floor are left out."""
+def noise_excess(
+    cells: Cells,
+    theta: Tensor,
+    noise: ResidualNoise,
+    left: Tensor | None = None,
+    patch: float = 1.0,
+) -> Tensor:
+    """(n,) factors by which residuals exceed the noise; pixels at its floor are left out.
+
+    Where pixels share their noise, `left` (n, S, S) of its variance is expected in each residual,
+    and `patch` pixels fluctuate as one.
+    """
     values = column_values(theta, cells.windows.step)
-    variance = noise.variance(values + cells.neighbours)
-    informative = cells.windows.inside & (variance > noise.floor)
-    chi = ((cells.data - values) ** 2 / variance).masked_fill_(~informative, 0.0).sum((1, 2))
-    freedom = (informative.sum((1, 2)) - theta.shape[1]).clamp_min(0)
-    return moderated(torch.where(freedom > 0, chi, 0.0), freedom)
+    informative = noise.variance(values + cells.neighbours) > noise.floor
+    informative &= cells.windows.inside
+    chi = (
+        ((cells.data - values) ** 2 / cells.variance(values, noise))
+        .masked_fill_(~informative, 0.0)
+        .sum((1, 2))
+    )
+    if left is None:
+        freedom = (informative.sum((1, 2)) - theta.shape[1]).clamp_min(0)
+    else:
+        freedom = left.masked_fill(~informative, 0.0).sum((1, 2)).clamp_min(0.0)
+    return moderated(torch.where(freedom > 0, chi, 0.0) / patch, freedom / patch)
 
 
 def moderated(chi: Tensor, freedom: Tensor) -> Tensor:
@@ -90,6 +126,14 @@ NOISE_COLUMNS = 1_000
 """Columns whose residuals are enough to estimate the noise."""
 LEAST_LEFT = 0.2
 """Smallest part of a pixel's noise that is assumed to remain in its residual."""
+ROUNDS = 3
+"""Alternating estimates of how noise is shared, and of how large it is."""
+SAMPLES = 8
+"""Columns whose surroundings are enough to know what fits leave of correlated noise."""
+LARGE = 30.0
+"""Pixels; in larger windows neighbours do not matter for what fits leave of the noise."""
+HIDDEN = 1e-3
+"""The same where pixels share their noise, and such pixels have little weight."""
 FREE_WIDTH = 2.0
 """Largest factor between sigma and the typical sigma, up or down."""
 CREDIBLE_WIDTH = 1.5
@@ -105,7 +149,9 @@ class IndependentFit:
     windows' centres.
     """
 
-    def __init__(self, image: Tensor, initial: InitialEstimates) -> None:
+    def __init__(
+        self, image: Tensor, initial: InitialEstimates, frames: Frames | None = None
+    ) -> None:
         y, x = tensor_like(image, initial.y), tensor_like(image, initial.x)
         self._image, self._initial = image, initial
         self._windows = list(windows_of(image, initial))
@@ -114,9 +160,18 @@ class IndependentFit:
         self._theta = torch.full((len(y), 5), torch.nan, dtype=image.dtype, device=image.device)
         self._theta[:, 3] = 0.0
         self._good = torch.zeros(len(y), dtype=torch.bool, device=image.device)
+        self._frames = frames
         self._noise: ResidualNoise | None = None
+        self._weighting: ResidualNoise | None = None
+        self._counted: ResidualNoise | None = None
+        self.found = NoiseFound()
         self._free_axes = False
         self.table = np.full((10, len(y)), np.nan)
+
+    @property
+    def correlation(self) -> NoiseCorrelation:
+        """How far pixels share their noise."""
+        return self.found.correlation
 
     def cells(self, only: Index | None = None) -> Iterator[tuple[Index, Cells]]:
         """Batches of all or some columns, with the pixels of each."""
@@ -130,7 +185,9 @@ class IndependentFit:
             seen = self._good[batch, None, None] & near[:, None] & near
             shape = torch.where(seen, shape, 0.0)
             neighbours = (windows.sample(self._light) - shape).masked_fill_(~windows.inside, 0.0)
-            yield batch, Cells(windows, windows.sample(self._image) - neighbours, neighbours)
+            data = windows.sample(self._image) - neighbours
+            often = 1.0 if self._frames is None else self._frames.at(windows)
+            yield batch, Cells(windows, data, neighbours, often)
 
     def set_shape(self, shape: Shape) -> None:
         """Fit another shape from now on, starting from round columns."""
@@ -140,17 +197,92 @@ class IndependentFit:
 
     def estimate_noise(self, likelihood: Likelihood) -> None:
         """Estimate the noise from the residuals of the last round."""
-        good = np.flatnonzero(self._good.cpu().numpy())
-        some = good[:: max(1, len(good) // NOISE_COLUMNS)]
         nothing = torch.zeros(0).to(self._image)
-        expected, squared = [nothing], [nothing]
-        for batch, cells in self.cells(some):
+        expected, squared, sure = [nothing], [nothing], [nothing]
+        for batch, cells in self.cells(self._some()):
             inside = cells.windows.inside
             values = column_values(self._theta[batch], cells.windows.step)
-            left = 1.0 - leverage(self._theta[batch], cells.windows.step, inside)
+            white = self.correlation.white
+            left = self._left(batch, cells, values).clamp_min(LEAST_LEFT if white else HIDDEN)
             expected.append((values + cells.neighbours)[inside])
-            squared.append(((cells.data - values) ** 2 / left.clamp_min(LEAST_LEFT))[inside])
-        self._noise = estimate_noise(torch.cat(expected), torch.cat(squared), likelihood)
+            squared.append((cells.frames * (cells.data - values) ** 2 / left)[inside])
+            sure.append(torch.ones_like(left[inside]) if white else left[inside] ** 2)
+        self._noise = estimate_noise(
+            *map(torch.cat, (expected, squared)), likelihood, torch.cat(sure)
+        )
+
+    def _some(self) -> Index:
+        """Columns that are enough to estimate the noise."""
+        good = np.flatnonzero(self._good.cpu().numpy())
+        return good[:: max(1, len(good) // NOISE_COLUMNS)]
+
+    def _left(self, batch: Index, cells: Cells, values: Tensor) -> Tensor:
+        """(n, S, S) part of the noise's variance that is left in the residuals of a round."""
+        theta, windows = self._theta[batch], cells.windows
+        if self.correlation.white or self._noise is None:
+            return 1.0 - leverage(theta, windows.step, windows.inside)
+        part = self._standardised(batch, cells)
+        slopes = derivatives(theta, windows.step) * (windows.inside / part.deviation)[:, None]
+        held = ~self._free(slopes)
+        slopes[:, held] = 0.0
+        matrix = (slopes * part.weights[:, None]).flatten(2) @ slopes.flatten(2).mT
+        matrix.diagonal(dim1=1, dim2=2)[:, held] = 1.0
+        inverse = torch.nan_to_num(covariance(matrix))
+        return Shared(slopes, inverse, self.correlation, part.weights).left()
+
+    def _free(self, like: Tensor) -> Tensor:
+        """(K,) parameters that the last rounds fit."""
+        free = torch.ones(self._theta.shape[1], dtype=torch.bool, device=like.device)
+        free[6:] = self._free_axes
+        return free
+
+    def learn_correlation(self, likelihood: Likelihood) -> bool:
+        """Estimate how far pixels share their noise, and the noise anew; whether they do.
+
+        Noise that pixels share hides in the fits, the more so the smoother it is: its variance has
+        been estimated too low, and more so where columns are bright.
+        """
+        some = self._some()
+        if not len(some):
+            return False
+        if self._counted is not None:
+            self.found = NoiseFound(counted=True)
+            return False
+        residuals = [self._standardised(batch, cells) for batch, cells in self.cells(some)]
+        self.found = looked_at(residuals)
+        if looks_white(residuals, self._free(self._theta)):
+            return False
+        self.render_light()
+        for number in range(ROUNDS):
+            self._estimate_correlation(some, SAMPLES if number + 1 == ROUNDS else SAMPLES // 2)
+            if self.correlation.white:
+                break
+            self.estimate_noise(likelihood)
+        return not self.correlation.white
+
+    def _estimate_correlation(self, some: Index, count: int) -> None:
+        residuals = [self._standardised(batch, cells) for batch, cells in self.cells(some)]
+        samples = []
+        for number in some[:: max(1, len(some) // count)][:count]:
+            near = self._initial.touching(number, TOUCHING * 2 * self._initial.sigma)
+            near = near[self._good[near].cpu().numpy()]
+            if self._initial.radius[number] > LARGE:
+                near = near[:0]
+            batch, cells = next(self.cells(np.append(near, number)))
+            part = self._standardised(batch, cells)
+            samples.append(part.beginning(int(np.argmax(batch == number))))
+        self.found = estimate_correlation(residuals, samples, self._free(self._theta), joint=False)
+
+    def _standardised(self, batch: Index, cells: Cells) -> Standardised:
+        """Residuals of the last round, over the noise as it is known now."""
+        if self._noise is None or self._weighting is None:
+            raise RuntimeError("the noise is not estimated yet")
+        theta = self._theta[batch]
+        values = column_values(theta, cells.windows.step)
+        variance = cells.variance(values, self._noise)
+        residual = (cells.data - values) / variance.sqrt() * cells.windows.inside
+        weights = variance / cells.variance(values, self._weighting)
+        return Standardised(cells.windows, residual, variance.sqrt(), theta, weights)
 
     def fit_all(self, cancel: CancelToken | None, free_width: bool) -> None:
         """Fit all columns once."""
@@ -174,8 +306,8 @@ class IndependentFit:
         start = torch.where(self._good[batch, None], self._theta[batch], guess)
         weight = windows.inside.to(cells.data)
         if self._noise is not None:
-            expected = column_values(start, windows.step) + cells.neighbours
-            weight = weight / self._noise.variance(expected)
+            weight = weight / cells.variance(column_values(start, windows.step), self._noise)
+            self._weighting = self._noise
         solution, held = self._solve(cells, weight, batch, start, guess, free_width)
         self._theta[batch] = solution.parameters
         self._good[batch] = solution.converged & (solution.parameters[:, 3] > 0)
@@ -243,9 +375,20 @@ class IndependentFit:
     ) -> Array:
         """The numbers of `Fits`, in their order (10, n); NaN where a fit failed."""
         theta, windows, initial = solution.parameters, cells.windows, self._initial
-        chi = noise_excess(cells, theta, noise)
-        spread = covariance(solution.normal.matrix) * chi[:, None, None]
-        spread = spread.masked_fill(held[:, :, None] | held[:, None, :], 0.0)
+        fixed = held[:, :, None] | held[:, None, :]
+        spread = covariance(solution.normal.matrix).masked_fill(fixed, 0.0)
+        if self.correlation.white:
+            chi = noise_excess(cells, theta, noise)
+        else:
+            variance = cells.variance(column_values(theta, windows.step), noise)
+            slopes = derivatives(theta, windows.step) * ~held[:, :, None, None]
+            slopes = slopes * (windows.inside / variance.sqrt())[:, None]
+            shared = Shared(slopes, spread, self.correlation)
+            chi = noise_excess(cells, theta, noise, shared.left(), self.correlation.patch)
+            spread = shared.covariance()
+        if self._counted is not None:
+            chi = chi.clamp_min(1.0)
+        spread = spread * chi[:, None, None]
         walked = (theta[:, :2] - self._place(windows, batch)).abs().amax(1)
         limit = tensor_like(theta, initial.step[batch])
         error = spread[:, :2, :2].diagonal(dim1=1, dim2=2).sqrt()
@@ -278,7 +421,8 @@ class Fits:
     `sigma` of an ellipse is the geometric mean of its widths; `volume_err` is the standard error
     of 2π sigma² amplitude, `ellipticity` the long over the short width, and `angle` that of the
     long axis in degrees from x towards y. All are NaN where a fit failed or does not measure them;
-    `y` and `x` are then the start. `converged`: whether the fit came to rest.
+    `y` and `x` are then the start. `converged`: whether the fit came to rest. `noise`: what was
+    found out about the noise, None where it was not looked at.
     """
 
     y: Array
@@ -292,6 +436,7 @@ class Fits:
     ellipticity: Array
     angle: Array
     converged: NDArray[np.bool_]
+    noise: NoiseFound | None = None
 
     @property
     def volume(self) -> Array:
@@ -309,12 +454,12 @@ class Fits:
         failed = np.isnan(table[0])
         table[0, failed], table[1, failed] = y[failed], x[failed]
         converged = ~failed if at_rest is None else ~failed & at_rest
-        names = [field.name for field in fields(cls)][:-1]
-        return cls(**dict(zip(names, table, strict=True)), converged=converged)
+        return cls(*table, converged=converged)
 
     def only(self, some: NDArray[np.bool_]) -> Fits:
         """The fits of some columns (N,) of all."""
-        return Fits.of(self.rows()[:, some], self.y[some], self.x[some], self.converged[some])
+        fits = Fits.of(self.rows()[:, some], self.y[some], self.x[some], self.converged[some])
+        return replace(fits, noise=self.noise)
 
     def among(self, some: NDArray[np.bool_], y: Array, x: Array) -> Fits:
         """These fits as those of some columns (M,) of all, which start at y and x (M,).
@@ -323,11 +468,16 @@ class Fits:
         """
         rows, at_rest = np.full((10, len(y)), np.nan), np.zeros(len(y), dtype=bool)
         rows[:, some], at_rest[some] = self.rows(), self.converged
-        return Fits.of(rows, y, x, at_rest)
+        return replace(Fits.of(rows, y, x, at_rest), noise=self.noise)
 
     def rows(self) -> Array:
         """(10, N) the arrays of numbers, in the order of the fields."""
-        return np.stack([getattr(self, field.name) for field in fields(self)[:-1]])
+        return np.stack(
+            [
+                *(self.y, self.x, self.y_err, self.x_err, self.sigma, self.amplitude),
+                *(self.background, self.volume_err, self.ellipticity, self.angle),
+            ]
+        )
 
 
 def fit_gaussians(
@@ -338,6 +488,7 @@ def fit_gaussians(
     *,
     shape: Shape = "gaussian",
     likelihood: Likelihood = "auto",
+    frames: Tensor | None = None,
 ) -> Fits:
     """Fit a Gaussian and a local background to each column of an image of bright columns.
 
@@ -357,13 +508,15 @@ def fit_gaussians(
     y, x : (N,) float64 starting positions, pixels.
     shape : of the columns.
     likelihood : see `estimate_noise`.
+    frames : (H, W) how many frames lie in each pixel of their mean, see `Frames`.
 
     Raises
     ------
     Cancelled
         `cancel` was raised.
     """
-    fits = _unweighted_fits(image, initial_estimates(image, y, x), cancel)
+    often = None if frames is None else Frames.of(frames)
+    fits = _unweighted_fits(image, initial_estimates(image, y, x), cancel, often)
     fits.estimate_noise(likelihood)
     fits.set_shape(shape)
     last = 1 if shape == "gaussian" else 2
@@ -371,7 +524,9 @@ def fit_gaussians(
         fits.fit_all(cancel, free_width=True)
         if number + 1 < last:
             fits.render_light()
-    return Fits.of(fits.table, y, x)
+    if fits.learn_correlation(likelihood):
+        fits.fit_all(cancel, free_width=True)
+    return replace(Fits.of(fits.table, y, x), noise=fits.found)
 
 
 def unweighted_fits(
@@ -386,9 +541,12 @@ def unweighted_fits(
 
 
 def _unweighted_fits(
-    image: Tensor, initial: InitialEstimates, cancel: CancelToken | None
+    image: Tensor,
+    initial: InitialEstimates,
+    cancel: CancelToken | None,
+    frames: Frames | None = None,
 ) -> IndependentFit:
-    fits = IndependentFit(image, initial)
+    fits = IndependentFit(image, initial, frames)
     for free_width in (False, True):
         fits.fit_all(cancel, free_width=free_width)
         fits.render_light()

@@ -41,11 +41,14 @@ class Refinement:
     fit : the method, and the options of fits.
     device : where fits run.
     common : `sigma` and `background` of all columns of a joint fit that are fixed already.
+    frames : (H, W) how many frames lie in each pixel of their mean; by default the number of `fit`.
+        Pixels without any are not measured.
     """
 
     fit: FitSettings
     device: str = "auto"
     common: Mapping[str, float] = field(default_factory=dict)
+    frames: Array | None = None
 
     def __call__(
         self, image: NDArray[np.float64], y: Array, x: Array, cancel: CancelToken | None = None
@@ -63,7 +66,14 @@ class Refinement:
             fits = self(image, y[sound], x[sound], cancel)
             return fits.among(sound, y, x)
         finite = np.where(np.isfinite(image) & ~saturated(image), image, np.nan)
+        if self.frames is not None:
+            finite = np.where(self.frames > 0, finite, np.nan)
         there = torch.from_numpy(np.ascontiguousarray(finite)).to(self._where())
+        often = None
+        if self.frames is not None:
+            often = torch.from_numpy(np.ascontiguousarray(self.frames)).to(there)
+        elif self.fit.frames is not None:
+            often = torch.full_like(there, float(self.fit.frames))
         if method == "centroid":
             return centroids(there, y, x)
         if method == "centre_of_mass":
@@ -77,7 +87,7 @@ class Refinement:
             )
         else:
             fit = partial(fit_gaussians, shape=method)
-        return fit(there, y, x, cancel, likelihood=self.fit.likelihood)
+        return fit(there, y, x, cancel, likelihood=self.fit.likelihood, frames=often)
 
     def some(
         self,
@@ -109,7 +119,9 @@ class Refinement:
         top, left = box[0].start, box[1].start
         part = image[box].copy()
         part[~_nearest(image.shape, y, x, measured)[box]] = np.nan
-        fits = self(part, y[index] - top, x[index] - left, cancel)
+        often = None if self.frames is None else self.frames[box]
+        there = replace(self, frames=often)
+        fits = there(part, y[index] - top, x[index] - left, cancel)
         fits = replace(fits, y=fits.y + top, x=fits.x + left).among(measured, y, x)
         return fits.only(only).among(only, y, x)
 

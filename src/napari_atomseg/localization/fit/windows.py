@@ -189,6 +189,14 @@ class InitialEstimates:
         index = self.neighbours[batch]
         return np.append(self.y, np.nan)[index], np.append(self.x, np.nan)[index]
 
+    def touching(self, number: int, distance: float) -> Index:
+        """Neighbours of a column that are nearer than a distance, pixels."""
+        near = self.neighbours[number]
+        near = near[near >= 0]
+        away = np.hypot(self.y[near] - self.y[number], self.x[near] - self.x[number])
+        touching: Index = near[away < distance]
+        return touching
+
 
 def initial_estimates(image: Tensor, y: Array, x: Array) -> InitialEstimates:
     """Measure neighbour distances and the typical width of columns in an (H, W) image."""
@@ -290,6 +298,11 @@ class Canvas:
         """Batches of columns that limit the memory in use."""
         size = max(1, BATCH_PIXELS // len(self.step) ** 2)
         return [slice(i, i + size) for i in range(0, len(self.row), size)]
+
+    def places_of(self, columns: Tensor) -> Tensor:
+        """(n, S, S) flat places on the canvas of the pixels of the windows of `columns` (n,)."""
+        rows = (self.row[columns, None] + self.margin + self.step) * self.shape[1]
+        return rows[:, :, None] + (self.col[columns, None] + self.margin + self.step)[:, None, :]
 
     def places(self, batch: slice, step: Tensor | None = None) -> Tensor:
         """(n, S, S) flat places on the canvas of the pixels of some windows, or `step` of them."""

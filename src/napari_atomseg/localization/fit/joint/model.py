@@ -34,17 +34,21 @@ class JointModel:
     ----------
     image : (H, W) float64; NaN pixels do not count.
     initial : starting positions, neighbours and the typical sigma.
+    frames : (H, W) relative number of frames in each pixel; None for the same in all.
 
     Attributes
     ----------
     canvas : windows about the starts, which carry the Gaussians.
     data : (H', W') canvas of the image; 0 where there is none.
     used : (H', W') 1 where a pixel takes part: finite, and in the window of its nearest column.
+    frames : (H', W') relative number of frames, by which the variance of a pixel is divided.
     owner : (H', W') index of the nearest column, the one whose background a pixel has.
     pairs : (M, 2) indices i < j of columns that share light.
     """
 
-    def __init__(self, image: Tensor, initial: InitialEstimates) -> None:
+    def __init__(
+        self, image: Tensor, initial: InitialEstimates, frames: Tensor | None = None
+    ) -> None:
         height, width = image.shape
         y, x = tensor_like(image, initial.y), tensor_like(image, initial.x)
         self.canvas = canvas = Canvas((height, width), y, x, initial.sigma)
@@ -63,6 +67,9 @@ class JointModel:
         self.used = ((self.owner >= 0) & torch.isfinite(self.data)).to(image)
         self.owner.clamp_min_(0)
         self.data = torch.nan_to_num(self.data)
+        self.frames = torch.ones_like(self.data)
+        if frames is not None:
+            self.frames = torch.nn.functional.pad(frames, (canvas.margin,) * 4, value=1.0)
         points = np.stack([initial.y, initial.x], axis=1)
         near = cKDTree(points).query_pairs(PAIRED * initial.sigma, output_type="ndarray")
         self.pairs = torch.from_numpy(near.reshape(-1, 2).astype(np.int64)).to(image.device)

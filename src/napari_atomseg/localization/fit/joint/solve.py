@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from napari_atomseg._shared.types import Array
+from napari_atomseg.localization.fit.correlation import NoiseFound
 from napari_atomseg.localization.fit.gaussian import volume_error
 from napari_atomseg.localization.fit.independent import ENDS, Fits, moderated, unweighted_fits
 from napari_atomseg.localization.fit.joint.bounds import FAINTEST, JointBounds, shortened
@@ -22,8 +23,9 @@ from napari_atomseg.localization.fit.joint.model import (
     Y,
     fisher_blocks,
 )
+from napari_atomseg.localization.fit.joint.shared_noise import SharedNoise
 from napari_atomseg.localization.fit.joint.system import JointSystem, shared_parameters
-from napari_atomseg.localization.fit.noise import ResidualNoise, estimate_noise
+from napari_atomseg.localization.fit.noise import Frames, ResidualNoise, estimate_noise
 from napari_atomseg.localization.fit.windows import InitialEstimates, initial_estimates, tensor_like
 from napari_atomseg.localization.settings import Backgrounds, Likelihood, Widths
 from napari_atomseg.progress import CancelToken, report
@@ -54,6 +56,7 @@ def fit_jointly(
     backgrounds: Backgrounds = "local",
     likelihood: Likelihood = "auto",
     common: Mapping[str, float] | None = None,
+    frames: Tensor | None = None,
 ) -> Fits:
     """Fit Gaussians to all columns together, of one shared width or of a free one each.
 
@@ -72,6 +75,7 @@ def fit_jointly(
     widths, backgrounds, likelihood : as in `localize`.
     common : `sigma` (pixels) and `background` of all columns where they are fixed: those are not
         fitted and count as exact.
+    frames : (H, W) how many frames lie in each pixel of their mean, see `Frames`.
 
     Raises
     ------
@@ -87,7 +91,8 @@ def fit_jointly(
     for name, value in (common or {}).items():
         theta[:, COMMON[name]] = math.log(value) if name == "sigma" else value
     initial = replace(initial, sigma=float(theta[:, LOG_SIGMA].median().exp()))
-    model = JointModel(image, initial)
+    often = None if frames is None else Frames.of(frames)
+    model = JointModel(image, initial, None if often is None else often.relative)
     first = expected = model.render(theta)
     bounds = JointBounds.around(theta, initial, shared)
     held = torch.zeros_like(theta, dtype=torch.bool)
@@ -97,12 +102,14 @@ def fit_jointly(
     for iteration in range(ITERATIONS):
         report(None, cancel, iteration, ITERATIONS)
         if iteration < WEIGHTING_ITERATIONS:
-            noise = _noise(model, expected, held, likelihood)
+            noise = seen = _noise(model, expected, held, likelihood)
+            counted = often.counted(seen) if often is not None and likelihood == "poisson" else None
+            noise = counted or seen
         fresh = iteration in FRESH
         while True:
             # Weights that follow a frozen column need not converge.
             light = torch.where(held[model.owner, Y], first, expected)
-            weight = model.used / noise.variance(light)
+            weight = model.used * model.frames / noise.variance(light)
             if fresh:
                 blocks = fisher_blocks(model, theta, weight)
                 system = JointSystem(*blocks, model.pairs, shared, held)
@@ -121,7 +128,13 @@ def fit_jointly(
         expected = model.render(theta)
         if iteration >= WEIGHTING_ITERATIONS and bool(at_rest.all()):
             break
-    return _measured(model, theta, expected, noise, initial, system.covariance(), held, at_rest)
+    pixels = SharedNoise(model, theta, expected, noise, shared, held)
+    if counted is None:
+        pixels.learn(likelihood)
+    else:
+        pixels.found = NoiseFound(counted=True)
+    fits = _measured(model, theta, expected, pixels, initial, system.covariance(), held, at_rest)
+    return replace(fits, noise=pixels.found)
 
 
 def _start(single: Tensor, initial: InitialEstimates, shared: list[int]) -> Tensor:
@@ -144,6 +157,7 @@ def _noise(
     some = used[:: max(1, len(used) // NOISE_PIXELS)]
     there = expected.view(-1)[some]
     squared = spent[model.owner.view(-1)[some]] * (model.data.view(-1)[some] - there) ** 2
+    squared = squared * model.frames.view(-1)[some]
     return estimate_noise(there, squared, likelihood)
 
 
@@ -151,17 +165,26 @@ def _measured(
     model: JointModel,
     theta: Tensor,
     expected: Tensor,
-    noise: ResidualNoise,
+    pixels: SharedNoise,
     initial: InitialEstimates,
     spread: Tensor,
     held: Tensor,
     at_rest: Tensor,
 ) -> Fits:
+    noise, correlation = pixels.noise, pixels.found.correlation
     variance = noise.variance(expected)
     informative = model.used * (variance > noise.floor)
-    chi = model.by_owner(informative * (model.data - expected) ** 2 / variance)
-    freedom = (model.by_owner(informative) - PARAMETERS).clamp_min(0.0)
-    factor = moderated(torch.where(freedom > 0, chi, 0.0), freedom)
+    chi = model.by_owner(informative * model.frames * (model.data - expected) ** 2 / variance)
+    if correlation.white:
+        freedom = (model.by_owner(informative) - PARAMETERS).clamp_min(0.0)
+    else:
+        growth, kept = pixels.factors()
+        freedom = model.by_owner(informative * kept).clamp_min(0.0)
+        spread = spread * growth[:, :, None] * growth[:, None]
+    patch = correlation.patch
+    factor = moderated(torch.where(freedom > 0, chi, 0.0) / patch, freedom / patch)
+    if pixels.found.counted:
+        factor = factor.clamp_min(1.0)
     spread = spread * factor[:, None, None]
     spread = spread.masked_fill(held[:, :, None] | held[:, None], 0.0)
     error = spread[:, :2, :2].diagonal(dim1=1, dim2=2).sqrt()
