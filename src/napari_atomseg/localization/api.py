@@ -266,8 +266,8 @@ def segment(
         report(progress, cancel, number, len(frames), "Labelling columns")
         found = columns_of(prediction, number)
         judged = judge.columns(number, found.y, found.x, found.score, found.magnification)
-        keep = (judged["score"] >= judge.least).to_numpy()
-        keep &= ~examined.hides(number, found.y, found.x)
+        likely = (judged["score"] >= judge.least).to_numpy()
+        keep = likely & ~examined.hides(number, found.y, found.x)
         labels[number] = grown_labels(found.keeping(keep), maps[number], masks[number])
     return labels.reshape(shape)
 
