@@ -198,7 +198,8 @@ class _Noise:
         level = self.sign * level
         beyond = self.gain * np.maximum(level - self.levels[-1], 0.0)
         below = self.other * np.maximum(self.levels[0] - level, 0.0)
-        return np.interp(level, self.levels, self.variances) + beyond + below
+        between: Array = np.interp(level, self.levels, self.variances)
+        return between + beyond + below
 
     def shot(self, height: Array) -> Array:
         """Variance that a height may add."""
@@ -259,16 +260,16 @@ def _add_singles(
     found[at[0][hot], at[1][hot]] = True
 
 
-def _usual(image: Image, four: Array, noise: _Noise) -> float:
+def _usual(image: Image, four: Image, noise: _Noise) -> float:
     """How far the pixels deviate over how far they would in white noise, at least 1."""
     step = max(1, int(np.sqrt(image.size / SAMPLE)))
     part, beside = image[::step, ::step].astype(np.float64), four[::step, ::step]
-    deviation = np.sqrt(noise.variance(beside))
+    deviation = np.sqrt(noise.variance(beside.astype(np.float64)))
     known = deviation > 0
     if not known.any():
         return 1.0
     z = (part - beside)[known] / deviation[known]
-    return max(1.0, float(np.quantile(z, 0.99)) / (np.sqrt(1.25) * USUAL))
+    return max(1.0, float(np.quantile(z, 0.99)) / (1.25**0.5 * USUAL))
 
 
 def _add_clusters(found: Mask, at: Places, patch: Array, noise: _Noise) -> None:
