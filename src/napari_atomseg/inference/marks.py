@@ -467,7 +467,7 @@ def _opened(mask: Mask, side: int) -> Mask:
 
 def _components(mask: Mask) -> Iterator[tuple[Box, Mask]]:
     """Bounding box and pixels in it of each connected area that may be a mark."""
-    labels, _ = ndimage.label(mask)
+    labels = np.asarray(ndimage.label(mask)[0], dtype=np.int32)
     sizes = np.bincount(labels.ravel())
     for number, box in enumerate(_boxes(labels), start=1):
         if sizes[number] >= SMALLEST:

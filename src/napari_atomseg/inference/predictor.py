@@ -281,12 +281,12 @@ class Predictor:
                 )
             if task == UPINTERPOLATION:
                 maps = upsampled(maps)
-            planes = maps[0].numpy()
-            kind: type[np.floating[Any]] = np.float32
+            planes: Any = maps[0].numpy()
+            kind: type[np.float32 | np.float64] = np.float32
             if task in INTENSITIES:
                 level = offset if task in LEVEL else 0.0
                 kind = np.float32 if holds(level, scale) else np.float64
-                planes = planes.astype(kind) * scale + level
+                planes = np.asarray(planes, dtype=kind) * scale + level
             else:
                 planes = planes.clip(0.0, 1.0)
             result[task] = (planes if task == ELEMENTS else planes[0]).astype(kind)
