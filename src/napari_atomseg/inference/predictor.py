@@ -286,7 +286,7 @@ class Predictor:
             if task in INTENSITIES:
                 level = offset if task in LEVEL else 0.0
                 kind = np.float32 if holds(level, scale) else np.float64
-                planes = np.asarray(planes, dtype=kind) * scale + level
+                planes = planes.astype(kind) * scale + level
             else:
                 planes = planes.clip(0.0, 1.0)
             result[task] = (planes if task == ELEMENTS else planes[0]).astype(kind)
