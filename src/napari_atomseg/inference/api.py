@@ -138,8 +138,9 @@ def predict(
 
         sign = signs[index]
         made = predictor.maps(sign * frame, tuple(tasks), magnifications, of_frame, cancel)
+        seen = ~examined.marks[index]
         signed = {
-            task: sign * plane if task in INTENSITIES else plane
+            task: (sign if task in INTENSITIES else seen) * plane
             for task, plane in made.whole.items()
         }
         _put(maps, signed, index, len(frames))

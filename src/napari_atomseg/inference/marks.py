@@ -13,6 +13,7 @@ from scipy import ndimage
 from napari_atomseg._shared.types import Image, Labels, Mask
 
 Box = tuple[slice, slice]
+NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 FLAT = 0.04
 """Deviation of pixels from the level of their area over the range of the image, at most; JPEG
@@ -370,8 +371,8 @@ class _Search:
         there = np.zeros((rows.stop - rows.start, cols.stop - cols.start), dtype=bool)
         top, left = box[0].start - rows.start, box[1].start - cols.start
         there[top : top + area.shape[0], left : left + area.shape[1]] = area
-        near = ndimage.binary_dilation(there, np.ones((3, 3)), distances[0] - 1)
-        far = ndimage.binary_dilation(there, np.ones((3, 3)), distances[1])
+        near = ndimage.binary_dilation(there, NEIGHBOURS, distances[0] - 1)
+        far = ndimage.binary_dilation(there, NEIGHBOURS, distances[1])
         values: NDArray[np.floating[Any]] = image[rows, cols][far & ~near]
         return values
 
@@ -389,35 +390,35 @@ class _Search:
 
     def _text(self, ink: Mask, level: float, whole: float) -> Mask:
         """Pixels of the words of one level of ink."""
-        labels, count = ndimage.label(ink, np.ones((3, 3)))
-        boxes = ndimage.find_objects(labels)
+        labels, count = _labelled(ink)
+        boxes = _boxes(labels)
         strokes = np.zeros(count + 1, dtype=bool)
         sizes = np.bincount(labels.ravel(), minlength=count + 1)
-        for number in np.flatnonzero(sizes[1:] >= LETTER) + 1:
+        for number in (np.flatnonzero(sizes[1:] >= LETTER) + 1).tolist():
             box = boxes[number - 1]
             strokes[number] = self._stroke(box, labels[box] == number, level, whole)
         none = np.zeros_like(ink)
         if not strokes.any():
             return none
-        rows = [boxes[number - 1][0] for number in np.flatnonzero(strokes)]
+        rows = [boxes[each - 1][0] for each in np.flatnonzero(strokes)]
         height = float(np.median([part.stop - part.start for part in rows]))
         reach = max(2, round(GAP * min(height, TALLEST * len(ink))))
-        near = ndimage.binary_dilation(strokes[labels], np.ones((3, 3)), reach)
-        words, number = ndimage.label(near)
-        places = ndimage.find_objects(words)
-        kept = [n for n in range(1, number + 1) if self._word(labels, strokes, words, n)]
-        extent = sum(_size(places[n - 1]) for n in kept)
+        near = ndimage.binary_dilation(strokes[labels], NEIGHBOURS, reach)
+        words, found = _labelled(near)
+        places = _boxes(words)
+        kept = [n for n in range(1, found + 1) if self._word(labels, strokes, words, n)]
+        extent = sum([_size(places[n - 1]) for n in kept])
         if not kept or len(kept) > PLACES or extent > EXTENT * ink.size:
             return none
         lines = ink & np.isin(words, kept)
         if lines.sum() < OWN * ink.sum():
             return none
         # Between letters, and their smooth parts, there is no image to be measured either.
-        result: Mask = ndimage.binary_closing(lines, np.ones((3, 3)), max(1, reach // 2)) | lines
-        for number in kept:
-            place = words == number
+        result: Mask = ndimage.binary_closing(lines, NEIGHBOURS, max(1, reach // 2)) | lines
+        for each in kept:
+            place = words == each
             if len(np.unique(labels[place & strokes[labels]])) >= LINE:
-                result[ndimage.find_objects((place & ink).astype(np.int32))[0]] = True
+                result[_boxes((place & ink).astype(np.int32))[0]] = True
         return result
 
     def _stroke(self, box: Box, letter: Mask, level: float, whole: float) -> bool:
@@ -431,7 +432,7 @@ class _Search:
     def _word(self, labels: Labels, strokes: Mask, words: Labels, number: int) -> bool:
         """Whether a place has two letters in a line, or a bar."""
         there = np.where((words == number) & strokes[labels], labels, 0)
-        boxes = [box for box in ndimage.find_objects(there) if box is not None]
+        boxes = _boxes(there.astype(np.int32))
         if len(boxes) > 1:
             return _in_line(boxes, 0) or _in_line(boxes, 1)
         height, width = (part.stop - part.start for part in boxes[0])
@@ -466,17 +467,29 @@ def _opened(mask: Mask, side: int) -> Mask:
 
 def _components(mask: Mask) -> Iterator[tuple[Box, Mask]]:
     """Bounding box and pixels in it of each connected area that may be a mark."""
-    labels, _ = ndimage.label(mask)
+    labels = np.asarray(ndimage.label(mask)[0], dtype=np.int32)
     sizes = np.bincount(labels.ravel())
-    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+    for number, box in enumerate(_boxes(labels), start=1):
         if sizes[number] >= SMALLEST:
-            yield box, labels[box] == number
+            area: Mask = labels[box] == number
+            yield box, area
+
+
+def _labelled(mask: Mask) -> tuple[Labels, int]:
+    """Pixels that touch, at corners too, numbered from 1, and the last number."""
+    labels, count = ndimage.label(mask, NEIGHBOURS)
+    return np.asarray(labels, dtype=np.int32), int(count)
+
+
+def _boxes(labels: Labels) -> list[Box]:
+    """Bounding boxes of the numbers that there are."""
+    return [(box[0], box[1]) for box in ndimage.find_objects(labels) if box is not None]
 
 
 def _joined(marks: Mask) -> Mask:
     """Marks, and what lies between parts of one band, which ink has cut."""
-    labels, count = ndimage.label(marks)
-    boxes = ndimage.find_objects(labels)
+    boxes = _boxes(_labelled(marks)[0])
+    count = len(boxes)
     result = marks.copy()
     for first in range(count):
         for second in range(first + 1, count):
@@ -505,7 +518,7 @@ def _grown(marks: Mask) -> Mask:
     """Marks with their smooth edges."""
     if not marks.any():
         return marks
-    grown: Mask = ndimage.binary_dilation(marks, np.ones((3, 3)), SOFT)
+    grown: Mask = ndimage.binary_dilation(marks, NEIGHBOURS, SOFT)
     return grown
 
 

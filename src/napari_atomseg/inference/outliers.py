@@ -176,15 +176,15 @@ class _Noise:
         order = np.argsort(means)
         at, variance = [], []
         for some in np.array_split(order, LEVELS):
-            if len(some):
+            if some.size:
                 at.append(float(np.median(means[some])))
-                kept = np.sort(squares[some])[: max(1, int(TRIMMED * len(some)))]
+                kept = np.sort(squares[some])[: max(1, int(TRIMMED * some.size))]
                 variance.append(CORRECTION * float(kept.mean()))
-        high = float(np.quantile(value, 0.995))
+        peak = float(np.quantile(value, 0.995))
         quantum = _quantum(value)
         gains = []
-        for away in (np.array(at) - low, high - np.array(at)):
-            clear = away > 0.02 * (high - low)
+        for away in (np.array(at) - low, peak - np.array(at)):
+            clear = away > 0.02 * (peak - low)
             rises = np.array(variance)[clear] / away[clear]
             gains.append(max(float(rises.max(initial=0.0)), quantum))
         return cls(np.array(at), np.array(variance), gains[0], gains[1])
@@ -198,7 +198,8 @@ class _Noise:
         level = self.sign * level
         beyond = self.gain * np.maximum(level - self.levels[-1], 0.0)
         below = self.other * np.maximum(self.levels[0] - level, 0.0)
-        return np.interp(level, self.levels, self.variances) + beyond + below
+        between = np.interp(level, self.levels, self.variances)
+        return np.asarray(between + beyond + below, dtype=np.float64)
 
     def shot(self, height: Array) -> Array:
         """Variance that a height may add."""
@@ -259,16 +260,16 @@ def _add_singles(
     found[at[0][hot], at[1][hot]] = True
 
 
-def _usual(image: Image, four: Array, noise: _Noise) -> float:
+def _usual(image: Image, four: Image, noise: _Noise) -> float:
     """How far the pixels deviate over how far they would in white noise, at least 1."""
     step = max(1, int(np.sqrt(image.size / SAMPLE)))
     part, beside = image[::step, ::step].astype(np.float64), four[::step, ::step]
-    deviation = np.sqrt(noise.variance(beside))
+    deviation = np.sqrt(noise.variance(beside.astype(np.float64)))
     known = deviation > 0
     if not known.any():
         return 1.0
     z = (part - beside)[known] / deviation[known]
-    return max(1.0, float(np.quantile(z, 0.99)) / (np.sqrt(1.25) * USUAL))
+    return max(1.0, float(np.quantile(z, 0.99)) / float(np.sqrt(1.25) * USUAL))
 
 
 def _add_clusters(found: Mask, at: Places, patch: Array, noise: _Noise) -> None:

@@ -177,7 +177,9 @@ class Predictor:
             if factor in restoring:
                 for task in intensities:
                     level = offset if task in LEVEL else 0.0
-                    kind = np.float32 if holds(level, scale) else np.float64
+                    kind: type[np.float32 | np.float64] = (
+                        np.float32 if holds(level, scale) else np.float64
+                    )
                     plane = self._resampled(finished, task, frame.shape)[0].numpy()
                     whole[task] = (plane.astype(kind) * scale + level).astype(kind)
             if factor in detecting:

@@ -202,7 +202,8 @@ def refit(
     table = table_of(layer, tuple(source.data.shape))
     made = _measured_with(layer, refine)
     table = table[[name for name in _START if name in table]]
-    table.attrs = {"sampling": source.sampling} | dict[Any, Any](made)
+    attrs: dict[Any, Any] = {"sampling": source.sampling, **made}
+    table.attrs = attrs
     return (
         f"Refit {int(rows.sum())} columns of {layer.name}",
         partial(_measure, source.data, table, rows),
