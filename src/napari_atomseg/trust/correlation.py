@@ -17,6 +17,8 @@ SIDE = 512
 DARKEST = 0.02
 """Smallest part of the mean of a power spectrum that is left of it at any frequency: an estimate
 of one may fall below zero."""
+PROJECTIONS = 10
+"""Times that such a spectrum is raised, and its correlation cut off again."""
 SURE = 30_000.0
 """Pixels beyond which more of them do not make an estimate surer."""
 SIGNIFICANT = 0.02
@@ -66,7 +68,7 @@ class NoiseCorrelation:
         """The correlation of covariances (a + 1, b + 1) at distances 0..a and 0..b, made possible.
 
         A covariance has a power spectrum that is nowhere negative: where the estimate's is, it is
-        raised.
+        raised, with as few changes as keep the distances.
         """
         quadrant = moments / moments[0, 0]
         whole = np.concatenate([quadrant[:0:-1], quadrant])
@@ -75,12 +77,20 @@ class NoiseCorrelation:
             return cls()
         a, b = moments.shape[0] - 1, moments.shape[1] - 1
         side = 8 * (LAGS + 1)
+        there = (slice(0, 2 * a + 1), slice(0, 2 * b + 1))
         plane = np.zeros((side, side))
-        plane[: 2 * a + 1, : 2 * b + 1] = whole
+        plane[there] = whole
+        for _ in range(PROJECTIONS):
+            power = np.fft.fft2(np.roll(plane, (-a, -b), axis=(0, 1))).real
+            lowest = DARKEST * power.mean()
+            if power.min() >= lowest:
+                break
+            found = np.roll(np.fft.ifft2(np.maximum(power, lowest)).real, (a, b), axis=(0, 1))
+            plane[there] = found[there]
+        # What is still below zero is raised by white noise, which is the same at all frequencies.
         power = np.fft.fft2(np.roll(plane, (-a, -b), axis=(0, 1))).real
-        power = np.maximum(power, DARKEST * power.mean())
-        plane = np.roll(np.fft.ifft2(power).real, (a, b), axis=(0, 1))
-        return cls(plane[: 2 * a + 1, : 2 * b + 1] / plane[a, b])
+        plane[a, b] += max(0.0, DARKEST * power.mean() - power.min())
+        return cls(plane[there] / plane[a, b])
 
     @property
     def white(self) -> bool:

@@ -80,7 +80,7 @@ class Shared:
         """
         own = self._inverse @ self._slopes
         part = 1.0 + (own * (self._middle @ own - 2.0 * self._shared)).sum(1)
-        return part.unflatten(1, (self._side, self._side)).mT
+        return part.view(-1, self._side, self._side).mT
 
 
 def _correlated(planes: Tensor, noise: NoiseCorrelation) -> Tensor:

@@ -208,8 +208,11 @@ class IndependentFit:
             squared.append((cells.frames * (cells.data - values) ** 2 / left)[inside])
             sure.append(torch.ones_like(left[inside]) if white else left[inside] ** 2)
         self._noise = estimate_noise(
-            *map(torch.cat, (expected, squared)), likelihood, torch.cat(sure)
+            torch.cat(expected), torch.cat(squared), likelihood, torch.cat(sure)
         )
+        if self._frames is not None and likelihood == "poisson":
+            self._counted = self._frames.counted(self._noise)
+            self._noise = self._counted or self._noise
 
     def _some(self) -> Index:
         """Columns that are enough to estimate the noise."""
@@ -414,6 +417,13 @@ def _problem(cells: Cells, weight: Tensor, free: Tensor) -> GaussianProblem | El
     return EllipticProblem(step, data, weight, free)
 
 
+ROWS = (
+    *("y", "x", "y_err", "x_err", "sigma", "amplitude"),
+    *("background", "volume_err", "ellipticity", "angle"),
+)
+"""Arrays of numbers of `Fits`, in their order."""
+
+
 @dataclass(frozen=True)
 class Fits:
     """Fitted columns, each array (N,): pixels, pixels and units of intensity.
@@ -454,7 +464,7 @@ class Fits:
         failed = np.isnan(table[0])
         table[0, failed], table[1, failed] = y[failed], x[failed]
         converged = ~failed if at_rest is None else ~failed & at_rest
-        return cls(*table, converged=converged)
+        return cls(**dict(zip(ROWS, table, strict=True)), converged=converged)
 
     def only(self, some: NDArray[np.bool_]) -> Fits:
         """The fits of some columns (N,) of all."""
@@ -472,12 +482,7 @@ class Fits:
 
     def rows(self) -> Array:
         """(10, N) the arrays of numbers, in the order of the fields."""
-        return np.stack(
-            [
-                *(self.y, self.x, self.y_err, self.x_err, self.sigma, self.amplitude),
-                *(self.background, self.volume_err, self.ellipticity, self.angle),
-            ]
-        )
+        return np.stack([getattr(self, name) for name in ROWS])
 
 
 def fit_gaussians(

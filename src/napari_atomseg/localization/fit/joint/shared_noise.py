@@ -112,7 +112,7 @@ class SharedNoise:
         variance = self.noise.variance(self.expected) / model.frames
         weights = variance * model.frames / self.fitted.variance(self.expected)
         residual = model.used * (model.data - self.expected) / variance.sqrt()
-        for batch in some.split(size):
+        for batch in torch.split(some, size):
             place = canvas.places_of(batch)
             inside = model.used.view(-1)[place] > 0
             if own:
