@@ -68,7 +68,7 @@ class NoiseCorrelation:
         """The correlation of covariances (a + 1, b + 1) at distances 0..a and 0..b, made possible.
 
         A covariance has a power spectrum that is nowhere negative: where the estimate's is, it is
-        raised, with as few changes as keep the distances.
+        raised, as far as can be with correlations of no other distances.
         """
         quadrant = moments / moments[0, 0]
         whole = np.concatenate([quadrant[:0:-1], quadrant])
@@ -87,9 +87,6 @@ class NoiseCorrelation:
                 break
             found = np.roll(np.fft.ifft2(np.maximum(power, lowest)).real, (a, b), axis=(0, 1))
             plane[there] = found[there]
-        # What is still below zero is raised by white noise, which is the same at all frequencies.
-        power = np.fft.fft2(np.roll(plane, (-a, -b), axis=(0, 1))).real
-        plane[a, b] += max(0.0, DARKEST * power.mean() - power.min())
         return cls(plane[there] / plane[a, b])
 
     @property
@@ -126,7 +123,8 @@ class NoiseCorrelation:
         """Variance of a weighted sum of pixels (h, w) over that under white noise."""
         if self.white:
             return 1.0
-        return float((weights * self.spread(weights)).sum() / (weights**2).sum())
+        ratio = float((weights * self.spread(weights)).sum() / (weights**2).sum())
+        return max(ratio, DARKEST)
 
     def note(self) -> str | None:
         """One sentence on noise that pixels share; None where they share none to speak of."""
@@ -190,7 +188,8 @@ def shared_moments(products: Array, design: Array) -> Array | None:
     # What a model leaves over is known to a percent or so, however many pixels there are.
     weight = 0.5 * min(1.0, SURE / pixels) * (design[0, 0] / products[0, 0]) ** 2
     price = 0.5 * np.log(min(pixels, SURE))
-    best, chosen = -np.inf, None
+    best = -np.inf
+    chosen: Array | None = None
     for a in range(size):
         for b in range(size):
             some = number[: a + 1, : b + 1].ravel()
@@ -203,5 +202,5 @@ def shared_moments(products: Array, design: Array) -> Array | None:
                 continue
             gain = weight * float(found @ aimed) - price * len(some)
             if gain > best:
-                best, chosen = gain, found.reshape(a + 1, b + 1)
+                best, chosen = gain, np.asarray(found, dtype=np.float64).reshape(a + 1, b + 1)
     return chosen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -122,8 +123,8 @@ LARGEST_RATIO = 3.0
 """Long over short width, at most."""
 ROUGH = 1e-2
 """Tolerance of the rounds before the noise is estimated: a tenth of a standard error."""
-NOISE_COLUMNS = 1_000
-"""Columns whose residuals are enough to estimate the noise."""
+NOISE_COLUMNS, SHARED_COLUMNS = 1_000, 300
+"""Columns whose residuals are enough to estimate the noise, and how far pixels share it."""
 LEAST_LEFT = 0.2
 """Smallest part of a pixel's noise that is assumed to remain in its residual."""
 ROUNDS = 3
@@ -199,7 +200,8 @@ class IndependentFit:
         """Estimate the noise from the residuals of the last round."""
         nothing = torch.zeros(0).to(self._image)
         expected, squared, sure = [nothing], [nothing], [nothing]
-        for batch, cells in self.cells(self._some()):
+        enough = NOISE_COLUMNS if self.correlation.white else SHARED_COLUMNS
+        for batch, cells in self.cells(self._some(enough)):
             inside = cells.windows.inside
             values = column_values(self._theta[batch], cells.windows.step)
             white = self.correlation.white
@@ -214,10 +216,10 @@ class IndependentFit:
             self._counted = self._frames.counted(self._noise)
             self._noise = self._counted or self._noise
 
-    def _some(self) -> Index:
+    def _some(self, enough: int) -> Index:
         """Columns that are enough to estimate the noise."""
         good = np.flatnonzero(self._good.cpu().numpy())
-        return good[:: max(1, len(good) // NOISE_COLUMNS)]
+        return good[:: max(1, len(good) // enough)]
 
     def _left(self, batch: Index, cells: Cells, values: Tensor) -> Tensor:
         """(n, S, S) part of the noise's variance that is left in the residuals of a round."""
@@ -245,7 +247,7 @@ class IndependentFit:
         Noise that pixels share hides in the fits, the more so the smoother it is: its variance has
         been estimated too low, and more so where columns are bright.
         """
-        some = self._some()
+        some = self._some(SHARED_COLUMNS)
         if not len(some):
             return False
         if self._counted is not None:
@@ -464,7 +466,8 @@ class Fits:
         failed = np.isnan(table[0])
         table[0, failed], table[1, failed] = y[failed], x[failed]
         converged = ~failed if at_rest is None else ~failed & at_rest
-        return cls(**dict(zip(ROWS, table, strict=True)), converged=converged)
+        rows: dict[str, Any] = dict(zip(ROWS, table, strict=True))
+        return cls(**rows, converged=converged)
 
     def only(self, some: NDArray[np.bool_]) -> Fits:
         """The fits of some columns (N,) of all."""

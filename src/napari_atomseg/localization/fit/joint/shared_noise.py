@@ -18,7 +18,7 @@ from napari_atomseg.localization.fit.correlation import (
     looks_white,
 )
 from napari_atomseg.localization.fit.gaussian import derivatives
-from napari_atomseg.localization.fit.independent import HIDDEN, NOISE_COLUMNS, ROUNDS, SAMPLES
+from napari_atomseg.localization.fit.independent import HIDDEN, ROUNDS, SAMPLES, SHARED_COLUMNS
 from napari_atomseg.localization.fit.joint.model import BACKGROUND, JointModel, Y
 from napari_atomseg.localization.fit.least_squares import covariance
 from napari_atomseg.localization.fit.noise import ResidualNoise, estimate_noise
@@ -60,7 +60,7 @@ class SharedNoise:
     def learn(self, likelihood: Likelihood) -> None:
         """Estimate how far pixels share their noise, and the noise anew if they do."""
         good = torch.nonzero(~self.held[:, Y])[:, 0]
-        some = good[:: max(1, len(good) // NOISE_COLUMNS)]
+        some = good[:: max(1, len(good) // SHARED_COLUMNS)]
         if not len(some):
             return
         self.found = looked_at(list(self._standardised(some)))
