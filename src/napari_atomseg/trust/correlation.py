@@ -15,10 +15,8 @@ LAGS = 5
 SIDE = 512
 """Side of the middle part of an image, pixels, that is enough to estimate a correlation."""
 DARKEST = 0.02
-"""Smallest part of the mean of a power spectrum that is left of it at any frequency: an estimate
-of one may fall below zero."""
-PROJECTIONS = 10
-"""Times that such a spectrum is raised, and its correlation cut off again."""
+"""Smallest variance of a sum of pixels over that under white noise: an estimated correlation may
+give less than nothing."""
 SURE = 30_000.0
 """Pixels beyond which more of them do not make an estimate surer."""
 SIGNIFICANT = 0.02
@@ -65,29 +63,14 @@ class NoiseCorrelation:
 
     @classmethod
     def from_moments(cls, moments: Array) -> NoiseCorrelation:
-        """The correlation of covariances (a + 1, b + 1) at distances 0..a and 0..b, made possible.
+        """The correlation of covariances (a + 1, b + 1) at distances 0..a and 0..b.
 
-        A covariance has a power spectrum that is nowhere negative: where the estimate's is, it is
-        raised, as far as can be with correlations of no other distances.
+        The estimate is taken as it is: to raise its power spectrum where that is below zero would
+        lower it where the light of columns is.
         """
         quadrant = moments / moments[0, 0]
         whole = np.concatenate([quadrant[:0:-1], quadrant])
-        whole = np.concatenate([whole[:, :0:-1], whole], axis=1)
-        if whole.size == 1:
-            return cls()
-        a, b = moments.shape[0] - 1, moments.shape[1] - 1
-        side = 8 * (LAGS + 1)
-        there = (slice(0, 2 * a + 1), slice(0, 2 * b + 1))
-        plane = np.zeros((side, side))
-        plane[there] = whole
-        for _ in range(PROJECTIONS):
-            power = np.fft.fft2(np.roll(plane, (-a, -b), axis=(0, 1))).real
-            lowest = DARKEST * power.mean()
-            if power.min() >= lowest:
-                break
-            found = np.roll(np.fft.ifft2(np.maximum(power, lowest)).real, (a, b), axis=(0, 1))
-            plane[there] = found[there]
-        return cls(plane[there] / plane[a, b])
+        return cls(np.concatenate([whole[:, :0:-1], whole], axis=1))
 
     @property
     def white(self) -> bool:

@@ -144,6 +144,7 @@ class SharedNoise:
             matrix = (slopes * part.weights[:, None]).flatten(2) @ slopes.flatten(2).mT
             matrix.diagonal(dim1=1, dim2=2)[:, self.shared] = 1.0
             inverse = torch.nan_to_num(covariance(matrix))
+            inverse[:, self.shared] = 0.0
             effect = Shared(slopes, inverse, self.found.correlation, part.weights)
             yield (batch, place), inverse, effect
 
