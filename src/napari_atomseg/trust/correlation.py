@@ -15,8 +15,8 @@ LAGS = 5
 SIDE = 512
 """Side of the middle part of an image, pixels, that is enough to estimate a correlation."""
 DARKEST = 0.02
-"""Smallest part of the mean of a power spectrum that is left of it at any frequency: an estimate
-of one may fall below zero."""
+"""Smallest variance of a sum of pixels over that under white noise: an estimated correlation may
+give less than nothing."""
 SURE = 30_000.0
 """Pixels beyond which more of them do not make an estimate surer."""
 SIGNIFICANT = 0.02
@@ -63,24 +63,14 @@ class NoiseCorrelation:
 
     @classmethod
     def from_moments(cls, moments: Array) -> NoiseCorrelation:
-        """The correlation of covariances (a + 1, b + 1) at distances 0..a and 0..b, made possible.
+        """The correlation of covariances (a + 1, b + 1) at distances 0..a and 0..b.
 
-        A covariance has a power spectrum that is nowhere negative: where the estimate's is, it is
-        raised.
+        The estimate is taken as it is: to raise its power spectrum where that is below zero would
+        lower it where the light of columns is.
         """
         quadrant = moments / moments[0, 0]
         whole = np.concatenate([quadrant[:0:-1], quadrant])
-        whole = np.concatenate([whole[:, :0:-1], whole], axis=1)
-        if whole.size == 1:
-            return cls()
-        a, b = moments.shape[0] - 1, moments.shape[1] - 1
-        side = 8 * (LAGS + 1)
-        plane = np.zeros((side, side))
-        plane[: 2 * a + 1, : 2 * b + 1] = whole
-        power = np.fft.fft2(np.roll(plane, (-a, -b), axis=(0, 1))).real
-        power = np.maximum(power, DARKEST * power.mean())
-        plane = np.roll(np.fft.ifft2(power).real, (a, b), axis=(0, 1))
-        return cls(plane[: 2 * a + 1, : 2 * b + 1] / plane[a, b])
+        return cls(np.concatenate([whole[:, :0:-1], whole], axis=1))
 
     @property
     def white(self) -> bool:
@@ -116,7 +106,8 @@ class NoiseCorrelation:
         """Variance of a weighted sum of pixels (h, w) over that under white noise."""
         if self.white:
             return 1.0
-        return float((weights * self.spread(weights)).sum() / (weights**2).sum())
+        ratio = float((weights * self.spread(weights)).sum() / (weights**2).sum())
+        return max(ratio, DARKEST)
 
     def note(self) -> str | None:
         """One sentence on noise that pixels share; None where they share none to speak of."""
@@ -180,7 +171,8 @@ def shared_moments(products: Array, design: Array) -> Array | None:
     # What a model leaves over is known to a percent or so, however many pixels there are.
     weight = 0.5 * min(1.0, SURE / pixels) * (design[0, 0] / products[0, 0]) ** 2
     price = 0.5 * np.log(min(pixels, SURE))
-    best, chosen = -np.inf, None
+    best = -np.inf
+    chosen: Array | None = None
     for a in range(size):
         for b in range(size):
             some = number[: a + 1, : b + 1].ravel()
@@ -193,5 +185,5 @@ def shared_moments(products: Array, design: Array) -> Array | None:
                 continue
             gain = weight * float(found @ aimed) - price * len(some)
             if gain > best:
-                best, chosen = gain, found.reshape(a + 1, b + 1)
+                best, chosen = gain, np.asarray(found, dtype=np.float64).reshape(a + 1, b + 1)
     return chosen

@@ -13,6 +13,7 @@ from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.gaussian import derivatives
 from napari_atomseg.localization.fit.windows import Windows
 from napari_atomseg.trust.correlation import (
+    DARKEST,
     LAGS,
     NoiseCorrelation,
     lagged_products,
@@ -67,9 +68,12 @@ class Shared:
 
         With weights W on the diagonal and noise of the covariance C_ij = σ_i σ_j ρ(i - j) it is
         (JᵀWJ)⁻¹ JᵀW C W J (JᵀWJ)⁻¹ (White, Econometrica 48, 817 (1980), with C known). White noise
-        and W = 1 / σ² leave (JᵀWJ)⁻¹.
+        and W = 1 / σ² leave (JᵀWJ)⁻¹, which stands in where an estimated ρ gives no variance.
         """
-        return self._inverse @ self._middle @ self._inverse
+        found = self._inverse @ self._middle @ self._inverse
+        own, plain = (each.diagonal(dim1=1, dim2=2) for each in (found, self._inverse))
+        lost = ~(own >= DARKEST * plain).all(1)
+        return torch.where(lost[:, None, None], self._inverse, found)
 
     def left(self) -> Tensor:
         """(n, S, S) variance of the residuals of a fit over that of the noise.
@@ -80,7 +84,7 @@ class Shared:
         """
         own = self._inverse @ self._slopes
         part = 1.0 + (own * (self._middle @ own - 2.0 * self._shared)).sum(1)
-        return part.unflatten(1, (self._side, self._side)).mT
+        return part.view(-1, self._side, self._side).mT
 
 
 def _correlated(planes: Tensor, noise: NoiseCorrelation) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -122,8 +123,8 @@ LARGEST_RATIO = 3.0
 """Long over short width, at most."""
 ROUGH = 1e-2
 """Tolerance of the rounds before the noise is estimated: a tenth of a standard error."""
-NOISE_COLUMNS = 1_000
-"""Columns whose residuals are enough to estimate the noise."""
+NOISE_COLUMNS, SHARED_COLUMNS = 1_000, 300
+"""Columns whose residuals are enough to estimate the noise, and how far pixels share it."""
 LEAST_LEFT = 0.2
 """Smallest part of a pixel's noise that is assumed to remain in its residual."""
 ROUNDS = 3
@@ -199,7 +200,8 @@ class IndependentFit:
         """Estimate the noise from the residuals of the last round."""
         nothing = torch.zeros(0).to(self._image)
         expected, squared, sure = [nothing], [nothing], [nothing]
-        for batch, cells in self.cells(self._some()):
+        enough = NOISE_COLUMNS if self.correlation.white else SHARED_COLUMNS
+        for batch, cells in self.cells(self._some(enough)):
             inside = cells.windows.inside
             values = column_values(self._theta[batch], cells.windows.step)
             white = self.correlation.white
@@ -208,13 +210,16 @@ class IndependentFit:
             squared.append((cells.frames * (cells.data - values) ** 2 / left)[inside])
             sure.append(torch.ones_like(left[inside]) if white else left[inside] ** 2)
         self._noise = estimate_noise(
-            *map(torch.cat, (expected, squared)), likelihood, torch.cat(sure)
+            torch.cat(expected), torch.cat(squared), likelihood, torch.cat(sure)
         )
+        if self._frames is not None and likelihood == "poisson":
+            self._counted = self._frames.counted(self._noise)
+            self._noise = self._counted or self._noise
 
-    def _some(self) -> Index:
+    def _some(self, enough: int) -> Index:
         """Columns that are enough to estimate the noise."""
         good = np.flatnonzero(self._good.cpu().numpy())
-        return good[:: max(1, len(good) // NOISE_COLUMNS)]
+        return good[:: max(1, len(good) // enough)]
 
     def _left(self, batch: Index, cells: Cells, values: Tensor) -> Tensor:
         """(n, S, S) part of the noise's variance that is left in the residuals of a round."""
@@ -242,7 +247,7 @@ class IndependentFit:
         Noise that pixels share hides in the fits, the more so the smoother it is: its variance has
         been estimated too low, and more so where columns are bright.
         """
-        some = self._some()
+        some = self._some(SHARED_COLUMNS)
         if not len(some):
             return False
         if self._counted is not None:
@@ -414,6 +419,13 @@ def _problem(cells: Cells, weight: Tensor, free: Tensor) -> GaussianProblem | El
     return EllipticProblem(step, data, weight, free)
 
 
+ROWS = (
+    *("y", "x", "y_err", "x_err", "sigma", "amplitude"),
+    *("background", "volume_err", "ellipticity", "angle"),
+)
+"""Arrays of numbers of `Fits`, in their order."""
+
+
 @dataclass(frozen=True)
 class Fits:
     """Fitted columns, each array (N,): pixels, pixels and units of intensity.
@@ -454,7 +466,8 @@ class Fits:
         failed = np.isnan(table[0])
         table[0, failed], table[1, failed] = y[failed], x[failed]
         converged = ~failed if at_rest is None else ~failed & at_rest
-        return cls(*table, converged=converged)
+        rows: dict[str, Any] = dict(zip(ROWS, table, strict=True))
+        return cls(**rows, converged=converged)
 
     def only(self, some: NDArray[np.bool_]) -> Fits:
         """The fits of some columns (N,) of all."""
@@ -472,12 +485,7 @@ class Fits:
 
     def rows(self) -> Array:
         """(10, N) the arrays of numbers, in the order of the fields."""
-        return np.stack(
-            [
-                *(self.y, self.x, self.y_err, self.x_err, self.sigma, self.amplitude),
-                *(self.background, self.volume_err, self.ellipticity, self.angle),
-            ]
-        )
+        return np.stack([getattr(self, name) for name in ROWS])
 
 
 def fit_gaussians(

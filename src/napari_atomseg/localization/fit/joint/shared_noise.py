@@ -18,7 +18,7 @@ from napari_atomseg.localization.fit.correlation import (
     looks_white,
 )
 from napari_atomseg.localization.fit.gaussian import derivatives
-from napari_atomseg.localization.fit.independent import HIDDEN, NOISE_COLUMNS, ROUNDS, SAMPLES
+from napari_atomseg.localization.fit.independent import HIDDEN, ROUNDS, SAMPLES, SHARED_COLUMNS
 from napari_atomseg.localization.fit.joint.model import BACKGROUND, JointModel, Y
 from napari_atomseg.localization.fit.least_squares import covariance
 from napari_atomseg.localization.fit.noise import ResidualNoise, estimate_noise
@@ -60,7 +60,7 @@ class SharedNoise:
     def learn(self, likelihood: Likelihood) -> None:
         """Estimate how far pixels share their noise, and the noise anew if they do."""
         good = torch.nonzero(~self.held[:, Y])[:, 0]
-        some = good[:: max(1, len(good) // NOISE_COLUMNS)]
+        some = good[:: max(1, len(good) // SHARED_COLUMNS)]
         if not len(some):
             return
         self.found = looked_at(list(self._standardised(some)))
@@ -112,7 +112,7 @@ class SharedNoise:
         variance = self.noise.variance(self.expected) / model.frames
         weights = variance * model.frames / self.fitted.variance(self.expected)
         residual = model.used * (model.data - self.expected) / variance.sqrt()
-        for batch in some.split(size):
+        for batch in torch.split(some, size):
             place = canvas.places_of(batch)
             inside = model.used.view(-1)[place] > 0
             if own:
@@ -144,6 +144,7 @@ class SharedNoise:
             matrix = (slopes * part.weights[:, None]).flatten(2) @ slopes.flatten(2).mT
             matrix.diagonal(dim1=1, dim2=2)[:, self.shared] = 1.0
             inverse = torch.nan_to_num(covariance(matrix))
+            inverse[:, self.shared] = 0.0
             effect = Shared(slopes, inverse, self.found.correlation, part.weights)
             yield (batch, place), inverse, effect
 
