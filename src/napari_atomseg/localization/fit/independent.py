@@ -466,8 +466,8 @@ class Fits:
         failed = np.isnan(table[0])
         table[0, failed], table[1, failed] = y[failed], x[failed]
         converged = ~failed if at_rest is None else ~failed & at_rest
-        rows: dict[str, Any] = dict(zip(ROWS, table, strict=True))
-        return cls(**rows, converged=converged)
+        values: dict[str, Any] = dict(zip(ROWS, table, strict=True))
+        return cls(**values, converged=converged)
 
     def only(self, some: NDArray[np.bool_]) -> Fits:
         """The fits of some columns (N,) of all."""
