@@ -22,16 +22,20 @@ from napari_atomseg.settings import Settings
     ("keywords", "settings", "named"),
     [
         (InferenceOptions, InferenceSettings, {"model"}),
-        (FitOptions, FitSettings, {"refine"}),
-        (LocalizeOptions, LocalizeSettings, {"model", "refine"}),
+        (FitOptions, FitSettings, {"refine", "frames"}),
+        (LocalizeOptions, LocalizeSettings, {"model", "refine", "frames"}),
     ],
 )
 def test_keywords_are_the_settings_and_their_types(
     keywords: type, settings: type[Settings], named: set[str]
 ) -> None:
-    """But for those that functions have as arguments of their own."""
+    """But for those that functions have as arguments of their own, or take as arrays as well."""
     types = {name: field.annotation for name, field in settings.model_fields.items()}
-    assert get_type_hints(keywords) == {n: types[n] for n in types if n not in named}
+    hints = get_type_hints(keywords)
+    assert set(hints) | named == set(types)
+    assert {n: hints[n] for n in hints if n not in named} == {
+        n: types[n] for n in types if n not in named
+    }
 
 
 @pytest.mark.parametrize(

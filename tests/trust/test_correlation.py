@@ -4,9 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from napari_atomseg import simulate
 from napari_atomseg.trust import NoiseModel, consistency
 from napari_atomseg.trust.consistency import column_excess
-from napari_atomseg.trust.correlation import LAGS, NoiseCorrelation, lagged_products
+from napari_atomseg.trust.correlation import (
+    LAGS,
+    NoiseCorrelation,
+    lagged_products,
+    white_beyond_optics,
+)
 
 EVERYWHERE = np.ones((256, 256), dtype=bool)
 
@@ -78,3 +84,13 @@ def test_z_is_standard_normal_where_pixels_share_their_noise():
     given = consistency(raw, image, noise=NoiseModel(0.0, 4.0), sigma=2.0)
     assert given.correlation[0].white
     assert given.z.std() > 2.0
+
+
+@pytest.mark.parametrize(("crystal", "sampling"), [("GaAs", 0.15), ("SrTiO3", 0.12)])
+def test_noise_beyond_the_optics_is_white_or_not_whatever_the_columns_are(crystal, sampling):
+    """Overlapping columns of GaAs leave more over than noise, in patterns of their own."""
+    image = simulate(crystal, sampling=sampling, dose=2e4, shape=(192, 192), seed=5).image
+    assert white_beyond_optics(image, 2.0)
+    for blur in (0.5, 1.0):
+        assert not white_beyond_optics(ndimage.gaussian_filter(image, blur), 2.0)
+    assert not white_beyond_optics(image, 1.0)  # No frequencies are left.

@@ -51,10 +51,7 @@ class NoiseCorrelation:
         residual : (H, W) standardised residuals.
         valid : (H, W) pixels that count.
         """
-        middle = tuple(
-            slice(max(0, (size - SIDE) // 2), max(0, (size - SIDE) // 2) + SIDE)
-            for size in residual.shape
-        )
+        middle = _middle(residual.shape)
         used = valid[middle]
         plane = np.where(used, residual[middle], 0.0)
         pairs = lagged_products(used.astype(np.float64)[None])
@@ -187,3 +184,55 @@ def shared_moments(products: Array, design: Array) -> Array | None:
             if gain > best:
                 best, chosen = gain, np.asarray(found, dtype=np.float64).reshape(a + 1, b + 1)
     return chosen
+
+
+def _middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """The middle part of an image, of at most `SIDE` pixels a side."""
+    first = [max(0, (size - SIDE) // 2) for size in shape]
+    return tuple(slice(start, start + SIDE) for start in first)
+
+
+CUT_OFF = 0.75
+"""Frequency over 1 / sigma, cycles, beyond which a Gaussian column has exp(-11) of its power."""
+HIGHEST = 0.4
+"""Largest frequency of a cut-off, cycles a pixel, that leaves enough beyond it."""
+SPOT = 6.0
+"""Powers over the median that count as this: eleven in a thousand of those of noise are higher."""
+FLAT, DOUBTLESS = 0.02, 3.0
+"""Correlation with a pixel nearby of white noise, at most, and the standard errors it may be
+above."""
+
+
+def white_beyond_optics(image: Array, sigma: float) -> bool:
+    """Whether the power of an image is the same at all frequencies that columns do not reach.
+
+    Noise of the correlation ρ has the power 1 + 2 ρ(0, 1) cos 2πu + 2 ρ(1, 0) cos 2πv + 4 ρ(1, 1)
+    cos 2πu cos 2πv and so on at the frequencies v, u along y and x (Wiener & Khinchin). Columns of
+    the width sigma end at a cut-off; beyond it there is noise alone, whatever their fits leave
+    over. False where the cut-off leaves no frequencies beyond it.
+
+    Parameters
+    ----------
+    image : (H, W) raw; pixels that are not finite count as the median.
+    sigma : width of the columns, pixels.
+    """
+    cut = CUT_OFF / sigma
+    if not cut <= HIGHEST:
+        return False
+    plane = image[_middle(image.shape)]
+    plane = np.nan_to_num(plane - np.nanmedian(plane))
+    window = np.outer(*(np.hanning(size + 2)[1:-1] for size in plane.shape))
+    power = np.abs(np.fft.rfft2(plane * window)) ** 2
+    v, u = np.fft.fftfreq(plane.shape[0])[:, None], np.fft.rfftfreq(plane.shape[1])[None]
+    beyond = (np.hypot(v, u) > cut) & (u > 0) & (u < 0.5)
+    along_y, along_x = (np.broadcast_to(np.cos(2 * np.pi * k), power.shape) for k in (v, u))
+    terms = np.stack([along_y, along_x, along_y * along_x])[:, beyond].T
+    terms = np.column_stack([np.ones(len(terms)), terms])
+    # Spots of a crystal of high contrast, and the strips of its edges, reach beyond the cut-off.
+    seen = np.minimum(power[beyond] / np.median(power[beyond]), SPOT)
+    seen = seen / seen.mean()
+    found, *_ = np.linalg.lstsq(terms, seen, rcond=None)
+    # White noise has powers of deviation 1; the window leaves 4/9 of them independent.
+    error = np.sqrt(np.diag(np.linalg.inv(terms.T @ terms)) * 9 / 4)
+    limits = 2 * FLAT * np.array([1.0, 1.0, 2.0]) + DOUBTLESS * error[1:]
+    return bool(np.all(np.abs(found[1:]) < limits))

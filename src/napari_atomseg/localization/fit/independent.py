@@ -50,7 +50,7 @@ from napari_atomseg.localization.fit.windows import (
 )
 from napari_atomseg.localization.settings import Likelihood, Shape
 from napari_atomseg.progress import CancelToken, report
-from napari_atomseg.trust.correlation import NoiseCorrelation
+from napari_atomseg.trust.correlation import NoiseCorrelation, white_beyond_optics
 
 PRIOR_FREEDOM = 30.0
 """Degrees of freedom of the prior on a column's noise, which is the noise of the whole image."""
@@ -255,7 +255,9 @@ class IndependentFit:
             return False
         residuals = [self._standardised(batch, cells) for batch, cells in self.cells(some)]
         self.found = looked_at(residuals)
-        if looks_white(residuals, self._free(self._theta)):
+        if looks_white(residuals, self._free(self._theta)) or white_beyond_optics(
+            self._image.cpu().numpy(), self._initial.sigma
+        ):
             return False
         self.render_light()
         for number in range(ROUNDS):

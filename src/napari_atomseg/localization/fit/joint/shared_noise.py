@@ -19,11 +19,12 @@ from napari_atomseg.localization.fit.correlation import (
 )
 from napari_atomseg.localization.fit.gaussian import derivatives
 from napari_atomseg.localization.fit.independent import HIDDEN, ROUNDS, SAMPLES, SHARED_COLUMNS
-from napari_atomseg.localization.fit.joint.model import BACKGROUND, JointModel, Y
+from napari_atomseg.localization.fit.joint.model import BACKGROUND, LOG_SIGMA, JointModel, Y
 from napari_atomseg.localization.fit.least_squares import covariance
 from napari_atomseg.localization.fit.noise import ResidualNoise, estimate_noise
 from napari_atomseg.localization.fit.windows import Windows
 from napari_atomseg.localization.settings import Likelihood
+from napari_atomseg.trust.correlation import white_beyond_optics
 
 
 @dataclass
@@ -64,7 +65,11 @@ class SharedNoise:
         if not len(some):
             return
         self.found = looked_at(list(self._standardised(some)))
-        if looks_white(list(self._standardised(some)), self._free()):
+        image = self.model.canvas.image(self.model.data).cpu().numpy()
+        width = float(self.theta[:, LOG_SIGMA].median().exp())
+        if looks_white(list(self._standardised(some)), self._free()) or white_beyond_optics(
+            image, width
+        ):
             return
         for number in range(ROUNDS):
             count = SAMPLES if number + 1 == ROUNDS else SAMPLES // 2
