@@ -1,0 +1,406 @@
+"""The search for missing columns: candidates, fits, and what of them remains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+from scipy.special import ndtr
+
+from napari_atomseg._shared.types import Array, Mask
+from napari_atomseg.localization.completion.cells import find_cells
+from napari_atomseg.localization.completion.residual import Residual
+from napari_atomseg.localization.completion.sublattices import (
+    FAINTEST,
+    TESTS,
+    Sites,
+    Sublattice,
+    fold,
+    sites_of,
+    sublattices,
+)
+from napari_atomseg.localization.fit.independent import Fits
+
+DETECTED, SUBLATTICE, RESIDUAL = "detector", "sublattice", "residual"
+"""Where columns come from: the detector, the averaged cells, or the residual at one place."""
+ROUNDS = 3
+"""Searches, each in what the columns of the last one leave."""
+FEWEST = 4
+"""Columns that a search starts from, at least."""
+NEAR = 1.5
+"""Single columns are looked for within this many spacings of those found."""
+SURROUNDING = 4
+"""Nearest columns whose heights are those around a place."""
+LEAST_SITE = 1.0
+"""z of a site of a sublattice, at least; also of a column of the detector that none supports."""
+OCCUPIED = 0.9
+"""Probability that a site is occupied, before one looks at it, where those around it are."""
+FEWEST_SITES, MOST_SITES = 9, 64
+"""Sites over which the presence of a sublattice is averaged."""
+CLEAR = 3.5
+"""Deviations at which that average is distinguished from nothing."""
+KIN_CLEAR = 4.0
+"""z of columns of the same kind, from which on a place without light is a vacancy."""
+WANDERED = 1.5
+"""A column has left its candidate if its fit is farther away than this, over sigma."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of one image, those of the detector first.
+
+    Attributes
+    ----------
+    y, x : (N,) pixels, where fits start.
+    score : (N,) of the detection, or the probability of what was added.
+    source : (N,) one of `DETECTED`, `SUBLATTICE`, `RESIDUAL`.
+    believed : (N,) columns that are taken to be there.
+    significance : (N,) height in the raw image over its noise; NaN where it is unknown.
+    """
+
+    y: Array
+    x: Array
+    score: Array
+    source: NDArray[np.str_]
+    believed: Mask
+    significance: Array
+
+    @classmethod
+    def of(cls, y: Array, x: Array, score: Array, believed: Mask) -> Columns:
+        """Columns of a detector."""
+        unknown = np.full(len(y), np.nan)
+        return cls(y, x, score, np.full(len(y), DETECTED, dtype="U10"), believed, unknown)
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def only(self, some: Mask) -> Columns:
+        """Some of the columns."""
+        return Columns(*(getattr(self, name)[some] for name in self.__dataclass_fields__))
+
+    def joined(self, other: Columns) -> Columns:
+        """These and further columns."""
+        names = self.__dataclass_fields__
+        return Columns(*(np.concatenate([getattr(self, n), getattr(other, n)]) for n in names))
+
+
+@dataclass
+class Found:
+    """Result of a search.
+
+    Attributes
+    ----------
+    columns : those of the detector, and those added.
+    dropped : (N,) columns of the detector that the raw image does not show.
+    notes : what was added and dropped, one sentence each.
+    """
+
+    columns: Columns
+    fits: Fits
+    dropped: Mask
+    notes: list[str] = field(default_factory=list)
+
+
+Fit = Callable[[Columns, Fits, Mask], Fits]
+"""``fit(columns, former, new)``: Gaussians of all columns, `former` (M,) of the first of them."""
+
+
+def search(image: Array, columns: Columns, fits: Fits, sensitivity: float, fit: Fit) -> Found:
+    """Look for columns that are missing, and for those that are not in the image.
+
+    Parameters
+    ----------
+    image : (H, W) of bright columns; NaN pixels do not count.
+    columns, fits : of the detector, and their Gaussians.
+    sensitivity : expected number of false columns; 0 finds none and drops none.
+    fit : measures columns.
+    """
+    residual = Residual(image, fits, columns.believed)
+    enough = residual.usable and columns.believed.sum() >= FEWEST
+    if sensitivity > 0 and enough:
+        for _ in range(ROUNDS):
+            more = _candidates(image, columns, fits, residual, sensitivity)
+            if more is None:
+                break
+            before = int(columns.believed.sum())
+            columns, fits, residual = _tried(image, columns, fits, more, sensitivity, fit)
+            if int(columns.believed.sum()) <= before:
+                break
+    dropped = np.zeros(len(columns), dtype=bool)
+    if residual.usable:
+        z = np.full(len(columns), np.nan)
+        z[columns.believed] = residual.significance()
+        columns = replace(columns, significance=z)
+        if sensitivity > 0:
+            dropped = _without_light(columns, residual)
+    return Found(columns, fits, dropped, _notes(columns, fits, dropped))
+
+
+def _candidates(
+    image: Array, columns: Columns, fits: Fits, residual: Residual, rate: float
+) -> Columns | None:
+    """Sites of sublattices, or else single places; None where there are none."""
+    found = _sublattices(residual, 0.5 * rate)
+    if found:
+        sites = sites_of(found, residual.spacing)
+        places = np.stack([sites.y, sites.x], axis=1)
+        clear = Residual(image, fits, columns.believed, clear=places)
+        new = _occupied(clear, sites)
+        if len(new):
+            return new
+    new = _singles(residual, 0.5 * rate)
+    return new if len(new) else None
+
+
+def _sublattices(residual: Residual, rate: float) -> list[Sublattice]:
+    points, amplitude = residual.points, residual.amplitude
+    cells = find_cells(points, amplitude)
+    if not cells:
+        return []
+    soft, found = residual.soft(), []
+    for each in cells:
+        folded = fold(
+            soft, each, points, amplitude, residual.sigma, residual.spacing, residual.least
+        )
+        found += sublattices(folded, amplitude, residual.sigma, residual.least, rate / len(cells))
+    return found
+
+
+def _occupied(residual: Residual, sites: Sites) -> Columns:
+    """The sites of sublattices that are there, and their probabilities."""
+    y, x = sites.y, sites.x
+    z = residual.z(y, x)
+    away = residual.tree.query(np.stack([y, x], axis=1))[0]
+    there = np.isfinite(z) & (away >= residual.least) & _inside(residual, y, x)
+    y, x, kind, z = y[there], x[there], sites.kind[there], z[there]
+    score = np.zeros(len(y))
+    for number in np.unique(kind):
+        own = np.flatnonzero(kind == number)
+        score[own] = _presence(np.stack([y[own], x[own]], axis=1), z[own])
+    keep = (score > 0.5) & (z >= LEAST_SITE)
+    for number in np.unique(kind):
+        own = keep & (kind == number)
+        # Measured again, without a share of it in the tails of its neighbours.
+        if (
+            residual.at(y[own], x[own]).mean()
+            < FAINTEST * _surrounding(residual, y[own], x[own]).mean()
+        ):
+            keep &= ~own
+    new = Columns.of(y[keep], x[keep], score[keep], np.ones(int(keep.sum()), bool))
+    return replace(new, source=np.full(len(new), SUBLATTICE, dtype="U10"))
+
+
+def _presence(places: Array, z: Array) -> Array:
+    """(S,) probabilities that the sites of one sublattice are occupied.
+
+    Where the mean z of the sites around, so many that noise does not hide it, is nearer to that of
+    the sublattice than to zero, a site is occupied with the probability that follows from its own
+    z by Bayes' theorem; elsewhere the sublattice has ended.
+    """
+    whole = float(np.clip(np.mean(np.clip(z, *_bounds(z))), 0.0, None))
+    if whole <= 0:
+        return np.zeros(len(z))
+    count = int(np.clip(np.ceil((2.0 * CLEAR / whole) ** 2), FEWEST_SITES, MOST_SITES))
+    count = min(count, len(z))
+    near = cKDTree(places).query(places, k=count)[1].reshape(len(z), -1)
+    local = np.median(z[near], axis=1) if count > 4 else np.full(len(z), whole)
+    mean = z[near].mean(axis=1)
+    local = np.where(whole > CLEAR, local, mean)
+    present = local > 0.5 * whole
+    level = np.maximum(local, 0.5 * whole)
+    odds = np.log(OCCUPIED / (1.0 - OCCUPIED)) + level * z - 0.5 * level**2
+    return np.asarray(np.where(present, 1.0 / (1.0 + np.exp(-np.clip(odds, -60, 60))), 0.0))
+
+
+def _bounds(z: Array) -> tuple[float, float]:
+    middle = float(np.median(z))
+    spread = 1.4826 * float(np.median(np.abs(z - middle)))
+    return middle - 3 * spread, middle + 3 * spread
+
+
+def _singles(residual: Residual, rate: float) -> Columns:
+    """Single maxima of the heights, near columns, that are as rare in noise as asked for."""
+    heights, sigma = residual.heights, residual.sigma
+    filled = np.where(np.isfinite(heights), heights, -np.inf)
+    size = 2 * max(1, round(sigma)) + 1
+    lowest = 3.0 * float(residual.noise.typical) * 0.5
+    top = (filled > max(lowest, 0.0)) & (filled == ndimage.maximum_filter(filled, size))
+    y, x = (v.astype(np.float64) for v in np.nonzero(top))
+    y, x = _peak(heights, y, x)
+    away = residual.tree.query(np.stack([y, x], axis=1))[0] if len(y) else np.zeros(0)
+    near = (away <= NEAR * residual.spacing) & (away >= residual.least)
+    near &= _inside(residual, y, x, sigma)
+    y, x = y[near], x[near]
+    z, tests = residual.z(y, x), _tests(residual)
+    z = _unskewed(z, residual.noise.skew)
+    p = ndtr(-z) * tests
+    order = np.argsort(p, kind="stable")
+    q = np.minimum.accumulate((p[order] / np.arange(1, len(p) + 1))[::-1])[::-1]
+    share = np.empty_like(p)
+    share[order] = np.minimum(q, 1.0)
+    keep = (p <= rate) & (residual.at(y, x) >= FAINTEST * _surrounding(residual, y, x))
+    # Of two close maxima, the clearer one.
+    for i in np.argsort(p, kind="stable"):
+        if keep[i]:
+            close = np.hypot(y - y[i], x - x[i]) < residual.least
+            close[i] = False
+            keep &= ~close
+    new = Columns.of(y[keep], x[keep], 1.0 - share[keep], np.ones(int(keep.sum()), bool))
+    return replace(new, source=np.full(len(new), RESIDUAL, dtype="U10"))
+
+
+def _tests(residual: Residual) -> float:
+    """Independent places in the area near columns."""
+    area = np.pi * (NEAR * residual.spacing) ** 2 * len(residual.points)
+    area = min(area, float(residual.heights.size))
+    return max(1.0, TESTS * area / (np.pi * residual.sigma**2))
+
+
+def _unskewed(z: Array, skew: float) -> Array:
+    """The z of normal heights that are as rare, the inverse of `LocalNoise.threshold`."""
+    if skew <= 0:
+        return z
+    root = np.sqrt(1.0 + 4.0 * skew * (np.maximum(z, 0.0) + skew))
+    return np.asarray(np.where(z > 0, (root - 1.0) / (2.0 * skew), z))
+
+
+def _peak(heights: Array, y: Array, x: Array) -> tuple[Array, Array]:
+    """Maxima between the pixels, from the parabolas through neighbours."""
+    place = np.stack([y, x]).astype(int)
+    last = np.array(heights.shape)[:, None] - 1
+    shifts = []
+    for axis in range(2):
+        step = np.array([[1 - axis], [axis]])
+        low, mid, high = (heights[tuple(np.clip(place + k * step, 0, last))] for k in (-1, 0, 1))
+        bend = low - 2 * mid + high
+        shift = 0.5 * (low - high) / np.where(bend < 0, bend, -np.inf)
+        shifts.append(np.clip(np.nan_to_num(shift), -0.5, 0.5))
+    return y + shifts[0], x + shifts[1]
+
+
+def _inside(residual: Residual, y: Array, x: Array, margin: float = 0.0) -> Mask:
+    height, width = residual.heights.shape
+    inside: Mask = (y >= margin) & (x >= margin)
+    return inside & (y <= height - 1 - margin) & (x <= width - 1 - margin)
+
+
+def _surrounding(residual: Residual, y: Array, x: Array) -> Array:
+    """(N,) mean height of the columns nearest to places."""
+    if not len(y):
+        return np.zeros(0)
+    count = min(SURROUNDING, len(residual.points))
+    near = residual.tree.query(np.stack([y, x], axis=1), k=count)[1].reshape(len(y), -1)
+    return np.asarray(residual.amplitude[near].mean(axis=1))
+
+
+def _tried(
+    image: Array, columns: Columns, fits: Fits, more: Columns, rate: float, fit: Fit
+) -> tuple[Columns, Fits, Residual]:
+    """Columns with those candidates that their fits, together with all others, confirm."""
+    residual = Residual(image, fits, columns.believed)
+    columns, more = _promoted(columns, more, max(residual.sigma, 0.25 * residual.spacing))
+    first = len(columns)
+    columns = columns.joined(more)
+    new = np.arange(len(columns)) >= first
+    fits = fit(columns, fits, new)
+    walked = np.hypot(fits.y - columns.y, fits.x - columns.x)
+    residual = Residual(image, fits, columns.believed)
+    z = np.full(len(columns), np.nan)
+    z[columns.believed] = residual.significance()
+    p = ndtr(-_unskewed(np.nan_to_num(z), residual.noise.skew)) * _tests(residual)
+    single = columns.source == RESIDUAL
+    site = columns.source == SUBLATTICE
+    weak = single & ((p > 0.5 * rate) | ~np.isfinite(fits.amplitude))
+    weak |= single & (walked > WANDERED * residual.sigma)
+    weak |= site & ~(z >= LEAST_SITE)
+    y, x = fits.y, fits.x
+    weak |= single & ~(fits.amplitude >= FAINTEST * _surrounding(residual, y, x))
+    if not weak.any():
+        return columns, fits, residual
+    # A detection that was not believed before is not believed again; the rest goes.
+    detected = np.arange(len(columns)) < first
+    believed = columns.believed & ~(weak & detected)
+    columns = replace(columns, believed=believed)
+    keep = detected | ~weak
+    columns, fits = columns.only(keep), fits.only(keep)
+    return columns, fits, Residual(image, fits, columns.believed)
+
+
+def _promoted(columns: Columns, more: Columns, reach: float) -> tuple[Columns, Columns]:
+    """Candidates at the places of detections that were not believed; and the other candidates."""
+    doubted = np.flatnonzero(~columns.believed)
+    if not len(doubted):
+        return columns, more
+    places = np.stack([columns.y, columns.x], axis=1)[doubted]
+    away, near = cKDTree(places).query(np.stack([more.y, more.x], axis=1))
+    same = away <= reach
+    own = doubted[near[same]]
+    believed, score, source = columns.believed.copy(), columns.score.copy(), columns.source.copy()
+    believed[own], source[own] = True, more.source[same]
+    score[own] = np.maximum(score[own], more.score[same])
+    return replace(columns, believed=believed, score=score, source=source), more.only(~same)
+
+
+def _without_light(columns: Columns, residual: Residual) -> Mask:
+    """(N,) columns of the detector that the raw image shows nothing of.
+
+    Those of a lattice stay if columns of their kind, one translation away, are faint but there:
+    noise then hides some. Where these are clear, a place without light is a vacancy.
+    """
+    z = columns.significance
+    doubtful = np.flatnonzero((columns.source == DETECTED) & columns.believed & (z < LEAST_SITE))
+    dropped = np.zeros(len(columns), dtype=bool)
+    if not len(doubtful):
+        return dropped
+    dropped[doubtful] = True
+    cells = find_cells(residual.points, residual.amplitude)
+    if not cells:
+        return dropped
+    origin = np.concatenate([each.origin for each in cells])
+    first = np.concatenate([each.first for each in cells])
+    second = np.concatenate([each.second for each in cells])
+    places = np.stack([columns.y, columns.x], axis=1)[doubtful]
+    near = cKDTree(origin).query(places)[1]
+    around = [(i, j) for i in (-2, -1, 0, 1, 2) for j in (-2, -1, 0, 1, 2) if (i, j) != (0, 0)]
+    steps = np.stack([i * first[near] + j * second[near] for i, j in around], axis=1)
+    away, kin = residual.tree.query(
+        places[:, None] + steps, distance_upper_bound=0.25 * residual.spacing
+    )
+    there = np.isfinite(away)
+    count = there.sum(axis=1)
+    values = np.where(there, z[columns.believed][np.where(there, kin, 0)], 0.0)
+    mean = values.sum(axis=1) / np.maximum(count, 1)
+    supported = (mean * np.sqrt(count) >= CLEAR) & (mean < KIN_CLEAR)
+    dropped[doubtful[supported]] = False
+    return dropped
+
+
+def _notes(columns: Columns, fits: Fits, dropped: Mask) -> list[str]:
+    notes = []
+    detected = columns.source == DETECTED
+    usual = np.abs(fits.amplitude[detected & columns.believed & ~dropped])
+    usual = usual[np.isfinite(usual)]
+    for source, words in (
+        (SUBLATTICE, "of a faint sublattice"),
+        (RESIDUAL, "left by the detector"),
+    ):
+        some = columns.source == source
+        count = int(some.sum())
+        if count:
+            height = np.abs(fits.amplitude[some])
+            height = height[np.isfinite(height)]
+            plural = "columns" if count > 1 else "column"
+            verb = "were" if count > 1 else "was"
+            ratio = ""
+            if len(usual) and len(height):
+                ratio = f" ({np.median(height) / np.median(usual):.2g} of the height of the others)"
+            notes.append(f"{count} {plural} {words} {verb} added{ratio}")
+    count = int(dropped.sum())
+    if count:
+        plural, verb = ("columns", "were") if count > 1 else ("column", "was")
+        notes.append(f"{count} {plural} without intensity in the raw image {verb} dropped")
+    return notes

@@ -1,0 +1,292 @@
+"""Sublattices that stand out when the residual is averaged over the cells of a lattice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
+from scipy.stats import t as student
+
+from napari_atomseg._shared.geometry import clusters_of
+from napari_atomseg._shared.types import Array, Indices, Mask
+from napari_atomseg.localization.completion.cells import Cells
+from napari_atomseg.localization.completion.tails import INNER, bounded, hats, knots_of, tail_limits
+
+FAINTEST = 0.03
+"""Least height over that of the columns around: Gaussians describe probes to 1 to 3 %."""
+FINE = 0.4
+"""Distance between the places of a cell, over sigma."""
+MOST = 24
+"""Places along a cell vector, at most."""
+SOFT = 0.5
+"""Sigma of the filter before the image is sampled, over that of the columns."""
+CORE = 1.4
+"""Places nearer to a found column than this, over sigma, hold the misfit of its top."""
+CELLS = 24
+"""Cells whose surroundings give the shapes of tails."""
+AROUND = 12
+"""Columns whose tails may reach a place."""
+SEPARATE = 0.1
+"""A place is judged where this part of a column's light is not that of tails and backgrounds."""
+COMPLETE = 0.75
+"""Part of a cell's places that are measured, at least."""
+CLIP = 3.0
+"""Heights in single cells are clipped so many deviations from their median."""
+BESIDE = 0.5
+"""Part of its height that a column keeps beside such rings."""
+TOGETHER = 4
+"""Sublattices of one cell that are looked for at once."""
+TESTS = 2.0
+"""Independent tests in the area π sigma²."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """The residual in the cells of one sublattice.
+
+    Attributes
+    ----------
+    cells : of the sublattice.
+    fraction : (P, 2) places in the cell, in parts of its vectors, -½ to ½.
+    grid : (n, m) places along both vectors, P in all.
+    values : (N, P) residual in each cell, NaN where it is not measured.
+    free : (N, P) places far enough from all found columns.
+    nuisance : (P, K) shapes that are no columns: inner tails, a constant and a plane.
+    rings : (P, L) tails at larger distances.
+    limits : (L,) highest values of these; the lowest are 0.
+    """
+
+    cells: Cells
+    fraction: Array
+    grid: tuple[int, int]
+    values: Array
+    free: Mask
+    nuisance: Array
+    rings: Array
+    limits: Array
+
+
+def fold(
+    soft: Array,
+    cells: Cells,
+    points: Array,
+    amplitude: Array,
+    sigma: float,
+    spacing: float,
+    least: float,
+) -> Folded:
+    """Sample the residual in all cells.
+
+    Parameters
+    ----------
+    soft : (H, W) residual, smoothed by `SOFT` sigma; NaN where it is not measured.
+    points, amplitude : (M, 2) and (M,) of all found columns.
+    least : distance from them, pixels, that other columns have.
+    """
+    vectors = cells.vectors
+    lengths = np.hypot(*vectors.T)
+    grid = tuple(int(np.clip(np.ceil(n / (FINE * sigma)), 4, MOST)) for n in lengths)
+    axes = [(np.arange(n) + 0.5) / n - 0.5 for n in grid]
+    fraction = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    places = cells.places(fraction)
+    values = _sampled(soft, places)
+    tree = cKDTree(points)
+    nearest = tree.query(places, distance_upper_bound=least)[0]
+    free = ~np.isfinite(nearest)
+    some = places[:: max(1, len(places) // CELLS)]
+    inner, rings, limits = _tails(some, tree, points, amplitude, sigma, spacing)
+    plane = np.concatenate([np.ones((len(fraction), 1)), fraction], axis=1)
+    nuisance = np.concatenate([inner, plane], axis=1)
+    return Folded(cells, fraction, (grid[0], grid[1]), values, free, nuisance, rings, limits)
+
+
+def _sampled(image: Array, places: Array) -> Array:
+    """Values at places (..., 2), NaN outside and next to what is not measured."""
+    flat = places.reshape(-1, 2).T
+    found = ndimage.map_coordinates(image, flat, order=1, mode="constant", cval=np.nan)
+    return np.asarray(found).reshape(places.shape[:-1])
+
+
+def _tails(
+    places: Array, tree: cKDTree, points: Array, amplitude: Array, sigma: float, spacing: float
+) -> tuple[Array, Array, Array]:
+    """(P, K) means over cells (N, P, 2) of tails near columns, round and elongated in any
+    direction, and (P, L) of round ones farther away, with their highest values (L,).
+    """
+    knots = knots_of(sigma, spacing)
+    flat = places.reshape(-1, 2)
+    count = min(AROUND, len(points))
+    distance, near = tree.query(flat, k=range(1, count + 1), distance_upper_bound=float(knots[-1]))
+    there = np.where(np.isfinite(distance), near, 0)
+    weight = np.where(np.isfinite(distance), amplitude[there], 0.0)
+    away = flat[:, None] - points[there]
+    twice = 2.0 * np.arctan2(away[..., 0], away[..., 1])
+    shapes = [
+        hats(distance, weight * factor, knots)
+        for factor in (np.ones_like(twice), np.cos(twice), np.sin(twice))
+    ]
+    table = np.concatenate(shapes, axis=1).reshape(*places.shape[:2], 3, -1).mean(axis=0)
+    near = knots[:-1] < INNER * sigma
+    _, limits = tail_limits(knots, sigma)
+    return table[:, :, near].reshape(len(table), -1), table[:, 0, ~near], limits[~near]
+
+
+@dataclass(frozen=True)
+class Sublattice:
+    """Places of one kind in the cells of a lattice.
+
+    Attributes
+    ----------
+    fraction : (2,) in parts of the cell vectors.
+    height : mean over the cells, units of the image.
+    t : the mean over its standard error.
+    """
+
+    cells: Cells
+    fraction: Array
+    height: float
+    t: float
+
+
+def sublattices(
+    folded: Folded, amplitude: Array, sigma: float, least: float, rate: float
+) -> list[Sublattice]:
+    """Places at which the averaged cell has a column.
+
+    The height of a column at each place is a linear function of the residual in a cell: least
+    squares of the column and its translations together with all shapes of tails, so that neither
+    rings of the probe, nor its astigmatism, nor the slope of a background counts. Its mean over
+    cells, and the scatter from cell to cell, give Student's t. Places are taken one after
+    the other, the clearest first.
+
+    Parameters
+    ----------
+    amplitude : (M,) of all found columns.
+    rate : expected number of false columns, all sites of a false sublattice counted.
+    """
+    cells, fraction, values = folded.cells, folded.fraction, folded.values
+    vectors = cells.vectors
+    around = float(np.median(amplitude[cells.index]))
+    core = _distance(fraction, np.zeros((1, 2)), vectors)[:, 0] < CORE * sigma
+    used = ~core & (folded.free.mean(axis=0) > 0.0)
+    known = np.isfinite(values)
+    enough = known[:, used].mean(axis=1) >= COMPLETE
+    if used.sum() < 2 * folded.nuisance.shape[1] or enough.sum() < 4:
+        return []
+    values, free = values[enough], folded.free[enough] & known[enough]
+    mean = np.nanmean(values[:, used], axis=0)
+    filled = np.where(np.isnan(values[:, used]), mean, values[:, used])
+    soft = float(np.hypot(1.0, SOFT)) * sigma
+    bells = np.exp(-0.5 * (_distance(fraction[used], fraction, vectors) / soft) ** 2)
+    bells *= (sigma / soft) ** 2
+    tests = max(1.0, TESTS * abs(float(np.linalg.det(vectors))) / (np.pi * sigma**2))
+    found: list[Sublattice] = []
+    tried: list[int] = []
+    nuisance = folded.nuisance[used]
+    for _ in range(TOGETHER):
+        weights = _weights(bells, nuisance)
+        heights = np.where(free, filled @ weights, np.nan)
+        t, height, count = _means(heights)
+        for place in tried:
+            t[_distance(fraction, fraction[place][None], vectors)[:, 0] < least] = np.nan
+        rare = rate / (tests * np.maximum(count, 1))
+        good = t >= student.isf(np.minimum(rare, 0.5), np.maximum(count - 1, 1))
+        good &= height >= FAINTEST * around
+        if not good.any():
+            break
+        best = int(np.nanargmax(np.where(good, t, -np.inf)))
+        tried.append(best)
+        own = _beside_rings(mean, nuisance, folded.rings[used], folded.limits, bells[:, best])
+        if own >= max(FAINTEST * around, BESIDE * float(height[best])):
+            found.append(Sublattice(cells, fraction[best], own, float(t[best])))
+        nuisance = np.concatenate([nuisance, bells[:, best : best + 1]], axis=1)
+    return found
+
+
+def _distance(first: Array, second: Array, vectors: Array) -> Array:
+    """(P, Q) distances in pixels between places in parts of the cell, to the nearest image."""
+    away = first[:, None] - second[None]
+    base = away - np.round(away)
+    shortest = np.full(base.shape[:2], np.inf)
+    for i in (-1, 0, 1):
+        for j in (-1, 0, 1):
+            step = (base + np.array([i, j])) @ vectors
+            shortest = np.minimum(shortest, np.hypot(step[..., 0], step[..., 1]))
+    return shortest
+
+
+def _beside_rings(mean: Array, nuisance: Array, rings: Array, limits: Array, bell: Array) -> float:
+    """Height of a column in the averaged cell, beside rings of the probe as strong as may be."""
+    design = np.concatenate([bell[:, None], rings, nuisance], axis=1)
+    lower = np.full(design.shape[1], -np.inf)
+    upper = np.full(design.shape[1], np.inf)
+    lower[1 : 1 + len(limits)], upper[1 : 1 + len(limits)] = 0.0, limits
+    return float(bounded(design, mean, lower, upper)[0])
+
+
+def _weights(bells: Array, nuisance: Array) -> Array:
+    """(Q, P) weights of places whose sums are heights at each of P places; 0 where they are not
+    told from the nuisance (Q, K).
+    """
+    size = np.linalg.norm(nuisance, axis=0)
+    u, s, _ = np.linalg.svd(nuisance[:, size > 0] / size[size > 0], full_matrices=False)
+    basis = u[:, s > 1e-6 * s[0]]
+    own = bells - basis @ (basis.T @ bells)
+    power = (own**2).sum(axis=0)
+    whole = ((bells - bells.mean(axis=0)) ** 2).sum(axis=0)
+    separate = power >= SEPARATE * whole
+    return np.asarray(np.where(separate, own / np.where(separate, power, 1.0), np.nan))
+
+
+def _means(heights: Array) -> tuple[Array, Array, Array]:
+    """(P,) Student's t, mean and number of heights (N, P), clipped about their median."""
+    known = np.isfinite(heights)
+    count = known.sum(axis=0)
+    there = np.flatnonzero(count >= 4)
+    t, mean = np.full(len(count), np.nan), np.full(len(count), np.nan)
+    some = heights[:, there]
+    middle = np.nanmedian(some, axis=0)
+    spread = 1.4826 * np.nanmedian(np.abs(some - middle), axis=0)
+    some = np.clip(some, middle - CLIP * spread, middle + CLIP * spread)
+    mean[there] = np.nanmean(some, axis=0)
+    error = np.nanstd(some, axis=0, ddof=1) / np.sqrt(count[there])
+    error = np.maximum(error, np.finfo(float).tiny)
+    t[there] = mean[there] / error
+    return t, mean, count
+
+
+@dataclass(frozen=True)
+class Sites:
+    """Sites of sublattices that no column was found at.
+
+    Attributes
+    ----------
+    y, x : (S,) pixels, means of what the cells around each predict.
+    kind : (S,) number of the sublattice; those of neighbouring patches differ.
+    """
+
+    y: Array
+    x: Array
+    kind: Indices
+
+
+def sites_of(found: list[Sublattice], spacing: float) -> Sites:
+    """Sites of all sublattices, each once, however many columns around predict it."""
+    places, kinds = [], []
+    for number, each in enumerate(found):
+        corners = each.fraction + np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) - (each.fraction > 0)
+        where = each.cells.places(corners).reshape(-1, 2)
+        places.append(where)
+        kinds.append(np.full(len(where), number))
+    if not places:
+        return Sites(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
+    where, kind = np.concatenate(places), np.concatenate(kinds)
+    pairs = cKDTree(where).query_pairs(0.3 * spacing, output_type="ndarray")
+    groups = clusters_of(pairs, len(where))
+    count = np.bincount(groups)
+    y, x = (np.bincount(groups, v) / count for v in where.T)
+    first = np.full(len(count), len(found))
+    np.minimum.at(first, groups, kind)
+    return Sites(y, x, first)
