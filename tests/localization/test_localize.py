@@ -17,6 +17,8 @@ COLUMNS = [
     "label",
     "volume_err",
     "converged",
+    "significance",
+    "found_by",
 ]
 TRUST = ["consistency", "signal", "in_range"]
 """What the network's detections have besides."""

@@ -95,6 +95,17 @@ class DetectionSettings(Settings):
         none="automatic",
         section=ADVANCED,
     )
+    sensitivity: float = setting(
+        0.05,
+        "Expected false columns",
+        "Columns that the detector missed are looked for in what the others leave of the raw "
+        "image, alone and as whole sublattices, and those without intensity are dropped. The "
+        "number of false ones expected in an image of noise; 0 turns the search off.",
+        limits=(0.0, 10.0),
+        step=0.05,
+        decimals=3,
+        section=ADVANCED,
+    )
 
 
 class LocalizeSettings(InferenceSettings, FitSettings, DetectionSettings):
@@ -116,3 +127,4 @@ class LocalizeOptions(InferenceOptions, FitOptions, total=False):
     on: MeasuredImage
     edge: Edge
     min_score: float | None
+    sensitivity: float

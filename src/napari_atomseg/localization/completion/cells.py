@@ -209,3 +209,14 @@ def _connected(points: Array, some: Indices, partner: Indices, steps: Array) -> 
             mine = np.flatnonzero(groups == number)
             cells.append(Cells(some[mine], points[some[mine]], vectors[mine, 0], vectors[mine, 1]))
     return cells
+
+
+def equivalent(cells: list[Cells], places: Array) -> Array:
+    """(N, 24, 2) the places (N, 2) in the cells around, by the vectors of the nearest column."""
+    origin, first, second = (
+        np.concatenate([getattr(each, name) for each in cells])
+        for name in ("origin", "first", "second")
+    )
+    near = cKDTree(origin).query(places)[1]
+    steps = [(i, j) for i in range(-2, 3) for j in range(-2, 3) if (i, j) != (0, 0)]
+    return np.stack([places + i * first[near] + j * second[near] for i, j in steps], axis=1)

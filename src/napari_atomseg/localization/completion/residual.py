@@ -66,13 +66,13 @@ class Residual:
         rest = np.where(measured, image, 0.0) - _light(
             image.shape, places, heights, width[self.fitted]
         )
-        self._tail: Tail | None = None
+        self.tail: Tail | None = None
         if len(places) >= TAILED:
             used = measured
             for some in (self.points[~self.fitted], clear):
                 used = used & ~self._near(some, image.shape)
-            self._tail = shared_tail(rest, used, *places.T, heights, self.sigma, self.spacing)
-            rest -= self._tail.light(image.shape, *places.T, heights)
+            self.tail = shared_tail(rest, used, *places.T, heights, self.sigma, self.spacing)
+            rest -= self.tail.light(image.shape, *places.T, heights)
         self._rest, self._measured = rest, measured
         self.heights = self._filter(rest)
         free = _beyond(image.shape, self.points, COVERED * self.sigma) & self._filter.known
@@ -120,18 +120,18 @@ class Residual:
         own = np.where(self.fitted, self.amplitude * self._filter.response(self._width), 0.0)
         y, x = self.points.T
         left = self.at(y, x)
-        if self._tail is not None:
+        if self.tail is not None:
             # The part of the tail about its own column belongs to the column.
             left = left + np.where(self.fitted, self.amplitude * self._tail_height(), 0.0)
         return np.asarray((own + left) / self.deviation(y, x))
 
     def _tail_height(self) -> float:
-        if self._tail is None:
+        if self.tail is None:
             return 0.0
-        half = int(np.ceil(self._tail.knots[-1] + 3 * self.sigma))
+        half = int(np.ceil(self.tail.knots[-1] + 3 * self.sigma))
         side = 2 * half + 1
         centre = np.array([float(half)])
-        tail = self._tail.light((side, side), centre, centre, np.ones(1))
+        tail = self.tail.light((side, side), centre, centre, np.ones(1))
         return float(HeightFilter(np.ones((side, side), bool), self.sigma)(tail)[half, half])
 
     def _near(self, places: Array | None, shape: tuple[int, ...]) -> Mask:

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from scipy.special import ndtr
 
 from napari_atomseg._shared.types import Array, Mask
-from napari_atomseg.localization.completion.cells import find_cells
+from napari_atomseg.localization.completion.cells import Cells, equivalent, find_cells
 from napari_atomseg.localization.completion.residual import Residual
 from napari_atomseg.localization.completion.sublattices import (
     FAINTEST,
@@ -35,7 +35,9 @@ NEAR = 1.5
 """Single columns are looked for within this many spacings of those found."""
 SURROUNDING = 4
 """Nearest columns whose heights are those around a place."""
-LEAST_SITE = 1.0
+SAME_SITE = 0.3
+"""Columns nearer to a site than this, over the spacing, are on it."""
+LEAST_SITE = 0.5
 """z of a site of a sublattice, at least; also of a column of the detector that none supports."""
 OCCUPIED = 0.9
 """Probability that a site is occupied, before one looks at it, where those around it are."""
@@ -70,10 +72,18 @@ class Columns:
     significance: Array
 
     @classmethod
-    def of(cls, y: Array, x: Array, score: Array, believed: Mask) -> Columns:
-        """Columns of a detector."""
-        unknown = np.full(len(y), np.nan)
-        return cls(y, x, score, np.full(len(y), DETECTED, dtype="U10"), believed, unknown)
+    def of(
+        cls, y: Array, x: Array, score: Array, believed: Mask | None = None, source: str = DETECTED
+    ) -> Columns:
+        """Columns of one source, all of them believed if not stated otherwise."""
+        believed = np.ones(len(y), dtype=bool) if believed is None else believed
+        sources = np.full(len(y), source, dtype="U10")
+        return cls(y, x, score, sources, believed, np.full(len(y), np.nan))
+
+    @classmethod
+    def none(cls) -> Columns:
+        """No columns."""
+        return cls.of(np.zeros(0), np.zeros(0), np.zeros(0))
 
     def __len__(self) -> int:
         return len(self.y)
@@ -120,11 +130,16 @@ def search(image: Array, columns: Columns, fits: Fits, sensitivity: float, fit: 
     fit : measures columns.
     """
     residual = Residual(image, fits, columns.believed)
-    enough = residual.usable and columns.believed.sum() >= FEWEST
-    if sensitivity > 0 and enough:
+    if sensitivity > 0 and residual.usable and columns.believed.sum() >= FEWEST:
+        sites = Sites.none()
         for _ in range(ROUNDS):
-            more = _candidates(image, columns, fits, residual, sensitivity)
-            if more is None:
+            cells = find_cells(residual.points, residual.amplitude)
+            found = _sublattices(residual, cells, 0.5 * sensitivity)
+            sites = sites.joined(sites_of(found, residual.spacing), residual.spacing)
+            more = _occupied(image, columns, fits, sites)
+            if not len(more):
+                more = _singles(residual, cells, 0.5 * sensitivity)
+            if not len(more):
                 break
             before = int(columns.believed.sum())
             columns, fits, residual = _tried(image, columns, fits, more, sensitivity, fit)
@@ -140,58 +155,51 @@ def search(image: Array, columns: Columns, fits: Fits, sensitivity: float, fit: 
     return Found(columns, fits, dropped, _notes(columns, fits, dropped))
 
 
-def _candidates(
-    image: Array, columns: Columns, fits: Fits, residual: Residual, rate: float
-) -> Columns | None:
-    """Sites of sublattices, or else single places; None where there are none."""
-    found = _sublattices(residual, 0.5 * rate)
-    if found:
-        sites = sites_of(found, residual.spacing)
-        places = np.stack([sites.y, sites.x], axis=1)
-        clear = Residual(image, fits, columns.believed, clear=places)
-        new = _occupied(clear, sites)
-        if len(new):
-            return new
-    new = _singles(residual, 0.5 * rate)
-    return new if len(new) else None
-
-
-def _sublattices(residual: Residual, rate: float) -> list[Sublattice]:
-    points, amplitude = residual.points, residual.amplitude
-    cells = find_cells(points, amplitude)
+def _sublattices(residual: Residual, cells: list[Cells], rate: float) -> list[Sublattice]:
+    """Sublattices that stand out in the averaged cells of any patch."""
+    found: list[Sublattice] = []
     if not cells:
-        return []
-    soft, found = residual.soft(), []
+        return found
+    soft = residual.soft()
     for each in cells:
         folded = fold(
-            soft, each, points, amplitude, residual.sigma, residual.spacing, residual.least
+            soft,
+            each,
+            residual.points,
+            residual.amplitude,
+            residual.sigma,
+            residual.spacing,
+            residual.least,
+            residual.tail,
         )
-        found += sublattices(folded, amplitude, residual.sigma, residual.least, rate / len(cells))
+        rare = rate / len(cells)
+        found += sublattices(folded, residual.amplitude, residual.sigma, residual.least, rare)
     return found
 
 
-def _occupied(residual: Residual, sites: Sites) -> Columns:
-    """The sites of sublattices that are there, and their probabilities."""
-    y, x = sites.y, sites.x
-    z = residual.z(y, x)
-    away = residual.tree.query(np.stack([y, x], axis=1))[0]
-    there = np.isfinite(z) & (away >= residual.least) & _inside(residual, y, x)
-    y, x, kind, z = y[there], x[there], sites.kind[there], z[there]
-    score = np.zeros(len(y))
-    for number in np.unique(kind):
-        own = np.flatnonzero(kind == number)
-        score[own] = _presence(np.stack([y[own], x[own]], axis=1), z[own])
-    keep = (score > 0.5) & (z >= LEAST_SITE)
-    for number in np.unique(kind):
-        own = keep & (kind == number)
-        # Measured again, without a share of it in the tails of its neighbours.
-        if (
-            residual.at(y[own], x[own]).mean()
-            < FAINTEST * _surrounding(residual, y[own], x[own]).mean()
-        ):
-            keep &= ~own
-    new = Columns.of(y[keep], x[keep], score[keep], np.ones(int(keep.sum()), bool))
-    return replace(new, source=np.full(len(new), SUBLATTICE, dtype="U10"))
+def _occupied(image: Array, columns: Columns, fits: Fits, sites: Sites) -> Columns:
+    """The sites of sublattices that have no column yet and are occupied, with the probability."""
+    if not len(sites):
+        return Columns.none()
+    places = np.stack([sites.y, sites.x], axis=1)
+    residual = Residual(image, fits, columns.believed, clear=places)
+    away, near = residual.tree.query(places)
+    same = away <= SAME_SITE * residual.spacing
+    own, height = residual.significance()[near], residual.amplitude[near]
+    z = np.where(same, own, residual.z(*places.T))
+    height = np.where(same, height, residual.at(*places.T))
+    there = np.isfinite(z) & (same | (away >= residual.least)) & _inside(residual, *places.T)
+    score = np.zeros(len(z))
+    around = _surrounding(residual, *places.T)
+    for number in np.unique(sites.kind[there]):
+        kin = np.flatnonzero(there & (sites.kind == number))
+        present = _presence(places[kin], z[kin])
+        there_now = present > 0.5
+        # Measured without a share of its light in the tails of its neighbours.
+        if there_now.any() and height[kin][there_now].mean() >= FAINTEST * around[kin].mean():
+            score[kin] = present
+    keep = ~same & (score > 0.5) & (z >= LEAST_SITE)
+    return Columns.of(*places[keep].T, score[keep], source=SUBLATTICE)
 
 
 def _presence(places: Array, z: Array) -> Array:
@@ -222,7 +230,7 @@ def _bounds(z: Array) -> tuple[float, float]:
     return middle - 3 * spread, middle + 3 * spread
 
 
-def _singles(residual: Residual, rate: float) -> Columns:
+def _singles(residual: Residual, cells: list[Cells], rate: float) -> Columns:
     """Single maxima of the heights, near columns, that are as rare in noise as asked for."""
     heights, sigma = residual.heights, residual.sigma
     filled = np.where(np.isfinite(heights), heights, -np.inf)
@@ -235,22 +243,36 @@ def _singles(residual: Residual, rate: float) -> Columns:
     near = (away <= NEAR * residual.spacing) & (away >= residual.least)
     near &= _inside(residual, y, x, sigma)
     y, x = y[near], x[near]
-    z, tests = residual.z(y, x), _tests(residual)
-    z = _unskewed(z, residual.noise.skew)
-    p = ndtr(-z) * tests
+    height = residual.at(y, x) - _usual(residual, cells, y, x)
+    z = _unskewed(height / residual.deviation(y, x), residual.noise.skew)
+    p = ndtr(-z) * _tests(residual)
     order = np.argsort(p, kind="stable")
     q = np.minimum.accumulate((p[order] / np.arange(1, len(p) + 1))[::-1])[::-1]
     share = np.empty_like(p)
     share[order] = np.minimum(q, 1.0)
-    keep = (p <= rate) & (residual.at(y, x) >= FAINTEST * _surrounding(residual, y, x))
+    keep = (p <= rate) & (height >= FAINTEST * _surrounding(residual, y, x))
     # Of two close maxima, the clearer one.
     for i in np.argsort(p, kind="stable"):
         if keep[i]:
             close = np.hypot(y - y[i], x - x[i]) < residual.least
             close[i] = False
             keep &= ~close
-    new = Columns.of(y[keep], x[keep], 1.0 - share[keep], np.ones(int(keep.sum()), bool))
-    return replace(new, source=np.full(len(new), RESIDUAL, dtype="U10"))
+    return Columns.of(y[keep], x[keep], 1.0 - share[keep], source=RESIDUAL)
+
+
+def _usual(residual: Residual, cells: list[Cells], y: Array, x: Array) -> Array:
+    """(N,) median height at the same place in the cells around: what probes do there; or 0."""
+    usual = np.zeros(len(y))
+    if not cells or not len(y):
+        return usual
+    places = equivalent(cells, np.stack([y, x], axis=1))
+    there = _inside(residual, places[..., 0], places[..., 1])
+    values = residual.at(places[..., 0].ravel(), places[..., 1].ravel()).reshape(there.shape)
+    values[~there] = np.nan
+    # Where columns end, so does what they do to the places between them.
+    enough = np.isfinite(values).sum(axis=1) >= SURROUNDING
+    usual[enough] = np.nanmedian(values[enough], axis=1)
+    return np.maximum(usual, 0.0)
 
 
 def _tests(residual: Residual) -> float:
@@ -360,16 +382,8 @@ def _without_light(columns: Columns, residual: Residual) -> Mask:
     cells = find_cells(residual.points, residual.amplitude)
     if not cells:
         return dropped
-    origin = np.concatenate([each.origin for each in cells])
-    first = np.concatenate([each.first for each in cells])
-    second = np.concatenate([each.second for each in cells])
-    places = np.stack([columns.y, columns.x], axis=1)[doubtful]
-    near = cKDTree(origin).query(places)[1]
-    around = [(i, j) for i in (-2, -1, 0, 1, 2) for j in (-2, -1, 0, 1, 2) if (i, j) != (0, 0)]
-    steps = np.stack([i * first[near] + j * second[near] for i, j in around], axis=1)
-    away, kin = residual.tree.query(
-        places[:, None] + steps, distance_upper_bound=0.25 * residual.spacing
-    )
+    places = equivalent(cells, np.stack([columns.y, columns.x], axis=1)[doubtful])
+    away, kin = residual.tree.query(places, distance_upper_bound=SAME_SITE * residual.spacing)
     there = np.isfinite(away)
     count = there.sum(axis=1)
     values = np.where(there, z[columns.believed][np.where(there, kin, 0)], 0.0)

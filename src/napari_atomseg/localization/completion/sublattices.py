@@ -12,7 +12,14 @@ from scipy.stats import t as student
 from napari_atomseg._shared.geometry import clusters_of
 from napari_atomseg._shared.types import Array, Indices, Mask
 from napari_atomseg.localization.completion.cells import Cells
-from napari_atomseg.localization.completion.tails import INNER, bounded, hats, knots_of, tail_limits
+from napari_atomseg.localization.completion.tails import (
+    INNER,
+    Tail,
+    bounded,
+    hats,
+    knots_of,
+    tail_limits,
+)
 
 FAINTEST = 0.03
 """Least height over that of the columns around: Gaussians describe probes to 1 to 3 %."""
@@ -34,8 +41,6 @@ COMPLETE = 0.75
 """Part of a cell's places that are measured, at least."""
 CLIP = 3.0
 """Heights in single cells are clipped so many deviations from their median."""
-BESIDE = 0.5
-"""Part of its height that a column keeps beside such rings."""
 TOGETHER = 4
 """Sublattices of one cell that are looked for at once."""
 TESTS = 2.0
@@ -55,7 +60,7 @@ class Folded:
     free : (N, P) places far enough from all found columns.
     nuisance : (P, K) shapes that are no columns: inner tails, a constant and a plane.
     rings : (P, L) tails at larger distances.
-    limits : (L,) highest values of these; the lowest are 0.
+    limits : (2, L) lowest and highest values of what remains of these.
     """
 
     cells: Cells
@@ -76,6 +81,7 @@ def fold(
     sigma: float,
     spacing: float,
     least: float,
+    tail: Tail | None,
 ) -> Folded:
     """Sample the residual in all cells.
 
@@ -84,6 +90,7 @@ def fold(
     soft : (H, W) residual, smoothed by `SOFT` sigma; NaN where it is not measured.
     points, amplitude : (M, 2) and (M,) of all found columns.
     least : distance from them, pixels, that other columns have.
+    tail : of the columns, which the residual does not have any more.
     """
     vectors = cells.vectors
     lengths = np.hypot(*vectors.T)
@@ -96,7 +103,12 @@ def fold(
     nearest = tree.query(places, distance_upper_bound=least)[0]
     free = ~np.isfinite(nearest)
     some = places[:: max(1, len(places) // CELLS)]
-    inner, rings, limits = _tails(some, tree, points, amplitude, sigma, spacing)
+    knots = knots_of(sigma, spacing)
+    inner, rings = _tails(some, tree, points, amplitude, knots, sigma)
+    limits = np.stack(tail_limits(knots, sigma))
+    if tail is not None:
+        limits = limits - tail.values[:-1]
+    limits = limits[:, knots[:-1] >= INNER * sigma]
     plane = np.concatenate([np.ones((len(fraction), 1)), fraction], axis=1)
     nuisance = np.concatenate([inner, plane], axis=1)
     return Folded(cells, fraction, (grid[0], grid[1]), values, free, nuisance, rings, limits)
@@ -110,12 +122,11 @@ def _sampled(image: Array, places: Array) -> Array:
 
 
 def _tails(
-    places: Array, tree: cKDTree, points: Array, amplitude: Array, sigma: float, spacing: float
-) -> tuple[Array, Array, Array]:
+    places: Array, tree: cKDTree, points: Array, amplitude: Array, knots: Array, sigma: float
+) -> tuple[Array, Array]:
     """(P, K) means over cells (N, P, 2) of tails near columns, round and elongated in any
-    direction, and (P, L) of round ones farther away, with their highest values (L,).
+    direction, and (P, L) of round ones farther away.
     """
-    knots = knots_of(sigma, spacing)
     flat = places.reshape(-1, 2)
     count = min(AROUND, len(points))
     distance, near = tree.query(flat, k=range(1, count + 1), distance_upper_bound=float(knots[-1]))
@@ -129,8 +140,7 @@ def _tails(
     ]
     table = np.concatenate(shapes, axis=1).reshape(*places.shape[:2], 3, -1).mean(axis=0)
     near = knots[:-1] < INNER * sigma
-    _, limits = tail_limits(knots, sigma)
-    return table[:, :, near].reshape(len(table), -1), table[:, 0, ~near], limits[~near]
+    return table[:, :, near].reshape(len(table), -1), table[:, 0, ~near]
 
 
 @dataclass(frozen=True)
@@ -199,7 +209,7 @@ def sublattices(
         best = int(np.nanargmax(np.where(good, t, -np.inf)))
         tried.append(best)
         own = _beside_rings(mean, nuisance, folded.rings[used], folded.limits, bells[:, best])
-        if own >= max(FAINTEST * around, BESIDE * float(height[best])):
+        if own >= FAINTEST * around:
             found.append(Sublattice(cells, fraction[best], own, float(t[best])))
         nuisance = np.concatenate([nuisance, bells[:, best : best + 1]], axis=1)
     return found
@@ -222,7 +232,7 @@ def _beside_rings(mean: Array, nuisance: Array, rings: Array, limits: Array, bel
     design = np.concatenate([bell[:, None], rings, nuisance], axis=1)
     lower = np.full(design.shape[1], -np.inf)
     upper = np.full(design.shape[1], np.inf)
-    lower[1 : 1 + len(limits)], upper[1 : 1 + len(limits)] = 0.0, limits
+    lower[1 : 1 + rings.shape[1]], upper[1 : 1 + rings.shape[1]] = limits
     return float(bounded(design, mean, lower, upper)[0])
 
 
@@ -271,6 +281,27 @@ class Sites:
     x: Array
     kind: Indices
 
+    @classmethod
+    def none(cls) -> Sites:
+        """No sites."""
+        return cls(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def joined(self, other: Sites, spacing: float) -> Sites:
+        """These and those of others that are none of these."""
+        if not len(self) or not len(other):
+            return other if not len(self) else self
+        own, more = (np.stack([each.y, each.x], axis=1) for each in (self, other))
+        new = cKDTree(own).query(more)[0] > 0.3 * spacing
+        first = int(self.kind.max()) + 1
+        return Sites(
+            np.append(self.y, other.y[new]),
+            np.append(self.x, other.x[new]),
+            np.append(self.kind, first + other.kind[new]),
+        )
+
 
 def sites_of(found: list[Sublattice], spacing: float) -> Sites:
     """Sites of all sublattices, each once, however many columns around predict it."""
@@ -281,7 +312,7 @@ def sites_of(found: list[Sublattice], spacing: float) -> Sites:
         places.append(where)
         kinds.append(np.full(len(where), number))
     if not places:
-        return Sites(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
+        return Sites.none()
     where, kind = np.concatenate(places), np.concatenate(kinds)
     pairs = cKDTree(where).query_pairs(0.3 * spacing, output_type="ndarray")
     groups = clusters_of(pairs, len(where))
