@@ -111,10 +111,11 @@ def localize(
     probability that the column is real where the model is calibrated; ``label``, its number in
     `segment` where the network detects, or one after those; ``significance``, the height in the
     raw image over the local noise of such heights; ``found_by``, "network" or "peaks", or
-    "sublattice" or "residual" for columns that were added. Where the network detects, also ``consistency``, z of the raw image
-    against the restored one (negative: the raw image shows less of a column); ``signal``, the
-    height over its error; and ``in_range``, whether it looks like the columns that the model was
-    trained on; and ``species`` where the model distinguishes them. On "both" images
+    "sublattice" or "residual" for columns that were added. Where the network detects, also
+    ``consistency``, z of the raw image against the restored one (negative: the raw image shows
+    less of a column); ``signal``, the height over its error; and ``in_range``, whether it looks
+    like the columns that the model was trained on, which those that were added do not; and
+    ``species`` where the model distinguishes them. On "both" images
     ``y_restored``, ``x_restored``, ``sigma_restored``, ``amplitude_restored``,
     ``background_restored`` and ``volume_restored`` follow; with `region` its number ``region``.
     With `sampling` also ``y_angstrom``, ``x_angstrom``; for a stack, first of all, ``frame``

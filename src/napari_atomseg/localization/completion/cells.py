@@ -145,7 +145,7 @@ def _peaks(steps: Array, reach: float, often: float) -> Array:
     near = cKDTree(steps)
     for _ in range(2):
         members = near.query_ball_point(peaks, reach)
-        peaks = np.array([steps[m].mean(axis=0) for m in members])
+        peaks = np.array([steps[m].mean(axis=0) for m in members if m])
     return np.asarray(peaks[np.argsort(np.hypot(*peaks.T), kind="stable")])
 
 

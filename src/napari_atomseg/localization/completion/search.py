@@ -11,7 +11,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from scipy.special import ndtr
 
-from napari_atomseg._shared.types import Array, Mask
+from napari_atomseg._shared.types import Array, Indices, Mask
 from napari_atomseg.localization.completion.cells import Cells, equivalent, find_cells
 from napari_atomseg.localization.completion.residual import Residual
 from napari_atomseg.localization.completion.sublattices import (
@@ -34,11 +34,15 @@ FEWEST = 4
 NEAR = 1.5
 """Single columns are looked for within this many spacings of those found."""
 SURROUNDING = 4
-"""Nearest columns whose heights are those around a place."""
+"""Nearest columns, the highest of which has the tail that matters at a place."""
+STEP, FAR_STEPS = 0.4, 5
+"""Steps over sigma, and their number to all sides, in which sites look for their mean peak."""
 SAME_SITE = 0.3
 """Columns nearer to a site than this, over the spacing, are on it."""
 LEAST_SITE = 0.5
-"""z of a site of a sublattice, at least; also of a column of the detector that none supports."""
+"""z of a site of a sublattice, at least."""
+DARK = 1.0
+"""z below which a detection has no light of its own."""
 OCCUPIED = 0.9
 """Probability that a site is occupied, before one looks at it, where those around it are."""
 FEWEST_SITES, MOST_SITES = 9, 64
@@ -173,7 +177,9 @@ def _sublattices(residual: Residual, cells: list[Cells], rate: float) -> list[Su
             residual.tail,
         )
         rare = rate / len(cells)
-        found += sublattices(folded, residual.amplitude, residual.sigma, residual.least, rare)
+        found += sublattices(
+            folded, residual.points, residual.amplitude, residual.sigma, residual.least, rare
+        )
     return found
 
 
@@ -183,23 +189,54 @@ def _occupied(image: Array, columns: Columns, fits: Fits, sites: Sites) -> Colum
         return Columns.none()
     places = np.stack([sites.y, sites.x], axis=1)
     residual = Residual(image, fits, columns.believed, clear=places)
+    places, kept = _centred(residual, places, sites.kind)
+    sites = Sites(*places[kept].T, sites.kind[kept])
+    if not len(sites):
+        return Columns.none()
+    places = places[kept]
     away, near = residual.tree.query(places)
     same = away <= SAME_SITE * residual.spacing
-    own, height = residual.significance()[near], residual.amplitude[near]
-    z = np.where(same, own, residual.z(*places.T))
-    height = np.where(same, height, residual.at(*places.T))
+    z = np.where(same, residual.significance()[near], residual.z(*places.T))
     there = np.isfinite(z) & (same | (away >= residual.least)) & _inside(residual, *places.T)
     score = np.zeros(len(z))
-    around = _surrounding(residual, *places.T)
     for number in np.unique(sites.kind[there]):
         kin = np.flatnonzero(there & (sites.kind == number))
-        present = _presence(places[kin], z[kin])
-        there_now = present > 0.5
-        # Measured without a share of its light in the tails of its neighbours.
-        if there_now.any() and height[kin][there_now].mean() >= FAINTEST * around[kin].mean():
-            score[kin] = present
+        score[kin] = _presence(places[kin], z[kin])
     keep = ~same & (score > 0.5) & (z >= LEAST_SITE)
     return Columns.of(*places[keep].T, score[keep], source=SUBLATTICE)
+
+
+def _centred(residual: Residual, places: Array, kind: Indices) -> tuple[Array, Mask]:
+    """Sites (S, 2) of each sublattice moved together to the peak of their mean height.
+
+    Also (S,) those whose sublattice has such a peak nearby, once each.
+    """
+    steps = np.arange(-FAR_STEPS, FAR_STEPS + 1) * (STEP * residual.sigma)
+    offsets = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
+    moved, kept = places.copy(), np.zeros(len(places), dtype=bool)
+    away = residual.tree.query(places)[0]
+    for number in np.unique(kind):
+        own = np.flatnonzero(kind == number)
+        open_ = own[away[own] > SAME_SITE * residual.spacing]
+        if not len(open_):
+            kept[own] = True
+            continue
+        trials = places[open_] + offsets[:, None]
+        inside = _inside(residual, trials[..., 0], trials[..., 1]).all(axis=0)
+        if not inside.any():
+            continue
+        trials = trials[:, inside]
+        values = residual.at(*trials.reshape(-1, 2).T).reshape(trials.shape[:2])
+        mean = np.nanmean(values, axis=1)
+        best = offsets[int(np.argmax(mean))]
+        if np.abs(best).max() < steps[-1]:
+            moved[own] += best
+            kept[own] = True
+    # Two sublattices may have moved to one peak.
+    for first, second in cKDTree(moved).query_pairs(SAME_SITE * residual.spacing):
+        if kept[first] and kept[second]:
+            kept[max(first, second)] = False
+    return moved, kept
 
 
 def _presence(places: Array, z: Array) -> Array:
@@ -311,12 +348,12 @@ def _inside(residual: Residual, y: Array, x: Array, margin: float = 0.0) -> Mask
 
 
 def _surrounding(residual: Residual, y: Array, x: Array) -> Array:
-    """(N,) mean height of the columns nearest to places."""
+    """(N,) height of the highest of the columns nearest to places."""
     if not len(y):
         return np.zeros(0)
     count = min(SURROUNDING, len(residual.points))
     near = residual.tree.query(np.stack([y, x], axis=1), k=count)[1].reshape(len(y), -1)
-    return np.asarray(residual.amplitude[near].mean(axis=1))
+    return np.asarray(residual.amplitude[near].max(axis=1))
 
 
 def _tried(
@@ -374,7 +411,7 @@ def _without_light(columns: Columns, residual: Residual) -> Mask:
     noise then hides some. Where these are clear, a place without light is a vacancy.
     """
     z = columns.significance
-    doubtful = np.flatnonzero((columns.source == DETECTED) & columns.believed & (z < LEAST_SITE))
+    doubtful = np.flatnonzero((columns.source == DETECTED) & columns.believed & (z < DARK))
     dropped = np.zeros(len(columns), dtype=bool)
     if not len(doubtful):
         return dropped

@@ -41,6 +41,8 @@ COMPLETE = 0.75
 """Part of a cell's places that are measured, at least."""
 CLIP = 3.0
 """Heights in single cells are clipped so many deviations from their median."""
+BRIGHT = 0.75
+"""Quantile of the heights around: the brighter columns have the brighter tails."""
 TOGETHER = 4
 """Sublattices of one cell that are looked for at once."""
 TESTS = 2.0
@@ -150,18 +152,16 @@ class Sublattice:
     Attributes
     ----------
     fraction : (2,) in parts of the cell vectors.
-    height : mean over the cells, units of the image.
-    t : the mean over its standard error.
+    height : in the averaged cell, units of the image.
     """
 
     cells: Cells
     fraction: Array
     height: float
-    t: float
 
 
 def sublattices(
-    folded: Folded, amplitude: Array, sigma: float, least: float, rate: float
+    folded: Folded, points: Array, amplitude: Array, sigma: float, least: float, rate: float
 ) -> list[Sublattice]:
     """Places at which the averaged cell has a column.
 
@@ -173,12 +173,13 @@ def sublattices(
 
     Parameters
     ----------
-    amplitude : (M,) of all found columns.
+    points, amplitude : (M, 2) and (M,) of all found columns.
     rate : expected number of false columns, all sites of a false sublattice counted.
     """
     cells, fraction, values = folded.cells, folded.fraction, folded.values
     vectors = cells.vectors
-    around = float(np.median(amplitude[cells.index]))
+    near = cKDTree(points).query(cells.origin, k=min(AROUND, len(points)))[1]
+    around = amplitude[np.unique(near)]
     core = _distance(fraction, np.zeros((1, 2)), vectors)[:, 0] < CORE * sigma
     used = ~core & (folded.free.mean(axis=0) > 0.0)
     known = np.isfinite(values)
@@ -192,27 +193,83 @@ def sublattices(
     bells = np.exp(-0.5 * (_distance(fraction[used], fraction, vectors) / soft) ** 2)
     bells *= (sigma / soft) ** 2
     tests = max(1.0, TESTS * abs(float(np.linalg.det(vectors))) / (np.pi * sigma**2))
-    found: list[Sublattice] = []
-    tried: list[int] = []
-    nuisance = folded.nuisance[used]
-    for _ in range(TOGETHER):
-        weights = _weights(bells, nuisance)
-        heights = np.where(free, filled @ weights, np.nan)
-        t, height, count = _means(heights)
-        for place in tried:
-            t[_distance(fraction, fraction[place][None], vectors)[:, 0] < least] = np.nan
-        rare = rate / (tests * np.maximum(count, 1))
-        good = t >= student.isf(np.minimum(rare, 0.5), np.maximum(count - 1, 1))
-        good &= height >= FAINTEST * around
-        if not good.any():
+    search = _Search(
+        fraction, vectors, filled, free, bells, folded.nuisance[used], least, rate / tests
+    )
+    places: list[int] = []
+    while len(places) < TOGETHER:
+        best = search.best(places)
+        if best is None:
             break
-        best = int(np.nanargmax(np.where(good, t, -np.inf)))
-        tried.append(best)
-        own = _beside_rings(mean, nuisance, folded.rings[used], folded.limits, bells[:, best])
-        if own >= FAINTEST * around:
-            found.append(Sublattice(cells, fraction[best], own, float(t[best])))
-        nuisance = np.concatenate([nuisance, bells[:, best : best + 1]], axis=1)
+        places.append(best)
+        # Each place anew, now that the others are known.
+        for place in places[:-1] if len(places) > 1 else []:
+            others = [other for other in places if other != place]
+            moved = search.best(others, near=place)
+            if moved is None:
+                places = others
+            else:
+                places[places.index(place)] = moved
+    found: list[Sublattice] = []
+    floor = FAINTEST * float(np.quantile(around, BRIGHT))
+    for place in places:
+        others = bells[:, [other for other in places if other != place]]
+        nuisance = np.concatenate([folded.nuisance[used], others], axis=1)
+        rings = folded.rings[used]
+        height = _beside_rings(mean, nuisance, rings, folded.limits, bells[:, place])
+        if height >= floor:
+            found.append(Sublattice(cells, fraction[place], height))
     return found
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Looks for the clearest place in the averaged cell.
+
+    Attributes
+    ----------
+    fraction, vectors : (P, 2) places in parts of the cell vectors (2, 2).
+    filled, free : (N, Q) residual of each cell at the places used, and (N, P) where it may have a
+        column that is not found.
+    bells, nuisance : (Q, P) columns at all places, and (Q, K) what is none.
+    least : distance between columns, pixels.
+    rate : expected number of false columns for one independent place.
+    """
+
+    fraction: Array
+    vectors: Array
+    filled: Array
+    free: Mask
+    bells: Array
+    nuisance: Array
+    least: float
+    rate: float
+
+    def best(self, others: list[int], near: int | None = None) -> int | None:
+        """The place that stands out most beside those of others; None where none does.
+
+        Parameters
+        ----------
+        near : look only for places that are no farther from this one than columns are.
+        """
+        nuisance = np.concatenate([self.nuisance, self.bells[:, others]], axis=1)
+        weights, power = _weights(self.bells, nuisance)
+        t, height, count = _means(np.where(self.free, self.filled @ weights, np.nan))
+        if others:
+            away = _distance(self.fraction, self.fraction[others], self.vectors).min(axis=1)
+            t[away < self.least] = np.nan
+        if near is not None:
+            t[self._from(near) >= self.least] = np.nan
+        rare = np.minimum(self.rate / np.maximum(count, 1), 0.5)
+        good = t >= student.isf(rare, np.maximum(count - 1, 1))
+        if not good.any():
+            return None
+        # Of what stands out, that which explains most of the averaged cell: t is for the test,
+        # and may be larger at the flank of a peak.
+        return int(np.argmax(np.where(good, height * np.sqrt(power), -np.inf)))
+
+    def _from(self, place: int) -> Array:
+        return _distance(self.fraction, self.fraction[[place]], self.vectors)[:, 0]
 
 
 def _distance(first: Array, second: Array, vectors: Array) -> Array:
@@ -236,9 +293,9 @@ def _beside_rings(mean: Array, nuisance: Array, rings: Array, limits: Array, bel
     return float(bounded(design, mean, lower, upper)[0])
 
 
-def _weights(bells: Array, nuisance: Array) -> Array:
-    """(Q, P) weights of places whose sums are heights at each of P places; 0 where they are not
-    told from the nuisance (Q, K).
+def _weights(bells: Array, nuisance: Array) -> tuple[Array, Array]:
+    """(Q, P) weights of places whose sums are heights at each of P places, NaN where these are not
+    told from the nuisance (Q, K); and (P,) the inverse variance of such heights in unit noise.
     """
     size = np.linalg.norm(nuisance, axis=0)
     u, s, _ = np.linalg.svd(nuisance[:, size > 0] / size[size > 0], full_matrices=False)
@@ -247,7 +304,7 @@ def _weights(bells: Array, nuisance: Array) -> Array:
     power = (own**2).sum(axis=0)
     whole = ((bells - bells.mean(axis=0)) ** 2).sum(axis=0)
     separate = power >= SEPARATE * whole
-    return np.asarray(np.where(separate, own / np.where(separate, power, 1.0), np.nan))
+    return np.where(separate, own / np.where(separate, power, 1.0), np.nan), power
 
 
 def _means(heights: Array) -> tuple[Array, Array, Array]:
