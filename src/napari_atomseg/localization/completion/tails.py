@@ -147,11 +147,17 @@ def shared_tail(
 
     design = np.stack([centred(v) for v in design.T], axis=1)
     values = centred(values)
-    limits = tail_limits(knots, sigma)
-    found = np.zeros(len(knots) - 1)
+    # Parameters of the outer tail are its steps down from knot to knot: a ring of the probe is not
+    # told from columns here.
+    lower, upper = tail_limits(knots, sigma)
+    outer = int(np.sum(np.isinf(lower)))
+    form = np.eye(len(lower))
+    form[outer:, outer:] = np.triu(np.ones_like(form[outer:, outer:]))
+    upper[outer:] = upper[outer:] - np.append(upper[outer + 1 :], 0.0)
+    found = np.zeros(len(lower))
     kept = np.ones(len(values), dtype=bool)
     for _ in range(2):
-        found = bounded(design[kept], values[kept], *limits)
+        found = form @ bounded(design[kept] @ form, values[kept], lower, upper)
         rest = np.abs(values - design @ found)
         kept = rest <= CLIP * 1.4826 * max(float(np.median(rest)), np.finfo(float).tiny)
     return Tail(knots, np.append(found, 0.0))
