@@ -16,7 +16,7 @@ PATCH = 240
 """Columns of a patch, at most: few enough for strain and grains, enough for faint sublattices."""
 FEWEST = 9
 """Columns that make a lattice, at least."""
-NEIGHBOURS = 28
+NEIGHBOURS = 24
 """Neighbours whose vectors are translations, if enough columns share them."""
 REACH = 0.22
 """A column is one translation away within this part of the nearest distance."""
@@ -28,6 +28,8 @@ OF_BEST = 0.75
 """and this part of what the best one connects."""
 NARROWEST = 0.35
 """Least sine of the angle between the vectors of a cell."""
+SHORTEST = 16
+"""Translations that are tried, the shortest ones."""
 GRAINS = 3
 """Lattices that are looked for in a patch."""
 
@@ -146,7 +148,7 @@ def _peaks(steps: Array, reach: float, often: float) -> Array:
     for _ in range(2):
         members = near.query_ball_point(peaks, reach)
         peaks = np.array([steps[m].mean(axis=0) for m in members if m])
-    return np.asarray(peaks[np.argsort(np.hypot(*peaks.T), kind="stable")])
+    return np.asarray(peaks[np.argsort(np.hypot(*peaks.T), kind="stable")][:SHORTEST])
 
 
 def _partners(
@@ -163,24 +165,20 @@ def _partners(
 
 def _shortest_pair(steps: Array, has: Mask, good: Indices) -> tuple[int, int] | None:
     """The two shortest steps, not parallel, that about as many columns have as have any two."""
+    first, second = np.triu_indices(len(good), 1)
+    first, second = good[first], good[second]
     length = np.hypot(*steps.T)
-    pairs = []
-    for place, i in enumerate(good):
-        for j in good[place + 1 :]:
-            sine = abs(steps[i, 0] * steps[j, 1] - steps[i, 1] * steps[j, 0])
-            if sine > NARROWEST * length[i] * length[j]:
-                pairs.append((float((has[:, i] & has[:, j]).mean()), sine, int(i), int(j)))
-    if not pairs:
-        return None
-    best = max(pair[0] for pair in pairs)
+    area = np.abs(steps[first, 0] * steps[second, 1] - steps[first, 1] * steps[second, 0])
+    shared = (has.T.astype(np.float64) @ has / len(has))[first, second]
+    shared[area <= NARROWEST * length[first] * length[second]] = 0.0
+    best = float(shared.max(initial=0.0))
     if best < 0.5 * SHARE:
         return None
-    fair = [pair for pair in pairs if pair[0] >= OF_BEST * best]
+    fair = shared >= OF_BEST * best
     # The smallest cell, and of equal ones that of the shortest vectors.
-    smallest = min(pair[1] for pair in fair)
-    small = [pair for pair in fair if pair[1] <= 1.2 * smallest]
-    _, _, i, j = min(small, key=lambda pair: length[pair[2]] + length[pair[3]])
-    return i, j
+    small = fair & (area <= 1.2 * area[fair].min())
+    number = int(np.argmin(np.where(small, length[first] + length[second], np.inf)))
+    return int(first[number]), int(second[number])
 
 
 def _connected(points: Array, some: Indices, partner: Indices, steps: Array) -> list[Cells]:

@@ -92,6 +92,10 @@ class Residual:
         bad = ndimage.binary_dilation(~self._measured, iterations=max(1, round(2 * width)))
         return np.where(bad, np.nan, smooth)
 
+    def occupied(self) -> Mask:
+        """(H, W) pixels that are too near to the columns for others."""
+        return ~_beyond(self.heights.shape, self.points, self.least)
+
     def z(self, y: Array, x: Array) -> Array:
         """(N,) heights at places over their noise; NaN where they are not measured."""
         return np.asarray(self.at(y, x) / self.deviation(y, x))

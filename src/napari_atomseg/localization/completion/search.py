@@ -164,7 +164,7 @@ def _sublattices(residual: Residual, cells: list[Cells], rate: float) -> list[Su
     found: list[Sublattice] = []
     if not cells:
         return found
-    soft = residual.soft()
+    soft, occupied = residual.soft(), residual.occupied()
     for each in cells:
         folded = fold(
             soft,
@@ -173,7 +173,7 @@ def _sublattices(residual: Residual, cells: list[Cells], rate: float) -> list[Su
             residual.amplitude,
             residual.sigma,
             residual.spacing,
-            residual.least,
+            occupied,
             residual.tail,
         )
         rare = rate / len(cells)
@@ -203,6 +203,7 @@ def _occupied(image: Array, columns: Columns, fits: Fits, sites: Sites) -> Colum
         kin = np.flatnonzero(there & (sites.kind == number))
         score[kin] = _presence(places[kin], z[kin])
     keep = ~same & (score > 0.5) & (z >= LEAST_SITE)
+    keep = _apart(places, np.where(keep, z, -np.inf), residual.least)
     return Columns.of(*places[keep].T, score[keep], source=SUBLATTICE)
 
 
@@ -227,7 +228,7 @@ def _centred(residual: Residual, places: Array, kind: Indices) -> tuple[Array, M
             continue
         trials = trials[:, inside]
         values = residual.at(*trials.reshape(-1, 2).T).reshape(trials.shape[:2])
-        mean = np.nanmean(values, axis=1)
+        mean = np.where(np.isfinite(values), values, 0.0).mean(axis=1)
         best = offsets[int(np.argmax(mean))]
         if np.abs(best).max() < steps[-1]:
             moved[own] += best
@@ -288,12 +289,7 @@ def _singles(residual: Residual, cells: list[Cells], rate: float) -> Columns:
     share = np.empty_like(p)
     share[order] = np.minimum(q, 1.0)
     keep = (p <= rate) & (height >= FAINTEST * _surrounding(residual, y, x))
-    # Of two close maxima, the clearer one.
-    for i in np.argsort(p, kind="stable"):
-        if keep[i]:
-            close = np.hypot(y - y[i], x - x[i]) < residual.least
-            close[i] = False
-            keep &= ~close
+    keep = _apart(np.stack([y, x], axis=1), np.where(keep, z, -np.inf), residual.least)
     return Columns.of(y[keep], x[keep], 1.0 - share[keep], source=RESIDUAL)
 
 
@@ -310,6 +306,22 @@ def _usual(residual: Residual, cells: list[Cells], y: Array, x: Array) -> Array:
     enough = np.isfinite(values).sum(axis=1) >= SURROUNDING
     usual[enough] = np.nanmedian(values[enough], axis=1)
     return np.maximum(usual, 0.0)
+
+
+def _apart(places: Array, z: Array, least: float) -> Mask:
+    """(N,) candidates that remain if of two that are closer than `least`, the clearer one does.
+
+    Candidates of z = -∞ do not count.
+    """
+    keep: Mask = z > -np.inf
+    index = np.flatnonzero(keep)
+    if len(index) > 1:
+        close = cKDTree(places[index]).query_pairs(least, output_type="ndarray")
+        pairs = index[close]
+        for first, second in pairs[np.argsort(-z[pairs].max(axis=1), kind="stable")]:
+            if keep[first] and keep[second]:
+                keep[first if z[first] < z[second] else second] = False
+    return keep
 
 
 def _tests(residual: Residual) -> float:

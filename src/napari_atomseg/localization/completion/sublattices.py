@@ -29,9 +29,7 @@ MOST = 24
 """Places along a cell vector, at most."""
 SOFT = 0.5
 """Sigma of the filter before the image is sampled, over that of the columns."""
-CORE = 1.4
-"""Places nearer to a found column than this, over sigma, hold the misfit of its top."""
-CELLS = 24
+CELLS = 8
 """Cells whose surroundings give the shapes of tails."""
 AROUND = 12
 """Columns whose tails may reach a place."""
@@ -82,7 +80,7 @@ def fold(
     amplitude: Array,
     sigma: float,
     spacing: float,
-    least: float,
+    occupied: Mask,
     tail: Tail | None,
 ) -> Folded:
     """Sample the residual in all cells.
@@ -91,7 +89,7 @@ def fold(
     ----------
     soft : (H, W) residual, smoothed by `SOFT` sigma; NaN where it is not measured.
     points, amplitude : (M, 2) and (M,) of all found columns.
-    least : distance from them, pixels, that other columns have.
+    occupied : (H, W) pixels too near to them for other columns.
     tail : of the columns, which the residual does not have any more.
     """
     vectors = cells.vectors
@@ -102,8 +100,9 @@ def fold(
     places = cells.places(fraction)
     values = _sampled(soft, places)
     tree = cKDTree(points)
-    nearest = tree.query(places, distance_upper_bound=least)[0]
-    free = ~np.isfinite(nearest)
+    last = np.array(occupied.shape) - 1
+    row, col = np.moveaxis(np.clip(np.rint(places), 0, last).astype(int), -1, 0)
+    free = ~occupied[row, col]
     some = places[:: max(1, len(places) // CELLS)]
     knots = knots_of(sigma, spacing)
     inner, rings = _tails(some, tree, points, amplitude, knots, sigma)
@@ -180,8 +179,8 @@ def sublattices(
     vectors = cells.vectors
     near = cKDTree(points).query(cells.origin, k=min(AROUND, len(points)))[1]
     around = amplitude[np.unique(near)]
-    core = _distance(fraction, np.zeros((1, 2)), vectors)[:, 0] < CORE * sigma
-    used = ~core & (folded.free.mean(axis=0) > 0.0)
+    distance = _distances(folded.grid, vectors)
+    used = folded.free.any(axis=0)
     known = np.isfinite(values)
     enough = known[:, used].mean(axis=1) >= COMPLETE
     if used.sum() < 2 * folded.nuisance.shape[1] or enough.sum() < 4:
@@ -190,12 +189,10 @@ def sublattices(
     mean = np.nanmean(values[:, used], axis=0)
     filled = np.where(np.isnan(values[:, used]), mean, values[:, used])
     soft = float(np.hypot(1.0, SOFT)) * sigma
-    bells = np.exp(-0.5 * (_distance(fraction[used], fraction, vectors) / soft) ** 2)
+    bells = np.exp(-0.5 * (distance[used] / soft) ** 2)
     bells *= (sigma / soft) ** 2
     tests = max(1.0, TESTS * abs(float(np.linalg.det(vectors))) / (np.pi * sigma**2))
-    search = _Search(
-        fraction, vectors, filled, free, bells, folded.nuisance[used], least, rate / tests
-    )
+    search = _Search(distance, filled, free, bells, folded.nuisance[used], least, rate / tests)
     places: list[int] = []
     while len(places) < TOGETHER:
         best = search.best(places)
@@ -228,7 +225,7 @@ class _Search:
 
     Attributes
     ----------
-    fraction, vectors : (P, 2) places in parts of the cell vectors (2, 2).
+    distance : (P, P) between the places, pixels.
     filled, free : (N, Q) residual of each cell at the places used, and (N, P) where it may have a
         column that is not found.
     bells, nuisance : (Q, P) columns at all places, and (Q, K) what is none.
@@ -236,8 +233,7 @@ class _Search:
     rate : expected number of false columns for one independent place.
     """
 
-    fraction: Array
-    vectors: Array
+    distance: Array
     filled: Array
     free: Mask
     bells: Array
@@ -256,10 +252,9 @@ class _Search:
         weights, power = _weights(self.bells, nuisance)
         t, height, count = _means(np.where(self.free, self.filled @ weights, np.nan))
         if others:
-            away = _distance(self.fraction, self.fraction[others], self.vectors).min(axis=1)
-            t[away < self.least] = np.nan
+            t[self.distance[:, others].min(axis=1) < self.least] = np.nan
         if near is not None:
-            t[self._from(near) >= self.least] = np.nan
+            t[self.distance[near] >= self.least] = np.nan
         rare = np.minimum(self.rate / np.maximum(count, 1), 0.5)
         good = t >= student.isf(rare, np.maximum(count - 1, 1))
         if not good.any():
@@ -268,20 +263,16 @@ class _Search:
         # and may be larger at the flank of a peak.
         return int(np.argmax(np.where(good, height * np.sqrt(power), -np.inf)))
 
-    def _from(self, place: int) -> Array:
-        return _distance(self.fraction, self.fraction[[place]], self.vectors)[:, 0]
 
-
-def _distance(first: Array, second: Array, vectors: Array) -> Array:
-    """(P, Q) distances in pixels between places in parts of the cell, to the nearest image."""
-    away = first[:, None] - second[None]
-    base = away - np.round(away)
-    shortest = np.full(base.shape[:2], np.inf)
-    for i in (-1, 0, 1):
-        for j in (-1, 0, 1):
-            step = (base + np.array([i, j])) @ vectors
-            shortest = np.minimum(shortest, np.hypot(step[..., 0], step[..., 1]))
-    return shortest
+def _distances(grid: tuple[int, int], vectors: Array) -> Array:
+    """(P, P) distances in pixels between the places of a cell, to the nearest image of each."""
+    i, j = (v.ravel() for v in np.indices(grid))
+    fraction = np.stack([i / grid[0], j / grid[1]], axis=1)
+    around = np.array([(m, n) for m in (-1, 0, 1) for n in (-1, 0, 1)])
+    images = (fraction - np.round(fraction))[:, None] + around
+    from_first = np.linalg.norm(images @ vectors, axis=-1).min(axis=1)
+    rows, cols = (i[:, None] - i) % grid[0], (j[:, None] - j) % grid[1]
+    return np.asarray(from_first[rows * grid[1] + cols])
 
 
 def _beside_rings(mean: Array, nuisance: Array, rings: Array, limits: Array, bell: Array) -> float:
