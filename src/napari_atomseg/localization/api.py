@@ -232,7 +232,8 @@ def segment(
     Returns
     -------
     int32 labels of the image's shape: 0 is no column, k the column with ``label`` k in the table
-    of `localize`. Every frame of a stack is numbered from 1.
+    of `localize`; columns that `localize` adds are not labelled. Every frame of a stack is numbered
+    from 1.
 
     Raises
     ------

@@ -144,11 +144,12 @@ def _peaks(steps: Array, reach: float, often: float) -> Array:
     ]
     if len(peaks) == 0:
         return peaks
+    peaks = peaks[np.argsort(np.hypot(*peaks.T), kind="stable")][:SHORTEST]
     near = cKDTree(steps)
     for _ in range(2):
         members = near.query_ball_point(peaks, reach)
         peaks = np.array([steps[m].mean(axis=0) for m in members if m])
-    return np.asarray(peaks[np.argsort(np.hypot(*peaks.T), kind="stable")][:SHORTEST])
+    return np.asarray(peaks)
 
 
 def _partners(

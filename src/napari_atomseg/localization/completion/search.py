@@ -387,7 +387,7 @@ def _tried(
     site = columns.source == SUBLATTICE
     weak = single & ((p > 0.5 * rate) | ~np.isfinite(fits.amplitude))
     weak |= single & (walked > WANDERED * residual.sigma)
-    weak |= site & ~(z >= LEAST_SITE)
+    weak |= site & ~(z >= np.maximum(LEAST_SITE, _vacant(columns, z, site)))
     y, x = fits.y, fits.x
     weak |= single & ~(fits.amplitude >= FAINTEST * _surrounding(residual, y, x))
     if not weak.any():
@@ -399,6 +399,21 @@ def _tried(
     keep = detected | ~weak
     columns, fits = columns.only(keep), fits.only(keep)
     return columns, fits, Residual(image, fits, columns.believed)
+
+
+def _vacant(columns: Columns, z: Array, site: Mask) -> Array:
+    """(N,) z below which a site is rather vacant, once the sites around it have been fitted.
+
+    Half of theirs, but never so much that the light of a site would stand out by itself.
+    """
+    limit = np.zeros(len(columns))
+    own = np.flatnonzero(site)
+    if len(own) >= FEWEST_SITES:
+        places = np.stack([columns.y, columns.x], axis=1)[own]
+        near = cKDTree(places).query(places, k=FEWEST_SITES)[1]
+        local = np.median(np.nan_to_num(z[own])[near], axis=1)
+        limit[own] = np.where(local >= KIN_CLEAR, np.minimum(0.5 * local, KIN_CLEAR), 0.0)
+    return limit
 
 
 def _promoted(columns: Columns, more: Columns, reach: float) -> tuple[Columns, Columns]:
