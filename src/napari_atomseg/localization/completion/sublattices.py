@@ -15,7 +15,6 @@ from napari_atomseg.localization.completion.cells import Cells
 from napari_atomseg.localization.completion.tails import (
     INNER,
     Tail,
-    bounded,
     hats,
     knots_of,
     tail_limits,
@@ -39,6 +38,8 @@ COMPLETE = 0.75
 """Part of a cell's places that are measured, at least."""
 CLIP = 3.0
 """Heights in single cells are clipped so many deviations from their median."""
+BEYOND = 0.01
+"""Height over that of the columns around by which a column exceeds all that rings can do."""
 BRIGHT = 0.75
 """Quantile of the heights around: the brighter columns have the brighter tails."""
 TOGETHER = 4
@@ -208,13 +209,16 @@ def sublattices(
             else:
                 places[places.index(place)] = moved
     found: list[Sublattice] = []
-    floor = FAINTEST * float(np.quantile(around, BRIGHT))
+    bright = float(np.quantile(around, BRIGHT))
+    floor = FAINTEST * bright
     for place in places:
         others = bells[:, [other for other in places if other != place]]
         nuisance = np.concatenate([folded.nuisance[used], others], axis=1)
-        rings = folded.rings[used]
-        height = _beside_rings(mean, nuisance, rings, folded.limits, bells[:, place])
-        if height >= floor:
+        weights, _ = _weights(bells[:, [place]], nuisance)
+        height = float(mean @ weights[:, 0])
+        # Rings of the probe that add up at this place, each as high as may be.
+        rings = (weights[:, 0] @ folded.rings[used]) * folded.limits[1]
+        if height >= floor and height >= np.maximum(rings, 0.0).sum() + BEYOND * bright:
             found.append(Sublattice(cells, fraction[place], height))
     return found
 
@@ -273,15 +277,6 @@ def _distances(grid: tuple[int, int], vectors: Array) -> Array:
     from_first = np.linalg.norm(images @ vectors, axis=-1).min(axis=1)
     rows, cols = (i[:, None] - i) % grid[0], (j[:, None] - j) % grid[1]
     return np.asarray(from_first[rows * grid[1] + cols])
-
-
-def _beside_rings(mean: Array, nuisance: Array, rings: Array, limits: Array, bell: Array) -> float:
-    """Height of a column in the averaged cell, beside rings of the probe as strong as may be."""
-    design = np.concatenate([bell[:, None], rings, nuisance], axis=1)
-    lower = np.full(design.shape[1], -np.inf)
-    upper = np.full(design.shape[1], np.inf)
-    lower[1 : 1 + rings.shape[1]], upper[1 : 1 + rings.shape[1]] = limits
-    return float(bounded(design, mean, lower, upper)[0])
 
 
 def _weights(bells: Array, nuisance: Array) -> tuple[Array, Array]:

@@ -28,8 +28,8 @@ INNER = 2.8
 sum of the tails of all columns of a lattice could be any pattern with the lattice's symmetry, a
 faint sublattice among them."""
 RING = 0.025
-"""Highest tail at that distance, over the column's height; it falls off as the distance grows. The
-first ring of an aperture without aberrations has 0.0175, about 3.8 sigma from its middle."""
+"""Highest tail at that distance, over the height of the column; it falls off with the distance. The
+first ring of an aperture without aberrations has 0.0175, at 3.8 sigma."""
 CLIP = 4.0
 """Residuals beyond so many standard deviations do not pull the shape."""
 
