@@ -337,7 +337,7 @@ class _Detector:
         )
         names = np.array(self.prediction.species)
         new = names[maps[:, row, col].argmax(axis=0)]
-        return np.append(species_of(found, maps, names)[columns.detections], new)
+        return np.append(species_of(found, maps, self.prediction.species)[columns.detections], new)
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,8 @@ def find_cells(points: Array, amplitude: Array) -> list[Cells]:
     if len(points) < FEWEST:
         return found
     tree = cKDTree(points)
-    distance, near = tree.query(points, k=min(NEIGHBOURS + 1, len(points)))
+    query = tree.query(points, k=min(NEIGHBOURS + 1, len(points)))
+    distance, near = np.asarray(query[0]), np.asarray(query[1], dtype=np.int64)
     for patch in _patches(points):
         left = patch
         for _ in range(GRAINS):
@@ -143,7 +144,7 @@ def _peaks(steps: Array, reach: float, often: float) -> Array:
         (peaks[:, 0] > 0.5 * side) | ((abs(peaks[:, 0]) <= 0.5 * side) & (peaks[:, 1] > 0))
     ]
     if len(peaks) == 0:
-        return peaks
+        return np.zeros((0, 2))
     peaks = peaks[np.argsort(np.hypot(*peaks.T), kind="stable")][:SHORTEST]
     near = cKDTree(steps)
     for _ in range(2):

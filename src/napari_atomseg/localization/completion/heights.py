@@ -116,7 +116,9 @@ class LocalNoise:
         self._table = _block_deviations(values, block, count, whole)
         self.typical = whole
         tiny = np.finfo(float).tiny
-        z = np.sort(values / np.maximum(self.at(row * stride, col * stride), tiny))
+        z = np.sort(
+            values / np.maximum(self.at(*(stride * np.stack([row, col])).astype(np.float64)), tiny)
+        )
         upper = float(ndtri(UPPER))
         excess = float(np.quantile(z, UPPER)) - upper if len(z) else 0.0
         self.skew = max(0.0, excess / (upper**2 - 1.0))

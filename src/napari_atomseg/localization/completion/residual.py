@@ -71,8 +71,10 @@ class Residual:
             used = measured
             for some in (self.points[~self.fitted], clear):
                 used = used & ~self._near(some, image.shape)
-            self.tail = shared_tail(rest, used, *places.T, heights, self.sigma, self.spacing)
-            rest -= self.tail.light(image.shape, *places.T, heights)
+            self.tail = shared_tail(
+                rest, used, places[:, 0], places[:, 1], heights, self.sigma, self.spacing
+            )
+            rest -= self.tail.light(image.shape, places[:, 0], places[:, 1], heights)
         self._rest, self._measured = rest, measured
         self.heights = self._filter(rest)
         free = _beyond(image.shape, self.points, COVERED * self.sigma) & self._filter.known

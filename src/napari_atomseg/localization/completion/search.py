@@ -190,7 +190,7 @@ def _occupied(image: Array, columns: Columns, fits: Fits, sites: Sites) -> Colum
     places = np.stack([sites.y, sites.x], axis=1)
     residual = Residual(image, fits, columns.believed, clear=places)
     places, kept = _centred(residual, places, sites.kind)
-    sites = Sites(*places[kept].T, sites.kind[kept])
+    sites = Sites(places[kept, 0], places[kept, 1], sites.kind[kept])
     if not len(sites):
         return Columns.none()
     places = places[kept]
@@ -204,7 +204,7 @@ def _occupied(image: Array, columns: Columns, fits: Fits, sites: Sites) -> Colum
         score[kin] = _presence(places[kin], z[kin])
     keep = ~same & (score > 0.5) & (z >= LEAST_SITE)
     keep = _apart(places, np.where(keep, z, -np.inf), residual.least)
-    return Columns.of(*places[keep].T, score[keep], source=SUBLATTICE)
+    return Columns.of(places[keep, 0], places[keep, 1], score[keep], source=SUBLATTICE)
 
 
 def _centred(residual: Residual, places: Array, kind: Indices) -> tuple[Array, Mask]:
@@ -215,7 +215,7 @@ def _centred(residual: Residual, places: Array, kind: Indices) -> tuple[Array, M
     steps = np.arange(-FAR_STEPS, FAR_STEPS + 1) * (STEP * residual.sigma)
     offsets = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
     moved, kept = places.copy(), np.zeros(len(places), dtype=bool)
-    away = residual.tree.query(places)[0]
+    away = np.asarray(residual.tree.query(places)[0])
     for number in np.unique(kind):
         own = np.flatnonzero(kind == number)
         open_ = own[away[own] > SAME_SITE * residual.spacing]
@@ -355,8 +355,9 @@ def _peak(heights: Array, y: Array, x: Array) -> tuple[Array, Array]:
 
 def _inside(residual: Residual, y: Array, x: Array, margin: float = 0.0) -> Mask:
     height, width = residual.heights.shape
-    inside: Mask = (y >= margin) & (x >= margin)
-    return inside & (y <= height - 1 - margin) & (x <= width - 1 - margin)
+    low: Mask = (y >= margin) & (x >= margin)
+    high: Mask = (y <= height - 1 - margin) & (x <= width - 1 - margin)
+    return low & high
 
 
 def _surrounding(residual: Residual, y: Array, x: Array) -> Array:
@@ -422,7 +423,8 @@ def _promoted(columns: Columns, more: Columns, reach: float) -> tuple[Columns, C
     if not len(doubted):
         return columns, more
     places = np.stack([columns.y, columns.x], axis=1)[doubted]
-    away, near = cKDTree(places).query(np.stack([more.y, more.x], axis=1))
+    query = cKDTree(places).query(np.stack([more.y, more.x], axis=1))
+    away, near = np.asarray(query[0]), np.asarray(query[1])
     same = away <= reach
     own = doubted[near[same]]
     believed, score, source = columns.believed.copy(), columns.score.copy(), columns.source.copy()

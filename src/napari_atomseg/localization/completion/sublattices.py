@@ -131,7 +131,8 @@ def _tails(
     """
     flat = places.reshape(-1, 2)
     count = min(AROUND, len(points))
-    distance, near = tree.query(flat, k=range(1, count + 1), distance_upper_bound=float(knots[-1]))
+    query = tree.query(flat, k=range(1, count + 1), distance_upper_bound=float(knots[-1]))
+    distance, near = np.asarray(query[0]), np.asarray(query[1])
     there = np.where(np.isfinite(distance), near, 0)
     weight = np.where(np.isfinite(distance), amplitude[there], 0.0)
     away = flat[:, None] - points[there]
@@ -141,8 +142,8 @@ def _tails(
         for factor in (np.ones_like(twice), np.cos(twice), np.sin(twice))
     ]
     table = np.concatenate(shapes, axis=1).reshape(*places.shape[:2], 3, -1).mean(axis=0)
-    near = knots[:-1] < INNER * sigma
-    return table[:, :, near].reshape(len(table), -1), table[:, 0, ~near]
+    inner = knots[:-1] < INNER * sigma
+    return table[:, :, inner].reshape(len(table), -1), table[:, 0, ~inner]
 
 
 @dataclass(frozen=True)
@@ -212,8 +213,8 @@ def sublattices(
     bright = float(np.quantile(around, BRIGHT))
     floor = FAINTEST * bright
     for place in places:
-        others = bells[:, [other for other in places if other != place]]
-        nuisance = np.concatenate([folded.nuisance[used], others], axis=1)
+        rest = bells[:, [other for other in places if other != place]]
+        nuisance = np.concatenate([folded.nuisance[used], rest], axis=1)
         weights, _ = _weights(bells[:, [place]], nuisance)
         height = float(mean @ weights[:, 0])
         # Rings of the probe that add up at this place, each as high as may be.

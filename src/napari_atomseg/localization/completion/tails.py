@@ -129,7 +129,7 @@ def shared_tail(
     distance, near = tree.query(
         pixels, k=range(1, min(AROUND, len(y)) + 1), distance_upper_bound=knots[-1]
     )
-    design = hats(distance, np.append(amplitude, 0.0)[near], knots)
+    design = hats(np.asarray(distance), np.append(amplitude, 0.0)[near], knots)
     values = residual[tuple(pixels.T)]
     counts = np.maximum(np.bincount(group), 1)
 
