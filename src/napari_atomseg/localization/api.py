@@ -25,6 +25,7 @@ from napari_atomseg.inference.settings import (
     InferenceSettings,
     inference_settings,
 )
+from napari_atomseg.localization.completion.frame import Completed, Completion, frame_notes
 from napari_atomseg.localization.detect import (
     Detections,
     columns_from_peaks,
@@ -101,6 +102,10 @@ def localize(
     edge : "keep" or "drop" columns that the border of the image cuts.
     min_score : columns with a lower score are dropped; by default those that are more likely no
         columns, where scores are probabilities.
+    sensitivity : expected number of false columns in an image of noise. Columns that the detector
+        missed are looked for in what the others leave of the raw image: one by one, and as whole
+        sublattices where they stand out when it is averaged over the cells of the lattice.
+        Detections that the raw image shows nothing of are dropped. 0 turns all of it off.
     contrast : "bright" or "dark" columns; "auto" looks at each frame.
     device, precision, tile_size : as in `predict`.
 
@@ -113,10 +118,13 @@ def localize(
     ``ellipticity``, long over short width, and ``angle``, of the long axis in degrees from x
     towards y, where ellipses are fitted; ``score`` of the detection in 0..1, the
     probability that the column is real where the model is calibrated; ``label``, its number in
-    `segment` where the network detects. Where it does, also ``consistency``, z of the raw image
-    against the restored one (negative: the raw image shows less of a column); ``signal``, the
-    height over its error; and ``in_range``, whether it looks like the columns that the model was
-    trained on; and ``species`` where the model distinguishes them. On "both" images
+    `segment` where the network detects, or one after those; ``significance``, the height in the
+    raw image over the local noise of such heights; ``found_by``, "network" or "peaks", or
+    "sublattice" or "residual" for columns that were added. Where the network detects, also
+    ``consistency``, z of the raw image against the restored one (negative: the raw image shows
+    less of a column); ``signal``, the height over its error; and ``in_range``, whether it looks
+    like the columns that the model was trained on, which those that were added do not; and
+    ``species`` where the model distinguishes them. On "both" images
     ``y_restored``, ``x_restored``, ``sigma_restored``, ``amplitude_restored``,
     ``background_restored`` and ``volume_restored`` follow; with `region` its number ``region``.
     With `sampling` also ``y_angstrom``, ``x_angstrom``; for a stack, first of all, ``frame``
@@ -124,7 +132,7 @@ def localize(
     position with NaN errors. ``attrs`` holds how the table was made, whether the score is
     ``calibrated``, in ``training_range`` whether the image is like those of the training, in
     ``contrast`` "bright" or "dark", a list of one a frame where the frames of a stack differ, and
-    in ``notes`` what else should be known, a sentence each, such as what was left out.
+    in ``notes`` what else should be known, a sentence each, such as what was added and dropped.
 
     Raises
     ------
@@ -180,27 +188,35 @@ def localize(
         regions,
     )
     least = judge.least if judge is not None else chosen.min_score or 0.0
-    tables, counts = [], np.zeros(2, dtype=int)
+    complete = Completion(chosen, chosen.device, chosen.sensitivity, chosen.detector, least, often)
+    tables, remarks, counts = [], [], np.zeros(2, dtype=int)
     for number, frame in enumerate(frames):
         report(progress, cancel, number, len(frames), "Measuring columns")
-        found = find(number)
-        measured, inside = measure(number, found, cancel)
-        judged = None
+        found, judged = find(number), None
         if judge is not None:
             judged = judge.columns(number, found.y, found.x, found.score, found.magnification)
-        table = column_table(measured, found, pixel, judged)
-        species = find.species(number, found)
+        score = found.score if judged is None else judged["score"].to_numpy()
+        plane, _ = levelled(measure.raw[number], chosen)
+        columns = complete(signs[number] * plane, found, score, cancel)
+        measured, inside = measure(number, columns, cancel)
+        if judge is not None and judged is not None:
+            seen = judge.seen(number, columns.y[columns.added], columns.x[columns.added])
+            judged = columns.extended(judged, seen.consistency, seen.signal)
+        table = column_table(measured, columns, pixel, judged)
+        species = find.species(number, found, columns)
         if species is not None:
             table["species"] = species
         likely = (table["score"] >= least).to_numpy()
-        inside &= ~examined.hides(number, found.y, found.x)
+        inside &= ~examined.hides(number, columns.y, columns.x)
         keep = inside & likely
         counts += np.array([inside.sum(), (inside & ~likely).sum()])
         if chosen.edge == "drop":
-            keep &= ~_cut(found, frame.shape)
+            keep &= ~_cut(columns, found.labels, frame.shape)
+        remarks.append(columns.notes)
         tables.append(table[keep].reset_index(drop=True))
     report(progress, cancel, len(frames), len(frames), "Measuring columns")
     attrs = _record(chosen, prediction)
+    notes += frame_notes(remarks)
     attrs |= {"contrast": common_contrast(contrasts), "sampling": sampling, "notes": notes}
     if judge is not None:
         attrs |= {"calibrated": judge.calibrated, "training_range": judge.verdict()}
@@ -237,7 +253,8 @@ def segment(
     Returns
     -------
     int32 labels of the image's shape: 0 is no column, k the column with ``label`` k in the table
-    of `localize`. Numbers of dropped columns are missing.
+    of `localize`. Numbers of dropped columns are missing, and columns that `localize` adds are not
+    labelled. Every frame of a stack is numbered from 1.
 
     Raises
     ------
@@ -334,13 +351,21 @@ class _Detector:
             return columns_from_peaks(self.signs[number] * frame, self.spacings[number])
         return columns_of(self.prediction, number)
 
-    def species(self, number: int, found: Detections) -> NDArray[np.str_] | None:
+    def species(
+        self, number: int, found: Detections, columns: Completed
+    ) -> NDArray[np.str_] | None:
         """(N,) species of the columns of a frame; None where the network does not give them."""
         if self.prediction is None or ELEMENTS not in self.prediction.maps:
             return None
         maps = self.prediction.maps[ELEMENTS]
-        maps = maps.reshape(len(self.frames), -1, *self.frames.shape[1:])
-        return species_of(found, maps[number], self.prediction.species)
+        maps = maps.reshape(len(self.frames), -1, *self.frames.shape[1:])[number]
+        row, col = (
+            np.clip(np.rint(v[columns.added]), 0, n - 1).astype(int)
+            for v, n in zip((columns.y, columns.x), maps.shape[1:], strict=True)
+        )
+        names = np.array(self.prediction.species)
+        new = names[maps[:, row, col].argmax(axis=0)]
+        return np.append(species_of(found, maps, self.prediction.species)[columns.detections], new)
 
 
 @dataclass(frozen=True)
@@ -359,9 +384,9 @@ class _Measure:
     noise: list[NoiseFound | None] = field(default_factory=list)
 
     def __call__(
-        self, number: int, found: Detections, cancel: CancelToken | None
+        self, number: int, found: Completed, cancel: CancelToken | None
     ) -> tuple[dict[str, Any], NDArray[np.bool_]]:
-        """Columns of the table, and (N,) which of the detections are in a region."""
+        """Columns of the table, and (N,) which of the columns are in a region."""
         inside = np.ones(len(found), dtype=bool)
         numbers = {}
         if self.regions is not None:
@@ -372,7 +397,9 @@ class _Measure:
 
         def fits(frames: Array) -> Fits:
             image, offset = levelled(frames[number], self.refinement.fit)
-            if inside.all():
+            if frames is self.raw and refine == "gaussian":
+                made = found.fits
+            elif inside.all():
                 made = self.refinement(sign * image, found.y, found.x, cancel)
             else:
                 made = self.refinement.some(sign * image, found.y, found.x, inside, cancel)
@@ -413,7 +440,7 @@ def _restored(prediction: Prediction | None, frames: NDArray[Any]) -> Array | No
 
 def _record(chosen: LocalizeSettings, prediction: Prediction | None) -> dict[str, Any]:
     """How a table was made, for its ``attrs``."""
-    names = ["detector", "refine", "edge"]
+    names = ["detector", "refine", "edge", "sensitivity"]
     names += ["widths", "backgrounds"] if chosen.refine == "joint" else []
     record = {name: getattr(chosen, name) for name in (*names, "likelihood", "frames", "on")}
     if prediction is not None:
@@ -421,11 +448,11 @@ def _record(chosen: LocalizeSettings, prediction: Prediction | None) -> dict[str
     return record
 
 
-def _cut(found: Detections, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def _cut(found: Completed, labels: Labels, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """(N,) columns whose light the border of the image cuts."""
     spacing, _ = nearest_neighbours(found.y, found.x)
     near = spacing[np.isfinite(spacing)]
-    area = np.bincount(found.labels.ravel())[1:]
+    area = np.bincount(labels.ravel(), minlength=int(found.label.max(initial=0)) + 1)[found.label]
     radius = EDGE * float(np.median(near)) if len(near) else np.sqrt(area / np.pi)
     height, width = shape
     border = np.minimum.reduce([found.y, found.x, height - 1 - found.y, width - 1 - found.x])

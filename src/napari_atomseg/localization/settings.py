@@ -113,6 +113,17 @@ class DetectionSettings(ScoreSettings):
         "Whether columns that the border of the image cuts are kept or dropped.",
         section=ADVANCED,
     )
+    sensitivity: float = setting(
+        0.05,
+        "Expected false columns",
+        "Columns that the detector missed are looked for in what the others leave of the raw "
+        "image, alone and as whole sublattices, and those without intensity are dropped. The "
+        "number of false ones expected in an image of noise; 0 turns the search off.",
+        limits=(0.0, 10.0),
+        step=0.05,
+        decimals=3,
+        section=ADVANCED,
+    )
 
 
 class LocalizeSettings(InferenceSettings, FitSettings, DetectionSettings):
@@ -135,6 +146,7 @@ class LocalizeOptions(InferenceOptions, FitOptions, total=False):
     on: MeasuredImage
     edge: Edge
     min_score: float | None
+    sensitivity: float
 
 
 def frame_weights(options: dict[str, Any], shape: tuple[int, ...]) -> Array | None:

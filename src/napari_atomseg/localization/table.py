@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from napari_atomseg.localization.detect import Detections
+from napari_atomseg.localization.completion.frame import Completed
 from napari_atomseg.localization.fit.independent import Fits
 
 ELLIPSES = ("elliptic", "rotated")
@@ -37,7 +36,7 @@ def measured_columns(fits: Fits, sign: float, refine: str) -> dict[str, Any]:
 
 def column_table(
     measured: dict[str, Any],
-    found: Detections,
+    found: Completed,
     pixel: tuple[float, float] | None,
     judged: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
@@ -46,16 +45,17 @@ def column_table(
     Parameters
     ----------
     measured : see `measured_columns`.
+    found : the columns and how they were found.
     pixel : (dy, dx) in Å, or None.
     judged : trust in each column: a `score`, which replaces that of the detection, and further
         columns, which follow the label.
     """
     later = ("volume_err", "converged", "ellipticity", "angle")
-    label = np.arange(1, len(found) + 1)
     table = pd.DataFrame(
         {name: value for name, value in measured.items() if name not in later}
-        | {"score": found.score, "label": label}
+        | {"score": found.score, "label": found.label}
         | {name: measured[name] for name in later if name in measured}
+        | {"significance": found.significance, "found_by": found.found_by}
     )
     if judged is not None:
         table = table.assign(**judged)

@@ -192,9 +192,9 @@ def _middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
     return tuple(slice(start, start + SIDE) for start in first)
 
 
-CUT_OFF = 0.75
-"""Frequency over 1 / sigma, cycles, beyond which a Gaussian column has exp(-11) of its power."""
-HIGHEST = 0.4
+CUT_OFF = 0.9
+"""Frequency over 1 / sigma, cycles, beyond which a Gaussian column has exp(-32) of its power."""
+HIGHEST = 0.5
 """Largest frequency of a cut-off, cycles a pixel, that leaves enough beyond it."""
 SPOT = 6.0
 """Powers over the median that count as this: eleven in a thousand of those of noise are higher."""

@@ -1,0 +1,243 @@
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+from scipy.special import j1
+
+import napari_atomseg as atomseg
+from napari_atomseg.localization.completion.cells import find_cells
+from napari_atomseg.localization.completion.heights import HeightFilter, LocalNoise
+from napari_atomseg.localization.completion.search import Columns, search
+from napari_atomseg.localization.completion.tails import Tail
+from napari_atomseg.localization.fit.refinement import Refinement
+from napari_atomseg.localization.settings import FitSettings
+
+SIDE, SPACING, SIGMA = 192, 16.0, 2.6
+GAUSSIANS = Refinement(FitSettings(), "cpu")
+
+
+def bell(r):
+    return np.exp(-0.5 * (r / SIGMA) ** 2)
+
+
+def tailed(r):
+    return 0.85 * bell(r) + 0.15 / (1 + (r / (1.3 * SIGMA)) ** 2) ** 1.5
+
+
+def airy(r):
+    v = np.maximum(1.45 * r / SIGMA, 1e-6)
+    return (2 * j1(v) / v) ** 2
+
+
+def lattice(offset=0.0, turn=0.1):
+    """Square lattice, places beyond the border included."""
+    n = np.arange(-12, 24)
+    grid = np.stack(np.meshgrid(n, n, indexing="ij"), axis=-1).reshape(-1, 2) + offset
+    c, s = np.cos(turn), np.sin(turn)
+    points = SPACING * grid @ np.array([[c, -s], [s, c]])
+    return points[((points > -15) & (points < SIDE + 15)).all(axis=1)]
+
+
+def inside(points, margin=SIGMA):
+    return points[((points >= margin) & (points <= SIDE - 1 - margin)).all(axis=1)]
+
+
+def drawn(points, height, probe=bell, background=0.2):
+    """Image of columns of heights 1 and less on a background."""
+    image = np.full((SIDE, SIDE), background)
+    rows, cols = np.indices(image.shape)
+    for (y, x), a in zip(points, np.broadcast_to(height, len(points)), strict=True):
+        image += a * probe(np.hypot(rows - y, cols - x))
+    return image
+
+
+def counted(image, electrons, rng):
+    """Shot noise; `electrons` in a column of height 1."""
+    return rng.poisson(image * electrons / (2 * np.pi * SIGMA**2)).astype(float)
+
+
+def completed(image, points, rng, sensitivity=0.05):
+    """Search from detections near points."""
+    start = inside(points, 0.0) + rng.normal(0, 0.3, inside(points, 0.0).shape)
+    y, x = np.clip(start, 0, SIDE - 1).T
+    columns = Columns.of(y, x, np.full(len(y), 0.9))
+
+    def fit(columns, former, new):
+        return GAUSSIANS(image, columns.y, columns.x)
+
+    return search(image, columns, GAUSSIANS(image, y, x), sensitivity, fit)
+
+
+def added(found):
+    new = found.columns.source != "detector"
+    return np.stack([found.columns.y, found.columns.x], axis=1)[new]
+
+
+def hits(places, truth, reach=3.0):
+    return cKDTree(truth).query(places)[0] < reach if len(places) else np.zeros(0, bool)
+
+
+@pytest.mark.parametrize(("ratio", "electrons", "recall"), [(0.25, 1000, 0.93), (0.2, 100, 0.5)])
+def test_a_faint_sublattice_is_found_at_its_sites(ratio, electrons, recall, rng):
+    bright, faint = lattice(), lattice(0.5)
+    image = drawn(np.concatenate([bright, faint]), np.repeat([1, ratio], [len(bright), len(faint)]))
+    found = completed(counted(image, electrons, rng), bright, rng)
+    new = added(found)
+    assert hits(new, faint).all()
+    assert hits(inside(faint), new).mean() > recall
+    assert not found.dropped.any()
+    assert any("faint sublattice" in note for note in found.notes)
+
+
+def test_a_sublattice_stops_where_its_phase_does(rng):
+    bright, faint = lattice(), lattice(0.5)
+    faint = faint[faint[:, 1] < 90]
+    image = drawn(np.concatenate([bright, faint]), np.repeat([1, 0.25], [len(bright), len(faint)]))
+    new = added(completed(counted(image, 600, rng), bright, rng))
+    assert hits(new, faint).mean() > 0.95
+    assert hits(inside(faint), new).mean() > 0.9
+
+
+def test_vacant_sites_stay_vacant(rng):
+    bright, faint = lattice(), lattice(0.5)
+    there = rng.random(len(faint)) > 0.2
+    every = np.concatenate([bright, faint[there]])
+    image = drawn(every, np.repeat([1, 0.3], [len(bright), there.sum()]))
+    new = added(completed(counted(image, 1500, rng), bright, rng))
+    assert hits(new, faint[there]).mean() > 0.98
+    assert hits(inside(faint[there]), new).mean() > 0.9
+
+
+@pytest.mark.parametrize("probe", [tailed, airy])
+@pytest.mark.parametrize("electrons", [1e5, 100])
+def test_probes_that_are_no_gaussians_make_no_sublattice(probe, electrons, rng):
+    image = drawn(lattice(), 1.0, probe)
+    found = completed(counted(image, electrons, rng), lattice(), rng)
+    assert len(added(found)) == 0
+    assert not found.dropped.any()
+
+
+def test_nothing_is_found_outside_of_a_particle(rng):
+    points = lattice()
+    points = points[np.hypot(*(points - SIDE / 2).T) < 60]
+    found = completed(counted(drawn(points, 1.0, tailed), 300, rng), points, rng)
+    assert len(added(found)) == 0
+
+
+def test_single_columns_are_found_where_the_detector_missed_them(rng):
+    points = lattice()
+    middle = np.hypot(*(points - SIDE / 2).T)
+    missing = np.isin(np.arange(len(points)), np.argsort(middle)[[0, 9, 17]])
+    found = completed(counted(drawn(points, 1.0), 300, rng), points[~missing], rng)
+    new = added(found)
+    assert len(new) == 3
+    assert hits(new, points[missing]).all()
+    assert (found.columns.score[found.columns.source == "residual"] > 0.95).all()
+
+
+def test_detections_without_light_are_dropped_and_faint_kin_is_kept(rng):
+    points = lattice()
+    middle = np.argmin(np.hypot(*(points - SIDE / 2).T))
+    clear = counted(drawn(np.delete(points, middle, axis=0), 1.0), 300, rng)
+    found = completed(clear, points, rng)
+    assert found.dropped.sum() == 1
+    place = found.columns.y[found.dropped], found.columns.x[found.dropped]
+    assert np.hypot(place[0] - points[middle, 0], place[1] - points[middle, 1]) < 2
+    faint = completed(counted(drawn(points, 1.0), 5, rng), points, rng)
+    assert faint.dropped.mean() < 0.05
+    assert 1.0 < np.nanmedian(faint.columns.significance) < 4.0
+
+
+def test_noise_has_no_columns_and_invented_ones_are_dropped(rng):
+    found = completed(rng.normal(10, 1, (SIDE, SIDE)), lattice(), rng)
+    assert len(added(found)) == 0
+    assert found.dropped.mean() > 0.5
+
+
+def test_no_search_without_sensitivity(rng):
+    bright, faint = lattice(), lattice(0.5)
+    image = drawn(np.concatenate([bright, faint]), np.repeat([1, 0.3], [len(bright), len(faint)]))
+    found = completed(counted(image, 1000, rng), bright, rng, sensitivity=0.0)
+    assert len(added(found)) == 0
+    assert not found.dropped.any()
+    assert np.nanmedian(found.columns.significance) > 10
+
+
+def test_heights_are_those_of_least_squares(rng):
+    rows, cols = np.indices((41, 45))
+    image = 3.0 * bell(np.hypot(rows - 20, cols - 22)) + 7.0 + 0.3 * rows - 0.2 * cols
+    measured = rng.random(image.shape) > 0.1
+    assert HeightFilter(np.ones(image.shape, bool), SIGMA)(image)[20, 22] == pytest.approx(3.0)
+    flat = image - 0.3 * rows + 0.2 * cols
+    measured[20, 22] = True
+    holed = HeightFilter(measured, SIGMA)(np.where(measured, flat, np.nan))
+    assert holed[20, 22] == pytest.approx(3.0)
+    assert np.isnan(holed[~measured]).all()
+    wide = np.exp(-0.5 * ((rows - 20) ** 2 + (cols - 22) ** 2) / 9.0)
+    whole = HeightFilter(np.ones(image.shape, bool), SIGMA)
+    assert whole(wide)[20, 22] == pytest.approx(whole.response(np.array([3.0]))[0])
+
+
+def test_the_local_noise_is_that_of_each_part(rng):
+    heights = rng.normal(0, 1, (240, 240))
+    heights[:, 120:] *= 5
+    noise = LocalNoise(heights, np.ones(heights.shape, bool), 10.0, 1.0)
+    quiet, loud = noise.at(np.array([120.0, 120.0]), np.array([20.0, 220.0]))
+    assert quiet == pytest.approx(1.0, rel=0.1)
+    assert loud == pytest.approx(5.0, rel=0.1)
+
+
+def test_tails_are_drawn_about_their_columns():
+    tail = Tail(np.array([0.0, 4.0, 8.0]), np.array([0.1, 0.05, 0.0]))
+    light = tail.light((40, 50), np.array([20.0]), np.array([30.0]), np.array([2.0]))
+    assert light[20, 30] == pytest.approx(0.2)
+    assert light[20, 34] == pytest.approx(0.1)
+    assert light[24, 30] == pytest.approx(0.1)
+    assert abs(light[20, 45]) < 1e-12
+
+
+def test_cells_follow_strain_and_grains(rng):
+    left, right = lattice(turn=0.1), lattice(turn=0.6)
+    left[:, 0] *= 1 + 2e-4 * left[:, 1]
+    points = np.concatenate([left[left[:, 1] < 90], right[right[:, 1] > 100]])
+    cells = find_cells(points, np.ones(len(points)))
+    area = [abs(np.linalg.det(each.vectors)) for each in cells]
+    np.testing.assert_allclose(area, SPACING**2, rtol=0.05)
+    assert sum(len(each.index) for each in cells) > 0.8 * len(points)
+    assert find_cells(points[:5], np.ones(5)) == []
+    scattered = rng.uniform(0, SIDE, (150, 2))
+    assert sum(len(each.index) for each in find_cells(scattered, np.ones(150))) < 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("refine", ["gaussian", "none", "joint"])
+def test_localize_adds_the_sublattice_however_it_measures(refine, rng):
+    bright, faint = lattice(), lattice(0.5)
+    every = np.concatenate([bright, faint])
+    heights = np.repeat([1, 0.12], [len(bright), len(faint)])
+    image = counted(drawn(every, heights), 2e4, rng)
+    stack = -np.stack([image, image[::-1]])
+    region = np.zeros(image.shape, bool)
+    region[:, :96] = True
+    table = atomseg.localize(
+        stack, detector="peaks", contrast="dark", refine=refine, region=region, device="cpu"
+    )
+    new = table[table.found_by == "sublattice"]
+    assert set(table.found_by) == {"peaks", "sublattice"}
+    assert (table.x < 96.5).all()
+    for frame, truth in enumerate((faint, faint * [-1, 1] + [SIDE - 1, 0])):
+        own = new[new.frame == frame]
+        places = own[["y", "x"]].to_numpy()
+        assert hits(places, truth).all()
+        expected = inside(truth, 8.0)
+        assert hits(expected[expected[:, 1] < 88], places).mean() > 0.9
+        assert table.label[table.frame == frame].is_unique
+    assert len(table.attrs["notes"]) == 2
+    if refine != "none":
+        assert np.nanmedian(new.amplitude) < 0
+        ratio = np.nanmedian(new.amplitude) / np.nanmedian(
+            table.amplitude[table.found_by == "peaks"]
+        )
+        assert ratio == pytest.approx(0.12, abs=0.03)
+    off = atomseg.localize(stack, detector="peaks", contrast="dark", sensitivity=0, device="cpu")
+    assert set(off.found_by) == {"peaks"}
+    assert off.attrs["notes"] == []
