@@ -21,7 +21,7 @@ NEAREST, NEAREST_SPACING = 2.2, 0.35
 """Least distance between columns over sigma, and over their spacing, whichever is larger."""
 HIGHEST = 2.0
 """Height of a column over the range of the image, at most."""
-FITTED = 0.5
+FITTED = 0.2
 """Part of the columns whose fits have to succeed, or the residual means nothing."""
 LONE = 6.0
 """Spacing over sigma that is assumed of a column that is alone."""
