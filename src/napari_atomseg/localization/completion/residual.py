@@ -19,6 +19,10 @@ COVERED = 1.5
 """Pixels nearer to a column than this, over sigma, have lost their noise to its fit."""
 NEAREST, NEAREST_SPACING = 2.2, 0.35
 """Least distance between columns over sigma, and over their spacing, whichever is larger."""
+HIGHEST = 2.0
+"""Height of a column over the range of the image, at most."""
+FITTED = 0.2
+"""Part of the columns whose fits have to succeed, or the residual means nothing."""
 LONE = 6.0
 """Spacing over sigma that is assumed of a column that is alone."""
 TAILED = 4
@@ -49,8 +53,11 @@ class Residual:
     ) -> None:
         self.points = np.stack([fits.y, fits.x], axis=1)[believed]
         amplitude, width = fits.amplitude[believed], fits.sigma[believed]
-        self.fitted: Mask = np.isfinite(amplitude) & np.isfinite(width)
-        self.usable = bool(self.fitted.any())
+        finite = image[np.isfinite(image)]
+        highest = HIGHEST * float(np.ptp(finite)) if len(finite) else 0.0
+        # Fits to next to no counts may run away.
+        self.fitted: Mask = (np.abs(amplitude) <= highest) & np.isfinite(width)
+        self.usable = bool(self.fitted.mean() >= FITTED) if len(self.fitted) else False
         if not self.usable:
             return
         self.sigma = float(np.median(width[self.fitted]))
