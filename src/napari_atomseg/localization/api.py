@@ -36,7 +36,7 @@ from napari_atomseg.localization.fit.correlation import NoiseFound, noise_notes,
 from napari_atomseg.localization.fit.independent import Fits
 from napari_atomseg.localization.fit.refinement import Refinement, levelled
 from napari_atomseg.localization.fit.windows import nearest_neighbours
-from napari_atomseg.localization.joining import columns_of
+from napari_atomseg.localization.joining import columns_of, hints_of
 from napari_atomseg.localization.settings import (
     DetectionSettings,
     FitSettings,
@@ -197,7 +197,7 @@ def localize(
             judged = judge.columns(number, found.y, found.x, found.score, found.magnification)
         score = found.score if judged is None else judged["score"].to_numpy()
         plane, _ = levelled(measure.raw[number], chosen)
-        columns = complete(signs[number] * plane, found, score, cancel)
+        columns = complete(signs[number] * plane, found, score, find.hints(number, found), cancel)
         measured, inside = measure(number, columns, cancel)
         if judge is not None and judged is not None:
             seen = judge.seen(number, columns.y[columns.added], columns.x[columns.added])
@@ -350,6 +350,12 @@ class _Detector:
         if self.prediction is None:
             return columns_from_peaks(self.signs[number] * frame, self.spacings[number])
         return columns_of(self.prediction, number)
+
+    def hints(self, number: int, found: Detections) -> Array:
+        """(M, 2) further places in a frame where the network sees something; none of peaks."""
+        if self.prediction is None or not len(found):
+            return np.zeros((0, 2))
+        return hints_of(self.prediction, found, number)
 
     def species(
         self, number: int, found: Detections, columns: Completed

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.feature import peak_local_max
 
-from napari_atomseg._shared.types import Image, Labels
+from napari_atomseg._shared.types import Array, Image, Labels
 from napari_atomseg.inference.api import Prediction
 from napari_atomseg.localization.detect import Detections, columns_from_map
 from napari_atomseg.networks.tasks import COLUMNS
 
 COLUMN_MAP, _ = COLUMNS
 
+HINT = 0.15
+"""Least peak of a column map that is worth a second look."""
 SAME = 0.5
 """Two regions are of one place where their common pixels are this part of the smaller one."""
 MERGED = 0.75
@@ -58,6 +61,27 @@ def columns_of(prediction: Prediction, frame: int = 0) -> Detections:
         for factor, planes in prediction.magnified.items()
     }
     return columns_at_magnifications(maps, (whole.shape[-2], whole.shape[-1]))
+
+
+def hints_of(prediction: Prediction, found: Detections, frame: int = 0) -> Array:
+    """(M, 2) maxima y, x of the column maps that are too low for a column, pixels.
+
+    Parameters
+    ----------
+    found : the columns of the frame; what lies in their regions is left out.
+    """
+    height, width = found.labels.shape
+    places = []
+    for planes in prediction.magnified.values():
+        surface = planes[COLUMN_MAP].reshape(-1, *planes[COLUMN_MAP].shape[-2:])[frame]
+        peaks = peak_local_max(surface, min_distance=1, threshold_abs=HINT, exclude_border=False)
+        scale = np.array([height, width]) / surface.shape
+        places.append((peaks + 0.5) * scale - 0.5)
+    whole = np.concatenate(places)
+    row, col = np.rint(whole).astype(int).T
+    inside = found.labels[row.clip(0, height - 1), col.clip(0, width - 1)] > 0
+    hints: Array = whole[~inside]
+    return hints
 
 
 def at_full_size(found: Detections, factor: float, shape: tuple[int, int]) -> Detections:

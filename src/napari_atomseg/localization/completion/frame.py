@@ -100,9 +100,17 @@ class Completion:
     frames: Array | None = None
 
     def __call__(
-        self, image: Array, found: Detections, score: Array, cancel: CancelToken | None = None
+        self,
+        image: Array,
+        found: Detections,
+        score: Array,
+        hints: Array | None = None,
+        cancel: CancelToken | None = None,
     ) -> Completed:
-        """Columns of an (H, W) image of bright columns whose detections have scores (D,)."""
+        """Columns of an (H, W) image of bright columns whose detections have scores (D,).
+
+        `hints` (M, 2) are further places where the detector sees something, None for everywhere.
+        """
         gaussians = Refinement(self.fit.updated(refine="gaussian"), self.device, frames=self.frames)
 
         def measure(columns: Columns, former: Fits, new: Mask) -> Fits:
@@ -116,7 +124,9 @@ class Completion:
 
         columns = Columns.of(found.y, found.x, score, score >= self.least)
         fits = gaussians(image, found.y, found.x, cancel)
-        result = search(image, columns, fits, self.sensitivity, measure)
+        if hints is not None:
+            hints = np.concatenate([hints, np.stack([found.y, found.x], axis=1)])
+        result = search(image, columns, fits, self.sensitivity, measure, hints)
         keep, columns = ~result.dropped, result.columns
         source = np.where(columns.source == DETECTED, self.detector, columns.source)
         return Completed(

@@ -39,6 +39,10 @@ STEP, FAR_STEPS = 0.4, 5
 """Steps over sigma, and their number to all sides, in which sites look for their mean peak."""
 SAME_SITE = 0.3
 """Columns nearer to a site than this, over the spacing, are on it."""
+CLOSE, ASIDE = 2.0, 0.2
+"""Pixels, and part of the spacing, that a hint of a column may lie beside it."""
+HINTED = 0.5
+"""Part of the new columns of a sublattice that there must be hints of."""
 LEAST_SITE = 0.5
 """z of a site of a sublattice, at least."""
 DARK = 1.0
@@ -119,12 +123,50 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Hints:
+    """Places (M, 2) where there may be columns, spacing pixels apart; None for everywhere."""
+
+    places: Array | None
+    spacing: float
+
+    def near(self, y: Array, x: Array) -> Mask:
+        """(N,) positions with a hint as near as a column that is found anew may lie."""
+        if self.places is None:
+            return np.ones(len(y), dtype=bool)
+        if not len(self.places) or not len(y):
+            return np.zeros(len(y), dtype=bool)
+        away, _ = cKDTree(self.places).query(np.stack([y, x], axis=1))
+        near: Mask = away <= max(CLOSE, ASIDE * self.spacing)
+        return near
+
+    def beside(self, points: Array) -> bool:
+        """Whether there are hints beside the columns (N, 2) that were found."""
+        if self.places is None:
+            return True
+        if not len(self.places) or not len(points):
+            return False
+        away, _ = cKDTree(points).query(self.places)
+        return bool((away > max(CLOSE, ASIDE * self.spacing)).any())
+
+
 Fit = Callable[[Columns, Fits, Mask], Fits]
 """``fit(columns, former, new)``: Gaussians of all columns, `former` (M,) of the first of them."""
 
 
-def search(image: Array, columns: Columns, fits: Fits, sensitivity: float, fit: Fit) -> Found:
+def search(
+    image: Array,
+    columns: Columns,
+    fits: Fits,
+    sensitivity: float,
+    fit: Fit,
+    hints: Array | None = None,
+) -> Found:
     """Look for columns that are missing, and for those that are not in the image.
+
+    What a fit leaves over may be the shape of the probe or a displaced scan line. A column is
+    added only where there are hints of it from elsewhere, too, a sublattice only where there are
+    of half of its columns.
 
     Parameters
     ----------
@@ -132,17 +174,21 @@ def search(image: Array, columns: Columns, fits: Fits, sensitivity: float, fit: 
     columns, fits : of the detector, and their Gaussians.
     sensitivity : expected number of false columns; 0 finds none and drops none.
     fit : measures columns.
+    hints : (M, 2) places y, x where there may be columns; None for everywhere.
     """
     residual = Residual(image, fits, columns.believed)
-    if sensitivity > 0 and residual.usable and columns.believed.sum() >= FEWEST:
+    hinted = Hints(hints, residual.spacing)
+    searched = sensitivity > 0 and residual.usable and columns.believed.sum() >= FEWEST
+    if searched and hinted.beside(residual.points):
         sites = Sites.none()
         for _ in range(ROUNDS):
             cells = find_cells(residual.points, residual.amplitude)
             found = _sublattices(residual, cells, 0.5 * sensitivity)
             sites = sites.joined(sites_of(found, residual.spacing), residual.spacing)
-            more = _occupied(image, columns, fits, sites)
+            more = _occupied(image, columns, fits, sites, hinted)
             if not len(more):
                 more = _singles(residual, cells, 0.5 * sensitivity)
+                more = more.only(hinted.near(more.y, more.x))
             if not len(more):
                 break
             before = int(columns.believed.sum())
@@ -183,7 +229,7 @@ def _sublattices(residual: Residual, cells: list[Cells], rate: float) -> list[Su
     return found
 
 
-def _occupied(image: Array, columns: Columns, fits: Fits, sites: Sites) -> Columns:
+def _occupied(image: Array, columns: Columns, fits: Fits, sites: Sites, hinted: Hints) -> Columns:
     """The sites of sublattices that have no column yet and are occupied, with the probability."""
     if not len(sites):
         return Columns.none()
@@ -203,6 +249,10 @@ def _occupied(image: Array, columns: Columns, fits: Fits, sites: Sites) -> Colum
         kin = np.flatnonzero(there & (sites.kind == number))
         score[kin] = _presence(places[kin], z[kin])
     keep = ~same & (score > 0.5) & (z >= LEAST_SITE)
+    seen = hinted.near(*places.T)
+    for number in np.unique(sites.kind[keep]):
+        kin = keep & (sites.kind == number)
+        keep &= ~kin | (seen if seen[kin].mean() >= HINTED else False)
     keep = _apart(places, np.where(keep, z, -np.inf), residual.least)
     return Columns.of(places[keep, 0], places[keep, 1], score[keep], source=SUBLATTICE)
 
