@@ -81,7 +81,7 @@ def test_labels_of_segment_are_those_of_the_table(crystal, table):
     assert set(np.unique(labels)) == {0, *detections.label}
     # Those that were added have numbers of their own.
     assert table.label.is_unique
-    assert (table.label[table.found_by != "network"] > labels.max()).all()
+    assert not set(table.label[table.found_by != "network"]) & set(np.unique(labels))
     detected = atomseg.localize(
         crystal.image, sampling=crystal.sampling, refine="none", device="cpu"
     )
@@ -90,10 +90,18 @@ def test_labels_of_segment_are_those_of_the_table(crystal, table):
     assert np.mean(at[there] == detected.label[there]) > 0.98
 
 
+def clear(table):
+    """Columns that stand out: oxygen is at the limit, where rounding decides."""
+    height = table.amplitude.abs()
+    return table[height > 0.3 * height.max()]
+
+
 def test_dark_columns_have_negative_amplitudes(crystal):
-    table = atomseg.localize(-crystal.image, sampling=0.15, contrast="dark", device="cpu")
+    dark = atomseg.localize(-crystal.image, sampling=0.15, contrast="dark", device="cpu")
+    assert (dark.amplitude.dropna() < 0).all()
     bright = atomseg.localize(crystal.image, sampling=0.15, contrast="bright", device="cpu")
-    assert (table.amplitude.dropna() < 0).all()
+    table, bright = clear(dark), clear(bright)
+    assert len(table) > 70
     np.testing.assert_allclose(table.y, bright.y, atol=0.02)
     np.testing.assert_allclose(table.background, -bright.background, rtol=1e-2, atol=1e-3)
 
@@ -117,9 +125,10 @@ def test_a_stack_gives_the_frames_of_its_images(crystal):
 
 def test_units_of_intensity_and_type_do_not_matter(crystal):
     scaled = np.round(crystal.image / crystal.image.max() * 60000).astype(np.uint16)
-    floats = atomseg.localize(scaled.astype(np.float64) * 1e-6 - 3.0, sampling=0.15, device="cpu")
-    whole = atomseg.localize(scaled, sampling=0.15, device="cpu")
-    assert len(whole) == len(floats)
+    moved = scaled.astype(np.float64) * 1e-6 - 3.0
+    floats = clear(atomseg.localize(moved, sampling=0.15, device="cpu"))
+    whole = clear(atomseg.localize(scaled, sampling=0.15, device="cpu"))
+    assert len(whole) == len(floats) > 70
     np.testing.assert_allclose(whole.y, floats.y, atol=0.05)
 
 

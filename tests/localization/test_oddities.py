@@ -90,7 +90,8 @@ def test_channels_of_two_detectors_have_their_own_contrast(table):
         assert np.sign(frame.amplitude.median()) == (-1 if number == 1 else 1)
         assert (paired(table, frame) < 0.5).mean() > 0.97
     again = refine_columns(stack, found)
-    np.testing.assert_allclose(again.y, found.y, atol=0.05)
+    # Detections that were dropped were neighbours in the first fits.
+    np.testing.assert_allclose(again.y, found.y, atol=0.1)
     made = predict(stack, ("denoise",), sampling=0.15)
     assert made.contrast == "mixed"
     assert made.contrasts == ("bright", "dark", "bright")

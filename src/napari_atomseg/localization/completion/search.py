@@ -177,8 +177,8 @@ def search(
     hints : (M, 2) places y, x where there may be columns; None for everywhere.
     """
     residual = Residual(image, fits, columns.believed)
-    hinted = Hints(hints, residual.spacing)
     searched = sensitivity > 0 and residual.usable and columns.believed.sum() >= FEWEST
+    hinted = Hints(hints, residual.spacing if searched else 0.0)
     if searched and hinted.beside(residual.points):
         sites = Sites.none()
         for _ in range(ROUNDS):

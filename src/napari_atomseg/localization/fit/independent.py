@@ -125,6 +125,10 @@ ROUGH = 1e-2
 """Tolerance of the rounds before the noise is estimated: a tenth of a standard error."""
 NOISE_COLUMNS, SHARED_COLUMNS = 1_000, 300
 """Columns whose residuals are enough to estimate the noise, and how far pixels share it."""
+NOISE_PIXELS = 120_000
+"""Pixels in their windows that are enough, where columns are wide."""
+FEWEST_COLUMNS = 100
+"""Columns that are looked at, however wide they are."""
 LEAST_LEFT = 0.2
 """Smallest part of a pixel's noise that is assumed to remain in its residual."""
 ROUNDS = 3
@@ -219,6 +223,8 @@ class IndependentFit:
     def _some(self, enough: int) -> Index:
         """Columns that are enough to estimate the noise."""
         good = np.flatnonzero(self._good.cpu().numpy())
+        side = 2.0 * float(np.median(self._initial.radius)) + 1.0
+        enough = min(enough, max(FEWEST_COLUMNS, round(NOISE_PIXELS / side**2)))
         return good[:: max(1, len(good) // enough)]
 
     def _left(self, batch: Index, cells: Cells, values: Tensor) -> Tensor:
