@@ -143,8 +143,8 @@ def test_dark_columns_are_judged_like_bright_ones(holed):
 
 def test_noise_is_outside_the_training_range():
     rng = np.random.default_rng(2)
-    image = rng.poisson(3.0, (6, 96, 96))
+    image = rng.poisson(3.0, (12, 96, 96))
     table = atomseg.localize(image, refine="none", device="cpu", min_score=0.0)
-    assert len(table) > 5
+    assert len(table) > 3
     assert table.attrs["training_range"].startswith("outside the training range")
     assert "fainter" in table.attrs["training_range"]

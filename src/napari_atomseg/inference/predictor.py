@@ -36,7 +36,7 @@ FLAT_DOUBLE = 1e-12
 EITHER = 0.65
 """Confidence in both signs from which on the network cannot tell: a bright honeycomb is a dark
 hexagonal lattice."""
-CLEARLY = 0.1
+CLEARLY = 0.06
 """Difference of these confidences from which on it can."""
 LEVEL = ("denoise", UPINTERPOLATION)
 """Tasks that keep the offset of the intensities."""
