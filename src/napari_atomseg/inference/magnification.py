@@ -126,7 +126,7 @@ class _View:
             return 0.0
         if not seen:
             return 1.0
-        distance, _ = cKDTree(np.concatenate([view.points for view in seen])).query(mine)
+        distance = np.asarray(cKDTree(np.concatenate([v.points for v in seen])).query(mine)[0])
         return float((distance > 0.5 * self.spacing).mean())
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from napari_atomseg._shared.device import choose_device, half_is_fast
-from napari_atomseg._shared.types import Image
+from napari_atomseg._shared.types import Array, Image
 from napari_atomseg.inference.frames import holds
 from napari_atomseg.inference.magnification import (
     Magnifications,
@@ -180,8 +180,8 @@ class Predictor:
                     kind: type[np.float32 | np.float64] = (
                         np.float32 if holds(level, scale) else np.float64
                     )
-                    plane = self._resampled(finished, task, frame.shape)[0].numpy()
-                    whole[task] = (plane.astype(kind) * scale + level).astype(kind)
+                    plane: Array = self._resampled(finished, task, frame.shape)[0].double().numpy()
+                    whole[task] = (plane * scale + level).astype(kind)
             if factor in detecting:
                 known = {task: selected(finished, task, self.card.tasks)[0] for task in columns}
                 magnified[factor] = {

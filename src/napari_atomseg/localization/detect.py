@@ -45,7 +45,8 @@ class Detections:
     @classmethod
     def none(cls, shape: tuple[int, ...]) -> Detections:
         """No columns in an image of shape (H, W)."""
-        return cls(*np.zeros((3, 0)), np.zeros(shape, np.int32), np.zeros(0))
+        empty = np.zeros(0)
+        return cls(empty, empty, empty, np.zeros(shape, np.int32), empty)
 
     def __len__(self) -> int:
         return len(self.y)

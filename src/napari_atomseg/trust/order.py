@@ -44,7 +44,7 @@ def two_dimensional_order(y: Array, x: Array, shape: tuple[int, ...]) -> Array:
         return np.zeros(count)
     points = np.stack([y, x], axis=1)
     tree = cKDTree(points)
-    distance, index = tree.query(points, NEIGHBOURS + 1)
+    distance, index = map(np.asarray, tree.query(points, NEIGHBOURS + 1))
     around = index[:, 1:]
     near = distance[:, 1]
     limit = TOLERANCE * near[index].mean(axis=1)

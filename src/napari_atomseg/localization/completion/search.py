@@ -136,7 +136,7 @@ class Hints:
             return np.ones(len(y), dtype=bool)
         if not len(self.places) or not len(y):
             return np.zeros(len(y), dtype=bool)
-        away, _ = cKDTree(self.places).query(np.stack([y, x], axis=1))
+        away = np.asarray(cKDTree(self.places).query(np.stack([y, x], axis=1))[0])
         near: Mask = away <= max(CLOSE, ASIDE * self.spacing)
         return near
 
@@ -146,7 +146,7 @@ class Hints:
             return True
         if not len(self.places) or not len(points):
             return False
-        away, _ = cKDTree(points).query(self.places)
+        away = np.asarray(cKDTree(points).query(self.places)[0])
         return bool((away > max(CLOSE, ASIDE * self.spacing)).any())
 
 
