@@ -118,7 +118,7 @@ def test_the_list_and_the_card_say_what_the_model_is(open_panel: Any) -> None:
     panel = open_panel()
     assert panel.selected == weights.DEFAULT
     (line,) = lines(panel)
-    for words in ("stem-hr — bundled", "STEM, 3.4 MB", "super-resolution", "column mask"):
+    for words in ("stem-hr — bundled", "STEM, 3.5 MB", "super-resolution", "column mask"):
         assert words in line
     card = panel.description.text()
     for words in ("Denoising", "pixels between columns", "PSNR", "F1", "million parameters"):

@@ -111,17 +111,19 @@ def test_tiles_leave_no_seams():
     assert whole.settings["magnifications"][0] == 1.0
     inner = (slice(8, -8), slice(8, -8))
     spread = np.ptp(whole.maps["denoise"])
-    assert np.abs(tiled.maps["denoise"] - whole.maps["denoise"])[inner].max() < 0.02 * spread
-    # The spectral gates see a tile, not the whole image, so maps differ a little everywhere.
-    change = np.abs(tiled.maps["column_map"] - whole.maps["column_map"])
     borders = np.zeros(IMAGE.shape, dtype=bool)
     for tile in tiles(IMAGE.shape, 160):
         for row in {tile.top, tile.bottom} - {0, IMAGE.shape[0]}:
             borders[row - 4 : row + 4] = True
         for col in {tile.left, tile.right} - {0, IMAGE.shape[1]}:
             borders[:, col - 4 : col + 4] = True
-    assert change[inner].mean() < 0.01
-    assert change[borders].mean() < 1.5 * change.mean()
+    # The spectral gates see a tile, not the whole image, so maps differ a little everywhere.
+    for task, scale in (("denoise", spread), ("column_map", 1.0)):
+        change = np.abs(tiled.maps[task] - whole.maps[task]) / scale
+        assert change[inner].mean() < 0.01
+        assert change[borders].mean() < 1.5 * change.mean()
+    change = np.abs(tiled.maps["denoise"] - whole.maps["denoise"])
+    assert change[inner].max() < 0.03 * spread
 
 
 @pytest.mark.parametrize(

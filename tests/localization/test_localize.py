@@ -97,8 +97,9 @@ def plain():
 
 
 def test_dark_columns_have_negative_amplitudes(plain):
-    table = atomseg.localize(-plain.image, sampling=0.15, contrast="dark", device="cpu")
-    bright = atomseg.localize(plain.image, sampling=0.15, contrast="bright", device="cpu")
+    options = {"sampling": 0.15, "edge": "drop", "device": "cpu"}
+    table = atomseg.localize(-plain.image, contrast="dark", **options)
+    bright = atomseg.localize(plain.image, contrast="bright", **options)
     assert (table.amplitude.dropna() < 0).all()
     np.testing.assert_allclose(table.y, bright.y, atol=0.02)
     np.testing.assert_allclose(table.background, -bright.background, rtol=1e-2, atol=1e-3)
@@ -115,7 +116,8 @@ def test_a_stack_gives_the_frames_of_its_images(crystal):
     stack = np.stack([crystal.image, crystal.image[::-1], np.zeros_like(crystal.image)])
     table = atomseg.localize(stack, sampling=0.15, device="cpu")
     assert next(iter(table.columns)) == "frame"
-    counts = table.frame.value_counts()
+    # Oxygen is at the limit of what the search adds, all of it or none.
+    counts = table[table.found_by == "network"].frame.value_counts()
     assert counts[0] == pytest.approx(counts[1], rel=0.05)
     assert 2 not in counts
     assert atomseg.segment(stack, sampling=0.15, device="cpu").shape == stack.shape
@@ -134,7 +136,8 @@ def test_missing_pixels_do_not_hurt(crystal, table):
     image[60:64, 60:64] = np.nan
     image[10, 100] = np.inf
     holed = atomseg.localize(image, sampling=0.15, device="cpu")
-    assert atomseg.analyze.scores(holed, table, 1.0).f1 > 0.97
+    clear, holed = (each[each.found_by == "network"] for each in (table, holed))
+    assert atomseg.analyze.scores(holed, clear, 1.0).f1 > 0.97
 
 
 @pytest.mark.parametrize("detector", ["network", "peaks"])

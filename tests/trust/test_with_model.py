@@ -136,7 +136,7 @@ def test_dark_columns_are_judged_like_bright_ones(holed):
     bright = atomseg.localize(holes.image, contrast="bright", refine="none", device="cpu")
     dark = atomseg.localize(-holes.image, contrast="dark", refine="none", device="cpu")
     # Half precision rounds other numbers: what is at the limit may differ.
-    assert len(dark) == pytest.approx(len(bright), rel=0.04)
+    assert len(dark) == pytest.approx(len(bright), rel=0.06)
     assert dark.signal.median() == pytest.approx(bright.signal.median(), rel=0.4)
     assert dark.in_range.mean() > 0.9
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-import numpy as np
-from numpy.typing import ArrayLike
-
-from napari_atomseg._shared.types import Array
 from napari_atomseg.inference.settings import ADVANCED, InferenceOptions, InferenceSettings
 from napari_atomseg.settings import Settings, setting
+
+if TYPE_CHECKING:
+    from napari_atomseg._shared.types import Array
 
 Shape = Literal["gaussian", "elliptic", "rotated"]
 """Round columns, ellipses along the axes of the image, and ellipses along any axes."""
@@ -136,7 +135,7 @@ class FitOptions(TypedDict, total=False):
     widths: Widths
     backgrounds: Backgrounds
     likelihood: Likelihood
-    frames: int | ArrayLike | None
+    frames: Any
 
 
 class LocalizeOptions(InferenceOptions, FitOptions, total=False):
@@ -162,6 +161,8 @@ def frame_weights(options: dict[str, Any], shape: tuple[int, ...]) -> Array | No
     ValueError
         It is of another shape, negative, or nowhere positive.
     """
+    import numpy as np  # The command line reads the settings, and is quick.
+
     if options.get("frames") is None or np.ndim(options["frames"]) == 0:
         return None
     weights = np.asarray(options.pop("frames"), dtype=np.float64)

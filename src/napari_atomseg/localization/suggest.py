@@ -28,7 +28,7 @@ class Suggestion:
     Attributes
     ----------
     columns : table of `y`, `x` (px), `score` (the map's peak) and `species`.
-    uncertainty : mean entropy of the maps, see `uncertainty`.
+    uncertainty : mean entropy of the maps at the largest magnification, see `uncertainty`.
     """
 
     columns: pd.DataFrame
@@ -69,7 +69,9 @@ def suggest(image: Any, model: str | Path, **options: Any) -> Suggestion:
     found = columns_at_magnifications(common, (height, width))
     names = species_of(found, maps, species)
     columns = pd.DataFrame({"y": found.y, "x": found.x, "score": found.score, "species": names})
-    return Suggestion(columns, uncertainty(maps))
+    # The largest of several magnifications is sure of nothing between columns.
+    finest = prediction.magnified[max(prediction.magnified)][task]
+    return Suggestion(columns, uncertainty(finest))
 
 
 def uncertainty(maps: NDArray[np.float32]) -> float:

@@ -41,6 +41,8 @@ SAME_SITE = 0.3
 """Columns nearer to a site than this, over the spacing, are on it."""
 CLOSE, ASIDE = 2.0, 0.2
 """Pixels, and part of the spacing, that a hint of a column may lie beside it."""
+CONFIRMED = 0.4
+"""Part of the highest rings of a probe to exceed where there must be hints besides."""
 HINTED = 0.5
 """Part of the new columns of a sublattice that there must be hints of."""
 LEAST_SITE = 0.5
@@ -183,7 +185,8 @@ def search(
         sites = Sites.none()
         for _ in range(ROUNDS):
             cells = find_cells(residual.points, residual.amplitude)
-            found = _sublattices(residual, cells, 0.5 * sensitivity)
+            rings = 1.0 if hints is None else CONFIRMED
+            found = _sublattices(residual, cells, 0.5 * sensitivity, rings)
             sites = sites.joined(sites_of(found, residual.spacing), residual.spacing)
             more = _occupied(image, columns, fits, sites, hinted)
             if not len(more):
@@ -205,7 +208,9 @@ def search(
     return Found(columns, fits, dropped, _notes(columns, fits, dropped))
 
 
-def _sublattices(residual: Residual, cells: list[Cells], rate: float) -> list[Sublattice]:
+def _sublattices(
+    residual: Residual, cells: list[Cells], rate: float, rings: float
+) -> list[Sublattice]:
     """Sublattices that stand out in the averaged cells of any patch."""
     found: list[Sublattice] = []
     if not cells:
@@ -224,7 +229,13 @@ def _sublattices(residual: Residual, cells: list[Cells], rate: float) -> list[Su
         )
         rare = rate / len(cells)
         found += sublattices(
-            folded, residual.points, residual.amplitude, residual.sigma, residual.least, rare
+            folded,
+            residual.points,
+            residual.amplitude,
+            residual.sigma,
+            residual.least,
+            rare,
+            rings,
         )
     return found
 

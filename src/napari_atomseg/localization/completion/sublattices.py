@@ -162,7 +162,13 @@ class Sublattice:
 
 
 def sublattices(
-    folded: Folded, points: Array, amplitude: Array, sigma: float, least: float, rate: float
+    folded: Folded,
+    points: Array,
+    amplitude: Array,
+    sigma: float,
+    least: float,
+    rate: float,
+    rings: float = 1.0,
 ) -> list[Sublattice]:
     """Places at which the averaged cell has a column.
 
@@ -176,6 +182,7 @@ def sublattices(
     ----------
     points, amplitude : (M, 2) and (M,) of all found columns.
     rate : expected number of false columns, all sites of a false sublattice counted.
+    rings : part of the highest rings of a probe that a sublattice must exceed.
     """
     cells, fraction, values = folded.cells, folded.fraction, folded.values
     vectors = cells.vectors
@@ -218,8 +225,8 @@ def sublattices(
         weights, _ = _weights(bells[:, [place]], nuisance)
         height = float(mean @ weights[:, 0])
         # Rings of the probe that add up at this place, each as high as may be.
-        rings = (weights[:, 0] @ folded.rings[used]) * folded.limits[1]
-        if height >= floor and height >= np.maximum(rings, 0.0).sum() + BEYOND * bright:
+        high = (weights[:, 0] @ folded.rings[used]) * folded.limits[1]
+        if height >= floor and height >= rings * np.maximum(high, 0.0).sum() + BEYOND * bright:
             found.append(Sublattice(cells, fraction[place], height))
     return found
 
