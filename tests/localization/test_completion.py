@@ -4,6 +4,7 @@ from scipy.spatial import cKDTree
 from scipy.special import j1
 
 import napari_atomseg as atomseg
+from napari_atomseg.localization import api
 from napari_atomseg.localization.completion.cells import find_cells
 from napari_atomseg.localization.completion.heights import HeightFilter, LocalNoise
 from napari_atomseg.localization.completion.search import Columns, search
@@ -211,7 +212,8 @@ def test_cells_follow_strain_and_grains(rng):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("refine", ["gaussian", "none", "joint"])
-def test_localize_adds_the_sublattice_however_it_measures(refine, rng):
+def test_localize_adds_the_sublattice_however_it_measures(refine, rng, monkeypatch):
+    """Where the detector has seen something there; peaks see nothing but their columns."""
     bright, faint = lattice(), lattice(0.5)
     every = np.concatenate([bright, faint])
     heights = np.repeat([1, 0.12], [len(bright), len(faint)])
@@ -219,13 +221,15 @@ def test_localize_adds_the_sublattice_however_it_measures(refine, rng):
     stack = -np.stack([image, image[::-1]])
     region = np.zeros(image.shape, bool)
     region[:, :96] = True
+    seen = (faint, faint * [-1, 1] + [SIDE - 1, 0])
+    monkeypatch.setattr(api._Detector, "hints", lambda self, number, found: seen[number])
     table = atomseg.localize(
         stack, detector="peaks", contrast="dark", refine=refine, region=region, device="cpu"
     )
     new = table[table.found_by == "sublattice"]
     assert set(table.found_by) == {"peaks", "sublattice"}
     assert (table.x < 96.5).all()
-    for frame, truth in enumerate((faint, faint * [-1, 1] + [SIDE - 1, 0])):
+    for frame, truth in enumerate(seen):
         own = new[new.frame == frame]
         places = own[["y", "x"]].to_numpy()
         assert hits(places, truth).all()
@@ -242,3 +246,6 @@ def test_localize_adds_the_sublattice_however_it_measures(refine, rng):
     off = atomseg.localize(stack, detector="peaks", contrast="dark", sensitivity=0, device="cpu")
     assert set(off.found_by) == {"peaks"}
     assert off.attrs["notes"] == []
+    monkeypatch.undo()
+    alone = atomseg.localize(stack, detector="peaks", contrast="dark", device="cpu")
+    assert set(alone.found_by) == {"peaks"}

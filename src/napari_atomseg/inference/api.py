@@ -46,7 +46,8 @@ class Prediction:
     settings : the arguments, for provenance.
     species : names of the maps of `elements`.
     magnified : by each magnification f at which columns were looked for, the maps of columns that
-        the network gave, (..., round(f H), round(f W)); those of `maps` are the largest of these.
+        the network gave, (..., round(f H), round(f W)); those of `maps` are the largest of these,
+        the mask that of the largest magnification.
     contrasts : "bright" or "dark" for each frame.
     notes : what was odd in the image itself, a sentence each.
     out : (..., H, W) pixels that show no specimen (hot, dead, not finite), whose surroundings

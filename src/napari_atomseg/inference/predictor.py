@@ -49,7 +49,8 @@ class FrameMaps:
     Attributes
     ----------
     whole : maps by task, (H, W); `elements` is (E, H, W), `upinterpolation` (2H, 2W).
-        Probabilities are the largest at any magnification.
+        Probabilities of columns are the largest at any magnification, the mask is that of the
+        largest magnification.
     magnified : by magnification f, probabilities (..., round(f H), round(f W)) by task.
     """
 
@@ -190,7 +191,10 @@ class Predictor:
                 for task in columns:
                     planes = self._resampled(finished, task, frame.shape).numpy().clip(0.0, 1.0)
                     made = _picture(task, planes.astype(np.float32))
-                    whole[task] = np.maximum(whole[task], made) if task in whole else made
+                    if task not in whole:
+                        whole[task] = made
+                    elif task != "column_mask":  # Masks are sharpest where they are finest.
+                        whole[task] = np.maximum(whole[task], made)
         return FrameMaps({task: whole[task] for task in tasks}, magnified)
 
     def _finished(
