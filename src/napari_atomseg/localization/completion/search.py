@@ -43,6 +43,8 @@ CLOSE, ASIDE = 2.0, 0.2
 """Pixels, and part of the spacing, that a hint of a column may lie beside it."""
 CONFIRMED = 0.4
 """Part of the highest rings of a probe to exceed where there must be hints besides."""
+MANY = 0.02
+"""Hints over columns from which on there may be a sublattice."""
 HINTED = 0.5
 """Part of the new columns of a sublattice that there must be hints of."""
 LEAST_SITE = 0.5
@@ -142,14 +144,14 @@ class Hints:
         near: Mask = away <= max(CLOSE, ASIDE * self.spacing)
         return near
 
-    def beside(self, points: Array) -> bool:
-        """Whether there are hints beside the columns (N, 2) that were found."""
+    def beside(self, points: Array) -> float:
+        """Number of hints beside the columns (N, 2) that were found; infinite for everywhere."""
         if self.places is None:
-            return True
+            return np.inf
         if not len(self.places) or not len(points):
-            return False
+            return 0
         away = np.asarray(cKDTree(points).query(self.places)[0])
-        return bool((away > max(CLOSE, ASIDE * self.spacing)).any())
+        return int((away > max(CLOSE, ASIDE * self.spacing)).sum())
 
 
 Fit = Callable[[Columns, Fits, Mask], Fits]
@@ -181,12 +183,14 @@ def search(
     residual = Residual(image, fits, columns.believed)
     searched = sensitivity > 0 and residual.usable and columns.believed.sum() >= FEWEST
     hinted = Hints(hints, residual.spacing if searched else 0.0)
-    if searched and hinted.beside(residual.points):
+    beside = hinted.beside(residual.points) if searched else 0
+    if beside:
+        many = beside >= max(FEWEST, MANY * len(residual.points))
         sites = Sites.none()
         for _ in range(ROUNDS):
             cells = find_cells(residual.points, residual.amplitude)
             rings = 1.0 if hints is None else CONFIRMED
-            found = _sublattices(residual, cells, 0.5 * sensitivity, rings)
+            found = _sublattices(residual, cells, 0.5 * sensitivity, rings) if many else []
             sites = sites.joined(sites_of(found, residual.spacing), residual.spacing)
             more = _occupied(image, columns, fits, sites, hinted)
             if not len(more):
