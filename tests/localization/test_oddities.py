@@ -116,3 +116,11 @@ def test_frames_are_alike_unless_one_is_clear():
     assert agreed_contrasts([0.3, -0.1, 0.4]) == ("bright",) * 3
     assert agreed_contrasts([2.0, -2.0]) == ("bright", "dark")
     assert agreed_contrasts([-2.0, -2.0, 0.2]) == ("dark",) * 3
+
+
+def test_stripes_without_noise_are_no_border_and_no_columns():
+    """Every line of them is constant."""
+    stripes = np.tile(np.sin(np.arange(128) / 2.5), (128, 1)).T
+    table = atomseg.localize(stripes, device="cpu")
+    assert len(table) == 0
+    assert not any("border" in note for note in table.attrs["notes"])

@@ -67,6 +67,10 @@ def holds(offset: float, scale: float) -> bool:
     return abs(offset) <= OFFSET * scale or scale == 0
 
 
+MOSTLY = 0.7
+"""Part of an image that marks and borders may cover."""
+
+
 @dataclass(frozen=True)
 class Examined:
     """Frames ready for networks and estimates: what does not show the specimen is filled.
@@ -123,7 +127,9 @@ def examine(image: Any) -> Examined:
     marks, written, outliers = np.zeros_like(out), np.zeros_like(out), 0
     for number, frame in enumerate(frames):
         found = find_marks(frame)
-        written[number], marks[number] = found.written, found.all & ~out[number]
+        # Where flat areas are most of it, an image is not a picture with marks on it.
+        if found.all.mean() <= MOSTLY:
+            written[number], marks[number] = found.written, found.all & ~out[number]
         out[number] |= marks[number]
         hot = find_outliers(frame, ~out[number])
         outliers += int(hot.sum())
