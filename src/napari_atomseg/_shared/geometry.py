@@ -11,6 +11,12 @@ from scipy.spatial import cKDTree
 from napari_atomseg._shared.types import Array, Indices
 
 
+def nearest_pixels(shape: tuple[int, ...], y: Array, x: Array) -> tuple[Indices, Indices]:
+    """Rows and columns (N,) of the pixels of an (H, W) image that are nearest to positions."""
+    last = np.array(shape) - 1
+    return np.clip(np.rint(y), 0, last[0]).astype(int), np.clip(np.rint(x), 0, last[1]).astype(int)
+
+
 def nearest_distances(points: NDArray[Any]) -> NDArray[np.float64]:
     """(N,) distance of each of N ≥ 2 points, (N, 2), to its nearest neighbour."""
     distance, _ = cKDTree(points).query(points, k=2)

@@ -11,7 +11,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from napari_atomseg import weights
-from napari_atomseg._shared.types import Image, Mask, Sampling
+from napari_atomseg._shared.types import Image, Sampling
 from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.frames import as_frames, examine, float_type
 from napari_atomseg.inference.predictor import Predictor
@@ -50,8 +50,6 @@ class Prediction:
         the mask that of the largest magnification.
     contrasts : "bright" or "dark" for each frame.
     notes : what was odd in the image itself, a sentence each.
-    out : (..., H, W) pixels that show no specimen (hot, dead, not finite), whose surroundings
-        the network saw in their place.
     """
 
     maps: dict[str, Image]
@@ -64,7 +62,6 @@ class Prediction:
     magnified: dict[float, dict[str, Image]] = field(default_factory=dict)
     contrasts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    out: Mask | None = None
 
 
 def predict(
@@ -172,7 +169,6 @@ def predict(
         {factor: stacked(planes) for factor, planes in magnified.items()},
         contrasts,
         examined.notes,
-        examined.out.reshape(shape),
     )
 
 

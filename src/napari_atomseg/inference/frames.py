@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from napari_atomseg._shared.geometry import nearest_pixels
 from napari_atomseg._shared.types import Array, Image, Mask
 from napari_atomseg.inference.marks import find_marks, share
 from napari_atomseg.inference.outliers import filled, find_outliers
@@ -97,11 +98,7 @@ class Examined:
     def hides(self, frame: int, y: Array, x: Array) -> Mask:
         """(N,) positions in a frame, pixels, that lie on marks."""
         marks = self.marks[frame]
-        row, col = (
-            np.rint(v).astype(int).clip(0, size - 1)
-            for v, size in zip((y, x), marks.shape, strict=True)
-        )
-        hidden: Mask = marks[row, col]
+        hidden: Mask = marks[nearest_pixels(marks.shape, y, x)]
         return hidden
 
 

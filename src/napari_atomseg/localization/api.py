@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from skimage.draw import polygon2mask
 
 from napari_atomseg import weights
+from napari_atomseg._shared.geometry import nearest_pixels
 from napari_atomseg._shared.types import Array, Labels, Sampling
 from napari_atomseg._shared.units import mean_sampling, pixel_size
 from napari_atomseg.inference import predict
@@ -326,10 +327,7 @@ def _polygons(polygons: list[NDArray[Any]], shape: tuple[int, int], accepted: st
 
 def regions_at(labels: Labels, y: Array, x: Array) -> Labels:
     """(N,) numbers of the regions at positions, those beyond the border at the nearest pixel."""
-    last = np.array(labels.shape) - 1
-    row = np.clip(np.rint(y), 0, last[0]).astype(int)
-    col = np.clip(np.rint(x), 0, last[1]).astype(int)
-    found: Labels = labels[row, col]
+    found: Labels = labels[nearest_pixels(labels.shape, y, x)]
     return found
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.feature import peak_local_max
 
+from napari_atomseg._shared.geometry import nearest_pixels
 from napari_atomseg._shared.types import Array, Image, Labels
 from napari_atomseg.inference.api import Prediction
 from napari_atomseg.localization.detect import Detections, columns_from_map
@@ -56,11 +57,9 @@ def columns_of(prediction: Prediction, frame: int = 0) -> Detections:
     frame : counts over all leading axes of the image.
     """
     whole = prediction.maps[COLUMN_MAP]
-    maps = {
-        factor: planes[COLUMN_MAP].reshape(-1, *planes[COLUMN_MAP].shape[-2:])[frame]
-        for factor, planes in prediction.magnified.items()
-    }
-    return columns_at_magnifications(maps, (whole.shape[-2], whole.shape[-1]))
+    return columns_at_magnifications(
+        _column_maps(prediction, frame), (whole.shape[-2], whole.shape[-1])
+    )
 
 
 def hints_of(prediction: Prediction, found: Detections, frame: int = 0) -> Array:
@@ -72,16 +71,22 @@ def hints_of(prediction: Prediction, found: Detections, frame: int = 0) -> Array
     """
     height, width = found.labels.shape
     places = []
-    for planes in prediction.magnified.values():
-        surface = planes[COLUMN_MAP].reshape(-1, *planes[COLUMN_MAP].shape[-2:])[frame]
+    for surface in _column_maps(prediction, frame).values():
         peaks = peak_local_max(surface, min_distance=1, threshold_abs=HINT, exclude_border=False)
         scale = np.array([height, width]) / surface.shape
         places.append((peaks + 0.5) * scale - 0.5)
     whole = np.concatenate(places)
-    row, col = np.rint(whole).astype(int).T
-    inside = found.labels[row.clip(0, height - 1), col.clip(0, width - 1)] > 0
+    inside = found.labels[nearest_pixels((height, width), *whole.T)] > 0
     hints: Array = whole[~inside]
     return hints
+
+
+def _column_maps(prediction: Prediction, frame: int) -> dict[float, Image]:
+    """Column map of one frame by magnification."""
+    return {
+        factor: planes[COLUMN_MAP].reshape(-1, *planes[COLUMN_MAP].shape[-2:])[frame]
+        for factor, planes in prediction.magnified.items()
+    }
 
 
 def at_full_size(found: Detections, factor: float, shape: tuple[int, int]) -> Detections:

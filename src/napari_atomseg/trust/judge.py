@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from napari_atomseg._shared.geometry import nearest_distances
+from napari_atomseg._shared.geometry import nearest_distances, nearest_pixels
 from napari_atomseg._shared.types import Array, Mask
 from napari_atomseg.inference.api import Prediction
 from napari_atomseg.inference.scale import SPACING_PER_SCALE
@@ -139,8 +139,7 @@ def region_in_range(
     if len(y) == 0:
         return np.ones(shape, dtype=bool)
     number = np.full(shape, -1)
-    row, col = (np.rint(v).astype(int).clip(0, n - 1) for v, n in zip((y, x), shape, strict=True))
-    number[row, col] = np.arange(len(y))
+    number[nearest_pixels(shape, y, x)] = np.arange(len(y))
     distance, nearest = ndimage.distance_transform_edt(number < 0, return_indices=True)
     inside: Mask = np.asarray(in_range, dtype=bool)[number[tuple(nearest)]] | (distance > reach)
     return inside

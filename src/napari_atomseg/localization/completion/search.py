@@ -140,9 +140,7 @@ class Hints:
             return np.ones(len(y), dtype=bool)
         if not len(self.places) or not len(y):
             return np.zeros(len(y), dtype=bool)
-        away = np.asarray(cKDTree(self.places).query(np.stack([y, x], axis=1))[0])
-        near: Mask = away <= max(CLOSE, ASIDE * self.spacing)
-        return near
+        return self._together(np.stack([y, x], axis=1), self.places)
 
     def beside(self, points: Array) -> float:
         """Number of hints beside the columns (N, 2) that were found; infinite for everywhere."""
@@ -150,8 +148,13 @@ class Hints:
             return np.inf
         if not len(self.places) or not len(points):
             return 0
-        away = np.asarray(cKDTree(points).query(self.places)[0])
-        return int((away > max(CLOSE, ASIDE * self.spacing)).sum())
+        return int((~self._together(self.places, points)).sum())
+
+    def _together(self, places: Array, others: Array) -> Mask:
+        """(N,) places (N, 2) that lie beside one of others (M, 2) at most."""
+        away = np.asarray(cKDTree(others).query(places)[0])
+        near: Mask = away <= max(CLOSE, ASIDE * self.spacing)
+        return near
 
 
 Fit = Callable[[Columns, Fits, Mask], Fits]

@@ -13,6 +13,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.device import choose_device
+from napari_atomseg._shared.geometry import nearest_pixels
 from napari_atomseg._shared.types import Array
 from napari_atomseg.inference.frames import holds
 from napari_atomseg.localization.fit.centroids import centres_of_mass, centroids, saturated
@@ -171,10 +172,8 @@ def _nearest(
     """(H, W) pixels whose nearest column, to the pixel, is one of some."""
     if some.all():
         return np.ones(shape, dtype=bool)
-    row = np.clip(np.rint(y), 0, shape[0] - 1).astype(int)
-    col = np.clip(np.rint(x), 0, shape[1] - 1).astype(int)
     owner = np.full(shape, -1)
-    owner[row, col] = np.arange(len(y))
+    owner[nearest_pixels(shape, y, x)] = np.arange(len(y))
     place = ndimage.distance_transform_edt(owner < 0, return_distances=False, return_indices=True)
     nearest: NDArray[np.bool_] = some[owner[tuple(place)]]
     return nearest
