@@ -91,12 +91,15 @@ def _add_areas(levels: Levels, level: float, alike: Mask, marks: Mask, borders: 
         for box, area in _components(_opened(alike & ~marks, side)):
             if not LEAST * area.size <= area.sum() <= MOST * levels.image.size:
                 continue
+            padding = _padding(levels, box, area, alike)
+            if not padding and not _cornered(area):
+                continue
             whole = ndimage.binary_fill_holes(area)
             ink = float((whole & ~area).sum()) / float(whole.sum())
             if whole.sum() > MOST * levels.image.size or ink > MOST:
                 continue
             straight = _rectangle(levels, box, whole, ink)
-            if not straight and not _padding(levels, box, area, alike):
+            if not straight and not padding:
                 continue
             if not _distinct(levels, box, whole, level):
                 continue
@@ -154,11 +157,15 @@ def _rectangle(levels: Levels, box: Box, area: Mask, ink: float) -> bool:
     if all(end % 8 == 0 for part in box for end in (part.start, part.stop)):
         return False
     edges = (area[:2].any(0), area[-2:].any(0), area[:, :2].any(1), area[:, -2:].any(1))
-    corners = (area[rows, cols].any() for rows in ENDS for cols in ENDS)
-    if min(edge.mean() for edge in edges) < STRAIGHT or not all(corners):
+    if min(edge.mean() for edge in edges) < STRAIGHT or not _cornered(area):
         return False
     long = max(height, width) >= LONG * min(height, width)
     return long or (count >= BOX and ink > LETTERED) or _along_border(levels, box)
+
+
+def _cornered(area: Mask) -> bool:
+    """Whether an area reaches into all corners of its bounding box, whatever its holes."""
+    return all(area[rows, cols].any() for rows in ENDS for cols in ENDS)
 
 
 def _padding(levels: Levels, box: Box, area: Mask, alike: Mask) -> bool:
