@@ -119,7 +119,9 @@ class TrainingRange:
             if share > (MOSTLY if name == "order" else TOLERANCE):
                 reasons.append(f"{100 * share:.0f} % of the columns {words}")
         if doubted > MOSTLY:
-            reasons.append(f"{100 * doubted:.0f} % of the network's detections are probably not columns")
+            reasons.append(
+                f"{100 * doubted:.0f} % of the network's detections are probably not columns"
+            )
         if reasons:
             return OUTSIDE + "; ".join(reasons)
         columns = spacing is not None or any(len(mask) for each in flags for mask in each.values())
@@ -181,7 +183,7 @@ class Judge:
         self.test: Consistency | None = None
         if restored is not None:
             width = prediction.spacing / SPACING_PER_SCALE
-            self.test = consistency(image, restored, sigma=width)
+            self.test = consistency(image, restored, sigma=width, scales=())
         self.calibration = find_calibration(prediction.sha256, weights)
         self.least = (LIKELY if self.calibrated else 0.0) if least is None else least
         self._limits = TrainingRange.of(card, self.calibration)
