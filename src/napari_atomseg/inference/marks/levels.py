@@ -97,7 +97,8 @@ class Levels:
 def local_range(image: Image) -> Image:
     """Highest less lowest value of three by three pixels about each."""
     highest, lowest = (in_squares(image, 1, each, "edge") for each in (np.maximum, np.minimum))
-    return highest - lowest
+    result: Image = highest - lowest
+    return result
 
 
 def grown(mask: Mask, radius: int) -> Mask:
