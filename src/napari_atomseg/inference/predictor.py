@@ -155,7 +155,7 @@ class Predictor:
         """
         name = None
         if normal.numel() <= WINDOW**2:
-            content = hashlib.sha256(normal.contiguous().numpy())
+            content = hashlib.sha256(normal.contiguous().numpy().tobytes())
             name = f"{tuple(normal.shape)} {half} {content.hexdigest()}"
             known = self._recent.get(name)
             if known is not None:

@@ -143,7 +143,7 @@ def _markers(column_map: Image, regions: Labels) -> Labels:
     inside = np.where(regions > 0, column_map, 0.0)
     highest = inside == ndimage.maximum_filter(inside, 3)
     peaks, _ = ndimage.label(highest & (regions > 0), np.ones((3, 3)))
-    _, first = first_pixels(peaks)
+    _, first = first_pixels(np.asarray(peaks, dtype=np.int32))
     peaks_in = np.bincount(regions.ravel()[first], minlength=top + 1)
     several = np.flatnonzero(peaks_in > 1)
     boxes = ndimage.find_objects(markers)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from napari_atomseg import weights
 from napari_atomseg._shared.types import Array, Sampling
 from napari_atomseg._shared.units import mean_sampling
@@ -90,5 +92,5 @@ class Model:
 
     def restored(self, prediction: Prediction) -> Array:
         """(N, H, W) float64 restored frames."""
-        frames: Array = prediction.maps[DENOISED].reshape(self.examined.frames.shape)
-        return frames.astype("float64")
+        frames = prediction.maps[DENOISED].reshape(self.examined.frames.shape)
+        return frames.astype(np.float64)
