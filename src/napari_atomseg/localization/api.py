@@ -204,7 +204,8 @@ def localize(
         notes.append(
             f"{counts[1]} of {counts[0]} columns found were dropped: score below {least:g}"
         )
-    notes += noise_notes(measure.noise)
+    if any(map(len, tables)):
+        notes += noise_notes(measure.noise)
     return joined(tables, stacked=len(shape) > 2, attrs=attrs)
 
 
