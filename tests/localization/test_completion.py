@@ -7,7 +7,8 @@ import napari_atomseg as atomseg
 from napari_atomseg.localization import api
 from napari_atomseg.localization.completion.cells import find_cells
 from napari_atomseg.localization.completion.heights import HeightFilter, LocalNoise
-from napari_atomseg.localization.completion.search import Columns, search
+from napari_atomseg.localization.completion.columns import Columns
+from napari_atomseg.localization.completion.search import search
 from napari_atomseg.localization.completion.tails import Tail
 from napari_atomseg.localization.fit.refinement import Refinement
 from napari_atomseg.localization.settings import FitSettings

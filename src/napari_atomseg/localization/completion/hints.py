@@ -1,0 +1,86 @@
+"""Hints: places where the detector sees something that is not enough for a column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.special import betainc
+
+from napari_atomseg._shared.types import Array, Mask
+
+CLOSE, ASIDE = 2.0, 0.2
+"""Pixels, and part of the spacing, that a hint of a column may lie beside it."""
+HINTED = 0.5
+"""Part of the columns of a sublattice that the detector must have found, or have hints of."""
+RAREST = 0.02
+"""Share of places without a column that have a hint by chance, at least."""
+SAME_NOISE = 0.5
+"""Part of the evidence of a hint that counts beside the height: both have the same noise."""
+
+
+@dataclass(frozen=True)
+class Hints:
+    """Places (M, 2) where there may be columns, spacing pixels apart; None for everywhere."""
+
+    places: Array | None
+    spacing: float
+
+    def near(self, places: Array) -> Mask:
+        """(N,) positions (N, 2) with a hint as near as a column that is found anew may lie."""
+        if self.places is None:
+            return np.ones(len(places), dtype=bool)
+        if not len(self.places) or not len(places):
+            return np.zeros(len(places), dtype=bool)
+        return self._together(places, self.places)
+
+    def beside(self, points: Array) -> Hints:
+        """Hints that lie beside the columns (N, 2) that were found."""
+        if self.places is None or not len(self.places) or not len(points):
+            return self
+        return Hints(self.places[~self._together(self.places, points)], self.spacing)
+
+    def count(self, origin: Array | None = None, reach: float = 0.0) -> float:
+        """Number of hints, or of those within reach pixels of places (N, 2); ∞ for everywhere."""
+        if self.places is None:
+            return np.inf
+        if origin is None or not len(self.places):
+            return len(self.places)
+        return int((cKDTree(origin).query(self.places)[0] <= reach).sum())
+
+    def evidence(self, places: Array, weight: Array) -> Array:
+        """(N,) log ratios of the likelihoods of what is seen of sites that are occupied, and not.
+
+        Parameters
+        ----------
+        weight : (N,) probability that the sites are occupied.
+        """
+        if self.places is None:
+            return np.zeros(len(places))
+        seen = self.near(places)
+        often = ((weight * seen).sum() + 1.0) / (weight.sum() + 2.0)
+        rare = ((1.0 - weight) * seen).sum() / max(float((1.0 - weight).sum()), 1.0)
+        rare = float(np.clip(rare, RAREST, often))
+        ratio = np.where(seen, np.log(often / rare), np.log((1.0 - often) / (1.0 - rare)))
+        return np.asarray(SAME_NOISE * ratio)
+
+    def support(self, members: float, weight: Array, seen: Mask) -> float:
+        """Probability that a detector sees at least `HINTED` of the columns of a sublattice.
+
+        Parameters
+        ----------
+        members : columns that it found.
+        weight, seen : (N,) probability that the other sites are occupied; which have a hint.
+        """
+        if self.places is None:
+            return 1.0
+        yes = members + float((weight * seen).sum()) + 0.5
+        no = float((weight * ~seen).sum()) + 0.5
+        return float(1.0 - betainc(yes, no, HINTED))
+
+    def _together(self, places: Array, others: Array) -> Mask:
+        """(N,) places (N, 2) that lie beside one of others (M, 2) at most."""
+        away = np.asarray(cKDTree(others).query(places)[0])
+        near: Mask = away <= max(CLOSE, ASIDE * self.spacing)
+        return near
