@@ -14,6 +14,8 @@ CLOSE, ASIDE = 2.0, 0.2
 """Pixels, and part of the spacing, that a hint of a column may lie beside it."""
 HINTED = 0.5
 """Part of the columns of a sublattice that the detector must have found, or have hints of."""
+MISSED_HINTED = 0.2
+"""Part of those columns of it that were not found that there must be hints of."""
 RAREST = 0.02
 """Share of places without a column that have a hint by chance, at least."""
 SAME_NOISE = 0.5
@@ -49,38 +51,61 @@ class Hints:
             return len(self.places)
         return int((cKDTree(origin).query(self.places)[0] <= reach).sum())
 
-    def evidence(self, places: Array, weight: Array) -> Array:
+    def by_chance(self, sites: Array, free: float) -> float:
+        """Share of places without a column that have a hint.
+
+        Parameters
+        ----------
+        sites : (N, 2) found columns, and places where others may be.
+        free : area away from these, pixels.
+        """
+        if self.places is None or not len(self.places):
+            return RAREST
+        elsewhere = int((~self._together(self.places, sites)).sum())
+        return float(np.clip(elsewhere * np.pi * self._reach**2 / max(free, 1.0), RAREST, 1.0))
+
+    def evidence(self, seen: Mask, weight: Array, rare: float) -> Array:
         """(N,) log ratios of the likelihoods of what is seen of sites that are occupied, and not.
 
         Parameters
         ----------
-        weight : (N,) probability that the sites are occupied.
+        seen, weight : (N,) which sites have a hint, and their probability of being occupied.
+        rare : share of places without a column that have one.
         """
         if self.places is None:
-            return np.zeros(len(places))
-        seen = self.near(places)
+            return np.zeros(len(seen))
         often = ((weight * seen).sum() + 1.0) / (weight.sum() + 2.0)
-        rare = ((1.0 - weight) * seen).sum() / max(float((1.0 - weight).sum()), 1.0)
-        rare = float(np.clip(rare, RAREST, often))
+        rare = min(rare, often)
         ratio = np.where(seen, np.log(often / rare), np.log((1.0 - often) / (1.0 - rare)))
         return np.asarray(SAME_NOISE * ratio)
 
-    def support(self, members: float, weight: Array, seen: Mask) -> float:
-        """Probability that a detector sees at least `HINTED` of the columns of a sublattice.
+    def support(self, detected: int, added: Mask, seen: Mask, weight: Array) -> float:
+        """Probability that a detector sees enough of the columns of a sublattice.
+
+        That it has found or has hints of the part `HINTED` of all, and has hints of the part
+        `MISSED_HINTED` of those that it missed.
 
         Parameters
         ----------
-        members : columns that it found.
-        weight, seen : (N,) probability that the other sites are occupied; which have a hint.
+        detected : columns that it found.
+        added : (A,) which of those added by a search have a hint.
+        seen, weight : (N,) which of the other sites have one, and their probability of being
+            occupied.
         """
         if self.places is None:
             return 1.0
-        yes = members + float((weight * seen).sum()) + 0.5
-        no = float((weight * ~seen).sum()) + 0.5
-        return float(1.0 - betainc(yes, no, HINTED))
+        yes = float(added.sum()) + float((weight * seen).sum()) + 0.5
+        no = float((~added).sum()) + float((weight * ~seen).sum()) + 0.5
+        missed = 1.0 - betainc(yes, no, MISSED_HINTED)
+        return float(missed * (1.0 - betainc(detected + yes, no, HINTED)))
+
+    @property
+    def _reach(self) -> float:
+        """Pixels that a hint of a column may lie beside it."""
+        return max(CLOSE, ASIDE * self.spacing)
 
     def _together(self, places: Array, others: Array) -> Mask:
         """(N,) places (N, 2) that lie beside one of others (M, 2) at most."""
         away = np.asarray(cKDTree(others).query(places)[0])
-        near: Mask = away <= max(CLOSE, ASIDE * self.spacing)
+        near: Mask = away <= self._reach
         return near

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.special import expit, logit, ndtr
 
-from napari_atomseg._shared.types import Array, Indices
+from napari_atomseg._shared.types import Array, Indices, Mask
 from napari_atomseg.localization.completion.columns import SUBLATTICE, Columns, apart
 from napari_atomseg.localization.completion.hints import Hints
 from napari_atomseg.localization.completion.residual import Residual
@@ -38,6 +38,8 @@ EQUAL, UNEQUAL = 0.1, 0.4
 LOWER = 0.4
 """Mean height of the columns that were missed over that of those found, at least: the clearer ones
 are found."""
+TINY = 1e-9
+"""Least probability."""
 WHOLE = 4.0
 """Sites that the mean of a whole sublattice counts as beside those around one of them."""
 
@@ -63,6 +65,11 @@ class Occupancy:
     def evidence(self, height: Array, noise: Array) -> Array:
         """(N,) log ratio of the likelihoods of heights of a column and of nothing."""
         return _ratio(height, noise, self.level, self.spread)
+
+    def weight(self, height: Array, noise: Array) -> Array:
+        """(N,) probability that sites are occupied, if the sublattice is there."""
+        share = np.clip(self.share, TINY, 1.0 - TINY)
+        return np.asarray(expit(logit(share) + self.evidence(height, noise)))
 
 
 def occupancy(places: Array, height: Array, noise: Array, usual: float) -> Occupancy:
@@ -141,52 +148,60 @@ def _ratio(height: Array, noise: Array, level: Array, spread: float) -> Array:
     return np.asarray(0.5 * (square - np.log(variance / noise**2)))
 
 
-def occupied_sites(residual: Residual, sites: Sites, hints: Hints) -> Columns:
+def occupied_sites(residual: Residual, sites: Sites, hints: Hints, added: Mask) -> Columns:
     """The sites that have no column yet and are occupied, with the probability that they are.
 
     The prior is that of the sublattice, its evidence in the residual and in what the detector has
     seen of it, and of its share of the sites around; the likelihood is that of the site's own
     height, and of a hint of it. Where hardly any column of a sublattice was found, only sites with
     hints are in question.
+
+    Parameters
+    ----------
+    added : (M,) which columns of the residual a search has added.
     """
     if not len(sites):
         return Columns.none()
     residual = residual.cleared(sites.places)
     sites = centred(residual, sites)
+    if not len(sites):
+        return Columns.none()
     places = sites.places
     away, near = (np.asarray(v) for v in residual.tree.query(places))
     same = away <= SAME_SITE * residual.spacing
-    height = residual.at(*places.T)
-    open_ = (
-        np.isfinite(height)
-        & (away >= residual.least)
-        & ~same
-        & residual.inside(*places.T, residual.sigma)
-    )
-    noise = residual.deviation(*places.T)
+    height, noise = residual.at(*places.T), residual.deviation(*places.T)
+    open_ = np.isfinite(height) & (away >= residual.least) & ~same
+    open_ &= residual.inside(*places.T, residual.sigma)
     found = residual.significance() * residual.deviation(*residual.points.T)
-    score = np.zeros(len(places))
-    seen = hints.near(places)
+    every = np.concatenate([residual.points, places[~same]])
+    free = residual.heights.size - np.pi * residual.least**2 * len(every)
+    rare = hints.by_chance(every, free)
+    score, least = np.zeros(len(places)), np.zeros(len(places))
+    seen, seen_points = hints.near(places), hints.near(residual.points)
     bright = surrounding(residual, *places.T)
     for number in np.unique(sites.family[open_]):
         alike = sites.family == number
         kin = np.flatnonzero(alike & open_)
         members = np.unique(near[alike & same])
-        usual = float(np.median(found[members])) if len(members) >= FEWEST_MEMBERS else np.nan
+        heights = found[members][np.isfinite(found[members])]
+        usual = float(np.median(heights)) if len(heights) >= FEWEST_MEMBERS else np.nan
         made = occupancy(places[kin], height[kin], noise[kin], usual)
         if not made.mean > 0:
             continue
-        score[kin] = _probabilities(
-            made,
-            sites.only(_those(kin, len(sites))),
-            height[kin],
-            noise[kin],
-            bright[kin],
-            seen[kin],
-            len(members),
-            hints,
-        )
-    keep = ~same & (score > 0.5) & (height >= LEAST_SITE * noise)
+        weight = made.weight(height[kin], noise[kin])
+        new = members[added[members]]
+        support = hints.support(len(members) - len(new), seen_points[new], seen[kin], weight)
+        lit = float(ndtr((made.mean / float(np.median(bright[kin])) - FAINTEST) / UNSURE))
+        exists = expit(made.gain - np.log(len(kin) + 1.0))
+        prior = np.clip(sites.belief[kin] * made.share * exists * lit * support, TINY, 1.0 - TINY)
+        odds = logit(prior) + made.evidence(height[kin], noise[kin])
+        proven = len(members) >= max(FEWEST_MEMBERS, PROVEN * (len(members) + weight.sum()))
+        if proven:
+            odds += hints.evidence(seen[kin], weight, rare)
+        in_question = seen[kin] | (proven & ~sites.own[kin])
+        score[kin] = np.where(in_question, expit(np.clip(odds, -60.0, 60.0)), 0.0)
+        least[kin] = np.minimum(LEAST_SITE, 0.5 * made.level / noise[kin])
+    keep = ~same & (score > 0.5) & (height >= least * noise)
     keep = apart(places, np.where(keep, score, -np.inf), residual.least)
     for number in np.unique(sites.family[keep]):
         kin = np.flatnonzero(keep & (sites.family == number))
@@ -194,32 +209,3 @@ def occupied_sites(residual: Residual, sites: Sites, hints: Hints) -> Columns:
         false = np.cumsum(1.0 - score[order]) / np.arange(1, len(order) + 1)
         keep[order[false > FALSE_SHARE]] = False
     return Columns.of(places[keep, 0], places[keep, 1], score[keep], source=SUBLATTICE)
-
-
-def _those(index: Indices, count: int) -> Array:
-    mask = np.zeros(count, dtype=bool)
-    mask[index] = True
-    return mask
-
-
-def _probabilities(
-    made: Occupancy,
-    sites: Sites,
-    height: Array,
-    noise: Array,
-    bright: Array,
-    seen: Array,
-    members: int,
-    hints: Hints,
-) -> Array:
-    """(N,) probabilities that the open sites (N) of a sublattice are occupied."""
-    own = made.evidence(height, noise)
-    weight = expit(logit(np.clip(made.share, 1e-9, 1 - 1e-9)) + own)
-    exists = expit(made.gain - np.log(len(height) + 1.0))
-    lit = float(ndtr((made.mean / float(np.median(bright)) - FAINTEST) / UNSURE))
-    believed = sites.belief * (exists * lit * hints.support(members, weight, seen))
-    prior = np.clip(believed * made.share, 1e-12, 1.0 - 1e-12)
-    proven = members >= max(FEWEST_MEMBERS, PROVEN * (members + weight.sum()))
-    odds = logit(prior) + own + (hints.evidence(sites.places, weight) if proven else 0.0)
-    in_question = seen | (proven & ~sites.own)
-    return np.where(in_question, expit(np.clip(odds, -60.0, 60.0)), 0.0)

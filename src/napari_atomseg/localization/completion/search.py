@@ -129,10 +129,13 @@ def _completed(
         if beside.count() >= max(FEWEST, MANY * len(residual.points)):
             rings = 1.0 if places is None else CONFIRMED
             found = begun_sublattices(cells, residual.points, residual.spacing)
-            found += _averaged(residual, cells, beside, 0.5 * sensitivity, rings)
+            known = sites_of(found, residual.spacing).places
+            rest = beside.beside(known)
+            found += _averaged(residual, cells, rest, 0.5 * sensitivity, rings)
         # Those found last are the more exact ones.
         sites = sites_of(found, residual.spacing).joined(sites, residual.spacing)
-        more = _untried(occupied_sites(residual, sites, hints), refused, residual)
+        added = now.columns.source[now.columns.believed] == SUBLATTICE
+        more = _untried(occupied_sites(residual, sites, hints, added), refused, residual)
         if not len(more):
             more = _untried(
                 single_columns(residual, cells, 0.5 * sensitivity, hints), refused, residual
@@ -159,7 +162,12 @@ def _untried(more: Columns, refused: Array, residual: Residual) -> Columns:
 def _averaged(
     residual: Residual, cells: list[Cells], beside: Hints, rate: float, rings: float
 ) -> list[Sublattice]:
-    """Sublattices that stand out in the averaged cells of any patch that has hints."""
+    """Sublattices that stand out in the averaged cells of any patch.
+
+    Parameters
+    ----------
+    beside : hints of which patches need many.
+    """
     found: list[Sublattice] = []
     hinted = []
     for each in cells:
@@ -206,7 +214,7 @@ def _tried(image: Array, now: _State, more: Columns, rate: float, fit: Fit) -> _
     site = columns.source == SUBLATTICE
     weak = single & ((rarity(residual, z) > 0.5 * rate) | ~np.isfinite(fits.amplitude))
     weak |= single & (walked > WANDERED * residual.sigma)
-    weak |= site & ~(z >= np.maximum(LEAST_SITE, _vacant(columns, z, site)))
+    weak |= site & ~(z >= _vacant(columns, z, site))
     weak |= single & ~(fits.amplitude >= FAINTEST * surrounding(residual, fits.y, fits.x))
     if not weak.any():
         return _State(columns, fits, residual)
@@ -222,15 +230,17 @@ def _tried(image: Array, now: _State, more: Columns, rate: float, fit: Fit) -> _
 def _vacant(columns: Columns, z: Array, site: Mask) -> Array:
     """(N,) z below which a site is rather vacant, once the sites around it have been fitted.
 
-    Half of theirs, but never so much that the light of a site would stand out by itself.
+    Half of theirs, where these are not clear no more than `LEAST_SITE`, and never so much that the
+    light of a site would stand out by itself.
     """
-    limit = np.zeros(len(columns))
+    limit = np.full(len(columns), LEAST_SITE)
     own = np.flatnonzero(site)
     if len(own) >= FEWEST_SITES:
         places = columns.places[own]
         near = cKDTree(places).query(places, k=FEWEST_SITES)[1]
         local = np.median(np.nan_to_num(z[own])[near], axis=1)
-        limit[own] = np.where(local >= KIN_CLEAR, np.minimum(0.5 * local, KIN_CLEAR), 0.0)
+        most = np.where(local >= KIN_CLEAR, KIN_CLEAR, LEAST_SITE)
+        limit[own] = np.clip(0.5 * local, 0.0, most)
     return limit
 
 

@@ -15,6 +15,8 @@ from napari_atomseg.localization.completion.sublattices import Sublattice
 
 SAME_SITE = 0.3
 """Columns nearer to a site than this, over the spacing, are on it."""
+ONE_SITE = 0.15
+"""Predictions of one site are no farther apart."""
 STEP, FAR_STEPS = 0.4, 5
 """Steps over sigma, and their number to all sides, in which sites look for their mean peak."""
 FEWEST_MEMBERS, BEGUN = 4, 0.05
@@ -134,7 +136,7 @@ def sites_of(found: list[Sublattice], spacing: float) -> Sites:
     all_places = [each.sites() for each in found]
     kind = np.repeat(np.arange(len(found)), [len(places) for places in all_places])
     where = np.concatenate(all_places)
-    pairs = cKDTree(where).query_pairs(SAME_SITE * spacing, output_type="ndarray")
+    pairs = cKDTree(where).query_pairs(ONE_SITE * spacing, output_type="ndarray")
     groups = clusters_of(pairs, len(where))
     count = np.bincount(groups)
     places = np.stack([np.bincount(groups, v) / count for v in where.T], axis=1)

@@ -27,7 +27,7 @@ MOST = 24
 """Places along a cell vector, at most."""
 SOFT = 0.5
 """Sigma of the filter before the image is sampled, over that of the columns."""
-CELLS = 8
+CELLS = 4
 """Cells whose surroundings give the shapes of tails."""
 AROUND = 12
 """Columns whose tails may reach a place."""
