@@ -49,7 +49,8 @@ class Hints:
             return np.inf
         if origin is None or not len(self.places):
             return len(self.places)
-        return int((cKDTree(origin).query(self.places)[0] <= reach).sum())
+        away = np.asarray(cKDTree(origin).query(self.places)[0])
+        return int(np.count_nonzero(away <= reach))
 
     def by_chance(self, sites: Array, free: float) -> float:
         """Share of places without a column that have a hint.

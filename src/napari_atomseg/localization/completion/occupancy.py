@@ -35,7 +35,7 @@ ROUNDS, LOCAL_ROUNDS = 40, 4
 """Steps of expectation and maximisation, over all sites and then around each."""
 EQUAL, UNEQUAL = 0.1, 0.4
 """Deviation of the heights of a sublattice over their mean, at least and at most."""
-LOWER = 0.4
+LOWER = 0.25
 """Mean height of the columns that were missed over that of those found, at least: the clearer ones
 are found."""
 TINY = 1e-9
@@ -171,7 +171,7 @@ def occupied_sites(residual: Residual, sites: Sites, hints: Hints, added: Mask) 
     same = away <= SAME_SITE * residual.spacing
     height, noise = residual.at(*places.T), residual.deviation(*places.T)
     open_ = np.isfinite(height) & (away >= residual.least) & ~same
-    open_ &= residual.inside(*places.T, residual.sigma)
+    open_ &= residual.inside(places[:, 0], places[:, 1], residual.sigma)
     found = residual.significance() * residual.deviation(*residual.points.T)
     every = np.concatenate([residual.points, places[~same]])
     free = residual.heights.size - np.pi * residual.least**2 * len(every)

@@ -35,7 +35,9 @@ def single_columns(residual: Residual, cells: list[Cells], rate: float, hints: H
     y, x = _peak(heights, y, x)
     near = hints.near(np.stack([y, x], axis=1))
     y, x = y[near], x[near]
-    away = residual.tree.query(np.stack([y, x], axis=1))[0] if len(y) else np.zeros(0)
+    away = np.zeros(0)
+    if len(y):
+        away = np.asarray(residual.tree.query(np.stack([y, x], axis=1))[0])
     near = (away <= NEAR * residual.spacing) & (away >= residual.least)
     near &= residual.inside(y, x, sigma)
     y, x = y[near], x[near]

@@ -68,8 +68,8 @@ class Sites:
         """These and those of others that are none of these."""
         if not len(self) or not len(other):
             return other if not len(self) else self
-        away, near = cKDTree(self.places).query(other.places)
-        same = np.asarray(away) <= SAME_SITE * spacing
+        away, near = (np.asarray(v) for v in cKDTree(self.places).query(other.places))
+        same = away <= SAME_SITE * spacing
         family = other.family + int(self.family.max()) + 1
         for number in np.unique(family):
             common = self.family[near[same & (family == number)]]
@@ -118,8 +118,8 @@ def begun_sublattices(cells: list[Cells], points: Array, spacing: float) -> list
 def _fractions(cells: Cells, points: Array) -> Array:
     """(M, 2) places in the cells, -½ to ½, of those of the points (N, 2) that are in one."""
     reach = float(np.hypot(*cells.vectors.T).max())
-    away, near = cKDTree(cells.origin).query(points)
-    inside = np.asarray(away) <= reach
+    away, near = (np.asarray(v) for v in cKDTree(cells.origin).query(points))
+    inside = away <= reach
     near = near[inside]
     step = points[inside] - cells.origin[near]
     (a, b), (c, d) = cells.first[near].T, cells.second[near].T
