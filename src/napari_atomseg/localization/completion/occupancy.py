@@ -40,7 +40,7 @@ LOWER = 0.25
 are found."""
 TINY = 1e-9
 """Least probability."""
-WHOLE = 4.0
+WHOLE = 2.0
 """Sites that the mean of a whole sublattice counts as beside those around one of them."""
 
 
