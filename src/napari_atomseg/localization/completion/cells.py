@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from napari_atomseg._shared.geometry import clusters_of
 from napari_atomseg._shared.types import Array, Indices, Mask
 
-PATCH = 240
+PATCH = 480
 """Columns of a patch, at most: few enough for strain and grains, enough for faint sublattices."""
 FEWEST = 9
 """Columns that make a lattice, at least."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.types import Array, Mask
+from napari_atomseg.localization.completion.cells import Cells, find_cells
 from napari_atomseg.localization.completion.heights import HeightFilter, LocalNoise
 from napari_atomseg.localization.completion.sublattices import SOFT
 from napari_atomseg.localization.completion.tails import Tail, shared_tail
@@ -111,6 +113,11 @@ class Residual:
         self.heights = self._filter(rest)
         free = _beyond(shape, self.points, COVERED * self.sigma) & self._filter.known
         self.noise = LocalNoise(self.heights, free, self.spacing, self.sigma)
+
+    @cached_property
+    def cells(self) -> list[Cells]:
+        """Local unit cells of the columns."""
+        return find_cells(self.points, self.amplitude)
 
     @property
     def least(self) -> float:

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from scipy.special import logit
 
 from napari_atomseg._shared.types import Array, Mask
-from napari_atomseg.localization.completion.cells import Cells, equivalent, find_cells
+from napari_atomseg.localization.completion.cells import Cells, equivalent
 from napari_atomseg.localization.completion.columns import (
     DETECTED,
     RESIDUAL,
@@ -124,7 +124,7 @@ def _completed(
         beside = hints.beside(residual.points)
         if not beside.count():
             break
-        cells = find_cells(residual.points, residual.amplitude)
+        cells = residual.cells
         found: list[Sublattice] = []
         if beside.count() >= max(FEWEST, MANY * len(residual.points)):
             rings = 1.0 if places is None else CONFIRMED
@@ -257,7 +257,7 @@ def _without_light(columns: Columns, residual: Residual) -> Mask:
     if not len(doubtful):
         return dropped
     dropped[doubtful] = True
-    cells = find_cells(residual.points, residual.amplitude)
+    cells = residual.cells
     if not cells:
         return dropped
     places = equivalent(cells, columns.places[doubtful], KIN)
