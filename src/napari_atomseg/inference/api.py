@@ -125,7 +125,8 @@ def predict(
     contrasts = (str(chosen.contrast),) * len(frames)
     if chosen.contrast == "auto":
         contrasts = agreed_contrasts([predictor.leaning(frame, pixel) for frame in frames])
-    signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
+    inverted = predictor.card.contrast == "bright"
+    signs = [-1.0 if inverted and contrast == "dark" else 1.0 for contrast in contrasts]
     magnifications = predictor.magnifications(signs[middle] * frames[middle], tasks, pixel)
     maps: dict[str, Image] = {}
     magnified: dict[float, dict[str, Image]] = {}

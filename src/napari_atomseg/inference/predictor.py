@@ -25,7 +25,8 @@ from napari_atomseg.inference.scale import estimate_spacing, leaning
 from napari_atomseg.inference.settings import SMALLEST_TILE, InferenceSettings, Precision
 from napari_atomseg.inference.tiles import Blender, tiles, upsampled
 from napari_atomseg.networks.files import load_weights
-from napari_atomseg.networks.maps import compose, denormalise, normalise, selected
+from napari_atomseg.networks.maps import selected
+from napari_atomseg.networks.schemes import scheme
 from napari_atomseg.networks.tasks import ELEMENTS, INTENSITIES, UPINTERPOLATION, predictable
 from napari_atomseg.progress import CancelToken, Progress, report
 
@@ -92,6 +93,7 @@ class Predictor:
     ) -> None:
         chosen = InferenceSettings(device=device, precision=precision, tile_size=tile_size)
         network, self.card = load_weights(path)
+        self.scheme = scheme(self.card.normalisation)
         self.tasks = predictable(self.card.tasks)
         self.channels = int(self.card.arguments.get("channels_out", len(self.card.tasks)))
         self.species = self.channels - len(self.card.tasks) + 1
@@ -139,12 +141,14 @@ class Predictor:
 
     @torch.inference_mode()
     def _column_map(self, image: Tensor) -> Tensor:
-        normal, _, deviation = normalise(image.to(self.device))
+        normal, _, deviation = self.scheme.normalise(image.to(self.device))
         if not float(deviation) > FLAT * float(image.abs().max()):
             return torch.zeros(image.shape[-2:])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half(())):
             output = self.network(normal.contiguous(memory_format=torch.channels_last))
-        return torch.sigmoid(selected(output, "column_map", self.card.tasks)[0, 0].float())
+        return self.scheme.probability(
+            selected(output, "column_map", self.card.tasks)[0, 0].float()
+        )
 
     def maps(
         self,
@@ -206,9 +210,9 @@ class Predictor:
         cancel: CancelToken | None,
     ) -> Tensor:
         """(1, C, h, w) all maps of an image (1, 1, H, W) magnified by a factor."""
-        small, mean, deviation = normalise(resize(image, factor))
+        small, mean, deviation = self.scheme.normalise(resize(image, factor))
         composed = self._tiled(small, self.tile_size, tasks, progress, cancel)
-        return denormalise(composed[None], mean, deviation, self.card.tasks)
+        return self.scheme.denormalise(composed[None], mean, deviation, self.card.tasks)
 
     def _resampled(self, finished: Tensor, task: str, shape: tuple[int, ...]) -> Tensor:
         """(c, H, W) maps of a task at the size of the frame; (1, 2H, 2W) of `upinterpolation`."""
@@ -276,7 +280,7 @@ class Predictor:
             part = image[..., tile.top : tile.bottom, tile.left : tile.right].to(self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
                 output = self.network(part.contiguous(memory_format=torch.channels_last))
-            blender.add(tile, compose(output.float(), part, self.card.tasks)[0].cpu())
+            blender.add(tile, self.scheme.compose(output.float(), part, self.card.tasks)[0].cpu())
         report(progress, cancel, len(windows), len(windows), "tiles")
         return blender.result()
 

@@ -12,17 +12,27 @@ from napari_atomseg.weights.catalogue import (
     remove_model,
     resolve,
 )
+from napari_atomseg.weights.foreign import (
+    LicenceError,
+    foreign_models,
+    import_foreign,
+    licence_is_new,
+)
 from napari_atomseg.weights.registry import DEFAULT
 from napari_atomseg.weights.store import cache_folder, downloads_folder, models_folder
 
 __all__ = [
     "DEFAULT",
+    "LicenceError",
     "cache_folder",
     "choice",
     "downloads_folder",
     "export_model",
     "find_file",
+    "foreign_models",
+    "import_foreign",
     "import_model",
+    "licence_is_new",
     "model_entry",
     "models",
     "models_folder",

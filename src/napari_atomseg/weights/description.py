@@ -8,6 +8,9 @@ from typing import Any
 
 from napari_atomseg.weights.registry import Entry
 
+TO_DOWNLOAD, TO_IMPORT = "to download", "to import"
+"""Where models are that are not on this machine."""
+
 _TRAINING_SCORES = ("step", "loss", "validation_")
 """Beginnings of scores about the course of the training, not the quality of the model."""
 
@@ -37,6 +40,8 @@ def describe_model(
         "Network": f"{entry.architecture}, {_parameters(entry.parameters)} parameters",
         "Training": _training(recipe, entry.steps),
         "Licence": entry.licence,
+        "Source": entry.source,
+        "To cite": entry.citation,
         "Size": f"{entry.size / 1e6:.1f} MB",
         "SHA-256": entry.sha256,
         "File": str(file) if file else "",
@@ -47,11 +52,13 @@ def describe_model(
 
 def location(row: Mapping[Any, Any]) -> str:
     """Location of the model in a row of `models`, in a word or two."""
+    if row["foreign"]:
+        return "imported" if row["downloaded"] else TO_IMPORT
     if row["own"]:
         return "own"
     if row["bundled"]:
         return "bundled"
-    return "downloaded" if row["downloaded"] else "to download"
+    return "downloaded" if row["downloaded"] else TO_DOWNLOAD
 
 
 def _range(bounds: tuple[float, float] | None, unit: str) -> str:
