@@ -54,6 +54,15 @@ class ImageSettings(ModelSettings):
         },
         section=ADVANCED,
     )
+    quality: str = setting(
+        _AS_PREFERRED,
+        "Quality",
+        "Best: the mean over mirror images, four that keep the scan lines, or eight for models of "
+        "TEM. It has less error and takes four or eight times as long. Preferences has the "
+        "default.",
+        choices={_AS_PREFERRED: "as in Preferences", "standard": "standard", "best": "best"},
+        section=ADVANCED,
+    )
 
 
 class ImagePanel(Panel):
@@ -129,12 +138,13 @@ class ImagePanel(Panel):
         if not self.model and self._tasks():
             raise ValueError(weights.choice(self._tasks()))
         set_by_user = preferences()
-        device = self.form["device"]
+        device, quality = self.form["device"], self.form["quality"]
         return {
             "model": self.model,
             "sampling": chosen_sampling(self.form["sampling"], source.sampling),
             "contrast": self.form["contrast"],
             "device": set_by_user.device if device == _AS_PREFERRED else device,
+            "quality": set_by_user.quality if quality == _AS_PREFERRED else quality,
             "precision": set_by_user.precision,
             "tile_size": set_by_user.tile_size,
         }

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from napari_atomseg._shared.device import choose_device, half_is_fast
 from napari_atomseg._shared.types import Array, Image
+from napari_atomseg.inference.ensemble import ensemble_mean
 from napari_atomseg.inference.frames import holds
 from napari_atomseg.inference.magnification import (
     Magnifications,
@@ -22,7 +23,12 @@ from napari_atomseg.inference.magnification import (
     resize,
 )
 from napari_atomseg.inference.scale import estimate_spacing, leaning
-from napari_atomseg.inference.settings import SMALLEST_TILE, InferenceSettings, Precision
+from napari_atomseg.inference.settings import (
+    SMALLEST_TILE,
+    InferenceSettings,
+    Precision,
+    Quality,
+)
 from napari_atomseg.inference.tiles import Blender, tiles, upsampled
 from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.maps import selected
@@ -157,10 +163,12 @@ class Predictor:
         magnifications: Magnifications,
         progress: Progress | None = None,
         cancel: CancelToken | None = None,
+        quality: Quality = "standard",
     ) -> FrameMaps:
         """Maps of one frame (H, W) with bright columns; intensities on the scale of the frame.
 
-        Intensities are float64 where float32 would lose their contrast beside their offset.
+        Intensities are float64 where float32 would lose their contrast beside their offset. The
+        best quality is the mean over mirror images, see `ensemble`.
         """
         offset, scale = _moments(frame)
         if _flat(frame, offset, scale):
@@ -178,7 +186,7 @@ class Predictor:
             def within(done: int, total: int, message: str, number: int = number) -> None:
                 report(progress, cancel, number * total + done, len(factors) * total, message)
 
-            finished = self._finished(image, factor, tasks, within, cancel)
+            finished = self._finished(image, factor, tasks, within, cancel, quality)
             if factor in restoring:
                 for task in intensities:
                     level = offset if task in LEVEL else 0.0
@@ -208,11 +216,18 @@ class Predictor:
         tasks: tuple[str, ...],
         progress: Progress,
         cancel: CancelToken | None,
+        quality: Quality,
     ) -> Tensor:
         """(1, C, h, w) all maps of an image (1, 1, H, W) magnified by a factor."""
         small, mean, deviation = self.scheme.normalise(resize(image, factor))
-        composed = self._tiled(small, self.tile_size, tasks, progress, cancel)
-        return self.scheme.denormalise(composed[None], mean, deviation, self.card.tasks)
+
+        def maps(view: Tensor, told: Progress) -> Tensor:
+            composed = self._tiled(view, self.tile_size, tasks, told, cancel)
+            return self.scheme.denormalise(composed[None], mean, deviation, self.card.tasks)
+
+        if quality == "best":
+            return ensemble_mean(small, self.card.modality, maps, progress, cancel)
+        return maps(small, progress)
 
     def _resampled(self, finished: Tensor, task: str, shape: tuple[int, ...]) -> Tensor:
         """(c, H, W) maps of a task at the size of the frame; (1, 2H, 2W) of `upinterpolation`."""

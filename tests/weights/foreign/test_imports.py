@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import napari_atomseg as atomseg
 from napari_atomseg import networks, weights
 from napari_atomseg.cli import app
-from napari_atomseg.inference import Predictor
+from napari_atomseg.inference import Predictor, predict
 from napari_atomseg.networks.card import WeightsError, read_card
 from napari_atomseg.networks.files import load_weights
 from napari_atomseg.weights.foreign import atomsegnet, r_em
@@ -386,7 +386,7 @@ def test_masks_of_atomsegnet_are_probabilities(tmp_path: Path) -> None:
     assert name == "atomsegnet-mask"
     assert name in weights.models_for(("column_mask",))
     image = np.random.default_rng(2).gamma(2.0, size=(32, 36))
-    mask = atomseg.predict(image, ("column_mask",), model=name).maps["column_mask"]
+    mask = predict(image, ("column_mask",), model=name).maps["column_mask"]
     assert mask.shape == image.shape
     assert 0.0 <= mask.min() <= mask.max() <= 1.0
 
