@@ -11,10 +11,10 @@ from typing import Any, Unpack
 import numpy as np
 
 from napari_atomseg import weights
-from napari_atomseg._shared.types import Image, Sampling
+from napari_atomseg._shared.types import Image, Mask, Sampling
 from napari_atomseg._shared.units import mean_sampling
-from napari_atomseg.inference.frames import as_frames, examine, float_type
-from napari_atomseg.inference.predictor import Predictor
+from napari_atomseg.inference.frames import Examined, as_frames, examine, float_type
+from napari_atomseg.inference.predictor import LEVEL, Predictor
 from napari_atomseg.inference.scale import agreed_contrasts
 from napari_atomseg.inference.settings import (
     InferenceOptions,
@@ -81,7 +81,9 @@ def predict(
     ----------
     image : (..., H, W) real numbers, or what `examine` made of them; the frames of a stack are seen
         at one magnification. Hot and dead pixels, burnt-in bars and words, and pixels that are not
-        finite, are replaced by their surroundings; no columns are found in bars and words.
+        finite, are replaced by their surroundings for the network, unless it `sees` images as
+        recorded. No columns are found in bars and words, which stay as they are where the image is
+        denoised.
     tasks : names among the model's tasks; `column_map` and `column_mask` follow from `elements`,
         `upinterpolation` from `denoise`.
     model : name, path of a weights file, or None for the default.
@@ -127,8 +129,10 @@ def predict(
     contrasts = (str(chosen.contrast),) * len(frames)
     if chosen.contrast == "auto":
         contrasts = agreed_contrasts([predictor.leaning(frame, pixel) for frame in frames])
-    inverted = predictor.card.contrast == "bright"
-    signs = [-1.0 if inverted and contrast == "dark" else 1.0 for contrast in contrasts]
+    recorded = frames if isinstance(image, Examined) else as_frames(image)[0]
+    signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
+    if predictor.card.sees == "as recorded":
+        frames, signs = recorded, [1.0] * len(frames)
     magnifications = predictor.magnifications(signs[middle] * frames[middle], tasks, pixel)
     maps: dict[str, Image] = {}
     magnified: dict[float, dict[str, Image]] = {}
@@ -143,7 +147,9 @@ def predict(
         )
         seen = ~examined.marks[index]
         signed = {
-            task: (sign if task in INTENSITIES else seen) * plane
+            task: _with_marks(sign * plane, task, recorded[index], ~seen)
+            if task in INTENSITIES
+            else seen * plane
             for task, plane in made.whole.items()
         }
         _put(maps, signed, index, len(frames))
@@ -176,6 +182,15 @@ def predict(
         contrasts,
         examined.notes,
     )
+
+
+def _with_marks(plane: Image, task: str, recorded: Image, marks: Mask) -> Image:
+    """A restored image whose bars, words and borders are those of the recorded one."""
+    if task not in LEVEL or not marks.any():
+        return plane
+    if task == UPINTERPOLATION:
+        marks, recorded = (np.repeat(np.repeat(each, 2, 0), 2, 1) for each in (marks, recorded))
+    return np.where(marks, recorded, plane).astype(plane.dtype)
 
 
 def _put(stacks: dict[str, Image], planes: dict[str, Image], number: int, count: int) -> None:
@@ -217,7 +232,8 @@ def restore(
     is so large that float32 would lose the contrast, and of a dask array whose type float32 does
     not hold. Of "upinterpolation" it is (..., 2H, 2W): the denoised image with four pixels in the
     place of each, their centres a quarter of a pixel before and behind its own. Hot and dead
-    pixels, burnt-in bars and words are replaced by their surroundings.
+    pixels are replaced by their surroundings; so are burnt-in bars and words for tasks that remove
+    the background, while a denoised image keeps them.
     """
     if task not in INTENSITIES:
         raise ValueError(f"task={task!r}; choose one of {', '.join(INTENSITIES)}")

@@ -29,8 +29,8 @@ class ModelCard(BaseModel):
     `sampling_range` (Å per pixel) and `spacing_range`
     (pixels between columns) are the ranges of the training, None where they do not matter; `recipe`
     is the whole training recipe. `normalisation` is one of `networks.schemes.SCHEMES`. A network
-    whose `contrast` is "as recorded" sees images as they are, others see dark columns inverted.
-    `source` and `citation` are of weights that others published.
+    that `sees` images "as recorded" gets nothing else; for others dark columns are inverted, and
+    marks and hot pixels filled. `source` and `citation` are of weights that others published.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
@@ -42,7 +42,7 @@ class ModelCard(BaseModel):
     tasks: tuple[str, ...] = Field(min_length=1)
     species: tuple[str, ...] = ()
     normalisation: str
-    contrast: Literal["bright", "as recorded"] = "bright"
+    sees: Literal["prepared", "as recorded"] = "prepared"
     modality: str = "STEM"
     sampling_range: tuple[float, float] | None = None
     spacing_range: tuple[float, float] | None = (5.0, 34.0)

@@ -119,7 +119,9 @@ class TrainingRange:
             if share > (MOSTLY if name == "order" else TOLERANCE):
                 reasons.append(f"{100 * share:.0f} % of the columns {words}")
         if doubted > MOSTLY:
-            reasons.append(f"{100 * doubted:.0f} % of the network's detections are probably not columns")
+            reasons.append(
+                f"{100 * doubted:.0f} % of the network's detections are probably not columns"
+            )
         if reasons:
             return OUTSIDE + "; ".join(reasons)
         columns = spacing is not None or any(len(mask) for each in flags for mask in each.values())

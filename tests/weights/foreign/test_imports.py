@@ -128,7 +128,7 @@ def test_an_imported_network_is_used_by_name(
     np.testing.assert_allclose(atomseg.restore(image, model="r-em-hr-stem"), expected, atol=1e-5)
 
 
-def test_networks_that_know_both_contrasts_see_images_as_recorded(
+def test_networks_for_any_contrast_see_images_as_recorded(
     repository: dict[str, bytes], tmp_path: Path
 ) -> None:
     weights.import_foreign("r-em-hr-tem", packed(tmp_path, repository))

@@ -82,7 +82,7 @@ def card(kind: str) -> ModelCard:
         arguments={"channels_in": 1, "channels_out": 1, "residual": False},
         tasks=("denoise",),
         normalisation="zero mean and unit standard deviation of the image",
-        contrast="as recorded",
+        sees="as recorded",
         modality=modality.upper(),
         spacing_range=None,
         licence=LICENCE,
