@@ -23,7 +23,7 @@ from napari_atomseg.settings import setting
 if TYPE_CHECKING:
     import napari.viewer
 
-_AS_PREFERRED = "preferences"
+AS_PREFERRED = "preferences"
 _DECIMALS = 4
 
 
@@ -42,11 +42,11 @@ class ImageSettings(ModelSettings):
         none="unknown",
     )
     device: str = setting(
-        _AS_PREFERRED,
+        AS_PREFERRED,
         "Device",
         "Where to compute. Preferences has the default, and the precision and tile size.",
         choices={
-            _AS_PREFERRED: "as in Preferences",
+            AS_PREFERRED: "as in Preferences",
             "auto": "automatic",
             "cpu": "CPU",
             "cuda": "GPU (CUDA)",
@@ -55,12 +55,12 @@ class ImageSettings(ModelSettings):
         section=ADVANCED,
     )
     quality: str = setting(
-        _AS_PREFERRED,
+        AS_PREFERRED,
         "Quality",
         "Best: the mean over mirror images, four that keep the scan lines, or eight for models of "
         "TEM. It has less error and takes four or eight times as long. Preferences has the "
         "default.",
-        choices={_AS_PREFERRED: "as in Preferences", "standard": "standard", "best": "best"},
+        choices={AS_PREFERRED: "as in Preferences", "standard": "standard", "best": "best"},
         section=ADVANCED,
     )
 
@@ -143,8 +143,8 @@ class ImagePanel(Panel):
             "model": self.model,
             "sampling": chosen_sampling(self.form["sampling"], source.sampling),
             "contrast": self.form["contrast"],
-            "device": set_by_user.device if device == _AS_PREFERRED else device,
-            "quality": set_by_user.quality if quality == _AS_PREFERRED else quality,
+            "device": set_by_user.device if device == AS_PREFERRED else device,
+            "quality": set_by_user.quality if quality == AS_PREFERRED else quality,
             "precision": set_by_user.precision,
             "tile_size": set_by_user.tile_size,
         }

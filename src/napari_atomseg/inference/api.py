@@ -23,7 +23,7 @@ from napari_atomseg.inference.settings import (
     RestorationTask,
     inference_settings,
 )
-from napari_atomseg.networks.tasks import INTENSITIES, UPINTERPOLATION
+from napari_atomseg.networks.tasks import INTENSITIES, UPINTERPOLATION, Modality
 from napari_atomseg.progress import CancelToken, Progress, report
 
 __all__ = ["Prediction", "as_frames", "predict", "restore"]
@@ -213,6 +213,7 @@ def restore(
     model: str | Path | None = None,
     sampling: Sampling | None = None,
     *,
+    modality: Modality | None = None,
     inference: InferenceSettings | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
@@ -224,6 +225,8 @@ def restore(
     ----------
     image : (..., H, W); a dask array stays lazy and is restored frame by frame when computed.
     task : "denoise", "denoise_background", "superresolution" or "upinterpolation".
+    modality : "STEM", "TEM" or "SEM": takes the model that `weights.propose_model` proposes, unless
+        a model is given.
     model, sampling, inference, options : see `predict`.
 
     Returns
@@ -237,6 +240,10 @@ def restore(
     """
     if task not in INTENSITIES:
         raise ValueError(f"task={task!r}; choose one of {', '.join(INTENSITIES)}")
+    chosen = inference_settings(inference, model, options)
+    if modality is not None and chosen.model is None:
+        proposal = weights.propose_model(modality, task, sampling, quality=chosen.quality)
+        model = proposal.model
     if hasattr(image, "dask"):
         whole = image.rechunk({**dict.fromkeys(range(image.ndim - 2), 1), -2: -1, -1: -1})
         finer = 2 if task == UPINTERPOLATION else 1

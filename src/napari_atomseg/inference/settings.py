@@ -6,6 +6,7 @@ from math import inf
 from pathlib import Path
 from typing import Literal, TypedDict
 
+from napari_atomseg.networks.tasks import Modality
 from napari_atomseg.settings import Settings, setting
 
 ADVANCED = "Advanced"
@@ -83,6 +84,14 @@ class RestorationSettings(Settings):
             "superresolution": "Super-resolution",
             "upinterpolation": "Denoise and double the pixels",
         },
+    )
+    modality: Modality | None = setting(
+        None,
+        "Images are from",
+        "Proposes a model for the images of a scanning transmission microscope (STEM), a "
+        "transmission microscope (TEM, HRTEM) or a scanning microscope (SEM), and says why. A "
+        "model that you choose yourself stays.",
+        none="not said",
     )
     consistency: bool = setting(
         False,

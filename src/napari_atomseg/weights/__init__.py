@@ -18,12 +18,14 @@ from napari_atomseg.weights.foreign import (
     import_foreign,
     licence_is_new,
 )
+from napari_atomseg.weights.proposal import Proposal, propose_model
 from napari_atomseg.weights.registry import DEFAULT
 from napari_atomseg.weights.store import cache_folder, downloads_folder, models_folder
 
 __all__ = [
     "DEFAULT",
     "LicenceError",
+    "Proposal",
     "cache_folder",
     "choice",
     "downloads_folder",
@@ -37,6 +39,7 @@ __all__ = [
     "models",
     "models_folder",
     "models_for",
+    "propose_model",
     "remove_model",
     "resolve",
     "sha256",
