@@ -47,7 +47,9 @@ class Restore(ImagePanel):
         super().__init__(viewer)
         self.add_body(self.why)
         self.form.inputs["task"].changed.connect(self._offer_models)
-        for name in ("modality", "task", "sampling", "quality"):
+        # The input itself does not report a change to None.
+        self.form.inputs["modality"].native.currentIndexChanged.connect(self.propose)
+        for name in ("task", "sampling", "quality"):
             self.form.inputs[name].changed.connect(self.propose)
         model_changes.happened.connect(self.propose)
 
