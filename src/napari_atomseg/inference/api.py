@@ -131,7 +131,8 @@ def predict(
         contrasts = agreed_contrasts([predictor.leaning(frame, pixel) for frame in frames])
     recorded = frames if isinstance(image, Examined) else as_frames(image)[0]
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
-    if predictor.card.sees == "as recorded":
+    whole = predictor.card.sees == "as recorded"
+    if whole:
         frames, signs = recorded, [1.0] * len(frames)
     magnifications = predictor.magnifications(signs[middle] * frames[middle], tasks, pixel)
     maps: dict[str, Image] = {}
@@ -145,11 +146,12 @@ def predict(
         made = predictor.maps(
             sign * frame, tuple(tasks), magnifications, of_frame, cancel, chosen.quality
         )
-        seen = ~examined.marks[index]
+        marks = examined.marks[index]
+        kept = np.zeros_like(marks) if whole else marks
         signed = {
-            task: _with_marks(sign * plane, task, recorded[index], ~seen)
+            task: _with_marks(sign * plane, task, recorded[index], kept)
             if task in INTENSITIES
-            else seen * plane
+            else ~marks * plane
             for task, plane in made.whole.items()
         }
         _put(maps, signed, index, len(frames))

@@ -85,7 +85,10 @@ def models() -> pd.DataFrame:
 
 
 def models_for(tasks: Collection[str]) -> list[str]:
-    """Names of the models that can do all these tasks, the default first if it is one of them."""
+    """Names of the models that can do all these tasks, the default first if it is one of them.
+
+    Models that others published are among them once they are imported.
+    """
     from napari_atomseg.networks.tasks import predictable
 
     table = models()

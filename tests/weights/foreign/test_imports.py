@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 import napari_atomseg as atomseg
 from napari_atomseg import networks, weights
 from napari_atomseg.cli import app
+from napari_atomseg.evaluation import evaluate
 from napari_atomseg.inference import Predictor, predict
 from napari_atomseg.networks.card import WeightsError, read_card
 from napari_atomseg.networks.files import load_weights
@@ -120,7 +121,8 @@ def test_an_imported_network_is_used_by_name(
     assert row["foreign"]
     assert row["downloaded"]
     assert row["licence"] == "GPL-3.0"
-    image = np.random.default_rng(1).normal(size=(40, 48)).astype(np.float32)
+    image = np.random.default_rng(1).normal(size=(80, 96)).astype(np.float32)
+    image[68:] = -4.0  # A band below, which the network sees, too.
     unit = (image - image.mean()) / image.std()
     with torch.inference_mode():
         correction = small(torch.from_numpy(unit)[None, None])[0, 0].numpy()
@@ -167,6 +169,35 @@ def test_a_second_import_replaces_the_first_but_no_other_model(
     own.write_bytes(before)
     with pytest.raises(ValueError, match="rename it first"):
         weights.import_foreign("r-em-hr-stem", source)
+
+
+RECIPE = """\
+name: tuned
+steps: 1
+batch: 1
+crop: 32
+validate_every: 1
+validation: 1
+tasks: [denoise]
+optimizer: {rate: 1.0e-12}
+network: {name: cgrdn}
+"""
+
+
+def test_an_imported_network_starts_a_training_and_is_compared_by_name(
+    repository: dict[str, bytes], small: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights.import_foreign("r-em-hr-stem", packed(tmp_path, repository))
+    monkeypatch.chdir(tmp_path)
+    Path("tuned.yaml").write_text(RECIPE)
+    done = CliRunner().invoke(app, ["train", "tuned.yaml", "--initial", "r-em-hr-stem"])
+    assert done.exit_code == 0, done.output
+    tuned, described = load_weights(tmp_path / "tuned.safetensors")
+    assert described.recipe["initial"] == "r-em-hr-stem.safetensors"
+    for name, tensor in small.state_dict().items():
+        torch.testing.assert_close(tuned.state_dict()[name], tensor, atol=1e-3, rtol=1e-3)
+    table = evaluate(["r-em-hr-stem"], ["columns"], ["raw"], images=1, shape=(48, 48))
+    assert "r-em-hr-stem" in table.to_string()
 
 
 @pytest.mark.usefixtures("cache")
