@@ -39,7 +39,6 @@ from napari_atomseg.inference.magnification import Magnifications
 from napari_atomseg.inference.scale import guess_contrast
 
 Image = NDArray[np.float32]
-OURS = ("input", "truth", "slow", "made")
 SHOWN = 128
 """Side of the part of an image that is drawn."""
 
@@ -137,9 +136,9 @@ def kept(folder: Path, stem: str, make: Callable[[], Image]) -> tuple[Image, flo
 def peers(folder: Path) -> dict[str, dict[str, float]]:
     """CPU seconds of each restored image of the peers, by name and file."""
     found = {}
-    for path in sorted(p for p in folder.iterdir() if p.is_dir() and p.name not in OURS):
-        times = pd.read_csv(path / "seconds.csv", header=None, index_col=0, dtype={0: str})
-        found[path.name] = {str(stem): float(value) for stem, value in times[3].items()}
+    for path in sorted(folder.glob("*/seconds.csv")):
+        times = pd.read_csv(path, header=None, index_col=0, dtype={0: str})
+        found[path.parent.name] = {str(stem): float(value) for stem, value in times[3].items()}
     return found
 
 
