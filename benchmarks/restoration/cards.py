@@ -54,7 +54,6 @@ def endings(kind: str) -> dict[str, str]:
         ours: "",
         f"{ours}, best": "_best",
         theirs: "_r_em",
-        f"{theirs}, best": "_r_em_best",
     }
 
 
@@ -84,8 +83,9 @@ def run(options: argparse.Namespace) -> None:
     for kind in options.kinds:
         folder = options.folder / kind
         make_images(folder, kind, options.images, options.side)
-        chosen = Choice(usable((f"restore-{kind}", f"r-em-{kind}")), filters(), best=True)
-        mean = results(folder, chosen).groupby("method")["dB"].mean()
+        ours = results(folder, Choice((f"restore-{kind}",), filters(), best=True))
+        theirs = results(folder, Choice(usable((f"r-em-{kind}",))))
+        mean = pd.concat([ours, theirs]).groupby("method")["dB"].mean()
         scores = {
             f"{BENCHMARK}{ending}": float(mean[method])
             for method, ending in endings(kind).items()

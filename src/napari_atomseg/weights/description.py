@@ -20,7 +20,6 @@ _METHODS = {
     "": "this model",
     "_best": "its best quality",
     "_r_em": "r_em",
-    "_r_em_best": "r_em at best quality",
 }
 
 _TRAINING_SCORES = ("step", "loss", "validation_")
