@@ -191,7 +191,8 @@ def _with_marks(plane: Image, task: str, recorded: Image, marks: Mask) -> Image:
     if task not in LEVEL or not marks.any():
         return plane
     if task == UPINTERPOLATION:
-        marks, recorded = (np.repeat(np.repeat(each, 2, 0), 2, 1) for each in (marks, recorded))
+        marks = np.repeat(np.repeat(marks, 2, 0), 2, 1)
+        recorded = np.repeat(np.repeat(recorded, 2, 0), 2, 1)
     return np.where(marks, recorded, plane).astype(plane.dtype)
 
 

@@ -100,12 +100,12 @@ def _other(modality: str, task: str, here: list[str]) -> Proposal:
     if not here:
         raise ValueError(f"no model can do the task {task!r}")
     table = models().set_index("name")
-    fitting = [name for name in here if table.loc[name, "modality"] == modality]
+    fitting = [name for name in here if table["modality"][name] == modality]
     if fitting:
         chosen = DEFAULT if DEFAULT in fitting else fitting[0]
         return Proposal(chosen, f"{chosen} can do {task} and was trained on {modality} images.")
     chosen = here[0]
-    trained = table.loc[chosen, "modality"]
+    trained = str(table["modality"][chosen])
     return Proposal(
         chosen,
         f"No model for {modality} images can do {task}; {chosen} can, but was trained on {trained} "

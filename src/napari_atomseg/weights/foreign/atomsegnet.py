@@ -222,7 +222,7 @@ def _unet_names() -> dict[str, str]:
         pairs = [(f"conv{number}_{n}", f"bn{number}_{n}") for n in (1, 2)]
         return _double(ours, pairs[0], pairs[1])
 
-    names = {}
+    names: dict[str, str] = {}
     for place, number in enumerate((1, 2, 4)):
         names |= level(number, f"encoder.{place}")
     # `decoder` stands in the order of the levels, the finest first.
@@ -249,7 +249,7 @@ def _nested_names() -> dict[str, str]:
             (f"{theirs}.conv2", f"{theirs}.bn2"),
         )
 
-    names = {}
+    names: dict[str, str] = {}
     for level in range(5):
         names |= block(f"encoder.{level}", f"conv{level}_0")
         for column in range(1, 5 - level):
