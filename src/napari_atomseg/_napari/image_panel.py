@@ -54,7 +54,7 @@ class ImageSettings(ModelSettings):
         },
         section=ADVANCED,
     )
-    quality: str = setting(
+    quality: str = setting(  # type: ignore[assignment]
         AS_PREFERRED,
         "Quality",
         "Best: the mean over mirror images, four that keep the scan lines, or eight for models of "
