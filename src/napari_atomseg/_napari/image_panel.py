@@ -23,7 +23,7 @@ from napari_atomseg.settings import setting
 if TYPE_CHECKING:
     import napari.viewer
 
-_AS_PREFERRED = "preferences"
+AS_PREFERRED = "preferences"
 _DECIMALS = 4
 
 
@@ -42,16 +42,25 @@ class ImageSettings(ModelSettings):
         none="unknown",
     )
     device: str = setting(
-        _AS_PREFERRED,
+        AS_PREFERRED,
         "Device",
         "Where to compute. Preferences has the default, and the precision and tile size.",
         choices={
-            _AS_PREFERRED: "as in Preferences",
+            AS_PREFERRED: "as in Preferences",
             "auto": "automatic",
             "cpu": "CPU",
             "cuda": "GPU (CUDA)",
             "mps": "GPU (Apple)",
         },
+        section=ADVANCED,
+    )
+    quality: str = setting(  # type: ignore[assignment]
+        AS_PREFERRED,
+        "Quality",
+        "Best: the mean over mirror images, four that keep the scan lines, or eight for models of "
+        "TEM. It has less error and takes four or eight times as long. Preferences has the "
+        "default.",
+        choices={AS_PREFERRED: "as in Preferences", "standard": "standard", "best": "best"},
         section=ADVANCED,
     )
 
@@ -129,12 +138,13 @@ class ImagePanel(Panel):
         if not self.model and self._tasks():
             raise ValueError(weights.choice(self._tasks()))
         set_by_user = preferences()
-        device = self.form["device"]
+        device, quality = self.form["device"], self.form["quality"]
         return {
             "model": self.model,
             "sampling": chosen_sampling(self.form["sampling"], source.sampling),
             "contrast": self.form["contrast"],
-            "device": set_by_user.device if device == _AS_PREFERRED else device,
+            "device": set_by_user.device if device == AS_PREFERRED else device,
+            "quality": set_by_user.quality if quality == AS_PREFERRED else quality,
             "precision": set_by_user.precision,
             "tile_size": set_by_user.tile_size,
         }

@@ -19,6 +19,7 @@ from napari_atomseg.cli.options import (
 )
 from napari_atomseg.inference.settings import InferenceSettings, RestorationSettings
 from napari_atomseg.localization.settings import DetectionSettings, FitSettings, ScoreSettings
+from napari_atomseg.networks.tasks import Modality
 
 
 @app.command()
@@ -35,26 +36,33 @@ def restore(
     """
     task: str = chosen.pop("task")
     consistency: bool = chosen.pop("consistency")
+    modality: Modality | None = chosen.pop("modality")
     with session() as current:
         from napari_atomseg import consistency as compare
         from napari_atomseg import restore as compute
         from napari_atomseg.io import write_image
         from napari_atomseg.networks.tasks import COARSE
+        from napari_atomseg.weights import propose_model
 
         def work(image: Any, pixel: Any, result: Path) -> str:
+            own, done = dict(chosen), task
+            if modality is not None and own["model"] is None:
+                proposal = propose_model(modality, task, pixel, quality=own["quality"])
+                own["model"], done = proposal.model, f"{task}; {proposal.reason}"
+
             def made(task: Any) -> Any:
-                return compute(image.data, task, sampling=pixel, **chosen, **hooks(current))
+                return compute(image.data, task, sampling=pixel, **own, **hooks(current))
 
             restored, coarse = made(task), COARSE.get(task, task)
-            record = _record("restore", image.name, {"task": task, "sampling": pixel, **chosen})
+            record = _record("restore", image.name, {"task": task, "sampling": pixel, **own})
             finer = pixel if task == coarse or pixel is None else _halved(pixel)
             write_image(result, restored, finer, record)
             if not consistency:
-                return task
+                return done
             test = compare(image.data, restored if task == coarse else made(coarse), coarse)
             beside = result.with_name(f"{result.stem}-consistency.tif")
             write_image(beside, test.z, pixel, record | {"action": "consistency"})
-            return f"{task}; {test.summary()}"
+            return f"{done}; {test.summary()}"
 
         each_image(current, images, output, f"-{task}.tif", sampling, work)
 

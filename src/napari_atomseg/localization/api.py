@@ -100,7 +100,7 @@ def localize(
         sublattices where they stand out when it is averaged over the cells of the lattice.
         Detections that the raw image shows nothing of are dropped. 0 turns all of it off.
     contrast : "bright" or "dark" columns; "auto" looks at each frame.
-    device, precision, tile_size : as in `predict`.
+    device, quality, precision, tile_size : as in `predict`.
 
     Returns
     -------
@@ -228,7 +228,7 @@ def segment(
     Parameters
     ----------
     image, model, sampling, min_score, inference : as in `localize`.
-    contrast, device, precision, tile_size : as in `localize`.
+    contrast, device, quality, precision, tile_size : as in `localize`.
 
     Returns
     -------
@@ -308,4 +308,5 @@ def _record(chosen: LocalizeSettings, prediction: Prediction | None) -> dict[str
     record = {name: getattr(chosen, name) for name in (*names, "likelihood", "frames", "on")}
     if prediction is not None:
         record |= {"model": prediction.model, "sha256": prediction.sha256}
+        record["quality"] = chosen.quality
     return record
