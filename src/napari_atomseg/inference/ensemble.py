@@ -25,7 +25,8 @@ UNSCANNED = "TEM"
 """The modality of images that have no scan direction."""
 AGREEING = 1.5
 """Difference of a view over that of the image upside down up to which it counts. On simulated
-images it is 0.9 to 1.2 where the direction does not matter, and 2 to 11 where it does."""
+images it is 0.9 to 1.2 where the direction does not matter, and 2 to 11 where it does, as on one
+of the pairs that r_em comes with, after which the limit was set."""
 
 
 @dataclass(frozen=True)
