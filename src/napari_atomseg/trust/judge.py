@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from napari_atomseg.inference.scale import SPACING_PER_SCALE
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.trust.calibration import Calibration, find_calibration
 from napari_atomseg.trust.consistency import Consistency, consistency
+from napari_atomseg.trust.order import two_dimensional_order
 from napari_atomseg.trust.scores import Evidence, evidence
 
 TOLERANCE = 0.1
@@ -224,9 +225,14 @@ class Judge:
         score = peak
         if self.calibration is not None and self.test is not None:
             score = self.calibration.probability(peak, seen)
-        flags = self._limits.flags(y, x, seen, magnification)
         self._scores.append(np.asarray(score, dtype=float))
         believed = score >= self.least
+        if self.test is not None and believed.sum() >= FEWEST_ORDERED:
+            # Doubtful detections between the others would give these more or less order.
+            order, shape = seen.order.copy(), self.test.expected.shape[-2:]
+            order[believed] = two_dimensional_order(y[believed], x[believed], shape)
+            seen = replace(seen, order=order)
+        flags = self._limits.flags(y, x, seen, magnification)
         self._flags.append({reason: flag[believed] for reason, flag in flags.items()})
         near = to_nearest(y[believed], x[believed]) * magnification[believed]
         self._distances.append(near)
