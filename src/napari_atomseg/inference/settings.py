@@ -87,11 +87,11 @@ class RestorationSettings(Settings):
     )
     modality: Modality | None = setting(
         None,
-        "Images are from",
+        "Modality",
         "Proposes a model for the images of a scanning transmission microscope (STEM), a "
         "transmission microscope (TEM, HRTEM) or a scanning microscope (SEM), and says why. A "
         "model that you choose yourself stays.",
-        none="not said",
+        none="not stated",
     )
     consistency: bool = setting(
         False,
