@@ -12,20 +12,26 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from napari_atomseg.distortion import AnyDistortion
+from napari_atomseg.distortion.counting import Shot
+from napari_atomseg.distortion.scan import ScanJitter
 from napari_atomseg.ranges import Probability
 from napari_atomseg.training.sources.annotated import AnnotatedImages
 from napari_atomseg.training.sources.base import (
     ELEMENTS,
+    LINE_SHIFTS,
     TARGET_NAMES,
     PairBatch,
     PairSource,
     SourcePart,
     Stream,
+    chosen,
     stacked,
 )
 from napari_atomseg.training.sources.blind_spot import BlindSpot
 from napari_atomseg.training.sources.frames import CROPS
 from napari_atomseg.training.sources.library import Folder, LibraryFolder
+from napari_atomseg.training.sources.scan_lines import ScanLinesSource
 from napari_atomseg.training.sources.simulated import Simulated
 
 Place = tuple[int, str]
@@ -246,19 +252,55 @@ class SourceMixture(SourcePart):
         return MixtureSource(parts, weights, partial=self.partial)
 
 
+class ScanLines(SourcePart):
+    """Images of another source, whose scan lines are moved; the truth is each line's displacement.
+
+    Distortions are drawn anew for each sample, so that one image of the source serves for many.
+    Lengths are in pixels, and the signal is 1 in the brightest pixel.
+
+    Attributes
+    ----------
+    of : source of images without distortions.
+    distortions : in this order; those that move lines come first.
+    margin : pixels of its images beyond each border, which the motions bring in.
+    """
+
+    kind: Literal["scan_lines"] = "scan_lines"
+    of: AnySource
+    distortions: tuple[AnyDistortion, ...] = (
+        ScanJitter(sigma=(0.0, 1.0), unit="pixel"),
+        Shot(counts=(12.0, 1e4), spread="log-uniform"),
+    )
+    margin: int = Field(12, ge=8)
+
+    def open(self, seed: int, targets: Sequence[str] | None = None) -> ScanLinesSource:
+        """See `SourcePart.open`."""
+        chosen((LINE_SHIFTS,), targets, "a source of moved lines")
+        source = self.of.open(seed, ("no_noise",))
+        return ScanLinesSource(source, self.distortions, seed, self.margin)
+
+
 AnySource = Annotated[
-    Simulated | LibraryFolder | AnnotatedImages | Folder | BlindSpot | SourceMixture | Crops,
+    Simulated
+    | LibraryFolder
+    | AnnotatedImages
+    | Folder
+    | BlindSpot
+    | SourceMixture
+    | Crops
+    | ScanLines,
     Field(discriminator="kind"),
 ]
 """A source of a recipe, told by its `kind`."""
 
 SourceMixture.model_rebuild()
 Crops.model_rebuild()
+ScanLines.model_rebuild()
 
 
 def parts_of(source: SourcePart) -> Iterator[SourcePart]:
     """A source, and all those that it takes its pairs from."""
     yield source
-    inner = (source.of,) if isinstance(source, Crops) else getattr(source, "parts", ())
+    inner = (source.of,) if isinstance(source, Crops | ScanLines) else getattr(source, "parts", ())
     for part in inner:
         yield from parts_of(part)
