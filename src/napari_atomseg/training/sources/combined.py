@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
-from napari_atomseg.distortion import AnyDistortion
+from napari_atomseg.distortion import AnyDistortion, Distortion
 from napari_atomseg.distortion.counting import Shot
 from napari_atomseg.distortion.scan import ScanJitter
 from napari_atomseg.ranges import Probability
@@ -272,6 +272,14 @@ class ScanLines(SourcePart):
         Shot(counts=(12.0, 1e4), spread="log-uniform"),
     )
     margin: int = Field(12, ge=8)
+
+    @field_validator("distortions")
+    @classmethod
+    def _move_lines_only(cls, value: tuple[Distortion, ...]) -> tuple[Distortion, ...]:
+        moving = [each.kind for each in value if type(each).move is not Distortion.move]
+        if moving:
+            raise ValueError(f"{', '.join(moving)}: pixels would no longer lie in their lines")
+        return value
 
     def open(self, seed: int, targets: Sequence[str] | None = None) -> ScanLinesSource:
         """See `SourcePart.open`."""

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from napari_atomseg.distortion import Distortion, View
-from napari_atomseg.distortion.base import Drawn
+from napari_atomseg.distortion.base import Drawn, Values
 from napari_atomseg.distortion.scan import LineMotion
 from napari_atomseg.training.sources.base import (
     LINE_SHIFTS,
@@ -81,8 +81,17 @@ class ScanLinesSource(Stream):
         image = displaced(image, motion)[:, inner, inner]
         for distortion, values in drawn:
             if not isinstance(distortion, LineMotion):
-                image = distortion.apply(image, _tensors(values, image), generators)
+                image = _applied(distortion, image, _tensors(values, image), generators)
         return image, motion[0, inner]
+
+
+def _applied(
+    distortion: Distortion, image: Tensor, values: Values, generators: Sequence[Generator]
+) -> Tensor:
+    """Images (B, H, W) after a distortion."""
+    if distortion.shared:
+        return distortion.apply(image[:, None], values, generators)[:, 0]
+    return distortion.apply(image, values, generators)
 
 
 def _tensors(values: Drawn, like: Tensor) -> dict[str, Tensor]:
