@@ -16,6 +16,8 @@ from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.frames import as_frames, examine, float_type
 from napari_atomseg.inference.predictor import Predictor
 from napari_atomseg.inference.scale import agreed_contrasts
+from napari_atomseg.inference.scan.api import correct_scan
+from napari_atomseg.inference.scan.settings import Scan
 from napari_atomseg.inference.settings import (
     InferenceOptions,
     InferenceSettings,
@@ -192,6 +194,7 @@ def restore(
     model: str | Path | None = None,
     sampling: Sampling | None = None,
     *,
+    scan: Scan = "none",
     inference: InferenceSettings | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
@@ -204,6 +207,8 @@ def restore(
     image : (..., H, W); a dask array stays lazy and is restored frame by frame when computed.
     task : "denoise", "denoise_background", "superresolution" or "upinterpolation".
     model, sampling, inference, options : see `predict`.
+    scan : whether "rows" or "columns" of the image are scan lines that are put back before, as by
+        `correct_scan`; "auto" looks, and "none" leaves them as recorded.
 
     Returns
     -------
@@ -229,11 +234,15 @@ def restore(
             chunks=(*whole.chunks[:-2], (height,), (width,)),
             dtype=kind,
             meta=np.empty((0,) * image.ndim, kind),
+            scan=scan,
             inference=inference,
             progress=progress,
             cancel=cancel,
             **options,
         )
+    if scan != "none":
+        device = inference_settings(inference, model, options).device
+        image = correct_scan(image, scan, device=device, progress=progress, cancel=cancel).image
     return predict(
         image,
         (task,),
