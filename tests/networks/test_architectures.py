@@ -22,7 +22,7 @@ PARAMETERS = {
     "fcn1": 426_177,
     "fcn2": 594_033,
     "nafnet": 1_524_452,
-    "scan_lines": 0,
+    "scan_lines": 1_209_362,
 }
 
 SMALL: dict[str, dict[str, object]] = {

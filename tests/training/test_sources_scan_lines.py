@@ -82,3 +82,11 @@ def test_other_losses_are_refused() -> None:
     for task, loss in (("line_shifts", "mse"), ("denoise", "line_shifts")):
         with pytest.raises(ValueError, match="does not fit"):
             load_recipe(made | {"tasks": [task], "losses": {task: [{"kind": loss}]}})
+
+
+def test_rows_of_turned_scans_are_not_displaced() -> None:
+    turned, plain = (recipe(turned=chance) for chance in (1.0, 0.0))
+    made = [r.pairs.open(5, r.targets).samples([3], 48, "cpu") for r in (turned, plain)]
+    torch.testing.assert_close(made[0].image, made[1].image.mT, rtol=0, atol=0)
+    assert not made[0].targets["line_shifts"].any()
+    assert made[1].targets["line_shifts"].any()

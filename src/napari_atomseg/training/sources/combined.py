@@ -263,6 +263,7 @@ class ScanLines(SourcePart):
     of : source of images without distortions.
     distortions : in this order; those that move lines come first.
     margin : pixels of its images beyond each border, which the motions bring in.
+    turned : chance that the lines run down the image, so that its rows are not displaced.
     """
 
     kind: Literal["scan_lines"] = "scan_lines"
@@ -272,6 +273,7 @@ class ScanLines(SourcePart):
         Shot(counts=(12.0, 1e4), spread="log-uniform"),
     )
     margin: int = Field(12, ge=8)
+    turned: Probability = 0.0
 
     @field_validator("distortions")
     @classmethod
@@ -285,7 +287,7 @@ class ScanLines(SourcePart):
         """See `SourcePart.open`."""
         chosen((LINE_SHIFTS,), targets, "a source of moved lines")
         source = self.of.open(seed, ("no_noise",))
-        return ScanLinesSource(source, self.distortions, seed, self.margin)
+        return ScanLinesSource(source, self.distortions, seed, self.margin, self.turned)
 
 
 AnySource = Annotated[

@@ -36,14 +36,20 @@ class ScanLinesSource(Stream):
     distortions : in this order; motions of lines come first.
     seed : of the distortions.
     margin : pixels of the source's images beyond each border, which lines bring in.
+    turned : chance that the lines run down the image; its rows are not displaced then.
     """
 
     def __init__(
-        self, source: PairSource, distortions: Sequence[Distortion], seed: int, margin: int
+        self,
+        source: PairSource,
+        distortions: Sequence[Distortion],
+        seed: int,
+        margin: int,
+        turned: float = 0.0,
     ) -> None:
         super().__init__((LINE_SHIFTS,))
         self._source, self._seed, self._margin = source, seed, margin
-        self._distortions = distortions
+        self._distortions, self._turned = distortions, turned
 
     def samples(self, indices: Sequence[int], crop: int, device: str) -> PairBatch:
         """See `PairSource.samples`."""
@@ -82,6 +88,8 @@ class ScanLinesSource(Stream):
         for distortion, values in drawn:
             if not isinstance(distortion, LineMotion):
                 image = _applied(distortion, image, _tensors(values, image), generators)
+        if rng.random() < self._turned:
+            return image.mT, torch.zeros_like(motion[0, inner])
         return image, motion[0, inner]
 
 
