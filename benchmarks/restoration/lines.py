@@ -4,9 +4,10 @@
     python -m benchmarks restoration lines FOLDER --crystals srtio3 --jitter 0.5 --spacings 10
 
 Crystals of `restoration images`, computed by abTEM's multislice into `FOLDER/slow` (once), are seen
-turned and shifted at samplings that give their nearest columns the `spacings`. Each row is displaced
-along y and x by independent normal numbers of the `jitter`, less their offset and even growth,
-which no image shows, and sampled there exactly; then electrons are counted. Means over crystals of:
+turned and shifted at samplings that give their nearest columns the `spacings`. Each row is
+displaced along y and x by independent normal numbers of the `jitter`, less their offset and even
+growth, which no image shows, and sampled there exactly; then electrons are counted. Means over
+crystals of:
 
 - the jitter that is left along y and x (px): as measured, as undone by `scan="auto"`, and the bound
   that the true image gives, for a jitter known to be of this size: the root of the mean of

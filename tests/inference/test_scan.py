@@ -99,6 +99,14 @@ def test_auto_undoes_one_axis_where_only_that_is_clear() -> None:
     assert not lines.shifts.errors[:, 0].any()
 
 
+def test_what_is_found_in_both_directions_alike_is_not_jitter() -> None:
+    """An image has lines one way: what is found the other way is an error, whatever is stated."""
+    shifts = jitter(128)
+    both = Answering({128: shifts, 80: jitter(80, 0.4)}, 0.1)
+    assert frame_lines(lattice(shifts), "auto", both).direction == "none"
+    assert frame_lines(lattice(shifts), "rows", both).direction == "rows"
+
+
 class Answering:
     """A meter that knows frames by their number of lines."""
 
@@ -139,7 +147,7 @@ def test_table_and_notes_have_units() -> None:
 def test_frames_that_show_nothing_move_nothing(frame) -> None:
     found = meter(np.zeros((len(frame), 2)))(frame)
     assert not found.jitter.any()
-    assert not any(found.clear)
+    assert not any(found.clear(found))
 
 
 def test_scan_none_and_bad_arguments() -> None:

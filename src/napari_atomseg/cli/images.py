@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_atomseg._shared.files import whole_file
 from napari_atomseg.cli.app import app, print_line, session
 from napari_atomseg.cli.options import (
     Images,
@@ -81,15 +80,15 @@ def scan(
     The displacement of every line is written beside the result, as the table NAME.csv and the plot
     NAME.png; of a stack, the plot is of its first frame.
     """
-    model = chosen.pop("lines_model")
     with session() as current:
         from napari_atomseg import correct_scan
+        from napari_atomseg._shared.files import whole_file
         from napari_atomseg.figures import save, scan_lines
         from napari_atomseg.io import provenance, write_image
 
         def work(image: Any, pixel: Any, result: Path) -> str:
-            made = correct_scan(image.data, model=model, sampling=pixel, **chosen, **hooks(current))
-            settings = {"sampling": pixel, "model": model, **chosen}
+            made = correct_scan(image.data, sampling=pixel, **chosen, **hooks(current))
+            settings = {"sampling": pixel, **chosen}
             record = provenance("scan", image.name, settings, model=made.model, sha256=made.sha256)
             write_image(result, made.image, pixel, record)
             with whole_file(result.with_suffix(".csv")) as partial:

@@ -86,8 +86,9 @@ def correct_scan(
     image : (..., H, W) real numbers; the frames of a stack are treated one by one. Hot and dead
         pixels, and burnt-in bars and words, are replaced by their surroundings before.
     scan : whether "rows" or "columns" are scan lines. "auto" takes those with the larger jitter,
-        and undoes it across and along the lines where it is clearly larger than its error; where
-        there is none, the image comes back as it is. "none" measures nothing.
+        and undoes it across and along the lines where it is clearly larger than its error, and than
+        what is measured in the other direction, in which there are no lines; where there is none,
+        the image comes back as it is. "none" measures nothing.
     model : name of a model that measures lines, path of a weights file, or None for the default.
     sampling : Å a pixel, one number or (dy, dx), for shifts in pm.
     device : "auto", "cpu", "cuda" or "mps".
@@ -105,10 +106,10 @@ def correct_scan(
     Cancelled
         `cancel` was raised.
     """
-    chosen = ScanCorrectionSettings(scan=scan, device=device)
+    chosen = ScanCorrectionSettings(scan=scan, model=model, device=device)
     pixel = pixel_size(sampling)
     examined = examine(image)
-    path = lines_model(model)
+    path = lines_model(chosen.model)
     meter = open_meter(path, chosen.device)
     planes, found = [], []
     for number, frame in enumerate(examined.frames):
@@ -149,8 +150,8 @@ def frame_lines(frame: NDArray[Any], scan: Scan, meter: LineMeter) -> ScanFrame:
         return ScanFrame(scan, shifts, shifts)
     both = {ROWS: meter(frame), COLUMNS: meter(frame.T)}
     direction = max(both, key=lambda name: evidence(both[name]))
-    measured = both[direction]
-    clear = measured.clear
+    measured, control = both[direction], both[ROWS if direction == COLUMNS else COLUMNS]
+    clear = measured.clear(control)
     return ScanFrame(direction if any(clear) else "none", measured.only(clear), measured)
 
 

@@ -23,8 +23,10 @@ WIDEST = 1024
 """Pixels of a line that the network sees at once; longer lines are measured in pieces."""
 PASSES = 2
 """Measurements, each of the frame as the one before puts it back."""
-CLEARLY = 1.0
+CLEARLY = 1.5
 """Variance of the jitter over that of its error, above which it is undone by itself."""
+CONTROL = 3.0
+"""Variance of the jitter over what is measured in the other direction, likewise."""
 FEWEST = 16
 """Fewest lines and pixels of a line that anything can be measured from."""
 
@@ -46,11 +48,21 @@ class LineShifts:
     errors: Array
     drift: Array
 
-    @property
-    def clear(self) -> tuple[bool, bool]:
-        """Whether the jitter across and along the lines is clearly larger than its error."""
-        ratios = (self.jitter**2).mean(axis=0) / (self.errors**2).mean(axis=0)
-        return bool(ratios[0] > CLEARLY), bool(ratios[1] > CLEARLY)
+    def clear(self, control: LineShifts) -> tuple[bool, bool]:
+        """Whether the jitter across and along the lines is clearly more than an error.
+
+        It must be larger than its stated error, and than what was measured in the same image where
+        there are no lines: of an image whose rows are lines, its columns.
+
+        Parameters
+        ----------
+        control : displacements of the columns, if these are of the rows, and the other way round.
+        """
+        known = (self.jitter**2).mean(axis=0)
+        least = np.maximum(
+            CLEARLY * (self.errors**2).mean(axis=0), CONTROL * (control.jitter**2).mean(axis=0)
+        )
+        return bool(known[0] > least[0]), bool(known[1] > least[1])
 
     @property
     def rms(self) -> Array:

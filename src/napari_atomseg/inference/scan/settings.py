@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from napari_atomseg.settings import Settings, setting
 
 Scan = Literal["auto", "rows", "columns", "none"]
+ADVANCED = "Advanced"
 LINES_MODEL = "scan-lines"
 """The model that measures displacements by default."""
 HELP = (
@@ -32,14 +34,16 @@ class ScanCorrectionSettings(Settings):
     """How scan lines are measured, where nothing else is done."""
 
     scan: Scan = setting("auto", "Scan lines", HELP, choices=CHOICES)
-    lines_model: str | None = setting(
+    model: str | Path | None = setting(
         None,
         "Model",
         "Name of a model that measures scan lines, or path of a weights file (.safetensors).",
         none=LINES_MODEL,
+        section=ADVANCED,
     )
     device: str = setting(
         "auto",
         "Device",
         "Where to compute: auto, cpu, cuda or mps; auto takes a GPU where there is one.",
+        section=ADVANCED,
     )
