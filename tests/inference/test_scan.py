@@ -107,6 +107,18 @@ def test_what_is_found_in_both_directions_alike_is_not_jitter() -> None:
     assert frame_lines(lattice(shifts), "rows", both).direction == "rows"
 
 
+def test_lines_that_were_not_displaced_are_not_moved_whatever_is_stated() -> None:
+    """A lattice that moving its lines blurs was sharp: it is left, bit for bit."""
+    still, wrong = lattice(jitter(128, 0.0)), jitter(128, 0.3)
+    sure = Answering({128: wrong, 80: jitter(80, 0.0)}, 0.02)
+    lines = frame_lines(still, "auto", sure)
+    assert lines.direction == "none"
+    assert corrected(still, lines) is still
+    assert measure.sharpening(still, sure(still)) < 1.0
+    moved = lattice(wrong)
+    assert measure.sharpening(moved, sure(moved)) > 1.05
+
+
 class Answering:
     """A meter that knows frames by their number of lines."""
 

@@ -14,7 +14,13 @@ from napari_atomseg import weights
 from napari_atomseg._shared.types import Array, Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.frames import compact, examine
-from napari_atomseg.inference.scan.measure import LineMeter, LineShifts, line_meter
+from napari_atomseg.inference.scan.measure import (
+    SHARPER,
+    LineMeter,
+    LineShifts,
+    line_meter,
+    sharpening,
+)
 from napari_atomseg.inference.scan.regrid import put_back
 from napari_atomseg.inference.scan.settings import LINES_MODEL, Scan, ScanCorrectionSettings
 from napari_atomseg.networks.tasks import LINE_SHIFTS
@@ -87,8 +93,8 @@ def correct_scan(
         pixels, and burnt-in bars and words, are replaced by their surroundings before.
     scan : whether "rows" or "columns" are scan lines. "auto" takes those with the larger jitter,
         and undoes it across and along the lines where it is clearly larger than its error, and than
-        what is measured in the other direction, in which there are no lines; where there is none,
-        the image comes back as it is. "none" measures nothing.
+        what is measured in the other direction, in which there are no lines, and where a lattice
+        becomes sharper by it; otherwise the image comes back as it is. "none" measures nothing.
     model : name of a model that measures lines, path of a weights file, or None for the default.
     sampling : Å a pixel, one number or (dy, dx), for shifts in pm.
     device : "auto", "cpu", "cuda" or "mps".
@@ -151,8 +157,11 @@ def frame_lines(frame: NDArray[Any], scan: Scan, meter: LineMeter) -> ScanFrame:
     both = {ROWS: meter(frame), COLUMNS: meter(frame.T)}
     direction = max(both, key=lambda name: evidence(both[name]))
     measured, control = both[direction], both[ROWS if direction == COLUMNS else COLUMNS]
-    clear = measured.clear(control)
-    return ScanFrame(direction if any(clear) else "none", measured.only(clear), measured)
+    turned = np.asarray(frame if direction == ROWS else frame.T, dtype=np.float64)
+    undone = measured.only(measured.clear(control))
+    if not undone.jitter.any() or sharpening(turned, undone) < SHARPER:
+        return ScanFrame("none", measured.only((False, False)), measured)
+    return ScanFrame(direction, undone, measured)
 
 
 def evidence(shifts: LineShifts) -> float:
@@ -203,7 +212,7 @@ def scan_notes(frames: list[ScanFrame], pixel: tuple[float, float] | None) -> tu
     """What was undone, a sentence; for a stack the median of its frames."""
     undone = [frame for frame in frames if frame.direction != "none"]
     if not undone:
-        return ("no scan line was moved: no jitter was clearly larger than its error",)
+        return ("no scan line was moved: no jitter was clearly more than an error",)
     names = {frame.direction for frame in undone}
     which = undone[0].direction if len(names) == 1 else "rows or columns"
     rms = np.median(

@@ -15,6 +15,7 @@ from napari_atomseg._shared.types import Array, Image
 from napari_atomseg.inference.scan.regrid import put_back
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.networks.files import load_weights
+from napari_atomseg.networks.scan_lines import ordered
 from napari_atomseg.networks.tasks import LINE_SHIFTS, channels
 
 SLOWEST = 128
@@ -27,6 +28,10 @@ CLEARLY = 1.5
 """Variance of the jitter over that of its error, above which it is undone by itself."""
 CONTROL = 3.0
 """Variance of the jitter over what is measured in the other direction, likewise."""
+SHARPER = 1.01
+"""Power of what is ordered in an image with its lines put back over that before, likewise."""
+EDGE = 4
+"""Pixels at the borders of an image that do not count where it is compared with itself."""
 FEWEST = 16
 """Fewest lines and pixels of a line that anything can be measured from."""
 
@@ -113,18 +118,17 @@ class LineMeter:
         """Displacements of the lines of a frame (N, W), its rows.
 
         The frame is put back and measured again, `PASSES` times in all; what is found each time
-        adds up, and the errors are those of the last.
+        adds up, and the errors are those of the first time, when nothing was hidden yet.
         """
         values = np.asarray(frame, dtype=np.float64)
         whole = np.zeros((len(values), 2))
         if min(values.shape) < FEWEST or not np.ptp(values) > 0:
             return LineShifts(whole, np.full_like(whole, np.inf), np.zeros_like(whole))
-        errors, now = whole, values
-        for number in range(PASSES):
-            found, errors = self._once(now)
+        found, errors = self._once(values)
+        whole = whole + found
+        for _ in range(PASSES - 1):
+            found, _ = self._once(put_back(values, whole, errors))
             whole = whole + found
-            if number + 1 < PASSES:
-                now = put_back(values, whole, errors)
         drift = slow_part(whole, errors)
         return LineShifts(whole - drift, errors, drift)
 
@@ -167,6 +171,25 @@ def fitted(shifts: Array, precision: Array, waves: int) -> Array:
 def slow_part(shifts: Array, errors: Array) -> Array:
     """(N, 2) what of displacements changes over more than `SLOWEST` lines."""
     return fitted(shifts, errors**-2.0, int(2 * len(shifts) / SLOWEST))
+
+
+def sharpening(frame: Array, shifts: LineShifts) -> float:
+    """Power of what is ordered in a frame (N, W) with its lines put back, over that before.
+
+    Displaced lines take power from the reflections of a lattice (see `networks.scan_lines.ordered`)
+    and putting them back returns it; moving lines that were not displaced takes more of it. This
+    knows nothing of how displacements were measured. It is 1 where nothing is ordered.
+    """
+    before, after = (
+        _ordered_power(each) for each in (frame, put_back(frame, shifts.jitter, shifts.errors))
+    )
+    return after / before if before > 0 else 1.0
+
+
+def _ordered_power(frame: Array) -> float:
+    scale = max(float(frame.std()), 1e-30)
+    unit = torch.from_numpy(np.ascontiguousarray((frame - frame.mean()) / scale))
+    return float(ordered(unit[None, None])[..., EDGE:-EDGE, EDGE:-EDGE].square().mean())
 
 
 @lru_cache(maxsize=2)
