@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from napari.layers import Image, Labels
+from skimage.color import rgb2gray
 
 from napari_atomseg._napari import layers
 
@@ -48,12 +49,27 @@ def test_without_length_units_the_sampling_is_unknown(place: dict[str, Any]) -> 
     [
         (None, "open or choose"),
         (Labels(np.zeros((8, 8), int), name="cells"), "labels layer"),
-        (Image(np.zeros((8, 8, 3)), rgb=True, name="photo"), "Split RGB"),
     ],
 )
 def test_unfit_sources_are_refused_with_advice(layer: Any, hint: str) -> None:
     with pytest.raises(ValueError, match=hint):
         layers.Source.of(layer)
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_grey_images_stored_as_colours_are_the_grey_images(alpha: bool) -> None:
+    grey = np.random.default_rng(0).integers(0, 255, (16, 20), dtype=np.uint8)
+    colours = np.stack([grey] * 3 + [np.full_like(grey, 255)] * alpha, axis=-1)
+    taken = layers.Source.of(Image(colours, rgb=True, scale=(0.1, 0.2), units=("nm", "nm")))
+    np.testing.assert_array_equal(taken.data, grey)
+    assert taken.data.dtype == np.uint8
+    assert taken.sampling == (1.0, 2.0)
+
+
+def test_colours_become_their_luminance() -> None:
+    colours = np.random.default_rng(0).random((4, 5, 3))
+    taken = layers.Source.of(Image(colours, rgb=True)).data
+    np.testing.assert_allclose(taken, rgb2gray(colours), rtol=1e-6)
 
 
 def test_multiscale_images_are_taken_at_full_resolution() -> None:

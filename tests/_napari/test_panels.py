@@ -317,14 +317,12 @@ def test_panels_offer_images_only(dock: OpenPanel, viewer: Any, image_layer: Any
         panel.image = labels
 
 
-@pytest.mark.parametrize("kind", ["none", "colour", "model"])
+@pytest.mark.parametrize("kind", ["none", "model"])
 def test_what_cannot_work_is_told_and_the_panel_goes_on(
     kind: str, dock: OpenPanel, viewer: Any, notices: Any, scene: Simulation, tmp_path: Path
 ) -> None:
     panel = dock("Restore")
-    if kind == "colour":
-        viewer.add_image(np.zeros((32, 32, 3), np.uint8), rgb=True, name="photo")
-    elif kind == "model":
+    if kind == "model":
         viewer.add_image(scene.image)
         broken = tmp_path / "broken.safetensors"
         broken.write_bytes(b"not a model")
@@ -336,9 +334,7 @@ def test_what_cannot_work_is_told_and_the_panel_goes_on(
     (notice,) = notices
     assert notice.severity.value == "error"
     assert "\n" not in notice.message
-    assert {"none": "open or choose", "colour": "Split RGB", "model": "broken.safetensors"}[
-        kind
-    ] in notice.message
+    assert {"none": "open or choose", "model": "broken.safetensors"}[kind] in notice.message
     panel.image = viewer.add_image(scene.image, name="good")
     panel.model = None
     assert panel.run().result(PATIENCE).name == "good denoised"

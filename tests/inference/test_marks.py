@@ -5,8 +5,10 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
 from napari_atomseg.inference.marks import find_marks
+from napari_atomseg.inference.marks.levels import grown, in_squares
 
 SIZE = 256
 
@@ -116,3 +118,13 @@ def test_borders_that_an_alignment_left_are_found_apart():
 @pytest.mark.parametrize("image", [np.zeros((64, 64)), np.ones((4, 40)), np.eye(2)])
 def test_constant_and_small_images_have_no_marks(image):
     assert not find_marks(image.astype(np.float32)).all.any()
+
+
+@pytest.mark.parametrize("radius", [1, 2, 5])
+def test_squares_of_pixels_are_joined_as_by_filters(radius):
+    image = np.random.default_rng(radius).random((23, 31))
+    highest = in_squares(image, radius, np.maximum, "edge")
+    np.testing.assert_array_equal(highest, ndimage.maximum_filter(image, 2 * radius + 1))
+    mask = image > 0.97
+    wide = ndimage.binary_dilation(mask, np.ones((3, 3)), radius)
+    np.testing.assert_array_equal(grown(mask, radius), wide)

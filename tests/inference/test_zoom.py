@@ -167,7 +167,7 @@ def test_the_network_tells_what_the_skewness_does_not():
     image = noisy("GaAs", 0.16, 6, 2, dark=True).astype(np.float32)
     spacing = estimate_spacing(image)
     assert guess_contrast(image, spacing) == "bright"
-    assert Predictor(weights.resolve(None), "cpu").contrast(image) == "dark"
+    assert Predictor(weights.resolve(None), "cpu").leaning(image) < 0
 
 
 @pytest.mark.parametrize("dose", [2e3, 2e4])
@@ -188,7 +188,7 @@ def test_the_network_is_asked_only_in_doubt(monkeypatch):
     assert guess_contrast(even, 10.0, lambda: 0.1) == "bright"
     assert guess_contrast(even, 10.0, lambda: -0.1) == "dark"
     assert -DOUBTFUL < DARK < 0
-    monkeypatch.setattr(Predictor, "contrast", lean)
+    monkeypatch.setattr(Predictor, "leaning", lean)
     for contrast in ("bright", "dark"):
         assert predict(IMAGE, ("denoise",), contrast=contrast).contrast == contrast
 
@@ -201,3 +201,17 @@ def test_a_model_for_which_spacing_does_not_matter_resamples_nothing(tmp_path: P
     save_weights(path, network, card.model_copy(update={"spacing_range": None}))
     sim = atomseg.simulate("Pt", shape=(160, 160), sampling=0.03, dose=1e6, seed=2)
     assert predict(sim.image, ("denoise",), model=path).settings["zoom"] == 1.0
+
+
+def test_small_images_go_through_the_network_once_a_magnification():
+    image = atomseg.simulate("SrTiO3", shape=(160, 160), sampling=0.1, dose=2e4, seed=1).image
+    predictor, seen = Predictor(weights.resolve(None), "cpu"), []
+    predictor.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
+    tasks = ("denoise", "column_map")
+    chosen = predictor.magnifications(image, tasks)
+    tried = len(seen)
+    first = predictor.maps(image, tasks, chosen)
+    assert len(seen) == tried
+    afresh = Predictor(weights.resolve(None), "cpu").maps(image, tasks, chosen)
+    for task in tasks:
+        assert np.array_equal(first.whole[task], afresh.whole[task])

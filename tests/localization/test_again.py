@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 
 from napari_atomseg.localization import localize, refine_columns
-from napari_atomseg.localization.api import region_labels, regions_at
 from napari_atomseg.localization.fit.centroids import saturated
 from napari_atomseg.localization.fit.refinement import Refinement
+from napari_atomseg.localization.regions import region_labels, regions_at
 from napari_atomseg.localization.settings import FitSettings
 
 PEAKS = {"detector": "peaks", "device": "cpu", "contrast": "bright"}

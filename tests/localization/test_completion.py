@@ -6,8 +6,10 @@ from scipy.special import j1
 import napari_atomseg as atomseg
 from napari_atomseg.localization import api
 from napari_atomseg.localization.completion.cells import find_cells
+from napari_atomseg.localization.completion.columns import Columns
 from napari_atomseg.localization.completion.heights import HeightFilter, LocalNoise
-from napari_atomseg.localization.completion.search import Columns, search
+from napari_atomseg.localization.completion.occupancy import occupancy
+from napari_atomseg.localization.completion.search import search
 from napari_atomseg.localization.completion.tails import Tail
 from napari_atomseg.localization.fit.refinement import Refinement
 from napari_atomseg.localization.settings import FitSettings
@@ -56,7 +58,7 @@ def counted(image, electrons, rng):
     return rng.poisson(image * electrons / (2 * np.pi * SIGMA**2)).astype(float)
 
 
-def completed(image, points, rng, sensitivity=0.05):
+def completed(image, points, rng, sensitivity=0.05, hints=None):
     """Search from detections near points."""
     start = inside(points, 0.0) + rng.normal(0, 0.3, inside(points, 0.0).shape)
     y, x = np.clip(start, 0, SIDE - 1).T
@@ -65,7 +67,7 @@ def completed(image, points, rng, sensitivity=0.05):
     def fit(columns, former, new):
         return GAUSSIANS(image, columns.y, columns.x)
 
-    return search(image, columns, GAUSSIANS(image, y, x), sensitivity, fit)
+    return search(image, columns, GAUSSIANS(image, y, x), sensitivity, fit, hints)
 
 
 def added(found):
@@ -108,6 +110,73 @@ def test_vacant_sites_stay_vacant(rng):
     assert hits(inside(faint[there]), new).mean() > 0.9
 
 
+def half_found(rng, ratio, electrons, part=0.4, hinted=0.6, probe=bell, strain=0.0):
+    """Image, detections and hints of a faint sublattice of which a part was found."""
+    bright, faint = lattice(), lattice(0.5)
+    every = np.concatenate([bright, faint])
+    every[:, 0] *= 1 + strain * every[:, 1]
+    bright, faint = every[: len(bright)], every[len(bright) :]
+    image = drawn(every, np.repeat([1, ratio], [len(bright), len(faint)]), probe)
+    seen = rng.random(len(faint))
+    start = np.concatenate([bright, faint[seen < part]])
+    hints = faint[(seen > part) & (seen < part + hinted * (1 - part))]
+    return counted(image, electrons, rng), start, hints, faint
+
+
+@pytest.mark.parametrize("strain", [0.0, 2e-4])
+def test_a_sublattice_found_in_part_is_completed(strain, rng):
+    image, start, hints, faint = half_found(rng, 0.12, 5000, strain=strain)
+    found = completed(image, start, rng, hints=hints)
+    new = added(found)
+    assert hits(new, faint).mean() > 0.99
+    every = np.stack([found.columns.y, found.columns.x], axis=1)[~found.dropped]
+    assert hits(inside(faint, 8.0), every).mean() > 0.9
+    # Those that had no hint, too.
+    assert hits(new, hints).mean() < 0.9
+
+
+def test_a_part_of_a_sublattice_does_not_fill_vacancies(rng):
+    bright, faint = lattice(), lattice(0.5)
+    there = rng.random(len(faint)) > 0.4
+    image = drawn(
+        np.concatenate([bright, faint[there]]), np.repeat([1, 0.3], [len(bright), there.sum()])
+    )
+    members = faint[there][rng.random(there.sum()) < 0.5]
+    found = completed(
+        counted(image, 1500, rng), np.concatenate([bright, members]), rng, hints=faint
+    )
+    new = added(found)
+    assert len(new) > 15
+    assert hits(new, faint[there]).mean() > 0.99
+
+
+@pytest.mark.parametrize("probe", [bell, tailed, airy])
+def test_empty_sites_of_a_few_false_detections_stay_empty(probe, rng):
+    """The detector was wrong at some sites of a sublattice that is not there."""
+    bright, vacant = lattice(), lattice(0.5)
+    image = counted(drawn(bright, 1.0, probe), 1000, rng)
+    chosen = rng.random(len(vacant))
+    start = np.concatenate([bright, vacant[chosen < 0.1]])
+    found = completed(image, start, rng, hints=vacant[(chosen > 0.1) & (chosen < 0.3)])
+    assert len(added(found)) == 0
+
+
+def test_mirrored_images_have_about_the_same_columns(rng):
+    """Of sites that are not certain one by one."""
+    image, start, hints, faint = half_found(rng, 0.12, 1500, 0.2)
+    share = []
+    for flip in (1, -1):
+        mirrored = [
+            places if flip == 1 else places * [1, -1] + [0, SIDE - 1] for places in (start, hints)
+        ]
+        found = completed(
+            image[:, ::flip].copy(), mirrored[0], np.random.default_rng(1), hints=mirrored[1]
+        )
+        share.append(len(added(found)) / len(inside(faint)))
+    assert abs(share[0] - share[1]) < 0.25
+    assert min(share) > 0.1
+
+
 @pytest.mark.parametrize("probe", [tailed, airy])
 @pytest.mark.parametrize("electrons", [1e5, 100])
 def test_probes_that_are_no_gaussians_make_no_sublattice(probe, electrons, rng):
@@ -146,6 +215,15 @@ def test_detections_without_light_are_dropped_and_faint_kin_is_kept(rng):
     faint = completed(counted(drawn(points, 1.0), 5, rng), points, rng)
     assert faint.dropped.mean() < 0.05
     assert 1.0 < np.nanmedian(faint.columns.significance) < 4.0
+
+
+def test_a_faint_sublattice_of_the_detector_is_kept_beside_a_bright_one(rng):
+    """Hardly a fit succeeds, but the columns of the sublattice are there on average."""
+    bright, faint = lattice(), lattice(0.5)
+    every = np.concatenate([bright, faint])
+    image = drawn(every, np.repeat([1, 0.07], [len(bright), len(faint)]))
+    found = completed(counted(image, 300, rng), every, rng, hints=np.zeros((0, 2)))
+    assert found.dropped.mean() < 0.05
 
 
 def test_noise_has_no_columns_and_invented_ones_have_no_significance(rng):
@@ -208,6 +286,18 @@ def test_cells_follow_strain_and_grains(rng):
     assert find_cells(points[:5], np.ones(5)) == []
     scattered = rng.uniform(0, SIDE, (150, 2))
     assert sum(len(each.index) for each in find_cells(scattered, np.ones(150))) < 40
+
+
+def test_the_share_of_occupied_sites_is_learned_where_they_are(rng):
+    places = np.stack(np.meshgrid(np.arange(20.0), np.arange(20.0)), axis=-1).reshape(-1, 2)
+    there = (places[:, 0] < 10) & (rng.random(400) < 0.8)
+    noise = np.full(400, 0.4)
+    made = occupancy(places, there + rng.normal(0, noise), noise, np.nan)
+    assert made.mean == pytest.approx(1.0, abs=0.15)
+    assert made.share[places[:, 0] < 7].mean() == pytest.approx(0.8, abs=0.12)
+    assert made.share[places[:, 0] > 12].mean() < 0.2
+    nothing = occupancy(places, rng.normal(0, noise), noise, np.nan)
+    assert nothing.gain < np.log(401)
 
 
 @pytest.mark.slow

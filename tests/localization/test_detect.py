@@ -81,3 +81,18 @@ def test_peaks_do_not_find_columns_in_noise_or_on_a_slope(rng):
     slope = np.linspace(0, 500, 128, dtype=np.float32)[:, None] + noise
     assert len(columns_from_peaks(noise, 14.0)) <= 2
     assert len(columns_from_peaks(slope, 14.0)) <= 2
+
+
+def test_columns_of_many_merged_regions_are_those_of_each_region_alone(draw):
+    pairs = [(y, x, gap) for y in (15.0, 45.0) for x, gap in ((15.0, 8), (55.0, 9))]
+    alone = []
+    for y, x, gap in pairs:
+        at = np.array([x, x + gap])
+        alone.append(draw((60, 90), np.full(2, y), at, 3.0, 0.9, 0.0).astype(np.float32))
+    found = columns_from_map(np.max(alone, axis=0))
+    each = [columns_from_map(one) for one in alone]
+    assert [len(one) for one in each] == [2] * len(pairs)
+    np.testing.assert_allclose(np.sort(found.y), np.sort(np.concatenate([o.y for o in each])), 1e-3)
+    np.testing.assert_allclose(np.sort(found.x), np.sort(np.concatenate([o.x for o in each])), 1e-3)
+    lone = draw((60, 90), np.array([45.0]), np.array([75.0]), 2.0, 0.9, 0.0).astype(np.float32)
+    assert len(columns_from_map(np.maximum(lone, alone[0]))) == 3

@@ -6,10 +6,11 @@ import torch
 from scipy import ndimage
 
 from napari_atomseg.localization import localize, refine_columns
-from napari_atomseg.localization.fit.correlation import Shared
+from napari_atomseg.localization.fit.correlation import Shared, Standardised, design_of
 from napari_atomseg.localization.fit.gaussian import derivatives
 from napari_atomseg.localization.fit.independent import fit_gaussians
 from napari_atomseg.localization.fit.joint.solve import fit_jointly
+from napari_atomseg.localization.fit.windows import Windows
 from napari_atomseg.trust.correlation import NoiseCorrelation
 
 
@@ -162,3 +163,36 @@ def test_pixels_without_frames_are_not_measured(scene, rng):
     assert table["y_err"][table["x"] > 72].isna().all()
     with pytest.raises(ValueError, match="frames has shape"):
         localize(image, detector="peaks", frames=frames[:5])
+
+
+def test_residuals_go_together_as_the_fit_and_the_noise_have_it():
+    """Σ (P C Pᵀ)_pq over pixels p, q at each distance, for the covariance C that is assumed."""
+    step = torch.arange(-5.0, 6.0, dtype=torch.float64)
+    theta = torch.tensor([[0.3, -0.2, np.log(1.8), 2.0, 0.1]], dtype=torch.float64)
+    inside = torch.ones(1, 11, 11, dtype=torch.bool)
+    inside[0, 0, :3] = False
+    middle = torch.zeros(1, 1, dtype=torch.float64)
+    deviation = (1.0 + 0.02 * torch.arange(121, dtype=torch.float64)).view(1, 11, 11)
+    part = Standardised(
+        Windows(middle, middle, step, inside),
+        torch.zeros(1, 11, 11),
+        deviation,
+        theta,
+        torch.ones(1, 11, 11, dtype=torch.float64),
+    )
+    design = design_of(part, torch.ones(5, dtype=torch.bool), joint=False)
+    quadrant = np.zeros((6, 6))
+    quadrant[:3, :2] = [[1.0, 0.4], [0.5, 0.2], [0.2, 0.1]]
+    slopes = derivatives(theta, step)[0].flatten(1) * (inside / deviation).flatten(1)
+    slopes = slopes.numpy()
+    left = np.diag(inside.numpy().ravel().astype(float))
+    left -= slopes.T @ np.linalg.solve(slopes @ slopes.T, slopes)
+    row, col = np.divmod(np.arange(121), 11)
+    down, right = (np.abs(np.subtract.outer(v, v)) for v in (row, col))
+    near = (down < 6) & (right < 6)
+    noise = np.where(near, quadrant[down.clip(0, 5), right.clip(0, 5)], 0.0)
+    products = left @ noise @ left.T
+    expected = np.zeros((6, 6))
+    np.add.at(expected, (down[near], right[near]), products[near])
+    found = (design @ quadrant.ravel()).reshape(6, 6)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())

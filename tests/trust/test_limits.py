@@ -55,6 +55,11 @@ def test_columns_without_two_dimensional_order_are_named_where_there_are_many():
     assert "order" not in limits.flags(Y[:5], X[:5], few, 1.0)
 
 
+def test_images_in_which_most_detections_are_unlikely_are_outside():
+    assert "80 % of the network's detections" in LIMITS.verdict([], 0.1, 10.0, doubted=0.8)
+    assert LIMITS.verdict([], 0.1, 10.0, doubted=0.3) == INSIDE
+
+
 def test_scale_and_distance_are_judged_as_the_network_sees_them():
     assert LIMITS.flags(Y, X, seen(), 0.25)["distance"].all()
     assert not LIMITS.flags(Y, X, seen(), 1.0)["distance"].any()

@@ -148,3 +148,12 @@ def test_noise_is_outside_the_training_range():
     assert len(table) > 3
     assert table.attrs["training_range"].startswith("outside the training range")
     assert "fainter" in table.attrs["training_range"]
+
+
+def test_fringes_are_outside_the_training_range():
+    along = np.arange(128) * (2.0 * np.pi / 7.4)
+    wave = np.broadcast_to(0.5 + 0.5 * np.cos(along), (128, 128))
+    image = np.random.default_rng(3).poisson(40.0 * wave)
+    table = atomseg.localize(image, refine="none", device="cpu")
+    assert len(table) < 5
+    assert table.attrs["training_range"] != "inside the training range"

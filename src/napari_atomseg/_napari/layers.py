@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from napari_atomseg._napari.columns.colours import ALIKE, colour_points
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.inference.frames import float_type
+from napari_atomseg.io.images.image import luminance
 
 PROVENANCE = "napari-atomseg"
 """Key of a layer's metadata for the record of how the layer was made."""
@@ -126,15 +127,19 @@ class Source:
         if not isinstance(layer, Image):
             kind = type(layer).__name__.lower()
             raise ValueError(f"{layer.name!r} is a {kind} layer: choose an image layer")
-        if layer.rgb:
-            raise ValueError(
-                f"{layer.name!r} is a colour (RGB) image: choose a single-channel image, "
-                "or right-click the layer and use Split RGB"
-            )
         if layer.ndim < 2:
             raise ValueError(f"{layer.name!r} has {layer.ndim} axis: choose an image of 2 or more")
-        data = layer.data[0] if layer.multiscale else layer.data
-        return cls(layer.name, data, Placement.of(layer), layer_sampling(layer))
+        return cls(layer.name, grey_data(layer), Placement.of(layer), layer_sampling(layer))
+
+
+def grey_data(layer: Image | Labels) -> Any:
+    """Return the data of a layer at full resolution; lazy data stay lazy.
+
+    Colours become their luminance, as in files: screenshots and exported pictures are grey images
+    stored as colours.
+    """
+    data = layer.data[0] if layer.multiscale else layer.data
+    return luminance(np.asarray(data)) if getattr(layer, "rgb", False) else data
 
 
 def unwrapped(thing: Any) -> Any:

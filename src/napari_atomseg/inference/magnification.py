@@ -18,7 +18,6 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
-from skimage.feature import peak_local_max
 from torch import Tensor
 
 from napari_atomseg._shared.geometry import median_spacing
@@ -214,10 +213,28 @@ def _view(column_map: ColumnMap, image: Image, factor: float) -> _View:
     part = torch.from_numpy(np.ascontiguousarray(image[window]))[None, None]
     probability = column_map(resize(part, factor))
     surface: NDArray[np.float32] = probability.float().cpu().numpy()
-    peaks = peak_local_max(surface, min_distance=2, threshold_abs=SEEN)
+    peaks = _peaks(surface)
     first = np.array([window[0].start, window[1].start])
     points = (peaks + 0.5) / factor - 0.5 + first
     return _View(factor, window, points, surface[tuple(peaks.T)].astype(np.float64))
+
+
+def _peaks(surface: Image) -> NDArray[np.intp]:
+    """(N, 2) rows and columns of peaks above `SEEN`, the highest ones first.
+
+    A peak is the highest of the five by five pixels about it, and not of the two at the border. Of
+    equal pixels side by side the first one is it.
+    """
+    highest = (surface == ndimage.maximum_filter(surface, 5)) & (surface > SEEN)
+    inner = highest[2:-2, 2:-2]
+    peaks = np.argwhere(inner) + 2
+    if not len(peaks) or np.ptp(surface) == 0:
+        return np.empty((0, 2), dtype=np.intp)
+    peaks = peaks[np.argsort(-surface[tuple(peaks.T)], kind="stable")]
+    kept = np.ones(len(peaks), dtype=bool)
+    for first, second in sorted(cKDTree(peaks).query_pairs(1.0, p=np.inf)):
+        kept[second] &= not kept[first]
+    return peaks[kept]
 
 
 def _window(image: Image, side: int) -> tuple[slice, slice]:

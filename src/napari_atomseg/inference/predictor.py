@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from napari_atomseg._shared.device import choose_device, half_is_fast
 from napari_atomseg._shared.types import Array, Image
 from napari_atomseg.inference.frames import holds
 from napari_atomseg.inference.magnification import (
+    WINDOW,
     Magnifications,
     choose_magnifications,
     confidence,
@@ -38,6 +41,8 @@ EITHER = 0.65
 hexagonal lattice."""
 CLEARLY = 0.06
 """Difference of these confidences from which on it can."""
+RECENT = 6
+"""Outputs for small images that are kept: two looks at the contrast and four magnifications."""
 LEVEL = ("denoise", UPINTERPOLATION)
 """Tasks that keep the offset of the intensities."""
 
@@ -98,10 +103,7 @@ class Predictor:
         self.device = choose_device(chosen.device)
         self.precision, self.tile_size = chosen.precision, chosen.tile_size
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def contrast(self, frame: Image, sampling: float | None = None) -> str:
-        """Whether the frame's columns are "bright" or "dark"."""
-        return "bright" if self.leaning(frame, sampling) > 0 else "dark"
+        self._recent: OrderedDict[str, Tensor] = OrderedDict()
 
     def leaning(self, frame: Image, sampling: float | None = None) -> float:
         """How clearly the frame's columns are bright, see `scale.leaning`."""
@@ -137,14 +139,35 @@ class Predictor:
         unit = _unit(frame, offset, scale)
         return choose_magnifications(self._column_map, unit, sampling, trained)
 
-    @torch.inference_mode()
     def _column_map(self, image: Tensor) -> Tensor:
-        normal, _, deviation = normalise(image.to(self.device))
+        normal, _, deviation = normalise(image)
         if not float(deviation) > FLAT * float(image.abs().max()):
             return torch.zeros(image.shape[-2:])
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half(())):
-            output = self.network(normal.contiguous(memory_format=torch.channels_last))
-        return torch.sigmoid(selected(output, "column_map", self.card.tasks)[0, 0].float())
+        output = self._output(normal, self._half(()))
+        return torch.sigmoid(selected(output, "column_map", self.card.tasks)[0, 0])
+
+    @torch.inference_mode()
+    def _output(self, normal: Tensor, half: bool) -> Tensor:
+        """(1, C, h, w) float32 output for a normalised image (1, 1, h, w), both on the CPU.
+
+        Magnifications are tried on small images. Where these are the whole frame, the same are seen
+        again when it is mapped: the last few outputs are kept.
+        """
+        name = None
+        if normal.numel() <= WINDOW**2:
+            content = hashlib.sha256(normal.contiguous().numpy().tobytes())
+            name = f"{tuple(normal.shape)} {half} {content.hexdigest()}"
+            known = self._recent.get(name)
+            if known is not None:
+                return known
+        part = normal.to(self.device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            output: Tensor = self.network(part).float().cpu()
+        if name is not None:
+            self._recent[name] = output
+            while len(self._recent) > RECENT:
+                self._recent.popitem(last=False)
+        return output
 
     def maps(
         self,
@@ -273,10 +296,8 @@ class Predictor:
         blender = Blender(self.channels, shape)
         for done, tile in enumerate(windows):
             report(progress, cancel, done, len(windows), "tiles")
-            part = image[..., tile.top : tile.bottom, tile.left : tile.right].to(self.device)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-                output = self.network(part.contiguous(memory_format=torch.channels_last))
-            blender.add(tile, compose(output.float(), part, self.card.tasks)[0].cpu())
+            part = image[..., tile.top : tile.bottom, tile.left : tile.right]
+            blender.add(tile, compose(self._output(part, half), part, self.card.tasks)[0])
         report(progress, cancel, len(windows), len(windows), "tiles")
         return blender.result()
 

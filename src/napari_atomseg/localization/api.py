@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from skimage.draw import polygon2mask
 
-from napari_atomseg import weights
-from napari_atomseg._shared.geometry import nearest_pixels
 from napari_atomseg._shared.types import Array, Labels, Sampling
-from napari_atomseg._shared.units import mean_sampling, pixel_size
-from napari_atomseg.inference import predict
+from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.api import Prediction, common_contrast
 from napari_atomseg.inference.frames import examine
 from napari_atomseg.inference.scale import agreed_contrasts, estimate_spacing, leaning
@@ -33,11 +29,12 @@ from napari_atomseg.localization.detect import (
     grown_labels,
     species_of,
 )
-from napari_atomseg.localization.fit.correlation import NoiseFound, noise_notes, noise_record
-from napari_atomseg.localization.fit.independent import Fits
+from napari_atomseg.localization.fit.correlation import noise_notes, noise_record
 from napari_atomseg.localization.fit.refinement import Refinement, levelled
-from napari_atomseg.localization.fit.windows import nearest_neighbours
 from napari_atomseg.localization.joining import columns_of, hints_of
+from napari_atomseg.localization.measure import Measure, cut_by_border
+from napari_atomseg.localization.model import Model
+from napari_atomseg.localization.regions import region_labels
 from napari_atomseg.localization.scan import Unjittered
 from napari_atomseg.localization.settings import (
     DetectionSettings,
@@ -47,15 +44,10 @@ from napari_atomseg.localization.settings import (
     Refine,
     frame_weights,
 )
-from napari_atomseg.localization.table import column_table, joined, measured_columns
-from napari_atomseg.networks.card import ModelCard, read_card
+from napari_atomseg.localization.table import column_table, joined
 from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS
 from napari_atomseg.progress import CancelToken, Progress, report
-from napari_atomseg.trust.judge import DENOISED, Judge
-
-COLUMN_MAP, COLUMN_MASK = COLUMNS
-EDGE = 0.5
-"""Columns nearer to the border than this fraction of the typical spacing are cut by it."""
+from napari_atomseg.trust.judge import DENOISED
 
 
 def localize(
@@ -162,38 +154,24 @@ def localize(
     regions = None if region is None else region_labels(region, (shape[-2], shape[-1]))
     mean = None if pixel is None else float(np.mean(pixel))
     contrasts: Sequence[str] = (chosen.contrast,) * len(frames)
-    prediction, judge, spacings = None, None, [0.0] * len(frames)
+    prediction, judge, restored, spacings = None, None, None, [0.0] * len(frames)
     if chosen.detector == "network" or chosen.on != "raw":
-        path = weights.resolve(chosen.model)
-        card = read_card(path)
-        prediction = predict(
-            examined,
-            _tasks(card, chosen),
-            model=path,
-            sampling=sampling,
-            inference=chosen,
-            precision="half" if chosen.precision == "auto" else chosen.precision,
-            progress=progress,
-            cancel=cancel,
-        )
+        using = Model.of(examined, chosen.model)
+        prediction = using.predict(using.tasks(chosen), sampling, chosen, progress, cancel)
         contrasts = prediction.contrasts
-    if prediction is not None and chosen.detector == "network":
-        judge = Judge(examined, prediction, card, path, mean, chosen.min_score)
-    else:
+        if chosen.on != "raw":
+            restored = using.restored(prediction)
+        if chosen.detector == "network":
+            judge = using.judge(prediction, sampling, chosen.min_score)
+    if judge is None:
         spacings = [estimate_spacing(frame, mean) for frame in frames]
         if prediction is None and chosen.contrast == "auto":
             contrasts = agreed_contrasts(list(map(leaning, frames, spacings)))
     notes = list(examined.notes)
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
     find = _Detector(frames, signs, spacings, prediction if judge is not None else None)
-    measure = _Measure(
-        Refinement(chosen, chosen.device, frames=often),
-        signs,
-        examined.measured(),
-        _restored(prediction, frames) if chosen.on != "raw" else None,
-        chosen.on,
-        regions,
-    )
+    refinement = Refinement(chosen, chosen.device, frames=often)
+    measure = Measure(refinement, signs, examined.measured(), restored, chosen.on, regions)
     least = judge.least if judge is not None else chosen.min_score or 0.0
     complete = Completion(chosen, chosen.device, chosen.sensitivity, chosen.detector, least, often)
     unjittered = Unjittered(chosen, frames, pixel)
@@ -219,7 +197,7 @@ def localize(
         keep = inside & likely
         counts += np.array([inside.sum(), (inside & ~likely).sum()])
         if chosen.edge == "drop":
-            keep &= ~_cut(columns, found.labels, frame.shape)
+            keep &= ~cut_by_border(columns, found.labels, frame.shape)
         remarks.append(columns.notes)
         tables.append(unjittered(number, table[keep].reset_index(drop=True)))
     report(progress, cancel, len(frames), len(frames), "Measuring columns")
@@ -233,7 +211,9 @@ def localize(
         notes.append(
             f"{counts[1]} of {counts[0]} columns found were dropped: score below {least:g}"
         )
-    notes += [*noise_notes(measure.noise), *unjittered.notes]
+    if any(map(len, tables)):
+        notes += noise_notes(measure.noise)
+    notes += unjittered.notes
     return joined(tables, stacked=len(shape) > 2, attrs=attrs)
 
 
@@ -272,19 +252,10 @@ def segment(
     examined = examine(image)
     frames, shape = examined.frames, examined.shape
     chosen = inference_settings(inference, model, options)
-    pixel = None if sampling is None else mean_sampling(sampling)
-    path = weights.resolve(chosen.model, tasks=COLUMNS)
-    card = read_card(path)
-    prediction = predict(
-        examined,
-        [*COLUMNS, *(task for task in (DENOISED,) if task in card.tasks)],
-        model=path,
-        sampling=sampling,
-        inference=chosen,
-        progress=progress,
-        cancel=cancel,
-    )
-    judge = Judge(examined, prediction, card, path, pixel, min_score)
+    using = Model.of(examined, chosen.model, COLUMNS)
+    tasks = using.offered([*COLUMNS, DENOISED])
+    prediction = using.predict(tasks, sampling, chosen, progress, cancel)
+    judge = using.judge(prediction, sampling, min_score)
     maps, masks = (prediction.maps[task].reshape(frames.shape) for task in COLUMNS)
     labels = np.zeros(frames.shape, np.int32)
     for number in range(len(frames)):
@@ -295,47 +266,6 @@ def segment(
         keep = likely & ~examined.hides(number, found.y, found.x)
         labels[number] = grown_labels(found.keeping(keep), maps[number], masks[number])
     return labels.reshape(shape)
-
-
-def region_labels(region: Any, shape: tuple[int, int]) -> Labels:
-    """Number the pixels of each region of interest, 0 outside of all.
-
-    Parameters
-    ----------
-    region : (H, W) boolean mask, or (H, W) integer labels, or a sequence of polygons (V, 2) of
-        corners y, x in pixels, which are numbered from 1 in their order.
-    shape : (H, W) of the image.
-
-    Raises
-    ------
-    ValueError
-        It is none of these, or of another shape.
-    """
-    accepted = f"a boolean or label image of shape {shape}, or polygons (V, 2) of y, x"
-    if isinstance(region, Sequence):
-        return _polygons([np.asarray(corners) for corners in region], shape, accepted)
-    labels = np.asarray(region)
-    if labels.shape != shape or labels.dtype.kind not in "bui":
-        found = f"{labels.dtype} of shape {labels.shape}"
-        raise ValueError(f"region is {found}; it must be {accepted}")
-    return labels.astype(np.int32)
-
-
-def _polygons(polygons: list[NDArray[Any]], shape: tuple[int, int], accepted: str) -> Labels:
-    labels = np.zeros(shape, np.int32)
-    for number, corners in enumerate(polygons, start=1):
-        if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
-            raise ValueError(
-                f"region has a polygon of shape {corners.shape}; it must be {accepted}"
-            )
-        labels[polygon2mask(shape, corners.astype(float))] = number
-    return labels
-
-
-def regions_at(labels: Labels, y: Array, x: Array) -> Labels:
-    """(N,) numbers of the regions at positions, those beyond the border at the nearest pixel."""
-    found: Labels = labels[nearest_pixels(labels.shape, y, x)]
-    return found
 
 
 @dataclass(frozen=True)
@@ -379,76 +309,6 @@ class _Detector:
         return np.append(species_of(found, maps, self.prediction.species)[columns.detections], new)
 
 
-@dataclass(frozen=True)
-class _Measure:
-    """Measures the columns that were found in a frame, on the images that were asked for.
-
-    `noise` is what the fits of the raw frames so far have shown of it.
-    """
-
-    refinement: Refinement
-    signs: Sequence[float]
-    raw: Array
-    restored: Array | None
-    on: str
-    regions: NDArray[np.int32] | None
-    noise: list[NoiseFound | None] = field(default_factory=list)
-
-    def __call__(
-        self, number: int, found: Completed, cancel: CancelToken | None
-    ) -> tuple[dict[str, Any], NDArray[np.bool_]]:
-        """Columns of the table, and (N,) which of the columns are in a region."""
-        inside = np.ones(len(found), dtype=bool)
-        numbers = {}
-        if self.regions is not None:
-            numbers["region"] = regions_at(self.regions, found.y, found.x)
-            inside = numbers["region"] > 0
-
-        refine, sign = self.refinement.fit.refine, self.signs[number]
-
-        def fits(frames: Array) -> Fits:
-            image, offset = levelled(frames[number], self.refinement.fit)
-            if frames is self.raw and refine == "gaussian":
-                made = found.fits
-            elif inside.all():
-                made = self.refinement(sign * image, found.y, found.x, cancel)
-            else:
-                made = self.refinement.some(sign * image, found.y, found.x, inside, cancel)
-            if frames is self.raw:
-                self.noise.append(made.noise)
-            return replace(made, background=made.background + sign * offset)
-
-        if self.restored is None:
-            return measured_columns(fits(self.raw), sign, refine) | numbers, inside
-        there = measured_columns(_without_errors(fits(self.restored)), sign, refine)
-        if self.on == "restored":
-            return there | numbers, inside
-        names = ("y", "x", "sigma", "amplitude", "background", "volume")
-        also = {f"{name}_restored": there[name] for name in names}
-        return measured_columns(fits(self.raw), sign, refine) | also | numbers, inside
-
-
-def _without_errors(fits: Fits) -> Fits:
-    missing = np.full(len(fits.y), np.nan)
-    return replace(fits, y_err=missing, x_err=missing, volume_err=missing)
-
-
-def _tasks(card: ModelCard, chosen: DetectionSettings) -> list[str]:
-    """Maps that are needed of a model."""
-    if chosen.on != "raw" and DENOISED not in card.tasks:
-        raise ValueError(
-            f"on={chosen.on!r} needs a model that restores images; {card.name!r} does not"
-        )
-    wanted = [COLUMN_MAP, ELEMENTS] if chosen.detector == "network" else []
-    return [task for task in (*wanted, DENOISED) if task == COLUMN_MAP or task in card.tasks]
-
-
-def _restored(prediction: Prediction | None, frames: NDArray[Any]) -> Array | None:
-    if prediction is None:
-        return None
-    return prediction.maps[DENOISED].reshape(frames.shape).astype(np.float64)
-
-
 def _record(chosen: LocalizeSettings, prediction: Prediction | None) -> dict[str, Any]:
     """How a table was made, for its ``attrs``."""
     names = ["detector", "refine", "edge", "sensitivity"]
@@ -457,15 +317,3 @@ def _record(chosen: LocalizeSettings, prediction: Prediction | None) -> dict[str
     if prediction is not None:
         record |= {"model": prediction.model, "sha256": prediction.sha256}
     return record
-
-
-def _cut(found: Completed, labels: Labels, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """(N,) columns whose light the border of the image cuts."""
-    spacing, _ = nearest_neighbours(found.y, found.x)
-    near = spacing[np.isfinite(spacing)]
-    area = np.bincount(labels.ravel(), minlength=int(found.label.max(initial=0)) + 1)[found.label]
-    radius = EDGE * float(np.median(near)) if len(near) else np.sqrt(area / np.pi)
-    height, width = shape
-    border = np.minimum.reduce([found.y, found.x, height - 1 - found.y, width - 1 - found.x])
-    cut: NDArray[np.bool_] = border < radius
-    return cut

@@ -76,10 +76,9 @@ def columns_from_map(column_map: Image) -> Detections:
     markers = _markers(clean, regions)
     labels = _confident(watershed(-clean, markers, mask=above).astype(np.int32), clean)
     count = int(labels.max(initial=0))
-    numbers = np.arange(1, count + 1)
     if count == 0:
         return Detections.none(labels.shape)
-    y, x = np.array(ndimage.center_of_mass(clean, labels, numbers)).T
+    y, x = _centroids(labels, clean)
     return Detections(y, x, _peaks(labels, clean), labels, np.ones(count))
 
 
@@ -95,8 +94,21 @@ def species_of(found: Detections, maps: Image, names: Sequence[str]) -> NDArray[
 
 def _peaks(labels: Labels, column_map: Image) -> NDArray[np.float64]:
     """Highest value of the map in each region."""
-    numbers = np.arange(1, int(labels.max(initial=0)) + 1)
-    return np.asarray(ndimage.maximum(column_map, labels, numbers), dtype=np.float64)
+    there = np.flatnonzero(labels)
+    highest = np.zeros(int(labels.max(initial=0)) + 1)
+    np.maximum.at(highest, labels.ravel()[there], column_map.ravel()[there])
+    return highest[1:]
+
+
+def _centroids(labels: Labels, weight: Image) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted mean row and column of each region."""
+    there = np.flatnonzero(labels)
+    number, share = labels.ravel()[there], weight.ravel()[there].astype(np.float64)
+    row, col = np.divmod(there, labels.shape[1])
+    total, down, right = (
+        np.bincount(number, part)[1:] for part in (share, share * row, share * col)
+    )
+    return down / total, right / total
 
 
 def _confident(labels: Labels, column_map: Image) -> Labels:
@@ -127,36 +139,75 @@ def _without_specks(regions: Labels) -> Labels:
 def _markers(column_map: Image, regions: Labels) -> Labels:
     """One marker a column: the whole of a simple region, the prominent peaks of the others."""
     markers: Labels = regions.astype(np.int32)
-    peaks = peak_local_max(column_map, min_distance=1, labels=regions, exclude_border=False)
-    peaks_in = np.bincount(regions[tuple(peaks.T)], minlength=int(regions.max(initial=0)) + 1)
-    boxes = ndimage.find_objects(regions)
-    top = int(regions.max(initial=0))
-    for number in np.flatnonzero(peaks_in > 1):
-        box = boxes[number - 1]
-        inside = regions[box] == number
-        parts, count = _prominent_peaks(np.where(inside, column_map[box], 0.0))
-        if count > 1:
-            crop = markers[box]
-            crop[inside] = 0
-            crop[parts > 0] = parts[parts > 0] + top
-            top += count
+    top = int(markers.max(initial=0))
+    inside = np.where(regions > 0, column_map, 0.0)
+    highest = inside == ndimage.maximum_filter(inside, 3)
+    peaks, _ = ndimage.label(highest & (regions > 0), np.ones((3, 3)))
+    _, first = first_pixels(np.asarray(peaks, dtype=np.int32))
+    peaks_in = np.bincount(regions.ravel()[first], minlength=top + 1)
+    several = np.flatnonzero(peaks_in > 1)
+    boxes = ndimage.find_objects(markers)
+    crops = [markers[boxes[number - 1]] for number in several]
+    pieces = [
+        np.where(crop == number, column_map[boxes[number - 1]], 0.0)
+        for crop, number in zip(crops, several, strict=True)
+    ]
+    for crop, number, parts in zip(crops, several, _prominent_peaks(pieces), strict=True):
+        numbers = np.unique(parts[parts > 0])
+        if len(numbers) > 1:
+            crop[crop == number] = 0
+            crop[parts > 0] = np.searchsorted(numbers, parts[parts > 0]) + top + 1
+            top += len(numbers)
     return _in_reading_order(markers)
 
 
-def _prominent_peaks(region: Image) -> tuple[Labels, int]:
-    framed = np.pad(region, 1)
-    tops = h_maxima(framed, PROMINENCE)[1:-1, 1:-1]
-    parts, count = label(tops & (region > 0), connectivity=2, return_num=True)
-    return parts, count
+def _prominent_peaks(pieces: list[Image]) -> list[Labels]:
+    """Peaks of regions, each with zeros about it, numbered in all of them together.
+
+    They stand on one sheet, apart, as the search for peaks of a small image costs as much as that
+    of a large one.
+    """
+    places, size = _side_by_side([piece.shape for piece in pieces])
+    sheet = np.zeros(size, np.float32)
+    for place, piece in zip(places, pieces, strict=True):
+        sheet[place] = piece
+    tops = h_maxima(sheet, PROMINENCE) if pieces else sheet
+    parts: Labels = label((tops > 0) & (sheet > 0), connectivity=2)
+    return [parts[place] for place in places]
+
+
+def _side_by_side(
+    shapes: list[tuple[int, ...]],
+) -> tuple[list[tuple[slice, slice]], tuple[int, int]]:
+    """Places of boxes (h, w) in rows on a sheet, a pixel from each other, and the sheet's size."""
+    area = sum((height + 1) * (width + 1) for height, width in shapes)
+    broad = max([round(area**0.5), *(width for _, width in shapes)]) + 1
+    places: list[tuple[slice, slice]] = [(slice(0, 0), slice(0, 0))] * len(shapes)
+    top, left, bottom = 1, 1, 1
+    for number in sorted(range(len(shapes)), key=lambda each: shapes[each]):
+        height, width = shapes[number]
+        if left + width > broad:
+            top, left = bottom + 1, 1
+        places[number] = slice(top, top + height), slice(left, left + width)
+        left, bottom = left + width + 1, max(bottom, top + height)
+    return places, (bottom + 1, broad + 1)
 
 
 def _in_reading_order(markers: Labels) -> Labels:
-    numbers, first = np.unique(markers, return_index=True)
-    first = first[numbers > 0]
-    numbers = numbers[numbers > 0]
+    numbers, first = first_pixels(markers)
     order = np.zeros(int(markers.max(initial=0)) + 1, dtype=np.int32)
     order[numbers[np.argsort(first)]] = np.arange(1, len(numbers) + 1)
     return order[markers]
+
+
+def first_pixels(labels: Labels) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The numbers that there are, ascending, and the flat index of the first pixel of each."""
+    there = np.flatnonzero(labels)
+    first = np.full(int(labels.max(initial=0)) + 1, labels.size)
+    # Of several values for one number the last one stays.
+    first[labels.ravel()[there[::-1]]] = there[::-1]
+    numbers = np.flatnonzero(first < labels.size)
+    return numbers, first[numbers]
 
 
 SCALE = 0.17
@@ -206,7 +257,7 @@ def columns_from_peaks(image: Image, spacing: float) -> Detections:
     height = response[tuple(peaks.T)]
     labels = watershed(-response, markers, mask=response > 0).astype(np.int32)
     weight = np.maximum(response, 0.0)
-    y, x = np.array(ndimage.center_of_mass(weight, labels, np.arange(1, len(peaks) + 1))).T
+    y, x = _centroids(labels, weight)
     return Detections(y, x, np.minimum(height / strong, 1.0), labels, np.ones(len(peaks)))
 
 

@@ -11,7 +11,11 @@ from skimage.feature import peak_local_max
 from napari_atomseg._shared.geometry import nearest_pixels
 from napari_atomseg._shared.types import Array, Image, Labels
 from napari_atomseg.inference.api import Prediction
-from napari_atomseg.localization.detect import Detections, columns_from_map
+from napari_atomseg.localization.detect import (
+    Detections,
+    columns_from_map,
+    first_pixels,
+)
 from napari_atomseg.networks.tasks import COLUMNS
 
 COLUMN_MAP, _ = COLUMNS
@@ -142,8 +146,7 @@ def _rows(found: Detections) -> tuple[NDArray[np.float64], ...]:
 
 def _in_reading_order(rows: list[NDArray[np.float64]], labels: Labels) -> Detections:
     """Detections of those rows (N,) whose number is among the labels, numbered in reading order."""
-    numbers, first = np.unique(labels, return_index=True)
-    numbers, first = numbers[numbers > 0], first[numbers > 0]
+    numbers, first = first_pixels(labels)
     ordered = numbers[np.argsort(first)]
     new = np.zeros(len(rows[0]) + 1, dtype=np.int32)
     new[ordered] = np.arange(1, len(ordered) + 1)

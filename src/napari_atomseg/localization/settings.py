@@ -66,7 +66,7 @@ class FitSettings(Settings):
     )
     frames: int | None = setting(
         None,
-        "Frames in the mean",
+        "Frames averaged",
         "How many aligned frames of counts the image is the mean of. With Poisson noise it is then "
         "known, however alignment has shared it among pixels, and not estimated.",
         limits=(1, 1_000_000),
@@ -115,7 +115,7 @@ class DetectionSettings(ScoreSettings):
     )
     sensitivity: float = setting(
         0.05,
-        "Expected false columns",
+        "False columns",
         "Columns that the detector missed are looked for in what the others leave of the raw "
         "image, alone and as whole sublattices, and those without intensity are dropped. The "
         "number of false ones expected in an image of noise; 0 turns the search off.",

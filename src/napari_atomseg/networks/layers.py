@@ -137,7 +137,7 @@ class SpectralGate(nn.Module):
         gate = self._gates(spectrum, height)
         filtered = torch.fft.irfft2(spectrum * gate, s=(height, width), norm="ortho")
         added: Tensor = self.leave(filtered.to(x.dtype))
-        return x + added
+        return added.add_(x)
 
     def _gates(self, spectrum: Tensor, height: int) -> Tensor:
         """(B, channels, H, W // 2 + 1), 0 to 1, from the spectrum of that shape."""

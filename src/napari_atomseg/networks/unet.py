@@ -32,8 +32,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) → (B, C_out, H, W)."""
-        inner = functional.relu(self.first(x))
-        return functional.relu(self.second(inner) + self.shortcut(x))
+        # In place: gradients need none of what is overwritten, and images may be large.
+        inner = functional.relu(self.first(x), inplace=True)
+        return functional.relu(self.second(inner).add_(self.shortcut(x)), inplace=True)
 
 
 @network("unet")

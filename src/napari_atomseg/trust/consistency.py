@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -181,6 +182,7 @@ def consistency(
     *,
     noise: NoiseModel | None = None,
     sigma: float | None = None,
+    scales: Sequence[float] = SCALES,
 ) -> Consistency:
     """Test a restored image against the raw one.
 
@@ -199,6 +201,7 @@ def consistency(
         estimated from the pair, frame by frame, with the correlation of neighbouring pixels, and z
         then divided by its spread where that is still above 1.
     sigma : width of a column, pixels; by default estimated from the restored image.
+    scales : sides of the windows of `Consistency.misfit` over sigma; none leaves it out.
 
     Raises
     ------
@@ -221,7 +224,7 @@ def consistency(
         _Test(frame, guess.astype(np.float64), there, task, noise, sigma)
         for frame, guess, there in zip(exact, made, valid, strict=True)
     ]
-    sides = [2 * round(scale * sigma / 2) + 1 for scale in SCALES]
+    sides = [2 * round(scale * sigma / 2) + 1 for scale in scales]
 
     def whole(planes: list[Array]) -> Image:
         return compact(np.stack(planes)).reshape(shape)

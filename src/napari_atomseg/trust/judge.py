@@ -23,11 +23,11 @@ from napari_atomseg.trust.scores import Evidence, evidence
 TOLERANCE = 0.1
 """Fraction of columns that may be out of range in an image that counts as within it."""
 MOSTLY = 0.5
-"""Fraction of columns without order in an image that counts as without it."""
+"""Fraction of columns without order, or of unlikely ones, in an image that counts as without."""
 UNORDERED = 0.3
 """Order below which columns are as those of speckle or of fringes."""
 FEWEST_ORDERED = 20
-"""Columns in an image from which on the lack of order means something."""
+"""Columns in an image from which on the lack of order, or of likely ones, means something."""
 INSIDE = "inside the training range"
 OUTSIDE = "outside the training range: "
 UNKNOWN = "no columns to judge the image by"
@@ -86,6 +86,7 @@ class TrainingRange:
         flags: Sequence[dict[str, Mask]],
         sampling: float | None,
         spacing: float | None,
+        doubted: float = 0.0,
     ) -> str:
         """One line on an image or stack: `INSIDE`, or `OUTSIDE` and why, or `UNKNOWN`.
 
@@ -95,6 +96,7 @@ class TrainingRange:
         sampling : Å per pixel as the network sees them, None if unknown.
         spacing : median distance between nearest columns, pixels as the network sees them; None
             where there are none.
+        doubted : fraction of the network's detections that are more likely not columns.
         """
         reasons = []
         if sampling is not None and self.sampling is not None:
@@ -116,6 +118,10 @@ class TrainingRange:
             share = float(np.concatenate(parts).mean()) if sum(map(len, parts)) else 0.0
             if share > (MOSTLY if name == "order" else TOLERANCE):
                 reasons.append(f"{100 * share:.0f} % of the columns {words}")
+        if doubted > MOSTLY:
+            reasons.append(
+                f"{100 * doubted:.0f} % of the network's detections are probably not columns"
+            )
         if reasons:
             return OUTSIDE + "; ".join(reasons)
         columns = spacing is not None or any(len(mask) for each in flags for mask in each.values())
@@ -177,7 +183,7 @@ class Judge:
         self.test: Consistency | None = None
         if restored is not None:
             width = prediction.spacing / SPACING_PER_SCALE
-            self.test = consistency(image, restored, sigma=width)
+            self.test = consistency(image, restored, sigma=width, scales=())
         self.calibration = find_calibration(prediction.sha256, weights)
         self.least = (LIKELY if self.calibrated else 0.0) if least is None else least
         self._limits = TrainingRange.of(card, self.calibration)
@@ -186,6 +192,7 @@ class Judge:
         self._sampling = None if sampling is None else sampling / zoom
         self._flags: list[dict[str, Mask]] = []
         self._distances: list[Array] = []
+        self._scores: list[Array] = []
 
     @property
     def calibrated(self) -> bool:
@@ -218,6 +225,7 @@ class Judge:
         if self.calibration is not None and self.test is not None:
             score = self.calibration.probability(peak, seen)
         flags = self._limits.flags(y, x, seen, magnification)
+        self._scores.append(np.asarray(score, dtype=float))
         believed = score >= self.least
         self._flags.append({reason: flag[believed] for reason, flag in flags.items()})
         near = to_nearest(y[believed], x[believed]) * magnification[believed]
@@ -236,4 +244,11 @@ class Judge:
         near = np.concatenate([np.zeros(0), *self._distances])
         near = near[np.isfinite(near)]
         spacing = float(np.median(near)) if len(near) else None
-        return self._limits.verdict(self._flags, self._sampling, spacing)
+        return self._limits.verdict(self._flags, self._sampling, spacing, self._doubted())
+
+    def _doubted(self) -> float:
+        """Fraction of the detections that are more likely not columns; 0 where unknown."""
+        scores = np.concatenate([np.zeros(0), *self._scores])
+        if not self.calibrated or len(scores) < FEWEST_ORDERED:
+            return 0.0
+        return float((scores < LIKELY).mean())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,11 +112,16 @@ class NoiseModel:
         """Variance of the counting alone."""
         return np.maximum(self.gain * (expected - self.zero), 0.0)
 
-    def variance(self, expected: Array) -> Array:
-        """(H, W) variance of pixels of which `expected` (H, W) is the mean; 1 if it were 0."""
+    def variance(self, expected: Array, steepness: Sequence[Array] | None = None) -> Array:
+        """(H, W) variance of pixels of which `expected` (H, W) is the mean; 1 if it were 0.
+
+        `steepness` holds the squares of its derivatives along y and x, where they are known.
+        """
         variance = self.shot(expected) + self.readout**2
-        for sigma, slope in zip(self.jitter, _slopes(expected), strict=True):
-            variance += (sigma * slope) ** 2
+        if any(self.jitter):
+            steepness = _steepness(expected) if steepness is None else steepness
+            for sigma, square in zip(self.jitter, steepness, strict=True):
+                variance += sigma**2 * square
         least = max(FLOOR * float(variance.mean()), (ROUNDING * float(np.ptp(expected))) ** 2)
         return np.maximum(variance, least) if least > 0 else np.ones_like(variance)
 
@@ -138,52 +144,46 @@ def estimate_noise(expected: Array, residual: Array, valid: Mask, window: int) -
     if not valid.any():
         return NoiseModel(0.0)
     zero = float(expected[valid].min())
-    terms = np.stack(
-        [expected - zero, np.ones_like(expected), *(s**2 for s in _slopes(expected))], axis=-1
-    )
+    steepness = _steepness(expected)
     squared, used = residual**2, valid
     model = NoiseModel(0.0, float(np.sqrt(squared[valid].mean())), zero)
     for number in range(ROUNDS):
+        variance = model.variance(expected, steepness)
+        spread = variance_of_square(model.gain, model.shot(expected), variance)
         if number:
-            explained = valid & ~_unexplained(model, expected, squared, valid, window)
+            explained = valid & ~_unexplained(variance, spread, squared, valid, window)
             used = explained if explained.sum() > 0.5 * valid.sum() else valid
-        model = _regressed(model, terms, expected, squared, used)
+        share = np.flatnonzero(used.ravel())
+        share = share[:: max(1, len(share) // PIXELS)]
+        weight = 1.0 / (variance.ravel()[share] * np.sqrt(spread.ravel()[share]))
+        light, *jitter = (each.ravel()[share] for each in (expected, *steepness))
+        terms = np.stack([light - zero, np.ones_like(light), *jitter], axis=-1)
+        model = _regressed(terms, squared.ravel()[share], weight, zero)
     return model
 
 
-def _regressed(
-    model: NoiseModel, terms: Array, expected: Array, squared: Array, used: Mask
-) -> NoiseModel:
-    """Fit the model again with weights from the last fit; `terms` is (H, W, 4)."""
-    variance = model.variance(expected)
-    spread = variance_of_square(model.gain, model.shot(expected), variance)
-    share = np.flatnonzero(used.ravel())
-    share = share[:: max(1, len(share) // PIXELS)]
-    weight = 1.0 / (variance * np.sqrt(spread)).ravel()[share]
-    design = terms.reshape(-1, 4)[share] * weight[:, None]
+def _regressed(terms: Array, squared: Array, weight: Array, zero: float) -> NoiseModel:
+    """The model whose terms (N, 4) explain squared residuals (N,) of these weights best."""
+    design = terms * weight[:, None]
     size = np.maximum(np.sqrt((design**2).mean(axis=0)), np.finfo(float).tiny)
-    found, _ = optimize.nnls(design / size, squared.ravel()[share] * weight)
+    found, _ = optimize.nnls(design / size, squared * weight)
     gain, constant, along_y, along_x = found / size
     readout, jitter = float(np.sqrt(constant)), (float(np.sqrt(along_y)), float(np.sqrt(along_x)))
-    return NoiseModel(float(gain), readout, model.zero, jitter)
+    return NoiseModel(float(gain), readout, zero, jitter)
 
 
-def _unexplained(
-    model: NoiseModel, expected: Array, squared: Array, valid: Mask, window: int
-) -> Mask:
-    variance = model.variance(expected)
-    spread = variance_of_square(model.gain, model.shot(expected), variance)
+def _unexplained(variance: Array, spread: Array, squared: Array, valid: Mask, window: int) -> Mask:
+    """Pixels (H, W) about which squared residuals exceed the variance."""
     excess = box_sum(np.where(valid, squared / variance - 1.0, 0.0), window)
     # Rounding leaves sums of nothing a little below zero.
     total = np.maximum(box_sum(np.where(valid, spread, 0.0), window), 0.0)
-    allowed = OUTLYING * np.sqrt(total)
-    beyond: Mask = excess > allowed
+    beyond: Mask = excess > OUTLYING * np.sqrt(total)
     return beyond
 
 
-def _slopes(plane: Array) -> list[Array]:
-    """Derivatives along y and x; zero along an axis of a single pixel."""
+def _steepness(plane: Array) -> list[Array]:
+    """Squared derivatives along y and x; zero along an axis of a single pixel."""
     return [
-        np.gradient(plane, axis=axis) if length > 1 else np.zeros_like(plane)
+        np.gradient(plane, axis=axis) ** 2 if length > 1 else np.zeros_like(plane)
         for axis, length in enumerate(plane.shape)
     ]

@@ -25,7 +25,7 @@ from napari_atomseg._napari.columns.layers import COMPONENT, drawn, table_of
 from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg._napari.forms.form import form_rows
 from napari_atomseg._napari.jobs import Job, Show, Work
-from napari_atomseg._napari.layers import PROVENANCE, layer_sampling
+from napari_atomseg._napari.layers import PROVENANCE, grey_data, layer_sampling
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.figures.strain import NAMES as STRAINS
 from napari_atomseg.figures.vectors import PAIRS
@@ -95,7 +95,7 @@ def figure_of(
         return partial(figures.strain_map, maps, sampling=sampling, width=max(width, 120.0))
     if not len(layer.data):
         raise ValueError(f"{layer.name!r} has no columns to draw")
-    shape = None if image is None else np.shape(image.data[0] if image.multiscale else image.data)
+    shape = None if image is None else grey_data(image).shape
     table = table_of(layer, shape)
     pixels, frame = (None, None) if image is None else _picture(image, point)
     common: dict[str, Any] = {
@@ -173,7 +173,7 @@ def _check_numbers(table: pd.DataFrame, of: str) -> None:
 
 def _picture(image: Image, point: tuple[float, ...]) -> tuple[Any, int | None]:
     """Return the shown frame and its number."""
-    data = image.data[0] if image.multiscale else image.data
+    data = grey_data(image)
     leading = tuple(data.shape[:-2])
     if not leading:
         return data, None

@@ -23,7 +23,7 @@ from napari_atomseg._napari.columns.layers import write_layer
 from napari_atomseg._napari.files import columns_layer
 from napari_atomseg._napari.forms.choices import NameOrFile, ask_for_file
 from napari_atomseg._napari.forms.form import form_rows
-from napari_atomseg._napari.layers import Placement, layer_sampling
+from napari_atomseg._napari.layers import Placement, grey_data, layer_sampling
 from napari_atomseg.io import COLUMN_SUFFIXES, provenance, read_columns
 
 AXES = {
@@ -75,7 +75,7 @@ def outside(layer: Points, image: Image) -> int:
     """Return how many points lie outside of the image."""
     if not Placement.of(layer).agrees(Placement.of(image)):
         return 0
-    shape = np.shape(image.data[0] if image.multiscale else image.data)
+    shape = grey_data(image).shape
     return int(((layer.data < -0.5) | (layer.data > np.array(shape) - 0.5)).any(axis=1).sum())
 
 
@@ -95,9 +95,9 @@ def export_columns(
     OSError, ValueError
         See `io.write_columns`.
     """
-    pixels = None
-    if image is not None and not image.rgb and image.ndim == 2:
-        pixels = np.asarray(image.data[0] if image.multiscale else image.data)
+    picture = None
+    if image is not None and image.ndim == 2:
+        picture = np.asarray(grey_data(image))
     kinds: Any = elements or None
     if "=" in elements:
         kinds = {}
@@ -107,7 +107,7 @@ def export_columns(
                 raise ValueError(f"elements: {pair!r} is not KIND=SYMBOL, such as Sr=Sr or 0=Ti")
             kinds[kind] = symbol
     data, attributes, _ = layer.as_layer_data_tuple()
-    write_layer(path, data, attributes, image=pixels, elements=kinds)
+    write_layer(path, data, attributes, image=picture, elements=kinds)
 
 
 class Files(QWidget):

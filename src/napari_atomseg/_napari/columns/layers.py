@@ -27,8 +27,7 @@ def columns_layers(layers: Iterable[Layer]) -> list[Points]:
 
 def image_layers(layers: Iterable[Layer]) -> list[Image]:
     """Return the images that columns may lie on."""
-    images = (layer for layer in layers if isinstance(layer, Image))
-    return [layer for layer in images if not layer.rgb and not drawn(layer)]
+    return [layer for layer in layers if isinstance(layer, Image) and not drawn(layer)]
 
 
 def aligned(columns: Points, image: Image | None) -> bool:

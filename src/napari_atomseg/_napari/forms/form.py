@@ -134,6 +134,7 @@ class Form(QWidget):
         self.inputs[known.name] = widget
         if known.section not in self._rows_of:
             section = self.sections[known.section] = Section(known.section)
+            section.toggled.connect(self._align_labels)
             self._rows_of[known.section] = section.rows
             self.layout().addWidget(section)
         rows = self._rows_of[known.section]
@@ -146,15 +147,18 @@ class Form(QWidget):
         widget.changed.connect(self._changed)
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Give all labels one width, so that the inputs of all sections stand in one column."""
         super().showEvent(event)
-        if self.sections:
-            labels = [label for rows in self._rows_of.values() for label in _labels(rows)]
-            for label in labels:
-                label.ensurePolished()
-            width = max(label.sizeHint().width() for label in labels)
-            for label in labels:
-                label.setMinimumWidth(width)
+        self._align_labels()
+
+    def _align_labels(self) -> None:
+        """Give all labels that are shown one width: the inputs of all sections form one column."""
+        labels = [label for rows in self._rows_of.values() for label in _labels(rows)]
+        shown = [label for label in labels if label.isVisibleTo(self)]
+        for label in labels:
+            label.ensurePolished()
+        width = max((label.sizeHint().width() for label in shown), default=0)
+        for label in labels:
+            label.setMinimumWidth(width)
 
     def _changed(self) -> None:
         self.changed.emit()

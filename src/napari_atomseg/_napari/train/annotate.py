@@ -70,10 +70,7 @@ class Annotate(Panel):
         sources = [
             Source.of(layer)
             for layer in self.viewer.layers
-            if isinstance(layer, Image)
-            and layer.ndim == 2
-            and not layer.rgb
-            and layer.name not in known
+            if isinstance(layer, Image) and layer.ndim == 2 and layer.name not in known
         ]
         if not sources:
             raise ValueError("every image of the viewer is annotated: open or add others first")

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_atomseg._napari.layers import Source
+from napari_atomseg._napari.layers import Source, grey_data
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -170,7 +170,7 @@ def _layer(viewer: napari.viewer.Viewer, name: str) -> Layer:
 
 def _alike(layer: Labels | Image, source: Source) -> Any:
     """Return the data of a layer that must be as large as its image."""
-    data = layer.data[0] if layer.multiscale else layer.data
+    data = grey_data(layer)
     if tuple(data.shape) != tuple(source.data.shape):
         raise ValueError(
             f"{layer.name!r} has {_size(data.shape)} pixels, its image {source.name!r} "
@@ -191,7 +191,7 @@ def _marks(points: Points, image: Image) -> NDArray[np.float64]:
     places = _in_pixels(points, image)
     if image.ndim == 2:
         return places
-    top = np.array((image.data[0] if image.multiscale else image.data).shape[:-2])
+    top = np.array(grey_data(image).shape[:-2])
     leading = np.rint(places[:, :-2]).astype(int).clip(0, top - 1)
     frames = np.ravel_multi_index(tuple(leading.T), tuple(top))
     return np.column_stack([frames, places[:, -2:]])

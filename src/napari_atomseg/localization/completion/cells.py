@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from napari_atomseg._shared.geometry import clusters_of
 from napari_atomseg._shared.types import Array, Indices, Mask
 
-PATCH = 240
+PATCH = 480
 """Columns of a patch, at most: few enough for strain and grains, enough for faint sublattices."""
 FEWEST = 9
 """Columns that make a lattice, at least."""
@@ -211,12 +211,18 @@ def _connected(points: Array, some: Indices, partner: Indices, steps: Array) -> 
     return cells
 
 
-def equivalent(cells: list[Cells], places: Array) -> Array:
-    """(N, 24, 2) the places (N, 2) in the cells around, by the vectors of the nearest column."""
+def equivalent(cells: list[Cells], places: Array, reach: int = 2) -> Array:
+    """(N, K, 2) the places (N, 2) in the cells around, by the vectors of the nearest column.
+
+    Parameters
+    ----------
+    reach : cells to all sides; K is (2 reach + 1)² - 1.
+    """
     origin, first, second = (
         np.concatenate([getattr(each, name) for each in cells])
         for name in ("origin", "first", "second")
     )
     near = cKDTree(origin).query(places)[1]
-    steps = [(i, j) for i in range(-2, 3) for j in range(-2, 3) if (i, j) != (0, 0)]
+    around = range(-reach, reach + 1)
+    steps = [(i, j) for i in around for j in around if (i, j) != (0, 0)]
     return np.stack([places + i * first[near] + j * second[near] for i, j in steps], axis=1)

@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_atomseg._shared.types import Array, Indices, Mask
-from napari_atomseg.localization.completion.search import DETECTED, Columns, search
+from napari_atomseg.localization.completion.columns import DETECTED, Columns
+from napari_atomseg.localization.completion.search import search
 from napari_atomseg.localization.detect import Detections
 from napari_atomseg.localization.fit.independent import Fits
 from napari_atomseg.localization.fit.refinement import Refinement

@@ -147,5 +147,5 @@ def _block_deviations(values: Array, block: Array, count: tuple[int, ...], whole
             table[number] = NORMAL * np.median(np.abs(values[order[first:last]]))
     table = np.where(np.isnan(table), whole, table).reshape(count)
     # Blocks of a sharp object have neighbours without its noise: the larger of both counts.
-    smooth = np.sqrt(ndimage.uniform_filter(table**2, 3, mode="nearest"))
+    smooth = np.sqrt(np.maximum(ndimage.uniform_filter(table**2, 3, mode="nearest"), 0.0))
     return np.asarray(np.maximum(table, smooth))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
+from functools import cached_property
+
 import numpy as np
 import torch
 from scipy import ndimage
@@ -9,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.types import Array, Mask
+from napari_atomseg.localization.completion.cells import Cells, find_cells
 from napari_atomseg.localization.completion.heights import HeightFilter, LocalNoise
 from napari_atomseg.localization.completion.sublattices import SOFT
 from napari_atomseg.localization.completion.tails import Tail, shared_tail
@@ -23,6 +27,8 @@ HIGHEST = 2.0
 """Height of a column over the range of the image, at most."""
 FITTED = 0.2
 """Part of the columns whose fits have to succeed, or the residual means nothing."""
+OTHER_KIND = 2.5
+"""Deviations by which the light of a column without a fit differs from that of the others."""
 LONE = 6.0
 """Spacing over sigma that is assumed of a column that is alone."""
 TAILED = 4
@@ -37,20 +43,18 @@ class Residual:
     image : (H, W) float64; NaN pixels do not count.
     fits : Gaussians of N columns; those that failed stay in the residual.
     believed : (N,) columns that are there; the light of the others stays in the residual.
-    clear : places (S, 2) that do not shape the shared tail, where columns may be missing.
 
     Attributes
     ----------
     points : (M, 2) positions y, x of the columns believed.
     fitted : (M,) whether their fits came to an end.
-    amplitude : (M,) heights; the median of the others where a fit failed.
+    amplitude : (M,) heights; where a fit failed that of the others, or what the residual shows if
+        it is clearly another.
     sigma, spacing : typical width, and distance of nearest columns, pixels.
     heights : (H, W) height of a column at each pixel of the residual.
     """
 
-    def __init__(
-        self, image: Array, fits: Fits, believed: Mask, clear: Array | None = None
-    ) -> None:
+    def __init__(self, image: Array, fits: Fits, believed: Mask) -> None:
         self.points = np.stack([fits.y, fits.x], axis=1)[believed]
         amplitude, width = fits.amplitude[believed], fits.sigma[believed]
         finite = image[np.isfinite(image)]
@@ -69,23 +73,51 @@ class Residual:
         self.tree = cKDTree(self.points)
         measured = np.isfinite(image)
         self._filter = HeightFilter(measured, self.sigma)
-        places, heights = self.points[self.fitted], amplitude[self.fitted]
-        rest = np.where(measured, image, 0.0) - _light(
-            image.shape, places, heights, width[self.fitted]
+        places = self.points[self.fitted]
+        self._gaussians = np.where(measured, image, 0.0) - _light(
+            image.shape, places, amplitude[self.fitted], width[self.fitted]
         )
+        self._measured = measured
+        self._look(None)
+        # What a failed fit leaves is there to be measured; noise alone makes no other kind of it.
+        failed = np.flatnonzero(~self.fitted)
+        there = self.points[failed].T
+        height, noise = np.nan_to_num(self.at(*there)), self.deviation(*there)
+        other = np.abs(height - self.amplitude[failed]) > OTHER_KIND * noise
+        self.amplitude[failed[other]] = np.maximum(height, noise)[other]
+
+    def cleared(self, places: Array) -> Residual:
+        """The same residual without the light at places (S, 2) in the shape of the shared tail.
+
+        There columns may be missing, and their light is not that of the tails of others.
+        """
+        other = copy(self)
+        other._look(places)
+        return other
+
+    def _look(self, clear: Array | None) -> None:
+        """Take the shared tail out, and measure heights and their noise."""
+        shape = self._gaussians.shape
+        places, heights = self.points[self.fitted], self.amplitude[self.fitted]
+        rest = self._gaussians
         self.tail: Tail | None = None
         if len(places) >= TAILED:
-            used = measured
+            used = self._measured
             for some in (self.points[~self.fitted], clear):
-                used = used & ~self._near(some, image.shape)
+                used = used & ~self._near(some, shape)
             self.tail = shared_tail(
                 rest, used, places[:, 0], places[:, 1], heights, self.sigma, self.spacing
             )
-            rest -= self.tail.light(image.shape, places[:, 0], places[:, 1], heights)
-        self._rest, self._measured = rest, measured
+            rest = rest - self.tail.light(shape, places[:, 0], places[:, 1], heights)
+        self._rest = rest
         self.heights = self._filter(rest)
-        free = _beyond(image.shape, self.points, COVERED * self.sigma) & self._filter.known
+        free = _beyond(shape, self.points, COVERED * self.sigma) & self._filter.known
         self.noise = LocalNoise(self.heights, free, self.spacing, self.sigma)
+
+    @cached_property
+    def cells(self) -> list[Cells]:
+        """Local unit cells of the columns."""
+        return find_cells(self.points, self.amplitude)
 
     @property
     def least(self) -> float:
@@ -124,6 +156,13 @@ class Residual:
         """(N,) noise of heights at places, never zero."""
         tiny = np.finfo(float).eps * float(np.abs(self.amplitude).max())
         return np.maximum(self.noise.at(y, x), max(tiny, np.finfo(float).tiny))
+
+    def inside(self, y: Array, x: Array, margin: float = 0.0) -> Mask:
+        """(...) places in the image, so many pixels from its border."""
+        height, width = self.heights.shape
+        low: Mask = (y >= margin) & (x >= margin)
+        high: Mask = (y <= height - 1 - margin) & (x <= width - 1 - margin)
+        return low & high
 
     def significance(self) -> Array:
         """(M,) heights of the columns themselves over their noise.

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
-from scipy.stats import t as student
+from scipy.special import ndtr, stdtrit
 
-from napari_atomseg._shared.geometry import clusters_of
 from napari_atomseg._shared.types import Array, Indices, Mask
 from napari_atomseg.localization.completion.cells import Cells
 from napari_atomseg.localization.completion.tails import (
@@ -28,7 +27,7 @@ MOST = 24
 """Places along a cell vector, at most."""
 SOFT = 0.5
 """Sigma of the filter before the image is sampled, over that of the columns."""
-CELLS = 8
+CELLS = 4
 """Cells whose surroundings give the shapes of tails."""
 AROUND = 12
 """Columns whose tails may reach a place."""
@@ -40,6 +39,10 @@ CLIP = 3.0
 """Heights in single cells are clipped so many deviations from their median."""
 BEYOND = 0.01
 """Height over that of the columns around by which a column exceeds all that rings can do."""
+UNSURE = 0.005
+"""Deviation of what tails do, over the height of the columns around."""
+DOUBTED = 0.1
+"""Least probability that the light of a sublattice is not theirs."""
 BRIGHT = 0.75
 """Quantile of the heights around: the brighter columns have the brighter tails."""
 TOGETHER = 4
@@ -153,12 +156,25 @@ class Sublattice:
     Attributes
     ----------
     fraction : (2,) in parts of the cell vectors.
-    height : in the averaged cell, units of the image.
+    belief : probability that its light is more than the tails of others can be.
+    begun : whether columns of it were found.
+    own : whether it is the one that the cells are of.
     """
 
     cells: Cells
     fraction: Array
-    height: float
+    belief: float = 1.0
+    begun: bool = False
+    own: bool = False
+
+    def sites(self) -> Array:
+        """(S, 2) its places y, x in the cells and in those next to them, pixels."""
+        if self.own:
+            around = np.array([[0.0, 0.0], [1, 0], [0, 1], [-1, 0], [0, -1]])
+        else:
+            corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
+            around = self.fraction + corners - (self.fraction > 0)
+        return self.cells.places(around).reshape(-1, 2)
 
 
 def sublattices(
@@ -223,11 +239,14 @@ def sublattices(
         rest = bells[:, [other for other in places if other != place]]
         nuisance = np.concatenate([folded.nuisance[used], rest], axis=1)
         weights, _ = _weights(bells[:, [place]], nuisance)
-        height = float(mean @ weights[:, 0])
+        own = np.where(free[:, place], filled @ weights[:, 0], np.nan)[:, None]
+        height = float(_means(own)[1][0])
         # Rings of the probe that add up at this place, each as high as may be.
         high = (weights[:, 0] @ folded.rings[used]) * folded.limits[1]
-        if height >= floor and height >= rings * np.maximum(high, 0.0).sum() + BEYOND * bright:
-            found.append(Sublattice(cells, fraction[place], height))
+        limit = max(floor, rings * float(np.maximum(high, 0.0).sum()) + BEYOND * bright)
+        belief = float(ndtr((height - limit) / (UNSURE * bright)))
+        if belief >= DOUBTED:
+            found.append(Sublattice(cells, fraction[place], belief))
     return found
 
 
@@ -268,7 +287,7 @@ class _Search:
         if near is not None:
             t[self.distance[near] >= self.least] = np.nan
         rare = np.minimum(self.rate / np.maximum(count, 1), 0.5)
-        good = t >= student.isf(rare, np.maximum(count - 1, 1))
+        good = t >= -stdtrit(np.maximum(count - 1, 1), rare)
         if not good.any():
             return None
         # Of what stands out, that which explains most of the averaged cell: t is for the test,
@@ -303,72 +322,22 @@ def _weights(bells: Array, nuisance: Array) -> tuple[Array, Array]:
 
 def _means(heights: Array) -> tuple[Array, Array, Array]:
     """(P,) Student's t, mean and number of heights (N, P), clipped about their median."""
-    known = np.isfinite(heights)
-    count = known.sum(axis=0)
+    count = np.isfinite(heights).sum(axis=0)
     there = np.flatnonzero(count >= 4)
     t, mean = np.full(len(count), np.nan), np.full(len(count), np.nan)
-    some = heights[:, there]
-    middle = np.nanmedian(some, axis=0)
-    spread = 1.4826 * np.nanmedian(np.abs(some - middle), axis=0)
+    some, number = heights[:, there], count[there]
+    middle = _medians(some, number)
+    spread = 1.4826 * _medians(np.abs(some - middle), number)
     some = np.clip(some, middle - CLIP * spread, middle + CLIP * spread)
-    mean[there] = np.nanmean(some, axis=0)
-    error = np.nanstd(some, axis=0, ddof=1) / np.sqrt(count[there])
-    error = np.maximum(error, np.finfo(float).tiny)
-    t[there] = mean[there] / error
+    own = np.nansum(some, axis=0) / number
+    error = np.sqrt(np.nansum((some - own) ** 2, axis=0) / (number - 1) / number)
+    mean[there] = own
+    t[there] = own / np.maximum(error, np.finfo(float).tiny)
     return t, mean, count
 
 
-@dataclass(frozen=True)
-class Sites:
-    """Sites of sublattices that no column was found at.
-
-    Attributes
-    ----------
-    y, x : (S,) pixels, means of what the cells around each predict.
-    kind : (S,) number of the sublattice; those of neighbouring patches differ.
-    """
-
-    y: Array
-    x: Array
-    kind: Indices
-
-    @classmethod
-    def none(cls) -> Sites:
-        """No sites."""
-        return cls(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def joined(self, other: Sites, spacing: float) -> Sites:
-        """These and those of others that are none of these."""
-        if not len(self) or not len(other):
-            return other if not len(self) else self
-        own, more = (np.stack([each.y, each.x], axis=1) for each in (self, other))
-        new = cKDTree(own).query(more)[0] > 0.3 * spacing
-        first = int(self.kind.max()) + 1
-        return Sites(
-            np.append(self.y, other.y[new]),
-            np.append(self.x, other.x[new]),
-            np.append(self.kind, first + other.kind[new]),
-        )
-
-
-def sites_of(found: list[Sublattice], spacing: float) -> Sites:
-    """Sites of all sublattices, each once, however many columns around predict it."""
-    places, kinds = [], []
-    for number, each in enumerate(found):
-        corners = each.fraction + np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) - (each.fraction > 0)
-        where = each.cells.places(corners).reshape(-1, 2)
-        places.append(where)
-        kinds.append(np.full(len(where), number))
-    if not places:
-        return Sites.none()
-    where, kind = np.concatenate(places), np.concatenate(kinds)
-    pairs = cKDTree(where).query_pairs(0.3 * spacing, output_type="ndarray")
-    groups = clusters_of(pairs, len(where))
-    count = np.bincount(groups)
-    y, x = (np.bincount(groups, v) / count for v in where.T)
-    first = np.full(len(count), len(found))
-    np.minimum.at(first, groups, kind)
-    return Sites(y, x, first)
+def _medians(values: Array, count: Indices) -> Array:
+    """(P,) medians of columns (N, P) of which count (P,) numbers are not NaN."""
+    ordered = np.sort(values, axis=0)
+    column = np.arange(values.shape[1])
+    return np.asarray(0.5 * (ordered[(count - 1) // 2, column] + ordered[count // 2, column]))

@@ -249,20 +249,19 @@ def design_of(part: Standardised, free: Tensor, joint: bool) -> Array:
     found = torch.linalg.solve(matrix, seen.flatten(1)).view_as(slopes)
     # The products need no double precision.
     slopes, found, mask = slopes.float(), found.float(), own[0].float()
-    step = _steps(side, slopes)
     half = (part.windows.inside.shape[-1] - 1) // 2
-    middle = slice(side // 2 - half, side // 2 + half + 1)
-    inner = step[:, middle, middle]
-    mask = mask[middle, middle]
-    near = (slopes[:, middle, middle] * mask).contiguous()
-    moved = _shifted(near, inner) * mask
-    spread = _shifted(found, step)
-    count = len(slopes)
-    square = moved.flatten(0, 1).flatten(2) @ near.flatten(1).mT
-    errors = spread.flatten(0, 1).flatten(2) @ found.flatten(1).mT
-    there = spread[..., middle, middle].reshape(len(step) ** 2, -1)
-    crossed = moved.reshape(len(step) ** 2, -1) @ there.mT
-    given = square.view(-1, count * count) @ errors.view(-1, count * count).mT
+    first, last = side // 2 - half, side // 2 + half + 1
+    mask = mask[first:last, first:last]
+    near = (slopes[:, first:last, first:last] * mask).contiguous()
+    square, errors = _lagged_grams(near), _lagged_grams(found)
+    moved = _moved(_moved(near, -1), -2) * mask
+    margin = min(LAGS, first)
+    around = found[:, first - margin : last + margin, first - margin : last + margin]
+    inner = slice(margin, around.shape[-1] - margin)
+    there = _moved(_moved(around, -1)[..., inner], -2)[..., inner, :]
+    lags = (LAGS + 1) ** 2
+    crossed = moved.reshape(lags, -1) @ there.reshape(lags, -1).mT
+    given = square.flatten(1) @ errors.flatten(1).mT
     pairs = torch.from_numpy(lagged_products(mask.double().cpu().numpy()[None])).view(-1)
     expected: Array = (torch.diag(pairs) + (given - 2.0 * crossed).double().cpu()).numpy()
     return expected
@@ -304,17 +303,27 @@ def _around(part: Standardised, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return slopes / size[:, None, None], own, weights
 
 
-def _steps(side: int, like: Tensor) -> Tensor:
-    """(L, side, side) 1 for pixels that are 0, 1, 2... apart along an axis."""
-    lag = torch.arange(side, device=like.device)
-    apart = (lag[:, None] - lag).abs()
-    return (apart == torch.arange(LAGS + 1, device=like.device)[:, None, None]).to(like)
+def _moved(planes: Tensor, axis: int) -> Tensor:
+    """(L, ...) planes (..., s, s) moved by 0..L - 1 pixels along an axis, both ways."""
+    moved = planes.new_zeros(LAGS + 1, *planes.shape)
+    moved[0] = planes
+    length = planes.shape[axis]
+    for lag in range(1, min(LAGS, length - 1) + 1):
+        for to, since in ((lag, 0), (0, lag)):
+            target = moved[lag].narrow(axis, to, length - lag)
+            target += planes.narrow(axis, since, length - lag)
+    return moved
 
 
-def _shifted(planes: Tensor, step: Tensor) -> Tensor:
-    """(L, L, n, s, s) planes (n, s, s) moved by all distances along y and x, both ways."""
-    along = step[:, None] @ planes
-    return along[:, None] @ step[:, None]
+def _lagged_grams(planes: Tensor) -> Tensor:
+    """(L², n, n) products of all pairs of planes (n, s, s), one of them moved by all distances.
+
+    To move one plane along both axes, or one along y and the other along x, is the same.
+    """
+    count, size = len(planes), LAGS + 1
+    down, right = (_moved(planes, axis).flatten(2).flatten(0, 1) for axis in (-2, -1))
+    grams = (down @ right.mT).view(size, count, size, count)
+    return grams.transpose(1, 2).reshape(size * size, count, count)
 
 
 def estimate_correlation(

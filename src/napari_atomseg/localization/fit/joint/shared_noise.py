@@ -18,8 +18,8 @@ from napari_atomseg.localization.fit.correlation import (
     looks_white,
 )
 from napari_atomseg.localization.fit.gaussian import derivatives
-from napari_atomseg.localization.fit.independent import HIDDEN, ROUNDS, SAMPLES, SHARED_COLUMNS
 from napari_atomseg.localization.fit.joint.model import BACKGROUND, LOG_SIGMA, JointModel, Y
+from napari_atomseg.localization.fit.learning import HIDDEN, ROUNDS, SAMPLES, SHARED_COLUMNS
 from napari_atomseg.localization.fit.least_squares import covariance
 from napari_atomseg.localization.fit.noise import ResidualNoise, estimate_noise
 from napari_atomseg.localization.fit.windows import Windows

@@ -13,7 +13,7 @@ from torch import Tensor
 from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.correlation import NoiseFound
 from napari_atomseg.localization.fit.gaussian import volume_error
-from napari_atomseg.localization.fit.independent import ENDS, Fits, moderated, unweighted_fits
+from napari_atomseg.localization.fit.independent import Fits, unweighted_fits
 from napari_atomseg.localization.fit.joint.bounds import FAINTEST, JointBounds, shortened
 from napari_atomseg.localization.fit.joint.model import (
     COMMON,
@@ -25,7 +25,9 @@ from napari_atomseg.localization.fit.joint.model import (
 )
 from napari_atomseg.localization.fit.joint.shared_noise import SharedNoise
 from napari_atomseg.localization.fit.joint.system import JointSystem, shared_parameters
+from napari_atomseg.localization.fit.learning import moderated
 from napari_atomseg.localization.fit.noise import Frames, ResidualNoise, estimate_noise
+from napari_atomseg.localization.fit.rounds import ENDS
 from napari_atomseg.localization.fit.windows import InitialEstimates, initial_estimates, tensor_like
 from napari_atomseg.localization.settings import Backgrounds, Likelihood, Widths
 from napari_atomseg.progress import CancelToken, report

@@ -1,0 +1,118 @@
+"""What rounds of fits know of columns, and the pixels of each without the light of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_atomseg.localization.fit.correlation import NoiseFound
+from napari_atomseg.localization.fit.gaussian import ROUND, column_values
+from napari_atomseg.localization.fit.noise import Frames, ResidualNoise
+from napari_atomseg.localization.fit.windows import (
+    Canvas,
+    Index,
+    InitialEstimates,
+    Windows,
+    tensor_like,
+    windows_of,
+)
+from napari_atomseg.localization.settings import Shape
+from napari_atomseg.trust.correlation import NoiseCorrelation
+
+ENDS = 0.99
+"""Part of the allowed distance; a fit that ends beyond it was stopped by its bound."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Pixels of n columns: the data without the neighbours' light, and that light.
+
+    `frames` is how many frames lie in each pixel, over their mean.
+    """
+
+    windows: Windows
+    data: Tensor
+    neighbours: Tensor
+    frames: Tensor | float = 1.0
+
+    def variance(self, values: Tensor, noise: ResidualNoise) -> Tensor:
+        """(n, S, S) of the noise, for columns with these values."""
+        return noise.variance(values + self.neighbours) / self.frames
+
+
+class Rounds:
+    """Columns as the last round of fits found them; each starts from the last one.
+
+    Parameters are those of `GaussianProblem` or `EllipticProblem`, positions relative to the
+    windows' centres.
+    """
+
+    def __init__(
+        self, image: Tensor, initial: InitialEstimates, frames: Frames | None = None
+    ) -> None:
+        y, x = tensor_like(image, initial.y), tensor_like(image, initial.x)
+        self._image, self._initial = image, initial
+        self._windows = list(windows_of(image, initial))
+        self._canvas = Canvas((image.shape[0], image.shape[1]), y, x, initial.sigma)
+        self._light = torch.zeros_like(image)
+        self._theta = torch.full((len(y), 5), torch.nan, dtype=image.dtype, device=image.device)
+        self._theta[:, 3] = 0.0
+        self._good = torch.zeros(len(y), dtype=torch.bool, device=image.device)
+        self._frames = frames
+        self._noise: ResidualNoise | None = None
+        self._weighting: ResidualNoise | None = None
+        self._counted: ResidualNoise | None = None
+        self.found = NoiseFound()
+        self._free_axes = False
+        self.table = np.full((10, len(y)), np.nan)
+
+    @property
+    def correlation(self) -> NoiseCorrelation:
+        """How far pixels share their noise."""
+        return self.found.correlation
+
+    def cells(self, only: Index | None = None) -> Iterator[tuple[Index, Cells]]:
+        """Batches of all or some columns, with the pixels of each."""
+        some = self._windows if only is None else windows_of(self._image, self._initial, only)
+        for batch, windows in some:
+            own = self._theta[batch].clone()
+            own[:, 4] = 0.0
+            shape = column_values(own, windows.step)
+            # Beyond its margin the canvas has no light of the column that could be subtracted.
+            near = windows.step.abs() <= self._canvas.margin
+            seen = self._good[batch, None, None] & near[:, None] & near
+            shape = torch.where(seen, shape, 0.0)
+            neighbours = (windows.sample(self._light) - shape).masked_fill_(~windows.inside, 0.0)
+            data = windows.sample(self._image) - neighbours
+            often = 1.0 if self._frames is None else self._frames.at(windows)
+            yield batch, Cells(windows, data, neighbours, often)
+
+    def set_shape(self, shape: Shape) -> None:
+        """Fit another shape from now on, starting from round columns."""
+        if shape != "gaussian":
+            self._theta = torch.nn.functional.pad(self._theta, (0, 2))
+            self._free_axes = shape == "rotated"
+
+    def _free(self, like: Tensor) -> Tensor:
+        """(K,) parameters that the last rounds fit."""
+        free = torch.ones(self._theta.shape[1], dtype=torch.bool, device=like.device)
+        free[6:] = self._free_axes
+        return free
+
+    def parameters(self) -> Tensor:
+        """(N, 5) of round columns, positions in the image; NaN where a fit failed."""
+        canvas, initial, theta = self._canvas, self._initial, self._theta[:, :ROUND].clone()
+        theta[:, :2] += torch.stack([canvas.row, canvas.col], dim=1)
+        start = torch.stack([tensor_like(theta, initial.y), tensor_like(theta, initial.x)], dim=1)
+        near = (theta[:, :2] - start).abs().amax(1) < ENDS * tensor_like(theta, initial.step)
+        return torch.where((self._good & near)[:, None], theta, torch.nan)
+
+    def render_light(self) -> None:
+        """Render all columns that were fitted."""
+        canvas, theta = self._canvas, self._theta
+        lit = torch.where(self._good[:, None], theta, 0.0)
+        self._light = canvas.image(canvas.light(lit)).contiguous()

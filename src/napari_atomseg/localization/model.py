@@ -1,0 +1,96 @@
+"""The frames in which columns are looked for, as a model sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_atomseg import weights
+from napari_atomseg._shared.types import Array, Sampling
+from napari_atomseg._shared.units import mean_sampling
+from napari_atomseg.inference import predict
+from napari_atomseg.inference.api import Prediction
+from napari_atomseg.inference.frames import Examined
+from napari_atomseg.inference.settings import InferenceSettings
+from napari_atomseg.localization.settings import LocalizeSettings
+from napari_atomseg.networks.card import ModelCard, read_card
+from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS
+from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.trust.judge import DENOISED, Judge
+
+COLUMN_MAP, COLUMN_MASK = COLUMNS
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is used on frames.
+
+    Attributes
+    ----------
+    examined : the frames.
+    path, card : its weights file, and what that says of it.
+    """
+
+    examined: Examined
+    path: Path
+    card: ModelCard
+
+    @classmethod
+    def of(cls, examined: Examined, name: str | Path | None, tasks: Sequence[str] = ()) -> Model:
+        """The model of a name, or the default, which is needed for some tasks."""
+        path = weights.resolve(name, tasks=tasks)
+        return cls(examined, path, read_card(path))
+
+    def offered(self, tasks: Sequence[str]) -> list[str]:
+        """Those tasks that the model has, and the column map and mask, which follow from others."""
+        return [task for task in tasks if task in COLUMNS or task in self.card.tasks]
+
+    def tasks(self, chosen: LocalizeSettings) -> list[str]:
+        """Maps that `localize` needs.
+
+        Raises
+        ------
+        ValueError
+            Columns are to be measured on a restored image, and the model does not restore.
+        """
+        if chosen.on != "raw" and DENOISED not in self.card.tasks:
+            raise ValueError(
+                f"on={chosen.on!r} needs a model that restores images; {self.card.name!r} does not"
+            )
+        wanted = [COLUMN_MAP, ELEMENTS] if chosen.detector == "network" else []
+        return self.offered([*wanted, DENOISED])
+
+    def predict(
+        self,
+        tasks: Sequence[str],
+        sampling: Sampling | None,
+        chosen: InferenceSettings,
+        progress: Progress | None,
+        cancel: CancelToken | None,
+    ) -> Prediction:
+        """Maps of the frames; where the precision is left open, columns need half of it."""
+        return predict(
+            self.examined,
+            tasks,
+            model=self.path,
+            sampling=sampling,
+            inference=chosen,
+            precision="half" if chosen.precision == "auto" else chosen.precision,
+            progress=progress,
+            cancel=cancel,
+        )
+
+    def judge(
+        self, prediction: Prediction, sampling: Sampling | None, least: float | None
+    ) -> Judge:
+        """How far columns that were found in the maps are trusted; `least` as of `Judge`."""
+        pixel = None if sampling is None else mean_sampling(sampling)
+        return Judge(self.examined, prediction, self.card, self.path, pixel, least)
+
+    def restored(self, prediction: Prediction) -> Array:
+        """(N, H, W) float64 restored frames."""
+        frames = prediction.maps[DENOISED].reshape(self.examined.frames.shape)
+        return frames.astype(np.float64)
