@@ -17,7 +17,7 @@ from napari_atomseg.cli.options import (
     hooks,
     with_settings,
 )
-from napari_atomseg.inference.scan.settings import ScanCorrectionSettings, ScanSettings
+from napari_atomseg.inference.scan.settings import Scan, ScanCorrectionSettings, ScanSettings
 from napari_atomseg.inference.settings import InferenceSettings, RestorationSettings
 from napari_atomseg.localization.settings import DetectionSettings, FitSettings, ScoreSettings
 
@@ -36,7 +36,7 @@ def restore(
     """
     task: str = chosen.pop("task")
     consistency: bool = chosen.pop("consistency")
-    scan: str = chosen.pop("scan")
+    scan: Scan = chosen.pop("scan")
     with session() as current:
         from napari_atomseg import consistency as compare
         from napari_atomseg import correct_scan

@@ -278,7 +278,7 @@ class Flyback(Distortion):
     """Beginnings of lines that are stretched while the beam settles after its way back.
 
     The deflection follows the jump to the next line with the time constant of its coils
-    (Mullarkey, Downing & Jones, Microsc. Microanal. 27, 99, 2021).
+    (Mullarkey et al., Microsc. Microanal. 28, 1428, 2022).
     """
 
     kind: Literal["flyback"] = "flyback"

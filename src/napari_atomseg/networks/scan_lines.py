@@ -50,7 +50,8 @@ class LineContext(nn.Module):
         difference, slope = self.pairs(x).chunk(2, dim=1)
         shift = fraction(difference * slope, slope.square(), 0.1)
         lines = torch.cat([x.mean(dim=3, keepdim=True), shift], dim=1)
-        return x + self.leave(functional.relu(self.mix(lines)))
+        shared: Tensor = self.leave(functional.relu(self.mix(lines)))
+        return x + shared
 
 
 def fraction(numerator: Tensor, denominator: Tensor, least: float) -> Tensor:
@@ -84,7 +85,7 @@ class ScanLines(nn.Module):
 
     The first half of the channels (the larger one) are values Σ d s / (Σ s² + p), the least-squares
     estimates, with a prior p, of how far a line with slopes s must be moved for differences d. Both
-    are features of the network; those of Lucas & Kanade (Proc. IJCAI 1981, Eq. 9) are slopes and
+    are features of the network; those of Lucas & Kanade (Proc. IJCAI 1981) are slopes and
     differences of two images. The second half are the logarithms of their standard deviations:
     information adds up along a line, as of independent pixels, so that the variance is
     1 / Σq + f², with a floor f for what all pixels of the line have in common.
@@ -116,10 +117,11 @@ class ScanLines(nn.Module):
         self.differences = nn.Conv2d(widths[0], terms, 3, padding=1)
         self.slopes = nn.Conv2d(widths[0], terms, 3, padding=1)
         self.prior = nn.Parameter(torch.zeros(2 * self.values))
-        self.information = nn.Conv2d(widths[0], 2 * max(self.deviations, 1), 3, padding=1)
-        self.floor = nn.Conv2d(widths[0], 2 * max(self.deviations, 1), (ROWS, 1), padding=(2, 0))
-        if not self.deviations:
-            self.information = self.floor = None
+        self.information: nn.Conv2d | None = None
+        self.floor: nn.Conv2d | None = None
+        if self.deviations:
+            self.information = nn.Conv2d(widths[0], 2 * self.deviations, 3, padding=1)
+            self.floor = nn.Conv2d(widths[0], 2 * self.deviations, (ROWS, 1), padding=(2, 0))
         self.activation = make_activation(activation)
         nn.init.zeros_(self.differences.weight)
         nn.init.zeros_(self.differences.bias)  # type: ignore[arg-type]
@@ -177,11 +179,12 @@ def ordered(image: Tensor) -> Tensor:
     level = functional.avg_pool2d(functional.pad(level, (2, 2, 0, 0), mode="replicate"), (1, 5), 1)
     local = functional.avg_pool2d(functional.pad(power, (1, 1, 1, 1), mode="replicate"), 3, 1)
     gate = (1.0 - STANDS_OUT * level / local.clamp_min(1e-9)).clamp_min(0.0)
-    return torch.fft.irfft2(spectrum * gate, s=(height, width))
+    kept: Tensor = torch.fft.irfft2(spectrum * gate, s=(height, width))
+    return kept
 
 
 def _without_borders(image: Tensor) -> Tensor:
-    """Spectrum (B, C, H, W // 2 + 1) of the periodic component of images (Moisan, Eq. 11-14)."""
+    """Spectrum (B, C, H, W // 2 + 1) of the periodic component of images, see `ordered`."""
     height, width = image.shape[-2:]
     jumps = torch.zeros_like(image)
     across, along = image[..., -1, :] - image[..., 0, :], image[..., :, -1] - image[..., :, 0]
@@ -195,7 +198,8 @@ def _without_borders(image: Tensor) -> Tensor:
     laplacian[0, 0] = 1.0
     smooth = torch.fft.rfft2(jumps) / laplacian
     smooth[..., 0, 0] = 0.0
-    return torch.fft.rfft2(image) - smooth
+    spectrum: Tensor = torch.fft.rfft2(image) - smooth
+    return spectrum
 
 
 def _folded(x: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ def line_shift_loss(prediction: Tensor, target: Tensor, balance: Balance = 0.5) 
 
     Mean over lines of σ^(2β) [e² / 2σ² + ln σ], with e the errors of `line_residuals`, β the
     `balance` and σ^(2β) without a gradient, which gives easy and hard images a say alike (Seitzer
-    et al., ICLR 2022, Eq. 5). Offset and slope are integrated over evenly, which adds half the
+    et al., ICLR 2022). Offset and slope are integrated over evenly, which adds half the
     logarithm of the determinant of their normal equations (Rasmussen & Williams 2006, Eq. 2.45).
 
     Parameters
