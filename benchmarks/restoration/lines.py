@@ -42,7 +42,7 @@ from napari_atomseg.specimen import get_crystal
 from napari_atomseg.specimen.crystals.projection import project
 
 Array = NDArray[np.float64]
-CRYSTALS = ("srtio3", "si", "gaas", "pt")
+CRYSTALS = ("srtio3", "gaas", "pt")
 JITTERS = (0.0, 0.2, 0.5, 1.0, 2.0)
 SPACINGS = (5.0, 10.0, 20.0)
 DOSES = (400.0, 60.0, 12.0)

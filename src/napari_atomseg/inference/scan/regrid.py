@@ -3,7 +3,8 @@
 A line i that was displaced by (δy, δx) holds the specimen at row i - δy and columns j - δx. Along
 the line its samples are evenly spaced, and a shift of the whole line brings them to the grid. From
 line to line they are not: there the value on the grid is the weighted least-squares estimate from
-the lines around it, at their true rows (simple kriging; Cressie, Statistics for Spatial Data, 1993).
+the lines around it, at their true rows (simple kriging; Cressie, Statistics for Spatial Data,
+1993).
 """
 
 from __future__ import annotations
