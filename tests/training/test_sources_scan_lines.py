@@ -90,3 +90,11 @@ def test_rows_of_turned_scans_are_not_displaced() -> None:
     torch.testing.assert_close(made[0].image, made[1].image.mT, rtol=0, atol=0)
     assert not made[0].targets["line_shifts"].any()
     assert made[1].targets["line_shifts"].any()
+
+
+def test_what_would_part_images_from_their_truth_is_refused() -> None:
+    made = recipe().model_dump(mode="json")
+    crops = {"kind": "crops", "of": made["source"]}
+    for change in ({"augmentation": {}}, {"source": crops}):
+        with pytest.raises(ValueError, match="line_shifts"):
+            load_recipe(made | change)

@@ -22,7 +22,9 @@ ELEMENTS = "elements"
 """Target of discs with a channel a species."""
 LINE_SHIFTS = "line_shifts"
 """Target of two channels, the displacement (y, x) in pixels of the line that a pixel lies in."""
-TARGET_NAMES = (*IMAGES, *MASKS, ELEMENTS, LINE_SHIFTS)
+PICTURED = (*IMAGES, *MASKS, ELEMENTS)
+"""Targets that show the specimen."""
+TARGET_NAMES = (*PICTURED, LINE_SHIFTS)
 
 VALIDATION = 1_000_003
 """Validation draws from a stream of its own, its seed this far from the training's."""

@@ -207,6 +207,8 @@ class MixtureSource(Stream):
         """Pairs with the mixture's targets and species; targets that its part lacks are 0."""
         none = torch.zeros_like(pairs.image)
         targets = {name: pairs.targets.get(name, none) for name in self.targets}
+        if LINE_SHIFTS in targets and LINE_SHIFTS not in pairs.targets:
+            targets[LINE_SHIFTS] = none.repeat(1, 2, 1, 1)
         if ELEMENTS in targets:
             maps = none.repeat(1, len(self.species), 1, 1)
             if ELEMENTS in pairs.targets:
