@@ -138,7 +138,13 @@ def test_the_wheel_carries_manifest_weights_and_recipes(root: Path, tmp_path: Pa
     with zipfile.ZipFile(wheel) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
     assert {"napari_atomseg/napari.yaml", "napari_atomseg/weights/registry.json"} <= set(sizes)
-    assert 0 < sizes["napari_atomseg/weights/files/stem-hr.safetensors"] <= 6e6
+    carried = {
+        Path(name).name: size
+        for name, size in sizes.items()
+        if name.startswith("napari_atomseg/weights/files/")
+    }
+    assert carried == {path.name: path.stat().st_size for path in (root / "models").iterdir()}
+    assert sum(carried.values()) < 25e6
     assert any(name.endswith("share/napari-atomseg/recipes/stem-hr.yaml") for name in sizes)
     assert any(name.endswith("licenses/LICENSE") for name in sizes)
     assert not any("__pycache__" in name or name.startswith("tests") for name in sizes)

@@ -424,10 +424,14 @@ def test_preferences_are_honoured(dock: OpenPanel, image_layer: Any, tmp_path: P
     settings.computing.tile_size = 256
     settings.computing.precision = "full"
     settings.computing.device = "cpu"
+    settings.computing.quality = "best"
     settings.computing.cache_folder = str(tmp_path / "cache")
     panel = dock("Restore")
     options = panel.options(panel.source())
     assert (options["tile_size"], options["precision"], options["device"]) == (256, "full", "cpu")
+    assert options["quality"] == "best"
+    panel.quality = "standard"
+    assert panel.options(panel.source())["quality"] == "standard"
     assert weights.cache_folder() == tmp_path / "cache"
     panel.device = "auto"
     assert panel.options(panel.source())["device"] == "auto"

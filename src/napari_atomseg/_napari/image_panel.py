@@ -23,7 +23,7 @@ from napari_atomseg.settings import Settings, setting
 if TYPE_CHECKING:
     import napari.viewer
 
-_AS_PREFERRED = "preferences"
+AS_PREFERRED = "preferences"
 _DECIMALS = 4
 
 
@@ -42,11 +42,11 @@ class LayerSettings(Settings):
         none="unknown",
     )
     device: str = setting(
-        _AS_PREFERRED,
+        AS_PREFERRED,
         "Device",
         "Where to compute. Preferences has the default, and the precision and tile size.",
         choices={
-            _AS_PREFERRED: "as in Preferences",
+            AS_PREFERRED: "as in Preferences",
             "auto": "automatic",
             "cpu": "CPU",
             "cuda": "GPU (CUDA)",
@@ -58,6 +58,16 @@ class LayerSettings(Settings):
 
 class ImageSettings(LayerSettings, ModelSettings):
     """Settings of everything that applies a model to the columns of an image layer."""
+
+    quality: str = setting(  # type: ignore[assignment]
+        AS_PREFERRED,
+        "Quality",
+        "Best: the mean over mirror images, four that keep the scan lines, or eight for models of "
+        "TEM. It has less error and takes four or eight times as long. Preferences has the "
+        "default.",
+        choices={AS_PREFERRED: "as in Preferences", "standard": "standard", "best": "best"},
+        section=ADVANCED,
+    )
 
 
 class ImagePanel(Panel):
@@ -130,9 +140,10 @@ class ImagePanel(Panel):
 
     def options(self, source: Source) -> dict[str, Any]:
         """Return the keyword arguments of the core that all panels of columns share."""
-        set_by_user = preferences()
+        set_by_user, quality = preferences(), self.form["quality"]
         return self.layer_options(source) | {
             "contrast": self.form["contrast"],
+            "quality": set_by_user.quality if quality == AS_PREFERRED else quality,
             "precision": set_by_user.precision,
             "tile_size": set_by_user.tile_size,
         }
@@ -145,7 +156,7 @@ class ImagePanel(Panel):
         return {
             "model": self.model,
             "sampling": chosen_sampling(self.form["sampling"], source.sampling),
-            "device": preferences().device if device == _AS_PREFERRED else device,
+            "device": preferences().device if device == AS_PREFERRED else device,
         }
 
     def _follow_image(self, event: Any = None) -> None:

@@ -17,6 +17,7 @@ class Preferences:
     """Settings shared by all panels; napari before 0.9 has no such page, and uses the defaults."""
 
     device: str = "auto"
+    quality: str = "standard"
     precision: str = "auto"
     tile_size: int = 1024
     cache_folder: str = ""
@@ -27,7 +28,9 @@ def preferences() -> Preferences:
     page = _page()
     chosen = Preferences()
     if page is not None:
-        chosen = Preferences(page.device, page.precision, page.tile_size, page.cache_folder)
+        chosen = Preferences(
+            page.device, page.quality, page.precision, page.tile_size, page.cache_folder
+        )
     _move_cache(chosen.cache_folder or _OUTSIDE)
     return chosen
 

@@ -6,8 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel
 
-from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
+from napari_atomseg import weights
+from napari_atomseg._napari.image_panel import AS_PREFERRED, ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import (
     PROVENANCE,
@@ -16,7 +19,8 @@ from napari_atomseg._napari.layers import (
     consistency_layer,
     image_layer,
 )
-from napari_atomseg._napari.models.choice import fetch_model
+from napari_atomseg._napari.models.choice import fetch_model, model_changes
+from napari_atomseg._napari.preferences import preferences
 from napari_atomseg.inference.scan.settings import LINES_MODEL
 from napari_atomseg.inference.settings import RestorationSettings
 from napari_atomseg.io import provenance
@@ -37,8 +41,31 @@ class Restore(ImagePanel):
     Settings = RestoreSettings
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        self.why = QLabel()
+        self.why.setWordWrap(True)
+        self.why.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.why.hide()
         super().__init__(viewer)
+        self.add_body(self.why)
         self.form.inputs["task"].changed.connect(self._offer_models)
+        # The input itself does not report a change to None.
+        self.form.inputs["modality"].native.currentIndexChanged.connect(self.propose)
+        for name in ("task", "sampling", "quality"):
+            self.form.inputs[name].changed.connect(self.propose)
+        model_changes.happened.connect(self.propose)
+
+    def propose(self, _setting: object = None) -> None:
+        """Choose the model for the modality, and say why; without one the choice stays."""
+        modality = self.form["modality"]
+        self.why.setVisible(modality is not None)
+        if modality is None:
+            return
+        sampling, quality = self.form["sampling"], self.form["quality"]
+        if quality == AS_PREFERRED:
+            quality = preferences().quality
+        proposal = weights.propose_model(modality, self.form["task"], sampling, quality=quality)
+        self.model = proposal.model
+        self.why.setText(proposal.reason)
 
     @staticmethod
     def tasks(settings: RestoreSettings) -> tuple[str, ...]:

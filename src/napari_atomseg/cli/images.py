@@ -20,6 +20,7 @@ from napari_atomseg.cli.options import (
 from napari_atomseg.inference.scan.settings import Scan, ScanCorrectionSettings, ScanSettings
 from napari_atomseg.inference.settings import InferenceSettings, RestorationSettings
 from napari_atomseg.localization.settings import DetectionSettings, FitSettings, ScoreSettings
+from napari_atomseg.networks.tasks import Modality
 
 
 @app.command()
@@ -37,35 +38,40 @@ def restore(
     task: str = chosen.pop("task")
     consistency: bool = chosen.pop("consistency")
     scan: Scan = chosen.pop("scan")
+    modality: Modality | None = chosen.pop("modality")
     with session() as current:
         from napari_atomseg import consistency as compare
         from napari_atomseg import correct_scan
         from napari_atomseg import restore as compute
         from napari_atomseg.io import write_image
         from napari_atomseg.networks.tasks import COARSE
+        from napari_atomseg.weights import propose_model
 
         def work(image: Any, pixel: Any, result: Path) -> str:
-            data, told = image.data, task
+            own, done, data = dict(chosen), task, image.data
+            if modality is not None and own["model"] is None:
+                proposal = propose_model(modality, task, pixel, quality=own["quality"])
+                own["model"], done = proposal.model, f"{task}; {proposal.reason}"
             if scan != "none":
                 lines = correct_scan(
-                    data, scan, sampling=pixel, device=chosen["device"], **hooks(current)
+                    data, scan, sampling=pixel, device=own["device"], **hooks(current)
                 )
-                data, told = lines.image, "; ".join((task, *lines.notes))
+                data, done = lines.image, "; ".join((done, *lines.notes))
 
             def made(task: Any) -> Any:
-                return compute(data, task, sampling=pixel, **chosen, **hooks(current))
+                return compute(data, task, sampling=pixel, **own, **hooks(current))
 
             restored, coarse = made(task), COARSE.get(task, task)
-            settings = {"task": task, "sampling": pixel, "scan": scan, **chosen}
+            settings = {"task": task, "sampling": pixel, "scan": scan, **own}
             record = _record("restore", image.name, settings)
             finer = pixel if task == coarse or pixel is None else _halved(pixel)
             write_image(result, restored, finer, record)
             if not consistency:
-                return told
+                return done
             test = compare(data, restored if task == coarse else made(coarse), coarse)
             beside = result.with_name(f"{result.stem}-consistency.tif")
             write_image(beside, test.z, pixel, record | {"action": "consistency"})
-            return f"{told}; {test.summary()}"
+            return f"{done}; {test.summary()}"
 
         each_image(current, images, output, f"-{task}.tif", sampling, work)
 

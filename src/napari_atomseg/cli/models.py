@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from napari_atomseg.cli.app import app, print_line, session
+from napari_atomseg.cli.app import Session, app, print_line, session
+from napari_atomseg.cli.options import hooks
 
 models = typer.Typer(help="List, show, download, import and remove models.")
 app.add_typer(models, name="models")
@@ -67,7 +68,7 @@ def download(
         if everything == bool(names):
             raise ValueError("give names of models, or --all")
         table = listed()
-        for name in names or table["name"][~table["own"]]:
+        for name in names or table["name"][~table["own"] & ~table["foreign"]]:
             with current.attempt():
                 path = resolve(name, progress=current.progress, cancel=current.cancel)
                 current.clear()
@@ -76,20 +77,55 @@ def download(
 
 @models.command("import")
 def import_files(
-    files: Annotated[list[Path], typer.Argument(help="Weights files (.safetensors).")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            help="Weights files (.safetensors, AtomSegNet's .pth). Or names of models that others "
+            "published, as in 'r-em-hr-stem', and where they are: an archive or folder; without "
+            "it they are downloaded.",
+        ),
+    ],
     name: Annotated[
         str | None, typer.Option(help="Name for one model of your own; by default its file's name.")
     ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept-licence", help="Do not ask about the licence of a download.")
+    ] = False,
 ) -> None:
-    """Copy weights files of published models, or of your own, into the cache folder."""
+    """Copy weights files of published models, or of your own, into the cache folder, or convert
+    models that others published: those of r_em and AtomSegNet.
+    """
     with session() as current:
-        from napari_atomseg.weights import import_model, resolve
+        from napari_atomseg.weights import foreign_models, import_model, resolve
 
-        if name is not None and len(files) > 1:
-            raise ValueError("--name is for one file only")
-        for file in files:
+        foreign = [each for each in files if each in foreign_models()]
+        paths = [Path(each) for each in files if each not in foreign]
+        if name is not None and (foreign or len(paths) > 1):
+            raise ValueError("--name is for one file of your own only")
+        if foreign:
+            _import_foreign(current, foreign, paths, accept)
+            return
+        for file in paths:
             with current.attempt():
                 print_line(f"{file} → {resolve(import_model(file, name))}")
+
+
+def _import_foreign(current: Session, names: list[str], paths: list[Path], accept: bool) -> None:
+    """Import models that others published from one place, or by download."""
+    from napari_atomseg.weights import foreign_models, import_foreign, licence_is_new, resolve
+
+    if len(paths) > 1:
+        raise ValueError(f"give one archive or folder, not {len(paths)}")
+    source = paths[0] if paths else None
+    for name in names:
+        with current.attempt():
+            if source is None and licence_is_new(name):
+                print_line(foreign_models()[name].notice())
+                if not accept and not typer.confirm("Download it?"):
+                    raise ValueError(f"{name} was not downloaded")
+            import_foreign(name, source, accepted=True, **hooks(current))
+            current.clear()
+            print_line(f"{name} → {resolve(name)}")
 
 
 @models.command()

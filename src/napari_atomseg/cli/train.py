@@ -24,6 +24,13 @@ def train(
             show_default=False,
         ),
     ] = None,
+    initial: Annotated[
+        str | None,
+        typer.Option(
+            help="Model to start from, its name or weights file, in place of the recipe's.",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume/--no-resume", help="Go on from the last checkpoint.")
     ] = True,
@@ -41,8 +48,15 @@ def train(
                 current.note(message)
             current.progress(done, total, message.partition(",")[0])
 
+        from napari_atomseg.training import load_recipe
+        from napari_atomseg.weights import resolve
+
+        chosen = load_recipe(recipe)
+        if initial is not None:
+            file = resolve(initial, **hooks(current))
+            chosen = chosen.model_copy(update={"initial": file, "initial_sha256": None})
         path = compute(
-            recipe,
+            chosen,
             output,
             resume=resume,
             device=device,

@@ -11,10 +11,10 @@ from typing import Any, Unpack
 import numpy as np
 
 from napari_atomseg import weights
-from napari_atomseg._shared.types import Image, Sampling
+from napari_atomseg._shared.types import Image, Mask, Sampling
 from napari_atomseg._shared.units import mean_sampling
-from napari_atomseg.inference.frames import as_frames, examine, float_type
-from napari_atomseg.inference.predictor import Predictor
+from napari_atomseg.inference.frames import Examined, as_frames, examine, float_type
+from napari_atomseg.inference.predictor import LEVEL, Predictor
 from napari_atomseg.inference.scale import agreed_contrasts
 from napari_atomseg.inference.scan.api import correct_scan
 from napari_atomseg.inference.scan.settings import Scan
@@ -25,7 +25,7 @@ from napari_atomseg.inference.settings import (
     RestorationTask,
     inference_settings,
 )
-from napari_atomseg.networks.tasks import INTENSITIES, UPINTERPOLATION
+from napari_atomseg.networks.tasks import INTENSITIES, UPINTERPOLATION, Modality
 from napari_atomseg.progress import CancelToken, Progress, report
 
 __all__ = ["Prediction", "as_frames", "predict", "restore"]
@@ -83,7 +83,9 @@ def predict(
     ----------
     image : (..., H, W) real numbers, or what `examine` made of them; the frames of a stack are seen
         at one magnification. Hot and dead pixels, burnt-in bars and words, and pixels that are not
-        finite, are replaced by their surroundings; no columns are found in bars and words.
+        finite, are replaced by their surroundings for the network, unless it `sees` images as
+        recorded. No columns are found in bars and words, which stay as they are where the image is
+        denoised.
     tasks : names among the model's tasks; `column_map` and `column_mask` follow from `elements`,
         `upinterpolation` from `denoise`.
     model : name, path of a weights file, or None for the default.
@@ -91,6 +93,8 @@ def predict(
     inference : settings of all that follows, in place of the defaults.
     contrast : "bright" or "dark" columns; "auto" looks at each frame.
     device : "auto", "cpu", "cuda" or "mps"; "auto" takes a GPU where there is one.
+    quality : "best" is the mean over mirror images: four that keep the scan lines, eight for models
+        of TEM. It has less error, and takes as many times as long as "standard".
     precision : "full" computes in float32, "half" in bfloat16 where the device is fast at it.
     tile_size : side of the largest piece of the image that is computed at once, in pixels.
 
@@ -127,7 +131,11 @@ def predict(
     contrasts = (str(chosen.contrast),) * len(frames)
     if chosen.contrast == "auto":
         contrasts = agreed_contrasts([predictor.leaning(frame, pixel) for frame in frames])
+    recorded = frames if isinstance(image, Examined) else as_frames(image)[0]
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
+    whole = predictor.card.sees == "as recorded"
+    if whole:
+        frames, signs = recorded, [1.0] * len(frames)
     magnifications = predictor.magnifications(signs[middle] * frames[middle], tasks, pixel)
     maps: dict[str, Image] = {}
     magnified: dict[float, dict[str, Image]] = {}
@@ -137,10 +145,15 @@ def predict(
             report(progress, cancel, index * total + done, len(frames) * total, message)
 
         sign = signs[index]
-        made = predictor.maps(sign * frame, tuple(tasks), magnifications, of_frame, cancel)
-        seen = ~examined.marks[index]
+        made = predictor.maps(
+            sign * frame, tuple(tasks), magnifications, of_frame, cancel, chosen.quality
+        )
+        marks = examined.marks[index]
+        kept = np.zeros_like(marks) if whole else marks
         signed = {
-            task: (sign if task in INTENSITIES else seen) * plane
+            task: _with_marks(sign * plane, task, recorded[index], kept)
+            if task in INTENSITIES
+            else ~marks * plane
             for task, plane in made.whole.items()
         }
         _put(maps, signed, index, len(frames))
@@ -150,6 +163,7 @@ def predict(
         "tasks": list(tasks),
         "sampling": sampling,
         "contrast": common_contrast(contrasts),
+        "quality": chosen.quality,
         "precision": chosen.precision,
         "tile_size": chosen.tile_size,
         "device": str(predictor.device),
@@ -174,6 +188,16 @@ def predict(
     )
 
 
+def _with_marks(plane: Image, task: str, recorded: Image, marks: Mask) -> Image:
+    """A restored image whose bars, words and borders are those of the recorded one."""
+    if task not in LEVEL or not marks.any():
+        return plane
+    if task == UPINTERPOLATION:
+        marks = np.repeat(np.repeat(marks, 2, 0), 2, 1)
+        recorded = np.repeat(np.repeat(recorded, 2, 0), 2, 1)
+    return np.where(marks, recorded, plane).astype(plane.dtype)
+
+
 def _put(stacks: dict[str, Image], planes: dict[str, Image], number: int, count: int) -> None:
     """Put the maps of one frame of so many into stacks of them, of the finer of their types."""
     for task, plane in planes.items():
@@ -195,6 +219,7 @@ def restore(
     sampling: Sampling | None = None,
     *,
     scan: Scan = "none",
+    modality: Modality | None = None,
     inference: InferenceSettings | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
@@ -206,6 +231,8 @@ def restore(
     ----------
     image : (..., H, W); a dask array stays lazy and is restored frame by frame when computed.
     task : "denoise", "denoise_background", "superresolution" or "upinterpolation".
+    modality : "STEM", "TEM" or "SEM": takes the model that `weights.propose_model` proposes, unless
+        a model is given.
     model, sampling, inference, options : see `predict`.
     scan : whether "rows" or "columns" of the image are scan lines that are put back before, as by
         `correct_scan`; "auto" looks, and "none" leaves them as recorded.
@@ -216,10 +243,15 @@ def restore(
     is so large that float32 would lose the contrast, and of a dask array whose type float32 does
     not hold. Of "upinterpolation" it is (..., 2H, 2W): the denoised image with four pixels in the
     place of each, their centres a quarter of a pixel before and behind its own. Hot and dead
-    pixels, burnt-in bars and words are replaced by their surroundings.
+    pixels are replaced by their surroundings; so are burnt-in bars and words for tasks that remove
+    the background, while a denoised image keeps them.
     """
     if task not in INTENSITIES:
         raise ValueError(f"task={task!r}; choose one of {', '.join(INTENSITIES)}")
+    chosen = inference_settings(inference, model, options)
+    if modality is not None and chosen.model is None:
+        proposal = weights.propose_model(modality, task, sampling, quality=chosen.quality)
+        model = proposal.model
     if hasattr(image, "dask"):
         whole = image.rechunk({**dict.fromkeys(range(image.ndim - 2), 1), -2: -1, -1: -1})
         finer = 2 if task == UPINTERPOLATION else 1
@@ -241,8 +273,9 @@ def restore(
             **options,
         )
     if scan != "none":
-        device = inference_settings(inference, model, options).device
-        image = correct_scan(image, scan, device=device, progress=progress, cancel=cancel).image
+        image = correct_scan(
+            image, scan, device=chosen.device, progress=progress, cancel=cancel
+        ).image
     return predict(
         image,
         (task,),

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from napari_atomseg._shared.device import choose_device, half_is_fast
 from napari_atomseg._shared.types import Array, Image
+from napari_atomseg.inference.ensemble import ensemble_mean
 from napari_atomseg.inference.frames import holds
 from napari_atomseg.inference.magnification import (
     WINDOW,
@@ -25,10 +26,16 @@ from napari_atomseg.inference.magnification import (
     resize,
 )
 from napari_atomseg.inference.scale import estimate_spacing, leaning
-from napari_atomseg.inference.settings import SMALLEST_TILE, InferenceSettings, Precision
+from napari_atomseg.inference.settings import (
+    SMALLEST_TILE,
+    InferenceSettings,
+    Precision,
+    Quality,
+)
 from napari_atomseg.inference.tiles import Blender, tiles, upsampled
 from napari_atomseg.networks.files import load_weights
-from napari_atomseg.networks.maps import compose, denormalise, normalise, selected
+from napari_atomseg.networks.maps import selected
+from napari_atomseg.networks.schemes import scheme
 from napari_atomseg.networks.tasks import ELEMENTS, INTENSITIES, UPINTERPOLATION, predictable
 from napari_atomseg.progress import CancelToken, Progress, report
 
@@ -97,6 +104,7 @@ class Predictor:
     ) -> None:
         chosen = InferenceSettings(device=device, precision=precision, tile_size=tile_size)
         network, self.card = load_weights(path)
+        self.scheme = scheme(self.card.normalisation)
         self.tasks = predictable(self.card.tasks)
         self.channels = int(self.card.arguments.get("channels_out", len(self.card.tasks)))
         self.species = self.channels - len(self.card.tasks) + 1
@@ -140,11 +148,11 @@ class Predictor:
         return choose_magnifications(self._column_map, unit, sampling, trained)
 
     def _column_map(self, image: Tensor) -> Tensor:
-        normal, _, deviation = normalise(image)
+        normal, _, deviation = self.scheme.normalise(image)
         if not float(deviation) > FLAT * float(image.abs().max()):
             return torch.zeros(image.shape[-2:])
         output = self._output(normal, self._half(()))
-        return torch.sigmoid(selected(output, "column_map", self.card.tasks)[0, 0])
+        return self.scheme.probability(selected(output, "column_map", self.card.tasks)[0, 0])
 
     @torch.inference_mode()
     def _output(self, normal: Tensor, half: bool) -> Tensor:
@@ -176,10 +184,12 @@ class Predictor:
         magnifications: Magnifications,
         progress: Progress | None = None,
         cancel: CancelToken | None = None,
+        quality: Quality = "standard",
     ) -> FrameMaps:
         """Maps of one frame (H, W) with bright columns; intensities on the scale of the frame.
 
-        Intensities are float64 where float32 would lose their contrast beside their offset.
+        Intensities are float64 where float32 would lose their contrast beside their offset. The
+        best quality is the mean over mirror images, see `ensemble`.
         """
         offset, scale = _moments(frame)
         if _flat(frame, offset, scale):
@@ -197,7 +207,7 @@ class Predictor:
             def within(done: int, total: int, message: str, number: int = number) -> None:
                 report(progress, cancel, number * total + done, len(factors) * total, message)
 
-            finished = self._finished(image, factor, tasks, within, cancel)
+            finished = self._finished(image, factor, tasks, within, cancel, quality)
             if factor in restoring:
                 for task in intensities:
                     level = offset if task in LEVEL else 0.0
@@ -227,11 +237,18 @@ class Predictor:
         tasks: tuple[str, ...],
         progress: Progress,
         cancel: CancelToken | None,
+        quality: Quality,
     ) -> Tensor:
         """(1, C, h, w) all maps of an image (1, 1, H, W) magnified by a factor."""
-        small, mean, deviation = normalise(resize(image, factor))
-        composed = self._tiled(small, self.tile_size, tasks, progress, cancel)
-        return denormalise(composed[None], mean, deviation, self.card.tasks)
+        small, mean, deviation = self.scheme.normalise(resize(image, factor))
+
+        def maps(view: Tensor, told: Progress) -> Tensor:
+            composed = self._tiled(view, self.tile_size, tasks, told, cancel)
+            return self.scheme.denormalise(composed[None], mean, deviation, self.card.tasks)
+
+        if quality == "best":
+            return ensemble_mean(small, self.card.modality, maps, progress, cancel)
+        return maps(small, progress)
 
     def _resampled(self, finished: Tensor, task: str, shape: tuple[int, ...]) -> Tensor:
         """(c, H, W) maps of a task at the size of the frame; (1, 2H, 2W) of `upinterpolation`."""
@@ -297,7 +314,8 @@ class Predictor:
         for done, tile in enumerate(windows):
             report(progress, cancel, done, len(windows), "tiles")
             part = image[..., tile.top : tile.bottom, tile.left : tile.right]
-            blender.add(tile, compose(self._output(part, half), part, self.card.tasks)[0])
+            output = self._output(part, half)
+            blender.add(tile, self.scheme.compose(output, part, self.card.tasks)[0])
         report(progress, cancel, len(windows), len(windows), "tiles")
         return blender.result()
 

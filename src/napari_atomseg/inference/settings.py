@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from napari_atomseg.inference.scan.settings import ScanSettings
+from napari_atomseg.networks.tasks import Modality
 from napari_atomseg.settings import Settings, setting
 
 ADVANCED = "Advanced"
@@ -14,6 +15,7 @@ SMALLEST_TILE = 128
 
 Contrast = Literal["auto", "bright", "dark"]
 Precision = Literal["auto", "full", "half"]
+Quality = Literal["standard", "best"]
 RestorationTask = Literal["denoise", "denoise_background", "superresolution", "upinterpolation"]
 
 
@@ -37,6 +39,13 @@ class ModelSettings(Settings):
         "auto",
         "Device",
         "Where to compute: auto, cpu, cuda or mps; auto takes a GPU where there is one.",
+        section=ADVANCED,
+    )
+    quality: Quality = setting(
+        "standard",
+        "Quality",
+        "Best: the mean over mirror images, four that keep the scan lines, or eight for models of "
+        "TEM. It has less error and takes four or eight times as long.",
         section=ADVANCED,
     )
 
@@ -77,6 +86,14 @@ class RestorationSettings(ScanSettings):
             "upinterpolation": "Denoise and double the pixels",
         },
     )
+    modality: Modality | None = setting(
+        None,
+        "Images are from",
+        "Proposes a model for the images of a scanning transmission microscope (STEM), a "
+        "transmission microscope (TEM, HRTEM) or a scanning microscope (SEM), and says why. A "
+        "model that you choose yourself stays.",
+        none="not said",
+    )
     consistency: bool = setting(
         False,
         "Consistency map",
@@ -91,6 +108,7 @@ class InferenceOptions(TypedDict, total=False):
 
     contrast: Contrast
     device: str
+    quality: Quality
     precision: Precision
     tile_size: int
 

@@ -104,7 +104,7 @@ def localize(
         and taken off the positions; "auto" looks, and "none" leaves them as recorded. See
         `correct_scan`.
     contrast : "bright" or "dark" columns; "auto" looks at each frame.
-    device, precision, tile_size : as in `predict`.
+    device, quality, precision, tile_size : as in `predict`.
 
     Returns
     -------
@@ -236,7 +236,7 @@ def segment(
     Parameters
     ----------
     image, model, sampling, min_score, inference : as in `localize`.
-    contrast, device, precision, tile_size : as in `localize`.
+    contrast, device, quality, precision, tile_size : as in `localize`.
 
     Returns
     -------
@@ -316,4 +316,5 @@ def _record(chosen: LocalizeSettings, prediction: Prediction | None) -> dict[str
     record = {name: getattr(chosen, name) for name in (*names, "likelihood", "frames", "on")}
     if prediction is not None:
         record |= {"model": prediction.model, "sha256": prediction.sha256}
+        record["quality"] = chosen.quality
     return record

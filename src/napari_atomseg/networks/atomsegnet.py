@@ -23,15 +23,18 @@ from napari_atomseg.networks.register import network
 class Rise(nn.Module):
     """Bilinear ×2, a 1×1 convolution to half the channels, joined with the level above."""
 
-    def __init__(self, deep: int, shallow: int) -> None:
+    def __init__(self, deep: int, shallow: int, corners: bool = False) -> None:
         super().__init__()
+        self.corners = corners
         self.reduce = nn.Sequential(nn.Conv2d(deep, shallow, 1), nn.BatchNorm2d(shallow))
         self.norm = nn.BatchNorm2d(2 * shallow)
         self.merge = convolutions(2 * shallow, shallow)
 
     def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
         """(B, deep, H/2, W/2) and (B, shallow, H, W) → (B, shallow, H, W)."""
-        risen = functional.interpolate(deep, scale_factor=2.0, mode="bilinear")
+        risen = functional.interpolate(
+            deep, scale_factor=2.0, mode="bilinear", align_corners=self.corners
+        )
         both = torch.cat([shallow, self.reduce(risen)], dim=1)
         merged: Tensor = self.merge(self.norm(both))
         return merged
@@ -46,12 +49,14 @@ class AtomSegNetUNet(nn.Module):
     Two things differ from that code: pixels are interpolated between their centres, so that a
     column keeps its place in an image of any size, and no ReLU and normalisation stand between
     the last layer and the sigmoid, where they would stop the gradient of every pixel below zero.
+    Weights that were published with that code need both as there.
 
     Parameters
     ----------
     channels_in, channels_out : image channels in, maps out.
     widths : channels of each level; each level halves the resolution.
     activation : what follows the last layer, one of `layers.ACTIVATIONS`.
+    published : whether it is as in the published code, for the weights of its authors.
     """
 
     def __init__(
@@ -60,12 +65,16 @@ class AtomSegNetUNet(nn.Module):
         channels_out: int = 1,
         widths: Sequence[int] = (64, 128, 256),
         activation: str = "sigmoid",
+        published: bool = False,
     ) -> None:
         super().__init__()
         self.stride = 2 ** (len(widths) - 1)
         self.encoder = make_encoder(channels_in, widths)
-        self.decoder = nn.ModuleList(Rise(deep, shallow) for shallow, deep in pairwise(widths))
+        self.decoder = nn.ModuleList(
+            Rise(deep, shallow, published) for shallow, deep in pairwise(widths)
+        )
         self.exit = nn.Conv2d(widths[0], channels_out, 1)
+        self.last = nn.BatchNorm2d(channels_out) if published else None
         self.activation = make_activation(activation)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -75,7 +84,10 @@ class AtomSegNetUNet(nn.Module):
         x = levels[-1]
         for level in reversed(range(len(self.decoder))):
             x = self.decoder[level](x, levels[level])
-        maps: Tensor = self.activation(finish(self.exit, x)[..., :height, :width])
+        x = finish(self.exit, x)
+        if self.last is not None:
+            x = self.last(functional.relu(x))
+        maps: Tensor = self.activation(x[..., :height, :width])
         return maps
 
 

@@ -28,7 +28,9 @@ class ModelCard(BaseModel):
     `tasks` names the output channels in order, `species` those of the task `elements`;
     `sampling_range` (Å per pixel) and `spacing_range`
     (pixels between columns) are the ranges of the training, None where they do not matter; `recipe`
-    is the whole training recipe.
+    is the whole training recipe. `normalisation` is one of `networks.schemes.SCHEMES`. A network
+    that `sees` images "as recorded" gets nothing else; for others dark columns are inverted, and
+    marks and hot pixels filled. `source` and `citation` are of weights that others published.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
@@ -40,6 +42,7 @@ class ModelCard(BaseModel):
     tasks: tuple[str, ...] = Field(min_length=1)
     species: tuple[str, ...] = ()
     normalisation: str
+    sees: Literal["prepared", "as recorded"] = "prepared"
     modality: str = "STEM"
     sampling_range: tuple[float, float] | None = None
     spacing_range: tuple[float, float] | None = (5.0, 34.0)
@@ -49,6 +52,8 @@ class ModelCard(BaseModel):
     code_version: str = ""
     scores: dict[str, float] = {}
     licence: str = "BSD-3-Clause"
+    citation: str = ""
+    source: str = ""
     description: str = ""
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
+
+Modality = Literal["STEM", "TEM", "SEM"]
+"""Instruments whose images models are trained for."""
 
 ELEMENTS = "elements"
 """The task with a channel for each species: the probability of a disc about its columns."""

@@ -14,6 +14,7 @@ from skimage.measure import label, regionprops
 from napari_atomseg import networks
 from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg.networks.card import ModelCard
+from napari_atomseg.networks.schemes import STANDARD
 from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS, channels
 from napari_atomseg.simulation import SimulationRecipe, draw_scene
 from napari_atomseg.specimen.recipes.columns import ColumnsSpecimen
@@ -56,7 +57,7 @@ def model_card(
         arguments=network_arguments(recipe, species),
         tasks=recipe.tasks,
         species=tuple(species) if ELEMENTS in recipe.tasks else (),
-        normalisation="zero mean and unit standard deviation of the image",
+        normalisation=STANDARD,
         modality=recipe.modality,
         spacing_range=_spacings(recipe, validation),
         recipe=_published(recipe),

@@ -10,6 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from napari_atomseg._shared.files import sha256, whole_file
 from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.weights.foreign import (
+    Foreign,
+    downloadable,
+    foreign_entry,
+    foreign_models,
+    import_foreign,
+    known,
+)
+from napari_atomseg.weights.foreign.atomsegnet import SUFFIX as PICKLED
 from napari_atomseg.weights.registry import DEFAULT, SUFFIX, Entry, describe, read_registry
 from napari_atomseg.weights.store import (
     add_model,
@@ -45,6 +54,7 @@ _COLUMNS = (
     "own",
     "sampling_range",
     "spacing_range",
+    "foreign",
 )
 
 
@@ -56,8 +66,9 @@ def models() -> pd.DataFrame:
     A row each, with `name`, `tasks` (names, in the order of the channels), `modality`, `size`
     (bytes), `bundled` (came with the package or its repository), `downloaded` (its file is here),
     `scores` (dict), `licence`, `description`, `own` (the user's), `sampling_range` (Å per pixel)
-    and `spacing_range` (pixels a column spacing) of the training, None where it does not matter.
-    Files that you put into the models folder are listed under their file's name.
+    and `spacing_range` (pixels a column spacing) of the training, None where it does not matter,
+    and `foreign` (others published it, see `import_foreign`). Files that you put into the models
+    folder are listed under their file's name.
     """
     import pandas as pd
 
@@ -68,14 +79,20 @@ def models() -> pd.DataFrame:
             rows.append(_own_row(name, path))
         except (OSError, ValueError) as error:
             warnings.warn(f"model file left out: {error}", stacklevel=2)
+    known = {row["name"] for row in rows}
+    rows += [_row_to_import(each) for name, each in downloadable().items() if name not in known]
     return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
 def models_for(tasks: Collection[str]) -> list[str]:
-    """Names of the models that can do all these tasks, the default first if it is one of them."""
+    """Names of the models that can do all these tasks, the default first if it is one of them.
+
+    Models that others published are among them once they are imported.
+    """
     from napari_atomseg.networks.tasks import predictable
 
     table = models()
+    table = table[~table["foreign"] | table["downloaded"]]
     able = [set(tasks) <= set(predictable(known)) for known in table["tasks"]]
     return sorted(map(str, table["name"][able]), key=lambda name: name != DEFAULT)
 
@@ -93,11 +110,13 @@ def model_entry(name: str) -> Entry:
     registry = read_registry()
     if name in registry:
         return registry[name]
+    if name in downloadable() and name not in own_models(registry):
+        return foreign_entry(name)
     return describe(_own(name, registry), name)
 
 
 def find_file(name: str) -> Path | None:
-    """The file of a model on this machine; None where it must be downloaded.
+    """The file of a model on this machine; None where it must be downloaded or imported.
 
     Raises
     ------
@@ -107,6 +126,8 @@ def find_file(name: str) -> Path | None:
         The file that came with the package is damaged.
     """
     registry = read_registry()
+    if name in downloadable() and name not in own_models(registry):
+        return None
     return _local_file(registry[name]) if name in registry else _own(name, registry)
 
 
@@ -197,19 +218,32 @@ def _published_row(entry: Entry) -> dict[str, Any]:
     bundled = any((folder / entry.file).is_file() for folder in shipped_folders())
     fetched = any((folder / entry.file).is_file() for folder in _download_folders())
     about = entry.model_dump(include={"name", "size", *_CARD})
-    return {**about, "bundled": bundled, "downloaded": bundled or fetched, "own": False}
+    place = {"bundled": bundled, "downloaded": bundled or fetched, "own": False}
+    return {**about, **place, "foreign": False}
+
+
+def _row_to_import(model: Foreign) -> dict[str, Any]:
+    about = model.card.model_dump(include=_CARD) | {"name": model.name, "size": model.size}
+    return {**about, "bundled": False, "downloaded": False, "own": False, "foreign": True}
 
 
 def _own_row(name: str, path: Path) -> dict[str, Any]:
     from napari_atomseg.networks.card import read_card
 
-    about = read_card(path).model_dump(include=_CARD)
+    card = read_card(path)
+    about = card.model_dump(include=_CARD)
     place = {"bundled": False, "downloaded": True, "own": True}
+    place["foreign"] = name in foreign_models() and bool(card.source)
     return {"name": name, "size": path.stat().st_size, **about, **place}
 
 
 def _own(name: str, published: dict[str, Entry], tasks: Collection[str] = ()) -> Path:
     own = own_models(published)
+    if name not in own and name in foreign_models():
+        raise ValueError(
+            f"model={name!r} was published by others and is not imported yet: use "
+            f"napari-atomseg models import {name}, or the Models panel"
+        )
     if name not in own:
         raise ValueError(f"model={name!r} is not known; {choice(tasks)}")
     return own[name]
@@ -250,8 +284,9 @@ def _download_folders() -> tuple[Path, Path]:
 def import_model(path: str | Path, name: str | None = None) -> str:
     """Copy a weights file into the cache folder and return the name of the model.
 
-    A file with the SHA-256 of a published model takes the place of its download; any other one
-    becomes a model of the user's own.
+    A file with the SHA-256 of a published model takes the place of its download; a `.pth` file of
+    AtomSegNet, recognized by its name, is converted; any other one becomes a model of the user's
+    own.
 
     Parameters
     ----------
@@ -267,6 +302,8 @@ def import_model(path: str | Path, name: str | None = None) -> str:
     from napari_atomseg.networks.files import load_weights
 
     path = Path(path).expanduser()
+    if path.suffix.lower() == PICKLED:
+        return _import_pickled(path)
     load_weights(path)
     digest = sha256(path)
     for entry in read_registry().values():
@@ -274,6 +311,18 @@ def import_model(path: str | Path, name: str | None = None) -> str:
             _install(path, entry)
             return entry.name
     return add_model(path, name).stem
+
+
+def _import_pickled(path: Path) -> str:
+    from napari_atomseg.networks.card import WeightsError
+
+    published = known(path.name)
+    if published is None:
+        raise WeightsError(
+            f"{path}: not the name of a file of AtomSegNet; say which network it is, as in "
+            f"napari-atomseg models import atomsegnet-denoise {path.name}"
+        )
+    return import_foreign(published.name, path)
 
 
 def export_model(name: str, path: str | Path) -> Path:

@@ -42,6 +42,8 @@ class Entry(BaseModel):
     architecture: str
     parameters: int = Field(ge=0)
     licence: str
+    citation: str = ""
+    source: str = ""
     size: int = Field(gt=0)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     urls: tuple[str, ...] = ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -111,7 +112,7 @@ def add_model(path: str | Path, name: str | None = None, *, replace: bool = Fals
     """
     target = free_name(Path(path).stem if name is None else name, replace=replace)
     target.parent.mkdir(parents=True, exist_ok=True)
-    _write(target, *_named(Path(path), target.stem))
+    _write(target, *_changed(Path(path), name=target.stem))
     return target
 
 
@@ -124,9 +125,23 @@ def rename_model(name: str, new: str) -> Path:
         There is no such model, or the new name is taken or cannot be that of a file.
     """
     source, target = _own(name), free_name(new)
-    _write(target, *_named(source, new))
+    _write(target, *_changed(source, name=new))
     source.unlink()
     return target
+
+
+def set_scores(path: str | Path, scores: Mapping[str, float]) -> None:
+    """Add scores to the card of a weights file, in place of those of the same names.
+
+    Raises
+    ------
+    WeightsError
+        It is not a weights file of this package.
+    """
+    from napari_atomseg.networks.card import read_card
+
+    known = read_card(path).scores
+    _write(Path(path), *_changed(Path(path), scores={**known, **scores}))
 
 
 def _own(name: str) -> Path:
@@ -137,11 +152,11 @@ def _own(name: str) -> Path:
     return models[name]
 
 
-def _named(path: Path, name: str) -> tuple[bytes, bytes]:
-    """Header and tensors of a weights file whose card has another name."""
+def _changed(path: Path, **fields: Any) -> tuple[bytes, bytes]:
+    """Header and tensors of a weights file, with other values on its card."""
     from napari_atomseg.networks.card import HEADER, read_card
 
-    card = read_card(path).model_copy(update={"name": name})
+    card = read_card(path).model_copy(update=fields)
     content = path.read_bytes()
     end = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
     header = json.loads(content[_LENGTH:end])

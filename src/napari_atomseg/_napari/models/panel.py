@@ -32,7 +32,15 @@ from napari_atomseg._napari.models.choice import fetch_model, model_changes
 from napari_atomseg._napari.panel import Docked
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.train.names import TASK_NAMES, metric_name
-from napari_atomseg.weights.description import describe_model, location
+from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.weights.description import (
+    TO_DOWNLOAD,
+    TO_IMPORT,
+    describe_model,
+    location,
+)
+from napari_atomseg.weights.foreign import downloadable
+from napari_atomseg.weights.foreign.sources import ARCHIVES
 from napari_atomseg.weights.store import rename_model
 
 
@@ -91,7 +99,8 @@ def _page(name: str, lines: Mapping[str, str]) -> str:
     )
 
 
-_FILES = "Model weights (*.safetensors)"
+_FILES = "Models (*.safetensors *.pth *.tar.gz *.tgz)"
+_WRITTEN = "Model weights (*.safetensors)"
 _NAME = Qt.ItemDataRole.UserRole
 
 
@@ -105,6 +114,7 @@ class Models(Docked):
     def __init__(self) -> None:
         super().__init__()
         self.job: Job | None = None
+        self._done = ""
         self._places: dict[str, str] = {}
         self.list = QListWidget()
         self.list.setWordWrap(True)
@@ -124,9 +134,13 @@ class Models(Docked):
 
     def _make_buttons(self) -> dict[str, QPushButton]:
         actions = {
-            "Download": (lambda: self.download(self.selected), "Download the model's file"),
+            "Download": (self._ask_licence, "Download the model's file"),
             "Cancel": (self.cancel, "Stop the download; Download continues it later"),
-            "Import …": (self._ask_file, "Copy a weights file into the models folder"),
+            "Import …": (
+                self._ask_file,
+                "Copy a weights file into the models folder, or convert a model of r_em (from its "
+                "source archive) or AtomSegNet (.pth)",
+            ),
             "Export …": (self._ask_export, "Save a copy of the weights file"),
             "Rename …": (self._ask_name, "Rename your model"),
             "Remove …": (self._ask_removal, "Delete your model, or the downloaded file"),
@@ -175,7 +189,7 @@ class Models(Docked):
         """List the models on this machine and those that can be downloaded."""
         preferences()
         chosen, table = self.selected, weights.models()
-        rows = table[table["own"]] if self.only_own else table
+        rows = table[table["own"] & ~table["foreign"]] if self.only_own else table
         self._places = {row["name"]: location(row) for row in rows.to_dict("records")}
         self.list.blockSignals(True)
         self.list.clear()
@@ -188,17 +202,40 @@ class Models(Docked):
         self.list.blockSignals(False)
         self._show_chosen()
 
-    def download(self, name: str) -> Job:
+    def download(self, name: str, *, accepted: bool = False) -> Job:
         """Download a model's file in another thread and return the job.
+
+        Parameters
+        ----------
+        accepted : whether the user has seen the licence of a model that others published.
 
         Raises
         ------
         RuntimeError
             Another download is running.
         """
+        work = partial(fetch_model, name)
+        if self._places.get(name) == TO_IMPORT:
+            work = partial(_imported, name, None, accepted)
+        return self._start(Job(f"Download {name}", work, lambda path: path), "Downloaded to")
+
+    def convert(self, name: str, source: str | Path) -> Job:
+        """Import a model that others published from its archive or folder, in another thread.
+
+        Raises
+        ------
+        RuntimeError
+            A download is running.
+        """
+        preferences()
+        work = partial(_imported, name, source, True)
+        return self._start(Job(f"Import {name}", work, lambda path: path), "Imported to")
+
+    def _start(self, job: Job, done: str) -> Job:
+        """Run a job whose end is announced by some words and the path of the file."""
         if self.job is not None and not self.job.done:
             raise RuntimeError("a download is still running: wait for it or cancel it")
-        self.job = Job(f"Download {name}", partial(fetch_model, name), lambda path: path)
+        self.job, self._done = job, done
         self.job.progressed.connect(self._show_progress)
         self.job.settled.connect(self._finish)
         self.progress.setRange(0, 0)
@@ -260,10 +297,10 @@ class Models(Docked):
     def _show_chosen(self) -> None:
         where = self._places.get(self.selected, "")
         possible = {
-            "Download": where == "to download",
-            "Export …": where not in ("", "to download"),
+            "Download": where in (TO_DOWNLOAD, TO_IMPORT),
+            "Export …": where not in ("", TO_DOWNLOAD, TO_IMPORT),
             "Rename …": where == "own",
-            "Remove …": where in ("own", "downloaded"),
+            "Remove …": where in ("own", "downloaded", "imported"),
         }
         for text, enabled in possible.items():
             self.buttons[text].setEnabled(enabled)
@@ -292,7 +329,7 @@ class Models(Docked):
         elif job.error is not None:
             self.message.setText(describe(job.error))
         else:
-            self._announce(f"Downloaded to {job.result()}")
+            self._announce(f"{self._done} {job.result()}")
 
     def _show_running(self, running: bool) -> None:
         self.buttons["Download"].setVisible(not running and not self.only_own)
@@ -309,21 +346,42 @@ class Models(Docked):
 
     def _ask_export(self) -> None:
         name = f"{self.selected}.safetensors"
-        path, _ = QFileDialog.getSaveFileName(self, "Export model", name, _FILES)
+        path, _ = QFileDialog.getSaveFileName(self, "Export model", name, _WRITTEN)
         if path:
             self.export(self.selected, path)
 
     def _ask_removal(self) -> None:
-        again = self._places[self.selected] == "downloaded"
-        end = "It can be downloaded again." if again else "This cannot be undone."
+        again = self._places[self.selected] in ("downloaded", "imported")
+        end = "You can get it again." if again else "This cannot be undone."
         question = f"Delete the model {self.selected!r}? {end}"
         if QMessageBox.question(self, "Remove model", question) == QMessageBox.StandardButton.Yes:
             self.remove(self.selected)
 
     def _ask_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Import model", "", _FILES)
-        if path:
+        if path.lower().endswith(ARCHIVES):
+            self._ask_which(path)
+        elif path:
             self.add(path)
+
+    def _ask_which(self, archive: str) -> None:
+        """Import one of the models that an archive of r_em holds."""
+        names = list(downloadable())
+        place = names.index(self.selected) if self.selected in names else 0
+        label = "Model in the archive"
+        name, agreed = QInputDialog.getItem(self, "Import model", label, names, place, False)
+        if agreed:
+            self.convert(name, archive)
+
+    def _ask_licence(self) -> None:
+        """Download the chosen model, after a question where others published it."""
+        name = self.selected
+        if self._places.get(name) == TO_IMPORT and weights.licence_is_new(name):
+            notice = weights.foreign_models()[name].notice()
+            yes = QMessageBox.StandardButton.Yes
+            if QMessageBox.question(self, "Licence", f"{notice}\n\nDownload it?") != yes:
+                return
+        self.download(name, accepted=True)
 
 
 def _line(row: dict[Any, Any]) -> str:
@@ -331,6 +389,14 @@ def _line(row: dict[Any, Any]) -> str:
     tasks = ", ".join(map(task_name, row["tasks"]))
     size = f"{row['size'] / 1e6:.1f} MB"
     return f"{row['name']} — {location(row)}\n{row['modality']}, {size}: {tasks}"
+
+
+def _imported(
+    name: str, source: str | Path | None, accepted: bool, progress: Progress, cancel: CancelToken
+) -> Path:
+    """Import a model that others published, and return its file."""
+    weights.import_foreign(name, source, accepted=accepted, progress=progress, cancel=cancel)
+    return weights.resolve(name)
 
 
 class OwnModels(Models):

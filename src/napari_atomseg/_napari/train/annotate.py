@@ -157,8 +157,7 @@ def next_name(name: str) -> str:
 
 def _models() -> dict[str, str]:
     preferences()
-    names = [str(name) for name in weights.models()["name"]]
-    return {name: name for name in names}
+    return {name: name for name in weights.models_for(())}
 
 
 def _ranked(

@@ -235,8 +235,7 @@ def possible_tasks(
 def beginnings() -> dict[str, str]:
     """Return what a training can start from."""
     preferences()
-    models = [str(name) for name in weights.models()["name"]]
-    return {"": "random weights", **{name: name for name in models}}
+    return {"": "random weights", **{name: name for name in weights.models_for(())}}
 
 
 def network_of(model: str) -> tuple[str, str] | None:
