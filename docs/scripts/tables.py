@@ -22,7 +22,12 @@ _PLACE = re.compile(r"<!-- distortions: ([\w, ]+) -->")
 _LOSSES = "<!-- losses -->"
 _ANALYSIS = "<!-- analysis -->"
 OTHERS = "others"
-USES = {"values": "both", "logits": "probabilities", "noise": "intensities"}
+USES = {
+    "values": "both",
+    "logits": "probabilities",
+    "noise": "intensities",
+    "shifts": "displacements of lines",
+}
 """Kinds of tasks that a loss is for, by the prediction that it takes."""
 
 

@@ -1,7 +1,7 @@
 import napari_atomseg.analysis as analyze
 import napari_atomseg.measurements as measurements
 
-from .inference import restore
+from .inference import correct_scan, restore
 from .localization import localize, segment
 from .simulation import simulate
 from .specimen import crystals
@@ -14,6 +14,7 @@ __version__: str
 __all__ = [
     "analyze",
     "consistency",
+    "correct_scan",
     "crystals",
     "localize",
     "measurements",

@@ -70,7 +70,7 @@ def test_setting_with_a_name_of_qt_is_refused() -> None:
             Settings = Wide
 
 
-@pytest.mark.parametrize("name", ["Restore", "Segment", "Localize"])
+@pytest.mark.parametrize("name", ["Restore", "Scan", "Segment", "Localize"])
 def test_results_lie_on_their_source_and_say_how_they_were_made(
     name: str, dock: OpenPanel, viewer: Any, image_layer: Any
 ) -> None:
@@ -85,7 +85,8 @@ def test_results_lie_on_their_source_and_say_how_they_were_made(
     assert record["sha256"] == weights.sha256(model)
     assert record["settings"]["sampling"] == pytest.approx(0.15)
     assert record["version"]
-    assert result.name in panel.message.text() or "columns" in panel.message.text()
+    told = panel.message.text()
+    assert result.name in told or "columns" in told or "scan line" in told
 
 
 def test_restored_image_is_nearer_to_the_truth(

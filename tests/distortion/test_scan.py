@@ -119,3 +119,27 @@ def test_motions_add_up(batch, generators):
         for part, value in zip((shear, drift), values, strict=True)
     )
     assert torch.allclose(scan.shift_lines(image, total), one_by_one, atol=1e-5)
+
+
+def test_flyback_stretches_the_beginnings_of_lines_alone():
+    """A ramp along the lines tells how far each pixel was displaced: a exp(-j / τ)."""
+    ramp = torch.arange(80.0).expand(1, 5, 80)
+    amplitude = torch.tensor([[3.0, -2.0, 0.0, 1.5, 0.5]])
+    moved = scan.settle(ramp, amplitude, torch.tensor([10.0]))
+    place = torch.arange(80.0)
+    expected = place - amplitude[0, :, None] * torch.exp(-place / 10.0)
+    inside = (expected > 1) & (expected < 78)
+    torch.testing.assert_close(moved[0][inside], expected[inside], rtol=0, atol=1e-4)
+    torch.testing.assert_close(moved[0, 2], ramp[0, 2])
+
+
+def test_flyback_of_no_spread_is_the_same_in_all_lines():
+    image = torch.rand(1, 1, 60, generator=torch.Generator().manual_seed(1)).expand(1, 9, 60)
+    values = {
+        "amplitude": torch.tensor([2.0]),
+        "length": torch.tensor([8.0]),
+        "spread": torch.tensor([0.0]),
+    }
+    moved = scan.Flyback().apply(image, values, [torch.Generator().manual_seed(0)])
+    assert (moved == moved[:, :1]).all()
+    assert (moved[..., :10] - image[..., :10]).abs().max() > 0.05

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
+import pandas as pd
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from napari_atomseg import analyze
+from napari_atomseg import analyze, correct_scan
 from napari_atomseg.cli import app
 from napari_atomseg.io import read_columns, read_image, write_image
 
@@ -355,3 +356,27 @@ def test_no_help_has_what_is_taken_for_markup_and_not_shown() -> None:
     helps = [getattr(p, "help", None) for each in commands.values() for p in each.params]
     assert len(helps) > 30
     assert not [text for text in helps if text and "[" in text]
+
+
+def test_scan_writes_image_table_and_plot_of_the_call(scene: Path, tmp_path: Path) -> None:
+    done = run(tmp_path, "scan", scene / "pt.tif", "--scan", "rows", "-o", "still.tif")
+    image = read_image(scene / "pt.tif")
+    made = correct_scan(image.data, "rows", sampling=image.sampling)
+    still = read_image(tmp_path / "still.tif")
+    np.testing.assert_allclose(still.data, made.image, rtol=1e-5)
+    assert still.sampling == pytest.approx(SAMPLING, rel=1e-6)
+    assert still.metadata["provenance"]["model"] == "scan-lines"
+    lines = pd.read_csv(tmp_path / "still.csv")
+    assert list(lines) == list(made.lines)
+    np.testing.assert_allclose(lines["shift_x_pm"], made.lines["shift_x_pm"])
+    assert imageio.imread(tmp_path / "still.png").ndim == 3
+    assert "scan lines (rows) were put back" in done.output
+
+
+def test_restore_and_localize_take_scan_lines(scene: Path, tmp_path: Path) -> None:
+    done = run(tmp_path, "restore", scene / "pt.tif", "--scan", "rows", "-o", "restored.tif")
+    assert "scan lines (rows)" in done.output
+    restored = read_image(tmp_path / "restored.tif")
+    assert restored.metadata["provenance"]["settings"]["scan"] == "rows"
+    run(tmp_path, "localize", scene / "pt.tif", "--scan", "auto", "-o", "columns.csv")
+    assert {"scan_y", "scan_x"} <= set(read_columns(tmp_path / "columns.csv"))

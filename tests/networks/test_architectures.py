@@ -22,6 +22,7 @@ PARAMETERS = {
     "fcn1": 426_177,
     "fcn2": 594_033,
     "nafnet": 1_524_452,
+    "scan_lines": 1_209_362,
 }
 
 SMALL: dict[str, dict[str, object]] = {
@@ -43,6 +44,7 @@ SMALL: dict[str, dict[str, object]] = {
     "fcn1": {"widths": (4, 8, 8)},
     "fcn2": {"width": 4},
     "nafnet": {"width": 8},
+    "scan_lines": {"widths": (4, 8, 8)},
 }
 
 every_network = pytest.mark.parametrize("name", networks.names())

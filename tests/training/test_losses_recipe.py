@@ -12,7 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from napari_atomseg.training.losses import KINDS as REGISTERED
 from napari_atomseg.training.losses import AnyLoss, Losses, combined
 
-KINDS = tuple(kind for kind, loss in REGISTERED.items() if loss.takes != "noise")
+KINDS = tuple(kind for kind, loss in REGISTERED.items() if loss.takes not in ("noise", "shifts"))
+"""Losses of images alone; test_losses_lines.py has those of displacements of lines."""
 
 
 DOCS = Path(__file__).parents[2] / "docs"

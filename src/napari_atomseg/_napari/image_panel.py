@@ -18,7 +18,7 @@ from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.settings import ADVANCED, ModelSettings
-from napari_atomseg.settings import setting
+from napari_atomseg.settings import Settings, setting
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -27,8 +27,8 @@ AS_PREFERRED = "preferences"
 _DECIMALS = 4
 
 
-class ImageSettings(ModelSettings):
-    """Settings of everything that applies a model to an image layer."""
+class LayerSettings(Settings):
+    """Settings of everything that works on an image layer."""
 
     sampling: float | None = setting(
         None,
@@ -54,6 +54,11 @@ class ImageSettings(ModelSettings):
         },
         section=ADVANCED,
     )
+
+
+class ImageSettings(LayerSettings, ModelSettings):
+    """Settings of everything that applies a model to the columns of an image layer."""
+
     quality: str = setting(  # type: ignore[assignment]
         AS_PREFERRED,
         "Quality",
@@ -134,19 +139,24 @@ class ImagePanel(Panel):
         return Source.of(self.image)
 
     def options(self, source: Source) -> dict[str, Any]:
-        """Return the keyword arguments of the core that all image panels share."""
-        if not self.model and self._tasks():
-            raise ValueError(weights.choice(self._tasks()))
-        set_by_user = preferences()
-        device, quality = self.form["device"], self.form["quality"]
-        return {
-            "model": self.model,
-            "sampling": chosen_sampling(self.form["sampling"], source.sampling),
+        """Return the keyword arguments of the core that all panels of columns share."""
+        set_by_user, quality = preferences(), self.form["quality"]
+        return self.layer_options(source) | {
             "contrast": self.form["contrast"],
-            "device": set_by_user.device if device == AS_PREFERRED else device,
             "quality": set_by_user.quality if quality == AS_PREFERRED else quality,
             "precision": set_by_user.precision,
             "tile_size": set_by_user.tile_size,
+        }
+
+    def layer_options(self, source: Source) -> dict[str, Any]:
+        """Return those of them that any model has."""
+        if not self.model and self._tasks():
+            raise ValueError(weights.choice(self._tasks()))
+        device = self.form["device"]
+        return {
+            "model": self.model,
+            "sampling": chosen_sampling(self.form["sampling"], source.sampling),
+            "device": preferences().device if device == AS_PREFERRED else device,
         }
 
     def _follow_image(self, event: Any = None) -> None:

@@ -21,6 +21,7 @@ from napari_atomseg._napari.layers import (
 )
 from napari_atomseg._napari.models.choice import fetch_model, model_changes
 from napari_atomseg._napari.preferences import preferences
+from napari_atomseg.inference.scan.settings import LINES_MODEL
 from napari_atomseg.inference.settings import RestorationSettings
 from napari_atomseg.io import provenance
 from napari_atomseg.progress import CancelToken, Progress
@@ -72,19 +73,20 @@ class Restore(ImagePanel):
 
     def prepare(self) -> tuple[str, Work, Show]:
         source = self.source()
-        task, options = self.form["task"], self.options(source)
+        task, options, scan = self.form["task"], self.options(source), self.form["scan"]
         return (
             f"Restore {source.name}",
-            partial(_predict, source.data, task, options, self.form["consistency"]),
-            partial(self._show, source, task, options),
+            partial(_predict, source.data, task, options, self.form["consistency"], scan),
+            partial(self._show, source, task, options | {"scan": scan}),
         )
 
     def summary(self, result: Image) -> str:
-        verdict = result.metadata[PROVENANCE].get("consistency")
-        return f"Added {result.name!r}" + (f": {verdict}" if verdict else "")
+        record = result.metadata[PROVENANCE]
+        told = "; ".join([*record.get("notes", ()), *filter(None, [record.get("consistency")])])
+        return f"Added {result.name!r}" + (f": {told}" if told else "")
 
     def _show(self, source: Source, task: str, options: dict[str, Any], result: Any) -> Image:
-        prediction, test = result
+        prediction, test, notes = result
         place, name = source.placement, f"{source.name} {RESTORED[task]}"
         own = place.doubled() if task == "upinterpolation" else place
         record = provenance(
@@ -94,6 +96,8 @@ class Restore(ImagePanel):
             model=prediction.model,
             sha256=prediction.sha256,
         )
+        if notes:
+            record["notes"] = list(notes)
         if test is not None:
             record["consistency"] = test.summary()
         layer = image_layer(prediction.maps[task], name, own.arguments(), record)
@@ -110,20 +114,34 @@ def _predict(
     task: str,
     options: dict[str, Any],
     tested: bool,
+    scan: Any,
     progress: Progress,
     cancel: CancelToken,
-) -> tuple[Any, Any]:
-    """Return the prediction and, where it is to be tested, its consistency."""
-    from napari_atomseg.inference import predict
+) -> tuple[Any, Any, tuple[str, ...]]:
+    """Return the prediction, its consistency where it is to be tested, and notes on scan lines."""
+    from napari_atomseg.inference import correct_scan, predict
     from napari_atomseg.networks.tasks import COARSE
     from napari_atomseg.trust import consistency
 
     model = fetch_model(options["model"], progress, cancel)
+    notes: tuple[str, ...] = ()
+    if scan != "none":
+        lines = fetch_model(LINES_MODEL, progress, cancel)
+        corrected = correct_scan(
+            data,
+            scan,
+            lines,
+            options["sampling"],
+            device=options["device"],
+            progress=progress,
+            cancel=cancel,
+        )
+        data, notes = corrected.image, corrected.notes
     options = options | {"model": model}
     coarse = COARSE.get(task, task) if tested else task
     tasks = tuple(dict.fromkeys((task, coarse)))
     prediction = predict(data, tasks, **options, progress=progress, cancel=cancel)
     if not tested:
-        return prediction, None
+        return prediction, None, notes
     progress(1, 1, "Testing the result")
-    return prediction, consistency(data, prediction.maps[coarse], coarse)
+    return prediction, consistency(data, prediction.maps[coarse], coarse), notes

@@ -17,6 +17,7 @@ from napari_atomseg.cli.options import (
     hooks,
     with_settings,
 )
+from napari_atomseg.inference.scan.settings import Scan, ScanCorrectionSettings, ScanSettings
 from napari_atomseg.inference.settings import InferenceSettings, RestorationSettings
 from napari_atomseg.localization.settings import DetectionSettings, FitSettings, ScoreSettings
 from napari_atomseg.networks.tasks import Modality
@@ -36,35 +37,74 @@ def restore(
     """
     task: str = chosen.pop("task")
     consistency: bool = chosen.pop("consistency")
+    scan: Scan = chosen.pop("scan")
     modality: Modality | None = chosen.pop("modality")
     with session() as current:
         from napari_atomseg import consistency as compare
+        from napari_atomseg import correct_scan
         from napari_atomseg import restore as compute
         from napari_atomseg.io import write_image
         from napari_atomseg.networks.tasks import COARSE
         from napari_atomseg.weights import propose_model
 
         def work(image: Any, pixel: Any, result: Path) -> str:
-            own, done = dict(chosen), task
+            own, done, data = dict(chosen), task, image.data
             if modality is not None and own["model"] is None:
                 proposal = propose_model(modality, task, pixel, quality=own["quality"])
                 own["model"], done = proposal.model, f"{task}; {proposal.reason}"
+            if scan != "none":
+                lines = correct_scan(
+                    data, scan, sampling=pixel, device=own["device"], **hooks(current)
+                )
+                data, done = lines.image, "; ".join((done, *lines.notes))
 
             def made(task: Any) -> Any:
-                return compute(image.data, task, sampling=pixel, **own, **hooks(current))
+                return compute(data, task, sampling=pixel, **own, **hooks(current))
 
             restored, coarse = made(task), COARSE.get(task, task)
-            record = _record("restore", image.name, {"task": task, "sampling": pixel, **own})
+            settings = {"task": task, "sampling": pixel, "scan": scan, **own}
+            record = _record("restore", image.name, settings)
             finer = pixel if task == coarse or pixel is None else _halved(pixel)
             write_image(result, restored, finer, record)
             if not consistency:
                 return done
-            test = compare(image.data, restored if task == coarse else made(coarse), coarse)
+            test = compare(data, restored if task == coarse else made(coarse), coarse)
             beside = result.with_name(f"{result.stem}-consistency.tif")
             write_image(beside, test.z, pixel, record | {"action": "consistency"})
             return f"{done}; {test.summary()}"
 
         each_image(current, images, output, f"-{task}.tif", sampling, work)
+
+
+@app.command()
+@with_settings(ScanCorrectionSettings)
+def scan(
+    images: Images, output: Output = None, sampling: SamplingOption = None, **chosen: Any
+) -> None:
+    """Put scan lines that jitter back where they were taken, without restoring the image.
+
+    The displacement of every line is written beside the result, as the table NAME.csv and the plot
+    NAME.png; of a stack, the plot is of its first frame.
+    """
+    with session() as current:
+        from napari_atomseg import correct_scan
+        from napari_atomseg._shared.files import whole_file
+        from napari_atomseg.figures import save, scan_lines
+        from napari_atomseg.io import provenance, write_image
+
+        def work(image: Any, pixel: Any, result: Path) -> str:
+            made = correct_scan(image.data, sampling=pixel, **chosen, **hooks(current))
+            settings = {"sampling": pixel, **chosen}
+            record = provenance("scan", image.name, settings, model=made.model, sha256=made.sha256)
+            write_image(result, made.image, pixel, record)
+            with whole_file(result.with_suffix(".csv")) as partial:
+                made.lines.to_csv(partial, index=False)
+            first = 0 if "frame" in made.lines else None
+            drawn = scan_lines(made.lines, frame=first, title=Path(image.name).name)
+            save(drawn, result.with_suffix(".png"), metadata=record)
+            return "; ".join(made.notes)
+
+        each_image(current, images, output, "-scan.tif", sampling, work)
 
 
 @app.command()
@@ -90,7 +130,7 @@ def segment(
 
 
 @app.command()
-@with_settings(DetectionSettings, FitSettings, InferenceSettings)
+@with_settings(DetectionSettings, FitSettings, ScanSettings, InferenceSettings)
 def localize(
     images: Images,
     output: Output = None,

@@ -23,7 +23,7 @@ from napari_atomseg.distortion.base import (
     filtered,
     normal,
 )
-from napari_atomseg.ranges import Probability, Range, uniform
+from napari_atomseg.ranges import PositiveRange, Probability, Range, uniform
 from napari_atomseg.settings import setting
 
 
@@ -251,3 +251,62 @@ class Shear(LineMotion):
     def shifts(self, rows: int, values: Values, generators: Sequence[Generator]) -> Tensor:
         """Growing from line to line, along x."""
         return steady_shifts(rows, values["slope"])
+
+
+def settle(image: Tensor, amplitude: Tensor, length: Tensor) -> Tensor:
+    """I(i, j) = I0(i, j - a_i exp(-j / τ)): a beam that still moves where its line begins.
+
+    Between pixels the cubic of Keys is taken, see `shift_lines`.
+
+    Parameters
+    ----------
+    image : (B, H, W); the outermost pixels are repeated.
+    amplitude : (B, H) displacement of a line's first pixel in pixels.
+    length : (B,) pixels in which it falls to 1/e.
+    """
+    width = image.shape[2]
+    place = torch.arange(width, device=image.device)
+    column = place - amplitude[..., None] * torch.exp(-place / length[:, None, None])
+    base = column.floor()
+    moved = torch.zeros_like(image)
+    for offset, weight in zip((-1, 0, 1, 2), _keys(column - base), strict=True):
+        moved += image.gather(2, (base.long() + offset).clamp(0, width - 1)) * weight
+    return moved
+
+
+class Flyback(Distortion):
+    """Beginnings of lines that are stretched while the beam settles after its way back.
+
+    The deflection follows the jump to the next line with the time constant of its coils
+    (Mullarkey et al., Microsc. Microanal. 28, 1428, 2022).
+    """
+
+    kind: Literal["flyback"] = "flyback"
+    equation: ClassVar[str] = "*x*(*i*, *j*) ← *x*(*i*, *j* − *aᵢ* exp(−*j*/τ))"
+    example: ClassVar[Mapping[str, Any]] = {"amplitude": (4, 4), "length": (8, 8)}
+    amplitude: Range = setting(
+        (-1.0, 1.0), "Amplitude a", "Displacement of a line's first pixel, in `unit`."
+    )
+    length: PositiveRange = setting(
+        (5.0, 40.0), "Settling length τ", "Pixels in which the displacement falls to 1/e."
+    )
+    spread: NonNegativeRange = setting(
+        (0.0, 0.3), "Spread", "Relative standard deviation of the amplitude among the lines."
+    )
+    unit: LengthUnit = setting(
+        "angstrom", "Unit", "Unit of lengths: Å, the width of a lone peak, or the pixel."
+    )
+
+    def draw(self, rng: np.random.Generator, view: View) -> Drawn:
+        """`amplitude` and `length` in pixels, and the relative `spread`."""
+        return {
+            "amplitude": view.pixels(uniform(rng, self.amplitude), self.unit),
+            "length": uniform(rng, self.length),
+            "spread": uniform(rng, self.spread),
+        }
+
+    def apply(self, image: Tensor, values: Values, generators: Sequence[Generator]) -> Tensor:
+        """Stretch the beginnings of the lines."""
+        noise = normal((image.shape[1],), generators, image)
+        each = values["amplitude"][:, None] * (1.0 + values["spread"][:, None] * noise)
+        return settle(image, each, values["length"])

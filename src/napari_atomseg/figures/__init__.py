@@ -1,4 +1,4 @@
-"""Figures for papers: overlay, vector map, histogram and strain map, each in one call.
+"""Figures for papers: overlay, vector map, histogram, strain map and scan lines, each in one call.
 
 Every function returns a matplotlib `Figure` that belongs to no window; `save` writes it as PNG, SVG
 or PDF.
@@ -7,7 +7,8 @@ or PDF.
 from napari_atomseg.figures.canvas import save
 from napari_atomseg.figures.histogram import histogram
 from napari_atomseg.figures.overlay import overlay
+from napari_atomseg.figures.scan import scan_lines
 from napari_atomseg.figures.strain import strain_map
 from napari_atomseg.figures.vectors import vector_map
 
-__all__ = ["histogram", "overlay", "save", "strain_map", "vector_map"]
+__all__ = ["histogram", "overlay", "save", "scan_lines", "strain_map", "vector_map"]

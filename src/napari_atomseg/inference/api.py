@@ -16,6 +16,8 @@ from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.frames import Examined, as_frames, examine, float_type
 from napari_atomseg.inference.predictor import LEVEL, Predictor
 from napari_atomseg.inference.scale import agreed_contrasts
+from napari_atomseg.inference.scan.api import correct_scan
+from napari_atomseg.inference.scan.settings import Scan
 from napari_atomseg.inference.settings import (
     InferenceOptions,
     InferenceSettings,
@@ -216,6 +218,7 @@ def restore(
     model: str | Path | None = None,
     sampling: Sampling | None = None,
     *,
+    scan: Scan = "none",
     modality: Modality | None = None,
     inference: InferenceSettings | None = None,
     progress: Progress | None = None,
@@ -231,6 +234,8 @@ def restore(
     modality : "STEM", "TEM" or "SEM": takes the model that `weights.propose_model` proposes, unless
         a model is given.
     model, sampling, inference, options : see `predict`.
+    scan : whether "rows" or "columns" of the image are scan lines that are put back before, as by
+        `correct_scan`; "auto" looks, and "none" leaves them as recorded.
 
     Returns
     -------
@@ -261,11 +266,16 @@ def restore(
             chunks=(*whole.chunks[:-2], (height,), (width,)),
             dtype=kind,
             meta=np.empty((0,) * image.ndim, kind),
+            scan=scan,
             inference=inference,
             progress=progress,
             cancel=cancel,
             **options,
         )
+    if scan != "none":
+        image = correct_scan(
+            image, scan, device=chosen.device, progress=progress, cancel=cancel
+        ).image
     return predict(
         image,
         (task,),

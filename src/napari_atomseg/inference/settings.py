@@ -6,6 +6,7 @@ from math import inf
 from pathlib import Path
 from typing import Literal, TypedDict
 
+from napari_atomseg.inference.scan.settings import ScanSettings
 from napari_atomseg.networks.tasks import Modality
 from napari_atomseg.settings import Settings, setting
 
@@ -68,7 +69,7 @@ class InferenceSettings(ModelSettings):
     )
 
 
-class RestorationSettings(Settings):
+class RestorationSettings(ScanSettings):
     """What `restore` makes of an image, and whether the result is tested."""
 
     task: RestorationTask = setting(

@@ -35,6 +35,7 @@ from napari_atomseg.localization.joining import columns_of, hints_of
 from napari_atomseg.localization.measure import Measure, cut_by_border
 from napari_atomseg.localization.model import Model
 from napari_atomseg.localization.regions import region_labels
+from napari_atomseg.localization.scan import Unjittered
 from napari_atomseg.localization.settings import (
     DetectionSettings,
     FitSettings,
@@ -99,6 +100,9 @@ def localize(
         missed are looked for in what the others leave of the raw image: one by one, and as whole
         sublattices where they stand out when it is averaged over the cells of the lattice.
         Detections that the raw image shows nothing of are dropped. 0 turns all of it off.
+    scan : whether "rows" or "columns" of the image are scan lines, whose displacement is measured
+        and taken off the positions; "auto" looks, and "none" leaves them as recorded. See
+        `correct_scan`.
     contrast : "bright" or "dark" columns; "auto" looks at each frame.
     device, quality, precision, tile_size : as in `predict`.
 
@@ -120,12 +124,14 @@ def localize(
     ``species`` where the model distinguishes them. On "both" images
     ``y_restored``, ``x_restored``, ``sigma_restored``, ``amplitude_restored``,
     ``background_restored`` and ``volume_restored`` follow; with `region` its number ``region``.
-    With `sampling` also ``y_angstrom``, ``x_angstrom``; for a stack, first of all, ``frame``
-    (over all leading axes). What was not measured is NaN: a fit that failed leaves the detected
-    position with NaN errors. ``attrs`` holds how the table was made, whether the score is
-    ``calibrated``, in ``training_range`` whether the image is like those of the training, in
-    ``contrast`` "bright" or "dark", a list of one a frame where the frames of a stack differ, and
-    in ``notes`` what else should be known, a sentence each, such as what was added and dropped.
+    With `scan` ``scan_y`` and ``scan_x``, the displacements that were taken off (pixels), whose
+    errors are in those of the positions. With `sampling` also ``y_angstrom``, ``x_angstrom``; for
+    a stack, first of all, ``frame`` (over all leading axes). What was not measured is NaN: a fit
+    that failed leaves the detected position with NaN errors. ``attrs`` holds how the table was
+    made, whether the score is ``calibrated``, in ``training_range`` whether the image is like
+    those of the training, in ``contrast`` "bright" or "dark", a list of one a frame where the
+    frames of a stack differ, and in ``notes`` what else should be known, a sentence each, such as
+    what was added and dropped.
 
     Raises
     ------
@@ -168,6 +174,7 @@ def localize(
     measure = Measure(refinement, signs, examined.measured(), restored, chosen.on, regions)
     least = judge.least if judge is not None else chosen.min_score or 0.0
     complete = Completion(chosen, chosen.device, chosen.sensitivity, chosen.detector, least, often)
+    unjittered = Unjittered(chosen, frames, pixel)
     tables, remarks, counts = [], [], np.zeros(2, dtype=int)
     for number, frame in enumerate(frames):
         report(progress, cancel, number, len(frames), "Measuring columns")
@@ -192,7 +199,7 @@ def localize(
         if chosen.edge == "drop":
             keep &= ~cut_by_border(columns, found.labels, frame.shape)
         remarks.append(columns.notes)
-        tables.append(table[keep].reset_index(drop=True))
+        tables.append(unjittered(number, table[keep].reset_index(drop=True)))
     report(progress, cancel, len(frames), len(frames), "Measuring columns")
     attrs = _record(chosen, prediction)
     notes += frame_notes(remarks)
@@ -206,6 +213,7 @@ def localize(
         )
     if any(map(len, tables)):
         notes += noise_notes(measure.noise)
+    notes += unjittered.notes
     return joined(tables, stacked=len(shape) > 2, attrs=attrs)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from napari_atomseg.inference.scan.settings import Scan, ScanSettings
 from napari_atomseg.inference.settings import ADVANCED, InferenceOptions, InferenceSettings
 from napari_atomseg.settings import Settings, setting
 
@@ -125,7 +126,7 @@ class DetectionSettings(ScoreSettings):
     )
 
 
-class LocalizeSettings(InferenceSettings, FitSettings, DetectionSettings):
+class LocalizeSettings(InferenceSettings, FitSettings, DetectionSettings, ScanSettings):
     """All settings of `localize`."""
 
 
@@ -146,6 +147,7 @@ class LocalizeOptions(InferenceOptions, FitOptions, total=False):
     edge: Edge
     min_score: float | None
     sensitivity: float
+    scan: Scan
 
 
 def frame_weights(options: dict[str, Any], shape: tuple[int, ...]) -> Array | None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from napari_atomseg.networks.tasks import (
     COARSE,
     ELEMENTS,
+    LINE_SHIFTS,
     SUPERRESOLUTION_UNIT,
     TARGETS,
     TASKS,
@@ -48,7 +49,10 @@ def compose(output: Tensor, image: Tensor, tasks: Sequence[str] = TASKS) -> Tens
 def denormalise(
     maps: Tensor, mean: Tensor, deviation: Tensor, tasks: Sequence[str] = TASKS
 ) -> Tensor:
-    """Composed maps to the intensities of the image, and column logits to probabilities."""
+    """Composed maps to the intensities of the image, and column logits to probabilities.
+
+    Displacements of lines are in pixels already.
+    """
     parts = []
     for task, place in spans(tasks, maps.shape[1]).items():
         part = maps[:, place]
@@ -58,6 +62,8 @@ def denormalise(
             parts.append(part * deviation)
         elif task == "superresolution":
             parts.append(part * deviation * SUPERRESOLUTION_UNIT)
+        elif task == LINE_SHIFTS:
+            parts.append(part)
         else:
             parts.append(torch.sigmoid(part))
     return torch.cat(parts, dim=1)
@@ -73,7 +79,8 @@ def normalised_targets(
     """(B, C, H, W) truth of the tasks, normalised like the image: minus `mean`, times `scale`,
     plus `shift`.
 
-    `truth` holds the simulator's targets by name, each (B, 1, H, W), `elements` (B, E, H, W).
+    `truth` holds the simulator's targets by name, each (B, 1, H, W), `elements` (B, E, H, W),
+    `line_shifts` (B, 2, H, W).
     """
     parts = []
     for task in tasks:
@@ -84,6 +91,9 @@ def normalised_targets(
             target = target * scale
         elif task == "superresolution":
             target = target * scale / SUPERRESOLUTION_UNIT
+        elif task == LINE_SHIFTS:
+            # There is no truth of the uncertainties.
+            target = torch.cat([target, torch.zeros_like(target)], dim=1)
         parts.append(target)
     return torch.cat(parts, dim=1)
 

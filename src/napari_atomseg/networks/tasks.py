@@ -11,6 +11,10 @@ Modality = Literal["STEM", "TEM", "SEM"]
 ELEMENTS = "elements"
 """The task with a channel for each species: the probability of a disc about its columns."""
 
+LINE_SHIFTS = "line_shifts"
+"""The task of displacements (y, x) of the scan lines in pixels, and the logarithms of their
+standard deviations: four channels, each constant along a line."""
+
 COLUMNS = ("column_map", "column_mask")
 """Tasks about all columns, which also follow from the discs of the species."""
 
@@ -39,12 +43,17 @@ TARGETS = {
     "column_map": "gaussian_mask",
     "column_mask": "circular_mask",
     ELEMENTS: "elements",
+    LINE_SHIFTS: "line_shifts",
 }
 """The target that each task is trained on."""
 
 
 RESTORATION = ("denoise", "denoise_background", "superresolution")
 """Tasks whose output is an intensity, equivariant to scale and offset of the image."""
+
+
+LINEAR = (*RESTORATION, LINE_SHIFTS)
+"""Tasks whose channels are used as they are; those of the others are logits of probabilities."""
 
 
 INTENSITIES = (*RESTORATION, UPINTERPOLATION)
@@ -55,9 +64,13 @@ SUPERRESOLUTION_UNIT = 4.0
 """A super-resolved column is half as wide and four times as high; the channel is scaled by this."""
 
 
+CHANNELS = {LINE_SHIFTS: 4}
+"""Channels of the tasks that have more than one; `elements` has one a species."""
+
+
 def channels(tasks: Sequence[str], species: Sequence[str] = ()) -> int:
-    """Channels of a network for the tasks: one each, and one a species for `elements`."""
-    return sum(len(species) if task == ELEMENTS else 1 for task in tasks)
+    """Channels of a network for the tasks: see `CHANNELS`, and one a species for `elements`."""
+    return sum(len(species) if task == ELEMENTS else CHANNELS.get(task, 1) for task in tasks)
 
 
 def spans(tasks: Sequence[str], count: int) -> dict[str, slice]:
@@ -68,10 +81,10 @@ def spans(tasks: Sequence[str], count: int) -> dict[str, slice]:
     ValueError
         The number of channels does not fit the tasks.
     """
-    rest = count - len(tasks) + 1 if ELEMENTS in tasks else 1
+    rest = count - channels(tasks) if ELEMENTS in tasks else 1
     places, start = {}, 0
     for task in tasks:
-        stop = start + (rest if task == ELEMENTS else 1)
+        stop = start + (rest if task == ELEMENTS else CHANNELS.get(task, 1))
         places[task] = slice(start, stop)
         start = stop
     if rest < 1 or start != count:

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from napari_atomseg import networks
-from napari_atomseg.networks.tasks import TARGETS, TASKS
+from napari_atomseg.networks.tasks import LINE_SHIFTS, TARGETS, TASKS
 from napari_atomseg.ranges import FOLDER, Part, RecipePath, faults
 from napari_atomseg.settings import setting
 from napari_atomseg.simulation import SimulationRecipe
@@ -28,6 +28,8 @@ from napari_atomseg.training.sources import (
     AnySource,
     Augmentation,
     BlindSpot,
+    Crops,
+    ScanLines,
     Simulated,
     SourceMixture,
     parts_of,
@@ -317,6 +319,14 @@ class TrainingRecipe(Part):
         interpolates = self.augmentation is not None and self.augmentation.interpolates
         if interpolates and any(isinstance(part, BlindSpot) for part in parts):
             raise ValueError(MIXED)
+        if LINE_SHIFTS in self.tasks and (
+            self.augmentation is not None
+            or any(isinstance(part, Crops) and _moved(part.of) for part in parts)
+        ):
+            raise ValueError(
+                f"{LINE_SHIFTS}: an augmentation, or crops of moved lines, would change images and "
+                "not the displacement of their lines; put crops below the source scan_lines"
+            )
         partial = any(isinstance(part, SourceMixture) and part.partial for part in parts)
         if partial and self.adversarial is not None:
             raise ValueError(
@@ -334,6 +344,11 @@ class TrainingRecipe(Part):
     def targets(self) -> tuple[str, ...]:
         """Names of the source's targets that the tasks are trained on."""
         return tuple(TARGETS[task] for task in self.tasks)
+
+
+def _moved(source: AnySource) -> bool:
+    """Whether a source has images whose truth is the displacement of their lines."""
+    return any(isinstance(part, ScanLines) for part in parts_of(source))
 
 
 def load_recipe(recipe: str | Path | dict[str, Any] | TrainingRecipe) -> TrainingRecipe:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from napari_atomseg import networks
 from napari_atomseg._shared.device import half_is_fast
 from napari_atomseg.networks.maps import compose
-from napari_atomseg.networks.tasks import RESTORATION, channels, spans
+from napari_atomseg.networks.tasks import LINEAR, channels, spans
 from napari_atomseg.training.checkpoint import State
 from napari_atomseg.training.data import Examples
 from napari_atomseg.training.engine import Engine
@@ -81,7 +81,7 @@ class Adversary:
         """Composed channels as maps: logits to probabilities."""
         places = spans(self._tasks, maps.shape[1])
         parts = [
-            maps[:, place] if task in RESTORATION else torch.sigmoid(maps[:, place])
+            maps[:, place] if task in LINEAR else torch.sigmoid(maps[:, place])
             for task, place in places.items()
         ]
         return torch.cat(parts, dim=1)

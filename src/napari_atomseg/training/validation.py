@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from napari_atomseg._shared.metrics import psnr
 from napari_atomseg.networks.maps import compose
-from napari_atomseg.networks.tasks import ELEMENTS, RESTORATION, spans
+from napari_atomseg.networks.tasks import ELEMENTS, LINE_SHIFTS, LINEAR, RESTORATION, spans
 from napari_atomseg.training.data import Examples
 from napari_atomseg.training.events import Preview
 from napari_atomseg.training.losses import multi_task_loss
+from napari_atomseg.training.losses.lines import line_residuals
 from napari_atomseg.training.recipe import TrainingRecipe
 
 FLAT = 1e-3
@@ -42,7 +43,9 @@ class Validation:
         Returns
         -------
         Scores: "validation_loss" and "validation_TASK"; PSNR in dB, "psnr_in" and "psnr_out" of
-        denoising and "psnr_TASK" of other intensities; "f1" of the maxima of the column map;
+        denoising and "psnr_TASK" of other intensities; "jitter" and "jitter_left", rms in pixels of
+        the displacements of lines and of their errors, and "jitter_bars", rms of these errors over
+        their stated deviations; "f1" of the maxima of the column map;
         "dice_TASK" of the overlap of discs. Quality is that of the images of which all pixels
         count for a task, and left out where there are none.
         And the preview, see `TrainingEvent`.
@@ -78,7 +81,7 @@ class Validation:
                 continue
             row = int(known.int().argmax())
             made, true = maps[row, place], self.targets[row, place]
-            if task not in RESTORATION:
+            if task not in LINEAR:
                 made = made.sigmoid()
             pair = (made, true) if task == ELEMENTS else (made[0], true[0])
             seen, shown, truth = (plane.cpu().numpy() for plane in (self.image[row, 0], *pair))
@@ -93,9 +96,19 @@ def _quality(task: str, image: Tensor, maps: Tensor, truth: Tensor) -> dict[str,
         return {"psnr_in": noisy, "psnr_out": _mean_psnr(maps[:, 0], truth[:, 0])}
     if task in RESTORATION:
         return {f"psnr_{task}": _mean_psnr(maps[:, 0], truth[:, 0])}
+    if task == LINE_SHIFTS:
+        return _line_errors(maps, truth)
     if task == "column_map":
         return {"f1": _detection(maps[:, 0].sigmoid(), truth[:, 0])}
     return {f"dice_{task}": _overlap(maps > 0, truth > 0.5)}
+
+
+def _line_errors(maps: Tensor, truth: Tensor) -> dict[str, float]:
+    """Root mean squares of displacements of lines and of their errors, see `Validation.score`."""
+    moved, _, _ = line_residuals(torch.zeros_like(maps), truth)
+    error, spread, _ = line_residuals(maps, truth)
+    found = {"jitter": moved, "jitter_left": error, "jitter_bars": error * torch.exp(-spread)}
+    return {name: float(value.square().mean().sqrt()) for name, value in found.items()}
 
 
 def _mean_psnr(images: Tensor, truths: Tensor) -> float:

@@ -19,6 +19,7 @@ from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import PROVENANCE, Placement, Source, points_layer
 from napari_atomseg._napari.measure.source import frame_shown
 from napari_atomseg._napari.models.choice import fetch_model, identity
+from napari_atomseg.inference.scan.settings import LINES_MODEL, ScanSettings
 from napari_atomseg.io import provenance
 from napari_atomseg.localization.settings import DetectionSettings, FitSettings
 from napari_atomseg.progress import CancelToken, Progress
@@ -144,7 +145,9 @@ class ResultSettings(Settings):
     )
 
 
-class LocalizePanelSettings(ImageSettings, ResultSettings, FitSettings, DetectionSettings):
+class LocalizePanelSettings(
+    ImageSettings, ResultSettings, FitSettings, DetectionSettings, ScanSettings
+):
     """Settings of the Localize panel."""
 
 
@@ -181,7 +184,11 @@ class Localize(ImagePanel):
     def prepare(self) -> tuple[str, Work, Show]:
         source = self.source()
         options = self.options(source)
-        names = (*FitSettings.model_fields, *DetectionSettings.model_fields)
+        names = (
+            *FitSettings.model_fields,
+            *DetectionSettings.model_fields,
+            *ScanSettings.model_fields,
+        )
         settings = options | {name: self.form[name] for name in names}
         chosen, region = self.form["region"], None
         if chosen and self.image is not None:
@@ -250,6 +257,8 @@ def _localize(
 ) -> tuple[Any, dict[str, str]]:
     from napari_atomseg.localization import localize
 
+    if options["scan"] != "none":
+        fetch_model(LINES_MODEL, progress, cancel)
     work = partial(localize, data, region=region, progress=progress, cancel=cancel)
     if options["detector"] == "peaks" and options["on"] == "raw":
         return work(**options), {}

@@ -9,6 +9,7 @@ from napari_atomseg.training.losses.adversarial import (
     relativistic_generator,
 )
 from napari_atomseg.training.losses.base import KINDS, Loss, loss
+from napari_atomseg.training.losses.lines import line_shift_loss
 from napari_atomseg.training.losses.pixelwise import (
     chi_square,
     cross_entropy,
@@ -50,6 +51,7 @@ __all__ = [
     "fourier_loss",
     "least_squares_discriminator",
     "least_squares_generator",
+    "line_shift_loss",
     "loss",
     "mean_loss",
     "mean_squared_error",

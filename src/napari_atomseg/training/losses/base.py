@@ -14,9 +14,9 @@ from napari_atomseg.ranges import Part
 
 Weight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-Takes = Literal["values", "logits", "noise"]
-"""The prediction of a loss: intensities or probabilities; logits of probabilities, which are then
-its only use; or intensities beside the noise of the image, which are then its only use."""
+Takes = Literal["values", "logits", "noise", "shifts"]
+"""The prediction of a loss: intensities or probabilities; logits of probabilities, intensities
+beside the noise of the image, or displacements of lines, each of which is then its only use."""
 
 
 class Loss(Part):

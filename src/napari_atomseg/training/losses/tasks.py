@@ -9,8 +9,12 @@ import torch
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from napari_atomseg.networks.tasks import ELEMENTS, RESTORATION, spans
-from napari_atomseg.training.losses import pixelwise, structure  # noqa: F401, they register theirs
+from napari_atomseg.networks.tasks import ELEMENTS, LINE_SHIFTS, LINEAR, RESTORATION, spans
+from napari_atomseg.training.losses import (  # noqa: F401, they register theirs
+    lines,
+    pixelwise,
+    structure,
+)
 from napari_atomseg.training.losses.base import KINDS, Loss
 
 EMPHASIS = 4.0
@@ -23,6 +27,7 @@ WEIGHTS = {
     "column_map": 1.0,
     "column_mask": 0.4,
     ELEMENTS: 1.0,
+    LINE_SHIFTS: 1.0,
 }
 """Weight of each task where a recipe gives none."""
 
@@ -53,14 +58,19 @@ def usual_losses(task: str, weight: float | None = None) -> list[dict[str, Any]]
     weight = WEIGHTS[task] if weight is None else weight
     if task in RESTORATION:
         return [{"kind": "restoration", "weight": weight}]
+    if task == LINE_SHIFTS:
+        return [{"kind": "line_shifts", "weight": weight}]
     return [{"kind": "cross_entropy", "emphasis": EMPHASIS, "weight": weight}]
 
 
 def fits(kind: str, task: str) -> bool:
-    """Whether a kind of loss means something for a task: logits are of probabilities only, and
-    noise is of intensities only.
+    """Whether a kind of loss means something for a task: logits are of probabilities only, noise
+    is of intensities only, and displacements of lines have losses of their own.
     """
-    return KINDS[kind].takes != ("logits" if task in RESTORATION else "noise")
+    takes = KINDS[kind].takes
+    if task == LINE_SHIFTS or takes == "shifts":
+        return task == LINE_SHIFTS and takes == "shifts"
+    return takes != ("logits" if task in RESTORATION else "noise")
 
 
 def combined(
@@ -133,7 +143,7 @@ def _task_loss(
     task: str, losses: Losses, made: Tensor, true: Tensor, noise: Tensor | None
 ) -> Tensor:
     """Weighted sum of the losses of one task, of the composed channels."""
-    return combined(losses, made, true, noise, logits=task not in RESTORATION)[0]
+    return combined(losses, made, true, noise, logits=task not in LINEAR)[0]
 
 
 def _weighted_loss(
@@ -144,12 +154,12 @@ def _weighted_loss(
     if not counted.any():
         return 0.0 * made.sum()
     made, true, weight = made[counted], true[counted], weight[counted]
-    trusted = _trusted(made, true, weight, task in RESTORATION)
+    trusted = _trusted(made, true, weight, task in LINEAR)
     noise = None if noise is None else noise[counted]
     return _task_loss(task, losses, trusted, true, noise) / weight.mean()
 
 
-def _trusted(made: Tensor, true: Tensor, weight: Tensor, restored: bool) -> Tensor:
+def _trusted(made: Tensor, true: Tensor, weight: Tensor, linear: bool) -> Tensor:
     """The prediction where the weight is 1, the truth where it is 0, and between them a mean."""
-    known = true if restored else torch.logit(true, SATURATED)
+    known = true if linear else torch.logit(true, SATURATED)
     return torch.lerp(known, made, weight)

@@ -23,6 +23,7 @@ from napari_atomseg.training.sources.combined import (
     CroppedSource,
     Crops,
     MixtureSource,
+    ScanLines,
     SourceMixture,
     parts_of,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "MixtureSource",
     "PairBatch",
     "PairSource",
+    "ScanLines",
     "Simulated",
     "SimulatedSource",
     "SourceMixture",

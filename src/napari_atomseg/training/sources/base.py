@@ -20,7 +20,11 @@ MASKS = ("circular_mask", "small_circular_mask", "gaussian_mask")
 """Targets between 0 and 1, one channel for all columns."""
 ELEMENTS = "elements"
 """Target of discs with a channel a species."""
-TARGET_NAMES = (*IMAGES, *MASKS, ELEMENTS)
+LINE_SHIFTS = "line_shifts"
+"""Target of two channels, the displacement (y, x) in pixels of the line that a pixel lies in."""
+PICTURED = (*IMAGES, *MASKS, ELEMENTS)
+"""Targets that show the specimen."""
+TARGET_NAMES = (*PICTURED, LINE_SHIFTS)
 
 VALIDATION = 1_000_003
 """Validation draws from a stream of its own, its seed this far from the training's."""

@@ -9,23 +9,29 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
+from napari_atomseg.distortion import AnyDistortion, Distortion
+from napari_atomseg.distortion.counting import Shot
+from napari_atomseg.distortion.scan import ScanJitter
 from napari_atomseg.ranges import Probability
 from napari_atomseg.training.sources.annotated import AnnotatedImages
 from napari_atomseg.training.sources.base import (
     ELEMENTS,
+    LINE_SHIFTS,
     TARGET_NAMES,
     PairBatch,
     PairSource,
     SourcePart,
     Stream,
+    chosen,
     stacked,
 )
 from napari_atomseg.training.sources.blind_spot import BlindSpot
 from napari_atomseg.training.sources.frames import CROPS
 from napari_atomseg.training.sources.library import Folder, LibraryFolder
+from napari_atomseg.training.sources.scan_lines import ScanLinesSource
 from napari_atomseg.training.sources.simulated import Simulated
 
 Place = tuple[int, str]
@@ -201,6 +207,8 @@ class MixtureSource(Stream):
         """Pairs with the mixture's targets and species; targets that its part lacks are 0."""
         none = torch.zeros_like(pairs.image)
         targets = {name: pairs.targets.get(name, none) for name in self.targets}
+        if LINE_SHIFTS in targets and LINE_SHIFTS not in pairs.targets:
+            targets[LINE_SHIFTS] = none.repeat(1, 2, 1, 1)
         if ELEMENTS in targets:
             maps = none.repeat(1, len(self.species), 1, 1)
             if ELEMENTS in pairs.targets:
@@ -246,19 +254,65 @@ class SourceMixture(SourcePart):
         return MixtureSource(parts, weights, partial=self.partial)
 
 
+class ScanLines(SourcePart):
+    """Images of another source, whose scan lines are moved; the truth is each line's displacement.
+
+    Distortions are drawn anew for each sample, so that one image of the source serves for many.
+    Lengths are in pixels, and the signal is 1 in the brightest pixel.
+
+    Attributes
+    ----------
+    of : source of images without distortions.
+    distortions : in this order; those that move lines come first.
+    margin : pixels of its images beyond each border, which the motions bring in.
+    turned : chance that the lines run down the image, so that its rows are not displaced.
+    """
+
+    kind: Literal["scan_lines"] = "scan_lines"
+    of: AnySource
+    distortions: tuple[AnyDistortion, ...] = (
+        ScanJitter(sigma=(0.0, 1.0), unit="pixel"),
+        Shot(counts=(12.0, 1e4), spread="log-uniform"),
+    )
+    margin: int = Field(12, ge=8)
+    turned: Probability = 0.0
+
+    @field_validator("distortions")
+    @classmethod
+    def _move_lines_only(cls, value: tuple[Distortion, ...]) -> tuple[Distortion, ...]:
+        moving = [each.kind for each in value if type(each).move is not Distortion.move]
+        if moving:
+            raise ValueError(f"{', '.join(moving)}: pixels would no longer lie in their lines")
+        return value
+
+    def open(self, seed: int, targets: Sequence[str] | None = None) -> ScanLinesSource:
+        """See `SourcePart.open`."""
+        chosen((LINE_SHIFTS,), targets, "a source of moved lines")
+        source = self.of.open(seed, ("no_noise",))
+        return ScanLinesSource(source, self.distortions, seed, self.margin, self.turned)
+
+
 AnySource = Annotated[
-    Simulated | LibraryFolder | AnnotatedImages | Folder | BlindSpot | SourceMixture | Crops,
+    Simulated
+    | LibraryFolder
+    | AnnotatedImages
+    | Folder
+    | BlindSpot
+    | SourceMixture
+    | Crops
+    | ScanLines,
     Field(discriminator="kind"),
 ]
 """A source of a recipe, told by its `kind`."""
 
 SourceMixture.model_rebuild()
 Crops.model_rebuild()
+ScanLines.model_rebuild()
 
 
 def parts_of(source: SourcePart) -> Iterator[SourcePart]:
     """A source, and all those that it takes its pairs from."""
     yield source
-    inner = (source.of,) if isinstance(source, Crops) else getattr(source, "parts", ())
+    inner = (source.of,) if isinstance(source, Crops | ScanLines) else getattr(source, "parts", ())
     for part in inner:
         yield from parts_of(part)

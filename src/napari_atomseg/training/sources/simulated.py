@@ -16,7 +16,7 @@ from napari_atomseg.simulation.recipe import TargetName
 from napari_atomseg.simulation.targets import element_maps
 from napari_atomseg.training.sources.base import (
     ELEMENTS,
-    TARGET_NAMES,
+    PICTURED,
     VALIDATION,
     PairBatch,
     SourcePart,
@@ -67,7 +67,7 @@ class SimulatedSource(Stream):
         species: tuple[str, ...] = (),
         without: tuple[str, ...] = (),
     ) -> None:
-        given = [name for name in TARGET_NAMES if name != ELEMENTS or species]
+        given = [name for name in PICTURED if name != ELEMENTS or species]
         available = [name for name in given if name not in without]
         super().__init__(chosen(available, targets, f"the simulation {recipe.name!r}"), species)
         names = tuple(name for name in get_args(TargetName) if name in self.targets)

@@ -1,0 +1,1 @@
+"""Scan lines that lie where they should not: measured by a network, and put back."""
