@@ -13,7 +13,7 @@ from napari.layers import Image, Labels, Points
 from napari.settings import get_plugin_settings
 from npe2 import PluginManifest
 from npe2.manifest.utils import import_python_name
-from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
+from qtpy.QtWidgets import QApplication, QFormLayout, QScrollArea, QWidget
 from scipy.spatial import cKDTree
 
 from napari_atomseg import weights
@@ -457,3 +457,10 @@ def test_no_input_lies_below_the_scroll_bar(dock: OpenPanel, viewer: Any, qtbot:
 
     qtbot.waitUntil(beside)
     assert scroll.viewport().width() >= form.minimumSizeHint().width()
+
+
+@pytest.mark.parametrize("name", ["Restore", "Segment", "Localize", "Scan"])
+def test_image_and_sampling_come_first(name: str, dock: OpenPanel) -> None:
+    rows = dock(name).form.rows
+    labels = [rows.itemAt(row, QFormLayout.ItemRole.LabelRole) for row in range(2)]
+    assert [label.widget().text() for label in labels] == ["Image", "Sampling"]

@@ -167,3 +167,13 @@ def test_scan_none_and_bad_arguments() -> None:
     assert frame_lines(frame, "none", Answering({}, 0.1)).direction == "none"
     with pytest.raises(ValueError, match="scan"):
         api.correct_scan(frame, "diagonal")
+
+
+def test_jitter_beyond_what_the_model_measures_well_is_noted():
+    rng = np.random.default_rng(0)
+    for size, count in ((0.5, 1), (1.5, 2)):
+        jitter = size * rng.standard_normal((200, 2))
+        lines = LineShifts(jitter, np.full((200, 2), 0.1), np.zeros((200, 2)))
+        notes = scan_notes([api.ScanFrame("rows", lines, lines)], None)
+        assert len(notes) == count
+    assert "larger than stated" in notes[-1]

@@ -56,8 +56,8 @@ class LayerSettings(Settings):
     )
 
 
-class ImageSettings(LayerSettings, ModelSettings):
-    """Settings of everything that applies a model to the columns of an image layer."""
+class PreferredSettings(ModelSettings):
+    """Settings of models, whose defaults are those of Preferences."""
 
     quality: str = setting(  # type: ignore[assignment]
         AS_PREFERRED,
@@ -68,6 +68,10 @@ class ImageSettings(LayerSettings, ModelSettings):
         choices={AS_PREFERRED: "as in Preferences", "standard": "standard", "best": "best"},
         section=ADVANCED,
     )
+
+
+class ImageSettings(LayerSettings, PreferredSettings):
+    """Settings of everything that applies a model to the columns of an image layer."""
 
 
 class ImagePanel(Panel):

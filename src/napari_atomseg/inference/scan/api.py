@@ -27,6 +27,8 @@ from napari_atomseg.networks.tasks import LINE_SHIFTS
 from napari_atomseg.progress import CancelToken, Progress, report
 
 ROWS, COLUMNS = "rows", "columns"
+RELIABLE = 0.9
+"""Pixels rms of jitter that the default model measures with errors that hold (docs/scan.md)."""
 
 
 @dataclass(frozen=True)
@@ -222,4 +224,7 @@ def scan_notes(frames: list[ScanFrame], pixel: tuple[float, float] | None) -> tu
     if pixel is not None:
         sizes += f" ({100 * pixel[0] * rms[0]:.0f} and {100 * pixel[1] * rms[1]:.0f} pm)"
     where = f" in {len(undone)} of {len(frames)} frames" if len(frames) > 1 else ""
-    return (f"scan lines ({which}) were put back{where}: jitter of {sizes} rms",)
+    put = f"scan lines ({which}) were put back{where}: jitter of {sizes} rms"
+    if max(rms) <= RELIABLE:
+        return (put,)
+    return (put, "jitter of a pixel or more may be left, with errors larger than stated")
