@@ -55,7 +55,7 @@ def test_the_better_network_of_others_is_named_and_taken_where_quality_counts(
 ) -> None:
     proposed = weights.propose_model("STEM", quality="best")
     assert proposed.model == "restore-hr-stem"
-    for words in ("raw image 16.0, this model 24.0, r_em 27.5 dB", "better by 3.5 dB"):
+    for words in ("raw image 16.0, restore-hr-stem 24.0, r_em 27.5 dB", "better by 3.5 dB"):
         assert words in proposed.reason
     assert "models import r-em-hr-stem" in proposed.reason
     here = [*weights.models_for(("denoise",)), "r-em-hr-stem"]

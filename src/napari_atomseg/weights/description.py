@@ -63,9 +63,10 @@ def describe_model(
     return {label: line for label, line in lines.items() if line}
 
 
-def benchmark(scores: Mapping[str, float]) -> str:
+def benchmark(scores: Mapping[str, float], name: str = "this model") -> str:
     """PSNR of a restoration model and of others on the same images; empty where not measured."""
-    known = {text: scores.get(f"{BENCHMARK}{ending}") for ending, text in _METHODS.items()}
+    methods = _METHODS | {"": name}
+    known = {text: scores.get(f"{BENCHMARK}{ending}") for ending, text in methods.items()}
     parts = [f"{text} {value:.1f}" for text, value in known.items() if value is not None]
     return f"{', '.join(parts)} dB" if parts else ""
 

@@ -59,14 +59,14 @@ def propose_model(
     ours, theirs = f"restore-{kind}", f"r-em-{kind}"
     scores = model_entry(ours).scores
     better = _gain(scores)
-    why = f"{_images(modality, coarse, sampling)}. {_compared(scores)}".strip()
+    why = f"{_images(modality, coarse, sampling)}. {_compared(scores, ours)}".strip()
     if better is None or better < CLEARLY:
         return Proposal(ours, f"{ours} is for {why}")
     if quality == "best" and theirs in here:
         return Proposal(
             theirs,
             f"{theirs} is for {why} It is better than {ours} by {better:.1f} dB there, and takes "
-            "some ten times as long.",
+            "some thirty times as long.",
         )
     how = "" if theirs in here else f", once imported (napari-atomseg models import {theirs})"
     return Proposal(
@@ -89,9 +89,9 @@ def _gain(scores: Mapping[str, float]) -> float | None:
     return None if own is None or other is None else other - own
 
 
-def _compared(scores: Mapping[str, float]) -> str:
+def _compared(scores: Mapping[str, float], name: str) -> str:
     """The benchmark of a card in a sentence; empty without one."""
-    line = benchmark(scores)
+    line = benchmark(scores, name)
     return f"On simulated images of this kind: {line}." if line else ""
 
 
