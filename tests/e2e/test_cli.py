@@ -380,3 +380,16 @@ def test_restore_and_localize_take_scan_lines(scene: Path, tmp_path: Path) -> No
     assert restored.metadata["provenance"]["settings"]["scan"] == "rows"
     run(tmp_path, "localize", scene / "pt.tif", "--scan", "auto", "-o", "columns.csv")
     assert {"scan_y", "scan_x"} <= set(read_columns(tmp_path / "columns.csv"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of Windows do not break")
+def test_output_that_nobody_reads_ends_a_command_without_a_word() -> None:
+    command = [sys.executable, "-m", "napari_atomseg", "models", "list"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 141

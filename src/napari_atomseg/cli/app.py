@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -33,6 +34,8 @@ _EXPECTED = (OSError, ValueError, TypeError, ImportError)
 
 CANCELLED = 130
 """Exit code after Ctrl-C, as shells have it."""
+UNREAD = 141
+"""Exit code where nobody reads the output any more, as shells have it."""
 
 
 def _version(wanted: bool) -> None:
@@ -104,7 +107,7 @@ class Session:
         """Print an error of the block, and continue after it."""
         try:
             yield
-        except Cancelled:
+        except (Cancelled, BrokenPipeError):
             raise
         except Exception as error:  # users never see a traceback
             self.fail(error)
@@ -112,7 +115,10 @@ class Session:
 
 @contextlib.contextmanager
 def session() -> Iterator[Session]:
-    """Run a command: errors end it with exit code 1, Ctrl-C cancels it with 130."""
+    """Run a command: errors end it with exit code 1, Ctrl-C cancels it with 130.
+
+    It ends without a word where nobody reads its output any more, as with `| head`.
+    """
     current = Session()
     with _interrupts(current.cancel), warnings.catch_warnings():
         warnings.showwarning = _warn
@@ -122,6 +128,10 @@ def session() -> Iterator[Session]:
         except (Cancelled, KeyboardInterrupt):
             current.note("cancelled")
             raise typer.Exit(CANCELLED) from None
+        except BrokenPipeError:
+            # Python flushes the output once more when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(UNREAD) from None
         finally:
             current.clear()
     if current.failed:
