@@ -196,6 +196,7 @@ def panels(image: str, sampling: float, folder: Path) -> None:
     made = {"action": "read", "source": Path(image).name}
     viewer.add_layer(image_layer(data, "Si [110]", sampled(sampling), made))
     apply(viewer, folder, "Restore")
+    apply(viewer, folder, "Scan")
     apply(viewer, folder, "Segment", contour=2, opacity=0.9)
     apply(viewer, folder, "Localize")
     columns(viewer, folder)
