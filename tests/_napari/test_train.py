@@ -26,7 +26,7 @@ from napari_atomseg.networks.tasks import TASKS
 from napari_atomseg.progress import Cancelled
 from napari_atomseg.simulation import Simulation
 from napari_atomseg.training import load_recipe, train
-from napari_atomseg.training.losses import AnyLoss
+from napari_atomseg.training.losses import KINDS, AnyLoss
 from napari_atomseg.weights.store import own_models
 
 PATIENCE = 120.0
@@ -337,7 +337,8 @@ def test_all_losses_can_be_chosen(panel: Any) -> None:
         losses.task_box.setCurrentIndex(place)
         box = losses.kind_box
         offered |= {box.itemData(number) for number in range(box.count())}
-    assert offered == set(kinds)
+    # Moved lines come from a source of their own, which recipes have and the panel opens.
+    assert offered == {kind for kind in kinds if KINDS[kind].takes != "shifts"}
 
 
 @pytest.mark.parametrize("text", ["widths", "widths: [", "[4, 8]", "widths: [4, 8]]"])
