@@ -22,9 +22,8 @@ import pandas as pd
 
 from benchmarks import options as shared
 from benchmarks import tables
-from benchmarks.restoration.scores import Choice, cases, results
+from benchmarks.restoration.scores import Choice, cases, choices, results
 from napari_atomseg import weights
-from napari_atomseg.evaluation.baselines import FILTERS
 
 KINDS = ("hr-stem", "lr-stem", "hr-tem", "lr-tem", "hr-sem", "lr-sem")
 
@@ -74,12 +73,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("package", type=Path, help="folder of the unpacked source package")
     shared.folder(parser, "keeps the pairs, and what was made of them")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
-    parser.add_argument("--best", action="store_true", help="the mean over mirror images, too")
-    parser.add_argument("--baselines", nargs="*", default=[], choices=list(FILTERS))
-    parser.add_argument("--every", type=int, default=1, help="take one in so many pairs")
-    parser.add_argument("--each", action="store_true", help="print every image's score, too")
-    shared.pictures(parser)
-    shared.threads(parser)
+    choices(parser, "pairs")
 
 
 def run(options: argparse.Namespace) -> None:

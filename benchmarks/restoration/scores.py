@@ -199,17 +199,22 @@ def middle(image: Image) -> Image:
     return image[top : top + SHOWN, left : left + SHOWN]
 
 
+def choices(parser: argparse.ArgumentParser, images: str) -> None:
+    """What is compared on images, and what is printed and drawn of it."""
+    parser.add_argument("--best", action="store_true", help="the mean over mirror images, too")
+    parser.add_argument("--baselines", nargs="*", default=[], choices=list(FILTERS))
+    parser.add_argument("--every", type=int, default=1, help=f"take one in so many {images}")
+    parser.add_argument("--each", action="store_true", help="print every image's score, too")
+    shared.pictures(parser)
+    shared.threads(parser)
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The images, the models and what is printed."""
     shared.folder(parser, "images, truth and what peers made of them")
     shared.models(parser, ["stem-hr"])
     parser.add_argument("--native", action="store_true", help="the networks at 1:1, too")
-    parser.add_argument("--best", action="store_true", help="the mean over mirror images, too")
-    parser.add_argument("--baselines", nargs="*", default=[], choices=list(FILTERS))
-    parser.add_argument("--every", type=int, default=1, help="take one in so many specimens")
-    parser.add_argument("--each", action="store_true", help="print every image's score, too")
-    shared.pictures(parser)
-    shared.threads(parser)
+    choices(parser, "specimens")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -18,12 +18,13 @@ from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.settings import ADVANCED, ModelSettings
-from napari_atomseg.settings import Settings, setting
+from napari_atomseg.settings import Settings, about, setting
 
 if TYPE_CHECKING:
     import napari.viewer
 
 AS_PREFERRED = "preferences"
+_QUALITY = about(ModelSettings, "quality")
 _DECIMALS = 4
 
 
@@ -61,11 +62,9 @@ class PreferredSettings(ModelSettings):
 
     quality: str = setting(  # type: ignore[assignment]
         AS_PREFERRED,
-        "Quality",
-        "Best: the mean over mirror images, four that keep the scan lines, or eight for models of "
-        "TEM. It has less error and takes four or eight times as long. Preferences has the "
-        "default.",
-        choices={AS_PREFERRED: "as in Preferences", "standard": "standard", "best": "best"},
+        _QUALITY.label,
+        f"{_QUALITY.help} Preferences has the default.",
+        choices={AS_PREFERRED: "as in Preferences", **(_QUALITY.choices or {})},
         section=ADVANCED,
     )
 

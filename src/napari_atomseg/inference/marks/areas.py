@@ -60,7 +60,7 @@ SMOOTH = 0.5
 """Range of three by three pixels around an area over the difference from it, at most, where the
 image is smooth; in noise one cannot tell."""
 ALIKE = 0.5
-"""Part of the surroundings with the level of the area itlevels, at most. There is more about empty
+"""Part of the surroundings with the level of the area itself, at most. There is more about empty
 areas of an image of few counts."""
 OPEN = 0.6
 """The same on one side of it."""

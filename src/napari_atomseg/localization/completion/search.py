@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from scipy.special import logit
 
 from napari_atomseg._shared.types import Array, Mask
-from napari_atomseg.localization.completion.cells import Cells, equivalent
+from napari_atomseg.localization.completion.cells import equivalent
 from napari_atomseg.localization.completion.columns import (
     DETECTED,
     RESIDUAL,
@@ -124,22 +124,20 @@ def _completed(
         beside = hints.beside(residual.points)
         if not beside.count():
             break
-        cells = residual.cells
         found: list[Sublattice] = []
         if beside.count() >= max(FEWEST, MANY * len(residual.points)):
             rings = 1.0 if places is None else CONFIRMED
-            found = begun_sublattices(cells, residual.points, residual.spacing)
+            found = begun_sublattices(residual.cells, residual.points, residual.spacing)
             known = sites_of(found, residual.spacing).places
             rest = beside.beside(known)
-            found += _averaged(residual, cells, rest, 0.5 * sensitivity, rings)
+            found += _averaged(residual, rest, 0.5 * sensitivity, rings)
         # Those found last are the more exact ones.
         sites = sites_of(found, residual.spacing).joined(sites, residual.spacing)
         added = now.columns.source[now.columns.believed] == SUBLATTICE
         more = _untried(occupied_sites(residual, sites, hints, added), refused, residual)
         if not len(more):
-            more = _untried(
-                single_columns(residual, cells, 0.5 * sensitivity, hints), refused, residual
-            )
+            more = single_columns(residual, 0.5 * sensitivity, hints)
+            more = _untried(more, refused, residual)
         if not len(more):
             break
         before = now.count
@@ -159,9 +157,7 @@ def _untried(more: Columns, refused: Array, residual: Residual) -> Columns:
     return more.only(away > SAME_SITE * residual.spacing)
 
 
-def _averaged(
-    residual: Residual, cells: list[Cells], beside: Hints, rate: float, rings: float
-) -> list[Sublattice]:
+def _averaged(residual: Residual, beside: Hints, rate: float, rings: float) -> list[Sublattice]:
     """Sublattices that stand out in the averaged cells of any patch.
 
     Parameters
@@ -170,7 +166,7 @@ def _averaged(
     """
     found: list[Sublattice] = []
     hinted = []
-    for each in cells:
+    for each in residual.cells:
         reach = float(np.hypot(*each.vectors.T).max())
         if beside.count(each.origin, reach) >= max(FEWEST, MANY * len(each.index)):
             hinted.append(each)
@@ -194,7 +190,7 @@ def _averaged(
             residual.amplitude,
             residual.sigma,
             residual.least,
-            rate / len(cells),
+            rate / len(residual.cells),
             rings,
         )
     return found
@@ -257,10 +253,9 @@ def _without_light(columns: Columns, residual: Residual) -> Mask:
     if not len(doubtful):
         return dropped
     dropped[doubtful] = True
-    cells = residual.cells
-    if not cells:
+    if not residual.cells:
         return dropped
-    places = equivalent(cells, columns.places[doubtful], KIN)
+    places = equivalent(residual.cells, columns.places[doubtful], KIN)
     kin = residual.tree.query(places, distance_upper_bound=SAME_SITE * residual.spacing)[1]
     values = np.append(z[columns.believed], np.nan)[kin]
     there = np.isfinite(values)

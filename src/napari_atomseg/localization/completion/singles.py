@@ -7,7 +7,7 @@ from scipy import ndimage
 from scipy.special import ndtr
 
 from napari_atomseg._shared.types import Array
-from napari_atomseg.localization.completion.cells import Cells, equivalent
+from napari_atomseg.localization.completion.cells import equivalent
 from napari_atomseg.localization.completion.columns import RESIDUAL, Columns, apart
 from napari_atomseg.localization.completion.hints import Hints
 from napari_atomseg.localization.completion.residual import Residual
@@ -19,7 +19,7 @@ SURROUNDING = 4
 """Nearest columns, the highest of which has the tail that matters at a place."""
 
 
-def single_columns(residual: Residual, cells: list[Cells], rate: float, hints: Hints) -> Columns:
+def single_columns(residual: Residual, rate: float, hints: Hints) -> Columns:
     """Single maxima of the heights that are as rare in noise as asked for, with hints of them.
 
     Parameters
@@ -29,7 +29,7 @@ def single_columns(residual: Residual, cells: list[Cells], rate: float, hints: H
     heights, sigma = residual.heights, residual.sigma
     filled = np.where(np.isfinite(heights), heights, -np.inf)
     size = 2 * max(1, round(sigma)) + 1
-    lowest = 3.0 * float(residual.noise.typical) * 0.5
+    lowest = 1.5 * float(residual.noise.typical)
     top = (filled > max(lowest, 0.0)) & (filled == ndimage.maximum_filter(filled, size))
     y, x = (v.astype(np.float64) for v in np.nonzero(top))
     y, x = _peak(heights, y, x)
@@ -41,7 +41,7 @@ def single_columns(residual: Residual, cells: list[Cells], rate: float, hints: H
     near = (away <= NEAR * residual.spacing) & (away >= residual.least)
     near &= residual.inside(y, x, sigma)
     y, x = y[near], x[near]
-    height = residual.at(y, x) - _usual(residual, cells, y, x)
+    height = residual.at(y, x) - _usual(residual, y, x)
     p = rarity(residual, height / residual.deviation(y, x))
     order = np.argsort(p, kind="stable")
     q = np.minimum.accumulate((p[order] / np.arange(1, len(p) + 1))[::-1])[::-1]
@@ -69,12 +69,12 @@ def surrounding(residual: Residual, y: Array, x: Array) -> Array:
     return np.asarray(residual.amplitude[near].max(axis=1))
 
 
-def _usual(residual: Residual, cells: list[Cells], y: Array, x: Array) -> Array:
+def _usual(residual: Residual, y: Array, x: Array) -> Array:
     """(N,) median height at the same place in the cells around: what probes do there; or 0."""
     usual = np.zeros(len(y))
-    if not cells or not len(y):
+    if not residual.cells or not len(y):
         return usual
-    places = equivalent(cells, np.stack([y, x], axis=1))
+    places = equivalent(residual.cells, np.stack([y, x], axis=1))
     there = residual.inside(places[..., 0], places[..., 1])
     values = residual.at(places[..., 0].ravel(), places[..., 1].ravel()).reshape(there.shape)
     values[~there] = np.nan

@@ -50,11 +50,21 @@ class Wanted:
         WeightsError
             It is not.
         """
-        if len(content) != self.size:
-            raise WeightsError(f"{where}: {len(content)} bytes; the published file has {self.size}")
+        self.check_size(len(content), where)
         if hashlib.sha256(content).hexdigest() != self.sha256:
             raise WeightsError(f"{where}: not the published file (wrong SHA-256)")
         return content
+
+    def check_size(self, size: int, where: str) -> None:
+        """Refuse a file of another size, before it is read.
+
+        Raises
+        ------
+        WeightsError
+            It has not as many bytes as the published one.
+        """
+        if size != self.size:
+            raise WeightsError(f"{where}: {size} bytes; the published file has {self.size}")
 
 
 def read_files(
@@ -136,10 +146,7 @@ def _from_folder(folder: Path, file: Wanted) -> bytes:
                 continue
             if not place.resolve().is_relative_to(folder.resolve()):
                 raise WeightsError(f"{place}: a link that leads out of {folder}")
-            if place.stat().st_size != file.size:
-                raise WeightsError(
-                    f"{place}: {place.stat().st_size} bytes; the published file has {file.size}"
-                )
+            file.check_size(place.stat().st_size, str(place))
             return file.check(place.read_bytes(), str(place))
     raise WeightsError(f"{folder}: {file.path} is not in it")
 
@@ -165,10 +172,7 @@ def _from_archive(
                 file, where = missing.pop(name), f"{source}: {member.name}"
                 if not member.isreg():
                     raise WeightsError(f"{where}: not a regular file")
-                if member.size != file.size:
-                    raise WeightsError(
-                        f"{where}: {member.size} bytes; the published file has {file.size}"
-                    )
+                file.check_size(member.size, where)
                 content = archive.extractfile(member)
                 found[name] = file.check(b"" if content is None else content.read(), where)
                 if not missing:
