@@ -13,7 +13,7 @@ from napari_atomseg._shared.units import pixel_scale
 from napari_atomseg.analysis.lattice.assign import Sites, follow
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.motif import primitive_cell
-from napari_atomseg.analysis.lattice.order import ordered
+from napari_atomseg.analysis.lattice.order import enlarged, ordered
 from napari_atomseg.analysis.lattice.sites import intensity_of
 from napari_atomseg.analysis.lattice.species import species_of_means
 from napari_atomseg.analysis.lattice.vectors import (
@@ -28,7 +28,12 @@ FAR = 5.0
 
 
 def fitted(
-    lattice: Lattice, points: Array, sites: Sites, intensity: Array | None = None
+    lattice: Lattice,
+    points: Array,
+    sites: Sites,
+    intensity: Array | None = None,
+    *,
+    numbered: bool = True,
 ) -> Lattice:
     """Least squares of vectors and of each sublattice's origin.
 
@@ -41,6 +46,8 @@ def fitted(
     points : (N, 2) px.
     sites : sites of the points.
     intensity : (N,), by which sublattices are numbered.
+    numbered : whether sublattices are numbered anew, and those without columns left out. Otherwise
+        they stay as they are; one without columns keeps its place beside the others.
 
     Raises
     ------
@@ -62,7 +69,10 @@ def fitted(
     variance = (rest**2).sum(axis=0) / spare if spare > 0 else np.full(2, np.nan)
     offsets, vectors = solution[:-2], solution[-2:]
     means = _means(bright, kinds, present)
-    order = _numbering(offsets, vectors, kinds, present, bright)
+    if numbered:
+        order = _numbering(offsets, vectors, kinds, present, bright)
+    else:
+        order = np.arange(len(present))
     first = order[0]
     middle = np.round((np.median(points, axis=0) - offsets[first]) @ np.linalg.inv(vectors))
     at = np.zeros(unknown)
@@ -72,6 +82,8 @@ def fitted(
     turn = np.linalg.inv(vectors)
     motif = (offsets[order] - offsets[first]) @ turn
     counts = np.bincount(kinds, minlength=len(lattice))[present][order]
+    if not numbered and len(present) < len(lattice):
+        return _with_absent(lattice, present, at @ solution, vectors, motif, means, rest)
     return replace(
         lattice,
         origin=at @ solution,
@@ -83,6 +95,37 @@ def fitted(
         rms=float(np.sqrt((rest**2).sum(axis=1).mean())),
         intensity=means[order],
         occupancy=counts / counts.max(),
+    )
+
+
+def _with_absent(
+    lattice: Lattice,
+    present: Indices,
+    origin: Array,
+    vectors: Array,
+    motif: Array,
+    means: Array,
+    rest: Array,
+) -> Lattice:
+    """The lattice with the fitted sites of some sublattices; the others move as these do."""
+    moved = motif - (lattice.motif[present] - lattice.motif[present[0]])
+    shift = (moved - np.round(moved)).mean(axis=0)
+    places = lattice.motif - lattice.motif[present[0]] + shift
+    places[present] = motif
+    bright = np.full(len(lattice), np.nan)
+    bright[present] = means
+    there = np.zeros(len(lattice))
+    there[present] = 1.0
+    # The first sublattice need not be there, but the origin is one of its sites.
+    start = places[0].copy()
+    return Lattice(
+        origin + start @ vectors,
+        vectors,
+        (places - start) % 1.0,
+        lattice.pixel,
+        rms=float(np.sqrt((rest**2).sum(axis=1).mean())),
+        intensity=bright,
+        occupancy=there,
     )
 
 
@@ -118,8 +161,8 @@ def _numbering(
     return np.asarray(np.lexsort((away[:, 0].round(3), away[:, 1].round(3), species)), np.int64)
 
 
-FEWEST = 4
-"""Three columns make a cell of any kind; a fourth can confirm it."""
+FEWEST = 20
+"""A cell with a site or two can be laid on fewer columns by chance."""
 CORE = 120
 """The cell is found from so many columns in the middle; all refine it."""
 LEAST = 0.2
@@ -133,6 +176,7 @@ def find_lattice(
     *,
     cell: str = "conventional",
     intensity: str | None = None,
+    sublattices: int | None = None,
 ) -> Lattice:
     """Find the translations of a crystal and the sites of its cell.
 
@@ -141,7 +185,7 @@ def find_lattice(
     sites. Columns are then followed to their sites over the whole image, and origin, vectors and
     sites are fitted to all of them by least squares. Where intensities, or small displacements,
     alternate from cell to cell, the cell is made as large as their period (up to four times, more
-    than once if need be).
+    than once if need be), also where intensities change from layer to layer.
 
     Parameters
     ----------
@@ -152,6 +196,7 @@ def find_lattice(
         or "primitive".
     intensity : column that distinguishes species; None takes `volume`, `amplitude` or `intensity`,
         whichever there is.
+    sublattices : columns of a cell, where this is known; None finds their number.
 
     Returns
     -------
@@ -161,8 +206,8 @@ def find_lattice(
     Raises
     ------
     ValueError
-        An argument is wrong, there are fewer than four columns, they lie on one line, or they
-        show no lattice; the message names the reason.
+        An argument is wrong, there are fewer than twenty columns, they lie on one line, they show
+        no lattice, or none with such a cell; the message names the reason.
     """
     if cell not in CELLS:
         raise ValueError(f"cell={cell!r}; choose one of {', '.join(CELLS)}")
@@ -178,17 +223,31 @@ def find_lattice(
     weights = None if weights is None else weights[finite]
     if len(points) < FEWEST:
         raise ValueError(
-            f"a lattice is found from at least {FEWEST} columns, not from {len(points)}"
+            f"a lattice is found from at least {FEWEST} columns, not from {len(points)}: fewer may "
+            "fit one by chance"
         )
+    if sublattices is not None and sublattices < 1:
+        raise ValueError(f"sublattices={sublattices!r} must be 1 or more")
     pixel = None if sampling is None else pixel_scale(sampling)
     lattice = _start(points, pixel)
     away = np.hypot(*((points - lattice.origin) * lattice.scale).T)
     core = np.argsort(away, kind="stable")[:CORE]
-    lattice = _cell_of(lattice, points[core], None if weights is None else weights[core], cell)
+    bright = None if weights is None else weights[core]
+    if sublattices is None:
+        lattice = _cell_of(lattice, points[core], bright, cell)
+    else:
+        lattice, _ = _refined(lattice, points[core], bright)
     sites = follow(points, lattice)
-    if int(sites.on.sum()) < max(FEWEST, 2 * len(lattice), LEAST * len(points)):
+    if int(sites.on.sum()) < max(4, 2 * len(lattice), LEAST * len(points)):
         raise ValueError(NO_LATTICE)
-    lattice, sites = _ordered_over_all(lattice, points, sites, weights, cell)
+    if sublattices is None:
+        lattice, sites = _ordered_over_all(lattice, points, sites, weights, cell)
+    else:
+        lattice = enlarged(lattice, points, sites, weights, sublattices)
+        matrix = conventional(lattice.vectors * lattice.scale)
+        if cell == "conventional" and round(abs(float(np.linalg.det(matrix)))) == 1:
+            lattice = lattice.with_cell(matrix)
+        sites = follow(points, lattice)
     return fitted(lattice, points, sites, weights)
 
 

@@ -20,6 +20,8 @@ from napari_atomseg.analysis.lattice.vectors import reduced, small_cells
 
 LARGEST = 4
 """Cells that an order may join at once."""
+LARGEST_BY_HAND = 16
+"""Cells that may be joined where their number is given."""
 EXPLAINED = 0.5
 """An order must explain this part of the variance, not only be significant."""
 CHANCE = 1e-6
@@ -45,20 +47,11 @@ def ordered(lattice: Lattice, points: Array, sites: Sites, intensity: Array | No
     sites : sites of the points.
     intensity : (N,) or None.
     """
-    on = np.flatnonzero(sites.on)
-    values = [sites.displacement[on] * lattice.scale]
-    if intensity is not None and np.isfinite(intensity[on]).any():
-        values.append(intensity[on, None])
-    cells, sublattice = sites.cells[on], sites.sublattice[on]
-    local = [_fluctuation(v, points[on] * lattice.scale, sublattice) for v in values]
-    alike = [_Alike(v, cells, sublattice) for v in local]
+    order = _Order(lattice, points, sites, intensity)
     shares: dict[int, list[tuple[float, Array]]] = {}
     for index in range(2, LARGEST + 1):
         for matrix in small_cells(index):
-            coset = _coset(cells, matrix)
-            share = max(_explained(v, coset, sublattice, index) for v in local)
-            share = max(share, *(a.explained(matrix, lattice.vectors * lattice.scale) for a in alike))
-            shares.setdefault(index, []).append((share, matrix))
+            shares.setdefault(index, []).append((order.share(matrix), matrix))
     best = max(share for trials in shares.values() for share, _ in trials)
     if best < EXPLAINED:
         return lattice
@@ -66,9 +59,70 @@ def ordered(lattice: Lattice, points: Array, sites: Sites, intensity: Array | No
         share, matrix = max(trials, key=lambda trial: trial[0])
         if share >= max(EXPLAINED, ALMOST * best):
             break
-    larger = matrix @ lattice.vectors * lattice.scale
-    basis = reduced(larger) / lattice.scale
+    return _joined(lattice, matrix)
+
+
+def enlarged(
+    lattice: Lattice, points: Array, sites: Sites, intensity: Array | None, sublattices: int
+) -> Lattice:
+    """The lattice in a cell of so many columns: the one whose order explains most, or else the most
+    compact one.
+
+    Parameters
+    ----------
+    lattice : in its smallest cell.
+    points, sites, intensity : as for `ordered`.
+
+    Raises
+    ------
+    ValueError
+        No whole number of cells has so many columns.
+    """
+    index, rest = divmod(sublattices, len(lattice))
+    if index < 1 or rest or index > LARGEST_BY_HAND:
+        own = f"{len(lattice)} column" + "s" * (len(lattice) > 1)
+        raise ValueError(
+            f"sublattices={sublattices!r}: the smallest cell that the columns show has {own}, so "
+            f"that larger ones have {len(lattice)} times 2 to {LARGEST_BY_HAND}"
+        )
+    if index == 1:
+        return lattice
+    order = _Order(lattice, points, sites, intensity)
+
+    def merit(matrix: Array) -> tuple[float, float]:
+        cell = reduced(matrix @ lattice.vectors * lattice.scale)
+        return order.share(matrix), -float(np.hypot(*cell.T).sum())
+
+    return _joined(lattice, max(small_cells(index), key=merit))
+
+
+def _joined(lattice: Lattice, matrix: Array) -> Lattice:
+    """The lattice in the reduced form of a larger cell."""
+    basis = reduced(matrix @ lattice.vectors * lattice.scale) / lattice.scale
     return lattice.with_cell(np.round(basis @ np.linalg.inv(lattice.vectors)))
+
+
+class _Order:
+    """How much of what varies from column to column repeats after larger cells."""
+
+    def __init__(
+        self, lattice: Lattice, points: Array, sites: Sites, intensity: Array | None
+    ) -> None:
+        on = np.flatnonzero(sites.on)
+        values = [sites.displacement[on] * lattice.scale]
+        if intensity is not None and np.isfinite(intensity[on]).any():
+            values.append(intensity[on, None])
+        self.cells, self.sublattice = sites.cells[on], sites.sublattice[on]
+        self.vectors = lattice.vectors * lattice.scale
+        self.local = [_fluctuation(v, points[on] * lattice.scale, self.sublattice) for v in values]
+        self.alike = [_Alike(v, self.cells, self.sublattice) for v in self.local]
+
+    def share(self, matrix: Array) -> float:
+        """Part of the variance that repeats after a larger cell, 0 where it may be chance."""
+        index = round(abs(float(np.linalg.det(matrix))))
+        coset = _coset(self.cells, matrix)
+        everywhere = [_explained(v, coset, self.sublattice, index) for v in self.local]
+        return max(*everywhere, *(each.explained(matrix, self.vectors) for each in self.alike))
 
 
 def _fluctuation(values: Array, points: Array, sublattice: Indices) -> Array:
