@@ -38,6 +38,8 @@ from napari_atomseg.settings import setting
 
 MOST_CELLS = 4000
 """More polygons make napari slow."""
+MOST_ALIKE = 4
+"""More zone axes that fit equally well are not named."""
 SCALE_ERROR = 0.03
 """Lengths that differ from the crystal's by a larger part are remarked on."""
 _FEATURES = (*SITE, "species", "intensity_z", "dy", "dx", "du", "dv", "dy_pm", "dx_pm")
@@ -236,6 +238,9 @@ def _crystal_lines(laid: Registration, *, known: bool) -> list[str]:
             f"Caution: lengths are {100 * abs(laid.scale_error):.1f} % {more} than the crystal's: "
             f"check the sampling, with {laid.sampling:.4g} Å/px they would agree."
         )
+    if laid.alike:
+        more = ", …" if len(laid.alike) > MOST_ALIKE else ""
+        lines.append(f"fits as well as {', '.join(laid.alike[:MOST_ALIKE])}{more}")
     if np.isfinite(laid.agreement):
         lines.append(f"correlation of intensities with the scattering {laid.agreement:.2f}")
     kind = laid.columns["sublattice"].to_numpy()

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import field_validator
 
 from napari_atomseg.analysis import Lattices, find_lattices, register_crystal
 from napari_atomseg.measurements.observation import SITE, Observation
@@ -50,6 +51,11 @@ class LatticesSettings(MeasurementSettings):
         "Crystal",
         "Name of a crystal, or a structure file; of several, each lattice takes the one that fits.",
     )
+
+    @field_validator("crystal", mode="before")
+    @classmethod
+    def _several(cls, crystal: Any) -> Any:
+        return (crystal,) * bool(crystal) if isinstance(crystal, str) else crystal
 
 
 @measurement("Several lattices", order=15)

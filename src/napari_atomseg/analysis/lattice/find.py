@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_atomseg._shared.types import Array, Indices, Sampling
 from napari_atomseg._shared.units import pixel_scale
-from napari_atomseg.analysis.lattice.assign import Sites, follow
+from napari_atomseg.analysis.lattice.assign import TOLERANCE, Sites, follow
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.motif import primitive_cell
 from napari_atomseg.analysis.lattice.order import enlarged, ordered
@@ -165,8 +165,12 @@ FEWEST = 20
 """A cell with a site or two can be laid on fewer columns by chance."""
 CORE = 120
 """The cell is found from so many columns in the middle; all refine it."""
+ORDERED = 3000
+"""Order is sought among so many columns in the middle."""
 LEAST = 0.2
 """Fewer of the columns on sites are no lattice."""
+FEW, MOST = 50, 0.8
+"""Of fewer columns, this part must be on sites."""
 CELLS = ("conventional", "primitive")
 
 
@@ -232,53 +236,47 @@ def find_lattice(
     lattice = _start(points, pixel)
     away = np.hypot(*((points - lattice.origin) * lattice.scale).T)
     core = np.argsort(away, kind="stable")[:CORE]
-    bright = None if weights is None else weights[core]
-    if sublattices is None:
-        lattice = _cell_of(lattice, points[core], bright, cell)
-    else:
-        lattice, _ = _refined(lattice, points[core], bright)
+    lattice, _ = _refined(lattice, points[core], None if weights is None else weights[core])
     sites = follow(points, lattice)
-    if int(sites.on.sum()) < max(4, 2 * len(lattice), LEAST * len(points)):
+    if int(sites.on.sum()) < max(
+        2 * len(lattice), LEAST * len(points), _by_chance(lattice, points)
+    ):
         raise ValueError(NO_LATTICE)
+    some = np.sort(np.argsort(away, kind="stable")[:ORDERED])
+    light = None if weights is None else weights[some]
     if sublattices is None:
-        lattice, sites = _ordered_over_all(lattice, points, sites, weights, cell)
+        lattice = _in_order(lattice, points[some], light)
     else:
-        lattice = enlarged(lattice, points, sites, weights, sublattices)
-        matrix = conventional(lattice.vectors * lattice.scale)
-        if cell == "conventional" and round(abs(float(np.linalg.det(matrix)))) == 1:
-            lattice = lattice.with_cell(matrix)
+        lattice = enlarged(lattice, points[some], follow(points[some], lattice), light, sublattices)
+    matrix = conventional(lattice.vectors * lattice.scale)
+    larger = round(abs(float(np.linalg.det(matrix)))) > 1
+    if cell == "conventional" and not (larger and sublattices is not None):
+        lattice = lattice.with_cell(matrix)
+    for _ in range(2):
         sites = follow(points, lattice)
-    return fitted(lattice, points, sites, weights)
-
-
-def _cell_of(lattice: Lattice, points: Array, intensity: Array | None, cell: str) -> Lattice:
-    """The lattice in the cell that was asked for, fitted to points (N, 2) px."""
-    lattice, sites = _refined(lattice, points, intensity)
-    while True:
-        larger = ordered(lattice, points, sites, intensity)
-        if len(larger) == len(lattice):
-            break
-        lattice, sites = _refined(larger, points, intensity)
-    if cell == "conventional":
-        lattice = lattice.with_cell(conventional(lattice.vectors * lattice.scale))
-        lattice, _ = _refined(lattice, points, intensity)
+        lattice = fitted(lattice, points, sites, weights)
     return lattice
 
 
-def _ordered_over_all(
-    lattice: Lattice, points: Array, sites: Sites, intensity: Array | None, cell: str
-) -> tuple[Lattice, Sites]:
-    """The lattice and the sites in the cell of an order that the core alone did not show."""
-    changed = False
-    while len(larger := ordered(lattice, points, sites, intensity)) > len(lattice):
-        lattice, changed = larger, True
+def _by_chance(lattice: Lattice, points: Array) -> float:
+    """Columns that hardly stand on sites by chance: those that the share of the area that is near
+    sites would have, and four deviations more.
+    """
+    near = np.pi * (TOLERANCE * lattice.separation) ** 2 * len(lattice)
+    share = min(near / (lattice.area * lattice.scale.prod()), 0.9)
+    if len(points) < FEW:
+        return MOST * len(points)
+    return len(points) * share + 4.0 * np.sqrt(len(points) * share * (1.0 - share))
+
+
+def _in_order(lattice: Lattice, points: Array, intensity: Array | None) -> Lattice:
+    """The lattice in the cell after which intensities and small displacements repeat, too."""
+    while True:
         sites = follow(points, lattice)
-    if changed:
-        lattice = fitted(lattice, points, sites, intensity)
-        if cell == "conventional":
-            lattice = lattice.with_cell(conventional(lattice.vectors * lattice.scale))
-        sites = follow(points, lattice)
-    return lattice, sites
+        larger = ordered(lattice, points, sites, intensity)
+        if len(larger) == len(lattice):
+            return lattice
+        lattice, _ = _refined(larger, points, intensity)
 
 
 def _refined(lattice: Lattice, points: Array, intensity: Array | None) -> tuple[Lattice, Sites]:

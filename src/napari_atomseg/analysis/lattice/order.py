@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 from scipy.stats import f as f_distribution
+from scipy.stats import t as t_distribution
 
 from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.analysis.lattice.assign import Sites
@@ -26,14 +27,20 @@ EXPLAINED = 0.5
 """An order must explain this part of the variance, not only be significant."""
 CHANCE = 1e-6
 """Probability below which an order is no play of chance."""
+CHANCE_LINES = 1e-4
+"""The same for means of lines of columns, which are few."""
+CHANCE_ALIKE = 2e-3
+"""The same for correlations of lines, which must also be strong, and in both directions."""
 ALMOST = 0.9
 """The smallest cell is taken that explains this part of what the best one does."""
 AROUND = 12
 """What varies over more than so many neighbours is no order."""
 ALIKE = 0.3
 """Least correlation over the vectors of a cell, and by how much it is above that within it."""
-DEVIATIONS = 5.0
-"""Correlations of so many deviations are no play of chance."""
+FEWEST_PAIRS = 3
+"""Lines of the lattice with fewer pairs of columns tell no correlation, and fewer lines nothing."""
+MARGIN = 0.1
+"""By so much, columns a cell apart are more alike than others where there is no order."""
 NEAR = np.array([(i, j) for i in range(-3, 4) for j in range(-3, 4) if (i, j) != (0, 0)])
 """Steps among which the shortest one between any two cells of a larger one is."""
 
@@ -121,7 +128,7 @@ class _Order:
         """Part of the variance that repeats after a larger cell, 0 where it may be chance."""
         index = round(abs(float(np.linalg.det(matrix))))
         coset = _coset(self.cells, matrix)
-        everywhere = [_explained(v, coset, self.sublattice, index) for v in self.local]
+        everywhere = [_explained(v, self.cells, coset, self.sublattice, index) for v in self.local]
         return max(*everywhere, *(each.explained(matrix, self.vectors) for each in self.alike))
 
 
@@ -149,27 +156,69 @@ def _coset(cells: Indices, matrix: Array) -> Indices:
     return np.asarray((cells[:, 0] - p * rows) * r + (cells[:, 1] - q * rows) % r)
 
 
-def _explained(values: Array, coset: Indices, sublattice: Indices, index: int) -> float:
-    """Part of the variance within sublattices that cosets explain, 0 where by chance."""
+def _explained(
+    values: Array, cells: Indices, coset: Indices, sublattice: Indices, index: int
+) -> float:
+    """Part of the variance within sublattices that cosets explain, 0 where by chance.
+
+    Columns of one line of the lattice may share what a line of the scan or a layer of the crystal
+    has, so that means of lines are tested as one value each, along each of four directions.
+    """
     count = int(sublattice.max()) + 1
-    kinds = sublattice * index + coset
-    within = _residual(values, kinds, count * index)
-    without = _residual(values, sublattice, count)
-    channels = values.shape[1]
-    freedom = (count * (index - 1) * channels, (len(values) - count * index) * channels)
-    if freedom[1] <= 0 or without <= 0:
+    total = _residual(values, sublattice, count)
+    if total <= 0:
         return 0.0
-    ratio = (without - within) / freedom[0] / max(within / freedom[1], 1e-300)
-    return 1.0 - within / without if f_distribution.sf(ratio, *freedom) < CHANCE else 0.0
+    i, j = cells.T
+    least = 1.0
+    for line in (i, j, i - j, i + j):
+        _, line = np.unique(np.column_stack([sublattice, line]), axis=0, return_inverse=True)
+        line = line.ravel()
+        members = np.bincount(line)
+        mean = np.stack([np.bincount(line, v) / members for v in values.T], axis=1)
+        inside = _settled(values - mean[line], sublattice, coset, count, index, len(values), CHANCE)
+        orbit = np.full(len(members), index)
+        np.minimum.at(orbit, line, coset)
+        kind = np.zeros(len(members), np.int64)
+        kind[line] = sublattice
+        # Means of short lines count less, but each as one.
+        weight = np.sqrt(members)[:, None]
+        between = _settled(mean, kind, orbit, count, index, len(members), CHANCE_LINES, weight)
+        least = min(least, (inside + between) / total)
+    return least
 
 
-def _residual(values: Array, kinds: Indices, count: int) -> float:
-    """Sum of squares about the mean of each kind."""
-    members = np.maximum(np.bincount(kinds, minlength=count), 1)
+def _settled(
+    values: Array,
+    sublattice: Indices,
+    coset: Indices,
+    count: int,
+    index: int,
+    units: int,
+    chance: float,
+    weight: Array | None = None,
+) -> float:
+    """Sum of squares that cosets explain, 0 where it may be by chance."""
+    kinds = sublattice * index + coset
+    within = _residual(values, kinds, count * index, weight)
+    without = _residual(values, sublattice, count, weight)
+    groups = len(np.unique(kinds)) - len(np.unique(sublattice))
+    channels = values.shape[1]
+    spare = (units - len(np.unique(kinds))) * channels
+    if groups <= 0 or spare <= 0 or without <= 0:
+        return 0.0
+    ratio = (without - within) / (groups * channels) / max(within / spare, 1e-300)
+    by_chance = f_distribution.sf(ratio, groups * channels, spare)
+    return without - within if by_chance < chance else 0.0
+
+
+def _residual(values: Array, kinds: Indices, count: int, weight: Array | None = None) -> float:
+    """Sum of squares about the mean of each kind, with weights whose squares count columns."""
+    share = np.ones(len(values)) if weight is None else weight[:, 0] ** 2
+    members = np.maximum(np.bincount(kinds, share, count), 1e-300)
     total = 0.0
     for channel in values.T:
-        mean = np.bincount(kinds, channel, count) / members
-        total += float(((channel - mean[kinds]) ** 2).sum())
+        mean = np.bincount(kinds, share * channel, count) / members
+        total += float((share * (channel - mean[kinds]) ** 2).sum())
     return total
 
 
@@ -179,7 +228,7 @@ class _Alike:
     Attributes
     ----------
     grid : (K, I, J, C) values by sublattice and cell, NaN where there is no column.
-    known : share of correlations, and in how many pairs, by translation.
+    known : correlations by translation.
     """
 
     def __init__(self, values: Array, cells: Indices, sublattice: Indices) -> None:
@@ -187,21 +236,56 @@ class _Alike:
         size = cells.max(axis=0) - low + 1
         self.grid = np.full((int(sublattice.max()) + 1, *size, values.shape[1]), np.nan)
         self.grid[sublattice, *(cells - low).T] = values
-        self.known: dict[tuple[int, int], tuple[float, int]] = {}
+        self.known: dict[tuple[int, int], float] = {}
 
-    def correlation(self, step: Indices) -> tuple[float, int]:
-        """Correlation of the values of columns a step (i, j) apart, and the number of pairs."""
-        i, j = (int(n) for n in (step if (step[0], step[1]) > (0, 0) else -step))
+    def correlation(self, step: Indices) -> float:
+        """Correlation of the values of columns a step (i, j) apart."""
+        i, j = self._forward(step)
         if (i, j) not in self.known:
-            rows, cols = self.grid.shape[1:3]
-            first = self.grid[:, : max(rows - i, 0), max(-j, 0) : max(cols - max(j, 0), 0)]
-            second = self.grid[:, i:, max(j, 0) : max(cols + min(j, 0), 0)]
-            both = np.isfinite(first[..., 0]) & np.isfinite(second[..., 0])
-            one, other = first[both], second[both]
-            power = 0.5 * float((one**2).sum() + (other**2).sum())
-            product = float((one * other).sum())
-            self.known[i, j] = (product / power if power > 0 else 0.0, int(both.sum()))
+            product, power, _ = self._pairs(i, j)
+            total = float(power.sum())
+            self.known[i, j] = float(product.sum()) / total if total > 0 else 0.0
         return self.known[i, j]
+
+    def by_chance(self, step: Indices, between: Indices, along: Indices) -> float:
+        """Probability that columns a step apart are more alike than those a smaller step apart by
+        chance, of what columns of one line along a direction have in common: each line counts once.
+        """
+        after, within = (self._of_lines(each, along) for each in (step, between))
+        both = sorted(set(after) & set(within))
+        if len(both) < FEWEST_PAIRS:
+            return 1.0
+        # Values less those of their surroundings are a little less alike a small step apart.
+        contrast = np.array([0.5 * (after[line] - within[line]) - MARGIN for line in both])
+        error = max(float(contrast.std(ddof=1)) / np.sqrt(len(both)), 1e-9)
+        return float(t_distribution.sf(contrast.mean() / error, len(both) - 1))
+
+    def _of_lines(self, step: Indices, along: Indices) -> dict[tuple[int, int], float]:
+        """Correlation of columns a step apart, by the line along a direction of the first one."""
+        product, power, where = self._pairs(*self._forward(step))
+        place = where[:, 1] * along[1] - where[:, 2] * along[0]
+        lines, index = np.unique(np.column_stack([where[:, 0], place]), axis=0, return_inverse=True)
+        index = index.ravel()
+        weight = np.bincount(index, power)
+        enough = (np.bincount(index) >= FEWEST_PAIRS) & (weight > 0)
+        each = np.bincount(index, product) / np.maximum(weight, 1e-300)
+        pairs = zip(lines[enough].tolist(), each[enough].tolist(), strict=True)
+        return {(line[0], line[1]): value for line, value in pairs}
+
+    @staticmethod
+    def _forward(step: Indices) -> tuple[int, int]:
+        i, j = (int(n) for n in step)
+        return (i, j) if (i, j) > (0, 0) else (-i, -j)
+
+    def _pairs(self, i: int, j: int) -> tuple[Array, Array, Indices]:
+        """Products and powers (P,) of columns a step apart, and where (P, 3) the first stands."""
+        rows, cols = self.grid.shape[1:3]
+        first = self.grid[:, : max(rows - i, 0), max(-j, 0) : max(cols - max(j, 0), 0)]
+        second = self.grid[:, i:, max(j, 0) : max(cols + min(j, 0), 0)]
+        both = np.isfinite(first[..., 0]) & np.isfinite(second[..., 0])
+        one, other = first[both], second[both]
+        power = 0.5 * (one**2 + other**2).sum(axis=1)
+        return (one * other).sum(axis=1), power, np.argwhere(both)
 
     def explained(self, matrix: Array, vectors: Array) -> float:
         """Part of the variance that repeats after the larger cell, but not after a smaller one.
@@ -210,23 +294,23 @@ class _Alike:
         share is alike along them alone; and that over steps within it, as what varies slowly is
         alike there too. 0 where it may be chance.
         """
-        larger = matrix @ vectors
-        basis = np.round(reduced(larger) @ np.linalg.inv(vectors)).astype(np.int64)
-        least, pairs = 1.0, np.inf
-        for step in basis:
-            found, count = self.correlation(step)
-            least, pairs = min(least, found), min(pairs, count)
-        # A correlation of independent values deviates by the root of one over their number.
-        if least < ALIKE or least * np.sqrt(pairs) < DEVIATIONS:
+        basis = np.round(reduced(matrix @ vectors) @ np.linalg.inv(vectors)).astype(np.int64)
+        least = min(self.correlation(step) for step in basis)
+        if least < ALIKE:
             return 0.0
         index = round(abs(float(np.linalg.det(matrix))))
         between = np.full(index, np.nan)
+        smaller = np.zeros((index, 2), np.int64)
         order = NEAR[np.argsort(np.hypot(*(NEAR @ vectors).T), kind="stable")]
         for step, coset in zip(order, _coset(order, matrix), strict=True):
             if coset and not np.isfinite(between[coset]):
-                between[coset] = self.correlation(step)[0]
-        if least < np.max(between[1:]) + ALIKE:
+                between[coset], smaller[coset] = self.correlation(step), step
+        likest = 1 + int(np.argmax(between[1:]))
+        if least < between[likest] + ALIKE:
             return 0.0
+        for step, along in (basis, basis[::-1]):
+            if self.by_chance(step, smaller[likest], along) > CHANCE_ALIKE:
+                return 0.0
         # Where it all repeats, the correlation is 1 after the cell and -1/(n - 1) on average
         # between its n parts.
         return float((1.0 - 1.0 / index) * (least - between[1:].mean()))

@@ -13,8 +13,10 @@ from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.sites import PICOMETRES, SITE, assigned
 from napari_atomseg.analysis.positions import positions_of
 
-NEIGHBOURS = 6
+NEIGHBOURS = 8
 """Columns of the same sublattice from whose displacements that of one is foretold."""
+FLAT = 0.05
+"""Neighbours that spread so little in one direction foretell nothing."""
 STRAY = 0.1
 """Columns that stray by more than this part of the cell's shorter side are not explained."""
 LARGEST = 50.0
@@ -74,17 +76,26 @@ def lattice_quality(columns: pd.DataFrame, lattice: Lattice) -> LatticeQuality:
 
 
 def _local(points: Array, away: Array, kind: Array) -> float:
-    """Root mean square of displacements less the mean of those of the neighbours of their kind."""
+    """Root mean square of displacements less those that a plane through their neighbours has."""
     squares, count = 0.0, 0
     for k in np.unique(kind):
         members = np.flatnonzero(kind == k)
-        near = min(NEIGHBOURS, len(members) - 1)
-        if near < 2:
+        if len(members) <= NEIGHBOURS:
             continue
-        index = cKDTree(points[members]).query(points[members], k=near + 1)[1][:, 1:]
-        rest = away[members] - away[members][index].mean(axis=1)
-        squares += float((rest**2).sum()) / (1.0 + 1.0 / near)
-        count += len(members)
+        index = cKDTree(points[members]).query(points[members], k=NEIGHBOURS + 1)[1][:, 1:]
+        steps = points[members][index] - points[members][:, None]
+        design = np.concatenate([np.ones((*steps.shape[:2], 1)), steps], axis=2)
+        normal = np.swapaxes(design, 1, 2) @ design
+        spread = np.linalg.eigvalsh(normal[:, 1:, 1:])
+        good = spread[:, 0] > FLAT * spread[:, 1]
+        if not good.any():
+            continue
+        inverse = np.linalg.inv(normal[good])
+        weights = inverse[:, :1] @ np.swapaxes(design[good], 1, 2)
+        foretold = (weights @ away[members][index][good])[:, 0]
+        rest = away[members][good] - foretold
+        squares += float(((rest**2).sum(axis=1) / (1.0 + inverse[:, 0, 0])).sum())
+        count += int(good.sum())
     return float(np.sqrt(squares / count)) if count else float("nan")
 
 

@@ -30,6 +30,8 @@ LEFT_OVER = 0.02
 ALIKE = 0.1
 """Cells that differ by a larger strain are those of different crystals."""
 _STEPS = np.array(list(product((-1, 0, 1), repeat=4)), dtype=np.float64).reshape(-1, 2, 2)
+SAME = 0.01
+"""Strains that differ by less are equal, where a basis is chosen."""
 BASES = _STEPS[np.linalg.det(_STEPS).round() == 1]
 """Changes between cells of one lattice that keep its hand."""
 NONE = -1
@@ -154,16 +156,14 @@ def _map(lattice: Lattice, reference: Lattice) -> Array | None:
 
     Of the bases of the lattice, that with the least strain and then the least turn.
     """
-    best, chosen = (ALIKE, np.inf), None
-    start = reference.vectors * reference.scale
-    for basis in BASES:
-        gradient = (np.linalg.inv(start) @ (basis @ lattice.vectors * lattice.scale)).T
-        parts = strains(gradient)
-        size = max(abs(float(parts[name])) for name in STRAINS[:3])
-        merit = (round(size, 3), abs(float(parts["rotation_deg"])))
-        if merit < best:
-            best, chosen = merit, gradient
-    return chosen
+    start = np.linalg.inv(reference.vectors * reference.scale)
+    gradients = np.swapaxes(start @ (BASES @ lattice.vectors * lattice.scale), -1, -2)
+    parts = strains(gradients)
+    size = np.max([np.abs(parts[name]) for name in STRAINS[:3]], axis=0)
+    if size.min() > ALIKE:
+        return None
+    like = np.flatnonzero(size <= size.min() + SAME)
+    return np.asarray(gradients[like[np.argmin(np.abs(parts["rotation_deg"][like]))]])
 
 
 def _assigned(

@@ -22,6 +22,7 @@ from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.sites import intensity_of
 from napari_atomseg.analysis.positions import positions_of
 from napari_atomseg.analysis.zone_axis.find import (
+    APART,
     FITTING,
     STRAY,
     Fit,
@@ -67,6 +68,7 @@ class Registration:
     sampling : Å per pixel with which the cell has the area of the crystal's.
     scale_error : by which part lengths are longer than the crystal's, with the sampling that was
         given; NaN without.
+    alike : other zone axes that fit as well, as "[1 1 0]".
     agreement : correlation of intensities with what the crystal's columns scatter, each against its
         surroundings; NaN where intensities do not count.
     """
@@ -79,6 +81,7 @@ class Registration:
     fits: bool
     sampling: float
     scale_error: float
+    alike: tuple[str, ...]
     agreement: float
 
 
@@ -90,6 +93,11 @@ class _Laid:
     cell: OrientedCell
     fits: list[Fit]
     all_patterns: list[Pattern]
+
+    @property
+    def cost(self) -> float:
+        """Sum of squares of what does not agree."""
+        return self.fits[0].cost
 
 
 def register_crystal(
@@ -148,7 +156,7 @@ def register_crystal(
     axes = zone_axes(atoms, largest_index) if zone_axis is None else [zone_axis]
     found = find_lattice(columns, sampling, intensity=intensity) if lattice is None else lattice
     measured = MeasuredLattice.of(found, by_intensity=by_intensity)
-    laid = _best_axis(atoms, axes, measured, tolerance, resolution, name, progress, cancel)
+    laid, alike = _best_axis(atoms, axes, measured, tolerance, resolution, name, progress, cancel)
     bright = intensity_of(columns, intensity) if by_intensity else None
     points = positions_of(columns)
     report(progress, cancel, len(axes), len(axes) + 1, "Naming the columns")
@@ -172,6 +180,7 @@ def register_crystal(
         bool(fit.cost <= FITTING),
         float(zone["sampling"]),
         misfit,
+        alike,
         agreement,
     )
 
@@ -189,31 +198,35 @@ def _best_axis(
     name: str,
     progress: Progress | None,
     cancel: CancelToken | None,
-) -> _Laid:
-    """The axis that fits best, with another sampling where none does with the one that is given."""
+) -> tuple[_Laid, tuple[str, ...]]:
+    """The axis that fits best, with another sampling where none does with the one that is given,
+    and others that fit as well.
+    """
     from napari_atomseg.specimen.crystals.zone import orient
 
     free = MeasuredLattice(
         measured.vectors, measured.change, measured.motif, measured.brightness, known=False
     )
-    best: dict[bool, _Laid] = {}
+    found: dict[bool, list[_Laid]] = {measured.known: [], False: []}
     for done, axis in enumerate(axes):
         report(progress, cancel, done, len(axes) + 1, f"{name} along {written(axis)}")
         cell = orient(atoms, axis)
         every = patterns(cell, resolution)
-        for known in {measured.known, False}:
-            trial = measured if known else free
-            found = best_fits(trial, cell, tolerance, resolution)
+        for known in found:
+            ways = best_fits(measured if known else free, cell, tolerance, resolution)
             if measured.known and not known:
-                found = [f for f in found if abs(f.scale - 1.0) <= WRONG_SCALE]
-            if found and (known not in best or found[0].cost < best[known].fits[0].cost - 1e-6):
-                best[known] = _Laid(axis, cell, found, every)
-    if not best:
+                ways = [way for way in ways if abs(way.scale - 1.0) <= WRONG_SCALE]
+            if ways:
+                found[known].append(_Laid(axis, cell, ways, every))
+    for known in (measured.known, False):
+        laid = sorted(found[known], key=lambda each: each.cost)
+        # Without an axis that fits, that is the nearest where the sampling is left open.
+        if laid and (laid[0].cost <= FITTING or not known):
+            alike = [each.axis for each in laid[1:] if each.cost < laid[0].cost + APART]
+            return laid[0], tuple(written(axis) for axis in alike)
+    if not found[measured.known]:
         raise ValueError(f"crystal: no axis of {name} can be laid on the lattice of the columns")
-    first = best.get(measured.known, best.get(False))
-    if first is not None and first.fits[0].cost <= FITTING:
-        return first
-    return best.get(False, best.get(measured.known))  # type: ignore[return-value]
+    return min(found[measured.known], key=lambda each: each.cost), ()
 
 
 def _chosen(
@@ -266,7 +279,10 @@ def _score(
         expected = expected - expected[near].mean(axis=1)
         power = float((expected[on] ** 2).sum() * (contrast[on] ** 2).sum())
         agreement = float((expected[on] * contrast[on]).sum()) / np.sqrt(power) if power else 0.0
+    # Of columns that are not there at all, the faint ones are the likelier.
+    there = np.unique(kind[on])
     value = float(on.mean()) - 0.1 * min(stray, 9.0)
+    value += 0.5 * float(pattern.weights[there].sum() / pattern.weights.sum())
     return value + (0.0 if np.isnan(agreement) else agreement), agreement
 
 
