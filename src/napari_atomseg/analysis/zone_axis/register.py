@@ -28,6 +28,7 @@ from napari_atomseg.analysis.zone_axis.find import (
     Fit,
     MeasuredLattice,
     best_fits,
+    by_plainness,
     written,
     zone_row,
 )
@@ -160,7 +161,7 @@ def register_crystal(
     bright = intensity_of(columns, intensity) if by_intensity else None
     points = positions_of(columns)
     report(progress, cancel, len(axes), len(axes) + 1, "Naming the columns")
-    best, fit, pattern, agreement = _chosen(laid, found, points, bright, faintest)
+    best, fit, pattern, agreement = _chosen(laid, found, points, bright, faintest, atoms.cell.array)
     known = _fitted(_as_measured(best, found), points, bright)
     table = assign(columns, known)
     names = np.array([*pattern.names, ""])
@@ -230,7 +231,12 @@ def _best_axis(
 
 
 def _chosen(
-    laid: _Laid, lattice: Lattice, points: Array, bright: Array | None, faintest: float
+    laid: _Laid,
+    lattice: Lattice,
+    points: Array,
+    bright: Array | None,
+    faintest: float,
+    vectors: Array,
 ) -> tuple[Lattice, Fit, Pattern, float]:
     """The way to lay the crystal on the image that agrees best with columns and intensities."""
     sites = follow(points, lattice)
@@ -238,15 +244,12 @@ def _chosen(
     places = lattice.sites(sites.cells[on, 0], sites.cells[on, 1], sites.sublattice[on])
     light = None if bright is None else _contrast(bright[on], points[on] * lattice.scale)
     best, highest = None, -np.inf
-    # Of equal ways, that from the front, and as the measured lattice lies.
-    for fit in sorted(laid.fits, key=lambda each: each.mirrored)[:MOST_FITS]:
+    for fit in by_plainness(laid.fits, laid.axis, laid.cell, vectors)[:MOST_FITS]:
         pattern = whole_pattern(fit.pattern, laid.all_patterns, faintest)
         stretch = np.linalg.inv(fit.cell) @ lattice.vectors
-        vectors = pattern.vectors @ stretch
+        basis = pattern.vectors @ stretch
         for anchor in pattern.places:
-            trial = Lattice(
-                lattice.origin - anchor @ vectors, vectors, pattern.places, lattice.pixel
-            )
+            trial = Lattice(lattice.origin - anchor @ basis, basis, pattern.places, lattice.pixel)
             score, agreement = _score(trial, places, light, pattern, fit.scale)
             if score > highest + 1e-6:
                 best, highest = (trial, fit, pattern, agreement), score
