@@ -33,12 +33,8 @@ def test_two_grains_have_their_own_lattices(planted) -> None:
 
 
 def test_an_interface_is_strained_against_the_substrate(planted) -> None:
-    film = [[27, 0], [0, 25]]
-    table = halves(
-        planted,
-        {"vectors": [[25, 0], [0, 25]], "noise": 0.3},
-        {"vectors": film, "motif": [[0, 0], [0.5, 0.5]], "volumes": [3.0, 1.0], "noise": 0.3},
-    )
+    film = {"vectors": [[27, 0], [0, 25]], "motif": [[0, 0], [0.5, 0.5]], "volumes": [3.0, 1.0]}
+    table = halves(planted, {"vectors": [[25, 0], [0, 25]], "noise": 0.3}, film | {"noise": 0.3})
     found = find_lattices(table, 0.1)
     sizes = [len(each) for each in found.lattices]
     assert sorted(sizes) == [1, 2]

@@ -64,7 +64,7 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> None:
     OPTIONS["scores"]["truth"] = str(path)
     oxygen = tmp_path_factory.mktemp("oxygen") / "oxygen.csv"
     steps = np.mgrid[:9, :9].reshape(2, -1).T * CELL + 30.8
-    sides = [steps + [0.0, CELL / 2], steps + [CELL / 2, 0.0]]
+    sides = [steps + np.array(side) for side in ((0.0, CELL / 2), (CELL / 2, 0.0))]
     write_columns(oxygen, pd.DataFrame(np.concatenate(sides), columns=["y", "x"]))
     OPTIONS["octahedra"]["oxygen"] = str(oxygen)
 

@@ -151,9 +151,11 @@ def _numbering(
 ) -> Indices:
     """Order of sublattices: brightest species first, then by place along b and a."""
     species = np.zeros(len(present), np.int64)
-    if intensity is not None and np.isfinite(intensity).all():
-        groups = [intensity[kinds == k] for k in present]
-        species = species_of_means(groups)
+    if intensity is not None:
+        known = np.isfinite(intensity)
+        groups = [intensity[known & (kinds == k)] for k in present]
+        if all(len(group) for group in groups):
+            species = species_of_means(groups)
     members = np.flatnonzero(species == species.min())
     fractions = offsets @ np.linalg.inv(vectors)
     away = fractions - fractions[members[0]]

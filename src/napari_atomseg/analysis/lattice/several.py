@@ -19,10 +19,12 @@ from napari_atomseg.analysis.lattice.sites import SITE, intensity_of
 from napari_atomseg.analysis.lattice.strain import STRAINS, strain, strains, turned
 from napari_atomseg.analysis.positions import positions_of
 
-MOST_STRAIN = 0.06
+MOST_STRAIN = 0.05
 """A column whose surroundings are strained by more against a lattice is not of it."""
 MOST_TURN = 4.0
 """...nor one whose surroundings are turned by more, degrees."""
+CROWD = 0.25
+"""Parts of these within which surroundings are alike."""
 LINKED = 1.5
 """Columns of one part stand within this many typical distances of nearest neighbours."""
 LEFT_OVER = 0.02
@@ -73,7 +75,7 @@ def find_lattices(
     """Find the lattices of an image one after another, the largest first.
 
     A column is of a lattice where it stands on a site of it, and the map from sites to columns
-    about it is that of the lattice but for a strain of 6 % and a turn of 4°. The next lattice is
+    about it is that of the lattice but for a strain of 5 % and a turn of 4°. The next lattice is
     found from the columns that are left. A lattice that comes back, as in lamellae of twins, is
     one.
 
@@ -134,9 +136,11 @@ def find_lattices(
 def _members(part: pd.DataFrame, lattice: Lattice, smallest: int) -> NDArray[np.bool_]:
     """(N,) columns about which there is a lattice, in parts that are large enough."""
     table = strain(assign(part.drop(columns=list(SITE), errors="ignore"), lattice), lattice)
-    most = table[list(STRAINS[:3])].abs().max(axis=1, skipna=False).to_numpy()
-    turn = table["rotation_deg"].abs().to_numpy()
-    own = (table["sublattice"].to_numpy() >= 0) & (most < MOST_STRAIN) & (turn < MOST_TURN)
+    maps = table[list(STRAINS)].to_numpy() / [MOST_STRAIN, MOST_STRAIN, MOST_STRAIN, MOST_TURN]
+    there = np.flatnonzero((table["sublattice"] >= 0) & np.isfinite(maps).all(axis=1))
+    own = np.zeros(len(part), dtype=bool)
+    if len(there):
+        own[there] = np.abs(maps[there] - _most_common(maps[there])).max(axis=1) < 1.0
     chosen = np.flatnonzero(own)
     if len(chosen) < 2:
         return np.asarray(own)
@@ -149,6 +153,18 @@ def _members(part: pd.DataFrame, lattice: Lattice, smallest: int) -> NDArray[np.
     size = np.bincount(cluster)
     own[chosen[size[cluster] < smallest / 2]] = False
     return np.asarray(own)
+
+
+def _most_common(maps: Array) -> Array:
+    """(4,) around which the strains and turns (N, 4) are the densest, as a lattice that was found
+    may be the mean of two that are strained against each other.
+    """
+    tree = cKDTree(maps)
+    crowd = np.array([len(near) for near in tree.query_ball_point(maps, CROWD)])
+    middle = maps[int(crowd.argmax())]
+    for _ in range(5):
+        middle = maps[tree.query_ball_point(middle, 2.0 * CROWD)].mean(axis=0)
+    return np.asarray(middle)
 
 
 def _map(lattice: Lattice, reference: Lattice) -> Array | None:
