@@ -7,6 +7,7 @@ must stand on them, and the bright ones of each surrounding must be those that s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,7 @@ class Registration:
 
 
 @dataclass(frozen=True)
-class _Laid:
+class Laid:
     """A fit of a zone axis, and all that is needed to lay it on the image."""
 
     axis: Axis
@@ -157,7 +158,7 @@ def register_crystal(
     axes = zone_axes(atoms, largest_index) if zone_axis is None else [zone_axis]
     found = find_lattice(columns, sampling, intensity=intensity) if lattice is None else lattice
     measured = MeasuredLattice.of(found, by_intensity=by_intensity)
-    laid, alike = _best_axis(atoms, axes, measured, tolerance, resolution, name, progress, cancel)
+    laid, alike = best_axis(atoms, axes, measured, tolerance, resolution, name, progress, cancel)
     bright = intensity_of(columns, intensity) if by_intensity else None
     points = positions_of(columns)
     report(progress, cancel, len(axes), len(axes) + 1, "Naming the columns")
@@ -190,7 +191,7 @@ def _misfit(fit: Fit, lattice: Lattice) -> float:
     return fit.scale - 1.0 if lattice.pixel is not None else float("nan")
 
 
-def _best_axis(
+def best_axis(
     atoms: Any,
     axes: list[Axis],
     measured: MeasuredLattice,
@@ -199,7 +200,7 @@ def _best_axis(
     name: str,
     progress: Progress | None,
     cancel: CancelToken | None,
-) -> tuple[_Laid, tuple[str, ...]]:
+) -> tuple[Laid, tuple[str, ...]]:
     """The axis that fits best, with another sampling where none does with the one that is given,
     and others that fit as well.
     """
@@ -208,7 +209,7 @@ def _best_axis(
     free = MeasuredLattice(
         measured.vectors, measured.change, measured.motif, measured.brightness, known=False
     )
-    found: dict[bool, list[_Laid]] = {measured.known: [], False: []}
+    found: dict[bool, list[Laid]] = {measured.known: [], False: []}
     for done, axis in enumerate(axes):
         report(progress, cancel, done, len(axes) + 1, f"{name} along {written(axis)}")
         cell = orient(atoms, axis)
@@ -218,7 +219,7 @@ def _best_axis(
             if measured.known and not known:
                 ways = [way for way in ways if abs(way.scale - 1.0) <= WRONG_SCALE]
             if ways:
-                found[known].append(_Laid(axis, cell, ways, every))
+                found[known].append(Laid(axis, cell, ways, every))
     for known in (measured.known, False):
         laid = sorted(found[known], key=lambda each: each.cost)
         # Without an axis that fits, that is the nearest where the sampling is left open.
@@ -231,7 +232,7 @@ def _best_axis(
 
 
 def _chosen(
-    laid: _Laid,
+    laid: Laid,
     lattice: Lattice,
     points: Array,
     bright: Array | None,
@@ -242,20 +243,29 @@ def _chosen(
     sites = follow(points, lattice)
     on = np.flatnonzero(sites.on)
     places = lattice.sites(sites.cells[on, 0], sites.cells[on, 1], sites.sublattice[on])
-    light = None if bright is None else _contrast(bright[on], points[on] * lattice.scale)
+    light = None if bright is None else local_contrast(bright[on], points[on] * lattice.scale)
     best, highest = None, -np.inf
-    for fit in by_plainness(laid.fits, laid.axis, laid.cell, vectors)[:MOST_FITS]:
-        pattern = whole_pattern(fit.pattern, laid.all_patterns, faintest)
-        stretch = np.linalg.inv(fit.cell) @ lattice.vectors
-        basis = pattern.vectors @ stretch
-        for anchor in pattern.places:
-            trial = Lattice(lattice.origin - anchor @ basis, basis, pattern.places, lattice.pixel)
-            score, agreement = _score(trial, places, light, pattern, fit.scale)
-            if score > highest + 1e-6:
-                best, highest = (trial, fit, pattern, agreement), score
+    for trial, fit, pattern in ways_to_lay(laid, lattice, faintest, vectors):
+        score, agreement = _score(trial, places, light, pattern, fit.scale)
+        if score > highest + 1e-6:
+            best, highest = (trial, fit, pattern, agreement), score
     if best is None:
         raise ValueError("the crystal has no columns that could stand on those of the image")
     return best
+
+
+def ways_to_lay(
+    laid: Laid, lattice: Lattice, faintest: float, vectors: Array
+) -> Iterator[tuple[Lattice, Fit, Pattern]]:
+    """The ways in which a crystal may lie on a measured lattice: its cell in the image, and the
+    columns that should be seen of it.
+    """
+    for fit in by_plainness(laid.fits, laid.axis, laid.cell, vectors)[:MOST_FITS]:
+        pattern = whole_pattern(fit.pattern, laid.all_patterns, faintest)
+        basis = pattern.vectors @ np.linalg.inv(fit.cell) @ lattice.vectors
+        for anchor in pattern.places:
+            origin = lattice.origin - anchor @ basis
+            yield Lattice(origin, basis, pattern.places, lattice.pixel), fit, pattern
 
 
 def _score(
@@ -278,8 +288,7 @@ def _score(
     agreement = float("nan")
     if light is not None:
         contrast, near = light
-        expected = np.log(pattern.weights)[kind]
-        expected = expected - expected[near].mean(axis=1)
+        expected = expected_contrast(pattern, kind, near)
         power = float((expected[on] ** 2).sum() * (contrast[on] ** 2).sum())
         agreement = float((expected[on] * contrast[on]).sum()) / np.sqrt(power) if power else 0.0
     # Of columns that are not there at all, the faint ones are the likelier.
@@ -289,7 +298,7 @@ def _score(
     return value + (0.0 if np.isnan(agreement) else agreement), agreement
 
 
-def _contrast(bright: Array, points: Array) -> tuple[Array, Indices]:
+def local_contrast(bright: Array, points: Array) -> tuple[Array, Indices]:
     """(M,) logarithms of intensities against those of the columns around, and these (M, A)."""
     positive = np.isfinite(bright) & (bright > 0)
     values = np.log(np.where(positive, bright, np.nan))
@@ -299,6 +308,12 @@ def _contrast(bright: Array, points: Array) -> tuple[Array, Indices]:
     contrast = values - values[near].mean(axis=1)
     contrast[~positive] = 0.0
     return contrast, near
+
+
+def expected_contrast(pattern: Pattern, kind: Indices, near: Indices) -> Array:
+    """(M,) contrast, as `local_contrast` has it, of columns (M,) of a crystal."""
+    expected: Array = np.log(pattern.weights)[kind]
+    return np.asarray(expected - expected[near].mean(axis=1))
 
 
 def _fitted(lattice: Lattice, points: Array, bright: Array | None) -> Lattice:
