@@ -36,6 +36,7 @@ from napari_atomseg.analysis.rings import Rings, find_rings
 from napari_atomseg.analysis.scores import Scores, match, scores
 from napari_atomseg.analysis.tracks import Tracks, link_tracks
 from napari_atomseg.analysis.zone_axis.find import find_zone_axis, name_by_elements
+from napari_atomseg.analysis.zone_axis.layers import Layers, register_layers
 from napari_atomseg.analysis.zone_axis.register import Registration, register_crystal
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Lattice",
     "LatticeQuality",
     "Lattices",
+    "Layers",
     "Octahedra",
     "Registration",
     "Rings",
@@ -82,6 +84,7 @@ __all__ = [
     "polarization",
     "psnr",
     "register_crystal",
+    "register_layers",
     "scores",
     "simulate_library",
     "spacing_precision",

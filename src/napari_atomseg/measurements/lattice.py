@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from napari_atomseg.analysis import (
     find_lattice,
     lattice_quality,
     register_crystal,
+    register_layers,
     species,
     unit_cells,
 )
@@ -42,7 +44,7 @@ MOST_ALIKE = 4
 """More zone axes that fit equally well are not named."""
 SCALE_ERROR = 0.03
 """Lengths that differ from the crystal's by a larger part are remarked on."""
-_FEATURES = (*SITE, "species", "intensity_z", "dy", "dx", "du", "dv", "dy_pm", "dx_pm")
+_FEATURES = (*SITE, "species", "crystal", "intensity_z", "dy", "dx", "du", "dv", "dy_pm", "dx_pm")
 
 
 class LatticeSettings(MeasurementSettings):
@@ -60,11 +62,11 @@ class LatticeSettings(MeasurementSettings):
         limits=(1, 1000),
         none="automatic",
     )
-    crystal: Annotated[str, Role.CRYSTAL] = setting(
-        "",
+    crystal: Annotated[tuple[str, ...], Role.CRYSTAL] = setting(
+        (),
         "Crystal",
         "Name of a crystal, or a structure file: it is laid on the columns, which take the names "
-        "of its elements, and missing columns are listed.",
+        "of its elements, and missing columns are listed. Several are layers on one lattice.",
     )
     zone_axis: tuple[int, int, int] | None = setting(
         None, "Zone axis", "Direction of the crystal along the beam.", none="found"
@@ -79,6 +81,11 @@ class LatticeSettings(MeasurementSettings):
         none="automatic",
         section="Advanced",
     )
+
+    @field_validator("crystal", mode="before")
+    @classmethod
+    def _several(cls, crystal: Any) -> Any:
+        return (crystal,) * bool(crystal) if isinstance(crystal, str) else crystal
 
     @field_validator("names", mode="before")
     @classmethod
@@ -115,15 +122,7 @@ def lattice(
     marks: list[Any] = []
     if settings.crystal:
         report(progress, cancel, 2, 4, "Laying the crystal on the columns")
-        laid = register_crystal(
-            columns,
-            settings.crystal,
-            observation.sampling,
-            zone_axis=settings.zone_axis,
-            intensity=settings.intensity,
-            lattice=found,
-            cancel=cancel,
-        )
+        laid = _laid(columns, found, observation, settings, cancel)
         about = ["", *_crystal_lines(laid, known=observation.sampling is not None)]
         tables["Zone axis"] = laid.zone.drop("cost").to_frame().T
     if settings.crystal and (laid.fits or settings.zone_axis):
@@ -198,6 +197,26 @@ def _lattice_lines(found: Lattice, table: pd.DataFrame, observation: Observation
     return lines
 
 
+def _laid(
+    columns: pd.DataFrame,
+    found: Lattice,
+    observation: Observation,
+    settings: LatticeSettings,
+    cancel: CancelToken | None,
+) -> Registration:
+    """The crystal on the columns; of several, the first, with columns named by all of them."""
+    options: dict[str, Any] = {
+        "zone_axis": settings.zone_axis,
+        "intensity": settings.intensity,
+        "lattice": found,
+        "cancel": cancel,
+    }
+    if len(settings.crystal) == 1:
+        return register_crystal(columns, settings.crystal[0], observation.sampling, **options)
+    layers = register_layers(columns, settings.crystal, observation.sampling, **options)
+    return replace(layers.first, columns=layers.columns, missing=layers.missing)
+
+
 def _named(table: pd.DataFrame, found: Lattice, settings: LatticeSettings) -> pd.DataFrame:
     """Columns on sites, named by their intensities."""
     if settings.names or settings.intensity:
@@ -243,9 +262,14 @@ def _crystal_lines(laid: Registration, *, known: bool) -> list[str]:
         lines.append(f"fits as well as {', '.join(laid.alike[:MOST_ALIKE])}{more}")
     if np.isfinite(laid.agreement):
         lines.append(f"correlation of intensities with the scattering {laid.agreement:.2f}")
-    kind = laid.columns["sublattice"].to_numpy()
-    gaps = laid.missing["sublattice"].to_numpy()
-    for k, name in enumerate(laid.names):
-        there, lost = int((kind == k).sum()), int((gaps == k).sum())
-        lines.append(f"{name}: {there} of {there + lost} sites inside have their column")
+    several = "crystal" in laid.columns
+    if several:
+        lines.append("other crystals on the same lattice, by the contrast of columns:")
+    by = ["crystal", "species"] if several else ["species"]
+    lost = laid.missing.groupby(by).size()
+    counts = laid.columns[laid.columns["sublattice"] >= 0].groupby(by).size()
+    for name in counts.index.union(lost.index):
+        there, gone = int(counts.get(name, 0)), int(lost.get(name, 0))
+        text = " ".join(name) if several else name
+        lines.append(f"{text}: {there} of {there + gone} sites inside have their column")
     return lines

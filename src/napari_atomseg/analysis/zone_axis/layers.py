@@ -47,7 +47,7 @@ class Layers:
 
     Attributes
     ----------
-    first : the crystal that agrees best with all columns; its lattice is that of all.
+    first : the crystal with the strongest contrast; its lattice is that of all.
     crystals : names, the first one of `first`.
     columns : table with sites (see `assign`), ``species`` and ``crystal``, "" for columns on no
         site.
@@ -127,7 +127,8 @@ def register_layers(
         "cancel": cancel,
     }
     alone = [register_crystal(columns, each, sampling, **options) for each in crystals]
-    order = sorted(range(len(alone)), key=lambda n: (not alone[n].fits, -alone[n].agreement))
+    # Intensities say best how a crystal of strong contrast lies.
+    order = sorted(range(len(alone)), key=lambda n: (not alone[n].fits, -alone[n].contrast))
     first = alone[order[0]]
     table = first.columns.copy()
     on = np.flatnonzero(table["sublattice"] >= 0)

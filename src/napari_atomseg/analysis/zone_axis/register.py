@@ -71,6 +71,7 @@ class Registration:
     scale_error : by which part lengths are longer than the crystal's, with the sampling that was
         given; NaN without.
     alike : other zone axes that fit as well, as "[1 1 0]".
+    contrast : largest ratio of the scattering of two of its columns that should be seen.
     agreement : correlation of intensities with what the crystal's columns scatter, each against its
         surroundings; NaN where intensities do not count.
     """
@@ -84,6 +85,7 @@ class Registration:
     sampling: float
     scale_error: float
     alike: tuple[str, ...]
+    contrast: float
     agreement: float
 
 
@@ -183,6 +185,7 @@ def register_crystal(
         float(zone["sampling"]),
         misfit,
         alike,
+        float(pattern.weights.max() / pattern.weights.min()),
         agreement,
     )
 
