@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
+from ase import Atoms
 from matplotlib.figure import Figure
 
 import napari_atomseg as atomseg
@@ -21,6 +23,10 @@ from napari_atomseg.measurements import Report
 
 BULK = 0.0377 * 415.2
 """pm of Ti from the middle of its Pb in bulk PbTiO3 (Nelmes and Kuhs 1985)."""
+PLACES = [[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]
+PSEUDOCUBIC = 3.93
+"""Å of SrRuO3, taken for cubic."""
+COLOURS = {"Pb": "#d62728", "TiO": "#1f77b4", "Sr": "#2ca02c", "RuO": "#ff7f0e"}
 FACTOR = 10.0
 """Arrows are so much longer than displacements."""
 
@@ -34,16 +40,22 @@ def draw(folder: Path, image: Path) -> None:
     """Draw real-pto-sro.png and print the summaries."""
     recorded = read_image(image)
     columns = atomseg.localize(recorded.data, sampling=recorded.sampling)
-    options = {"crystal": "PbTiO3", "zone_axis": (0, 0, 1)}
-    first = measurements.lattice(columns, sampling=recorded.sampling, **options)
+    first = measurements.lattice(
+        columns, sampling=recorded.sampling, crystal="PbTiO3", zone_axis=(0, 0, 1)
+    )
     sampling = float(first.tables["Zone axis"]["sampling"].iloc[0])
-    report = measurements.lattice(columns, sampling=sampling, **options)
+    with TemporaryDirectory() as place:
+        ruthenate = Path(place) / "SrRuO3.cif"
+        Atoms("SrRuO3", scaled_positions=PLACES, cell=[PSEUDOCUBIC] * 3, pbc=True).write(ruthenate)
+        report = measurements.lattice(
+            columns, sampling=sampling, crystal=("PbTiO3", str(ruthenate)), zone_axis=(0, 0, 1)
+        )
     moved = measurements.displacements(report.columns, lattice=report.lattice, sampling=sampling)
     for each in (first, report, moved):
         sys.stdout.write(f"{each}\n\n")
     layers = _layers(report, moved.table)
     sys.stdout.write(layers.round(2).to_string() + "\n")
-    _picture(report, moved.table, layers, sampling).savefig(folder / "real-pto-sro.png", dpi=130)
+    _picture(report, moved.table, layers, sampling).savefig(folder / "real-pto-sro.png", dpi=100)
 
 
 def _layers(report: Report, moved: pd.DataFrame) -> pd.DataFrame:
@@ -64,25 +76,14 @@ def _picture(report: Report, moved: pd.DataFrame, layers: pd.DataFrame, sampling
     unit = 0.1 * sampling
     columns = report.columns
     axes = figure.add_subplot(grid[0])
-    for kind, marker, name in ((0, "o", "A: Pb, Sr"), (1, "s", "B: TiO, RuO")):
-        own = columns[columns["sublattice"] == kind]
-        shown = axes.scatter(
-            own["x"] * unit,
-            own["y"] * unit,
-            c=own["volume"] / 1e6,
-            s=14,
-            marker=marker,
-            cmap="viridis",
-            vmin=0.1,
-            vmax=1.2,
-            label=name,
-            linewidths=0,
-        )
+    for name, colour in COLOURS.items():
+        own = columns[columns["species"] == name]
+        size = 10.0 + 14.0 * own["volume"] / columns["volume"].quantile(0.9)
+        axes.scatter(own["x"] * unit, own["y"] * unit, c=colour, s=size, label=name, linewidths=0)
     off = columns[columns["sublattice"] < 0]
     axes.scatter(off["x"] * unit, off["y"] * unit, marker="x", s=14, color="red", label="no site")
-    figure.colorbar(shown, ax=axes, label="intensity (10⁶)")
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), fontsize=7, ncols=3)
-    axes.set_title("Columns on two sublattices, by intensity", fontsize=9, loc="left")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
+    axes.set_title("Columns by species, larger where brighter", fontsize=9, loc="left")
     arrows = figure.add_subplot(grid[1])
     quiver = arrows.quiver(
         moved["x"] * unit,

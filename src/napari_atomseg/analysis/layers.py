@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -131,7 +132,7 @@ def _check(columns: pd.DataFrame, names: list[str]) -> None:
             raise ValueError(f"{name!r} has no numbers that could be averaged")
 
 
-def _means(groups: pd.api.typing.DataFrameGroupBy, names: list[str]) -> pd.DataFrame:
+def _means(groups: Any, names: list[str]) -> pd.DataFrame:
     found = groups.size().rename("count").reset_index()
     for name in names:
         finite = groups[name]

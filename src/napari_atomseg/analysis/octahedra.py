@@ -218,7 +218,8 @@ def _octahedra(
         back = np.where((faces[behind] >= 0)[:, None], sites.points[faces[behind]], np.nan)
         base = (front - back) * scale
         plain = 2.0 * SIDES[ahead] @ lattice.vectors * scale
-        base = np.where(np.isfinite(base).all(axis=1)[:, None], base, plain)
+        both = (faces[ahead] >= 0) & (faces[behind] >= 0)
+        base = np.where(both[:, None], base, plain)
         cross = base[:, 1] * line[:, 0] - base[:, 0] * line[:, 1]
         # Counter-clockwise as seen, with y down.
         angle = -np.arctan2(cross, (base * line).sum(axis=1))
@@ -253,7 +254,7 @@ def _octahedra(
             "column": rows,
         }
     )
-    return table[kept].reset_index(drop=True)
+    return table.iloc[np.flatnonzero(kept)].reset_index(drop=True)
 
 
 def _off_centre(

@@ -231,7 +231,8 @@ def _sublattices(table: pd.DataFrame, found: Lattice) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "sublattice": np.arange(len(found)),
-            "species": [str(each.iloc[0]) if len(each) else "" for each in names],
+            # More than one where layers of several crystals share a sublattice.
+            "species": [", ".join(map(str, each.value_counts().index)) for each in names],
             "columns": [int((kind == k).sum()) for k in range(len(found))],
             "intensity": found.intensity,
             "a": found.motif[:, 0],

@@ -82,7 +82,8 @@ def _local(points: Array, away: Array, kind: Array) -> float:
         members = np.flatnonzero(kind == k)
         if len(members) <= NEIGHBOURS:
             continue
-        index = cKDTree(points[members]).query(points[members], k=NEIGHBOURS + 1)[1][:, 1:]
+        near = cKDTree(points[members]).query(points[members], k=NEIGHBOURS + 1)[1]
+        index = np.asarray(near)[:, 1:]
         steps = points[members][index] - points[members][:, None]
         design = np.concatenate([np.ones((*steps.shape[:2], 1)), steps], axis=2)
         normal = np.swapaxes(design, 1, 2) @ design
