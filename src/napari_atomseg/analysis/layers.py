@@ -133,7 +133,7 @@ def _check(columns: pd.DataFrame, names: list[str]) -> None:
 
 
 def _means(groups: Any, names: list[str]) -> pd.DataFrame:
-    found = groups.size().rename("count").reset_index()
+    found: pd.DataFrame = groups.size().rename("count").reset_index()
     for name in names:
         finite = groups[name]
         count = finite.count().to_numpy()

@@ -7,7 +7,7 @@ from typing import Annotated
 from napari_atomseg.analysis import bond_distributions, bond_vectors
 from napari_atomseg.measurements.observation import Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, Role, measurement
-from napari_atomseg.measurements.report import NO_SAMPLING, Plot, Report, number, plural
+from napari_atomseg.measurements.report import NO_SAMPLING, Plot, Report, number, plural, rows
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.settings import setting
 
@@ -74,7 +74,7 @@ def bonds(
         f"{plural(len(found), 'vector')} from sublattice {bonds['from'].iloc[0]} to "
         f"{bonds['to'].iloc[0]}, of {plural(len(bonds), 'bond')}"
     )
-    for row in bonds.head(LISTED).itertuples():
+    for row in rows(bonds.head(LISTED)):
         expected = row.along_expected
         bars = f" (from the error bars {factor * expected:.3g})" if expected > 0 else ""
         lines.append(

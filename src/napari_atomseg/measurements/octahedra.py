@@ -21,6 +21,7 @@ from napari_atomseg.measurements.report import (
     mean,
     number,
     plural,
+    rows,
 )
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.settings import setting
@@ -81,7 +82,7 @@ def octahedra(
     lines = [NO_SAMPLING] if pixels else []
     lines.append(f"{plural(len(table), 'octahedron')} and {plural(len(found.oxygen), 'bond')}")
     lines[-1] = lines[-1].replace("octahedrons", "octahedra")
-    for row in found.order.itertuples():
+    for row in rows(found.order):
         lines.append(f"tilt, {row.order}: {number(row.tilt_deg, row.tilt_deg_err, '°')}")
     errors = table["tilt_deg_err"].to_numpy()
     if np.isfinite(errors).any():

@@ -11,7 +11,7 @@ from napari_atomseg.analysis import binned_profile, layer_profile
 from napari_atomseg.analysis.lattice.sites import intensity_of
 from napari_atomseg.measurements.observation import Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, Role, measurement
-from napari_atomseg.measurements.report import NO_SAMPLING, Plot, Report, number, plural
+from napari_atomseg.measurements.report import NO_SAMPLING, Plot, Report, number, plural, rows
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.settings import setting
 
@@ -107,7 +107,7 @@ def profile(
         raise ValueError(f"no column that is used has a {name!r}")
     lines = [NO_SAMPLING] if observation.sampling is None else []
     lines.append(f"{name} in {plural(len(found), 'layer')}, distance in {observation.unit}")
-    for row in found.head(LISTED).itertuples():
+    for row in rows(found.head(LISTED)):
         kind = f", sublattice {row.sublattice}" if "sublattice" in found else ""
         value = number(getattr(row, name), getattr(row, f"{name}_err"))
         lines.append(f"{row.distance:8.2f}: {value} ({plural(row.count, 'column')}{kind})")

@@ -268,7 +268,7 @@ def _by_chance(lattice: Lattice, points: Array) -> float:
     share = min(near / (lattice.area * lattice.scale.prod()), 0.9)
     if len(points) < FEW:
         return MOST * len(points)
-    return len(points) * share + 4.0 * np.sqrt(len(points) * share * (1.0 - share))
+    return float(len(points) * share + 4.0 * np.sqrt(len(points) * share * (1.0 - share)))
 
 
 def _in_order(lattice: Lattice, points: Array, intensity: Array | None) -> Lattice:

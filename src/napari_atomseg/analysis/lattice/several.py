@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from napari_atomseg._shared.geometry import clusters_of
+from napari_atomseg._shared.geometry import clusters_of, median_spacing
 from napari_atomseg._shared.types import Array, Indices, Sampling
 from napari_atomseg.analysis.lattice.assign import assign, follow
 from napari_atomseg.analysis.lattice.find import FEWEST, find_lattice, fitted
@@ -137,7 +137,8 @@ def _members(part: pd.DataFrame, lattice: Lattice, smallest: int) -> NDArray[np.
     """(N,) columns about which there is a lattice, in parts that are large enough."""
     table = strain(assign(part.drop(columns=list(SITE), errors="ignore"), lattice), lattice)
     maps = table[list(STRAINS)].to_numpy() / [MOST_STRAIN, MOST_STRAIN, MOST_STRAIN, MOST_TURN]
-    there = np.flatnonzero((table["sublattice"] >= 0) & np.isfinite(maps).all(axis=1))
+    on = table["sublattice"].to_numpy() >= 0
+    there = np.flatnonzero(on & np.isfinite(maps).all(axis=1))
     own = np.zeros(len(part), dtype=bool)
     if len(there):
         own[there] = np.abs(maps[there] - _most_common(maps[there])).max(axis=1) < 1.0
@@ -146,7 +147,7 @@ def _members(part: pd.DataFrame, lattice: Lattice, smallest: int) -> NDArray[np.
         return np.asarray(own)
     places = positions_of(part)[chosen] * lattice.scale
     tree = cKDTree(places)
-    typical = float(np.median(tree.query(places, k=2)[0][:, 1]))
+    typical = median_spacing(places)
     far = max(LINKED * typical, 1.05 * lattice.separation)
     pairs: Indices = tree.query_pairs(far, output_type="ndarray")
     cluster = clusters_of(pairs, len(chosen))
@@ -160,7 +161,7 @@ def _most_common(maps: Array) -> Array:
     may be the mean of two that are strained against each other.
     """
     tree = cKDTree(maps)
-    crowd = np.array([len(near) for near in tree.query_ball_point(maps, CROWD)])
+    crowd = np.asarray(tree.query_ball_point(maps, CROWD, return_length=True))
     middle = maps[int(crowd.argmax())]
     for _ in range(5):
         middle = maps[tree.query_ball_point(middle, 2.0 * CROWD)].mean(axis=0)
@@ -199,10 +200,7 @@ def _assigned(
     table = pd.concat([part for part in parts if len(part)]).reindex(columns.index)
     table["lattice"] = label
     table[list(SITE)] = table[list(SITE)].astype(np.int64)
-    return table.drop(columns=[c for c in table if c in _ERRORS and c not in columns])
-
-
-_ERRORS = ("fitted",)
+    return pd.DataFrame(table.drop(columns="fitted", errors="ignore"))
 
 
 def _gradients(table: pd.DataFrame) -> Array:
