@@ -14,8 +14,10 @@ from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.sites import intensity_of
 from napari_atomseg.analysis.positions import positions_of
 
-FEWEST = 2
+FEWEST = 4
 """Layers of fewer columns have no standard error."""
+LAGS = 3
+"""Neighbours up to so many columns away whose correlation widens the error of a mean."""
 
 
 def layer_profile(
@@ -46,7 +48,8 @@ def layer_profile(
     A row a layer, by distance: ``layer`` (cell index), ``sublattice``, ``distance`` (Å, or px
     where the sampling is not known), ``count``, and of each quantity its mean, with the name of the
     quantity, its standard error ``_err`` by the scatter in the layer, and its ``_deviation``.
-    Columns of a layer are taken to be independent: what varies along the layer widens the error.
+    Neighbours in a layer need not be independent, as of displacements that share a cage, or in
+    domains: their correlation, over all layers, widens the errors.
 
     Raises
     ------
@@ -68,6 +71,11 @@ def layer_profile(
     step = _layer_distance(lattice, axis)
     groups = table.groupby(["layer", "sublattice"])
     found = _means(groups, names)
+    for name in names:
+        wider = _correlated(
+            table.assign(place=columns["ji"[axis]]), name, found["count"].to_numpy()
+        )
+        found[f"{name}_err"] *= wider
     kind = found["sublattice"].to_numpy(dtype=np.int64)
     place = found["layer"].to_numpy() + fraction[kind]
     start = _start(table, place, found, interface)
@@ -138,12 +146,40 @@ def _means(groups: Any, names: list[str]) -> pd.DataFrame:
         finite = groups[name]
         count = finite.count().to_numpy()
         deviation = finite.std(ddof=1).to_numpy()
-        error = np.where(count >= FEWEST, deviation / np.sqrt(np.maximum(count, 1)), np.nan)
+        # A deviation known from few is unsure itself: that of Student's t is wider.
+        spare = np.maximum(count - 3, 1) / np.maximum(count - 1, 1)
+        error = np.where(count >= FEWEST, deviation / np.sqrt(np.maximum(count, 1) * spare), np.nan)
         found[name] = finite.mean().to_numpy()
         found[f"{name}_err"] = error
         found[f"{name}_deviation"] = deviation
         found["count"] = np.minimum(found["count"], count) if len(names) == 1 else found["count"]
     return found
+
+
+def _correlated(table: pd.DataFrame, name: str, count: Array) -> Array:
+    """(L,) by which errors of means of so many columns are wider than those of independent ones.
+
+    By the correlations ρ of columns one, two and three apart in all layers: the variance of a mean
+    of n is larger by 1 + 2 Σ (1 - l/n) ρ.
+    """
+    layer = ["layer", "sublattice"]
+    table = table[np.isfinite(table[name])]
+    rest = table[name] - table.groupby(layer)[name].transform("mean")
+    known = table[[*layer, "place"]].assign(rest=rest)
+    power = float((rest**2).mean())
+    size = np.maximum(count, 1)
+    wider = np.ones(len(count))
+    for lag in range(1, LAGS + 1):
+        moved = known.assign(place=known["place"] - lag)
+        pairs = known.merge(moved, on=[*layer, "place"])
+        if not len(pairs) or not power > 0:
+            break
+        # Deviations from a mean of their own are a little less alike.
+        share = float((pairs["rest_x"] * pairs["rest_y"]).mean()) / power + 1.0 / np.median(size)
+        if share <= 0:
+            break
+        wider += 2.0 * np.maximum(1.0 - lag / size, 0.0) * share
+    return np.asarray(np.sqrt(wider))
 
 
 def _layer_distance(lattice: Lattice, axis: int) -> float:
