@@ -12,7 +12,7 @@ from pydantic import field_validator
 
 from napari_atomseg.analysis import displacements as displacements_of
 from napari_atomseg.analysis import polarization
-from napari_atomseg.measurements.observation import Observation
+from napari_atomseg.measurements.observation import Observation, lattice_record
 from napari_atomseg.measurements.registry import MeasurementSettings, Role, measurement
 from napari_atomseg.measurements.report import (
     NO_SAMPLING,
@@ -154,6 +154,8 @@ def displacements(
         table.assign(**features),
         tuple(features),
         result="Displacements",
+        # For profiles of the table of displacements by layers.
+        record={"lattice": lattice_record(lattice)},
         plot=Plot(values, f"displacement ({unit})", "columns"),
     )
 
