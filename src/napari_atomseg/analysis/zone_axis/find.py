@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     Crystal = str | Path | Atoms
     Axis = tuple[int, int, int]
 
-
 STRAY = 0.15
 """Å: how far columns may stand from where they are expected, in a cell that fits."""
 BRIGHTNESS = 0.5
@@ -392,7 +391,7 @@ def _directions(fit: Fit, axis: Axis, cell: OrientedCell, vectors: Array) -> lis
     from napari_atomseg.specimen.crystals.symmetry import direction_along
 
     across = np.column_stack([fit.cell, np.zeros(2)]) @ cell.frame.T
-    return [direction_along(vector, axis, vectors) for vector in across]
+    return [direction_along(each, axis, vectors) for each in across]
 
 
 def zone_row(
