@@ -26,8 +26,9 @@ QUIET = 0.3
 SPACING_PER_SCALE = 5.2
 """Column spacing over the scale at which the filtered lattice is strongest, the median over random
 lattices of all widths of columns."""
-CHANCE = 4.0
-"""Deviations of noise above which a scale is not there by chance."""
+CHANCE = 12.0
+"""Deviations of noise above which a scale is not there by chance. Images of nothing but counts
+reach ten, because the noise that is taken off them is an estimate, too."""
 TYPICAL_SPACING = 2.0
 """Å between neighbouring columns of most crystals along low-index axes."""
 DARK = -0.15
