@@ -2,12 +2,12 @@
 
     python -m benchmarks experiments restoring FOLDER [--minutes 6] [--only "as it is" "wider"]
 
-Variants of one recipe are trained for the same CPU time at a constant rate, the first group from
-the published weights, the second from nothing. Scores are the PSNR in dB of the moving average of
-the weights on the recipe's validation images and, where `--images` names the folder of
-`restoration images`, on multislice images at each dose, as `napari-atomseg restore` makes them. A
-step's time, what of it is spent on images, and what the core computes in it stand beside. What has
-been trained lies in FOLDER and is not trained again.
+Variants of one recipe are trained for the same CPU time, the first group from the published
+weights, the second from nothing; the rate is constant for half of it and then falls to zero. Scores
+are the PSNR in dB of the moving average of the weights on the recipe's validation images and, where
+`--images` names the folder of `restoration images`, on multislice images at each dose, as `napari-
+atomseg restore` makes them. A step's time, what of it is spent on images, and what the core
+computes in it stand beside. What has been trained lies in FOLDER and is not trained again.
 
 Two variants learn from a teacher: the target is the mean of the truth and what the teacher makes of
 the image. One is the network itself as it was, meant over the mirror images that keep the scan's
@@ -197,6 +197,12 @@ def make_recipe(variant: Variant) -> TrainingRecipe:
     return TrainingRecipe.model_validate(settings)
 
 
+def falling(recipe: TrainingRecipe, step: int) -> TrainingRecipe:
+    """The recipe with a rate that falls from this step on, over as many steps as have been."""
+    optimizer = recipe.optimizer.model_copy(update={"decay": step})
+    return recipe.model_copy(update={"steps": 2 * step, "optimizer": optimizer})
+
+
 def trained(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Steps and times of a training, which writes its weights into the folder."""
     variant = VARIANTS[name]
@@ -218,6 +224,8 @@ def trained(name: str, options: argparse.Namespace) -> dict[str, Any]:
             state.step += 1
             images += middle - start
             spent += time.process_time() - start
+            if spent > 30 * options.minutes and stepper.recipe is recipe:
+                stepper.recipe = falling(recipe, state.step)
     common = make_recipe(Variant())
     judged = Validation(
         common,
