@@ -21,6 +21,8 @@ PIXELS = 100
 """Dots an inch of a sheet, so that sides are in hundredths of pixels."""
 TITLE = 14
 """Pixels of the line above a row of a sheet."""
+SHADES = 48
+"""Of grey in a sheet: noise in more of them only makes the file large."""
 RANGE = (0.2, 99.8)
 """Percentiles of an image that has no truth, from black to white."""
 
@@ -65,7 +67,7 @@ def sheet(path: Path, rows: Sequence[Row], side: int = SHOWN) -> None:
     figure = Figure(figsize=(width / PIXELS, height / PIXELS), dpi=PIXELS)
     for number, panels in enumerate(drawn):
         for place, (image, title) in enumerate(panels.values()):
-            grey = middle(image, side)
+            grey = np.round((SHADES - 1) * middle(image, side)) / (SHADES - 1)
             left, top = place * (side + 2), number * (side + TITLE) + TITLE
             bottom = height - top - grey.shape[0]
             figure.figimage(grey, left, bottom, cmap="gray", vmin=0, vmax=1)

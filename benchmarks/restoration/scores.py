@@ -87,6 +87,7 @@ class Choice:
     best : the mean over mirror images, too.
     native : the networks at the pixels as they are, too.
     every : of how many specimens one is taken.
+    once : models that are not run at their best.
     """
 
     models: tuple[str, ...]
@@ -94,6 +95,7 @@ class Choice:
     best: bool = False
     native: bool = False
     every: int = 1
+    once: tuple[str, ...] = ()
 
 
 def methods(chosen: Choice) -> dict[str, Callable[[Image], Image]]:
@@ -103,7 +105,7 @@ def methods(chosen: Choice) -> dict[str, Callable[[Image], Image]]:
     for model in chosen.models:
         name = Path(model).stem
         run[name] = partial(atomseg.restore, model=model)
-        if chosen.best:
+        if chosen.best and model not in chosen.once:
             run[f"{name}, best"] = partial(atomseg.restore, model=model, quality="best")
         if chosen.native:
             run[f"{name}, 1:1"] = partial(native, weights.resolve(model))
