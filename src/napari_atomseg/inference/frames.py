@@ -81,6 +81,7 @@ class Examined:
     frames : (N, H, W) finite; pixels that are left out have the values of their surroundings.
     out : (N, H, W) pixels that were left out: hot, dead, not finite, and those of `marks`.
     marks : (N, H, W) pixels that programs wrote, and constant borders.
+    edges : (N, H, W) those around the marks, which may show some of the specimen.
     shape : of the image.
     notes : what was left out, a sentence each.
     """
@@ -88,6 +89,7 @@ class Examined:
     frames: Image
     out: Mask
     marks: Mask
+    edges: Mask
     shape: tuple[int, ...]
     notes: tuple[str, ...] = ()
 
@@ -121,19 +123,22 @@ def examine(image: Any) -> Examined:
         return image
     frames, shape = as_frames(image)
     out = ~np.isfinite(np.asarray(image).reshape(frames.shape))
-    marks, written, outliers = np.zeros_like(out), np.zeros_like(out), 0
+    marks, written, edges = (np.zeros_like(out) for _ in range(3))
+    outliers = 0
     for number, frame in enumerate(frames):
         found = find_marks(frame)
         # Where flat areas are most of it, an image is not a picture with marks on it.
         if found.all.mean() <= MOSTLY:
             written[number], marks[number] = found.written, found.all & ~out[number]
+            edges[number] = found.edges & marks[number]
         out[number] |= marks[number]
         hot = find_outliers(frame, ~out[number])
         outliers += int(hot.sum())
         out[number] |= hot
         if out[number].any():
             frames[number] = filled(frame, out[number])
-    return Examined(frames, out, marks, shape, _notes(outliers, written, marks & ~written))
+    notes = _notes(outliers, written, marks & ~written)
+    return Examined(frames, out, marks, edges, shape, notes)
 
 
 def _notes(outliers: int, written: Mask, border: Mask) -> tuple[str, ...]:
