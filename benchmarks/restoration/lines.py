@@ -16,12 +16,13 @@ crystals of:
 - PSNR in dB after the best affine fit of intensities, restored by `--model`: without jitter, with
   it, corrected by `auto`, and corrected by the true displacements;
 - PSNR of peers that see the same jitter: r_em's network, where it is imported, on the displaced
-  image; and scanning-drift-corr, which needs two scans of the field, one with its lines along the
-  rows and one along the columns (`restoration orthogonal --help`). Each of them has half of the
-  electrons and jitter of its own. The merged image is restored by `--model` as the others are,
-  and laid over the truth by the affine map that fits best, as it is shifted and slightly sheared;
-  `PEER_BORDER` pixels are left out. Its grid blurs: "less blur" is the PSNR beside the truth that
-  the Gaussian blurs which fits best, so what is wrong with its lines alone.
+  image ("r_em"), and on the one that `auto` corrected; and scanning-drift-corr, which needs two
+  scans of the field, one with its lines along the rows and one along the columns (`restoration
+  orthogonal --help`). Each of them has half of the electrons and jitter of its own. The merged
+  image is restored by `--model` as the others are, and laid over the truth by the affine map that
+  fits best, as it is shifted and slightly sheared; `PEER_BORDER` pixels are left out. Its grid
+  blurs: "less blur" is the PSNR beside the truth that the Gaussian blurs which fits best, so what
+  is wrong with its lines alone.
 
 `--orthogonal PYTHON` runs scanning-drift-corr in its environment, some ten seconds an image: for a
 part of the table rather than for all of it (135 images of three crystals). What peers made is kept
@@ -73,7 +74,9 @@ R_EM = "r-em-hr-stem"
 PEER_BORDER = 8
 """Pixels at each side that a merged image is not scored on: its lines end somewhere there."""
 REACH = 6
-"""Pixels by which a merged image may be shifted as a whole."""
+"""Pixels by which a merged image may be shifted as a whole; at most `PEER_BORDER`."""
+PRECISE = 1e-5
+"""Relative change of the map and of the squared error at which its fit ends."""
 WIDEST = 4.0
 """Pixels, largest deviation of the Gaussian by which a merged image may be blurred."""
 
@@ -232,10 +235,16 @@ def laid_over(image: Array, truth: Array) -> Array:
         gain, offset = np.polyfit(moved.ravel(), wanted.ravel(), 1)
         return np.asarray(gain * moved + offset)
 
+    def alike(shift: tuple[int, int]) -> float:
+        rows, cols = (slice(PEER_BORDER + by, len(truth) - PEER_BORDER + by) for by in shift)
+        return float(np.corrcoef(image[rows, cols].ravel(), wanted.ravel())[0, 1])
+
     whole = range(-REACH, REACH + 1)
-    starts = [np.array([dy, 0, 0, dx, 0, 0], float) for dy, dx in product(whole, whole)]
-    start = max(starts, key=lambda s: np.corrcoef(seen(s).ravel(), wanted.ravel())[0, 1])
-    found = least_squares(lambda numbers: (scaled(numbers) - wanted).ravel(), start)
+    dy, dx = max(product(whole, whole), key=alike)
+    start = np.array([dy, 0, 0, dx, 0, 0], dtype=float)
+    found = least_squares(
+        lambda numbers: (scaled(numbers) - wanted).ravel(), start, xtol=PRECISE, ftol=PRECISE
+    )
     return scaled(found.x)
 
 
@@ -294,6 +303,8 @@ def figures(scan: Scan, folder: Path, model: str) -> dict[str, float | str]:
         place = folder / "made" / identity(R_EM, Choice((R_EM,)))
         theirs, _ = kept(place, scan.name, partial(restored, moved, R_EM))
         row["r_em dB"] = float(atomseg.analyze.psnr(theirs, truth, affine=True))
+        both = restored(made.image, R_EM) if undone.direction != "none" else theirs
+        row["auto, r_em dB"] = float(atomseg.analyze.psnr(both, truth, affine=True))
     pair, merged = (
         folder / "orthogonal" / part / f"{scan.name}.npy" for part in ("input", orthogonal.RESULTS)
     )
