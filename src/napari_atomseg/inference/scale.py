@@ -82,7 +82,8 @@ def _scale_strength(
     image: Image, scales: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Power of the normalised Laplacian of Gaussian over the scale, noise subtracted, and the
-    deviation that noise alone gives it."""
+    deviation that noise alone gives it.
+    """
     if max(image.shape) > CROP:
         top, left = ((n - min(n, CROP)) // 2 for n in image.shape)
         image = image[top : top + CROP, left : left + CROP]
