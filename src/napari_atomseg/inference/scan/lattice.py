@@ -148,7 +148,7 @@ class Template:
         return self._seen(shifts, np.concatenate([np.ones_like(slopes[:1]), slopes]))
 
     def _seen(self, shifts: Array, factors: Array) -> Array:
-        """(F, H, W) sums of the reflections, times (F, G) factors, where displaced lines see them."""
+        """(F, H, W) sums of the reflections times (F, G) factors, of displaced lines."""
         below, share = self._rows.between()
         share = share[:, None, None].astype(np.float32)
         lines = self._amplitudes[below] * (1.0 - share) + self._amplitudes[below + 1] * share
@@ -264,9 +264,11 @@ def shrunk(jitter: Array, errors: Array) -> tuple[Array, Array]:
     """Jitter and errors (H, 2) as the mean and deviation of what is likely.
 
     True displacements are taken to be normal, of the variance by which the measured ones exceed
-    their errors: where they do not, nothing was displaced (James and Stein, Proc. 4th Berkeley
-    Symposium 1 (1961) 361).
+    their errors (James and Stein, Proc. 4th Berkeley Symposium 1 (1961) 361); where they do not,
+    of as much as so many lines could hide.
     """
-    spread = np.maximum((jitter**2).mean(axis=0) - (errors**2).mean(axis=0), 0.0)
+    noise = (errors**2).mean(axis=0)
+    hidden = noise * math.sqrt(2.0 / len(jitter))
+    spread = np.maximum((jitter**2).mean(axis=0) - noise, hidden)
     share = spread / (spread + errors**2)
     return jitter * share, errors * np.sqrt(share)

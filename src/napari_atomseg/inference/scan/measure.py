@@ -51,11 +51,13 @@ class LineShifts:
     drift : (N, 2) the slow part: periods above `SLOWEST` lines. It is also what a bent specimen
         looks like. Offset, and what grows evenly from line to line (drift and shear), are in no
         image and left out.
+    raw : (N, 2) jitter as it was measured, where what is likely is less; None where it is alike.
     """
 
     jitter: Array
     errors: Array
     drift: Array
+    raw: Array | None = None
 
     def clear(self, control: LineShifts) -> tuple[bool, bool]:
         """Whether the jitter across and along the lines is clearly more than an error.
@@ -67,11 +69,10 @@ class LineShifts:
         ----------
         control : displacements of the columns, if these are of the rows, and the other way round.
         """
-        known = (self.jitter**2).mean(axis=0)
-        least = np.maximum(
-            CLEARLY * (self.errors**2).mean(axis=0), CONTROL * (control.jitter**2).mean(axis=0)
-        )
-        return bool(known[0] > least[0]), bool(known[1] > least[1])
+        known, stated = ((each**2).mean(axis=0) for each in (self.jitter, self.errors))
+        more = _raw_variance(self) > CONTROL * _raw_variance(control)
+        across, along = (known > CLEARLY * stated) & more
+        return bool(across), bool(along)
 
     @property
     def rms(self) -> Array:
@@ -86,6 +87,12 @@ class LineShifts:
             jitter=np.where(keep, self.jitter, 0.0),
             errors=np.where(keep, self.errors, 0.0),
         )
+
+
+def _raw_variance(shifts: LineShifts) -> Array:
+    """(2,) of the jitter as it was measured."""
+    raw = shifts.jitter if shifts.raw is None else shifts.raw
+    return np.asarray((raw**2).mean(axis=0))
 
 
 class LineMeter:
@@ -169,7 +176,7 @@ def _closer(frame: Array, known: LineShifts) -> LineShifts:
     if not sharpening(frame, closer) > ALIKE * sharpening(frame, known):
         return known
     jitter, errors = shrunk(closer.jitter, errors)
-    return LineShifts(jitter, errors, drift)
+    return LineShifts(jitter, errors, drift, closer.jitter)
 
 
 def fitted(shifts: Array, precision: Array, waves: int) -> Array:
