@@ -112,11 +112,11 @@ def localize(
     ``sigma`` (pixels), of ellipses the geometric mean; ``amplitude``, ``background`` (units of the
     image; the amplitude of dark columns is negative) and ``volume`` 2π σ² amplitude, with its
     standard error ``volume_err``; ``converged``, whether the measurement came to an end;
-    ``ellipticity``, long over short width, and ``angle``, of the long axis in degrees from x
-    towards y, where ellipses are fitted; ``score`` of the detection in 0..1, the
-    probability that the column is real where the model is calibrated; ``label``, its number in
-    `segment` where the network detects, or one after those; ``significance``, the height in the
-    raw image over the local noise of such heights; ``found_by``, "network" or "peaks", or
+    ``ellipticity``, long over short width, and ``angle``, of the long axis in degrees
+    counter-clockwise from x as shown, where ellipses are fitted; ``score`` of the detection in
+    0..1, the probability that the column is real where the model is calibrated; ``label``, its
+    number in `segment` where the network detects, or one after those; ``significance``, the height
+    in the raw image over the local noise of such heights; ``found_by``, "network" or "peaks", or
     "sublattice" or "residual" for columns that were added. Where the network detects, also
     ``consistency``, z of the raw image against the restored one (negative: the raw image shows
     less of a column); ``signal``, the height over its error; and ``in_range``, whether it looks
