@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_atomseg._shared.types import Array, Labels, Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.api import Prediction, common_contrast
-from napari_atomseg.inference.frames import examine
+from napari_atomseg.inference.frames import Examined, examine
 from napari_atomseg.inference.scale import agreed_contrasts, estimate_spacing, leaning
 from napari_atomseg.inference.settings import (
     InferenceOptions,
@@ -25,6 +25,7 @@ from napari_atomseg.inference.settings import (
 from napari_atomseg.localization.completion.frame import Completed, Completion, frame_notes
 from napari_atomseg.localization.detect import (
     Detections,
+    columns_from_mask,
     columns_from_peaks,
     grown_labels,
     species_of,
@@ -38,9 +39,11 @@ from napari_atomseg.localization.regions import region_labels
 from napari_atomseg.localization.scan import Unjittered
 from napari_atomseg.localization.settings import (
     DetectionSettings,
+    Detector,
     FitSettings,
     LocalizeOptions,
     LocalizeSettings,
+    MapDetector,
     Refine,
     frame_weights,
 )
@@ -90,7 +93,9 @@ def localize(
         pixel: the variance there is in inverse proportion, and pixels without any are not measured.
         One number matters with likelihood "poisson" alone: of counts the noise is then known, the
         mean's gain is 1 / frames.
-    detector : "network", or "peaks" of the filtered image, without a model.
+    detector : "network"; "otsu", regions of the model's mask above Otsu's threshold and their
+        centroids, as AtomSegNet and AP-GAN find columns, which is taken for any model that gives a
+        mask and no column map; or "peaks" of the filtered image, without a model.
     on : measure columns on the "raw" image, on the "restored" one of the model, or on "both". A
         restored image gives no standard errors, as its noise is not that of single pixels.
     edge : "keep" or "drop" columns that the border of the image cuts.
@@ -116,9 +121,9 @@ def localize(
     counter-clockwise from x as shown, where ellipses are fitted; ``score`` of the detection in
     0..1, the probability that the column is real where the model is calibrated; ``label``, its
     number in `segment` where the network detects, or one after those; ``significance``, the height
-    in the raw image over the local noise of such heights; ``found_by``, "network" or "peaks", or
-    "sublattice" or "residual" for columns that were added. Where the network detects, also
-    ``consistency``, z of the raw image against the restored one (negative: the raw image shows
+    in the raw image over the local noise of such heights; ``found_by``, "network", "otsu" or
+    "peaks", or "sublattice" or "residual" for columns that were added. Where the network detects,
+    also ``consistency``, z of the raw image against the restored one (negative: the raw image shows
     less of a column); ``signal``, the height over its error; and ``in_range``, whether it looks
     like the columns that the model was trained on, which those that were added do not; and
     ``species`` where the model distinguishes them. On "both" images
@@ -155,25 +160,34 @@ def localize(
     mean = None if pixel is None else float(np.mean(pixel))
     contrasts: Sequence[str] = (chosen.contrast,) * len(frames)
     prediction, judge, restored, spacings = None, None, None, [0.0] * len(frames)
-    if chosen.detector == "network" or chosen.on != "raw":
+    notes, detector, mask = list(examined.notes), chosen.detector, ""
+    if chosen.detector != "peaks" or chosen.on != "raw":
         using = Model.of(examined, chosen.model)
-        prediction = using.predict(using.tasks(chosen), sampling, chosen, progress, cancel)
+        detector = using.detector(chosen.detector)
+        tasks = using.tasks(chosen, detector)
+        prediction = using.predict(tasks, sampling, chosen, progress, cancel)
         contrasts = prediction.contrasts
         if chosen.on != "raw":
             restored = using.restored(prediction)
-        if chosen.detector == "network":
+        if detector == "network":
             judge = using.judge(prediction, sampling, chosen.min_score)
+        elif detector == "otsu":
+            mask = using.mask
+        if detector != chosen.detector:
+            notes.append(
+                f"{using.card.name} gives no column map: Otsu's threshold divides its mask"
+            )
     if judge is None:
         spacings = [estimate_spacing(frame, mean) for frame in frames]
         if prediction is None and chosen.contrast == "auto":
             contrasts = agreed_contrasts(list(map(leaning, frames, spacings)))
-    notes = list(examined.notes)
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
-    find = _Detector(frames, signs, spacings, prediction if judge is not None else None)
+    read = None if detector == "peaks" else prediction
+    find = _Detector(frames, signs, spacings, read, mask)
     refinement = Refinement(chosen, chosen.device, frames=often)
     measure = Measure(refinement, signs, examined.measured(), restored, chosen.on, regions)
     least = judge.least if judge is not None else chosen.min_score or 0.0
-    complete = Completion(chosen, chosen.device, chosen.sensitivity, chosen.detector, least, often)
+    complete = Completion(chosen, chosen.device, chosen.sensitivity, detector, least, often)
     unjittered = Unjittered(chosen, frames, pixel)
     tables, remarks, counts = [], [], np.zeros(2, dtype=int)
     for number, frame in enumerate(frames):
@@ -201,7 +215,7 @@ def localize(
         remarks.append(columns.notes)
         tables.append(unjittered(number, table[keep].reset_index(drop=True)))
     report(progress, cancel, len(frames), len(frames), "Measuring columns")
-    attrs = _record(chosen, prediction)
+    attrs = _record(chosen, detector, prediction)
     notes += frame_notes(remarks)
     attrs |= {"contrast": common_contrast(contrasts), "sampling": sampling, "notes": notes}
     if judge is not None:
@@ -222,6 +236,7 @@ def segment(
     model: str | Path | None = None,
     sampling: Sampling | None = None,
     *,
+    detector: MapDetector = "network",
     min_score: float | None = None,
     inference: InferenceSettings | None = None,
     progress: Progress | None = None,
@@ -236,6 +251,8 @@ def segment(
     Parameters
     ----------
     image, model, sampling, min_score, inference : as in `localize`.
+    detector : "network", or "otsu": the regions of the model's mask above Otsu's threshold, which
+        is taken for any model that gives a mask and no column map.
     contrast, device, quality, precision, tile_size : as in `localize`.
 
     Returns
@@ -253,6 +270,8 @@ def segment(
     frames, shape = examined.frames, examined.shape
     chosen = inference_settings(inference, model, options)
     using = Model.of(examined, chosen.model, COLUMNS)
+    if using.detector(detector) == "otsu":
+        return _regions(examined, using, sampling, min_score, chosen, progress, cancel)
     tasks = using.offered([*COLUMNS, DENOISED])
     prediction = using.predict(tasks, sampling, chosen, progress, cancel)
     judge = using.judge(prediction, sampling, min_score)
@@ -268,14 +287,40 @@ def segment(
     return labels.reshape(shape)
 
 
+def _regions(
+    examined: Examined,
+    using: Model,
+    sampling: Sampling | None,
+    min_score: float | None,
+    chosen: InferenceSettings,
+    progress: Progress | None,
+    cancel: CancelToken | None,
+) -> Labels:
+    """Labels of the regions of a model's mask above Otsu's threshold."""
+    prediction = using.predict([using.mask], sampling, chosen, progress, cancel)
+    find = _Detector(examined.frames, (), (), prediction, using.mask)
+    labels = np.zeros(examined.frames.shape, np.int32)
+    for number in range(len(labels)):
+        found = find(number)
+        likely = found.score >= (min_score or 0.0)
+        labels[number] = found.keeping(likely & ~examined.hides(number, found.y, found.x)).labels
+    return labels.reshape(examined.shape)
+
+
 @dataclass(frozen=True)
 class _Detector:
-    """Finds the columns of a frame, in the maps of a network or as peaks of the image."""
+    """Finds the columns of a frame, in the maps of a network or as peaks of the image.
+
+    Attributes
+    ----------
+    mask : the map that is divided by Otsu's threshold; without it, the column map is read.
+    """
 
     frames: NDArray[Any]
     signs: Sequence[float]
     spacings: Sequence[float]
     prediction: Prediction | None
+    mask: str = ""
 
     def __call__(self, number: int) -> Detections:
         """The columns of a frame; none where it is constant."""
@@ -284,11 +329,16 @@ class _Detector:
             return Detections.none(frame.shape)
         if self.prediction is None:
             return columns_from_peaks(self.signs[number] * frame, self.spacings[number])
+        if self.mask:
+            masks = self.prediction.maps[self.mask].reshape(self.frames.shape)
+            return columns_from_mask(masks[number])
         return columns_of(self.prediction, number)
 
     def hints(self, number: int, found: Detections) -> Array:
-        """(M, 2) further places in a frame where the network sees something; none of peaks."""
-        if self.prediction is None or not len(found):
+        """(M, 2) further places in a frame where the network sees something; none of peaks or
+        masks.
+        """
+        if self.prediction is None or self.mask or not len(found):
             return np.zeros((0, 2))
         return hints_of(self.prediction, found, number)
 
@@ -309,11 +359,14 @@ class _Detector:
         return np.append(species_of(found, maps, self.prediction.species)[columns.detections], new)
 
 
-def _record(chosen: LocalizeSettings, prediction: Prediction | None) -> dict[str, Any]:
+def _record(
+    chosen: LocalizeSettings, detector: Detector, prediction: Prediction | None
+) -> dict[str, Any]:
     """How a table was made, for its ``attrs``."""
-    names = ["detector", "refine", "edge", "sensitivity"]
+    names = ["refine", "edge", "sensitivity"]
     names += ["widths", "backgrounds"] if chosen.refine == "joint" else []
-    record = {name: getattr(chosen, name) for name in (*names, "likelihood", "frames", "on")}
+    names += ["likelihood", "frames", "on"]
+    record = {"detector": detector} | {name: getattr(chosen, name) for name in names}
     if prediction is not None:
         record |= {"model": prediction.model, "sha256": prediction.sha256}
         record["quality"] = chosen.quality

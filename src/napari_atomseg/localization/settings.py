@@ -17,7 +17,9 @@ Refine = Literal["none", "centroid", "centre_of_mass", "gaussian", "elliptic", "
 Widths = Literal["shared", "free"]
 Backgrounds = Literal["local", "shared"]
 Likelihood = Literal["auto", "gaussian", "poisson"]
-Detector = Literal["network", "peaks"]
+MapDetector = Literal["network", "otsu"]
+"""Detectors that read the maps of a network."""
+Detector = Literal["network", "otsu", "peaks"]
 MeasuredImage = Literal["raw", "restored", "both"]
 Edge = Literal["keep", "drop"]
 
@@ -91,13 +93,34 @@ class ScoreSettings(Settings):
     )
 
 
+class LabelSettings(ScoreSettings):
+    """How the columns that are labelled are found, and which of them are kept."""
+
+    detector: MapDetector = setting(
+        "network",
+        "Find with",
+        "Network: columns of the model's column map. Otsu: the model's mask, divided into columns "
+        "by Otsu's threshold, as AtomSegNet and AP-GAN do; models that give a mask alone are read "
+        "so in any case.",
+        choices={"network": "network", "otsu": "mask, by Otsu's threshold"},
+        section=ADVANCED,
+    )
+
+
 class DetectionSettings(ScoreSettings):
     """How columns are found, on which image they are measured, and which of them are kept."""
 
     detector: Detector = setting(
         "network",
         "Find with",
-        "Network: the trained model, robust to noise. Peaks: maxima of the smoothed image.",
+        "Network: the trained model, robust to noise. Otsu: the model's mask, divided into columns "
+        "by Otsu's threshold, as AtomSegNet and AP-GAN do; models that give a mask alone are read "
+        "so in any case. Peaks: maxima of the smoothed image.",
+        choices={
+            "network": "network",
+            "otsu": "mask, by Otsu's threshold",
+            "peaks": "peaks",
+        },
     )
     on: MeasuredImage = setting(
         "raw",
