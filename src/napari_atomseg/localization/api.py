@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_atomseg._shared.types import Array, Labels, Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.api import Prediction, common_contrast
-from napari_atomseg.inference.frames import Examined, examine
+from napari_atomseg.inference.frames import examine
 from napari_atomseg.inference.scale import agreed_contrasts, estimate_spacing, leaning
 from napari_atomseg.inference.settings import (
     InferenceOptions,
@@ -25,6 +25,7 @@ from napari_atomseg.inference.settings import (
 from napari_atomseg.localization.completion.frame import Completed, Completion, frame_notes
 from napari_atomseg.localization.detect import (
     Detections,
+    add_discs,
     columns_from_mask,
     columns_from_peaks,
     grown_labels,
@@ -50,7 +51,7 @@ from napari_atomseg.localization.settings import (
 from napari_atomseg.localization.table import column_table, joined
 from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS
 from napari_atomseg.progress import CancelToken, Progress, report
-from napari_atomseg.trust.judge import DENOISED
+from napari_atomseg.trust.judge import DENOISED, Judge
 
 
 def localize(
@@ -188,16 +189,12 @@ def localize(
     measure = Measure(refinement, signs, examined.measured(), restored, chosen.on, regions)
     least = judge.least if judge is not None else chosen.min_score or 0.0
     complete = Completion(chosen, chosen.device, chosen.sensitivity, detector, least, often)
+    search = _Search(find, complete, judge, measure.raw, chosen)
     unjittered = Unjittered(chosen, frames, pixel)
     tables, remarks, counts = [], [], np.zeros(2, dtype=int)
     for number, frame in enumerate(frames):
         report(progress, cancel, number, len(frames), "Measuring columns")
-        found, judged = find(number), None
-        if judge is not None:
-            judged = judge.columns(number, found.y, found.x, found.score, found.magnification)
-        score = found.score if judged is None else judged["score"].to_numpy()
-        plane, _ = levelled(measure.raw[number], chosen)
-        columns = complete(signs[number] * plane, found, score, find.hints(number, found), cancel)
+        found, judged, columns = search(number, cancel)
         measured, inside = measure(number, columns, cancel)
         if judge is not None and judged is not None:
             seen = judge.seen(number, columns.y[columns.added], columns.x[columns.added])
@@ -238,6 +235,7 @@ def segment(
     *,
     detector: MapDetector = "network",
     min_score: float | None = None,
+    sensitivity: float = 0.05,
     inference: InferenceSettings | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
@@ -245,12 +243,14 @@ def segment(
 ) -> Labels:
     """Label the pixels of each atomic column.
 
-    The columns are those that the network finds and `localize` keeps; each grows over the model's
-    column mask, by watershed from its place in the column map.
+    The columns are those of `localize` with the same arguments. Each that the network finds grows
+    over the model's column mask, by watershed from its place in the column map; one that is added
+    is a disc of its width.
 
     Parameters
     ----------
-    image, model, sampling, min_score, inference : as in `localize`.
+    image, model, sampling, min_score, sensitivity, inference : as in `localize`; without the search
+        (``sensitivity=0``) it is faster.
     detector : "network", or "otsu": the regions of the model's mask above Otsu's threshold, which
         is taken for any model that gives a mask and no column map.
     contrast, device, quality, precision, tile_size : as in `localize`.
@@ -258,8 +258,8 @@ def segment(
     Returns
     -------
     int32 labels of the image's shape: 0 is no column, k the column with ``label`` k in the table
-    of `localize`. Numbers of dropped columns are missing, and columns that `localize` adds are not
-    labelled. Every frame of a stack is numbered from 1.
+    of `localize`. Numbers of dropped columns are missing; the notes of that table say why they were
+    dropped. Every frame of a stack is numbered from 1.
 
     Raises
     ------
@@ -268,43 +268,69 @@ def segment(
     """
     examined = examine(image)
     frames, shape = examined.frames, examined.shape
-    chosen = inference_settings(inference, model, options)
+    applied = inference_settings(inference, model, options)
+    chosen = LocalizeSettings(
+        **dict(applied), detector=detector, min_score=min_score, sensitivity=sensitivity
+    )
     using = Model.of(examined, chosen.model, COLUMNS)
-    if using.detector(detector) == "otsu":
-        return _regions(examined, using, sampling, min_score, chosen, progress, cancel)
-    tasks = using.offered([*COLUMNS, DENOISED])
+    by_mask = using.detector(detector) == "otsu"
+    tasks = [using.mask] if by_mask else using.offered([*COLUMNS, DENOISED])
     prediction = using.predict(tasks, sampling, chosen, progress, cancel)
-    judge = using.judge(prediction, sampling, min_score)
-    maps, masks = (prediction.maps[task].reshape(frames.shape) for task in COLUMNS)
+    judge = None if by_mask else using.judge(prediction, sampling, min_score)
+    signs = [-1.0 if contrast == "dark" else 1.0 for contrast in prediction.contrasts]
+    find = _Detector(frames, signs, (), prediction, using.mask if by_mask else "")
+    least = judge.least if judge is not None else min_score or 0.0
+    complete = Completion(chosen, chosen.device, sensitivity, using.detector(detector), least)
+    search = _Search(find, complete, judge, examined.measured(), chosen)
     labels = np.zeros(frames.shape, np.int32)
     for number in range(len(frames)):
         report(progress, cancel, number, len(frames), "Labelling columns")
-        found = columns_of(prediction, number)
-        judged = judge.columns(number, found.y, found.x, found.score, found.magnification)
-        likely = (judged["score"] >= judge.least).to_numpy()
-        keep = likely & ~examined.hides(number, found.y, found.x)
-        labels[number] = grown_labels(found.keeping(keep), maps[number], masks[number])
+        found, _, columns = search(number, cancel)
+        keep = (columns.score >= least) & ~examined.hides(number, columns.y, columns.x)
+        numbers = columns.label[keep]
+        found = found.keeping(np.isin(np.arange(1, len(found) + 1), numbers))
+        labels[number] = found.labels
+        if not by_mask:
+            maps, masks = (prediction.maps[task].reshape(frames.shape) for task in COLUMNS)
+            labels[number] = grown_labels(found, maps[number], masks[number])
+        new = np.flatnonzero(keep[columns.added]) + columns.added.start
+        add_discs(
+            labels[number],
+            *(columns.y[new], columns.x[new], columns.fits.sigma[new], columns.label[new]),
+        )
     return labels.reshape(shape)
 
 
-def _regions(
-    examined: Examined,
-    using: Model,
-    sampling: Sampling | None,
-    min_score: float | None,
-    chosen: InferenceSettings,
-    progress: Progress | None,
-    cancel: CancelToken | None,
-) -> Labels:
-    """Labels of the regions of a model's mask above Otsu's threshold."""
-    prediction = using.predict([using.mask], sampling, chosen, progress, cancel)
-    find = _Detector(examined.frames, (), (), prediction, using.mask)
-    labels = np.zeros(examined.frames.shape, np.int32)
-    for number in range(len(labels)):
-        found = find(number)
-        likely = found.score >= (min_score or 0.0)
-        labels[number] = found.keeping(likely & ~examined.hides(number, found.y, found.x)).labels
-    return labels.reshape(examined.shape)
+@dataclass(frozen=True)
+class _Search:
+    """Finds the columns of a frame, and completes them by what the raw image shows.
+
+    Attributes
+    ----------
+    find, complete : the detector, and what adds to its columns and drops some.
+    judge : gives the scores of what a network finds; without it they are those of the detector.
+    raw : (N, H, W) frames as recorded.
+    fit : settings of fits.
+    """
+
+    find: _Detector
+    complete: Completion
+    judge: Judge | None
+    raw: Array
+    fit: FitSettings
+
+    def __call__(
+        self, number: int, cancel: CancelToken | None
+    ) -> tuple[Detections, pd.DataFrame | None, Completed]:
+        """What the detector finds in a frame, how it is judged, and the columns that remain."""
+        found, judged = self.find(number), None
+        if self.judge is not None:
+            judged = self.judge.columns(number, found.y, found.x, found.score, found.magnification)
+        score = found.score if judged is None else judged["score"].to_numpy()
+        plane, _ = levelled(self.raw[number], self.fit)
+        hints = self.find.hints(number, found)
+        image = self.find.signs[number] * plane
+        return found, judged, self.complete(image, found, score, hints, cancel)
 
 
 @dataclass(frozen=True)

@@ -313,3 +313,26 @@ def grown_labels(
     mask = (np.nan_to_num(column_mask) > MASK_THRESHOLD) | (found.labels > 0)
     labels: NDArray[np.int32] = watershed(-np.nan_to_num(column_map), found.labels, mask=mask)
     return labels.astype(np.int32)
+
+
+def add_discs(
+    labels: Labels,
+    y: NDArray[np.float64],
+    x: NDArray[np.float64],
+    radius: NDArray[np.float64],
+    numbers: NDArray[np.int64],
+) -> None:
+    """Draw discs of at least a pixel into labels (H, W), where these have none.
+
+    Parameters
+    ----------
+    y, x, radius, numbers : (N,) middles and radii in pixels, and the labels.
+    """
+    height, width = labels.shape
+    for row, col, size, number in zip(y, x, radius, numbers, strict=True):
+        reach = max(1.0, float(size)) if np.isfinite(size) else 1.0
+        rows = np.arange(max(0, round(row - reach)), min(height, round(row + reach) + 1))
+        cols = np.arange(max(0, round(col - reach)), min(width, round(col + reach) + 1))
+        inside = np.hypot(rows[:, None] - row, cols - col) <= reach
+        there = np.ix_(rows, cols)
+        labels[there] = np.where(inside & (labels[there] == 0), number, labels[there])

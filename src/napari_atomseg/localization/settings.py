@@ -91,6 +91,17 @@ class ScoreSettings(Settings):
         none="automatic",
         section=ADVANCED,
     )
+    sensitivity: float = setting(
+        0.05,
+        "False columns",
+        "Columns that the detector missed are looked for in what the others leave of the raw "
+        "image, alone and as whole sublattices, and those without intensity are dropped. The "
+        "number of false ones expected in an image of noise; 0 turns the search off.",
+        limits=(0.0, 10.0),
+        step=0.05,
+        decimals=3,
+        section=ADVANCED,
+    )
 
 
 class LabelSettings(ScoreSettings):
@@ -134,17 +145,6 @@ class DetectionSettings(ScoreSettings):
         "keep",
         "At the edge",
         "Whether columns that the border of the image cuts are kept or dropped.",
-        section=ADVANCED,
-    )
-    sensitivity: float = setting(
-        0.05,
-        "False columns",
-        "Columns that the detector missed are looked for in what the others leave of the raw "
-        "image, alone and as whole sublattices, and those without intensity are dropped. The "
-        "number of false ones expected in an image of noise; 0 turns the search off.",
-        limits=(0.0, 10.0),
-        step=0.05,
-        decimals=3,
         section=ADVANCED,
     )
 
