@@ -114,7 +114,12 @@ def _lines(found: Rings, atoms: int, *, known: bool) -> list[str]:
     ----------
     known : whether the sampling is.
     """
-    lines = [f"{plural(len(found.table), 'ring')}: {_counted(_sizes(found.table['size']), 'of ')}"]
+    sizes = found.table["size"].value_counts()
+    frequent = sizes.head(KINDS).sort_index()
+    lines = [plural(len(found.table), "ring")]
+    lines += [f"   {plural(int(n), 'ring')} of {size} atoms" for size, n in frequent.items()]
+    if len(sizes) > KINDS:
+        lines.append(f"   {int(sizes.iloc[KINDS:].sum())} of other sizes")
     defects = found.defects
     if not len(defects):
         return [*lines, "no defects"]
@@ -126,7 +131,7 @@ def _lines(found: Rings, atoms: int, *, known: bool) -> list[str]:
     names = defects["name"].where(
         defects["name"] != defects["sizes"], "rings of " + defects["sizes"]
     )
-    lines.append(f"{plural(len(defects), 'defect')}: {_counted(names.value_counts(), '× ')}")
+    lines.append(f"{plural(len(defects), 'defect')}: {_counted(names.value_counts())}")
     unknown = int(defects["missing"].isna().sum())
     if unknown:
         lines.append(
@@ -143,13 +148,8 @@ def _lines(found: Rings, atoms: int, *, known: bool) -> list[str]:
     return lines
 
 
-def _sizes(sizes: pd.Series) -> pd.Series:
-    """How many rings there are of each size, the most frequent first."""
-    return sizes.value_counts().rename(lambda size: f"{size} atoms")
-
-
-def _counted(counts: pd.Series, between: str) -> str:
+def _counted(counts: pd.Series) -> str:
     """The most frequent kinds in words, and how many others there are."""
-    told = [f"{count} {between}{name}" for name, count in counts.head(KINDS).items()]
+    told = [f"{count} × {name}" for name, count in counts.head(KINDS).items()]
     others = int(counts.iloc[KINDS:].sum())
     return ", ".join([*told, f"{others} others"] if others else told)
