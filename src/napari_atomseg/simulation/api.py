@@ -194,15 +194,15 @@ def simulate(
         **{name: arguments[name] for name in SimulationSettings.model_fields}
     )
     report(progress, cancel, 0, 3, "placing atoms")
-    view = field_of(chosen)
-    specimen = specimen_of(chosen, view)
-    optics = optics_of(chosen, view, specimen)
+    field = field_of(chosen)
+    specimen = specimen_of(chosen, field)
+    optics = optics_of(chosen, field, specimen)
     report(progress, cancel, 1, 3, "forming the image")
     clean = peak = None
     if chosen.imaging.startswith("multislice"):
-        clean = _multislice(specimen, view, optics, chosen.seed, progress, cancel)
+        clean = _multislice(specimen, field, optics, chosen.seed, progress, cancel)
         peak = float(clean.max())
-    scene = scene_of(chosen, view, specimen, optics, peak)
+    scene = scene_of(chosen, field, specimen, optics, peak)
     batch = render([scene], device, None if clean is None else [clean])
     report(progress, cancel, 2, 3, "collecting ground truth")
     result = collect(scene, batch)
