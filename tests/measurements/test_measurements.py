@@ -262,3 +262,56 @@ def test_scores_count_what_is_missed_and_false(tmp_path: Path) -> None:
     np.testing.assert_allclose(missed.places, truth[["y", "x"]].iloc[:2])
     with pytest.raises(ValueError, match="choose the table"):
         measure("scores", columns)
+
+
+def _honeycomb(count: int, bond: float = 14.2) -> pd.DataFrame:
+    """A sheet of graphene of 0.1 Å a pixel, on 2 `count`² sites."""
+    steps = bond * np.array([[0.0, np.sqrt(3)], [1.5, np.sqrt(3) / 2]])
+    cells = np.stack(np.meshgrid(*[np.arange(count)] * 2), axis=-1).reshape(-1, 2)
+    cells = np.stack([cells[:, 0] - cells[:, 1] // 2, cells[:, 1]], axis=1)
+    places = np.concatenate([cells @ steps, cells @ steps + (bond, 0.0)])
+    return pd.DataFrame(places + 20.0, columns=["y", "x"])
+
+
+def test_rings_of_thousands_of_columns_are_told_in_a_few_lines() -> None:
+    sheet = _honeycomb(46)
+    inner = sheet[sheet["y"].between(80, 900) & sheet["x"].between(80, 1000)]
+    gone = inner.sample(27, random_state=3)
+    report = measure("rings", sheet.drop(gone.index), sampling=0.1)
+    lines = report.lines
+    assert len(lines) < 14
+    # Graphene has two atoms in 5.24 Å²: 38.2 /nm²; its rings end within the outermost atoms.
+    share = 27 / len(sheet)
+    told, density = next(line for line in lines if "vacancies" in line).split(", ")
+    assert told == f"27 vacancies ({100 * share:.2g} %)"
+    assert float(density.removesuffix(" /nm²")) == pytest.approx(38.2 * share, rel=0.1)
+    assert not any("px" in line for line in lines)
+    defects = report.tables["Defects"]
+    assert defects["missing"].sum() == 27
+    assert {"y_angstrom", "x_angstrom"} <= set(defects)
+
+
+def test_a_bond_that_is_missing_is_no_missing_atom() -> None:
+    sheet = _honeycomb(12)
+    middle = np.hypot(sheet["y"] - 140, sheet["x"] - 160).idxmin()
+    moved = sheet.copy()
+    moved.loc[middle, "y"] += 5.0
+    report = measure("rings", moved, sampling=0.1, longest_bond=1.6)
+    assert "1 defect: 1 × missing bond" in report.lines
+    assert not any("vacanc" in line or "atoms missing" in line for line in report.lines)
+
+
+def test_vacancies_have_their_share_their_density_and_places_in_angstrom() -> None:
+    grid = np.mgrid[:40, :40].reshape(2, -1).T * 20.0
+    columns = pd.DataFrame(grid, columns=["y", "x"]).assign(y_err=0.1, x_err=0.1)
+    inner = columns[columns["y"].between(60, 700) & columns["x"].between(60, 700)]
+    gone = inner.sample(12, random_state=1)
+    report = measure("defects", columns.drop(gone.index), sampling=0.1, find="vacancies")
+    assert report.lines == (
+        "12 vacancies (0.75 %), 0.19 /nm²",
+        "   the table Vacancies has their places",
+    )
+    few = measure("defects", columns.drop(gone.index[:1]), sampling=0.1, find="vacancies")
+    y, x = gone.iloc[0][["y", "x"]] / 10
+    assert few.lines[1] == f"   at y {y:.1f}, x {x:.1f} Å"
+    assert {"y_angstrom", "x_angstrom"} <= set(few.tables["Vacancies"])

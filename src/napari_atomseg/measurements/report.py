@@ -222,6 +222,19 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun if count == 1 else many}"
 
 
+def place(row: Any, *, known: bool) -> str:
+    """The place of a row in words: in Å where the sampling is known, else in pixels."""
+    if known:
+        return f"y {row.y_angstrom:.1f}, x {row.x_angstrom:.1f} Å"
+    return f"y {row.y:.1f}, x {row.x:.1f} px"
+
+
+def vacancy_line(count: int, share: str, area: float) -> str:
+    """As "27 vacancies (0.6 %), 0.04 /nm²"; the area is in Å², NaN where it is not known."""
+    density = f", {100.0 * count / area:.2g} /nm²" if area > 0 else ""
+    return f"{plural(count, 'vacancy')} ({share}){density}"
+
+
 def rows(table: pd.DataFrame) -> Iterator[Any]:
     """The rows of a table, each with its columns as attributes."""
     return table.itertuples()

@@ -35,7 +35,7 @@ NEAR = 0.05
 
 def simulate_library(
     crystal: str | Path | Atoms,
-    zone_axis: tuple[int, int, int],
+    zone_axis: tuple[int, ...],
     largest: int,
     element: str | None = None,
     *,
@@ -134,7 +134,7 @@ def read_library(path: str | Path) -> pd.DataFrame:
 
 def crystal_around(
     crystal: str | Path | Atoms,
-    zone_axis: tuple[int, int, int],
+    zone_axis: tuple[int, ...],
     largest: int,
     element: str | None,
 ) -> tuple[Structure, int, float]:

@@ -38,7 +38,7 @@ class StrainMaps:
 
     Attributes
     ----------
-    eps_xx, eps_yy, eps_xy : strain against the reference.
+    eps_xx, eps_yy, eps_xy : strain against the reference, with y up as the image is shown.
     rotation_deg : degrees, counter-clockwise as the image is seen.
     eps_xx_err, eps_yy_err, eps_xy_err, rotation_deg_err : standard errors, of white noise.
     phase : (2, H, W) geometric phases in -π..π, radians.

@@ -47,9 +47,9 @@ def strains(gradient: Array, angle_deg: float = 0.0) -> dict[str, Array]:
 
     Returns
     -------
-    ``eps_xx``, ``eps_yy``, ``eps_xy`` of the shape (...), with y as the image has it, a quarter
-    turn clockwise from x as seen; ``rotation_deg`` counter-clockwise as seen, of the crystal
-    against the reference.
+    ``eps_xx``, ``eps_yy``, ``eps_xy`` of the shape (...), of the tensor, with y a quarter turn
+    counter-clockwise from x as seen, up where x points to the right; ``rotation_deg``
+    counter-clockwise as seen, of the crystal against the reference.
     """
     angle = np.arctan2(
         gradient[..., 0, 1] * -1.0 + gradient[..., 1, 0], gradient[..., 0, 0] + gradient[..., 1, 1]
@@ -60,7 +60,8 @@ def strains(gradient: Array, angle_deg: float = 0.0) -> dict[str, Array]:
     return {
         "eps_xx": stretch[..., 1, 1] - 1.0,
         "eps_yy": stretch[..., 0, 0] - 1.0,
-        "eps_xy": 0.5 * (stretch[..., 0, 1] + stretch[..., 1, 0]),
+        # Rows of an image run down, the y axis of the strain runs up.
+        "eps_xy": -0.5 * (stretch[..., 0, 1] + stretch[..., 1, 0]),
         "rotation_deg": np.degrees(angle),
     }
 
@@ -122,12 +123,13 @@ def strain(
     radius : px (mean of y and x); None takes 1.6 of the longer lattice vector, which has the eight
         nearest cells.
     x_axis : x axis of the strain: that of the "image", along "a" or "b" of the lattice, or an angle
-        in degrees, counter-clockwise as seen. The y axis is a quarter turn clockwise from it, as in
-        the image.
+        in degrees, counter-clockwise as seen. The y axis is a quarter turn counter-clockwise from
+        it: up where x points to the right.
 
     Returns
     -------
-    The table (with sites) and ``eps_xx``, ``eps_yy``, ``eps_xy``, ``rotation_deg``
+    The table (with sites) and ``eps_xx``, ``eps_yy``, ``eps_xy`` (of the tensor, half of the
+    engineering shear; positive where the rising diagonal is stretched), ``rotation_deg``
     (counter-clockwise as seen), each with its standard error ``..._err``, and ``fitted``, the
     number of columns in the fit. The errors are those of positions that deviate from the affine
     map independently, as much as they do on the whole. NaN where columns are too few.
