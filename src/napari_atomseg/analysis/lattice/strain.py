@@ -101,8 +101,12 @@ FEWEST = 5
 SHARE = 0.25
 """Part of the typical number of columns that a fit must have: fewer are those of a corner, or of an
 isolated column that is false."""
-PRIOR_FREEDOM = 6.0
+PRIOR_FREEDOM = 12.0
 """Degrees of freedom of the prior on the variance about a column, which is that of most columns."""
+UNLIKELY = 1e-3
+"""Probability of a variance below which it is that of a misfit."""
+SHARED = 6.0
+"""Factor on the variance of a misfit: some six columns are off together."""
 SURROUNDINGS = 40
 """Columns whose median map foretells by how many lattice vectors sites are off across a cut."""
 RADIUS = 1.6
@@ -276,6 +280,9 @@ class _Fits:
         result = np.full((self._number, 2), np.nan)
         weight = spare[known, None] + PRIOR_FREEDOM
         result[known] = (squares[known] + PRIOR_FREEDOM * usual) / weight
+        # Noise hardly exceeds this; neighbours share what does, and it averages less.
+        limit = usual * chi2.isf(UNLIKELY, freedom) / freedom
+        result[known] += (SHARED - 1.0) * np.maximum(own - limit, 0.0)
         return result
 
     def _centred(self, values: Array) -> Array:
