@@ -108,7 +108,7 @@ class PolygonMarks:
 
 @dataclass(frozen=True)
 class ImageMarks:
-    """A quantity at every pixel, signed, so that zero is white.
+    """A quantity at every pixel; signed, so that zero is white, or an image in grey.
 
     Attributes
     ----------
@@ -119,6 +119,7 @@ class ImageMarks:
     label : what the quantity is called in a list.
     prefix : how it was measured, before its name, such as "GPA ".
     on_image : whether the pixels are those of the image, or those that the columns count in.
+    signed : colours from -limit over white to +limit, or grey from 0 to the limit.
     """
 
     name: str
@@ -129,6 +130,7 @@ class ImageMarks:
     label: str = ""
     prefix: str = ""
     on_image: bool = False
+    signed: bool = True
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from napari_atomseg.analysis.lattice.vectors import (
     primitive_vectors,
     reduced,
     small_cells,
+    usual_steps,
 )
 from napari_atomseg.analysis.positions import Positions, positions_of
 
@@ -293,7 +294,8 @@ def _cell_of(lattice: Lattice, points: Array, intensity: Array | None, cell: str
             break
         lattice, sites = _refined(larger, points, intensity)
     if cell == "conventional":
-        lattice = lattice.with_cell(conventional(lattice.vectors * lattice.scale))
+        steps = usual_steps(points * lattice.scale, lattice.vectors * lattice.scale)
+        lattice = lattice.with_cell(conventional(steps))
         lattice, _ = _refined(lattice, points, intensity)
     return lattice
 

@@ -34,6 +34,7 @@ from napari_atomseg.localization.fit.least_squares import (
 )
 from napari_atomseg.localization.fit.noise import Frames, ResidualNoise
 from napari_atomseg.localization.fit.rounds import ENDS, Cells
+from napari_atomseg.localization.fit.slopes import Slopes
 from napari_atomseg.localization.fit.windows import (
     Index,
     InitialEstimates,
@@ -165,6 +166,8 @@ class IndependentFit(NoiseLearning):
         if self._counted is not None:
             chi = chi.clamp_min(1.0)
         spread = spread * chi[:, None, None]
+        if self._slopes is not None:
+            spread[:, :2, :2] += self._slopes.spread[batch]
         walked = (theta[:, :2] - self._place(windows, batch)).abs().amax(1)
         limit = tensor_like(theta, initial.step[batch])
         error = spread[:, :2, :2].diagonal(dim1=1, dim2=2).sqrt()
@@ -274,12 +277,14 @@ def fit_gaussians(
     Every column is fitted to the pixels nearer to it than to any other, within three quarters of
     the distance to the nearest one. A first round gives every pixel one weight and every column
     the typical width. The next ones free the widths and subtract the neighbours as the round
-    before found them. The last weights the pixels by the noise, which is estimated from the
-    residuals as a function of intensity; that is the score equation of a Poisson likelihood of
-    unknown gain and offset. Standard errors are those of the Fisher information under that noise,
-    scaled by the column's own χ², moderated (Smyth, Stat. Appl. Genet. Mol. Biol. 3, 3, 2004) by
-    the image's: a column that a Gaussian does not describe has larger errors. Ellipses start from
-    round columns and take one more round, which subtracts ellipses.
+    before found them. Where the background slopes (see `find_slopes`), a plane is subtracted from
+    then on, and the error of its slope adds to that of the position. The last weights the pixels
+    by the noise, which is estimated from the residuals as a function of intensity; that is the
+    score equation of a Poisson likelihood of unknown gain and offset. Standard errors are those of
+    the Fisher information under that noise, scaled by the column's own χ², moderated (Smyth, Stat.
+    Appl. Genet. Mol. Biol. 3, 3, 2004) by the image's: a column that a Gaussian does not describe
+    has larger errors. Ellipses start from round columns and take one more round, which subtracts
+    ellipses.
 
     Parameters
     ----------
@@ -310,13 +315,14 @@ def fit_gaussians(
 
 def unweighted_fits(
     image: Tensor, initial: InitialEstimates, cancel: CancelToken | None = None
-) -> Tensor:
+) -> tuple[Tensor, Slopes | None]:
     """(N, 5) round Gaussians, parameters as of `GaussianProblem` but y and x of the image.
 
     They are fitted one by one, with the neighbours subtracted and equal weights; joint fits start
-    from them. NaN where a fit failed.
+    from them, and from the slopes of the background that they show. NaN where a fit failed.
     """
-    return _unweighted_fits(image, initial, cancel).parameters()
+    fits = _unweighted_fits(image, initial, cancel)
+    return fits.parameters(), fits.slopes
 
 
 def _unweighted_fits(
@@ -329,4 +335,10 @@ def _unweighted_fits(
     for free_width in (False, True):
         fits.fit_all(cancel, free_width=free_width)
         fits.render_light()
+    fits.learn_slopes()
+    if fits.slopes is not None:
+        # Neighbours were subtracted where slopes had moved them, which bends the backgrounds.
+        fits.fit_all(cancel, free_width=True)
+        fits.render_light()
+        fits.learn_slopes()
     return fits

@@ -9,6 +9,7 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from napari_atomseg.localization.fit.slopes import Slopes
 from napari_atomseg.localization.fit.windows import (
     BATCH_PIXELS,
     REACH,
@@ -44,6 +45,7 @@ class JointModel:
     frames : (H', W') relative number of frames, by which the variance of a pixel is divided.
     owner : (H', W') index of the nearest column, the one whose background a pixel has.
     pairs : (M, 2) indices i < j of columns that share light.
+    slopes : planes that were subtracted from the data; None for none.
     """
 
     def __init__(
@@ -71,8 +73,28 @@ class JointModel:
         if frames is not None:
             self.frames = torch.nn.functional.pad(frames, (canvas.margin,) * 4, value=1.0)
         points = np.stack([initial.y, initial.x], axis=1)
+        self.slopes: Slopes | None = None
         near = cKDTree(points).query_pairs(PAIRED * initial.sigma, output_type="ndarray")
         self.pairs = torch.from_numpy(near.reshape(-1, 2).astype(np.int64)).to(image.device)
+
+    def take_slopes(self, slopes: Slopes, *, level: bool) -> None:
+        """Subtract the planes under columns from the data, each in the cell of its column.
+
+        Parameters
+        ----------
+        level : subtract, too, what the backgrounds of the planes deviate from their median: one
+            background that all share has no slope of its own.
+        """
+        row = torch.arange(self.canvas.shape[0], device=self.data.device) - self.canvas.margin
+        col = torch.arange(self.canvas.shape[1], device=self.data.device) - self.canvas.margin
+        at = slopes.at + torch.stack([self.canvas.row, self.canvas.col], dim=1)
+        gradient, at = slopes.gradient[self.owner], at[self.owner]
+        ground = gradient[..., 0] * (row[:, None] - at[..., 0])
+        ground = ground + gradient[..., 1] * (col - at[..., 1])
+        if level:
+            ground = ground + (slopes.level - slopes.level.nanmedian())[self.owner]
+        self.data = torch.where(self.used > 0, self.data - ground, self.data)
+        self.slopes = slopes
 
     def render(self, theta: Tensor) -> Tensor:
         """(H', W') image of the model at parameters (N, 5)."""

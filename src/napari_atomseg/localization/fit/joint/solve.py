@@ -16,6 +16,7 @@ from napari_atomseg.localization.fit.gaussian import volume_error
 from napari_atomseg.localization.fit.independent import Fits, unweighted_fits
 from napari_atomseg.localization.fit.joint.bounds import FAINTEST, JointBounds, shortened
 from napari_atomseg.localization.fit.joint.model import (
+    BACKGROUND,
     COMMON,
     LOG_SIGMA,
     JointModel,
@@ -85,7 +86,7 @@ def fit_jointly(
         `cancel` was raised.
     """
     initial = initial_estimates(image, y, x)
-    single = unweighted_fits(image, initial, cancel)
+    single, slopes = unweighted_fits(image, initial, cancel)
     if bool(single.isnan().all()):
         return Fits.of(np.full((10, len(y)), np.nan), y, x)
     shared = shared_parameters(widths, backgrounds)
@@ -95,6 +96,8 @@ def fit_jointly(
     initial = replace(initial, sigma=float(theta[:, LOG_SIGMA].median().exp()))
     often = None if frames is None else Frames.of(frames)
     model = JointModel(image, initial, None if often is None else often.relative)
+    if slopes is not None:
+        model.take_slopes(slopes, level="background" in (common or {}) or BACKGROUND in shared)
     first = expected = model.render(theta)
     bounds = JointBounds.around(theta, initial, shared)
     held = torch.zeros_like(theta, dtype=torch.bool)
@@ -188,6 +191,8 @@ def _measured(
     if pixels.found.counted:
         factor = factor.clamp_min(1.0)
     spread = spread * factor[:, None, None]
+    if model.slopes is not None:
+        spread[:, :2, :2] += model.slopes.spread
     spread = spread.masked_fill(held[:, :, None] | held[:, None], 0.0)
     error = spread[:, :2, :2].diagonal(dim1=1, dim2=2).sqrt()
     y, x, log_sigma, amplitude, background = theta.unbind(1)
