@@ -85,6 +85,19 @@ def test_strain_along_another_axis(planted) -> None:
         strain(columns, LATTICE, x_axis="c")
 
 
+def test_strain_and_rotation_are_of_one_frame_with_y_up() -> None:
+    # A stretch along the diagonal that rises to the right, of rows that run down.
+    rising = np.array([-1.0, 1.0]) / np.sqrt(2.0)
+    made = strains(np.eye(2) + 0.01 * np.outer(rising, rising))
+    assert made["eps_xy"] == pytest.approx(0.005)
+    assert made["rotation_deg"] == pytest.approx(0.0, abs=1e-9)
+    # A simple shear: what is higher lies further to the right, u_x = 0.01 y with y up.
+    made = strains(np.eye(2) + np.array([[0.0, 0.0], [-0.01, 0.0]]))
+    turn = np.radians(made["rotation_deg"])
+    assert made["eps_xy"] - turn == pytest.approx(0.01, abs=1e-4)
+    assert made["eps_xy"] + turn == pytest.approx(0.0, abs=1e-4)
+
+
 def test_polar_displacements_are_no_strain(planted) -> None:
     columns = planted(CELL, MOTIF)
     polar = columns.assign(y=columns.y + np.where(columns.kind == 1, 4.0, 0.0))
