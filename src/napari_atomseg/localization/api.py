@@ -170,10 +170,12 @@ def localize(
     notes = list(examined.notes)
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
     find = _Detector(frames, signs, spacings, prediction if judge is not None else None)
-    refinement = Refinement(chosen, chosen.device, frames=often)
+    refinement = Refinement(chosen, chosen.device, frames=often, pixel=pixel)
     measure = Measure(refinement, signs, examined.measured(), restored, chosen.on, regions)
     least = judge.least if judge is not None else chosen.min_score or 0.0
-    complete = Completion(chosen, chosen.device, chosen.sensitivity, chosen.detector, least, often)
+    complete = Completion(
+        *(chosen, chosen.device, chosen.sensitivity, chosen.detector, least), often, pixel
+    )
     unjittered = Unjittered(chosen, frames, pixel)
     tables, remarks, counts = [], [], np.zeros(2, dtype=int)
     for number, frame in enumerate(frames):

@@ -60,6 +60,7 @@ def fit_jointly(
     likelihood: Likelihood = "auto",
     common: Mapping[str, float] | None = None,
     frames: Tensor | None = None,
+    aspect: float = 0.0,
 ) -> Fits:
     """Fit Gaussians to all columns together, of one shared width or of a free one each.
 
@@ -79,6 +80,7 @@ def fit_jointly(
     common : `sigma` (pixels) and `background` of all columns where they are fixed: those are not
         fitted and count as exact.
     frames : (H, W) how many frames lie in each pixel of their mean, see `Frames`.
+    aspect : ln of dx over dy of pixels that are not square: columns are round in Å.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def fit_jointly(
         `cancel` was raised.
     """
     initial = initial_estimates(image, y, x)
-    single, slopes = unweighted_fits(image, initial, cancel)
+    single, slopes = unweighted_fits(image, initial, cancel, aspect)
     if bool(single.isnan().all()):
         return Fits.of(np.full((10, len(y)), np.nan), y, x)
     shared = shared_parameters(widths, backgrounds)
@@ -95,7 +97,7 @@ def fit_jointly(
         theta[:, COMMON[name]] = math.log(value) if name == "sigma" else value
     initial = replace(initial, sigma=float(theta[:, LOG_SIGMA].median().exp()))
     often = None if frames is None else Frames.of(frames)
-    model = JointModel(image, initial, None if often is None else often.relative)
+    model = JointModel(image, initial, None if often is None else often.relative, aspect)
     if slopes is not None:
         model.take_slopes(slopes, level="background" in (common or {}) or BACKGROUND in shared)
     first = expected = model.render(theta)
