@@ -107,8 +107,9 @@ def find_slopes(rounds: Rounds) -> Slopes | None:
     sensitivity = tensor_like(theta, np.where(chosen[:, None, None], moved, 0.0))
     spread = sensitivity[:, :2] @ tensor_like(theta, errors) @ sensitivity[:, :2].mT
     shift = (sensitivity @ slope[..., None])[..., 0]
-    known = 0.0 if before is None else before.moved[:, :2]
-    at = theta[:, :2] - shift[:, :2] + known
+    at = theta[:, :2] - shift[:, :2]
+    if before is not None:
+        at = at + before.moved[:, :2]
     return Slopes(slope, tensor_like(theta, level), torch.nan_to_num(at), shift, spread)
 
 
@@ -233,4 +234,5 @@ def _own(
     sure = (
         there & (pixels > ROUND + 2) & (f_distribution.sf(gain / 2 / variance, 2, spare) < CHANCE)
     )
-    return gradient, np.linalg.inv(safe) * variance[:, None, None], sure
+    errors = np.linalg.inv(safe) * variance[:, None, None]
+    return np.asarray(gradient), np.asarray(errors), np.asarray(sure)

@@ -49,6 +49,10 @@ NOISE_PIXELS = 100_000
 PARAMETERS = 4
 
 
+MERGED = 2.5
+"""Columns nearer to each other than this, over sigma, show one maximum or nearly so."""
+
+
 def fit_jointly(
     image: Tensor,
     y: Array,
@@ -70,7 +74,7 @@ def fit_jointly(
     Steps are Fisher scoring with a sparse matrix; pixels are weighted as in `fit_gaussians`.
     Standard errors are those of the Fisher information of all columns, their backgrounds and
     widths together. A fit has converged when its last step was less than a hundredth of its
-    standard error.
+    standard error, and no column failed whose light merges with its own.
 
     Parameters
     ----------
@@ -207,5 +211,20 @@ def _measured(
     sigma = log_sigma.exp()
     volume = volume_error(sigma, amplitude, spread[:, 2:4, 2:4])
     rows = torch.stack([y, x, *error.T, sigma, amplitude, background, volume])
+    at_rest = at_rest & ~_beside(model, theta, ~good)
     table = torch.where(good, rows, torch.nan).cpu().numpy()
     return Fits.of(table, initial.y, initial.x, at_rest.cpu().numpy())
+
+
+def _beside(model: JointModel, theta: Tensor, failed: Tensor) -> Tensor:
+    """(N,) columns whose light merges with that of one whose fit failed (N,): it is not theirs."""
+    first, second = model.pairs.unbind(1)
+    away = (theta[first, :2] - theta[second, :2]) / theta.new_tensor(model.longer)
+    sigma = theta[:, LOG_SIGMA].exp()
+    near = torch.linalg.vector_norm(away, dim=1) < MERGED * torch.maximum(
+        sigma[first], sigma[second]
+    )
+    beside = torch.zeros_like(failed)
+    beside[first[near & failed[second]]] = True
+    beside[second[near & failed[first]]] = True
+    return beside
