@@ -185,10 +185,12 @@ def localize(
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
     read = None if detector == "peaks" else prediction
     find = _Detector(frames, signs, spacings, read, mask)
-    refinement = Refinement(chosen, chosen.device, frames=often)
+    refinement = Refinement(chosen, chosen.device, frames=often, pixel=pixel)
     measure = Measure(refinement, signs, examined.measured(), restored, chosen.on, regions)
     least = judge.least if judge is not None else chosen.min_score or 0.0
-    complete = Completion(chosen, chosen.device, chosen.sensitivity, detector, least, often)
+    complete = Completion(
+        *(chosen, chosen.device, chosen.sensitivity, detector, least), often, pixel
+    )
     search = _Search(find, complete, judge, measure.raw, chosen)
     unjittered = Unjittered(chosen, frames, pixel)
     tables, remarks, counts = [], [], np.zeros(2, dtype=int)

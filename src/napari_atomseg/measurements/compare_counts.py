@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -60,13 +61,12 @@ def compare_counts(
             "progress": part,
             "cancel": cancel,
         }
-        ways = {
-            "mixture": lambda kw=common, t=table: count_by_mixture(t, first=settings.first, **kw)
-        }
+        mixture = partial(count_by_mixture, table, first=settings.first, **common)
+        ways: dict[str, Callable[[], Counts]] = {"mixture": mixture}
         if library is not None:
-            ways["library"] = lambda kw=common, t=table: count_by_library(t, library, **kw)
-            ways["library, scaled"] = lambda kw=common, t=table: count_by_library(
-                t, library, scale=None, **kw
+            ways["library"] = partial(count_by_library, table, library, **common)
+            ways["library, scaled"] = partial(
+                count_by_library, table, library, scale=None, **common
             )
         for way, count in ways.items():
             try:
@@ -147,7 +147,7 @@ def _report(observation: Observation, found: dict[str, tuple[str, str, Counts | 
     return Report(
         tuple(lines),
         tables,
-        columns=replace(observation).columns.assign(**features),
+        columns=observation.columns.assign(**features),
         features=tuple(features),
         plot=Plot(curves, "classes", "ICL above the best") if curves else None,
     )
@@ -181,7 +181,7 @@ def _conclusion(counts: dict[str, Counts], agreement: pd.DataFrame) -> list[str]
         return ["No way can tell the numbers of atoms."]
     if len(counts) == 1:
         return ["One way alone can tell: nothing confirms its numbers."]
-    worst = agreement.loc[agreement["alike, %"].idxmin()]
+    worst = agreement.sort_values("alike, %").iloc[0]
     totals = [counted.total[0] for counted in counts.values()]
     lines = [
         f"least alike: {worst['one']} and {worst['other']}, {worst['alike, %']:.0f} % of "

@@ -141,7 +141,7 @@ def counts(
     tables = {"Classes": classes}
     if len(found.criterion):
         tables["Criterion"] = found.criterion
-    marks = ()
+    marks: tuple[PointMarks, ...] = ()
     if len(found.left_out):
         tables["Left out"] = found.left_out
         places = found.left_out[["y", "x"]].to_numpy()

@@ -313,7 +313,8 @@ def _disagreement(
         faint = size < FAINT * float(np.quantile(size, 0.9))
         largest = np.maximum(largest, np.where(faint, 0.0, np.sqrt(strain) / size_of))
     # What one pixel shows is averaged over the filter in the strain of those around it.
-    return np.asarray(ndimage.maximum_filter(largest, 2 * np.ceil(sigma).astype(int) + 1))
+    height, width = (2 * int(np.ceil(each)) + 1 for each in sigma)
+    return np.asarray(ndimage.maximum_filter(largest, (height, width)))
 
 
 def _leak(

@@ -164,7 +164,8 @@ def usual_steps(points: Array, vectors: Array) -> Array:
     tree, steps = cKDTree(points), np.array(vectors, dtype=np.float64)
     reach = REACH * float(np.hypot(*vectors.T).min())
     for number, vector in enumerate(vectors):
-        distance, index = tree.query(points + vector, distance_upper_bound=reach)
+        found = tree.query(points + vector, distance_upper_bound=reach)
+        distance, index = (np.asarray(each) for each in found)
         there = np.isfinite(distance)
         if there.any():
             steps[number] = np.median(points[index[there]] - points[there], axis=0)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.correlation import NoiseFound
-from napari_atomseg.localization.fit.gaussian import ROUND, column_values
+from napari_atomseg.localization.fit.gaussian import ROUND, column_values, elongated
 from napari_atomseg.localization.fit.noise import Frames, ResidualNoise
 from napari_atomseg.localization.fit.slopes import Slopes, find_slopes, plane
 from napari_atomseg.localization.fit.windows import (
@@ -55,15 +55,23 @@ class Rounds:
     """
 
     def __init__(
-        self, image: Tensor, initial: InitialEstimates, frames: Frames | None = None
+        self,
+        image: Tensor,
+        initial: InitialEstimates,
+        frames: Frames | None = None,
+        aspect: float = 0.0,
     ) -> None:
         y, x = tensor_like(image, initial.y), tensor_like(image, initial.x)
         self._image, self._initial = image, initial
         self._windows = list(windows_of(image, initial))
-        self._canvas = Canvas((image.shape[0], image.shape[1]), y, x, initial.sigma)
+        # On pixels that are not square, round columns are longer along one axis.
+        self._aspect = aspect
+        widest = initial.sigma * float(np.exp(0.5 * abs(aspect)))
+        self._canvas = Canvas((image.shape[0], image.shape[1]), y, x, widest)
         self._light = torch.zeros_like(image)
         self._theta = torch.full((len(y), 5), torch.nan, dtype=image.dtype, device=image.device)
         self._theta[:, 3] = 0.0
+        self._theta = elongated(self._theta, aspect)
         self._good = torch.zeros(len(y), dtype=torch.bool, device=image.device)
         self._frames = frames
         self._slopes: Slopes | None = None
@@ -71,7 +79,7 @@ class Rounds:
         self._weighting: ResidualNoise | None = None
         self._counted: ResidualNoise | None = None
         self.found = NoiseFound()
-        self._free_axes = False
+        self._shaped = self._free_axes = False
         self.table = np.full((10, len(y)), np.nan)
 
     @property
@@ -109,8 +117,8 @@ class Rounds:
         return self._slopes
 
     def round_parameters(self) -> Tensor:
-        """(N, 5) of round columns, positions relative to the windows' centres."""
-        return self._theta[:, :ROUND]
+        """(N, K) of round columns, positions relative to the windows' centres."""
+        return self._theta
 
     def places(self) -> Tensor:
         """(N, 2) positions in the image, pixels."""
@@ -135,13 +143,16 @@ class Rounds:
     def set_shape(self, shape: Shape) -> None:
         """Fit another shape from now on, starting from round columns."""
         if shape != "gaussian":
-            self._theta = torch.nn.functional.pad(self._theta, (0, 2))
+            self._shaped = True
+            if self._theta.shape[1] == ROUND:
+                self._theta = torch.nn.functional.pad(self._theta, (0, 2))
             self._free_axes = shape == "rotated"
 
     def _free(self, like: Tensor) -> Tensor:
         """(K,) parameters that the last rounds fit."""
         free = torch.ones(self._theta.shape[1], dtype=torch.bool, device=like.device)
-        free[6:] = self._free_axes
+        free[ROUND:] = self._shaped
+        free[ROUND + 1 :] = self._free_axes
         return free
 
     def parameters(self) -> Tensor:

@@ -13,7 +13,7 @@ from scipy.stats import f as f_distribution
 from torch import Tensor
 
 from napari_atomseg._shared.types import Array
-from napari_atomseg.localization.fit.gaussian import ROUND, derivatives, gaussian_values
+from napari_atomseg.localization.fit.gaussian import ROUND, column_values, derivatives
 from napari_atomseg.localization.fit.least_squares import covariance
 from napari_atomseg.localization.fit.windows import tensor_like
 
@@ -107,8 +107,9 @@ def find_slopes(rounds: Rounds) -> Slopes | None:
     sensitivity = tensor_like(theta, np.where(chosen[:, None, None], moved, 0.0))
     spread = sensitivity[:, :2] @ tensor_like(theta, errors) @ sensitivity[:, :2].mT
     shift = (sensitivity @ slope[..., None])[..., 0]
-    known = 0.0 if before is None else before.moved[:, :2]
-    at = theta[:, :2] - shift[:, :2] + known
+    at = theta[:, :2] - shift[:, :2]
+    if before is not None:
+        at = at + before.moved[:, :2]
     return Slopes(slope, tensor_like(theta, level), torch.nan_to_num(at), shift, spread)
 
 
@@ -201,11 +202,11 @@ def _projected(
     for batch, cells in rounds.cells(wanted):
         step, inside = cells.windows.step, cells.windows.inside
         own = theta[batch]
-        slopes = derivatives(own, step) * inside[:, None]
+        slopes = derivatives(own, step)[:, :ROUND] * inside[:, None]
         unit = torch.eye(2).to(own)[:, None].expand(-1, len(own), -1)
         ramps = torch.stack([plane(each, own[:, :2], step) for each in unit], dim=1)
         ramps = (ramps * inside[:, None]).flatten(2)
-        rest = ((cells.data - gaussian_values(own, step)) * inside).flatten(1)
+        rest = ((cells.data - column_values(own, step)) * inside).flatten(1)
         flat = slopes.flatten(2)
         share = torch.nan_to_num(covariance(flat @ flat.mT)) @ (flat @ ramps.mT)
         left = ramps - share.mT @ flat
@@ -233,4 +234,5 @@ def _own(
     sure = (
         there & (pixels > ROUND + 2) & (f_distribution.sf(gain / 2 / variance, 2, spare) < CHANCE)
     )
-    return gradient, np.linalg.inv(safe) * variance[:, None, None], sure
+    errors = np.linalg.inv(safe) * variance[:, None, None]
+    return np.asarray(gradient), np.asarray(errors), np.asarray(sure)
