@@ -32,6 +32,8 @@ from benchmarks.measurements.planted import (
 from napari_atomseg.analysis import (
     Lattice,
     assign,
+    bond_distributions,
+    bond_vectors,
     count_by_library,
     count_by_mixture,
     displacements,
@@ -39,6 +41,7 @@ from napari_atomseg.analysis import (
     find_grains,
     find_lattice,
     geometric_phase,
+    layer_profile,
     link_tracks,
     polarization,
     spacing_precision,
@@ -93,6 +96,18 @@ def polar(rng: np.random.Generator) -> Deviations:
     factor = 16.02176634 * CHARGE / VOLUME
     names = ["p_y", "p_x"], ["p_y_err", "p_x_err"]
     yield "polarization", _over(polarization(table, CHARGE, VOLUME), factor * known, *names)
+    lattice = find_lattice(columns, SAMPLING)
+    layers = layer_profile(table, ["dy_pm", "dx_pm"], lattice)
+    names = ["dy_pm", "dx_pm"], ["dy_pm_err", "dx_pm_err"]
+    yield "layers of displacements", _over(layers[layers["count"] > 5], known, *names)
+    bonds = bond_distributions(bond_vectors(columns, lattice, 0, 1))
+    true = turned(np.radians(turn)) @ CELL.T
+    steps = np.round(
+        np.linalg.solve(true, bonds[["vector_y", "vector_x"]].T / SAMPLING).T - CAGE[1]
+    )
+    vectors = (steps + CAGE[1]) @ true.T * SAMPLING
+    names = ["vector_y", "vector_x"], ["vector_y_err", "vector_x_err"]
+    yield "mean bond vectors", _over(bonds, vectors, *names)
 
 
 def _over(table: pd.DataFrame, known: Array, names: list[str], errors: list[str]) -> Array:

@@ -441,8 +441,8 @@ def test_without_a_sampling_lengths_are_pixels_and_it_says_so(dock: OpenPanel, v
     [
         (None, "lattice", "run Localize"),
         (0, "lattice", "has no columns"),
-        (1, "lattice", "at least 4 columns"),
-        (3, "displacements", "at least 4 columns"),
+        (1, "lattice", "at least 20 columns"),
+        (3, "displacements", "at least 20 columns"),
         (60, "counts", "have no 'volume'"),
         (60, "tracks", "several frames"),
         (60, "rings", "form no rings"),

@@ -8,6 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from ase import Atoms
+
+from napari_atomseg.specimen.crystals.builtin import get_crystal
+from napari_atomseg.specimen.crystals.projection import project_cell
+from napari_atomseg.specimen.crystals.zone import orient
 
 
 def planted_crystal(
@@ -53,3 +58,37 @@ def planted_crystal(
 @pytest.fixture
 def planted() -> Callable[..., pd.DataFrame]:
     return planted_crystal
+
+
+def seen_crystal(
+    crystal: str | Atoms,
+    axis: tuple[int, int, int],
+    *,
+    size: float = 60.0,
+    turn: float = 0.0,
+    faintest: float = 0.1,
+    noise: float = 0.03,
+    scale: float = 1.0,
+    sampling: float = 0.15,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Columns of a crystal, in px, with the names that they should get."""
+    lattice = project_cell(orient(get_crystal(crystal), axis)).rotated(turn)
+    columns = lattice.fill(np.zeros(2), np.full(2, size), np.array([3.1, 2.3]))
+    kind, names = lattice.species
+    rng = np.random.default_rng(seed)
+    weights = lattice.weights[columns.species]
+    table = pd.DataFrame(
+        {
+            "y": scale * (columns.y + rng.normal(0, noise, len(columns.y))) / sampling,
+            "x": scale * (columns.x + rng.normal(0, noise, len(columns.x))) / sampling,
+            "volume": weights * rng.normal(1.0, 0.05, len(weights)),
+            "true": [names[kind[k]] for k in columns.species],
+        }
+    )
+    return table[weights >= faintest * lattice.weights.max()].reset_index(drop=True)
+
+
+@pytest.fixture
+def seen() -> Callable[..., pd.DataFrame]:
+    return seen_crystal

@@ -124,7 +124,7 @@ def test_few_columns_and_bad_arguments(planted):
     assert "burgers_angstrom" in find_dislocations(row, 0.1, lattice)
     with pytest.raises(ValueError, match="finite"):
         find_dislocations(columns.assign(y=np.nan), lattice=lattice)
-    with pytest.raises(ValueError, match="at least 4 columns"):
+    with pytest.raises(ValueError, match="at least 20 columns"):
         find_dislocations(columns.iloc[:3])
     with pytest.raises(ValueError, match="radius=0"):
         burgers_circuit(columns, (200.0, 200.0), 0, lattice=lattice)

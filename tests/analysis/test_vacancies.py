@@ -92,7 +92,7 @@ def test_few_columns_and_bad_arguments(planted):
     assert len(find_vacancies(row, lattice=lattice)) == 0
     with pytest.raises(ValueError, match="finite"):
         find_vacancies(columns.assign(y=np.nan), lattice=lattice)
-    with pytest.raises(ValueError, match="at least 4"):
+    with pytest.raises(ValueError, match="at least 20"):
         find_vacancies(columns.iloc[:2])
 
 

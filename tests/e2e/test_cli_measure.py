@@ -176,7 +176,7 @@ def test_tracks_with_their_vacancies_and_hops():
 def test_what_cannot_be_measured_is_said_in_one_line():
     write_columns("two.csv", pd.DataFrame({"y": [1.0, 9.0], "x": [2.0, 3.0]}))
     said = run("lattice", "two.csv", "-o", "out.csv", code=1)
-    assert "at least 4 columns" in said
+    assert "at least 20 columns" in said
     assert "Traceback" not in said
     perovskite()
     assert "--volume" in run("displacements", "columns.csv", "-o", "o.csv", "--charge", 7, code=1)

@@ -27,6 +27,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "compare_counts": {"first": 1},
     "counts": {"first": 1},
     "normalize": {"beam": 100.0, "vacuum": 0.0},
+    "octahedra": {"oxygen": ""},
     "scores": {"truth": ""},
     "zone": {"crystal": ["BaTiO3"]},
 }
@@ -69,6 +70,11 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("truth") / "truth.csv"
     write_columns(path, crystal().iloc[1:])
     OPTIONS["scores"]["truth"] = str(path)
+    oxygen = tmp_path_factory.mktemp("oxygen") / "oxygen.csv"
+    steps = np.mgrid[:9, :9].reshape(2, -1).T * CELL + 30.8
+    sides = [steps + np.array(side) for side in ((0.0, CELL / 2), (CELL / 2, 0.0))]
+    write_columns(oxygen, pd.DataFrame(np.concatenate(sides), columns=["y", "x"]))
+    OPTIONS["octahedra"]["oxygen"] = str(oxygen)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +156,7 @@ def test_command_prints_the_summary_and_writes_the_result(
     printed = done.stdout.splitlines()
     assert printed[:-1] == "\n".join(report.lines).splitlines()
     written = sorted(path.name for path in (tmp_path).iterdir() if path.name.startswith("result"))
-    if known.columns is Needs.REQUIRED:
+    if known.columns is Needs.REQUIRED or report.result:
         assert report.table is not None
         assert len(pd.read_csv(tmp_path / "result.csv", comment="#")) == len(report.table)
         assert len(written) == 1 + len(report.tables) - (report.result != "")

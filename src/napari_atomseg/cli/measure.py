@@ -147,7 +147,7 @@ def _files(known: Measurement) -> list[inspect.Parameter]:
         add("image", Path, typer.Argument(help="Image file."), empty)
     if known.columns is needed:
         add("table", Path, typer.Argument(help=table), empty)
-    folder = "Folder for the images."
+    folder = "Folder for the images, or table of the result."
     result = "Table of the result; further tables are written beside it."
     output = typer.Option(
         "--output",
@@ -210,7 +210,7 @@ def _write(
     from napari_atomseg.measurements.report import ImageMarks
 
     record = provenance(f"measure {known.name}", source.name, settings) | dict(report.record)
-    if known.columns is Needs.REQUIRED:
+    if known.columns is Needs.REQUIRED or report.result:
         for title, table in report.tables.items():
             if title != report.result:
                 name = title.lower().replace(" ", "-")

@@ -12,7 +12,7 @@ from pydantic import field_validator
 
 from napari_atomseg.analysis import displacements as displacements_of
 from napari_atomseg.analysis import polarization
-from napari_atomseg.measurements.observation import Observation
+from napari_atomseg.measurements.observation import Observation, lattice_record
 from napari_atomseg.measurements.registry import MeasurementSettings, Role, measurement
 from napari_atomseg.measurements.report import (
     NO_SAMPLING,
@@ -98,7 +98,7 @@ def displacements(
     sited = observation.on_sites(progress, cancel)
     table, lattice = sited.columns, sited.known_lattice()
     kind = min(1, len(lattice) - 1) if settings.sublattice is None else settings.sublattice
-    around = None if settings.neighbours is None else _numbers(settings.neighbours)
+    around = None if settings.neighbours is None else sublattice_numbers(settings.neighbours)
     found = displacements_of(table, lattice, kind, around, settings.coordination)
     if found.empty:
         raise ValueError("no column of that sublattice has all its neighbours")
@@ -154,6 +154,8 @@ def displacements(
         table.assign(**features),
         tuple(features),
         result="Displacements",
+        # For profiles of the table of displacements by layers.
+        record={"lattice": lattice_record(lattice)},
         plot=Plot(values, f"displacement ({unit})", "columns"),
     )
 
@@ -169,13 +171,18 @@ def exaggeration(arrows: NDArray[np.float64], spacing: float) -> float:
     return float(max(1.0, power * _ROUND[np.searchsorted(_ROUND, factor / power + 1e-9) - 1]))
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def sublattice_numbers(text: str) -> tuple[int, ...]:
+    """Sublattices that are written as "0" or "0,2".
+
+    Raises
+    ------
+    ValueError
+        These are no numbers.
+    """
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(
-            f"neighbours={text!r} must be numbers of sublattices, as 0 or 0,2"
-        ) from None
+        raise ValueError(f"{text!r} must be numbers of sublattices, as 0 or 0,2") from None
 
 
 def _name(table: pd.DataFrame, kind: int) -> str:

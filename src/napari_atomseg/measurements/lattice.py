@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -11,10 +12,12 @@ from pydantic import field_validator
 
 from napari_atomseg.analysis import (
     Lattice,
+    Registration,
     assign,
     find_lattice,
-    find_zone_axis,
-    name_by_elements,
+    lattice_quality,
+    register_crystal,
+    register_layers,
     species,
     unit_cells,
 )
@@ -24,6 +27,7 @@ from napari_atomseg.measurements.report import (
     BLUE,
     NO_SAMPLING,
     RED,
+    PointMarks,
     PolygonMarks,
     Report,
     VectorMarks,
@@ -38,7 +42,9 @@ MOST_CELLS = 4000
 """More polygons make napari slow."""
 MOST_ALIKE = 4
 """More zone axes that fit equally well are not named."""
-_FEATURES = (*SITE, "species", "intensity_z", "dy", "dx", "du", "dv", "dy_pm", "dx_pm")
+SCALE_ERROR = 0.03
+"""Lengths that differ from the crystal's by a larger part are remarked on."""
+_FEATURES = (*SITE, "species", "crystal", "intensity_z", "dy", "dx", "du", "dv", "dy_pm", "dx_pm")
 
 
 class LatticeSettings(MeasurementSettings):
@@ -49,11 +55,21 @@ class LatticeSettings(MeasurementSettings):
         "Cell",
         "Conventional: rectangular where the lattice is centred. Primitive: the smallest.",
     )
-    crystal: Annotated[str, Role.CRYSTAL] = setting(
-        "",
+    sublattices: int | None = setting(
+        None,
+        "Columns per cell",
+        "Number of columns in a cell, where it is known. Automatic: by places and intensities.",
+        limits=(1, 1000),
+        none="automatic",
+    )
+    crystal: Annotated[tuple[str, ...], Role.CRYSTAL] = setting(
+        (),
         "Crystal",
-        "Name of a crystal, or a structure file: its zone axis is found, and the species take the "
-        "names of its elements.",
+        "Name of a crystal, or a structure file: it is laid on the columns, which take the names "
+        "of its elements, and missing columns are listed. Several are layers on one lattice.",
+    )
+    zone_axis: tuple[int, int, int] | None = setting(
+        None, "Zone axis", "Direction of the crystal along the beam.", none="found"
     )
     names: str = setting(
         "", "Species", "Names of the species, the brightest first, as Sr,Ti,O; empty: A,B,…."
@@ -65,6 +81,11 @@ class LatticeSettings(MeasurementSettings):
         none="automatic",
         section="Advanced",
     )
+
+    @field_validator("crystal", mode="before")
+    @classmethod
+    def _several(cls, crystal: Any) -> Any:
+        return (crystal,) * bool(crystal) if isinstance(crystal, str) else crystal
 
     @field_validator("names", mode="before")
     @classmethod
@@ -82,30 +103,38 @@ def lattice(
 ) -> Report:
     """Find the unit cell, and the site, sublattice and species of each column.
 
-    With a crystal, its zone axis too. The result is the table of columns with their sites, which
-    may be edited: later measurements take them as they stand.
+    With a crystal, its zone axis too, and the columns that are missing. The summary has a caution
+    where the cell does not explain the columns. The result is the table of columns with their
+    sites, which may be edited: later measurements take them as they stand.
     """
     columns = observation.columns.drop(columns=list(SITE), errors="ignore")
     report(progress, cancel, 0, 4, "Finding the unit cell")
     found = find_lattice(
-        columns, observation.sampling, cell=settings.cell, intensity=settings.intensity
+        columns,
+        observation.sampling,
+        cell=settings.cell,
+        intensity=settings.intensity,
+        sublattices=settings.sublattices,
     )
     report(progress, cancel, 1, 4, "Following the columns")
-    table = assign(columns, found)
-    if settings.names or settings.intensity:
-        names = settings.names.split(",") if settings.names else None
-        table = species(table, found, names, intensity=settings.intensity)
-    else:
-        table = named(table, found)
-    report(progress, cancel, 2, 4, "Comparing with the crystal")
     tables: dict[str, pd.DataFrame] = {}
     about: list[str] = []
+    marks: list[Any] = []
     if settings.crystal:
-        zones = find_zone_axis(found, settings.crystal, cancel=cancel)
-        if zones["fits"].iloc[0]:
-            table = name_by_elements(table, found, zones.iloc[0])
-        tables["Zone axes"] = zones
-        about = ["", *_zone_lines(zones, known=observation.sampling is not None)]
+        report(progress, cancel, 2, 4, "Laying the crystal on the columns")
+        laid = _laid(columns, found, observation, settings, cancel)
+        about = ["", *_crystal_lines(laid, known=observation.sampling is not None)]
+        tables["Zone axis"] = laid.zone.drop("cost").to_frame().T
+    if settings.crystal and (laid.fits or settings.zone_axis):
+        table, found = laid.columns, laid.lattice
+        tables["Missing"] = laid.missing
+        if len(laid.missing):
+            places = laid.missing[["y", "x"]].to_numpy()
+            marks.append(
+                PointMarks("missing", places, 0.9 * observation.spacing, table=laid.missing)
+            )
+    else:
+        table = _named(assign(columns, found), found, settings)
     report(progress, cancel, 3, 4, "Drawing the cells")
     cells = unit_cells(table, found)
     kinds = _sublattices(table, found)
@@ -115,7 +144,7 @@ def lattice(
         f"({row.a:.3f}, {row.b:.3f}), intensity {number(row.intensity)}"
         for row in rows(kinds)
     ]
-    marks: list[Any] = [
+    marks.append(
         VectorMarks(
             "a (red), b (blue)",
             np.tile(found.origin, (2, 1)),
@@ -124,7 +153,7 @@ def lattice(
             (RED, BLUE),
             table=pd.DataFrame({"vector": ["a", "b"]}),
         )
-    ]
+    )
     caption: tuple[str, ...] = ()
     if len(cells) > MOST_CELLS:
         caption = (f"{len(cells)} unit cells are too many to draw.",)
@@ -158,10 +187,42 @@ def _lattice_lines(found: Lattice, table: pd.DataFrame, observation: Observation
     lines.append(f"angle {found.angle_deg:.2f}°; a is {found.rotation_deg:.2f}° from x")
     lost = f"; {len(table) - on} on no site" if on < len(table) else ""
     lines.append(f"{plural(on, 'column')} on {plural(len(found), 'sublattice')}{lost}")
-    rms = found.rms * float(np.sqrt(np.mean(observation.pixel**2)))
-    deviation = f"{rms:.3g} px" if pixels else f"{100 * rms:.3g} pm"
-    lines.append(f"rms deviation from the sites {deviation}")
+    quality = lattice_quality(table, found)
+    factor, unit = (1.0, "px") if pixels else (100.0, "pm")
+    lines.append(
+        f"rms deviation from the sites {factor * quality.rms:.3g} {unit}, from where the "
+        f"neighbours foretell {factor * quality.local_rms:.3g} {unit}"
+    )
+    lines += [f"Caution: {each}." for each in quality.warnings]
     return lines
+
+
+def _laid(
+    columns: pd.DataFrame,
+    found: Lattice,
+    observation: Observation,
+    settings: LatticeSettings,
+    cancel: CancelToken | None,
+) -> Registration:
+    """The crystal on the columns; of several, the first, with columns named by all of them."""
+    options: dict[str, Any] = {
+        "zone_axis": settings.zone_axis,
+        "intensity": settings.intensity,
+        "lattice": found,
+        "cancel": cancel,
+    }
+    if len(settings.crystal) == 1:
+        return register_crystal(columns, settings.crystal[0], observation.sampling, **options)
+    layers = register_layers(columns, settings.crystal, observation.sampling, **options)
+    return replace(layers.first, columns=layers.columns, missing=layers.missing)
+
+
+def _named(table: pd.DataFrame, found: Lattice, settings: LatticeSettings) -> pd.DataFrame:
+    """Columns on sites, named by their intensities."""
+    if settings.names or settings.intensity:
+        names = settings.names.split(",") if settings.names else None
+        return species(table, found, names, intensity=settings.intensity)
+    return named(table, found)
 
 
 def _sublattices(table: pd.DataFrame, found: Lattice) -> pd.DataFrame:
@@ -170,7 +231,8 @@ def _sublattices(table: pd.DataFrame, found: Lattice) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "sublattice": np.arange(len(found)),
-            "species": [str(each.iloc[0]) if len(each) else "" for each in names],
+            # More than one where layers of several crystals share a sublattice.
+            "species": [", ".join(map(str, each.value_counts().index)) for each in names],
             "columns": [int((kind == k).sum()) for k in range(len(found))],
             "intensity": found.intensity,
             "a": found.motif[:, 0],
@@ -179,19 +241,36 @@ def _sublattices(table: pd.DataFrame, found: Lattice) -> pd.DataFrame:
     )
 
 
-def _zone_lines(zones: pd.DataFrame, *, known: bool) -> list[str]:
-    best = zones.iloc[0]
-    lines = [f"{best['crystal']} along {best['zone_axis']}"]
-    if not best["fits"]:
-        lines = [f"No zone axis of {best['crystal']} fits; the nearest is {best['zone_axis']}"]
-    lines.append(f"a lies along {best['a_direction']}, b along {best['b_direction']}")
-    length, angle = best["length_misfit_percent"], best["angle_misfit_deg"]
+def _crystal_lines(laid: Registration, *, known: bool) -> list[str]:
+    zone = laid.zone
+    lines = [f"{zone['crystal']} along {zone['zone_axis']}"]
+    if not laid.fits:
+        lines = [f"No zone axis of {zone['crystal']} fits; the nearest is {zone['zone_axis']}"]
+    lines.append(f"a lies along {zone['a_direction']}, b along {zone['b_direction']}")
+    length, angle = zone["length_misfit_percent"], zone["angle_misfit_deg"]
     lines.append(f"misfit: lengths {length:+.2f} %, angle {angle:+.2f}°")
-    lines.append(f"rms deviation of columns in the cell {best['motif_rms_pm']:.3g} pm")
+    lines.append(f"rms deviation of columns in the cell {zone['motif_rms_pm']:.3g} pm")
     if not known:
-        lines.append(f"by the cell's shape alone; this gives {best['sampling']:.4g} Å/px")
-    others = zones.loc[zones["rank"] == 1, "zone_axis"].iloc[1:]
-    if len(others):
-        more = ", …" if len(others) > MOST_ALIKE else ""
-        lines.append(f"fits as well as {', '.join(others[:MOST_ALIKE])}{more}")
+        lines.append(f"by the cell's shape alone; this gives {laid.sampling:.4g} Å/px")
+    elif abs(laid.scale_error) > SCALE_ERROR:
+        more = "longer" if laid.scale_error > 0 else "shorter"
+        lines.append(
+            f"Caution: lengths are {100 * abs(laid.scale_error):.1f} % {more} than the crystal's: "
+            f"check the sampling, with {laid.sampling:.4g} Å/px they would agree."
+        )
+    if laid.alike:
+        more = ", …" if len(laid.alike) > MOST_ALIKE else ""
+        lines.append(f"fits as well as {', '.join(laid.alike[:MOST_ALIKE])}{more}")
+    if np.isfinite(laid.agreement):
+        lines.append(f"correlation of intensities with the scattering {laid.agreement:.2f}")
+    several = "crystal" in laid.columns
+    if several:
+        lines.append("other crystals on the same lattice, by the contrast of columns:")
+    by = ["crystal", "species"] if several else ["species"]
+    lost = laid.missing.groupby(by).size()
+    counts = laid.columns[laid.columns["sublattice"] >= 0].groupby(by).size()
+    for name in counts.index.union(lost.index):
+        there, gone = int(counts.get(name, 0)), int(lost.get(name, 0))
+        text = " ".join(name) if several else name
+        lines.append(f"{text}: {there} of {there + gone} sites inside have their column")
     return lines

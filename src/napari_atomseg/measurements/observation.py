@@ -204,4 +204,4 @@ def lattice_record(lattice: Lattice) -> dict[str, Any]:
     known = [*_LATTICE, "intensity"]
     if not np.isfinite(np.asarray(lattice.intensity)).all():
         known.remove("intensity")
-    return {name: getattr(lattice, name).tolist() for name in known}
+    return {name: np.asarray(getattr(lattice, name)).tolist() for name in known}

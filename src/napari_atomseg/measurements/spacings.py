@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from napari_atomseg.analysis import spacing_precision
+from napari_atomseg.analysis import Lattice, spacing_precision
 from napari_atomseg.analysis import spacings as spacings_of
 from napari_atomseg.measurements.observation import Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, measurement
@@ -67,6 +67,7 @@ def spacings(
         features[f"spacing_{axis}" + length.removeprefix("length")] = values
     lines = [NO_SAMPLING] if pixels else []
     lines += [_line(str(axis), row, pixels=pixels) for axis, row in precision.iterrows()]
+    lines += _vector_lines(lattice, pixels=pixels)
     frames = precision["frames"].max()
     if not pixels and np.isfinite(frames):
         lines += ["", *_frames_lines(int(frames), precision, settings.target)]
@@ -139,3 +140,18 @@ def _in_pixels(precision: pd.DataFrame) -> pd.DataFrame:
     shown = precision[["count", "mean_angstrom", "mean_err_angstrom"]]
     shown = shown.rename(columns=lambda name: name.replace("_angstrom", "_px"))
     return shown.assign(deviation_px=precision["deviation_pm"] / 100)
+
+
+def _vector_lines(lattice: Lattice, *, pixels: bool) -> list[str]:
+    """The lengths of the lattice's vectors, which are not the mean lengths of spacings."""
+    lengths = lattice.lengths if pixels else lattice.lengths_angstrom
+    errors = lattice.lengths_err * lengths / lattice.lengths
+    unit = "px" if pixels else "Å"
+    both = ", ".join(
+        f"{axis} = {number(length, error, unit)}"
+        for axis, length, error in zip("ab", lengths, errors, strict=True)
+    )
+    return [
+        f"vectors of the lattice: {both}",
+        "   They are straight over all columns; spacings also count bending, and noise across.",
+    ]

@@ -46,9 +46,9 @@ def displacements(
 
     Returns
     -------
-    A row a column: ``i``, ``j``, ``y``, ``x``; ``centre_y``, ``centre_x`` of the neighbours;
-    ``dy``, ``dx``, ``length`` of the displacement (px) and ``angle_deg`` (from the x axis,
-    counter-clockwise as seen); ``dy_err``, ``dx_err`` propagated from the errors of the positions
+    A row a column: ``i``, ``j``, ``sublattice``, ``y``, ``x``; ``centre_y``, ``centre_x`` of the
+    neighbours; ``dy``, ``dx``, ``length`` of the displacement (px) and ``angle_deg`` (from the x
+    axis, counter-clockwise as seen); ``dy_err``, ``dx_err`` propagated from the errors of positions
     (NaN without); ``column``, the row number; and where the lattice knows its sampling, ``dy_pm``,
     ``dx_pm``, ``length_pm``, ``dy_err_pm``, ``dx_err_pm``.
 
@@ -78,6 +78,7 @@ def displacements(
         {
             "i": sites.cells[rows, 0],
             "j": sites.cells[rows, 1],
+            "sublattice": kind,
             "y": sites.points[rows, 0],
             "x": sites.points[rows, 1],
             "centre_y": centre[:, 0],

@@ -7,122 +7,34 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
-from scipy.stats import f as f_distribution
 
 from napari_atomseg._shared.types import Array, Indices, Sampling
 from napari_atomseg._shared.units import pixel_scale
-from napari_atomseg.analysis.lattice.assign import Sites, follow
+from napari_atomseg.analysis.lattice.assign import TOLERANCE, Sites, follow
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.motif import primitive_cell
+from napari_atomseg.analysis.lattice.order import enlarged, ordered
 from napari_atomseg.analysis.lattice.sites import intensity_of
 from napari_atomseg.analysis.lattice.species import species_of_means
 from napari_atomseg.analysis.lattice.vectors import (
     NO_LATTICE,
     conventional,
     primitive_vectors,
-    reduced,
-    small_cells,
     usual_steps,
 )
 from napari_atomseg.analysis.positions import Positions, positions_of
-
-LARGEST = 4
-"""Cells that an order may join at once."""
-EXPLAINED = 0.5
-"""An order must explain this part of the variance, not only be significant."""
-CHANCE = 1e-6
-"""Probability below which an order is no play of chance."""
-ALMOST = 0.9
-"""The smallest cell is taken that explains this part of what the best one does."""
-AROUND = 12
-"""What varies over more than so many neighbours is no order."""
-
-
-def ordered(lattice: Lattice, points: Array, sites: Sites, intensity: Array | None) -> Lattice:
-    """The lattice in the cell after which intensities and displacements repeat, too.
-
-    Parameters
-    ----------
-    points : (N, 2) px.
-    sites : sites of the points.
-    intensity : (N,) or None.
-    """
-    on = np.flatnonzero(sites.on)
-    values = [sites.displacement[on] * lattice.scale]
-    if intensity is not None and np.isfinite(intensity[on]).all():
-        values.append(intensity[on, None])
-    cells, sublattice = sites.cells[on], sites.sublattice[on]
-    local = [_fluctuation(v, points[on] * lattice.scale, sublattice) for v in values]
-    shares: dict[int, list[tuple[float, Array]]] = {}
-    for index in range(2, LARGEST + 1):
-        for matrix in small_cells(index):
-            share = max(_explained(v, _coset(cells, matrix), sublattice, index) for v in local)
-            shares.setdefault(index, []).append((share, matrix))
-    best = max(share for trials in shares.values() for share, _ in trials)
-    if best < EXPLAINED:
-        return lattice
-    for trials in shares.values():
-        share, matrix = max(trials, key=lambda trial: trial[0])
-        if share >= max(EXPLAINED, ALMOST * best):
-            break
-    larger = matrix @ lattice.vectors * lattice.scale
-    basis = reduced(larger) / lattice.scale
-    return lattice.with_cell(np.round(basis @ np.linalg.inv(lattice.vectors)))
-
-
-def _fluctuation(values: Array, points: Array, sublattice: Indices) -> Array:
-    """Values (N, C) less their sublattice's median and the mean of their surroundings, and
-    without the tails that bad fits give them.
-    """
-    rest = values.astype(np.float64).copy()
-    for k in np.unique(sublattice):
-        rest[sublattice == k] -= np.median(rest[sublattice == k], axis=0)
-    spread = np.median(np.abs(rest), axis=0) * 1.4826
-    # Where most values are exactly equal, as those of a simulation, they have no tails.
-    spread = np.where(spread > 0, spread, np.inf)
-    rest = np.clip(rest, -6 * spread, 6 * spread)
-    near = cKDTree(points).query(points, k=min(AROUND + 1, len(points)))[1].reshape(len(points), -1)
-    return np.asarray(rest - rest[near].mean(axis=1))
-
-
-def _coset(cells: Indices, matrix: Array) -> Indices:
-    """(N,) which of the cells that a larger cell joins."""
-    (p, q), (_, r) = matrix
-    rows = cells[:, 0] // p
-    return np.asarray((cells[:, 0] - p * rows) * r + (cells[:, 1] - q * rows) % r)
-
-
-def _explained(values: Array, coset: Indices, sublattice: Indices, index: int) -> float:
-    """Part of the variance within sublattices that cosets explain, 0 where by chance."""
-    count = int(sublattice.max()) + 1
-    kinds = sublattice * index + coset
-    within = _residual(values, kinds, count * index)
-    without = _residual(values, sublattice, count)
-    channels = values.shape[1]
-    freedom = (count * (index - 1) * channels, (len(values) - count * index) * channels)
-    if freedom[1] <= 0 or without <= 0:
-        return 0.0
-    ratio = (without - within) / freedom[0] / max(within / freedom[1], 1e-300)
-    return 1.0 - within / without if f_distribution.sf(ratio, *freedom) < CHANCE else 0.0
-
-
-def _residual(values: Array, kinds: Indices, count: int) -> float:
-    """Sum of squares about the mean of each kind."""
-    members = np.maximum(np.bincount(kinds, minlength=count), 1)
-    total = 0.0
-    for channel in values.T:
-        mean = np.bincount(kinds, channel, count) / members
-        total += float(((channel - mean[kinds]) ** 2).sum())
-    return total
-
 
 FAR = 5.0
 """Columns that stray further than so many typical distances are left out."""
 
 
 def fitted(
-    lattice: Lattice, points: Array, sites: Sites, intensity: Array | None = None
+    lattice: Lattice,
+    points: Array,
+    sites: Sites,
+    intensity: Array | None = None,
+    *,
+    numbered: bool = True,
 ) -> Lattice:
     """Least squares of vectors and of each sublattice's origin.
 
@@ -135,6 +47,8 @@ def fitted(
     points : (N, 2) px.
     sites : sites of the points.
     intensity : (N,), by which sublattices are numbered.
+    numbered : whether sublattices are numbered anew, and those without columns left out. Otherwise
+        they stay as they are; one without columns keeps its place beside the others.
 
     Raises
     ------
@@ -156,7 +70,10 @@ def fitted(
     variance = (rest**2).sum(axis=0) / spare if spare > 0 else np.full(2, np.nan)
     offsets, vectors = solution[:-2], solution[-2:]
     means = _means(bright, kinds, present)
-    order = _numbering(offsets, vectors, kinds, present, bright)
+    if numbered:
+        order = _numbering(offsets, vectors, kinds, present, bright)
+    else:
+        order = np.arange(len(present))
     first = order[0]
     middle = np.round((np.median(points, axis=0) - offsets[first]) @ np.linalg.inv(vectors))
     at = np.zeros(unknown)
@@ -166,6 +83,8 @@ def fitted(
     turn = np.linalg.inv(vectors)
     motif = (offsets[order] - offsets[first]) @ turn
     counts = np.bincount(kinds, minlength=len(lattice))[present][order]
+    if not numbered and len(present) < len(lattice):
+        return _with_absent(lattice, present, at @ solution, vectors, motif, means, rest)
     return replace(
         lattice,
         origin=at @ solution,
@@ -177,6 +96,37 @@ def fitted(
         rms=float(np.sqrt((rest**2).sum(axis=1).mean())),
         intensity=means[order],
         occupancy=counts / counts.max(),
+    )
+
+
+def _with_absent(
+    lattice: Lattice,
+    present: Indices,
+    origin: Array,
+    vectors: Array,
+    motif: Array,
+    means: Array,
+    rest: Array,
+) -> Lattice:
+    """The lattice with the fitted sites of some sublattices; the others move as these do."""
+    moved = motif - (lattice.motif[present] - lattice.motif[present[0]])
+    shift = (moved - np.round(moved)).mean(axis=0)
+    places = lattice.motif - lattice.motif[present[0]] + shift
+    places[present] = motif
+    bright = np.full(len(lattice), np.nan)
+    bright[present] = means
+    there = np.zeros(len(lattice))
+    there[present] = 1.0
+    # The first sublattice need not be there, but the origin is one of its sites.
+    start = places[0].copy()
+    return Lattice(
+        origin + start @ vectors,
+        vectors,
+        (places - start) % 1.0,
+        lattice.pixel,
+        rms=float(np.sqrt((rest**2).sum(axis=1).mean())),
+        intensity=bright,
+        occupancy=there,
     )
 
 
@@ -202,9 +152,11 @@ def _numbering(
 ) -> Indices:
     """Order of sublattices: brightest species first, then by place along b and a."""
     species = np.zeros(len(present), np.int64)
-    if intensity is not None and np.isfinite(intensity).all():
-        groups = [intensity[kinds == k] for k in present]
-        species = species_of_means(groups)
+    if intensity is not None:
+        known = np.isfinite(intensity)
+        groups = [intensity[known & (kinds == k)] for k in present]
+        if all(len(group) for group in groups):
+            species = species_of_means(groups)
     members = np.flatnonzero(species == species.min())
     fractions = offsets @ np.linalg.inv(vectors)
     away = fractions - fractions[members[0]]
@@ -212,12 +164,16 @@ def _numbering(
     return np.asarray(np.lexsort((away[:, 0].round(3), away[:, 1].round(3), species)), np.int64)
 
 
-FEWEST = 4
-"""Three columns make a cell of any kind; a fourth can confirm it."""
+FEWEST = 20
+"""A cell with a site or two can be laid on fewer columns by chance."""
 CORE = 120
 """The cell is found from so many columns in the middle; all refine it."""
+ORDERED = 3000
+"""Order is sought among so many columns in the middle."""
 LEAST = 0.2
 """Fewer of the columns on sites are no lattice."""
+FEW, MOST = 50, 0.8
+"""Of fewer columns, this part must be on sites."""
 CELLS = ("conventional", "primitive")
 
 
@@ -227,6 +183,7 @@ def find_lattice(
     *,
     cell: str = "conventional",
     intensity: str | None = None,
+    sublattices: int | None = None,
 ) -> Lattice:
     """Find the translations of a crystal and the sites of its cell.
 
@@ -235,7 +192,7 @@ def find_lattice(
     sites. Columns are then followed to their sites over the whole image, and origin, vectors and
     sites are fitted to all of them by least squares. Where intensities, or small displacements,
     alternate from cell to cell, the cell is made as large as their period (up to four times, more
-    than once if need be).
+    than once if need be), also where intensities change from layer to layer.
 
     Parameters
     ----------
@@ -246,6 +203,7 @@ def find_lattice(
         or "primitive".
     intensity : column that distinguishes species; None takes `volume`, `amplitude` or `intensity`,
         whichever there is.
+    sublattices : columns of a cell, where this is known; None finds their number.
 
     Returns
     -------
@@ -255,8 +213,8 @@ def find_lattice(
     Raises
     ------
     ValueError
-        An argument is wrong, there are fewer than four columns, they lie on one line, or they
-        show no lattice; the message names the reason.
+        An argument is wrong, there are fewer than twenty columns, they lie on one line, they show
+        no lattice, or none with such a cell; the message names the reason.
     """
     if cell not in CELLS:
         raise ValueError(f"cell={cell!r}; choose one of {', '.join(CELLS)}")
@@ -272,32 +230,57 @@ def find_lattice(
     weights = None if weights is None else weights[finite]
     if len(points) < FEWEST:
         raise ValueError(
-            f"a lattice is found from at least {FEWEST} columns, not from {len(points)}"
+            f"a lattice is found from at least {FEWEST} columns, not from {len(points)}: fewer may "
+            "fit one by chance"
         )
+    if sublattices is not None and sublattices < 1:
+        raise ValueError(f"sublattices={sublattices!r} must be 1 or more")
     pixel = None if sampling is None else pixel_scale(sampling)
     lattice = _start(points, pixel)
     away = np.hypot(*((points - lattice.origin) * lattice.scale).T)
     core = np.argsort(away, kind="stable")[:CORE]
-    lattice = _cell_of(lattice, points[core], None if weights is None else weights[core], cell)
+    lattice, _ = _refined(lattice, points[core], None if weights is None else weights[core])
     sites = follow(points, lattice)
-    if int(sites.on.sum()) < max(FEWEST, 2 * len(lattice), LEAST * len(points)):
+    if int(sites.on.sum()) < max(
+        2 * len(lattice), LEAST * len(points), _by_chance(lattice, points)
+    ):
         raise ValueError(NO_LATTICE)
-    return fitted(lattice, points, sites, weights)
+    some = np.sort(np.argsort(away, kind="stable")[:ORDERED])
+    light = None if weights is None else weights[some]
+    if sublattices is None:
+        lattice = _in_order(lattice, points[some], light)
+    else:
+        lattice = enlarged(lattice, points[some], follow(points[some], lattice), light, sublattices)
+    steps = usual_steps(points[core] * lattice.scale, lattice.vectors * lattice.scale)
+    matrix = conventional(steps)
+    larger = round(abs(float(np.linalg.det(matrix)))) > 1
+    if cell == "conventional" and not (larger and sublattices is not None):
+        lattice = lattice.with_cell(matrix)
+    for _ in range(2):
+        sites = follow(points, lattice)
+        lattice = fitted(lattice, points, sites, weights)
+    return lattice
 
 
-def _cell_of(lattice: Lattice, points: Array, intensity: Array | None, cell: str) -> Lattice:
-    """The lattice in the cell that was asked for, fitted to points (N, 2) px."""
-    lattice, sites = _refined(lattice, points, intensity)
+def _by_chance(lattice: Lattice, points: Array) -> float:
+    """Columns that hardly stand on sites by chance: those that the share of the area that is near
+    sites would have, and four deviations more.
+    """
+    near = np.pi * (TOLERANCE * lattice.separation) ** 2 * len(lattice)
+    share = min(near / (lattice.area * lattice.scale.prod()), 0.9)
+    if len(points) < FEW:
+        return MOST * len(points)
+    return float(len(points) * share + 4.0 * np.sqrt(len(points) * share * (1.0 - share)))
+
+
+def _in_order(lattice: Lattice, points: Array, intensity: Array | None) -> Lattice:
+    """The lattice in the cell after which intensities and small displacements repeat, too."""
     while True:
+        sites = follow(points, lattice)
         larger = ordered(lattice, points, sites, intensity)
         if len(larger) == len(lattice):
-            break
-        lattice, sites = _refined(larger, points, intensity)
-    if cell == "conventional":
-        steps = usual_steps(points * lattice.scale, lattice.vectors * lattice.scale)
-        lattice = lattice.with_cell(conventional(steps))
-        lattice, _ = _refined(lattice, points, intensity)
-    return lattice
+            return lattice
+        lattice, _ = _refined(larger, points, intensity)
 
 
 def _refined(lattice: Lattice, points: Array, intensity: Array | None) -> tuple[Lattice, Sites]:

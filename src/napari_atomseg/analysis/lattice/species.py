@@ -14,6 +14,8 @@ from napari_atomseg.analysis.lattice.sites import assigned, intensity_of
 
 APART = 1.0
 """Species differ in intensity by this many deviations within a sublattice..."""
+CLEAR = 1.5
+"""...or by this factor, however wide they are, as where several crystals share a sublattice..."""
 SURE = 5.0
 """...and by this many standard errors of their means."""
 
@@ -30,7 +32,8 @@ def species_of_means(groups: Sequence[Array]) -> Indices:
     for before, after in pairwise(order):
         gap = median[before] - median[after]
         pooled = np.hypot(spread[before], spread[after]) / np.sqrt(2)
-        far = gap > APART * pooled and gap > SURE * np.hypot(error[before], error[after])
+        wide = gap > APART * pooled or median[before] > CLEAR * median[after]
+        far = wide and gap > SURE * np.hypot(error[before], error[after])
         species[after] = species[before] + int(far)
     return species
 

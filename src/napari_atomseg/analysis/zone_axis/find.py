@@ -299,11 +299,13 @@ def find_zone_axis(
         atoms = get_crystal(crystal)
         axes, before = zone_axes(atoms, largest_index), len(rows)
         for done, axis in enumerate(axes):
-            report(progress, cancel, done, len(axes), f"{name} along {_written(axis)}")
+            report(progress, cancel, done, len(axes), f"{name} along {written(axis)}")
             cell = orient(atoms, axis)
-            best = _best(measured, cell, tolerance, resolution)
+            best = best_fits(measured, cell, tolerance, resolution)
             if best:
-                rows.append({"crystal": name} | _row(lattice, best, axis, cell, atoms.cell.array))
+                rows.append(
+                    {"crystal": name} | zone_row(lattice, best, axis, cell, atoms.cell.array)
+                )
         if len(rows) == before:
             raise ValueError(f"crystals: {name} has too many columns in a cell to be recognized")
     return _ranked(pd.DataFrame(rows))
@@ -363,7 +365,7 @@ def _checked(
     return known
 
 
-def _best(
+def best_fits(
     measured: MeasuredLattice, cell: OrientedCell, tolerance: float, resolution: float
 ) -> list[Fit]:
     """The best fits of what may be seen along a zone axis, all of one cost."""
@@ -375,22 +377,30 @@ def _best(
     return best
 
 
-def _row(
+def by_plainness(best: list[Fit], axis: Axis, cell: OrientedCell, vectors: Array) -> list[Fit]:
+    """Equal fits, those whose directions have the smallest indices first."""
+
+    def plainness(fit: Fit) -> tuple[Any, ...]:
+        a, b = _directions(fit, axis, cell, vectors)
+        return fit.mirrored, sum(i < 0 for i in a), sum(i < 0 for i in b), a, b
+
+    return sorted(best, key=plainness)
+
+
+def _directions(fit: Fit, axis: Axis, cell: OrientedCell, vectors: Array) -> list[Axis]:
+    """Directions of the crystal along a and b."""
+    from napari_atomseg.specimen.crystals.symmetry import direction_along
+
+    across = np.column_stack([fit.cell, np.zeros(2)]) @ cell.frame.T
+    return [direction_along(vector, axis, vectors) for vector in across]
+
+
+def zone_row(
     lattice: Lattice, best: list[Fit], axis: Axis, cell: OrientedCell, vectors: Array
 ) -> dict[str, Any]:
     """Row of a zone axis; of equal fits, the one whose directions have the smallest indices."""
-    from napari_atomseg.specimen.crystals.symmetry import direction_along
-
-    def directions(fit: Fit) -> list[Axis]:
-        across = np.column_stack([fit.cell, np.zeros(2)]) @ cell.frame.T
-        return [direction_along(vector, axis, vectors) for vector in across]
-
-    def plainness(fit: Fit) -> tuple[Any, ...]:
-        a, b = directions(fit)
-        return fit.mirrored, sum(i < 0 for i in a), sum(i < 0 for i in b), a, b
-
-    fit = min(best, key=plainness)
-    a, b = directions(fit)
+    fit = by_plainness(best, axis, cell, vectors)[0]
+    a, b = _directions(fit, axis, cell, vectors)
     # From the other side of the crystal one sees the mirror image.
     u, v, w = (-i for i in axis) if fit.mirrored else axis
     unit = lattice.scale / (1.0 if lattice.pixel is not None else fit.scale)
@@ -398,12 +408,12 @@ def _row(
     misfit = found[:2] / expected[:2] - 1.0
     names = [fit.pattern.names[k] if k >= 0 else UNNAMED for k in fit.column]
     return {
-        "zone_axis": _written((u, v, w)),
+        "zone_axis": written((u, v, w)),
         "u": u,
         "v": v,
         "w": w,
-        "a_direction": _written(a),
-        "b_direction": _written(b),
+        "a_direction": written(a),
+        "b_direction": written(b),
         "length_misfit_percent": 100.0 * misfit[np.argmax(np.abs(misfit))],
         "angle_misfit_deg": found[2] - expected[2],
         "motif_rms_pm": PICOMETRES * fit.rms,
@@ -436,5 +446,6 @@ def _ranked(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _written(axis: Axis) -> str:
+def written(axis: Axis) -> str:
+    """An axis as "[1 1 0]"."""
     return "[" + " ".join(map(str, axis)) + "]"

@@ -42,6 +42,7 @@ class Pattern:
     spread : deviation of the logarithms of weights that are taken for equal.
     hidden : the brightest column that is not seen, relative to the faintest that is.
     strayed : rms (Å) of small displacements that are averaged.
+    apart : the same columns with all kinds and places told apart, where this pattern does not.
     """
 
     vectors: Array
@@ -51,6 +52,7 @@ class Pattern:
     spread: float = 0.0
     hidden: float = 0.0
     strayed: float = 0.0
+    apart: Pattern | None = None
 
     def __len__(self) -> int:
         """Columns of a cell."""
@@ -99,8 +101,31 @@ def patterns(cell: OrientedCell, resolution: float) -> list[Pattern]:
             apart = _smallest(columns, _kinds(columns))
             alike = _smallest(columns, np.zeros(len(columns), np.int64))
             mean = _smallest(apart, _kinds(apart), AVERAGED)
-            found += [apart, *(each for each in (alike, mean) if len(each) < len(apart))]
+            fewer = [each for each in (alike, mean) if len(each) < len(apart)]
+            found += [apart, *(replace(each, apart=apart) for each in fewer)]
     return found
+
+
+def whole_pattern(seen: Pattern, all_patterns: list[Pattern], faintest: float) -> Pattern:
+    """The columns of a pattern, all told apart, with those that should be seen beside them.
+
+    Parameters
+    ----------
+    seen : a pattern that fits.
+    all_patterns : those of the same crystal and axis.
+    faintest : columns that scatter at least this part of the brightest should be seen.
+    """
+    base = seen if seen.apart is None else seen.apart
+    area = abs(float(np.linalg.det(base.vectors)))
+    density = len(base) / area
+    best, most = base, density
+    for each in all_patterns:
+        own = len(each) / abs(float(np.linalg.det(each.vectors)))
+        dimmest = float(each.weights.min() / each.weights.max())
+        more = set(base.names) <= set(each.names) and own > most + 1e-9
+        if each.apart is None and more and dimmest >= faintest:
+            best, most = each, own
+    return best
 
 
 def _kinds(columns: Pattern) -> Indices:

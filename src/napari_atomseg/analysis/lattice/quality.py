@@ -1,0 +1,145 @@
+"""How well a lattice explains the columns, and where it does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.spatial import cKDTree
+
+from napari_atomseg._shared.types import Array
+from napari_atomseg.analysis.lattice.lattice import Lattice
+from napari_atomseg.analysis.lattice.sites import PICOMETRES, SITE, assigned
+from napari_atomseg.analysis.positions import positions_of
+
+NEIGHBOURS = 8
+"""Columns of the same sublattice from whose displacements that of one is foretold."""
+FLAT = 0.05
+"""Neighbours that spread so little in one direction foretell nothing."""
+STRAY = 0.1
+"""Columns that stray by more than this part of the cell's shorter side are not explained."""
+LARGEST = 50.0
+"""Å; longer cells are more often a wrong sampling or a wrong lattice than a crystal's."""
+MANY_SITES = 32
+"""More columns in a cell without a sampling are as rare."""
+LOST = 0.1
+"""More than this part of the columns on no site is another crystal, or no column."""
+EMPTY = 0.5
+"""Sublattices with fewer columns than this part of the fullest one's are doubtful."""
+
+
+@dataclass(frozen=True)
+class LatticeQuality:
+    """How well the sites of a lattice explain columns.
+
+    Attributes
+    ----------
+    on_sites, columns : number of columns on sites, and of all.
+    rms : root mean square distance of columns from the sites of one straight lattice, Å, or px
+        where the sampling is not known.
+    local_rms : the same from where the neighbours of the same sublattice foretell a column, without
+        bending, drift and strain; the error of the neighbours is taken off.
+    warnings : sentences on what is not explained; empty if all is.
+    """
+
+    on_sites: int
+    columns: int
+    rms: float
+    local_rms: float
+    warnings: tuple[str, ...]
+
+
+def lattice_quality(columns: pd.DataFrame, lattice: Lattice) -> LatticeQuality:
+    """Compare columns with the sites of their lattice.
+
+    Parameters
+    ----------
+    columns : table with `y` and `x` (px); sites are found where it has none, see `assign`.
+    lattice : lattice of the columns.
+    """
+    table = assigned(columns, lattice)
+    kind = table["sublattice"].to_numpy()
+    on = kind >= 0
+    cells = table.loc[on, list(SITE[:2])].to_numpy(dtype=np.int64)
+    points = positions_of(table)[on]
+    away = (points - lattice.sites(cells[:, 0], cells[:, 1], kind[on])) * lattice.scale
+    straight = float(np.sqrt((away**2).sum(axis=1).mean())) if len(away) else float("nan")
+    local = _local(points * lattice.scale, away, kind[on])
+    return LatticeQuality(
+        int(on.sum()),
+        len(table),
+        straight,
+        local,
+        tuple(_warnings(lattice, kind, straight, local)),
+    )
+
+
+def _local(points: Array, away: Array, kind: Array) -> float:
+    """Root mean square of displacements less those that a plane through their neighbours has."""
+    squares, count = 0.0, 0
+    for k in np.unique(kind):
+        members = np.flatnonzero(kind == k)
+        if len(members) <= NEIGHBOURS:
+            continue
+        near = cKDTree(points[members]).query(points[members], k=NEIGHBOURS + 1)[1]
+        index = np.asarray(near)[:, 1:]
+        steps = points[members][index] - points[members][:, None]
+        design = np.concatenate([np.ones((*steps.shape[:2], 1)), steps], axis=2)
+        normal = np.swapaxes(design, 1, 2) @ design
+        spread = np.linalg.eigvalsh(normal[:, 1:, 1:])
+        good = spread[:, 0] > FLAT * spread[:, 1]
+        if not good.any():
+            continue
+        inverse = np.linalg.inv(normal[good])
+        weights = inverse[:, :1] @ np.swapaxes(design[good], 1, 2)
+        foretold = (weights @ away[members][index][good])[:, 0]
+        rest = away[members][good] - foretold
+        squares += float(((rest**2).sum(axis=1) / (1.0 + inverse[:, 0, 0])).sum())
+        count += int(good.sum())
+    return float(np.sqrt(squares / count)) if count else float("nan")
+
+
+def _warnings(lattice: Lattice, kind: Array, straight: float, local: float) -> list[str]:
+    found = []
+    known = lattice.pixel is not None
+    side = float(np.hypot(*(lattice.vectors * lattice.scale).T).min())
+
+    def length(value: float) -> str:
+        return f"{PICOMETRES * value:.3g} pm" if known else f"{value:.3g} px"
+
+    if local > STRAY * side:
+        found.append(
+            f"columns stray by {length(local)} (rms) from where their neighbours foretell them, "
+            "more than a tenth of the cell: the cell does not explain them; name the crystal, or "
+            "the number of columns in a cell"
+        )
+    elif straight > STRAY * side:
+        found.append(
+            f"columns are {length(straight)} (rms) off one straight lattice, more than a tenth of "
+            f"the cell, but only {length(local)} off where their neighbours foretell them: the "
+            "lattice is bent or strained, or the scan drifted; the mean cell is not that of every "
+            "place"
+        )
+    longest = float(np.hypot(*(lattice.vectors * lattice.scale).T).max())
+    if known and longest > LARGEST:
+        found.append(
+            f"a cell of {longest:.1f} Å is longer than {LARGEST:g} Å: check the sampling, or give "
+            "the number of columns in a cell"
+        )
+    if not known and len(lattice) > MANY_SITES:
+        found.append(f"a cell of {len(lattice)} columns is doubtful: name the crystal")
+    lost = float((kind < 0).mean()) if len(kind) else 0.0
+    if lost > LOST:
+        found.append(
+            f"{100 * lost:.0f} % of the columns are on no site: of another crystal or grain, or "
+            "false; look for several lattices, or measure a part of the image"
+        )
+    counts = np.bincount(kind[kind >= 0], minlength=len(lattice))
+    few = np.flatnonzero(counts < EMPTY * counts.max(initial=0))
+    if len(few):
+        names = " and ".join(map(str, few))
+        found.append(
+            f"sublattice{'s' * (len(few) > 1)} {names}: fewer than half of the sites have a column"
+        )
+    return found

@@ -1,0 +1,294 @@
+"""Oxygen octahedra of perovskites seen along a pseudocubic axis: their tilts and the oxygen places.
+
+Cations are seen in dark field, oxygen in annular bright field or by iDPC. Of a pair of images that
+were recorded together, the columns of both stand on the same pixels; of one image that shows both,
+the oxygen columns are sublattices of its lattice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from napari_atomseg._shared.types import Array, Indices
+from napari_atomseg.analysis.lattice.lattice import Lattice
+from napari_atomseg.analysis.lattice.sites import (
+    PICOMETRES,
+    SiteIndex,
+    assigned,
+    checked_sublattices,
+    errors_of,
+)
+from napari_atomseg.analysis.positions import Positions, positions_of
+
+TOLERANCE = 0.25
+"""An oxygen column stands within this part of the side of the cell of the middle of its bond."""
+BESIDE = 0.15
+"""Sublattices this near (in cells) to the middle of the sides from B to B are oxygen."""
+SIDES: Indices = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
+"""Cells of the B columns that face a B column, along a and b."""
+ORDERS: dict[str, tuple[int, int]] = {
+    "the same everywhere": (0, 0),
+    "alternating along a": (1, 0),
+    "alternating along b": (0, 1),
+    "alternating along a and b": (1, 1),
+}
+"""Ways in which tilts may follow each other: signs (-1)^(m i + n j)."""
+
+
+@dataclass(frozen=True)
+class Octahedra:
+    """Octahedra and oxygen columns; lengths are in Å, or px where the sampling is not known.
+
+    Attributes
+    ----------
+    table : a row a B column with oxygen on two opposite sides at least: ``i``, ``j``, ``y``, ``x``
+        (px), ``oxygens`` (2 to 4); ``tilt_a_deg`` and ``tilt_b_deg``, by which the lines of oxygen
+        along a and b are turned against those of the B columns, counter-clockwise as seen, and
+        ``tilt_deg``, their mean, with errors ``_err``; ``size_a``, ``size_b`` between opposite
+        oxygens; ``dy``, ``dx`` of B from the middle of its oxygens (px, ``_pm`` with a sampling)
+        with errors; ``column``, the row number.
+    oxygen : a row an oxygen column between two B columns: ``axis`` of the bond, ``i``, ``j`` of the
+        first B, ``y``, ``x`` (px); ``dy``, ``dx`` from the middle of the bond (px, ``_pm``) with
+        errors; ``bond_1``, ``bond_2`` (lengths to both); ``angle_deg``, B-O-B as projected.
+    order : a row a way in which tilts may be ordered: ``order``, the mean tilt with these signs,
+        ``tilt_deg``, and its error ``tilt_deg_err``.
+    """
+
+    table: pd.DataFrame
+    oxygen: pd.DataFrame
+    order: pd.DataFrame
+
+
+def octahedra(
+    columns: pd.DataFrame,
+    lattice: Lattice,
+    oxygen: Positions | None = None,
+    *,
+    sublattice: int = 1,
+    oxygen_sublattices: tuple[int, ...] | None = None,
+) -> Octahedra:
+    """Tilts of the octahedra around B columns, and the places of the oxygen columns.
+
+    Tilts are of the projection: of rotations about other axes than the beam's, it shows a part. A
+    and B columns need not be where an ideal perovskite has them; tilts are against the line of the
+    two B columns beside each.
+
+    Parameters
+    ----------
+    columns : table with `y` and `x` (px); sites are found where it has none, see `assign`.
+    lattice : lattice of the columns, whose cell is the pseudocubic one of one B column.
+    oxygen : columns of oxygen in the same pixels, from the image that shows them; None takes those
+        of `columns`.
+    sublattice : of the B columns.
+    oxygen_sublattices : of the oxygen columns, where they are of `columns`; None takes those in the
+        middle of the sides between B columns.
+
+    Raises
+    ------
+    ValueError
+        There is no such sublattice, or no oxygen column beside a B column.
+    """
+    (kind,) = checked_sublattices(sublattice, lattice, "sublattice")[:1]
+    table = assigned(columns, lattice)
+    points, errors = _oxygen(table, lattice, kind, oxygen, oxygen_sublattices)
+    sites = SiteIndex(table)
+    rows = sites.of((kind,))
+    faces = np.stack([sites.rows(sites.cells[rows] + side, kind) for side in SIDES])
+    near = _beside(sites.points, rows, faces, lattice, points)
+    if not (near >= 0).any():
+        raise ValueError(
+            "no oxygen column stands between two B columns: check that both images have the same "
+            "pixels, and the sublattice"
+        )
+    bonds = _bonds(sites, rows, faces, near, points, errors, lattice)
+    found = _octahedra(sites, rows, faces, near, points, errors, lattice)
+    return Octahedra(found, bonds, _order(found))
+
+
+def _oxygen(
+    table: pd.DataFrame,
+    lattice: Lattice,
+    kind: int,
+    oxygen: Positions | None,
+    chosen: tuple[int, ...] | None,
+) -> tuple[Array, Array]:
+    """(M, 2) places of oxygen columns and their errors, px."""
+    if oxygen is not None:
+        points = positions_of(oxygen, "oxygen")
+        known = oxygen if isinstance(oxygen, pd.DataFrame) else pd.DataFrame(points)
+        errors = errors_of(known)
+    else:
+        if chosen is None:
+            away = lattice.motif - lattice.motif[kind]
+            away -= np.floor(away + 0.25)
+            sides = np.array([[0.5, 0.0], [0.0, 0.5]])
+            apart = np.abs(away[:, None] - sides).max(axis=2).min(axis=1)
+            chosen = tuple(int(k) for k in np.flatnonzero(apart < BESIDE))
+            if not chosen:
+                raise ValueError(
+                    "the lattice has no columns between those of the B sublattice: give the "
+                    "columns of oxygen, from the image that shows them, or the sublattices"
+                )
+        else:
+            chosen = checked_sublattices(chosen, lattice, "oxygen_sublattices")
+        mine = table["sublattice"].isin(chosen).to_numpy()
+        points, errors = positions_of(table)[mine], errors_of(table)[mine]
+    finite = np.isfinite(points).all(axis=1)
+    return points[finite], errors[finite]
+
+
+def _beside(
+    points: Array, rows: Indices, faces: Indices, lattice: Lattice, oxygen: Array
+) -> Indices:
+    """(4, R) rows of the oxygen on each side of the B columns, -1 without.
+
+    It should be in the middle between two B columns; beside one at the border, half a vector away.
+    """
+    steps = (SIDES @ lattice.vectors)[:, None]
+    half = np.where((faces >= 0)[..., None], points[faces] - points[rows], steps) / 2.0
+    places = points[rows] + half
+    if not len(oxygen):
+        return np.full(faces.shape, -1)
+    scale = lattice.scale
+    reach = TOLERANCE * float(np.hypot(*(lattice.vectors * scale).T).min())
+    distance, near = cKDTree(oxygen * scale).query(places * scale, distance_upper_bound=reach)
+    return np.asarray(np.where(np.isfinite(distance), near, -1), dtype=np.int64)
+
+
+def _bonds(
+    sites: SiteIndex,
+    rows: Indices,
+    faces: Indices,
+    near: Indices,
+    points: Array,
+    errors: Array,
+    lattice: Lattice,
+) -> pd.DataFrame:
+    """The oxygen columns between two B columns."""
+    parts = []
+    for axis, side in (("a", 0), ("b", 2)):
+        there = (faces[side] >= 0) & (near[side] >= 0)
+        first, second, third = rows[there], faces[side][there], near[side][there]
+        ends = sites.points[[first, second]]
+        away = points[third] - ends.mean(axis=0)
+        error = np.sqrt(
+            errors[third] ** 2 + 0.25 * (sites.errors[first] ** 2 + sites.errors[second] ** 2)
+        )
+        arms = (ends - points[third]) * lattice.scale
+        length = np.hypot(arms[..., 0], arms[..., 1])
+        cosine = (arms[0] * arms[1]).sum(axis=1) / length.prod(axis=0)
+        part = {
+            "axis": axis,
+            "i": sites.cells[first, 0],
+            "j": sites.cells[first, 1],
+            "y": points[third, 0],
+            "x": points[third, 1],
+            **_shift(away, error, lattice),
+            "bond_1": length[0],
+            "bond_2": length[1],
+            "angle_deg": np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))),
+        }
+        parts.append(pd.DataFrame(part))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _octahedra(
+    sites: SiteIndex,
+    rows: Indices,
+    faces: Indices,
+    near: Indices,
+    points: Array,
+    errors: Array,
+    lattice: Lattice,
+) -> pd.DataFrame:
+    """The B columns with oxygen on opposite sides."""
+    scale = lattice.scale
+    tilts, tilt_errors, sizes = [], [], []
+    for ahead, behind in ((0, 1), (2, 3)):
+        whole = (near[ahead] >= 0) & (near[behind] >= 0)
+        line = (points[near[ahead]] - points[near[behind]]) * scale
+        length = np.hypot(*line.T)
+        # Against the two B columns beside, or the lattice at the border.
+        front = np.where((faces[ahead] >= 0)[:, None], sites.points[faces[ahead]], np.nan)
+        back = np.where((faces[behind] >= 0)[:, None], sites.points[faces[behind]], np.nan)
+        base = (front - back) * scale
+        plain = 2.0 * SIDES[ahead] @ lattice.vectors * scale
+        both = (faces[ahead] >= 0) & (faces[behind] >= 0)
+        base = np.where(both[:, None], base, plain)
+        cross = base[:, 1] * line[:, 0] - base[:, 0] * line[:, 1]
+        # Counter-clockwise as seen, with y down.
+        angle = -np.arctan2(cross, (base * line).sum(axis=1))
+        across = np.array([-base[:, 1], base[:, 0]]) / np.hypot(*base.T)
+        variance = (errors[near[ahead]] ** 2 + errors[near[behind]] ** 2) * scale**2
+        spread = np.sqrt((variance * across.T**2).sum(axis=1)) / length
+        tilts.append(np.where(whole, np.degrees(angle), np.nan))
+        tilt_errors.append(np.where(whole, np.degrees(spread), np.nan))
+        sizes.append(np.where(whole, length, np.nan))
+    tilt, error, size = np.stack(tilts), np.stack(tilt_errors), np.stack(sizes)
+    lines = np.isfinite(tilt).sum(axis=0)
+    kept = lines > 0
+    away, away_error = _off_centre(sites, rows, near, points, errors, np.isfinite(tilt))
+    mean = np.nansum(tilt, axis=0) / np.maximum(lines, 1)
+    mean_error = np.sqrt((np.where(np.isfinite(tilt), error, 0.0) ** 2).sum(axis=0))
+    table = pd.DataFrame(
+        {
+            "i": sites.cells[rows, 0],
+            "j": sites.cells[rows, 1],
+            "y": sites.points[rows, 0],
+            "x": sites.points[rows, 1],
+            "oxygens": (near >= 0).sum(axis=0),
+            "tilt_deg": mean,
+            "tilt_deg_err": mean_error / np.maximum(lines, 1),
+            "tilt_a_deg": tilt[0],
+            "tilt_a_deg_err": error[0],
+            "tilt_b_deg": tilt[1],
+            "tilt_b_deg_err": error[1],
+            "size_a": size[0],
+            "size_b": size[1],
+            **_shift(away, away_error, lattice),
+            "column": rows,
+        }
+    )
+    return table.iloc[np.flatnonzero(kept)].reset_index(drop=True)
+
+
+def _off_centre(
+    sites: SiteIndex,
+    rows: Indices,
+    near: Indices,
+    points: Array,
+    errors: Array,
+    lines: NDArray[np.bool_],
+) -> tuple[Array, Array]:
+    """(R, 2) of B columns from the middle of the oxygens on opposite sides, and errors; px."""
+    used = np.repeat(lines, 2, axis=0)[..., None]
+    count = np.maximum(used.sum(axis=0), 1)
+    centre = np.where(used, points[near], 0.0).sum(axis=0) / count
+    variance = np.where(used, errors[near] ** 2, 0.0).sum(axis=0) / count**2
+    return sites.points[rows] - centre, np.sqrt(variance + sites.errors[rows] ** 2)
+
+
+def _shift(away: Array, error: Array, lattice: Lattice) -> dict[str, Array]:
+    found = {"dy": away[:, 0], "dx": away[:, 1], "dy_err": error[:, 0], "dx_err": error[:, 1]}
+    if lattice.pixel is not None:
+        factor = PICOMETRES * lattice.pixel
+        found |= {"dy_pm": factor[0] * away[:, 0], "dx_pm": factor[1] * away[:, 1]}
+        found |= {"dy_err_pm": factor[0] * error[:, 0], "dx_err_pm": factor[1] * error[:, 1]}
+    return found
+
+
+def _order(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean tilts with the signs of each order."""
+    rows = []
+    tilt = table["tilt_deg"].to_numpy()
+    for name, (m, n) in ORDERS.items():
+        signed = tilt * (1 - 2 * ((m * table["i"] + n * table["j"]).to_numpy() % 2))
+        count = len(signed)
+        error = signed.std(ddof=1) / np.sqrt(count) if count > 1 else np.nan
+        rows.append((name, signed.mean() if count else np.nan, error))
+    return pd.DataFrame(rows, columns=["order", "tilt_deg", "tilt_deg_err"])

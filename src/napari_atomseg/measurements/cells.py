@@ -1,0 +1,128 @@
+"""Unit cells one by one: their sides, ratio, angle and area as maps."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+
+from napari_atomseg._shared.types import Array
+from napari_atomseg.analysis import unit_cells
+from napari_atomseg.measurements.observation import Observation
+from napari_atomseg.measurements.registry import MeasurementSettings, Role, measurement
+from napari_atomseg.measurements.report import (
+    NO_SAMPLING,
+    Plot,
+    PolygonMarks,
+    Report,
+    mean,
+    number,
+    plural,
+)
+from napari_atomseg.progress import CancelToken, Progress, report
+from napari_atomseg.settings import setting
+
+MOST_CELLS = 4000
+"""More polygons make napari slow."""
+ENDS = (2.0, 98.0)
+"""Percentiles at which the colours end."""
+
+
+class CellSettings(MeasurementSettings):
+    """Settings of unit cells."""
+
+    sublattice: Annotated[int | None, Role.SUBLATTICE] = setting(
+        None,
+        "Corners",
+        "Number of the sublattice whose columns are the corners. Automatic: 0.",
+        limits=(0, 1000),
+        none="automatic",
+    )
+    c_axis: Literal["a", "b", "longer"] = setting(
+        "b",
+        "c axis",
+        "Side that is c in the ratio c/a: a or b of the lattice everywhere, or the longer one of "
+        "each cell.",
+    )
+    colour: Literal["ratio", "a", "b", "angle", "area"] = setting(
+        "ratio", "Colour by", "Quantity that colours the cells."
+    )
+
+
+@measurement("Unit cells, c/a", order=35)
+def cells(
+    observation: Observation,
+    settings: CellSettings,
+    progress: Progress | None,
+    cancel: CancelToken | None,
+) -> Report:
+    """Measure sides, c/a, angle and area of every unit cell.
+
+    Each cell is bounded by four columns of one sublattice. With the longer side as c, noise alone
+    makes c/a larger than 1. The result is a table with a row a cell.
+    """
+    sited = observation.on_sites(progress, cancel)
+    lattice = sited.known_lattice()
+    report(progress, cancel, 1, 2, "Measuring the cells")
+    found = unit_cells(sited.columns, lattice, settings.sublattice or 0)
+    if not len(found):
+        raise ValueError("no cell has columns at its four corners: choose another sublattice")
+    pixels = observation.sampling is None
+    end = "" if pixels else "_angstrom"
+    table = found.table
+    a, b = table[f"a{end}"].to_numpy(), table[f"b{end}"].to_numpy()
+    ratio = {"a": a / b, "b": b / a, "longer": np.maximum(a, b) / np.minimum(a, b)}
+    table = table.assign(ratio=ratio[settings.c_axis])
+    lines = [NO_SAMPLING] if pixels else []
+    lines.append(f"{plural(len(table), 'cell')} of sublattice {settings.sublattice or 0}")
+    area = "area" if pixels else "area_angstrom2"
+    for name, column, unit in (
+        ("a", f"a{end}", observation.unit),
+        ("b", f"b{end}", observation.unit),
+        ("c/a", "ratio", ""),
+        ("angle", "angle_deg", "°"),
+        ("area", area, f"{observation.unit}²"),
+    ):
+        values = table[column].to_numpy()
+        low, high = np.percentile(values, ENDS)
+        lines.append(
+            f"{name}: mean {number(*mean(values), unit)}, deviation {values.std():.3g}, from "
+            f"{low:.4g} to {high:.4g}"
+        )
+    if settings.c_axis == "longer":
+        lines.append("c is the longer side of each cell: noise alone makes c/a larger than 1.")
+    names = {"ratio": "ratio", "a": f"a{end}", "b": f"b{end}", "angle": "angle_deg", "area": area}
+    values = table[names[settings.colour]].to_numpy()
+    low, high = np.percentile(values, ENDS)
+    marks: tuple[PolygonMarks, ...] = ()
+    caption: tuple[str, ...] = (f"{len(table)} unit cells are too many to draw.",)
+    if len(table) <= MOST_CELLS:
+        marks = (
+            PolygonMarks(
+                f"cells by {settings.colour}",
+                found.corners,
+                0.03 * observation.spacing,
+                faces=_colours(values, float(low), float(high)),
+                table=table,
+            ),
+        )
+        caption = (f"Cells: blue is {low:.4g} or less, yellow {high:.4g} or more.",)
+    return Report(
+        tuple(lines),
+        {"Cells": table},
+        marks,
+        caption,
+        sited.columns,
+        result="Cells",
+        plot=Plot({settings.colour: values}, names[settings.colour].replace("_", " "), "cells"),
+        lattice=lattice,
+    )
+
+
+def _colours(values: Array, low: float, high: float) -> tuple[str, ...]:
+    """Colours from dark blue to yellow."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    span = high - low if high > low else 1.0
+    return tuple(to_hex(colour) for colour in colormaps["viridis"]((values - low) / span))
