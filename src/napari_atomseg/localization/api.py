@@ -282,7 +282,10 @@ def segment(
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in prediction.contrasts]
     find = _Detector(frames, signs, (), prediction, using.mask if by_mask else "")
     least = judge.least if judge is not None else min_score or 0.0
-    complete = Completion(chosen, chosen.device, sensitivity, using.detector(detector), least)
+    complete = Completion(
+        *(chosen, chosen.device, sensitivity, using.detector(detector), least),
+        pixel=pixel_size(sampling),
+    )
     search = _Search(find, complete, judge, examined.measured(), chosen)
     labels = np.zeros(frames.shape, np.int32)
     for number in range(len(frames)):
