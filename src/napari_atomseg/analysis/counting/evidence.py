@@ -14,6 +14,7 @@ from napari_atomseg._shared.types import Array
 from napari_atomseg.analysis.counting.mixture import EVIDENCE, Mixture
 from napari_atomseg.analysis.lattice.find import find_lattice
 from napari_atomseg.analysis.lattice.sites import assigned
+from napari_atomseg.analysis.lattice.species import species_of_means
 from napari_atomseg.analysis.positions import positions_of
 
 RESOLVED = 2.0
@@ -33,6 +34,8 @@ LEFT_OUT = 0.2
 KINDS = 1.5
 """Ratio of the cross-sections of neighbouring sublattices from which on they are of two kinds: one
 atom more or less, as on the alternating planes of a slab, makes less from three atoms on."""
+MOST_KINDS = 3
+"""Kinds of columns that a crystal has at most, told by their cross-sections."""
 AROUND = 6
 """Neighbours of another sublattice that a column is compared with."""
 ENOUGH = 30
@@ -146,7 +149,7 @@ def checked_kind(columns: pd.DataFrame, value: str) -> None:
         raise ValueError(
             f"the columns are of several kinds: neighbours of different sublattices differ by a "
             f"factor of {ratio:.1f} in {value}. Measure the lattice first, and count the columns "
-            "of one species, as use='species=A'"
+            "of one species, as use='species=A'; or give all one species, if they are alike"
         )
 
 
@@ -165,6 +168,10 @@ def _sublattice_ratio(columns: pd.DataFrame, value: str) -> float:
     values, kind = table[value].to_numpy(dtype=np.float64), table["sublattice"].to_numpy()
     points, largest = positions_of(table), 1.0
     use = (values > 0) & np.isfinite(points).all(axis=1)
+    groups = [values[use & (kind == k)] for k in np.unique(kind[use & (kind >= 0)])]
+    # More are an order of thicknesses rather than one of elements.
+    if int(species_of_means(groups).max(initial=0)) >= MOST_KINDS:
+        return 1.0
     for first, second in combinations(sorted(set(kind[kind >= 0])), 2):
         one, other = np.flatnonzero(use & (kind == first)), np.flatnonzero(use & (kind == second))
         if min(len(one), len(other)) < AROUND:
