@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -114,6 +116,19 @@ def main(words: Sequence[str] | None = None) -> None:
     ready = [(each, each.parser().parse_args(arguments)) for each in every]
     for each, options in ready:
         each.run(options)
+
+
+def elsewhere(python: Path, *words: str) -> None:
+    """Run a benchmark in the environment of a peer, whose packages are its own.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        It failed.
+    """
+    surroundings = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [str(python.absolute()), "-m", "benchmarks", *words]
+    subprocess.run(command, check=True, cwd=FOLDER.parent, env=surroundings)
 
 
 def _tree(path: Path) -> ast.Module:

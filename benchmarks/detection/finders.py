@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ import numpy as np
 
 from benchmarks.detection.common import NOTHING, Array, Image, localized
 from benchmarks.detection.perovskites import Scene
+from benchmarks.runner import elsewhere
 from napari_atomseg.evaluation import Case
 from napari_atomseg.evaluation.baselines import Blobs, peaks
 
@@ -24,7 +23,6 @@ APART = 0.7
 """Least distance of Atomap's maxima over that of the columns looked for."""
 NEAREST = 0.4
 """Part of the distance to the nearest column that Atomap's fits look at, its own default."""
-ROOT = Path(__file__).parents[2]
 
 
 def ours(model: str | None) -> Finder:
@@ -106,11 +104,8 @@ class Restored:
                 continue
             np.save(path, scene.image)
             (self.folder / "r_em" / path.name).unlink(missing_ok=True)
-        command = [str(python.absolute()), "-m", "benchmarks", "restoration", "peer"]
-        command += [str(package.resolve()), "restore", str(self.folder.resolve())]
-        # Its packages are its own.
-        surroundings = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        subprocess.run(command, check=True, cwd=ROOT, env=surroundings)
+        words = ("restoration", "peer", str(package.resolve()), "restore")
+        elsewhere(python, *words, str(self.folder.resolve()))
 
 
 def missing_atomap() -> bool:

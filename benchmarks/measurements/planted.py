@@ -61,4 +61,4 @@ def random_gradient(rng: np.random.Generator) -> tuple[Array, dict[str, float]]:
     xx, yy, xy, angle = rng.normal(0.0, 0.01, 4)
     gradient = turned(angle) @ (np.eye(2) + np.array([[yy, xy], [xy, xx]]))
     rotation = float(np.degrees(angle))
-    return gradient, {"eps_xx": xx, "eps_yy": yy, "eps_xy": xy, "rotation_deg": rotation}
+    return gradient, {"eps_xx": xx, "eps_yy": yy, "eps_xy": -xy, "rotation_deg": rotation}

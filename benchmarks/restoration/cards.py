@@ -7,7 +7,7 @@ all distortions of the modality, of a seed that no training uses. The score is t
 the best affine fit of intensities, mean over the images. BM3D needs `napari-atomseg[bm3d]`, and
 r_em's networks must be imported; what is not there has no score. What was made is kept in the
 folder, as by `restoration scores`. With `--write` the scores go into the cards of `models/`, and
-the registry is rebuilt.
+the registry is rebuilt. `--pictures` draws every image, and a sheet a modality.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, default=24, help="of each modality")
     parser.add_argument("--side", type=int, default=128, help="of an image, pixels")
     parser.add_argument("--write", action="store_true", help="write the scores into the cards")
+    shared.pictures(parser)
     shared.threads(parser)
 
 
@@ -83,9 +84,12 @@ def run(options: argparse.Namespace) -> None:
     for kind in options.kinds:
         folder = options.folder / kind
         make_images(folder, kind, options.images, options.side)
-        ours = results(folder, Choice((f"restore-{kind}",), filters(), best=True))
-        theirs = results(folder, Choice(usable((f"r-em-{kind}",))))
-        mean = pd.concat([ours, theirs]).groupby("method")["dB"].mean()
+        pictures = options.pictures and options.pictures / kind
+        if pictures:
+            pictures.mkdir(parents=True, exist_ok=True)
+        theirs = usable((f"r-em-{kind}",))
+        chosen = Choice((f"restore-{kind}", *theirs), filters(), best=True, once=theirs)
+        mean = results(folder, chosen, pictures).groupby("method")["dB"].mean()
         scores = {
             f"{BENCHMARK}{ending}": float(mean[method])
             for method, ending in endings(kind).items()

@@ -26,12 +26,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import napari_atomseg as atomseg
 from benchmarks import options as shared
 from benchmarks import tables
+from benchmarks.restoration.pictures import Row, draw, sheet
 from napari_atomseg import weights
 from napari_atomseg.evaluation.baselines import FILTERS
 from napari_atomseg.inference import Predictor, estimate_spacing
@@ -39,8 +39,6 @@ from napari_atomseg.inference.magnification import Magnifications
 from napari_atomseg.inference.scale import guess_contrast
 
 Image = NDArray[np.float32]
-SHOWN = 128
-"""Side of the part of an image that is drawn."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +87,7 @@ class Choice:
     best : the mean over mirror images, too.
     native : the networks at the pixels as they are, too.
     every : of how many specimens one is taken.
+    once : models that are not run at their best.
     """
 
     models: tuple[str, ...]
@@ -96,6 +95,7 @@ class Choice:
     best: bool = False
     native: bool = False
     every: int = 1
+    once: tuple[str, ...] = ()
 
 
 def methods(chosen: Choice) -> dict[str, Callable[[Image], Image]]:
@@ -105,7 +105,7 @@ def methods(chosen: Choice) -> dict[str, Callable[[Image], Image]]:
     for model in chosen.models:
         name = Path(model).stem
         run[name] = partial(atomseg.restore, model=model)
-        if chosen.best:
+        if chosen.best and model not in chosen.once:
             run[f"{name}, best"] = partial(atomseg.restore, model=model, quality="best")
         if chosen.native:
             run[f"{name}, 1:1"] = partial(native, weights.resolve(model))
@@ -143,10 +143,13 @@ def peers(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def results(folder: Path, chosen: Choice, pictures: Path | None = None) -> pd.DataFrame:
-    """One row an image and method: name, group, method, dB, seconds."""
+    """One row an image and method: name, group, method, dB, seconds.
+
+    Where `pictures` are wanted, that folder gets one of each image, and `sheet.png` of them all.
+    """
     run, known = methods(chosen), peers(folder)
     places = {name: folder / "made" / identity(name, chosen) for name in run}
-    rows = []
+    rows, drawn = [], []
     for case in cases(folder, chosen.every):
         made: dict[str, tuple[Image, float]] = {}
         for name, method in run.items():
@@ -158,7 +161,11 @@ def results(folder: Path, chosen: Choice, pictures: Path | None = None) -> pd.Da
             score = atomseg.analyze.psnr(restored, case.truth, affine=True)
             rows.append((case.name, case.group, name, score, seconds_of_it))
         if pictures:
-            draw(pictures / f"{case.stem}.png", case, {n: image for n, (image, _) in made.items()})
+            images = {n: image for n, (image, _) in made.items()}
+            draw(pictures / f"{case.stem}.png", case.truth, images)
+            drawn.append(Row(case.stem, images, case.truth))
+    if pictures and drawn:
+        sheet(pictures / "sheet.png", drawn)
     return pd.DataFrame(rows, columns=["name", "group", "method", "dB", "seconds"])
 
 
@@ -167,36 +174,6 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     scores = table.pivot_table(index="method", columns="group", values="dB", sort=False)
     order = sorted(scores.columns, key=lambda g: -float(g) if g else 0.0)
     return scores[order].assign(seconds=table.groupby("method")["seconds"].median())
-
-
-def draw(path: Path, case: Case, images: dict[str, Image]) -> None:
-    """The middle of everything side by side, and its error below, ten times as bright."""
-    panels = {"truth": case.truth, **images}
-    figure = Figure(figsize=(2.6 * len(panels), 5.4), layout="constrained")
-    axes = figure.subplots(2, len(panels))
-    low, high = float(case.truth.min()), float(case.truth.max())
-    for (top, bottom), (name, image) in zip(axes.T, panels.items(), strict=True):
-        fitted = on_scale(image, case.truth)
-        top.imshow(middle(fitted), cmap="gray", vmin=low, vmax=high)
-        error = middle(fitted - case.truth)
-        bottom.imshow(error, cmap="RdBu", vmin=-0.1 * (high - low), vmax=0.1 * (high - low))
-        score = "" if name == "truth" else f" {atomseg.analyze.psnr(fitted, case.truth):.1f} dB"
-        top.set_title(f"{name}{score}", fontsize=9)
-        for axis in (top, bottom):
-            axis.set_axis_off()
-    figure.savefig(path, dpi=80)
-
-
-def on_scale(image: Image, truth: Image) -> Image:
-    """The image after the best affine fit of its intensities to the truth."""
-    gain, offset = np.polyfit(image.ravel().astype(float), truth.ravel().astype(float), 1)
-    return np.asarray(gain * image + offset, dtype=np.float32)
-
-
-def middle(image: Image) -> Image:
-    """At most `SHOWN` pixels a side."""
-    top, left = (max(0, (n - SHOWN) // 2) for n in image.shape)
-    return image[top : top + SHOWN, left : left + SHOWN]
 
 
 def choices(parser: argparse.ArgumentParser, images: str) -> None:

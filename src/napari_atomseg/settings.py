@@ -51,6 +51,8 @@ class Setting:
     choices : the only values that are accepted, and their texts.
     none : meaning of None; empty: None is refused.
     section : folded part of a form, or panel of a command's help; empty: shown first.
+    read : makes the value of what is given, a text too, and raises ValueError where it cannot; by
+        it, the command line and the inputs of panels read one text.
     name : of the field.
     kind : of the value, or of each in a tuple: bool, int, float, str, Path, or object for another.
     length : number of values in a tuple, 0 for any number of them; None: the value is no tuple.
@@ -68,6 +70,7 @@ class Setting:
     choices: Mapping[Any, str] | None = None
     none: str = ""
     section: str = ""
+    read: Callable[[Any], Any] | None = None
     name: str = ""
     kind: type = object
     length: int | None = None
@@ -84,6 +87,8 @@ class Setting:
         """
         if value is None and self.none:
             return None
+        if self.read is not None:
+            value = self.read(value)
         if self.length is None:
             return self._one(value, value)
         try:
@@ -218,6 +223,7 @@ def setting(
     choices: Mapping[Any, str] | None = None,
     none: str = "",
     section: str = "",
+    read: Callable[[Any], Any] | None = None,
 ) -> Any:
     """Return a field of `Settings`, or of another pydantic model; see `Setting`.
 
@@ -238,6 +244,7 @@ def setting(
         choices=choices,
         none=none,
         section=section,
+        read=read,
     )
     field = Field(default=default, title=label, description=help)
     field.metadata.extend([known, AfterValidator(known.within)])
@@ -258,6 +265,11 @@ def fields_of(model: type[BaseModel]) -> dict[str, Setting]:
 def about(model: type[BaseModel], name: str) -> Setting:
     """Return the setting of a name."""
     return fields_of(model)[name]
+
+
+def written(value: Any) -> str:
+    """Return a value as a text that `Setting.read` takes: the parts of a tuple with spaces."""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def describe(model: type[BaseModel], leave_out: Collection[str] = ()) -> str:
@@ -355,7 +367,10 @@ def _option(known: Setting) -> inspect.Parameter:
         words.append(f"{NONE} means {known.none}.")
     if known.none and default is None:
         more["show_default"] = known.none
-    if known.length is not None:
+    if known.read is not None:
+        kind, default = Any, written(default)
+        more |= {"parser": str, "metavar": "TEXT"}
+    elif known.length is not None:
         kind = tuple[(kind,) * known.length] if known.length else list[kind]  # type: ignore[misc]
         default = list(default) if default is not None and not known.length else default
     elif kind is bool:

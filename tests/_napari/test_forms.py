@@ -12,6 +12,7 @@ from napari_atomseg._napari.forms.form import Form
 from napari_atomseg._napari.forms.inputs import WordInput
 from napari_atomseg._napari.forms.numbers import Numbers
 from napari_atomseg.settings import Setting, Settings, fields_of, setting
+from napari_atomseg.specimen.crystals.axis import read_axis
 
 
 class Bonds(Settings):
@@ -90,6 +91,24 @@ def test_kinds_without_an_input_are_refused() -> None:
 
     with pytest.raises(TypeError, match="names needs an input of its own"):
         Form(Files)
+
+
+def test_a_text_is_read_as_the_command_line_reads_it() -> None:
+    class Seen(Settings):
+        axis: tuple[int, ...] = setting((0, 0, 1), "Axis", "Indices.", read=read_axis)
+
+    form, told = Form(Seen), []
+    form.changed.connect(lambda: told.append(form["axis"]))
+    line = form.inputs["axis"]
+    assert (line.text(), line.value) == ("0 0 1", (0, 0, 1))
+    line.setText("[10-10]")
+    line.editingFinished.emit()
+    assert form.values().axis == (1, 0, -1, 0)
+    form["axis"] = (1, 1, 0)
+    assert (line.text(), told) == ("1 1 0", [(1, 0, -1, 0), (1, 1, 0)])
+    line.setText("1 1")
+    with pytest.raises(ValueError, match="zone_axis='1 1' must be three integers"):
+        form.values()
 
 
 def test_none_lies_below_the_lowest_number() -> None:

@@ -274,7 +274,7 @@ def test_atoms_are_counted_and_built_up(dock: OpenPanel, viewer: Any, tmp_path: 
     measured = measure(panel, "counts", element="Pt", spacing=2.77)
     assert (layer.features["count"] == atoms).mean() > 0.95
     assert layer.features["count_probability"].between(0, 1).all()
-    number, criterion = measured.report.plot.values["ICL"]
+    number, criterion = measured.report.plot.values["common width"]
     assert number[np.argmin(criterion)] == len(np.unique(atoms)) == measured.report.plot.marked
     for name in ("model.cif", "model.xyz"):
         panel.save_model(tmp_path / name)

@@ -77,6 +77,37 @@ def test_a_slow_bend_is_one_grain(planted):
     assert fit[0] == pytest.approx(-np.degrees(2.6e-4), rel=0.15)
 
 
+@pytest.mark.parametrize("cell", [SQUARE, HEXAGONAL], ids=["square", "hexagonal"])
+@pytest.mark.parametrize("turn", [5.0, 6.0, 7.0])
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_small_turns_are_two_grains_at_the_default(planted, cell, turn, noise):
+    found = find_grains(bicrystal(planted, cell, turn, noise=noise, seed=int(turn)), 0.1)
+    assert len(found.grains) == 2
+    (boundary,) = found.boundaries.itertuples()
+    assert boundary.misorientation_deg == pytest.approx(turn, abs=0.3)
+    assert boundary.x == pytest.approx(200.0, abs=15.0)
+
+
+@pytest.mark.parametrize("noise", [0.25, 1.0])
+def test_noise_makes_no_grains(planted, noise):
+    for seed in range(2):
+        found = find_grains(planted(SQUARE, noise=noise, turn=13.0, seed=seed), 0.1)
+        assert len(found.grains) == 1
+        assert found.columns["grain"].eq(1).mean() > 0.97
+
+
+@pytest.mark.parametrize("rate", [0.3, 1.0])
+def test_bent_crystal_is_one_grain(planted, rate):
+    """Bent by `rate` degrees a spacing, 20 degrees in all at most."""
+    columns = planted(SQUARE, noise=0.3)
+    radius = 20.0 / np.radians(rate)
+    y, x = columns["y"] - 200.0, columns["x"] - 200.0
+    bent = columns.assign(
+        y=(radius + y) * np.cos(x / radius) - radius, x=(radius + y) * np.sin(x / radius)
+    )
+    assert len(find_grains(bent, 0.1).grains) == 1
+
+
 def test_three_grains_are_numbered_by_size(planted):
     parts = []
     for turn, low, high in ((0.0, 0, 180), (15.0, 190, 300), (-15.0, 310, 400)):

@@ -18,6 +18,7 @@ from napari_atomseg.analysis import (
     spacings,
     unit_cells,
 )
+from napari_atomseg.measurements import measure
 from napari_atomseg.specimen.crystals.builtin import get_crystal
 
 CELL = [[40.0, 0.0], [0.0, 40.0]]
@@ -54,6 +55,30 @@ def test_frames_are_those_of_the_paper() -> None:
     assert frames_needed(6.77) == 46
     assert frames_needed(0.5) == 1
     assert frames_needed(8.0, 2.0) == 16
+
+
+def test_spread_is_parted_into_noise_and_what_is_real(planted) -> None:
+    """Columns stray by 12 pm on a static lattice, and fits by 3 pm, as they say."""
+    rng = np.random.default_rng(0)
+    columns = planted(CELL, size=800.0, noise=0.3)
+    strayed = columns.assign(
+        y=columns.y + rng.normal(0.0, 1.2, len(columns)),
+        x=columns.x + rng.normal(0.0, 1.2, len(columns)),
+    )
+    precision = spacing_precision(strayed, lattice_of(strayed))
+    away = (precision["real_pm"] - 12.0 * np.sqrt(2)) / precision["real_err_pm"]
+    assert np.abs(away).max() < 3.0
+    # 3 √2 pm take 18 frames; all of the spread would take 306.
+    assert precision["frames"].between(18, 19).all()
+    report = measure("spacings", strayed, sampling=0.1)
+    assert "frames, by the error bars." in str(report)
+    assert "is no noise of counting" in str(report)
+    still = measure("spacings", columns, sampling=0.1)
+    assert "is no noise of counting" not in str(still)
+    without = spacing_precision(strayed.drop(columns=["y_err", "x_err"]), lattice_of(strayed))
+    assert (without["frames"] > 200).all()
+    assert without["real_pm"].isna().all()
+    assert "at most" in str(measure("spacings", strayed.drop(columns="y_err"), sampling=0.1))
 
 
 def test_precision_needs_the_sampling(planted) -> None:

@@ -90,7 +90,7 @@ def test_drift_carries_the_last_line_so_far_from_the_first(distance, direction):
     shifts = part.shifts(VIEW.shape[0], values, [])[0]
     total = shifts[-1] - shifts[0]
     angle = math.radians(direction)
-    assert float(total[0]) == pytest.approx(distance / 0.2 * math.sin(angle), abs=1e-6)
+    assert float(total[0]) == pytest.approx(-distance / 0.2 * math.sin(angle), abs=1e-6)
     assert float(total[1]) == pytest.approx(distance / 0.2 * math.cos(angle), abs=1e-6)
     assert torch.allclose(shifts.mean(dim=0), torch.zeros(2, dtype=torch.float64), atol=1e-9)
     margin = part.shifts(VIEW.shape[0] + 20, values, [])[0, 10:-10]

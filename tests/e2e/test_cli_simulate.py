@@ -52,6 +52,20 @@ def test_options_reach_the_simulation(tmp_path: Path) -> None:
     assert (settings["C3"], settings["gamma"], settings["invert"]) == (1e4, None, True)
 
 
+@pytest.mark.parametrize(
+    "axis", [("1", "0", "-1", "0"), ("1 0 -1 0",), ("[10-10]",), ("-2", "-1", "0")]
+)
+def test_zone_axes_have_three_indices_or_four(tmp_path: Path, axis: tuple[str, ...]) -> None:
+    out = tmp_path / "image.tif"
+    run("--zone-axis", *axis, "LiCoO2", "-o", out, *SMALL, "--view", "along")
+    indices = (-2, -1, 0) if len(axis) == 3 else (1, 0, -1, 0)
+    made = simulate("LiCoO2", indices, (64, 80), view="along")
+    assert np.array_equal(read_image(out).data, made.image)
+    assert "third of four" in run(
+        *("LiCoO2", "-o", out, "--zone-axis", 1, 0, 0, 0), code=1
+    ).output.replace("\n", " ")
+
+
 def test_truth_is_written(tmp_path: Path) -> None:
     places = {name: tmp_path / f"{name}.tif" for name in ("image", "ideal", "masks")}
     table = tmp_path / "columns.csv"

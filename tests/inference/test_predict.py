@@ -8,10 +8,11 @@ import pytest
 import torch
 
 import napari_atomseg as atomseg
-from napari_atomseg.inference import predict
+from napari_atomseg.inference import predict, predictor
 from napari_atomseg.inference.api import as_frames
 from napari_atomseg.inference.magnification import Magnifications
 from napari_atomseg.inference.tiles import OVERLAP, tiles, upsampled
+from napari_atomseg.networks import unet
 from napari_atomseg.progress import Cancelled, CancelToken
 
 SIM = atomseg.simulate("SrTiO3", shape=(192, 224), sampling=0.12, dose=1e5, background=0.3, seed=11)
@@ -105,9 +106,17 @@ def test_the_type_of_the_numbers_does_not_matter():
     assert np.allclose(results[0], results[2], atol=1e-2)
 
 
-def test_tiles_leave_no_seams():
-    whole = predict(IMAGE, ("denoise", "column_map"), tile_size=256)
-    tiled = predict(IMAGE, ("denoise", "column_map"), tile_size=160)
+@pytest.mark.parametrize("model", ["stem-hr", "restore-hr-stem"])
+def test_the_size_of_tiles_makes_no_difference(model):
+    whole = atomseg.restore(IMAGE, model=model, tile_size=1024, precision="full")
+    tiled = atomseg.restore(IMAGE, model=model, tile_size=128, precision="full")
+    assert np.abs(tiled - whole).max() < 1e-3 * whole.std()
+
+
+def test_windows_of_large_images_leave_no_seams(monkeypatch):
+    whole = predict(IMAGE, ("denoise", "column_map"))
+    monkeypatch.setattr(predictor, "VIEW", 160)
+    tiled = predict(IMAGE, ("denoise", "column_map"))
     assert whole.settings["magnifications"][0] == 1.0
     inner = (slice(8, -8), slice(8, -8))
     spread = np.ptp(whole.maps["denoise"])
@@ -117,7 +126,7 @@ def test_tiles_leave_no_seams():
             borders[row - 4 : row + 4] = True
         for col in {tile.left, tile.right} - {0, IMAGE.shape[1]}:
             borders[:, col - 4 : col + 4] = True
-    # The spectral gates see a tile, not the whole image, so maps differ a little everywhere.
+    # The spectral gates see a window, not the whole image, so maps differ a little everywhere.
     for task, scale in (("denoise", spread), ("column_map", 1.0)):
         change = np.abs(tiled.maps[task] - whole.maps[task]) / scale
         assert change[inner].mean() < 0.01
@@ -218,9 +227,10 @@ def test_bad_arguments_are_named(options, word):
         atomseg.restore(IMAGE, **options)
 
 
-def test_progress_is_told_and_cancelling_stops():
+def test_progress_is_told_and_cancelling_stops(monkeypatch):
     told = []
-    atomseg.restore(IMAGE, tile_size=128, progress=lambda *a: told.append(a))
+    monkeypatch.setattr(predictor, "VIEW", 160)
+    atomseg.restore(IMAGE, progress=lambda *a: told.append(a))
     assert told[-1][0] == told[-1][1] > 1
     token = CancelToken()
 
@@ -228,7 +238,22 @@ def test_progress_is_told_and_cancelling_stops():
         token.cancel()
 
     with pytest.raises(Cancelled):
-        atomseg.restore(IMAGE, tile_size=128, progress=cancel_at_once, cancel=token)
+        atomseg.restore(IMAGE, progress=cancel_at_once, cancel=token)
+
+
+def test_cancelling_stops_between_the_pieces_of_a_window(monkeypatch):
+    token, calls = CancelToken(), []
+    block = unet.Block.forward
+
+    def cancelled_within(self, x):
+        calls.append(x.shape)
+        token.cancel()
+        return block(self, x)
+
+    monkeypatch.setattr(unet.Block, "forward", cancelled_within)
+    with pytest.raises(Cancelled):
+        atomseg.restore(IMAGE[::-1], tile_size=128, cancel=token)
+    assert len(calls) == 1
 
 
 def test_memory_running_out_halves_the_tiles(monkeypatch):

@@ -169,11 +169,16 @@ def test_scan_none_and_bad_arguments() -> None:
         api.correct_scan(frame, "diagonal")
 
 
-def test_jitter_beyond_what_the_model_measures_well_is_noted():
-    rng = np.random.default_rng(0)
-    for size, count in ((0.5, 1), (1.5, 2)):
-        jitter = size * rng.standard_normal((200, 2))
-        lines = LineShifts(jitter, np.full((200, 2), 0.1), np.zeros((200, 2)))
-        notes = scan_notes([api.ScanFrame("rows", lines, lines)], None)
-        assert len(notes) == count
-    assert "larger than stated" in notes[-1]
+@pytest.mark.parametrize(
+    ("size", "spacing", "holds"),
+    [(0.5, 10.0, True), (0.5, 30.0, True), (1.5, 30.0, False), (1.2, 5.0, False)],
+)
+def test_jitter_that_is_large_beside_the_spacing_is_noted(size, spacing, holds):
+    jitter = size * np.random.default_rng(0).standard_normal((200, 2))
+    lines = LineShifts(jitter, np.full((200, 2), 0.1), np.zeros((200, 2)))
+    y, x = np.mgrid[:200, :200] * (2 * np.pi / spacing)
+    frame = np.exp(np.cos(y) + np.cos(x))
+    assert api.reliable(frame, lines) == holds
+    notes = scan_notes([api.ScanFrame("rows", lines, lines, holds)], None)
+    assert len(notes) == 2 - holds
+    assert holds or "larger than stated" in notes[-1]

@@ -129,6 +129,16 @@ def test_columns_far_apart_are_restored_at_the_scale_of_the_training():
     assert made.settings["zoom"] == 0.5
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_spacing_is_seen_in_sparse_counts(seed):
+    """Scales that noise alone would make are not taken for the lattice."""
+    y, x = np.mgrid[:320, :320] * (2 * np.pi / 54)
+    lattice = (2 + np.cos(y) + np.cos(x)) ** 2 / 16
+    image = np.random.default_rng(seed).poisson(0.04 * lattice).astype(np.float32)
+    assert image.mean() < 0.015
+    assert 54 / 1.5 < estimate_spacing(image) < 54 * 1.5
+
+
 @pytest.mark.parametrize("slowness", [0.0, 0.4, 0.7, 1.0])
 @pytest.mark.parametrize(("spacing", "electrons"), [(6.0, 3.0), (12.0, 0.6), (25.0, 1.0)])
 def test_noise_of_a_slow_detector_is_no_lattice(spacing, electrons, slowness):

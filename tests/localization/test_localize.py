@@ -77,17 +77,24 @@ def test_every_way_finds_the_same_columns(detector, refine, crystal, table):
 def test_labels_of_segment_are_those_of_the_table(crystal, table):
     labels = atomseg.segment(crystal.image, sampling=crystal.sampling, device="cpu")
     assert labels.dtype == np.int32
-    detections = table[table.found_by == "network"]
-    assert set(np.unique(labels)) == {0, *detections.label}
-    # Those that were added have numbers of their own.
     assert table.label.is_unique
-    assert not set(table.label[table.found_by != "network"]) & set(np.unique(labels))
+    assert set(np.unique(labels)) == {0, *table.label}
     detected = atomseg.localize(
         crystal.image, sampling=crystal.sampling, refine="none", device="cpu"
     )
     at = labels[np.rint(detected.y).astype(int), np.rint(detected.x).astype(int)]
     there = (detected.found_by == "network").to_numpy()
     assert np.mean(at[there] == detected.label[there]) > 0.98
+
+
+def test_columns_that_the_raw_image_does_not_show_have_no_label_either():
+    faint = atomseg.simulate("SrTiO3", shape=(128, 128), sampling=0.1, dose=500, seed=2)
+    columns = atomseg.localize(faint.image, sampling=0.1, device="cpu")
+    labels = atomseg.segment(faint.image, sampling=0.1, device="cpu")
+    assert set(np.unique(labels)) == {0, *columns.label}
+    assert any("without intensity in the raw image" in note for note in columns.attrs["notes"])
+    every = atomseg.segment(faint.image, sampling=0.1, sensitivity=0.0, device="cpu")
+    assert set(np.unique(every)) > set(np.unique(labels))
 
 
 @pytest.fixture(scope="module")

@@ -18,17 +18,22 @@ from napari_atomseg.cli import app
 from napari_atomseg.io import write_columns, write_image
 from napari_atomseg.measurements import MEASUREMENTS, Report, measure
 from napari_atomseg.measurements.registry import CommonSettings, Needs
+from napari_atomseg.measurements.report import ImageMarks
 from napari_atomseg.settings import fields_of
 
 SAMPLING, CELL = 0.1, 40.0
 OPTIONS: dict[str, dict[str, Any]] = {
     "bounds": {"deviation": 1.0},
+    "compare_counts": {"first": 1},
     "counts": {"first": 1},
+    "normalize": {"beam": 100.0, "vacuum": 0.0},
     "octahedra": {"oxygen": ""},
     "scores": {"truth": ""},
     "zone": {"crystal": ["BaTiO3"]},
 }
 """Settings without which a measurement cannot run."""
+ONE_KIND = ("counts", "compare_counts")
+"""Measurements that refuse columns of two kinds."""
 FILES = {"table", "image", "output", "frame", "model"}
 """Parameters of commands that are no settings."""
 
@@ -51,6 +56,9 @@ def crystal() -> pd.DataFrame:
 
 def columns_for(name: str) -> pd.DataFrame:
     table = crystal()
+    if name in ONE_KIND:
+        weaker = table["volume"] < 200
+        table.loc[weaker, "volume"] *= 2.25
     if MEASUREMENTS[name].stack:
         table = pd.concat([table.assign(frame=frame) for frame in range(3)])
     return table.reset_index(drop=True)
@@ -153,7 +161,8 @@ def test_command_prints_the_summary_and_writes_the_result(
         assert len(pd.read_csv(tmp_path / "result.csv", comment="#")) == len(report.table)
         assert len(written) == 1 + len(report.tables) - (report.result != "")
     else:
-        assert len(list((tmp_path / "result.csv").iterdir())) == 4
+        images = [mark for mark in report.marks if isinstance(mark, ImageMarks)]
+        assert len(list((tmp_path / "result.csv").iterdir())) == len(images) > 0
 
 
 @every
@@ -235,11 +244,13 @@ def test_reference_is_a_rectangle_or_a_group_of_columns() -> None:
 def test_model_takes_its_elements_from_the_species() -> None:
     table = crystal().assign(species="Ti")
     table.loc[table["volume"] > 200, "species"] = "Ba"
-    atoms = measure("counts", table, first=1, components=2, spacing=4.0).atoms
-    assert atoms is not None
-    assert set(atoms.get_chemical_symbols()) == {"Ba", "Ti"}
+    for name in ("Ba", "Ti"):
+        options = {"use": f"species={name}", "first": 3, "spacing": 4.0}
+        atoms = measure("counts", table, **options).atoms
+        assert atoms is not None
+        assert set(atoms.get_chemical_symbols()) == {name}
     with pytest.raises(ValueError, match="needs an element"):
-        measure("counts", table.assign(species="A"), first=1, components=2, spacing=4.0)
+        measure("counts", table[table["volume"] > 200].assign(species="A"), first=3, spacing=4.0)
 
 
 def test_direction_of_strain_is_a_name_or_an_angle() -> None:
@@ -268,3 +279,56 @@ def test_scores_count_what_is_missed_and_false(tmp_path: Path) -> None:
     np.testing.assert_allclose(missed.places, truth[["y", "x"]].iloc[:2])
     with pytest.raises(ValueError, match="choose the table"):
         measure("scores", columns)
+
+
+def _honeycomb(count: int, bond: float = 14.2) -> pd.DataFrame:
+    """A sheet of graphene of 0.1 Å a pixel, on 2 `count`² sites."""
+    steps = bond * np.array([[0.0, np.sqrt(3)], [1.5, np.sqrt(3) / 2]])
+    cells = np.stack(np.meshgrid(*[np.arange(count)] * 2), axis=-1).reshape(-1, 2)
+    cells = np.stack([cells[:, 0] - cells[:, 1] // 2, cells[:, 1]], axis=1)
+    places = np.concatenate([cells @ steps, cells @ steps + (bond, 0.0)])
+    return pd.DataFrame(places + 20.0, columns=["y", "x"])
+
+
+def test_rings_of_thousands_of_columns_are_told_in_a_few_lines() -> None:
+    sheet = _honeycomb(46)
+    inner = sheet[sheet["y"].between(80, 900) & sheet["x"].between(80, 1000)]
+    gone = inner.sample(27, random_state=3)
+    report = measure("rings", sheet.drop(gone.index), sampling=0.1)
+    lines = report.lines
+    assert len(lines) < 14
+    # Graphene has two atoms in 5.24 Å²: 38.2 /nm²; its rings end within the outermost atoms.
+    share = 27 / len(sheet)
+    told, density = next(line for line in lines if "vacancies" in line).split(", ")
+    assert told == f"27 vacancies ({100 * share:.2g} %)"
+    assert float(density.removesuffix(" /nm²")) == pytest.approx(38.2 * share, rel=0.1)
+    assert not any("px" in line for line in lines)
+    defects = report.tables["Defects"]
+    assert defects["missing"].sum() == 27
+    assert {"y_angstrom", "x_angstrom"} <= set(defects)
+
+
+def test_a_bond_that_is_missing_is_no_missing_atom() -> None:
+    sheet = _honeycomb(12)
+    middle = np.hypot(sheet["y"] - 140, sheet["x"] - 160).idxmin()
+    moved = sheet.copy()
+    moved.loc[middle, "y"] += 5.0
+    report = measure("rings", moved, sampling=0.1, longest_bond=1.6)
+    assert "1 defect: 1 × missing bond" in report.lines
+    assert not any("vacanc" in line or "atoms missing" in line for line in report.lines)
+
+
+def test_vacancies_have_their_share_their_density_and_places_in_angstrom() -> None:
+    grid = np.mgrid[:40, :40].reshape(2, -1).T * 20.0
+    columns = pd.DataFrame(grid, columns=["y", "x"]).assign(y_err=0.1, x_err=0.1)
+    inner = columns[columns["y"].between(60, 700) & columns["x"].between(60, 700)]
+    gone = inner.sample(12, random_state=1)
+    report = measure("defects", columns.drop(gone.index), sampling=0.1, find="vacancies")
+    assert report.lines == (
+        "12 vacancies (0.75 %), 0.19 /nm²",
+        "   the table Vacancies has their places",
+    )
+    few = measure("defects", columns.drop(gone.index[:1]), sampling=0.1, find="vacancies")
+    y, x = gone.iloc[0][["y", "x"]] / 10
+    assert few.lines[1] == f"   at y {y:.1f}, x {x:.1f} Å"
+    assert {"y_angstrom", "x_angstrom"} <= set(few.tables["Vacancies"])

@@ -84,36 +84,6 @@ def test_an_xyz_file_without_a_cell_is_an_object_in_a_box(tmp_path):
     assert np.all(atoms.cell.lengths() > np.ptp(atoms.positions, axis=0))
 
 
-def test_partly_occupied_sites_hold_their_most_frequent_element(tmp_path):
-    path = tmp_path / "mixed.cif"
-    path.write_text(
-        """data_mixed
-_cell_length_a 3.95
-_cell_length_b 3.95
-_cell_length_c 3.95
-_cell_angle_alpha 90
-_cell_angle_beta 90
-_cell_angle_gamma 90
-_symmetry_space_group_name_H-M 'P m -3 m'
-loop_
-_atom_site_label
-_atom_site_type_symbol
-_atom_site_fract_x
-_atom_site_fract_y
-_atom_site_fract_z
-_atom_site_occupancy
-Ba Ba 0 0 0 0.7
-Sr Sr 0 0 0 0.3
-Ti Ti 0.5 0.5 0.5 1.0
-O O 0.5 0.5 0 0.4
-""",
-        encoding="utf-8",
-    )
-    with pytest.warns(UserWarning, match="partly occupied"):
-        atoms = get_crystal(path)
-    assert sorted(atoms.get_chemical_symbols()) == ["Ba", "Ti"]
-
-
 @pytest.mark.parametrize(
     ("atoms", "message"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
@@ -13,10 +13,13 @@ from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import Source, labels_layer
 from napari_atomseg._napari.models.choice import fetch_model, identity
 from napari_atomseg.io import provenance
-from napari_atomseg.localization.settings import ScoreSettings
+from napari_atomseg.localization.settings import LabelSettings
 from napari_atomseg.networks.tasks import COLUMNS
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.settings import Settings, setting
+
+if TYPE_CHECKING:
+    import napari.viewer
 
 
 class LabelsSettings(Settings):
@@ -38,7 +41,7 @@ class LabelsSettings(Settings):
     )
 
 
-class SegmentSettings(ImageSettings, ScoreSettings, LabelsSettings):
+class SegmentSettings(ImageSettings, LabelSettings, LabelsSettings):
     """Settings of the Segment panel."""
 
 
@@ -48,13 +51,18 @@ class Segment(ImagePanel):
     title = "Segment"
     Settings = SegmentSettings
 
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self.form.inputs["detector"].changed.connect(self._offer_models)
+
     @staticmethod
     def tasks(settings: SegmentSettings) -> tuple[str, ...]:
-        return COLUMNS
+        return COLUMNS if settings.detector == "network" else COLUMNS[1:]
 
     def prepare(self) -> tuple[str, Work, Show]:
         source = self.source()
-        options = self.options(source) | {"min_score": self.form["min_score"]}
+        options = self.options(source)
+        options |= {name: self.form[name] for name in LabelSettings.model_fields}
         return (
             f"Segment {source.name}",
             partial(_segment, source.data, options),

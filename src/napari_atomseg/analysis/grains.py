@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.geometry import (
     clusters_of,
@@ -115,6 +116,16 @@ class Bonds:
         return max(FOLDS, key=lambda fold: strength[fold] * FINER ** (fold / 2))
 
 
+FINE = 0.45
+"""Part of the tolerance beyond which the orientation about a column marks where grains may part."""
+NOISY = 2.2
+"""Typical steps that noise makes, below which none marks anything."""
+REACH = 2.3
+"""Spacings over which the orientation about a column is compared: a boundary is a step within."""
+SURROUNDINGS = 60
+"""Columns over which a crystal bends, at least, where that is no boundary."""
+BESIDE = 5.0
+"""Spacings from a common border within which the columns of two parts show their turn."""
 DISORDER = 0.6
 """Columns with less than this part of the typical order belong to a boundary."""
 
@@ -155,10 +166,10 @@ def find_grains(
 ) -> Grains:
     """Find the grains of a crystal.
 
-    The bonds of each column to its neighbours give the orientation of the lattice there. Columns
-    around which the orientation changes by more than a tolerance, or in which there is no order,
-    are of a boundary; those between boundaries are a grain, over which the orientation may change
-    slowly.
+    The bonds of each column to its neighbours give the orientation of the lattice there. Where it
+    changes by a step, over what the crystal bends by in the surroundings, or where there is no
+    order, grains may part; those parts are one grain that turn by less than the tolerance from one
+    side of their border to the other. Over a grain the orientation may change slowly.
 
     Parameters
     ----------
@@ -167,8 +178,8 @@ def find_grains(
     fold : symmetry of the bonds, 2, 4 or 6; None finds the one that they have. The centred lattice
         of a cubic crystal along [110] has nearly six folds; with 2, and a tolerance of some 12°, as
         two folds are weak there, twins are told apart.
-    tolerance_deg : change of the orientation around a column of a grain. Boundaries of less cannot
-        be seen.
+    tolerance_deg : misorientation from which on two parts are two grains. Where columns stray by
+        more than a twentieth of their spacing, boundaries of little more may not be seen.
     smallest : columns that a grain needs.
 
     Raises
@@ -189,8 +200,14 @@ def find_grains(
     local = bonds.spread(own)
     order = np.abs(own)
     ordered = np.abs(local) >= DISORDER * np.median(np.abs(local)) if len(points) else order > 0
-    steady = ordered & (_change(bonds, local, fold) <= tolerance_deg)
-    grain = _grains(bonds, steady, smallest)
+    step, ends = _step(points, bonds.spread(local), fold)
+    noise = NOISY * float(np.median(step[ordered])) if ordered.any() else 0.0
+    steady = ordered & (step <= np.clip(noise, FINE * tolerance_deg, tolerance_deg))
+    grain = _merged(_grains(bonds, steady, smallest), own, steady, bonds, fold, tolerance_deg)
+    # Where noise alone turns bonds, both sides are of one grain.
+    apart = np.zeros(len(points), dtype=bool)
+    apart[ends[grain[ends[:, 0]] != grain[ends[:, 1]]]] = True
+    steady = ordered & (steady | ~apart) & (grain > 0)
     unit = pixel_scale(sampling)
     table = pd.DataFrame(
         {
@@ -208,19 +225,71 @@ def find_grains(
     return Grains(table, grains, boundaries, fold)
 
 
-def _change(bonds: Bonds, local: NDArray[np.complex128], fold: int) -> Array:
-    """(N,) greatest difference of orientation between a column and any of its neighbours, or any of
-    theirs, degrees.
+def _step(points: Array, local: NDArray[np.complex128], fold: int) -> tuple[Array, Indices]:
+    """Greatest turn (N,), degrees, between a column and those within `REACH` spacings, beyond what
+    the crystal bends by in its surroundings; and these pairs (P, 2).
     """
-    first, second = bonds.pairs.T
-    turn = np.abs(np.angle(local[first] * np.conj(local[second]))) * 180 / (np.pi * fold)
-    change = np.zeros(len(local))
-    np.maximum.at(change, first, turn)
-    np.maximum.at(change, second, turn)
-    further = change.copy()
-    np.maximum.at(further, first, change[second])
-    np.maximum.at(further, second, change[first])
-    return further
+    count = len(points)
+    if count < 2:
+        return np.zeros(count), np.zeros((0, 2), dtype=np.int64)
+    tree = cKDTree(points)
+    pairs = tree.query_pairs(REACH * median_spacing(points), output_type="ndarray")
+    first, second = pairs.T
+    turn = np.degrees(np.angle(local[second] * np.conj(local[first]))) / fold
+    way = points[second] - points[first]
+    normal, right = np.zeros((count, 2, 2)), np.zeros((count, 2))
+    for end in (first, second):
+        for i in range(2):
+            right[:, i] += np.bincount(end, way[:, i] * turn, count)
+            for j in range(2):
+                normal[:, i, j] += np.bincount(end, way[:, i] * way[:, j], count)
+    scale = np.trace(normal, axis1=1, axis2=2)
+    normal += np.eye(2) * np.maximum(1e-6 * scale, 1e-12)[:, None, None]
+    bend = np.linalg.solve(normal, right[..., None])[..., 0]
+    near = tree.query(points, k=min(SURROUNDINGS, count))[1].reshape(count, -1)
+    bend = np.median(bend[near], axis=1)
+    rest = np.abs(turn - (0.5 * (bend[first] + bend[second]) * way).sum(axis=1))
+    step = np.zeros(count)
+    for end in (first, second):
+        np.maximum.at(step, end, rest)
+    return step, pairs
+
+
+def _merged(
+    grain: Indices,
+    own: NDArray[np.complex128],
+    inner: NDArray[np.bool_],
+    bonds: Bonds,
+    fold: int,
+    tolerance_deg: float,
+) -> Indices:
+    """(N,) grains, of which those are one whose columns beside the common border turn by less than
+    the tolerance.
+    """
+    spacing = median_spacing(bonds.points) if len(bonds.points) > 1 else 0.0
+    while True:
+        sides = np.sort(grain[bonds.across], axis=1)
+        apart = (sides[:, 0] > 0) & (sides[:, 0] != sides[:, 1])
+        turns = []
+        for first, second in np.unique(sides[apart], axis=0).reshape(-1, 2):
+            here = apart & (sides[:, 0] == first) & (sides[:, 1] == second)
+            border = cKDTree(bonds.points[bonds.across[here]].mean(axis=1))
+            close = border.query(bonds.points)[0] < BESIDE * spacing
+            means = []
+            for number in (first, second):
+                members = close & inner & (grain == number)
+                members = members if members.any() else grain == number
+                means.append(own[members].mean())
+            turn = abs(float(np.degrees(np.angle(means[1] * np.conj(means[0]))))) / fold
+            turns.append((turn, int(first), int(second)))
+        if not turns or min(turns)[0] >= tolerance_deg:
+            break
+        _, first, second = min(turns)
+        grain = np.where(grain == second, first, grain)
+    kinds, sizes = np.unique(grain[grain > 0], return_counts=True)
+    number = np.zeros(int(grain.max(initial=0)) + 1, dtype=np.int64)
+    number[kinds[np.argsort(-sizes, kind="stable")]] = 1 + np.arange(len(kinds))
+    return np.asarray(number[grain], dtype=np.int64)
 
 
 def _grains(bonds: Bonds, steady: NDArray[np.bool_], smallest: int) -> Indices:

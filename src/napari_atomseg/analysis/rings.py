@@ -24,6 +24,7 @@ LONGEST_BOND = 1.3
 PERFECT, BONDS, HEXAGON = 6, 3, 1.5 * np.sqrt(3.0)
 """Atoms of a ring and bonds of an atom of a honeycomb, and its rings' area in squared bonds."""
 NAMES = {
+    (10,): "missing bond",
     (12,): "vacancy",
     (5, 9): "vacancy 5-9",
     (14,): "divacancy",

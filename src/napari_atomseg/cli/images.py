@@ -19,7 +19,7 @@ from napari_atomseg.cli.options import (
 )
 from napari_atomseg.inference.scan.settings import Scan, ScanCorrectionSettings, ScanSettings
 from napari_atomseg.inference.settings import InferenceSettings, RestorationSettings
-from napari_atomseg.localization.settings import DetectionSettings, FitSettings, ScoreSettings
+from napari_atomseg.localization.settings import DetectionSettings, FitSettings, LabelSettings
 from napari_atomseg.networks.tasks import Modality
 
 
@@ -108,7 +108,7 @@ def scan(
 
 
 @app.command()
-@with_settings(ScoreSettings, InferenceSettings)
+@with_settings(LabelSettings, InferenceSettings)
 def segment(
     images: Images, output: Output = None, sampling: SamplingOption = None, **chosen: Any
 ) -> None:

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from napari_atomseg.cli.app import app, print_line, session
-from napari_atomseg.cli.options import hooks, one_image, with_parameters
+from napari_atomseg.cli.options import AxisCommand, hooks, one_image, with_parameters
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,11 +52,13 @@ def group() -> None:
     """Measure columns: lattice, spacings, strain, defects, counts, time."""
 
 
-@measure.command()
+@measure.command(cls=AxisCommand)
 def library(
     crystal: Annotated[str, typer.Argument(help="Name of a crystal, or a structure file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="CSV.", show_default=False)],
-    zone_axis: Annotated[tuple[int, int, int], typer.Option(help="Along the beam.")] = (0, 0, 1),
+    zone_axis: Annotated[
+        str, typer.Option(help="Indices u v w along the beam, or u v t w of a hexagonal crystal.")
+    ] = "0 0 1",
     largest: Annotated[int, typer.Option(help="Largest number of atoms.")] = 10,
     element: Annotated[
         str | None, typer.Option(help="Element of the columns.", show_default=False)
@@ -75,9 +77,10 @@ def library(
     """Simulate the cross-sections of 1, 2, … atoms, by multislice."""
     with session() as current:
         from napari_atomseg.analysis import simulate_library
+        from napari_atomseg.specimen.crystals.axis import read_axis
 
         table = simulate_library(
-            *(crystal, zone_axis, largest, element),
+            *(crystal, read_axis(zone_axis), largest, element),
             energy=energy,
             semiangle=semiangle,
             detector=detector,

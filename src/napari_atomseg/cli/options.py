@@ -59,6 +59,31 @@ def with_parameters(
     return whole
 
 
+ZONE_AXIS = "--zone-axis"
+
+
+class AxisCommand(TyperCommand):
+    """A command whose zone axis has three indices or four, apart or in one text."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the whole numbers that follow the option as one text."""
+        joined: list[str] = []
+        left = list(args)
+        while left:
+            word = left.pop(0)
+            joined.append(word)
+            indices: list[str] = []
+            while word == ZONE_AXIS and len(indices) < 4 and left and _is_index(left[0]):
+                indices.append(left.pop(0))
+            if indices:
+                joined[-1] = f"{ZONE_AXIS}={','.join(indices)}"
+        return super().parse_args(ctx, joined)
+
+
+def _is_index(word: str) -> bool:
+    return word.removeprefix("-").removeprefix("+").isdigit()
+
+
 def with_late_settings(
     command: Callable[..., None], make: Callable[[], Iterable[inspect.Parameter]]
 ) -> type[TyperCommand]:
@@ -68,7 +93,7 @@ def with_late_settings(
     settings, takes seconds.
     """
 
-    class Late(TyperCommand):
+    class Late(AxisCommand):
         made = False
 
         def get_params(self, ctx: Any) -> Any:

@@ -61,7 +61,8 @@ def _simulate(
         _write(simulation, str(recipe or crystal), output, columns, ideal, masks)
         current.clear()
         name = crystal if recipe is None else f"{recipe} {index}"
-        print_line(f"{name}: {len(simulation.columns)} columns → {output}")
+        told = "; ".join([f"{len(simulation.columns)} columns", *simulation.notes])
+        print_line(f"{name}: {told} → {output}")
 
 
 def _sample(

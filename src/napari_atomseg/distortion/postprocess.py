@@ -220,7 +220,9 @@ class Interpolation(Distortion):
     magnification: PositiveRange = setting(
         (1.0, 1.25), "Magnification", "Magnification of lengths."
     )
-    rotation: Range = setting((-3.0, 3.0), "Rotation", "Rotation from x towards y.", unit="°")
+    rotation: Range = setting(
+        (-3.0, 3.0), "Rotation", "Rotation, counter-clockwise as shown.", unit="°"
+    )
     stretch: Range = setting((-0.02, 0.02), "Stretch", "Relative stretch of x against y.")
     shear: Range = setting((-0.02, 0.02), "Shear", "Relative shear of x along y.")
 
@@ -229,7 +231,7 @@ class Interpolation(Distortion):
         magnification = uniform(rng, self.magnification)
         angle = math.radians(uniform(rng, self.rotation))
         stretch, shear = 1.0 + uniform(rng, self.stretch), uniform(rng, self.shear)
-        turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
         strain = np.array([[1.0 / math.sqrt(stretch), 0.0], [shear, math.sqrt(stretch)]])
         return {
             "matrix": magnification * turn @ strain,

@@ -213,7 +213,12 @@ class Drift(LineMotion):
     distance: NonNegativeRange = setting(
         (0.0, 2.0), "Distance", "Displacement of the last line against the first, in `unit`."
     )
-    direction: Range = setting((0.0, 360.0), "Direction", "Direction from x towards y.", unit="°")
+    direction: Range = setting(
+        (0.0, 360.0),
+        "Direction",
+        "Direction, counter-clockwise from x as the image is shown.",
+        unit="°",
+    )
     unit: LengthUnit = setting(
         "angstrom", "Unit", "Unit of lengths: Å, the width of a lone peak, or the pixel."
     )
@@ -222,7 +227,7 @@ class Drift(LineMotion):
         """`slope` (2,), pixels of y and x a line."""
         distance = view.pixels(uniform(rng, self.distance), self.unit)
         angle = math.radians(uniform(rng, self.direction))
-        way = np.array([math.sin(angle), math.cos(angle)])
+        way = np.array([-math.sin(angle), math.cos(angle)])
         return {"slope": distance * way / max(view.shape[0] - 1, 1)}
 
     def shifts(self, rows: int, values: Values, generators: Sequence[Generator]) -> Tensor:

@@ -149,7 +149,8 @@ def predict(
             sign * frame, tuple(tasks), magnifications, of_frame, cancel, chosen.quality
         )
         marks = examined.marks[index]
-        kept = np.zeros_like(marks) if whole else marks
+        # What is about a mark is specimen, or a smooth edge: recorded, it would be a noisy rim.
+        kept = np.zeros_like(marks) if whole else marks & ~examined.edges[index]
         signed = {
             task: _with_marks(sign * plane, task, recorded[index], kept)
             if task in INTENSITIES

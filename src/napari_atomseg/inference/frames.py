@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from napari_atomseg._shared.geometry import nearest_pixels
 from napari_atomseg._shared.types import Array, Image, Mask
 from napari_atomseg.inference.marks import find_marks, share
+from napari_atomseg.inference.missing import find_missing
 from napari_atomseg.inference.outliers import filled, find_outliers
 
 OFFSET = 1e4
@@ -79,8 +80,9 @@ class Examined:
     Attributes
     ----------
     frames : (N, H, W) finite; pixels that are left out have the values of their surroundings.
-    out : (N, H, W) pixels that were left out: hot, dead, not finite, and those of `marks`.
+    out : (N, H, W) pixels that were left out: hot, dead, missing, not finite, and those of `marks`.
     marks : (N, H, W) pixels that programs wrote, and constant borders.
+    edges : (N, H, W) those around the marks, which may show some of the specimen.
     shape : of the image.
     notes : what was left out, a sentence each.
     """
@@ -88,6 +90,7 @@ class Examined:
     frames: Image
     out: Mask
     marks: Mask
+    edges: Mask
     shape: tuple[int, ...]
     notes: tuple[str, ...] = ()
 
@@ -106,7 +109,8 @@ def examine(image: Any) -> Examined:
     """Find the pixels of an image or stack that do not show the specimen, and fill them.
 
     These are hot and dead pixels (see `find_outliers`), bars, words and bands that programs wrote
-    and constant borders (see `find_marks`), and pixels that are not finite.
+    and constant borders (see `find_marks`), and missing pixels: those that are not finite, and
+    exact zeros in plenty that are far below all about them (see `find_missing`).
 
     Parameters
     ----------
@@ -121,27 +125,40 @@ def examine(image: Any) -> Examined:
         return image
     frames, shape = as_frames(image)
     out = ~np.isfinite(np.asarray(image).reshape(frames.shape))
-    marks, written, outliers = np.zeros_like(out), np.zeros_like(out), 0
+    marks, written, edges, missing = (np.zeros_like(out) for _ in range(4))
+    outliers = 0
     for number, frame in enumerate(frames):
+        missing[number] = find_missing(np.where(out[number], np.nan, frame))
+        if missing[number].any():
+            out[number] |= missing[number]
+            # As pixels that are not finite, see `as_frames`.
+            frame[missing[number]] = np.median(frame[~out[number]])
         found = find_marks(frame)
         # Where flat areas are most of it, an image is not a picture with marks on it.
         if found.all.mean() <= MOSTLY:
             written[number], marks[number] = found.written, found.all & ~out[number]
+            edges[number] = found.edges & marks[number]
         out[number] |= marks[number]
         hot = find_outliers(frame, ~out[number])
         outliers += int(hot.sum())
         out[number] |= hot
         if out[number].any():
             frames[number] = filled(frame, out[number])
-    return Examined(frames, out, marks, shape, _notes(outliers, written, marks & ~written))
+    notes = _notes(outliers, missing, written, marks & ~written)
+    return Examined(frames, out, marks, edges, shape, notes)
 
 
-def _notes(outliers: int, written: Mask, border: Mask) -> tuple[str, ...]:
+def _notes(outliers: int, missing: Mask, written: Mask, border: Mask) -> tuple[str, ...]:
     """What was left out, a sentence each."""
     notes = []
     if outliers:
         pixels, were = ("pixels", "were") if outliers > 1 else ("pixel", "was")
         notes.append(f"{outliers} hot or dead {pixels} {were} left out")
+    if missing.any():
+        notes.append(
+            f"{share(missing)} of the pixels are exact zeros, far below those about them: they "
+            "were taken for missing and left out"
+        )
     if written.any():
         notes.append(f"a burnt-in bar or text was left out ({share(written)} of the image)")
     if border.any():

@@ -35,6 +35,7 @@ from napari_atomseg.inference.settings import (
 from napari_atomseg.inference.tiles import Blender, tiles, upsampled
 from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.maps import selected
+from napari_atomseg.networks.pieces import InPieces, pieces_of
 from napari_atomseg.networks.schemes import scheme
 from napari_atomseg.networks.tasks import ELEMENTS, INTENSITIES, UPINTERPOLATION, predictable
 from napari_atomseg.progress import CancelToken, Progress, report
@@ -50,6 +51,9 @@ CLEARLY = 0.06
 """Difference of these confidences from which on it can."""
 RECENT = 6
 """Outputs for small images that are kept: two looks at the contrast and four magnifications."""
+VIEW = 1024
+"""Pixels along each axis that networks which see all of an image see at once, however small the
+pieces are in which they are computed."""
 LEVEL = ("denoise", UPINTERPOLATION)
 """Tasks that keep the offset of the intensities."""
 
@@ -79,7 +83,9 @@ class Predictor:
     device : "auto", "cpu", "cuda" or "mps".
     precision : "full" computes in float32, "half" in bfloat16; "auto" takes half precision on
         GPUs, and on CPUs that have it in hardware where only column maps are asked for.
-    tile_size : side of the largest window computed at once, in pixels.
+    tile_size : side of the largest piece computed at once, in pixels. The result does not depend on
+        it where the network can be computed in pieces, see `networks.pieces`; of the others it
+        is the side of the tiles.
 
     Attributes
     ----------
@@ -284,13 +290,20 @@ class Predictor:
     ) -> Tensor:
         """(C, H, W) composed maps of a normalised image, in smaller tiles where memory is short."""
         half = self._half(tasks)
+        divided = isinstance(self.network, InPieces)
+        largest = 1 << (max(image.shape[-2:]) - 1).bit_length()
+        window = min(VIEW, largest) if divided else size
         while True:
             try:
-                return self._pass(image, size, half, progress, cancel)
+                return self._pass(image, window, size, half, progress, cancel)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error) or size // 2 < SMALLEST_TILE:
+                if not _is_out_of_memory(error) or window // 2 < SMALLEST_TILE:
                     raise
-                size //= 2
+                # Smaller pieces give the same result, which smaller windows do not.
+                if divided and min(size, window) // 2 >= SMALLEST_TILE:
+                    size = min(size, window) // 2
+                else:
+                    window //= 2
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
 
@@ -303,18 +316,20 @@ class Predictor:
     def _pass(
         self,
         image: Tensor,
-        size: int,
+        window: int,
+        piece: int,
         half: bool,
         progress: Progress | None,
         cancel: CancelToken | None,
     ) -> Tensor:
         shape = (image.shape[-2], image.shape[-1])
-        windows = list(tiles(shape, size))
+        windows = list(tiles(shape, window))
         blender = Blender(self.channels, shape)
         for done, tile in enumerate(windows):
             report(progress, cancel, done, len(windows), "tiles")
             part = image[..., tile.top : tile.bottom, tile.left : tile.right]
-            output = self._output(part, half)
+            with pieces_of(piece, None if cancel is None else cancel.raise_if_cancelled):
+                output = self._output(part, half)
             blender.add(tile, self.scheme.compose(output, part, self.card.tasks)[0])
         report(progress, cancel, len(windows), len(windows), "tiles")
         return blender.result()

@@ -26,6 +26,9 @@ QUIET = 0.3
 SPACING_PER_SCALE = 5.2
 """Column spacing over the scale at which the filtered lattice is strongest, the median over random
 lattices of all widths of columns."""
+CHANCE = 12.0
+"""Deviations of noise above which a scale is not there by chance. Images of nothing but counts
+reach ten, because the noise that is taken off them is an estimate, too."""
 TYPICAL_SPACING = 2.0
 """Å between neighbouring columns of most crystals along low-index axes."""
 DARK = -0.15
@@ -62,17 +65,25 @@ def estimate_spacing(image: Image, sampling: float | None = None) -> float:
     if low >= high:
         return fallback
     spacings = np.geomspace(0.8 * low, 1.2 * high, 48)
-    strength = ndimage.gaussian_filter1d(_scale_strength(image, spacings / SPACING_PER_SCALE), 1.0)
+    found, error = _scale_strength(image, spacings / SPACING_PER_SCALE)
+    strength = ndimage.gaussian_filter1d(found, 1.0)
     inner = strength[1:-1]
     tops = np.flatnonzero((inner > strength[:-2]) & (inner >= strength[2:]) & (inner > 0)) + 1
     if len(tops) == 0:
         return fallback
-    first = next(top for top in tops if strength[top] > 0.6 * strength[tops].max())
+    clear = tops[strength[tops] > CHANCE * error[tops]]
+    if len(clear) == 0:
+        return float(spacings[max(tops, key=lambda top: float(strength[top] / error[top]))])
+    first = next(top for top in clear if strength[top] > 0.6 * strength[clear].max())
     return float(spacings[first])
 
 
-def _scale_strength(image: Image, scales: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Power of the normalised Laplacian of Gaussian over the scale, noise subtracted."""
+def _scale_strength(
+    image: Image, scales: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Power of the normalised Laplacian of Gaussian over the scale, noise subtracted, and the
+    deviation that noise alone gives it.
+    """
     if max(image.shape) > CROP:
         top, left = ((n - min(n, CROP)) // 2 for n in image.shape)
         image = image[top : top + CROP, left : left + CROP]
@@ -80,9 +91,14 @@ def _scale_strength(image: Image, scales: NDArray[np.float64]) -> NDArray[np.flo
     power = np.abs(np.fft.fft2((image - image.mean()) * window)) ** 2
     k = np.hypot(np.fft.fftfreq(image.shape[0])[:, None], np.fft.fftfreq(image.shape[1])[None])
     ring = np.rint(k * 2 * RINGS).astype(int).ravel()
-    profile = np.bincount(ring, (power - _noise_power(power, k)).ravel())
+    noise = _noise_power(power, k)
+    profile = np.bincount(ring, (power - noise).ravel())
+    # The power of noise deviates by as much as its mean, in neighbours alike behind a window.
+    variance = np.bincount(ring, (noise**2).ravel()) * window.size
+    variance *= (window**4).sum() / (window**2).sum() ** 2
     q = (np.pi * np.arange(len(profile)) / RINGS * scales[:, None]) ** 2
-    return np.asarray(((q * np.exp(-0.5 * q)) ** 2 @ profile) / scales)
+    weight = (q * np.exp(-0.5 * q)) ** 2
+    return (weight @ profile) / scales, np.sqrt(weight**2 @ variance) / scales
 
 
 def _noise_power(power: Array, k: Array) -> Array:

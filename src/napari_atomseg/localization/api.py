@@ -25,6 +25,8 @@ from napari_atomseg.inference.settings import (
 from napari_atomseg.localization.completion.frame import Completed, Completion, frame_notes
 from napari_atomseg.localization.detect import (
     Detections,
+    add_discs,
+    columns_from_mask,
     columns_from_peaks,
     grown_labels,
     species_of,
@@ -38,16 +40,18 @@ from napari_atomseg.localization.regions import region_labels
 from napari_atomseg.localization.scan import Unjittered
 from napari_atomseg.localization.settings import (
     DetectionSettings,
+    Detector,
     FitSettings,
     LocalizeOptions,
     LocalizeSettings,
+    MapDetector,
     Refine,
     frame_weights,
 )
 from napari_atomseg.localization.table import column_table, joined
 from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS
 from napari_atomseg.progress import CancelToken, Progress, report
-from napari_atomseg.trust.judge import DENOISED
+from napari_atomseg.trust.judge import DENOISED, Judge
 
 
 def localize(
@@ -90,7 +94,9 @@ def localize(
         pixel: the variance there is in inverse proportion, and pixels without any are not measured.
         One number matters with likelihood "poisson" alone: of counts the noise is then known, the
         mean's gain is 1 / frames.
-    detector : "network", or "peaks" of the filtered image, without a model.
+    detector : "network"; "otsu", regions of the model's mask above Otsu's threshold and their
+        centroids, as AtomSegNet and AP-GAN find columns, which is taken for any model that gives a
+        mask and no column map; or "peaks" of the filtered image, without a model.
     on : measure columns on the "raw" image, on the "restored" one of the model, or on "both". A
         restored image gives no standard errors, as its noise is not that of single pixels.
     edge : "keep" or "drop" columns that the border of the image cuts.
@@ -112,13 +118,13 @@ def localize(
     ``sigma`` (pixels), of ellipses the geometric mean; ``amplitude``, ``background`` (units of the
     image; the amplitude of dark columns is negative) and ``volume`` 2π σ² amplitude, with its
     standard error ``volume_err``; ``converged``, whether the measurement came to an end;
-    ``ellipticity``, long over short width, and ``angle``, of the long axis in degrees from x
-    towards y, where ellipses are fitted; ``score`` of the detection in 0..1, the
-    probability that the column is real where the model is calibrated; ``label``, its number in
-    `segment` where the network detects, or one after those; ``significance``, the height in the
-    raw image over the local noise of such heights; ``found_by``, "network" or "peaks", or
-    "sublattice" or "residual" for columns that were added. Where the network detects, also
-    ``consistency``, z of the raw image against the restored one (negative: the raw image shows
+    ``ellipticity``, long over short width, and ``angle``, of the long axis in degrees
+    counter-clockwise from x as shown, where ellipses are fitted; ``score`` of the detection in
+    0..1, the probability that the column is real where the model is calibrated; ``label``, its
+    number in `segment` where the network detects, or one after those; ``significance``, the height
+    in the raw image over the local noise of such heights; ``found_by``, "network", "otsu" or
+    "peaks", or "sublattice" or "residual" for columns that were added. Where the network detects,
+    also ``consistency``, z of the raw image against the restored one (negative: the raw image shows
     less of a column); ``signal``, the height over its error; and ``in_range``, whether it looks
     like the columns that the model was trained on, which those that were added do not; and
     ``species`` where the model distinguishes them. On "both" images
@@ -155,35 +161,42 @@ def localize(
     mean = None if pixel is None else float(np.mean(pixel))
     contrasts: Sequence[str] = (chosen.contrast,) * len(frames)
     prediction, judge, restored, spacings = None, None, None, [0.0] * len(frames)
-    if chosen.detector == "network" or chosen.on != "raw":
+    notes, detector, mask = list(examined.notes), chosen.detector, ""
+    if chosen.detector != "peaks" or chosen.on != "raw":
         using = Model.of(examined, chosen.model)
-        prediction = using.predict(using.tasks(chosen), sampling, chosen, progress, cancel)
+        detector = using.detector(chosen.detector)
+        tasks = using.tasks(chosen, detector)
+        prediction = using.predict(tasks, sampling, chosen, progress, cancel)
         contrasts = prediction.contrasts
         if chosen.on != "raw":
             restored = using.restored(prediction)
-        if chosen.detector == "network":
+        if detector == "network":
             judge = using.judge(prediction, sampling, chosen.min_score)
+        elif detector == "otsu":
+            mask = using.mask
+        if detector != chosen.detector:
+            notes.append(
+                f"{using.card.name} gives no column map: Otsu's threshold divides its mask"
+            )
     if judge is None:
         spacings = [estimate_spacing(frame, mean) for frame in frames]
         if prediction is None and chosen.contrast == "auto":
             contrasts = agreed_contrasts(list(map(leaning, frames, spacings)))
-    notes = list(examined.notes)
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
-    find = _Detector(frames, signs, spacings, prediction if judge is not None else None)
-    refinement = Refinement(chosen, chosen.device, frames=often)
+    read = None if detector == "peaks" else prediction
+    find = _Detector(frames, signs, spacings, read, mask)
+    refinement = Refinement(chosen, chosen.device, frames=often, pixel=pixel)
     measure = Measure(refinement, signs, examined.measured(), restored, chosen.on, regions)
     least = judge.least if judge is not None else chosen.min_score or 0.0
-    complete = Completion(chosen, chosen.device, chosen.sensitivity, chosen.detector, least, often)
+    complete = Completion(
+        *(chosen, chosen.device, chosen.sensitivity, detector, least), often, pixel
+    )
+    search = _Search(find, complete, judge, measure.raw, chosen)
     unjittered = Unjittered(chosen, frames, pixel)
     tables, remarks, counts = [], [], np.zeros(2, dtype=int)
     for number, frame in enumerate(frames):
         report(progress, cancel, number, len(frames), "Measuring columns")
-        found, judged = find(number), None
-        if judge is not None:
-            judged = judge.columns(number, found.y, found.x, found.score, found.magnification)
-        score = found.score if judged is None else judged["score"].to_numpy()
-        plane, _ = levelled(measure.raw[number], chosen)
-        columns = complete(signs[number] * plane, found, score, find.hints(number, found), cancel)
+        found, judged, columns = search(number, cancel)
         measured, inside = measure(number, columns, cancel)
         if judge is not None and judged is not None:
             seen = judge.seen(number, columns.y[columns.added], columns.x[columns.added])
@@ -201,7 +214,7 @@ def localize(
         remarks.append(columns.notes)
         tables.append(unjittered(number, table[keep].reset_index(drop=True)))
     report(progress, cancel, len(frames), len(frames), "Measuring columns")
-    attrs = _record(chosen, prediction)
+    attrs = _record(chosen, detector, prediction)
     notes += frame_notes(remarks)
     attrs |= {"contrast": common_contrast(contrasts), "sampling": sampling, "notes": notes}
     if judge is not None:
@@ -222,7 +235,9 @@ def segment(
     model: str | Path | None = None,
     sampling: Sampling | None = None,
     *,
+    detector: MapDetector = "network",
     min_score: float | None = None,
+    sensitivity: float = 0.05,
     inference: InferenceSettings | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
@@ -230,19 +245,23 @@ def segment(
 ) -> Labels:
     """Label the pixels of each atomic column.
 
-    The columns are those that the network finds and `localize` keeps; each grows over the model's
-    column mask, by watershed from its place in the column map.
+    The columns are those of `localize` with the same arguments. Each that the network finds grows
+    over the model's column mask, by watershed from its place in the column map; one that is added
+    is a disc of its width.
 
     Parameters
     ----------
-    image, model, sampling, min_score, inference : as in `localize`.
+    image, model, sampling, min_score, sensitivity, inference : as in `localize`; without the search
+        (``sensitivity=0``) it is faster.
+    detector : "network", or "otsu": the regions of the model's mask above Otsu's threshold, which
+        is taken for any model that gives a mask and no column map.
     contrast, device, quality, precision, tile_size : as in `localize`.
 
     Returns
     -------
     int32 labels of the image's shape: 0 is no column, k the column with ``label`` k in the table
-    of `localize`. Numbers of dropped columns are missing, and columns that `localize` adds are not
-    labelled. Every frame of a stack is numbered from 1.
+    of `localize`. Numbers of dropped columns are missing; the notes of that table say why they were
+    dropped. Every frame of a stack is numbered from 1.
 
     Raises
     ------
@@ -251,31 +270,88 @@ def segment(
     """
     examined = examine(image)
     frames, shape = examined.frames, examined.shape
-    chosen = inference_settings(inference, model, options)
+    applied = inference_settings(inference, model, options)
+    chosen = LocalizeSettings(
+        **dict(applied), detector=detector, min_score=min_score, sensitivity=sensitivity
+    )
     using = Model.of(examined, chosen.model, COLUMNS)
-    tasks = using.offered([*COLUMNS, DENOISED])
+    by_mask = using.detector(detector) == "otsu"
+    tasks = [using.mask] if by_mask else using.offered([*COLUMNS, DENOISED])
     prediction = using.predict(tasks, sampling, chosen, progress, cancel)
-    judge = using.judge(prediction, sampling, min_score)
-    maps, masks = (prediction.maps[task].reshape(frames.shape) for task in COLUMNS)
+    judge = None if by_mask else using.judge(prediction, sampling, min_score)
+    signs = [-1.0 if contrast == "dark" else 1.0 for contrast in prediction.contrasts]
+    find = _Detector(frames, signs, (), prediction, using.mask if by_mask else "")
+    least = judge.least if judge is not None else min_score or 0.0
+    complete = Completion(
+        *(chosen, chosen.device, sensitivity, using.detector(detector), least),
+        pixel=pixel_size(sampling),
+    )
+    search = _Search(find, complete, judge, examined.measured(), chosen)
     labels = np.zeros(frames.shape, np.int32)
     for number in range(len(frames)):
         report(progress, cancel, number, len(frames), "Labelling columns")
-        found = columns_of(prediction, number)
-        judged = judge.columns(number, found.y, found.x, found.score, found.magnification)
-        likely = (judged["score"] >= judge.least).to_numpy()
-        keep = likely & ~examined.hides(number, found.y, found.x)
-        labels[number] = grown_labels(found.keeping(keep), maps[number], masks[number])
+        found, _, columns = search(number, cancel)
+        keep = (columns.score >= least) & ~examined.hides(number, columns.y, columns.x)
+        numbers = columns.label[keep]
+        found = found.keeping(np.isin(np.arange(1, len(found) + 1), numbers))
+        labels[number] = found.labels
+        if not by_mask:
+            maps, masks = (prediction.maps[task].reshape(frames.shape) for task in COLUMNS)
+            labels[number] = grown_labels(found, maps[number], masks[number])
+        new = np.flatnonzero(keep[columns.added]) + columns.added.start
+        add_discs(
+            labels[number],
+            *(columns.y[new], columns.x[new], columns.fits.sigma[new], columns.label[new]),
+        )
     return labels.reshape(shape)
 
 
 @dataclass(frozen=True)
+class _Search:
+    """Finds the columns of a frame, and completes them by what the raw image shows.
+
+    Attributes
+    ----------
+    find, complete : the detector, and what adds to its columns and drops some.
+    judge : gives the scores of what a network finds; without it they are those of the detector.
+    raw : (N, H, W) frames as recorded.
+    fit : settings of fits.
+    """
+
+    find: _Detector
+    complete: Completion
+    judge: Judge | None
+    raw: Array
+    fit: FitSettings
+
+    def __call__(
+        self, number: int, cancel: CancelToken | None
+    ) -> tuple[Detections, pd.DataFrame | None, Completed]:
+        """What the detector finds in a frame, how it is judged, and the columns that remain."""
+        found, judged = self.find(number), None
+        if self.judge is not None:
+            judged = self.judge.columns(number, found.y, found.x, found.score, found.magnification)
+        score = found.score if judged is None else judged["score"].to_numpy()
+        plane, _ = levelled(self.raw[number], self.fit)
+        hints = self.find.hints(number, found)
+        image = self.find.signs[number] * plane
+        return found, judged, self.complete(image, found, score, hints, cancel)
+
+
+@dataclass(frozen=True)
 class _Detector:
-    """Finds the columns of a frame, in the maps of a network or as peaks of the image."""
+    """Finds the columns of a frame, in the maps of a network or as peaks of the image.
+
+    Attributes
+    ----------
+    mask : the map that is divided by Otsu's threshold; without it, the column map is read.
+    """
 
     frames: NDArray[Any]
     signs: Sequence[float]
     spacings: Sequence[float]
     prediction: Prediction | None
+    mask: str = ""
 
     def __call__(self, number: int) -> Detections:
         """The columns of a frame; none where it is constant."""
@@ -284,11 +360,16 @@ class _Detector:
             return Detections.none(frame.shape)
         if self.prediction is None:
             return columns_from_peaks(self.signs[number] * frame, self.spacings[number])
+        if self.mask:
+            masks = self.prediction.maps[self.mask].reshape(self.frames.shape)
+            return columns_from_mask(masks[number])
         return columns_of(self.prediction, number)
 
     def hints(self, number: int, found: Detections) -> Array:
-        """(M, 2) further places in a frame where the network sees something; none of peaks."""
-        if self.prediction is None or not len(found):
+        """(M, 2) further places in a frame where the network sees something; none of peaks or
+        masks.
+        """
+        if self.prediction is None or self.mask or not len(found):
             return np.zeros((0, 2))
         return hints_of(self.prediction, found, number)
 
@@ -309,11 +390,14 @@ class _Detector:
         return np.append(species_of(found, maps, self.prediction.species)[columns.detections], new)
 
 
-def _record(chosen: LocalizeSettings, prediction: Prediction | None) -> dict[str, Any]:
+def _record(
+    chosen: LocalizeSettings, detector: Detector, prediction: Prediction | None
+) -> dict[str, Any]:
     """How a table was made, for its ``attrs``."""
-    names = ["detector", "refine", "edge", "sensitivity"]
+    names = ["refine", "edge", "sensitivity"]
     names += ["widths", "backgrounds"] if chosen.refine == "joint" else []
-    record = {name: getattr(chosen, name) for name in (*names, "likelihood", "frames", "on")}
+    names += ["likelihood", "frames", "on"]
+    record = {"detector": detector} | {name: getattr(chosen, name) for name in names}
     if prediction is not None:
         record |= {"model": prediction.model, "sha256": prediction.sha256}
         record["quality"] = chosen.quality

@@ -82,6 +82,30 @@ def columns_from_map(column_map: Image) -> Detections:
     return Detections(y, x, _peaks(labels, clean), labels, np.ones(count))
 
 
+def columns_from_mask(column_mask: Image) -> Detections:
+    """Find the columns of a mask as AtomSegNet does (Lin et al., Sci. Rep. 11, 5386, 2021): regions
+    above Otsu's threshold (Otsu, IEEE Trans. SMC 9, 62, 1979), and their centroids.
+
+    Columns that touch in the mask are one region.
+
+    Parameters
+    ----------
+    column_mask : (H, W) probability-like, in 0..1; NaN reads as 0.
+
+    Returns
+    -------
+    Detections whose positions are the centroids of the regions, weighted by the mask, and whose
+    scores are its highest values there.
+    """
+    clean = np.clip(np.nan_to_num(column_mask), 0.0, 1.0).astype(np.float32)
+    regions = _without_specks(label(clean > _threshold(clean), connectivity=1))
+    labels = _in_reading_order(regions.astype(np.int32))
+    if not labels.any():
+        return Detections.none(labels.shape)
+    y, x = _centroids(labels, clean)
+    return Detections(y, x, _peaks(labels, clean), labels, np.ones(len(y)))
+
+
 def species_of(found: Detections, maps: Image, names: Sequence[str]) -> NDArray[np.str_]:
     """(N,) name of the species whose map (E, H, W) is the highest over each detection."""
     if not len(found):
@@ -289,3 +313,26 @@ def grown_labels(
     mask = (np.nan_to_num(column_mask) > MASK_THRESHOLD) | (found.labels > 0)
     labels: NDArray[np.int32] = watershed(-np.nan_to_num(column_map), found.labels, mask=mask)
     return labels.astype(np.int32)
+
+
+def add_discs(
+    labels: Labels,
+    y: NDArray[np.float64],
+    x: NDArray[np.float64],
+    radius: NDArray[np.float64],
+    numbers: NDArray[np.int64],
+) -> None:
+    """Draw discs of at least a pixel into labels (H, W), where these have none.
+
+    Parameters
+    ----------
+    y, x, radius, numbers : (N,) middles and radii in pixels, and the labels.
+    """
+    height, width = labels.shape
+    for row, col, size, number in zip(y, x, radius, numbers, strict=True):
+        reach = max(1.0, float(size)) if np.isfinite(size) else 1.0
+        rows = np.arange(max(0, round(row - reach)), min(height, round(row + reach) + 1))
+        cols = np.arange(max(0, round(col - reach)), min(width, round(col + reach) + 1))
+        inside = np.hypot(rows[:, None] - row, cols - col) <= reach
+        there = np.ix_(rows, cols)
+        labels[there] = np.where(inside & (labels[there] == 0), number, labels[there])

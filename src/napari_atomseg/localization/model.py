@@ -15,9 +15,9 @@ from napari_atomseg.inference import predict
 from napari_atomseg.inference.api import Prediction
 from napari_atomseg.inference.frames import Examined
 from napari_atomseg.inference.settings import InferenceSettings
-from napari_atomseg.localization.settings import LocalizeSettings
+from napari_atomseg.localization.settings import Detector, LocalizeSettings
 from napari_atomseg.networks.card import ModelCard, read_card
-from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS
+from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS, predictable
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.trust.judge import DENOISED, Judge
 
@@ -48,7 +48,31 @@ class Model:
         """Those tasks that the model has, and the column map and mask, which follow from others."""
         return [task for task in tasks if task in COLUMNS or task in self.card.tasks]
 
-    def tasks(self, chosen: LocalizeSettings) -> list[str]:
+    def detector(self, chosen: Detector) -> Detector:
+        """How the model finds columns where a detector is chosen: of one without a column map, the
+        mask is divided by Otsu's threshold.
+
+        Raises
+        ------
+        ValueError
+            It gives neither a column map nor a mask.
+        """
+        given = predictable(self.card.tasks)
+        if chosen == "peaks" or (chosen == "network" and COLUMN_MAP in given):
+            return chosen
+        if not set(COLUMNS) & set(given):
+            raise ValueError(
+                f"model {self.card.name!r} finds no columns, its tasks are {', '.join(given)}: "
+                f"{weights.choice((COLUMN_MASK,))}, or detector='peaks' without a model"
+            )
+        return "otsu"
+
+    @property
+    def mask(self) -> str:
+        """The map that Otsu's threshold divides: the mask, or the column map of a model without."""
+        return COLUMN_MASK if COLUMN_MASK in predictable(self.card.tasks) else COLUMN_MAP
+
+    def tasks(self, chosen: LocalizeSettings, detector: Detector) -> list[str]:
         """Maps that `localize` needs.
 
         Raises
@@ -60,7 +84,7 @@ class Model:
             raise ValueError(
                 f"on={chosen.on!r} needs a model that restores images; {self.card.name!r} does not"
             )
-        wanted = [COLUMN_MAP, ELEMENTS] if chosen.detector == "network" else []
+        wanted = {"network": [COLUMN_MAP, ELEMENTS], "otsu": [self.mask], "peaks": []}[detector]
         return self.offered([*wanted, DENOISED])
 
     def predict(

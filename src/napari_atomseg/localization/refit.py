@@ -49,7 +49,8 @@ def refine_columns(
     ----------
     image : (H, W), or a stack where the table has a ``frame``; pixels that are NaN, hot or dead are
         not measured.
-    columns : table with ``y`` and ``x`` in pixels, other columns as of `localize` or fewer.
+    columns : table with ``y`` and ``x`` in pixels, other columns as of `localize` or fewer. Where
+        ``columns.attrs`` has a sampling (dy, dx), columns are round in Å.
     only : (N,) which rows, as booleans, or the places of rows; None for all. The others are
         neighbours that are taken into account and stay as they are. A width or background that
         these share, from a joint fit, is that of the rows measured now.
@@ -80,7 +81,8 @@ def refine_columns(
     given = {**options, "refine": refine}
     often = frame_weights(given, raw.shape[1:])
     fit = fit.updated(**{name: value for name, value in given.items() if value is not None})
-    refinement = Refinement(fit, device, frames=often)
+    pixel = pixel_size(columns.attrs.get("sampling"))
+    refinement = Refinement(fit, device, frames=often, pixel=pixel)
     signs = _signs(contrast or columns.attrs.get("contrast", "bright"), len(raw))
     places = _places(columns)
     frame = columns["frame"].to_numpy(int) if "frame" in columns else np.zeros(len(columns), int)

@@ -17,7 +17,9 @@ Refine = Literal["none", "centroid", "centre_of_mass", "gaussian", "elliptic", "
 Widths = Literal["shared", "free"]
 Backgrounds = Literal["local", "shared"]
 Likelihood = Literal["auto", "gaussian", "poisson"]
-Detector = Literal["network", "peaks"]
+MapDetector = Literal["network", "otsu"]
+"""Detectors that read the maps of a network."""
+Detector = Literal["network", "otsu", "peaks"]
 MeasuredImage = Literal["raw", "restored", "both"]
 Edge = Literal["keep", "drop"]
 
@@ -89,6 +91,31 @@ class ScoreSettings(Settings):
         none="automatic",
         section=ADVANCED,
     )
+    sensitivity: float = setting(
+        0.05,
+        "False columns",
+        "Columns that the detector missed are looked for in what the others leave of the raw "
+        "image, alone and as whole sublattices, and those without intensity are dropped. The "
+        "number of false ones expected in an image of noise; 0 turns the search off.",
+        limits=(0.0, 10.0),
+        step=0.05,
+        decimals=3,
+        section=ADVANCED,
+    )
+
+
+class LabelSettings(ScoreSettings):
+    """How the columns that are labelled are found, and which of them are kept."""
+
+    detector: MapDetector = setting(
+        "network",
+        "Find with",
+        "Network: columns of the model's column map. Otsu: the model's mask, divided into columns "
+        "by Otsu's threshold, as AtomSegNet and AP-GAN do; models that give a mask alone are read "
+        "so in any case.",
+        choices={"network": "network", "otsu": "mask, by Otsu's threshold"},
+        section=ADVANCED,
+    )
 
 
 class DetectionSettings(ScoreSettings):
@@ -97,7 +124,14 @@ class DetectionSettings(ScoreSettings):
     detector: Detector = setting(
         "network",
         "Find with",
-        "Network: the trained model, robust to noise. Peaks: maxima of the smoothed image.",
+        "Network: the trained model, robust to noise. Otsu: the model's mask, divided into columns "
+        "by Otsu's threshold, as AtomSegNet and AP-GAN do; models that give a mask alone are read "
+        "so in any case. Peaks: maxima of the smoothed image.",
+        choices={
+            "network": "network",
+            "otsu": "mask, by Otsu's threshold",
+            "peaks": "peaks",
+        },
     )
     on: MeasuredImage = setting(
         "raw",
@@ -111,17 +145,6 @@ class DetectionSettings(ScoreSettings):
         "keep",
         "At the edge",
         "Whether columns that the border of the image cuts are kept or dropped.",
-        section=ADVANCED,
-    )
-    sensitivity: float = setting(
-        0.05,
-        "False columns",
-        "Columns that the detector missed are looked for in what the others leave of the raw "
-        "image, alone and as whole sublattices, and those without intensity are dropped. The "
-        "number of false ones expected in an image of noise; 0 turns the search off.",
-        limits=(0.0, 10.0),
-        step=0.05,
-        decimals=3,
         section=ADVANCED,
     )
 

@@ -30,7 +30,7 @@ def measured_columns(fits: Fits, sign: float, refine: str) -> dict[str, Any]:
         "converged": fits.converged,
     }
     if refine in ELLIPSES:
-        values |= {"ellipticity": fits.ellipticity, "angle": fits.angle}
+        values |= {"ellipticity": fits.ellipticity, "angle": -fits.angle}
     return values
 
 

@@ -15,10 +15,11 @@ from napari_atomseg.analysis import (
     integrate_columns,
     start_model,
 )
+from napari_atomseg.analysis.counting.evidence import checked_value
 from napari_atomseg.analysis.counting.library import read_library
 from napari_atomseg.measurements.observation import Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, Needs, Role, measurement
-from napari_atomseg.measurements.report import Plot, Report, number, plural
+from napari_atomseg.measurements.report import Plot, PointMarks, Report, number, plural
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.settings import setting
 
@@ -27,8 +28,29 @@ if TYPE_CHECKING:
 
 INTEGRAL = "integral"
 """The cross-section that is measured on the image, where there is one."""
-UNSURE = 0.3
-"""Atoms; an offset with a larger error may be another one."""
+CLOSE = 10.0
+"""Differences of the criterion to the best number of classes that are listed."""
+FIRST: Any = setting(
+    None,
+    "Atoms in thinnest column",
+    "Number of atoms in the columns of the first class. Automatic: by continuing the classes "
+    "to zero.",
+    limits=(0, 10_000),
+    none="automatic",
+)
+"""The setting of every way that takes the thinnest columns."""
+WIDTH: Any = setting(
+    "auto",
+    "Class width",
+    "Width of the classes: common to all, growing with their mean, or as the ICL decides.",
+    choices={
+        "auto": "automatic",
+        "common": "common to all",
+        "growing": "growing with the mean",
+    },
+    section="Advanced",
+)
+"""The setting of every way that finds the width of classes."""
 _NEW = ("count", "count_err", "count_probability")
 
 
@@ -54,31 +76,14 @@ class CountSettings(MeasurementSettings):
         limits=(1, 200),
         none="automatic",
     )
-    first: int | None = setting(
-        None,
-        "Atoms in thinnest column",
-        "Number of atoms in the columns of the first class. Automatic: by continuing the classes "
-        "to zero.",
-        limits=(0, 10_000),
-        none="automatic",
-    )
+    first: int | None = FIRST
     value: Annotated[str, Role.CROSS_SECTION] = setting(
         "volume",
         "Cross-section",
         "Feature that grows with the number of atoms; integral is that of the image over the share "
         "of each column, as in a simulated library.",
     )
-    width: Literal["auto", "common", "growing"] = setting(
-        "auto",
-        "Class width",
-        "Width of the classes: common to all, growing with their mean, or as the ICL decides.",
-        choices={
-            "auto": "automatic",
-            "common": "common to all",
-            "growing": "growing with the mean",
-        },
-        section="Advanced",
-    )
+    width: Literal["auto", "common", "growing"] = WIDTH
     element: str = setting(
         "",
         "Element",
@@ -111,36 +116,43 @@ def counts(
     """Count the atoms of columns, by a mixture or by a simulated library.
 
     Use columns of one kind. The result is the table of columns with the number of atoms in each,
-    its standard error and the probability that it is right.
+    its standard error and the probability that it is right. Where the numbers cannot be told, the
+    report says why, and what to try.
     """
-    table, features = observation.columns, list(_NEW)
+    features = list(_NEW)
+    observation = with_sections(observation, settings.value)
     if settings.value == INTEGRAL and observation.aligned:
-        table = integrate_columns(np.asarray(observation.image), table)
         features.append(INTEGRAL)
-    elif settings.value not in table:
-        advice = "run Localize with a Gaussian fit, or choose another cross-section"
-        if settings.value == INTEGRAL:
-            advice = "choose the image whose pixels the columns lie on, to integrate it"
-        raise ValueError(f"the columns have no {settings.value!r}: {advice}")
-    observation = replace(observation, columns=table)
     found = _counted(observation, settings, progress, cancel)
     report(progress, cancel, 1, 1, "Building the model")
     area = "px²" if observation.sampling is None else "Å²"
-    model, about = _model(found, observation, settings)
+    model, about = _model(found, observation, settings) if found.known else (None, [])
+    numbers = (
+        {"count": found.numbers} if found.known else {"class": 1 + np.arange(len(found.sections))}
+    )
     classes = pd.DataFrame(
         {
-            "count": found.numbers,
+            **numbers,
             f"section ({area})": found.sections,
             "error": found.sections_err,
             "share": found.weights,
         }
     )
+    tables = {"Classes": classes}
+    if len(found.criterion):
+        tables["Criterion"] = found.criterion
+    marks: tuple[PointMarks, ...] = ()
+    if len(found.left_out):
+        tables["Left out"] = found.left_out
+        places = found.left_out[["y", "x"]].to_numpy()
+        marks = (PointMarks("left out", places, observation.spacing, table=found.left_out),)
     return Report(
         (*_lines(found, area), *about),
-        {"Classes": classes},
+        tables,
+        marks,
         columns=found.columns,
         features=tuple(features),
-        colour_by="count",
+        colour_by="count" if found.known else settings.value,
         plot=_plot(found, settings.value, observation),
         atoms=model,
     )
@@ -169,33 +181,75 @@ def _counted(
     )
 
 
+def with_sections(observation: Observation, value: str) -> Observation:
+    """The observation with its cross-sections, which are measured where they are integrals.
+
+    Raises
+    ------
+    ValueError
+        The columns have none, or it is no cross-section.
+    """
+    checked_value(value)
+    table = observation.columns
+    if value == INTEGRAL and observation.aligned:
+        table = integrate_columns(np.asarray(observation.image), table)
+    elif value not in table:
+        advice = "run Localize with a Gaussian fit, or choose another cross-section"
+        if value == INTEGRAL:
+            advice = "choose the image whose pixels the columns lie on, to integrate it"
+        raise ValueError(f"the columns have no {value!r}: {advice}")
+    return replace(observation, columns=table)
+
+
+def left_out_lines(left_out: pd.DataFrame, total: int) -> list[str]:
+    """How many columns were not counted, and why."""
+    if not len(left_out):
+        return []
+    parts = ", ".join(f"{count} {why}" for why, count in left_out["reason"].value_counts().items())
+    return [f"Left out: {len(left_out)} of {plural(total, 'column')} ({parts})."]
+
+
 def _lines(found: Counts, area: str) -> list[str]:
     lines = ["The sampling is not known: cross-sections are in px²."] if area == "px²" else []
-    total, error = found.total
-    lines += [
-        f"{plural(int(found.columns['count'].notna().sum()), 'column')} of {found.numbers[0]} to "
-        f"{found.numbers[-1]} atoms",
-        f"{total:.0f} ± {error:.1f} atoms in all",
-        f"{100 * found.miscounted:.2g} % of the columns are expected to be miscounted",
-    ]
+    if found.known:
+        total, error = found.total
+        lines += [
+            f"{plural(int(found.columns['count'].notna().sum()), 'column')} of {found.numbers[0]} "
+            f"to {found.numbers[-1]} atoms",
+            f"{total:.0f} ± {error:.1f} atoms in all",
+            f"{100 * found.miscounted:.2g} % of the columns are expected to be miscounted",
+        ]
+    else:
+        lines.append("The numbers of atoms cannot be told from these cross-sections.")
+        for doubt in found.doubts:
+            lines += [f"Why: {doubt.reason}.", f"   Try: {doubt.remedy}."]
+    lines += left_out_lines(found.left_out, len(found.columns))
     if np.isfinite(found.scale):
         return [*lines, f"scale of the library {found.scale:.4g}"]
-    several = "classes" if len(found.numbers) > 1 else "class"
-    wide = f"{len(found.numbers)} {several} of width {number(found.sigma, unit=area)}"
+    several = "classes" if len(found.sections) > 1 else "class"
+    wide = f"{len(found.sections)} {several} of width {number(found.sigma, unit=area)}"
     if found.relative:
         wide += f" and {100 * found.relative:.2g} % of the cross-section, in quadrature"
     lines.append(wide)
-    if len(found.numbers) > 1:
+    if len(found.sections) > 1:
         step = float(np.diff(found.sections).mean())
-        lines.append(f"an atom adds {number(step, unit=area)}")
-    if np.isfinite(found.first):
+        lines.append(f"from class to class {number(step, unit=area)}")
+    if found.known and np.isfinite(found.first):
         thinnest = number(found.first, found.first_err)
         lines.append(f"thinnest: {thinnest} atoms, by continuing the classes to zero")
-        if found.first_err > UNSURE or abs(found.first - round(found.first)) > UNSURE:
-            lines.append("That is unsure: all counts may be off by the same number.")
-    elif len(found.numbers) == 1:
-        lines.append("One class has no scale: give the number of atoms in the thinnest column.")
-    return lines
+    return [*lines, *_criterion_lines(found)]
+
+
+def _criterion_lines(found: Counts) -> list[str]:
+    """Numbers of classes that the criterion finds nearly as good as the chosen one."""
+    if len(found.icl) < 2 or len(found.icl) == len(found.sections):
+        return []
+    above = found.icl - found.icl[len(found.sections) - 1]
+    close = np.flatnonzero(np.abs(above) < CLOSE) + 1
+    others = [f"{n} ({above[n - 1]:+.1f})" for n in close if n != len(found.sections)]
+    if not others:
+        return [f"ICL: any other number of classes is worse by {CLOSE:g} or more"]
+    return [f"ICL: nearly as good with {', '.join(others)} classes"]
 
 
 def _model(
@@ -229,8 +283,13 @@ def _elements(columns: pd.DataFrame) -> dict[Any, str]:
 
 def _plot(found: Counts, value: str, observation: Observation) -> Plot:
     if len(found.icl):
-        number_of = 1.0 + np.arange(len(found.icl))
-        chosen = float(len(found.numbers))
-        return Plot({"ICL": (number_of, found.icl)}, "classes", "ICL", chosen)
+        number_of = found.criterion["classes"].to_numpy(dtype=float)
+        names = {"icl_common": "common width", "icl_growing": "growing width"}
+        curves = {
+            text: (number_of, found.criterion[name].to_numpy())
+            for name, text in names.items()
+            if name in found.criterion
+        }
+        return Plot(curves, "classes", "ICL", float(len(found.sections)))
     sections = observation.columns[value].to_numpy(dtype=float) * observation.pixel.prod()
     return Plot({value: sections[np.isfinite(sections)]}, "cross-section", "columns")

@@ -15,14 +15,16 @@ from napari_atomseg.measurements.report import (
     PointMarks,
     Report,
     VectorMarks,
+    place,
     plural,
     rows,
+    vacancy_line,
 )
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.settings import setting
 
-LISTED = 20
-"""Vacancies in the summary; all are in the table."""
+LISTED = 5
+"""Vacancies, and dislocations, whose places are in the summary, at most; the tables have all."""
 SYMBOL = 0.9
 """Spacings that a symbol is large."""
 
@@ -54,17 +56,14 @@ def defects(
         report(progress, cancel, 0, 2, "Following circuits around the columns")
         cores = find_dislocations(observation.columns, observation.sampling)
         tables["Dislocations"] = cores
-        lines += _dislocation_lines(cores, pixels=observation.sampling is None)
+        lines += _dislocation_lines(cores, known=observation.sampling is not None)
         marks += _dislocation_marks(cores, observation.spacing) if len(cores) else []
     if settings.find != "dislocations":
         report(progress, cancel, 1, 2, "Looking for empty sites")
         sited = observation.on_sites(None, cancel)
         empty = find_vacancies(sited.columns, observation.sampling, sited.lattice)
         tables["Vacancies"] = empty
-        sites = len(observation.columns) + len(empty)
-        share = f" ({100 * len(empty) / sites:.2g} % of the sites)" if len(empty) else ""
-        lines.append(f"{plural(len(empty), 'vacancy')}{share}")
-        lines += [f"   at y {row.y:.1f}, x {row.x:.1f} px" for row in rows(empty.head(LISTED))]
+        lines += _vacancy_lines(sited, empty)
         if len(empty):
             places = empty[["y", "x"]].to_numpy()
             marks.append(PointMarks("vacancies", places, SYMBOL * observation.spacing, table=empty))
@@ -74,14 +73,30 @@ def defects(
     return Report(tuple(lines), {"Defects": every} | tables, tuple(marks), result="Defects")
 
 
-def _dislocation_lines(found: pd.DataFrame, *, pixels: bool) -> list[str]:
+def _vacancy_lines(sited: Observation, empty: pd.DataFrame) -> list[str]:
+    """How many sites are empty, as a part and for the area, and where if they are few."""
+    if not len(empty):
+        return ["no vacancies"]
+    known, lattice = sited.sampling is not None, sited.known_lattice()
+    sites = int((sited.columns["sublattice"] >= 0).sum()) + len(empty)
+    area = lattice.area * float(lattice.scale.prod()) * sites / len(lattice)
+    share = f"{100 * len(empty) / sites:.2g} %"
+    lines = [vacancy_line(len(empty), share, area if known else float("nan"))]
+    if len(empty) > LISTED:
+        return [*lines, "   the table Vacancies has their places"]
+    return lines + [f"   at {place(row, known=known)}" for row in rows(empty)]
+
+
+def _dislocation_lines(found: pd.DataFrame, *, known: bool) -> list[str]:
     lines = [plural(len(found), "dislocation")]
-    for row in rows(found):
-        length = np.hypot(row.burgers_y, row.burgers_x) if pixels else row.burgers_angstrom
+    for row in rows(found.head(LISTED)):
+        length = row.burgers_angstrom if known else np.hypot(row.burgers_y, row.burgers_x)
         lines.append(
-            f"   b = [{row.burgers_a} {row.burgers_b}], {length:.3f} {'px' if pixels else 'Å'}, "
-            f"core at y {row.y:.1f}, x {row.x:.1f} px"
+            f"   b = [{row.burgers_a} {row.burgers_b}], {length:.3f} {'Å' if known else 'px'}, "
+            f"core at {place(row, known=known)}"
         )
+    if len(found) > LISTED:
+        lines.append("   the table Dislocations has the others")
     if len(found):
         lines.append("[a b] of the primitive cell; the line runs into the image (FS/RH).")
     return lines

@@ -20,6 +20,9 @@ from napari_atomseg.measurements.strain import (
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.settings import setting
 
+APART = 4e-3
+"""Disagreement of reflections, as a strain, from which on it is said."""
+
 
 class PhaseSettings(ReferenceSettings):
     """Settings of geometric phase analysis."""
@@ -74,6 +77,7 @@ def gpa(
         features = _at_columns({f"gpa_{k}": v for k, v in values.items()}, observation.columns)
         columns = observation.columns.assign(**features)
     sigma = maps.resolution * float(observation.pixel.mean())
+    apart = float(np.nanpercentile(maps.disagreement, 99))
     zero = "Zero: the mean of the whole image."
     lines = [
         *([NO_SAMPLING] if observation.sampling is None else []),
@@ -81,6 +85,15 @@ def gpa(
         "",
         f"averaged over {number(sigma, unit=observation.unit)} (sigma)",
         zero if region is None else "Zero: the mean of the reference region.",
+        *(
+            [
+                f"Other reflections disagree by up to {100 * apart:.2g} %: part of the cell moves "
+                "against the rest, which looks like strain here and is in the errors. Strain from "
+                "positions tells them apart."
+            ]
+            if apart > APART
+            else []
+        ),
         AXES,
     ]
     return Report(

@@ -34,7 +34,7 @@ class GrainSettings(MeasurementSettings):
     tolerance: float = setting(
         4.0,
         "Tolerance",
-        "A larger change of orientation from column to column is a boundary.",
+        "Misorientation from which on two parts of the crystal are two grains.",
         unit="°",
         limits=(0.1, 45.0),
         step=0.5,

@@ -34,6 +34,7 @@ class Role(Enum):
     SUBLATTICE = "number of a sublattice"
     CRYSTAL = "name of a crystal, or a structure file"
     TABLE = "a file with a table"
+    IMAGE = "a file with an image"
     AXIS = "x axis of a strain"
 
 

@@ -108,7 +108,7 @@ class PolygonMarks:
 
 @dataclass(frozen=True)
 class ImageMarks:
-    """A quantity at every pixel, signed, so that zero is white.
+    """A quantity at every pixel; signed, so that zero is white, or an image in grey.
 
     Attributes
     ----------
@@ -119,6 +119,7 @@ class ImageMarks:
     label : what the quantity is called in a list.
     prefix : how it was measured, before its name, such as "GPA ".
     on_image : whether the pixels are those of the image, or those that the columns count in.
+    signed : colours from -limit over white to +limit, or grey from 0 to the limit.
     """
 
     name: str
@@ -129,6 +130,7 @@ class ImageMarks:
     label: str = ""
     prefix: str = ""
     on_image: bool = False
+    signed: bool = True
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,19 @@ def plural(count: int, noun: str) -> str:
     """As "1 hop", "2 hops" or "3 vacancies"."""
     many = noun[:-1] + "ies" if noun.endswith("y") else f"{noun}s"
     return f"{count} {noun if count == 1 else many}"
+
+
+def place(row: Any, *, known: bool) -> str:
+    """The place of a row in words: in Å where the sampling is known, else in pixels."""
+    if known:
+        return f"y {row.y_angstrom:.1f}, x {row.x_angstrom:.1f} Å"
+    return f"y {row.y:.1f}, x {row.x:.1f} px"
+
+
+def vacancy_line(count: int, share: str, area: float) -> str:
+    """As "27 vacancies (0.6 %), 0.04 /nm²"; the area is in Å², NaN where it is not known."""
+    density = f", {100.0 * count / area:.2g} /nm²" if area > 0 else ""
+    return f"{plural(count, 'vacancy')} ({share}){density}"
 
 
 def rows(table: pd.DataFrame) -> Iterator[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from napari_atomseg.analysis import find_rings
+from napari_atomseg.analysis import Rings, find_rings
 from napari_atomseg.measurements.observation import Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, measurement
 from napari_atomseg.measurements.report import (
@@ -15,8 +15,10 @@ from napari_atomseg.measurements.report import (
     PointMarks,
     PolygonMarks,
     Report,
+    place,
     plural,
     rows,
+    vacancy_line,
 )
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.settings import setting
@@ -27,6 +29,12 @@ LARGE = "#ff40ff"
 """Colour of larger ones."""
 MOST_RINGS = 4000
 """More polygons make napari slow."""
+
+
+LISTED = 5
+"""Defects whose places are in the summary, at most; all are in the table."""
+KINDS = 6
+"""Kinds of rings and of defects in the summary."""
 
 
 class RingSettings(MeasurementSettings):
@@ -64,10 +72,7 @@ def rings(
     report(progress, cancel, 1, 2, "Drawing the rings")
     sizes = found.table["size"].value_counts().sort_index()
     lines = [NO_SAMPLING] if observation.sampling is None else []
-    lines.append(plural(len(found.table), "ring"))
-    lines += [f"   {count} rings of {size} atoms" for size, count in sizes.items()]
-    lines.append(plural(len(found.defects), "defect"))
-    lines += [_defect_line(row) for row in rows(found.defects)]
+    lines += _lines(found, len(observation.columns), known=observation.sampling is not None)
     missing = found.defects[found.defects["name"].str.contains("acancy")]
     marks: list[Any] = []
     caption: tuple[str, ...] = ()
@@ -102,7 +107,49 @@ def rings(
     )
 
 
-def _defect_line(row: Any) -> str:
-    missing = "" if pd.isna(row.missing) else f", {plural(int(row.missing), 'atom')} missing"
-    name = row.name if row.name != row.sizes else f"rings of {row.sizes}"
-    return f"   {name}{missing}, at y {row.y:.1f}, x {row.x:.1f} px"
+def _lines(found: Rings, atoms: int, *, known: bool) -> list[str]:
+    """The summary: how many of each kind, and where if they are few; the tables have them all.
+
+    Parameters
+    ----------
+    known : whether the sampling is.
+    """
+    sizes = found.table["size"].value_counts()
+    frequent = sizes.head(KINDS).sort_index()
+    lines = [plural(len(found.table), "ring")]
+    lines += [f"   {plural(int(n), 'ring')} of {size} atoms" for size, n in frequent.items()]
+    if len(sizes) > KINDS:
+        lines.append(f"   {int(sizes.iloc[KINDS:].sum())} of other sizes")
+    defects = found.defects
+    if not len(defects):
+        return [*lines, "no defects"]
+    missing = int(defects["missing"].clip(lower=0).sum())
+    if missing:
+        share = f"{100 * missing / (atoms + missing):.2g} %"
+        area = float(found.table["area_angstrom2"].sum()) if known else float("nan")
+        lines.append(vacancy_line(missing, share, area))
+    names = defects["name"].where(
+        defects["name"] != defects["sizes"], "rings of " + defects["sizes"]
+    )
+    lines.append(f"{plural(len(defects), 'defect')}: {_counted(names.value_counts())}")
+    unknown = int(defects["missing"].isna().sum())
+    if unknown:
+        lines.append(
+            f"   {unknown} of them at the border, at a dislocation or disclination: what they lack "
+            "is not known"
+        )
+    if len(defects) <= LISTED:
+        for name, row in zip(names, rows(defects), strict=True):
+            lacking = 0 if pd.isna(row.missing) else int(row.missing)
+            lacks = f", {plural(lacking, 'atom')} missing" if lacking else ""
+            lines.append(f"   {name}{lacks}, at {place(row, known=known)}")
+    else:
+        lines.append("   the table Defects has their places")
+    return lines
+
+
+def _counted(counts: pd.Series) -> str:
+    """The most frequent kinds in words, and how many others there are."""
+    told = [f"{count} × {name}" for name, count in counts.head(KINDS).items()]
+    others = int(counts.iloc[KINDS:].sum())
+    return ", ".join([*told, f"{others} others"] if others else told)

@@ -70,7 +70,7 @@ def spacings(
     lines += _vector_lines(lattice, pixels=pixels)
     frames = precision["frames"].max()
     if not pixels and np.isfinite(frames):
-        lines += ["", f"For {settings.target:g} pm: the mean of {plural(int(frames), 'frame')}."]
+        lines += ["", *_frames_lines(int(frames), precision, settings.target)]
     deviation = pairs[length] - pairs.groupby("axis")[length].transform("median")
     bound = float(np.percentile(np.abs(deviation), 98)) or 1.0
     longer = f"{bound:.2g} {observation.unit}"
@@ -99,13 +99,39 @@ def spacings(
     )
 
 
+def _frames_lines(frames: int, precision: pd.DataFrame, target: float) -> list[str]:
+    """Frames that the noise needs, and what of the spread they leave."""
+    if not np.isfinite(precision["expected_pm"]).all():
+        return [
+            f"For {target:g} pm: the mean of {plural(frames, 'frame')} at most.",
+            "That takes all of the spread for noise: the columns have no error bars.",
+        ]
+    lines = [f"For {target:g} pm: the mean of {plural(frames, 'frame')}, by the error bars."]
+    real = precision["real_pm"].to_numpy(float)
+    clear = precision["deviation_pm"] - 2 * precision["deviation_err_pm"] > precision["expected_pm"]
+    if clear.any():
+        parts = " and ".join(
+            f"{real[number]:.3g} pm along {axis}"
+            for number, axis in enumerate(precision.index)
+            if clear[axis]
+        )
+        lines.append(
+            f"The rest of the spread, {parts}, is no noise of counting: columns that stand "
+            "elsewhere, which frames do not average, or distortions of the scan."
+        )
+    return lines
+
+
 def _line(axis: str, row: pd.Series, *, pixels: bool) -> str:
     mean = number(row["mean_angstrom"], row["mean_err_angstrom"], "px" if pixels else "Å")
     if pixels:
         return f"{axis} = {mean}; standard deviation {row['deviation_pm'] / 100:.3g} px"
     deviation = number(row["deviation_pm"], row["deviation_err_pm"], "pm")
     expected = row["expected_pm"]
-    bars = f" (from the error bars {expected:.3g} pm)" if np.isfinite(expected) else ""
+    bars = f" (noise, from the error bars, {expected:.3g} pm" if np.isfinite(expected) else ""
+    if bars:
+        real, error = row["real_pm"], row["real_err_pm"]
+        bars += f"; real {number(real, error, 'pm')})" if real > error else "; nothing else)"
     column = f"of one column {row['column_pm']:.3g} pm"
     return f"{axis} = {mean}\n   standard deviation {deviation}{bars}; {column}"
 

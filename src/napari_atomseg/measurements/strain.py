@@ -22,7 +22,10 @@ from napari_atomseg.settings import setting
 
 COMPONENTS = {"eps_xx": "ε_xx", "eps_yy": "ε_yy", "eps_xy": "ε_xy", "rotation_deg": "rotation"}
 """Components of strain, and how they are written."""
-AXES = "y points down; rotation is counter-clockwise."
+AXES = (
+    "x to the right, y up as the image is shown, rotation counter-clockwise; ε_xy is that of the "
+    "tensor."
+)
 _BOUND = 99.0
 """Percentile of the absolute values at which the colours end."""
 _LEAST = 1e-4

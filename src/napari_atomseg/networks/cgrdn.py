@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from napari_atomseg.networks.layers import (
     finish,
-    gated,
     make_activation,
     make_gates,
     pad_to_multiple,
     require_counts,
 )
+from napari_atomseg.networks.pieces import InPieces, in_pieces
 from napari_atomseg.networks.register import network
 
 
@@ -58,7 +58,7 @@ class Group(nn.Module):
 @network("cgrdn_small", growth=16, layers=4, blocks=3, groups=3, stem=2)
 @network("cgrdn_spectral", growth=16, layers=4, blocks=3, groups=3, stem=2, spectral=16)
 @network("grdn", concatenate=False)
-class CGRDN(nn.Module):
+class CGRDN(InPieces):
     """(B, channels_in, H, W) → (B, channels_out, H, W) for any H and W.
 
     Lobato, Friedrich and Van Aert (2023), "Network architecture" and Fig. 9: a 3×3 convolution, a
@@ -114,6 +114,7 @@ class CGRDN(nn.Module):
                 f"image channels ({channels_in}), or one image channel"
             )
         self.stem = stem
+        self.reach = layers * blocks
         self.residual = residual
         fold = stem * stem
         self.entry = nn.Conv2d(channels_in * fold, width, 3, padding=1)
@@ -128,15 +129,28 @@ class CGRDN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps of a batch of images, see the class."""
         height, width = x.shape[-2:]
-        padded = pad_to_multiple(x, 2 * self.stem)
-        inner = self.down(self.entry(functional.pixel_unshuffle(padded, self.stem)))
+        padded = functional.pixel_unshuffle(pad_to_multiple(x, 2 * self.stem), self.stem)
+        inner = in_pieces(self._enter, padded, stride=self.stem, halo=4, scale=0.5)
         first, *gates = self.gates
-        results = _cascade(gated(self.groups, gates), first(inner))
-        fused = results[-1] if self.fuse is None else inner + self.fuse(torch.cat(results, dim=1))
-        maps = functional.pixel_shuffle(finish(self.exit, self.up(fused)), self.stem)
+        results, known = list[Tensor](), first(inner)
+        for group, gate in zip(self.groups, gates, strict=True):
+            known = gate(in_pieces(group, known, stride=2 * self.stem, halo=self.reach))
+            results.append(known)
+        maps = in_pieces(self._leave, inner, *results, stride=2 * self.stem, halo=2, scale=2.0)
+        maps = functional.pixel_shuffle(maps, self.stem)
         maps = maps[..., :height, :width]
         finished: Tensor = self.activation(x + maps if self.residual else maps)
         return finished
+
+    def _enter(self, x: Tensor) -> Tensor:
+        """The layers before the groups: half as many features each way."""
+        features: Tensor = self.down(self.entry(x))
+        return features
+
+    def _leave(self, inner: Tensor, *results: Tensor) -> Tensor:
+        """The layers after the groups: twice as many features each way."""
+        fused = results[-1] if self.fuse is None else inner + self.fuse(torch.cat(results, dim=1))
+        return finish(self.exit, self.up(fused))
 
 
 def _cascade(modules: Iterable[nn.Module], x: Tensor) -> list[Tensor]:

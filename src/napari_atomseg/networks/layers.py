@@ -164,8 +164,3 @@ def make_gates(widths: Iterable[int], channels: int) -> nn.ModuleList:
     if channels:
         require_counts(spectral=channels)
     return nn.ModuleList(SpectralGate(w, channels) if channels else nn.Identity() for w in widths)
-
-
-def gated(blocks: Iterable[nn.Module], gates: Iterable[nn.Module]) -> list[nn.Module]:
-    """Each block followed by its gate."""
-    return [nn.Sequential(*pair) for pair in zip(blocks, gates, strict=True)]

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from napari_atomseg.networks.layers import (
-    descend,
     finish,
-    gated,
     make_activation,
     make_gates,
     pad_to_multiple,
 )
+from napari_atomseg.networks.pieces import InPieces, in_pieces
 from napari_atomseg.networks.register import network
 
 
 class Block(nn.Module):
     """Two 3×3 convolutions with a residual connection."""
+
+    REACH: ClassVar[int] = 2
+    """Features around each that it sees."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -38,7 +42,7 @@ class Block(nn.Module):
 
 
 @network("unet")
-class UNet(nn.Module):
+class UNet(InPieces):
     """(B, channels_in, H, W) → (B, channels_out, H, W) for any H and W.
 
     The image is folded `stem`×`stem` into channels before the first convolution and unfolded after
@@ -84,12 +88,28 @@ class UNet(nn.Module):
         height, width = x.shape[-2:]
         x = pad_to_multiple(x, self.stride)
         first, *gates = self.gates
-        x = first(self.entry(functional.pixel_unshuffle(x, self.stem)))
-        levels = descend(gated(self.encoder, gates), x, functional.avg_pool2d)
-        x = levels[-1]
+        x = functional.pixel_unshuffle(x, self.stem)
+        x = first(in_pieces(self.entry, x, stride=self.stem, halo=1))
+        levels: list[Tensor] = []
+        for level, (block, gate) in enumerate(zip(self.encoder, gates, strict=True)):
+            x = functional.avg_pool2d(x, 2) if level else x
+            x = gate(in_pieces(block, x, stride=self.stem * 2**level, halo=Block.REACH))
+            levels.append(x)
         for level in reversed(range(len(self.decoder))):
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = self.decoder[level](torch.cat([x, levels[level]], dim=1))
-        x = functional.pixel_shuffle(finish(self.exit, x), self.stem)
+            x = in_pieces(
+                partial(_joined, self.decoder[level]),
+                *(x, levels[level]),
+                stride=self.stem * 2**level,
+                halo=Block.REACH,
+            )
+        x = in_pieces(partial(finish, self.exit), x, stride=self.stem, halo=1)
+        x = functional.pixel_shuffle(x, self.stem)
         maps: Tensor = self.activation(x[..., :height, :width])
         return maps
+
+
+def _joined(block: nn.Module, deep: Tensor, shallow: Tensor) -> Tensor:
+    """A block of the decoder, applied to both of its inputs side by side."""
+    joined: Tensor = block(torch.cat([deep, shallow], dim=1))
+    return joined

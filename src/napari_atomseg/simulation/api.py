@@ -43,6 +43,7 @@ from napari_atomseg.simulation.settings import (
     SimulationSettings,
 )
 from napari_atomseg.specimen import Field, SingleCrystal, Specimen
+from napari_atomseg.specimen.crystals.axis import View
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -57,8 +58,8 @@ WIDEST_MARGIN = 384
 """Pixels beyond each border at most, however far a lens carries what it images."""
 SLOW_MARGIN = 1.0
 """Å beyond each border of images that are slow to form."""
-DRIFT_DIRECTION = 45.0
-"""Degrees; of a positive drift, which so moves along both axes."""
+DRIFT_DIRECTION = -45.0
+"""Degrees; a positive drift moves to higher rows and columns, to the lower right."""
 DARK = ContrastRecipe(
     invert_probability=1.0,
     power_probability=0.0,
@@ -71,13 +72,14 @@ DARK = ContrastRecipe(
 
 def simulate(
     crystal: str | Path | Atoms = "SrTiO3",
-    zone_axis: tuple[int, int, int] = (0, 0, 1),
+    zone_axis: tuple[int, ...] = (0, 0, 1),
     shape: tuple[int, int] = (512, 512),
     sampling: float = 0.1,
     dose: float = 2e4,
     seed: int = 0,
     *,
     shape_kind: ShapeKind = "bulk",
+    view: View = "towards",
     rotation: float = 0.0,
     offset: tuple[float, float] = (0.0, 0.0),
     thickness: float = 100.0,
@@ -127,7 +129,7 @@ def simulate(
     Parameters
     ----------
     crystal : A built-in crystal, or a CIF or XYZ file.
-    zone_axis : Indices u v w of the direction along the beam.
+    zone_axis : Indices u v w of the direction along the beam, or u v t w of a hexagonal crystal.
     shape : Rows and columns of the image (px).
     sampling : Size of a pixel (Å/px).
     dose : Electrons of the beam per area: at 500 columns are hardly visible, at 100 000 clear
@@ -135,10 +137,12 @@ def simulate(
     seed : The same seed repeats noise, defects and background.
     shape_kind : Whether the crystal fills the image, thins out, ends at an edge, or is a particle.
         One of 'bulk', 'wedge', 'edge', 'particle', 'rounded'.
-    rotation : Rotation of the crystal in the image (°).
+    view : Whether the zone axis points towards the viewer, as in VESTA, or along the beam, away
+        from the viewer: one image is the mirror image of the other. One of 'towards', 'along'.
+    rotation : Rotation of the crystal in the image, counter-clockwise as it is shown (°).
     offset : Distance of a lattice point from the centre (Å).
     thickness : Largest thickness of the crystal along the beam (Å).
-    tilt : Angle between the zone axis and the beam (mrad).
+    tilt : Angle by which columns lean towards y and x on their way down the beam (mrad).
     vacancies : Fraction of the atoms that are missing.
     displacement : Random displacement (rms) of the columns along each axis (Å).
     support : Thickness of a film of amorphous carbon below the crystal (Å).
@@ -153,11 +157,11 @@ def simulate(
     C3 : Third-order spherical aberration; 1e7 is 1 mm (Å).
     C5 : Fifth-order spherical aberration; 1e7 is 1 mm (Å).
     A1 : Two-fold astigmatism (Å).
-    A1_angle : Azimuth of the two-fold astigmatism (°).
+    A1_angle : Azimuth of the two-fold astigmatism, counter-clockwise from x (°).
     B2 : Axial coma (Å).
-    B2_angle : Azimuth of the axial coma (°).
+    B2_angle : Azimuth of the axial coma, counter-clockwise from x (°).
     A2 : Three-fold astigmatism (Å).
-    A2_angle : Azimuth of the three-fold astigmatism (°).
+    A2_angle : Azimuth of the three-fold astigmatism, counter-clockwise from x (°).
     jitter : Random displacement (rms) of scan lines (Å).
     jitter_correlation : Correlation of the jitter of neighbouring lines.
     hum : Amplitude of the periodic displacement of lines (Å).
@@ -190,15 +194,15 @@ def simulate(
         **{name: arguments[name] for name in SimulationSettings.model_fields}
     )
     report(progress, cancel, 0, 3, "placing atoms")
-    view = field_of(chosen)
-    specimen = specimen_of(chosen, view)
-    optics = optics_of(chosen, view, specimen)
+    field = field_of(chosen)
+    specimen = specimen_of(chosen, field)
+    optics = optics_of(chosen, field, specimen)
     report(progress, cancel, 1, 3, "forming the image")
     clean = peak = None
     if chosen.imaging.startswith("multislice"):
-        clean = _multislice(specimen, view, optics, chosen.seed, progress, cancel)
+        clean = _multislice(specimen, field, optics, chosen.seed, progress, cancel)
         peak = float(clean.max())
-    scene = scene_of(chosen, view, specimen, optics, peak)
+    scene = scene_of(chosen, field, specimen, optics, peak)
     batch = render([scene], device, None if clean is None else [clean])
     report(progress, cancel, 2, 3, "collecting ground truth")
     result = collect(scene, batch)
@@ -244,6 +248,7 @@ def specimen_of(settings: SimulationSettings, view: Field) -> Specimen:
         displacement=settings.displacement,
         support=settings.support,
         atoms_needed=settings.imaging.startswith("multislice"),
+        view=settings.view,
     )
     return crystal.draw(np.random.default_rng((settings.seed, 3)), view)
 
@@ -256,8 +261,10 @@ def phase_optics(settings: SimulationSettings) -> HRTEMOptics:
 
 
 def _aberrations(settings: SimulationSettings) -> dict[str, Any]:
-    names = ("defocus", "A1", "A1_angle", "B2", "B2_angle", "A2", "A2_angle", "C3", "C5")
-    return {name: getattr(settings, name) for name in names}
+    names = ("defocus", "A1", "B2", "A2", "C3", "C5")
+    # Lenses count angles from x towards y, which points down.
+    angles = {name: -getattr(settings, name) for name in ("A1_angle", "B2_angle", "A2_angle")}
+    return {name: getattr(settings, name) for name in names} | angles
 
 
 def optics_of(settings: SimulationSettings, view: Field, specimen: Specimen) -> Optics:

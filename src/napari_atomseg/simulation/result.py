@@ -70,6 +70,8 @@ class Simulation:
         pixel.
     snr : variance of the ideal over the mean squared error of the image, dB.
     structure : the single atoms, or None.
+    notes : what should be known of the specimen, a sentence each, such as how mixed sites were
+        drawn.
     """
 
     image: NDArray[np.float32]
@@ -82,6 +84,7 @@ class Simulation:
     psnr: float = field(default=float("nan"))
     snr: float = field(default=float("nan"))
     structure: Structure | None = None
+    notes: tuple[str, ...] = ()
 
 
 def collect(scene: Scene, batch: Batch, row: int = 0) -> Simulation:
@@ -114,6 +117,7 @@ def collect(scene: Scene, batch: Batch, row: int = 0) -> Simulation:
         psnr=psnr(image, ideal, peak=float(ideal.max())),
         snr=_snr(image, ideal),
         structure=scene.specimen.structure,
+        notes=scene.specimen.notes,
     )
 
 

@@ -9,6 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_atomseg.settings import Settings, setting
+from napari_atomseg.specimen.crystals.axis import View, read_axis
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,8 +34,12 @@ class SimulationSettings(Settings):
     crystal: CrystalSource = setting(
         "SrTiO3", "Crystal", "A built-in crystal, or a CIF or XYZ file."
     )
-    zone_axis: tuple[int, int, int] = setting(
-        (0, 0, 1), "Zone axis", "Indices u v w of the direction along the beam.", limits=(-99, 99)
+    zone_axis: tuple[int, ...] = setting(
+        (0, 0, 1),
+        "Zone axis",
+        "Indices u v w of the direction along the beam, or u v t w of a hexagonal crystal.",
+        limits=(-99, 99),
+        read=read_axis,
     )
     shape: tuple[int, int] = setting(
         (512, 512), "Size (y, x)", "Rows and columns of the image.", unit="px", limits=(8, 16384)
@@ -74,10 +79,18 @@ class SimulationSettings(Settings):
         },
         section=SPECIMEN,
     )
+    view: View = setting(
+        "towards",
+        "View",
+        "Whether the zone axis points towards the viewer, as in VESTA, or along the beam, away "
+        "from the viewer: one image is the mirror image of the other.",
+        choices={"towards": "axis towards the viewer", "along": "axis along the beam"},
+        section=SPECIMEN,
+    )
     rotation: float = setting(
         0.0,
         "Rotation",
-        "Rotation of the crystal in the image.",
+        "Rotation of the crystal in the image, counter-clockwise as it is shown.",
         unit="°",
         limits=(-360.0, 360.0),
         usual=(-180.0, 180.0),
@@ -104,7 +117,7 @@ class SimulationSettings(Settings):
     tilt: tuple[float, float] = setting(
         (0.0, 0.0),
         "Tilt (y, x)",
-        "Angle between the zone axis and the beam.",
+        "Angle by which columns lean towards y and x on their way down the beam.",
         unit="mrad",
         limits=(-500.0, 500.0),
         section=SPECIMEN,
@@ -234,7 +247,7 @@ class SimulationSettings(Settings):
     A1_angle: float = setting(
         0.0,
         "A1 angle",
-        "Azimuth of the two-fold astigmatism.",
+        "Azimuth of the two-fold astigmatism, counter-clockwise from x.",
         unit="°",
         limits=(-360.0, 360.0),
         usual=(-180.0, 180.0),
@@ -252,7 +265,7 @@ class SimulationSettings(Settings):
     B2_angle: float = setting(
         0.0,
         "B2 angle",
-        "Azimuth of the axial coma.",
+        "Azimuth of the axial coma, counter-clockwise from x.",
         unit="°",
         limits=(-360.0, 360.0),
         usual=(-180.0, 180.0),
@@ -270,7 +283,7 @@ class SimulationSettings(Settings):
     A2_angle: float = setting(
         0.0,
         "A2 angle",
-        "Azimuth of the three-fold astigmatism.",
+        "Azimuth of the three-fold astigmatism, counter-clockwise from x.",
         unit="°",
         limits=(-360.0, 360.0),
         usual=(-180.0, 180.0),

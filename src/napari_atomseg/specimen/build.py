@@ -11,6 +11,8 @@ from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.geometry import clusters_of
 from napari_atomseg._shared.types import Array, Indices
+from napari_atomseg.specimen.crystals.axis import View
+from napari_atomseg.specimen.crystals.mixed import drawn
 from napari_atomseg.specimen.crystals.projection import covering_cells, project_cell
 from napari_atomseg.specimen.crystals.zone import (
     SAME_COLUMN,
@@ -54,12 +56,14 @@ class Box:
 
 def build_structure(
     atoms: Atoms,
-    zone_axis: tuple[int, int, int],
+    zone_axis: tuple[int, ...],
     field: Field,
     thickness: float,
     rotation: float = 0.0,
     tilt: tuple[float, float] = (0.0, 0.0),
     offset: tuple[float, float] = (0.0, 0.0),
+    view: View = "towards",
+    rng: np.random.Generator | None = None,
 ) -> Structure:
     """All atoms of a crystal in a field with its margin.
 
@@ -67,12 +71,13 @@ def build_structure(
     ----------
     atoms : unit cell; one sheet where it does not repeat along z and is seen along it, and one
         lone object where it does not repeat at all.
-    zone_axis : [uvw] along the beam; of an object, the Cartesian direction.
+    zone_axis, view : as for `orient`; of an object, the Cartesian direction.
     thickness : Å along the beam; sheets and objects are as thick as they are.
-    rotation : rotation of the crystal about the beam, degrees.
-    tilt : angles of the zone axis off the beam towards y and x, mrad; columns lean by them. Where
+    rotation : rotation of the crystal about the beam, degrees, counter-clockwise as shown.
+    tilt : angles by which columns lean towards y and x on their way down the beam, mrad. Where
         they lean by more than the distance between columns, no atom belongs to a column.
     offset : offset of the cell's origin (of an object's centre) from the image's centre, Å (y, x).
+    rng : draws the elements of mixed sites; None draws the same each time.
 
     Returns
     -------
@@ -81,20 +86,24 @@ def build_structure(
     Raises
     ------
     ValueError
-        The zone axis is zero, not three integers, or too high; or the thickness is not positive.
+        As `orient`; or the thickness is not positive.
     """
     if not thickness > 0:
         raise ValueError(f"thickness={thickness!r} must be positive, in Å")
     origin = 0.5 * field.size + np.asarray(offset)
     box = Box(field.lower, field.upper, thickness)
     if not atoms.pbc.any():
-        return place_object(atoms, zone_axis, box, origin, rotation, tilt)
-    cell = orient(atoms, zone_axis).rotated(rotation)
-    return fill_cell(cell, box, origin, tilt)
+        return place_object(atoms, zone_axis, box, origin, rotation, tilt, view)
+    cell = orient(atoms, zone_axis, view).rotated(rotation)
+    return fill_cell(cell, box, origin, tilt, rng)
 
 
 def fill_cell(
-    cell: OrientedCell, box: Box, origin: Array, tilt: tuple[float, float] = (0.0, 0.0)
+    cell: OrientedCell,
+    box: Box,
+    origin: Array,
+    tilt: tuple[float, float] = (0.0, 0.0),
+    rng: np.random.Generator | None = None,
 ) -> Structure:
     """All atoms of an oriented crystal in a box.
 
@@ -102,15 +111,16 @@ def fill_cell(
     ----------
     origin : (y, x) of the cell's origin in Å.
     tilt : mrad, about the origin at half the thickness.
+    rng : draws the elements of mixed sites; None draws the same each time.
     """
     if not any(tilt):
-        return _fill_upright(cell, box, origin)
+        return _fill_upright(cell, box, origin, rng=rng)
     turn = _tilt_matrix(tilt)
     pivot = np.array([*origin, 0.0 if cell.layer else 0.5 * box.thickness])
     corners = (box.corners - pivot) @ turn.T + pivot
     lower, upper = corners.min(axis=0), corners.max(axis=0)
     straight = _fill_upright(
-        cell, Box(lower[:2], upper[:2], upper[2] - lower[2]), origin, float(lower[2])
+        cell, Box(lower[:2], upper[:2], upper[2] - lower[2]), origin, float(lower[2]), rng
     )
     tilted = _turned(straight, turn, pivot)
     if not cell.layer:
@@ -122,7 +132,13 @@ def fill_cell(
     return _renumbered(tilted)
 
 
-def _fill_upright(cell: OrientedCell, box: Box, origin: Array, height: float = 0.0) -> Structure:
+def _fill_upright(
+    cell: OrientedCell,
+    box: Box,
+    origin: Array,
+    height: float = 0.0,
+    rng: np.random.Generator | None = None,
+) -> Structure:
     """Atoms at height ≤ z < height + thickness; a lone sheet lies at its own height."""
     plane = cell.vectors[:2, :2]
     lower, upper = box.lower - origin, box.upper - origin
@@ -147,7 +163,12 @@ def _fill_upright(cell: OrientedCell, box: Box, origin: Array, height: float = 0
         points, z = np.repeat(points, repeats, axis=0), np.repeat(first, repeats)
         z = z + step * cell.period
         column, atom = np.repeat(column, repeats), np.repeat(atom, repeats)
-    return _renumbered(Structure(points[:, 0], points[:, 1], z, cell.numbers[atom], column))
+    numbers = cell.numbers[atom]
+    if cell.mixtures:
+        rng = np.random.default_rng(0) if rng is None else rng
+        numbers = drawn(numbers, cell.sites[atom], cell.mixtures, rng)
+    filled = Structure(points[:, 0], points[:, 1], z, numbers, column)
+    return _renumbered(filled.select(numbers > 0) if cell.mixtures else filled)
 
 
 def _wrapped(z: Array, period: float) -> Array:
@@ -158,11 +179,12 @@ def _wrapped(z: Array, period: float) -> Array:
 
 def place_object(
     atoms: Atoms,
-    direction: tuple[int, int, int],
+    direction: tuple[int, ...],
     box: Box,
     origin: Array,
     rotation: float = 0.0,
     tilt: tuple[float, float] = (0.0, 0.0),
+    view: View = "towards",
 ) -> Structure:
     """A lone object, centred at `origin` and seen along a Cartesian direction.
 
@@ -171,11 +193,11 @@ def place_object(
     Raises
     ------
     ValueError
-        The direction is zero.
+        The direction is zero, or has four indices, as there are no hexagonal axes.
     """
-    if not np.any(direction):
-        raise ValueError(f"zone_axis={direction!r} must not be zero")
-    frame = cartesian_frame(direction)
+    if len(direction) != 3 or not np.any(direction):
+        raise ValueError(f"zone_axis={direction!r} must be three numbers, not all zero")
+    frame = cartesian_frame(direction, view)
     frame[:, :2] = frame[:, :2] @ in_plane_turn(rotation)
     points = atoms.get_positions() @ frame
     points -= 0.5 * (points.min(axis=0) + points.max(axis=0))

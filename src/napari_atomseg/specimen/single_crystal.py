@@ -12,6 +12,7 @@ from napari_atomseg._shared.geometry import nearest_distances
 from napari_atomseg._shared.types import Array
 from napari_atomseg.specimen.build import Box, fill_cell, place_object
 from napari_atomseg.specimen.columns import Columns, Scatterers
+from napari_atomseg.specimen.crystals.axis import View
 from napari_atomseg.specimen.crystals.builtin import COLUMNLESS, crystals, get_crystal
 from napari_atomseg.specimen.crystals.crystal import (
     Axis,
@@ -21,6 +22,7 @@ from napari_atomseg.specimen.crystals.crystal import (
     stacked,
     towards_beam,
 )
+from napari_atomseg.specimen.crystals.mixed import Mixture, written
 from napari_atomseg.specimen.crystals.projection import rank_species
 from napari_atomseg.specimen.defects import (
     Matter,
@@ -46,11 +48,12 @@ class SingleCrystal:
     Attributes
     ----------
     crystal : as for `get_crystal`.
-    zone_axis : [uvw] along the beam; of an object that does not repeat, a Cartesian direction.
-    rotation : rotation of the crystal about the beam, degrees.
+    zone_axis : [uvw] along the beam, or [uvtw] of a hexagonal crystal; of an object that does not
+        repeat, a Cartesian direction.
+    rotation : rotation of the crystal about the beam, degrees, counter-clockwise as shown.
     offset : distance (y, x) of the cell's origin from the image's centre, Å.
     thickness : Å. Single layers, objects and particles are as thick as they are.
-    tilt : angles of the zone axis off the beam towards y and x, mrad.
+    tilt : angles by which columns lean towards y and x on their way down the beam, mrad.
     shape_kind : "bulk", "wedge", "edge", "particle" or "rounded", as `draw_shape` has them;
         objects keep their own.
     vacancies : fraction of the atoms that are missing.
@@ -58,6 +61,7 @@ class SingleCrystal:
     temperature : K, for the atoms' thermal displacements at one moment; 0 leaves them at rest.
     support : Å of amorphous carbon below the crystal.
     atoms_needed : give the structure atom by atom; tilts, temperatures and objects always do.
+    view : whether the zone axis points "towards" the viewer, or "along" the beam, away from it.
 
     Raises
     ------
@@ -77,6 +81,7 @@ class SingleCrystal:
     temperature: float = 0.0
     support: float = 0.0
     atoms_needed: bool = False
+    view: View = "towards"
 
     def __post_init__(self) -> None:
         if not self.thickness > 0:
@@ -109,19 +114,22 @@ class SingleCrystal:
         origin = 0.5 * field.size + np.asarray(self.offset)
         in_book = isinstance(self.crystal, str) and self.crystal in crystals()
         atoms = None if in_book else get_crystal(self.crystal)
-        outline, spacing = Thickness(), None
+        outline, spacing, notes = Thickness(), None, tuple[str, ...]()
         if atoms is not None and not atoms.pbc.any():
             box = Box(field.lower, field.upper, self.thickness)
-            structure = place_object(atoms, self.zone_axis, box, origin, self.rotation, self.tilt)
+            structure = place_object(
+                atoms, self.zone_axis, box, origin, self.rotation, self.tilt, self.view
+            )
         else:
             crystal = (
-                builtin_crystal(material, self.zone_axis)
+                builtin_crystal(material, self.zone_axis, self.view)
                 if atoms is None
-                else towards_beam(atoms, self.zone_axis)
+                else towards_beam(atoms, self.zone_axis, self.view)
             ).rotated(self.rotation)
             spacing = crystal.spacing
             outline = draw_shape(self.shape_kind, rng, field.size, crystal.cell)
-            if not (self.atoms_needed or any(self.tilt) or self.temperature > 0):
+            mixed = bool(crystal.cell.mixtures)
+            if not (self.atoms_needed or any(self.tilt) or self.temperature > 0 or mixed):
                 columns = crystal.columns(field.lower, field.upper, origin)
                 columns = self._point_defects(
                     rng, stacked(columns, crystal, outline, self.thickness)
@@ -129,19 +137,27 @@ class SingleCrystal:
                 return column_specimen(
                     columns, crystal, field, rng, outline, self.support, material, self.zone_axis
                 )
-            structure = self._filled(crystal, field, origin, outline)
+            structure = self._filled(crystal, field, origin, outline, rng)
+            notes = _notes(crystal.cell.mixtures)
         structure = self._point_defects(rng, structure)
         if self.temperature > 0:
             structure = with_thermal_displacements(structure, self.temperature, rng)
         return atom_specimen(
-            structure, field, rng, outline, self.support, material, self.zone_axis, spacing
+            *(structure, field, rng, outline, self.support, material, self.zone_axis),
+            spacing=spacing,
+            notes=notes,
         )
 
     def _filled(
-        self, crystal: Crystal, field: Field, origin: Array, outline: Thickness
+        self,
+        crystal: Crystal,
+        field: Field,
+        origin: Array,
+        outline: Thickness,
+        rng: np.random.Generator,
     ) -> Structure:
         box = Box(field.lower, field.upper, _depth(outline, self.thickness))
-        structure = fill_cell(crystal.cell, box, origin, self.tilt)
+        structure = fill_cell(crystal.cell, box, origin, self.tilt, rng)
         if crystal.cell.layer:
             return structure.select(outline(structure.y, structure.x) > 0)
         return carve(structure, outline, box.thickness)
@@ -188,12 +204,14 @@ def atom_specimen(
     material: str,
     zone_axis: Axis,
     spacing: float | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Specimen:
     """The specimen of single atoms and `support` Å of amorphous carbon below them.
 
     Parameters
     ----------
     spacing : Å between closest columns; None to measure it.
+    notes : what should be known of it, a sentence each.
     """
     columns = structure.columns()
     species = rank_species(columns.counts, columns.numbers)[1] if len(columns) else ()
@@ -213,7 +231,14 @@ def atom_specimen(
         material=material,
         zone_axis=zone_axis,
         structure=structure,
+        notes=notes,
     )
+
+
+def _notes(mixtures: tuple[Mixture, ...]) -> tuple[str, ...]:
+    if not mixtures:
+        return ()
+    return (f"mixed sites are drawn by their occupancies from the seed: {written(mixtures)}",)
 
 
 def _film(rng: np.random.Generator, field: Field, thickness: float) -> Structure:

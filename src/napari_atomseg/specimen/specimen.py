@@ -64,6 +64,7 @@ class Specimen:
     spacing : distance of closest columns, Å.
     material, zone_axis : for tables; empty where there is none.
     structure : the single atoms, or None where only columns are given.
+    notes : what should be known of it, a sentence each.
     """
 
     scatterers: Scatterers
@@ -75,6 +76,7 @@ class Specimen:
     material: str = ""
     zone_axis: tuple[int, ...] = ()
     structure: Structure | None = None
+    notes: tuple[str, ...] = ()
 
 
 class SpecimenRecipe(Part, ABC):

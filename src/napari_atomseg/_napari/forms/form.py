@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_atomseg._napari.forms.inputs import WordInput, folder_input
+from napari_atomseg._napari.forms.inputs import ReadInput, WordInput, folder_input
 from napari_atomseg._napari.forms.numbers import Numbers
 from napari_atomseg.settings import Setting, Settings, fields_of
 
@@ -45,6 +45,8 @@ def make_input(known: Setting) -> Any:
     TypeError
         Values of its kind need an input of the panel's own.
     """
+    if known.read is not None:
+        return ReadInput(known)
     if known.choices is not None and known.length is None:
         choices = [(text, value) for value, text in known.choices.items()]
         if known.none:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
@@ -15,6 +16,8 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QWidget,
 )
+
+from napari_atomseg.settings import Setting, written
 
 Bounds = tuple[float | None, float | None]
 NO_FOLDER = "choose a folder"
@@ -58,6 +61,38 @@ class WordInput(QLineEdit):
     @value.setter
     def value(self, words: str | None) -> None:
         self.setText(words or "")
+
+
+class ReadInput(QLineEdit):
+    """A text that a setting reads, such as the indices of a direction.
+
+    What cannot be read is handed over as it is, so that the check of the settings names the fault.
+    """
+
+    changed = Signal(object)
+
+    def __init__(self, known: Setting) -> None:
+        super().__init__()
+        self.native = self
+        self._known = known
+        self.setMinimumWidth(60)
+        self.setText(written(known.default))
+        self.editingFinished.connect(lambda: self.changed.emit(self.value))
+
+    @property
+    def value(self) -> Any:
+        """What the text means, or the text where it has no meaning."""
+        try:
+            return self._known.checked(str(self.text()))
+        except (ValueError, TypeError):
+            return str(self.text())
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        before = self.value
+        self.setText(written(value))
+        if self.value != before:
+            self.changed.emit(self.value)
 
 
 class BoundsInput(QWidget):

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 
 WHOLE = {"": "the whole image"}
+_MAPS = {"network": ("column_map",), "otsu": ("column_mask",)}
+"""Maps that a detector needs of a model."""
 _ROUND = 72
 """Corners of the polygon that approximates an ellipse."""
 
@@ -178,7 +180,7 @@ class Localize(ImagePanel):
 
     @staticmethod
     def tasks(settings: LocalizePanelSettings) -> tuple[str, ...]:
-        maps = ("column_map",) if settings.detector == "network" else ()
+        maps = _MAPS.get(settings.detector, ())
         return maps if settings.on == "raw" else (*maps, "denoise")
 
     def prepare(self) -> tuple[str, Work, Show]:

@@ -210,8 +210,8 @@ def _image(mark: ImageMarks, place: Place) -> Image:
     layer = Image(
         np.asarray(mark.factor * mark.values, np.float32)[(None,) * len(place.leading)],
         name=f"{mark.prefix}{name}" + (f" ({mark.unit})" if mark.unit else ""),
-        colormap=SIGNED,
-        contrast_limits=(-limit, limit),
+        colormap=SIGNED if mark.signed else "gray",
+        contrast_limits=(-limit if mark.signed else 0.0, limit),
         interpolation2d="nearest",
         metadata={COMPONENT: mark.name},
         **_at_frame(place).arguments(),

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QVBoxLayout, QWidget
 from napari_atomseg._napari.forms.choices import CRYSTAL_FILES, NameOrFile
 from napari_atomseg._napari.forms.form import Form, make_narrow
 from napari_atomseg._napari.measure.source import groups, numeric_features, sublattices
+from napari_atomseg.analysis.counting.evidence import other_than_section
 from napari_atomseg.figures.tables import label
 from napari_atomseg.measurements import MEASUREMENTS
 from napari_atomseg.measurements.registry import Role, role_of
@@ -73,6 +74,8 @@ def inputs_of(settings: type[Settings], layer: Points | None) -> dict[str, Calla
             made[name] = AxisInput
         elif role is Role.TABLE:
             made[name] = lambda: NameOrFile({"": "none"}, "Tables (*.csv)")
+        elif role is Role.IMAGE:
+            made[name] = lambda: NameOrFile({"": "none"}, "Images (*)")
         elif role is not None:
             made[name] = _chooser(choices_of(role, known, layer))
     return made
@@ -88,6 +91,7 @@ def choices_of(role: Role, known: Setting, layer: Points | None) -> Choices:
         return default | {k if known.kind is int else str(k): text for k, text in kinds.items()}
     names: Choices = {name: label(name) for name in numeric_features(layer)}
     if role is Role.CROSS_SECTION:
+        names = {name: text for name, text in names.items() if not other_than_section(str(name))}
         names |= {"integral": "integral of the image"}
     return names if known.default in names else default | names
 

@@ -97,6 +97,7 @@ class Simulate(Panel):
         self._presets = _microscopes()
         self._microscope = ""
         self._setting = False
+        self._notes: tuple[str, ...] = ()
         self.preview_picture = Preview()
         self._field_of_view = QLabel()
         self.add_header(self.preview_picture)
@@ -111,7 +112,8 @@ class Simulate(Panel):
         return f"Simulate {title(dict(settings))}", work, partial(self._show, wanted)
 
     def summary(self, result: list[Layer]) -> str:
-        return "Added " + ", ".join(repr(layer.name) for layer in result)
+        added = "Added " + ", ".join(repr(layer.name) for layer in result)
+        return "; ".join([added, *self._notes])
 
     def closed(self) -> None:
         """Draw no preview when the dock that holds the panel is closed."""
@@ -179,6 +181,7 @@ class Simulate(Panel):
         self.preview_picture.ask(partial(_preview, settings))
 
     def _show(self, wanted: dict[str, bool], simulation: Any) -> list[Layer]:
+        self._notes = simulation.notes
         layers = simulation_layers(simulation, **wanted)
         for layer in layers:
             self.viewer.add_layer(layer)

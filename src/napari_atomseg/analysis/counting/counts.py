@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from napari_atomseg._shared.types import Array, Indices, Sampling
 from napari_atomseg._shared.units import pixel_scale
+from napari_atomseg.analysis.counting.evidence import (
+    Doubt,
+    checked_kind,
+    checked_value,
+    doubts_of_mixture,
+    why_left_out,
+)
 from napari_atomseg.analysis.counting.mixture import (
     Mixture,
     component_errors,
@@ -21,6 +29,10 @@ LEAST = 4
 """Columns that a mixture needs."""
 FAR = 5.0
 """Farther from the median than this many ranges of nine in ten, or medians, is no column."""
+UNKNOWN = -1
+"""Stands for a number of atoms that cannot be told."""
+BENT = 3.0
+"""Standard errors by which means must leave a straight line."""
 WIDTHS = {"auto": (False, True), "common": (False,), "growing": (True,)}
 """Whether the width of components grows with their mean."""
 
@@ -34,7 +46,7 @@ class Counts:
     columns : the table that was counted, with ``count`` (the likeliest number of atoms, or <NA>
         where there is no cross-section), ``count_err`` (rms deviation of the number from
         it) and ``count_probability`` (that the number is right).
-    numbers : (G,) atoms of a column of each component.
+    numbers : (G,) atoms of a column of each component; -1 where they cannot be told.
     sections : (G,) mean cross-section of each component, in Å² times the unit of the image, or px²
         where the sampling is not known.
     sections_err : (G,) their standard errors.
@@ -48,6 +60,12 @@ class Counts:
     first_err : its standard error. Where it is not well below 1/2, all counts may be wrong by the
         same number of atoms.
     icl : (M,) integrated classification likelihood of 1, 2, … components; empty with a library.
+    doubts : reasons for which the numbers cannot be told, with what to try; empty where they can.
+        With doubts no column has a count, and there is no total.
+    left_out : a row for each column that was not counted: ``column`` (row number), ``y``, ``x``
+        (px, where the table has them) and ``reason``.
+    criterion : the curves by which the number of components was chosen: ``classes`` and a column
+        for each way of widths, ``icl_common``, ``icl_growing``; empty with a library.
     """
 
     columns: pd.DataFrame
@@ -61,15 +79,25 @@ class Counts:
     first: float
     first_err: float
     icl: Array
+    doubts: tuple[Doubt, ...] = ()
+    left_out: pd.DataFrame = field(default_factory=pd.DataFrame)
+    criterion: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def known(self) -> bool:
+        """Whether the numbers can be told."""
+        return not self.doubts
 
     @property
     def miscounted(self) -> float:
-        """Expected share of wrong counts, if the components are right."""
+        """Expected share of wrong counts, if the components are right; NaN without counts."""
         return float(1.0 - self.columns["count_probability"].mean())
 
     @property
     def total(self) -> tuple[float, float]:
-        """Number of all atoms and its standard error, if the components are right."""
+        """Number of all atoms and its standard error, if the components are right; or NaN."""
+        if not self.known:
+            return float("nan"), float("nan")
         return (
             float(self.columns["count"].sum()),
             float(np.sqrt((self.columns["count_err"] ** 2).sum())),
@@ -103,6 +131,11 @@ def count_by_mixture(
     continued to zero, puts it: this holds where cross-sections are in proportion to the number of
     atoms, as in thin specimens, and where no background is left in them. See `Counts.first_err`.
 
+    The numbers are not told, and `Counts.doubts` says why, where all columns fall into one class
+    that has no scale, where classes overlap or are hardly likelier than one, where they do not
+    follow each other by about equal steps or in proportion to their atoms, or where the line
+    gives no whole number.
+
     Parameters
     ----------
     columns : table of columns of one kind, with `value` and, where known, its standard error under
@@ -117,7 +150,8 @@ def count_by_mixture(
     Raises
     ------
     ValueError
-        An argument is wrong, or there are too few columns.
+        An argument is wrong, the columns are of several kinds, `value` is no cross-section, or
+        there are too few columns.
     Cancelled
         `cancel` was raised.
     """
@@ -127,7 +161,8 @@ def count_by_mixture(
         raise ValueError(f"max_components={max_components!r} must be at least 1")
     if first is not None and first < 0:
         raise ValueError(f"first={first!r} must not be negative")
-    sections, errors, there = sections_of(columns, value, sampling, empty=first == 0)
+    sections, errors, why = sections_of(columns, value, sampling, empty=first == 0)
+    there = np.flatnonzero(why == "")
     if len(sections) < LEAST:
         raise ValueError(
             f"columns must have at least {LEAST} finite positive values of {value!r}, "
@@ -160,10 +195,15 @@ def count_by_mixture(
         (float("nan"), float("nan")) if first is not None else _first(mixture, spread)
     )
     start = first if first is not None else max(1, round(guess)) if np.isfinite(guess) else 1
+    line = (guess, guess_err) if first is None else _first(mixture, spread)
+    single = None if components is not None else float(family[0].icl)
+    doubts = doubts_of_mixture(
+        mixture, errors, spread, first=first, line=line, bend=_bend(mixture, spread), single=single
+    )
     numbers = start + np.arange(len(mixture.means))
     return Counts(
-        counted(columns, there, mixture, numbers),
-        numbers,
+        without_counts(columns) if doubts else counted(columns, there, mixture, numbers),
+        np.full_like(numbers, UNKNOWN) if doubts else numbers,
         mixture.means,
         spread,
         mixture.weights,
@@ -173,7 +213,21 @@ def count_by_mixture(
         guess,
         guess_err,
         icl,
+        doubts,
+        left_out_of(columns, why),
+        _criterion(ways, families),
     )
+
+
+def _criterion(ways: tuple[bool, ...], families: list[list[Mixture]]) -> pd.DataFrame:
+    """The criterion by the number of classes, for each way of widths."""
+    longest = max(map(len, families))
+    table = pd.DataFrame({"classes": 1 + np.arange(longest)})
+    for growing, family in zip(ways, families, strict=True):
+        values = np.full(longest, np.nan)
+        values[: len(family)] = [each.icl for each in family]
+        table["icl_growing" if growing else "icl_common"] = values
+    return table
 
 
 def widths_of(width: str) -> tuple[bool, ...]:
@@ -200,6 +254,24 @@ def _first(mixture: Mixture, spread: Array) -> tuple[float, float]:
     return float(intercept / slope), float(np.sqrt(gradient @ covariance @ gradient))
 
 
+def _bend(mixture: Mixture, spread: Array) -> float:
+    """By how many atoms a parabola through the means puts the thinnest component elsewhere than a
+    line does; 0 where the means are straight within their errors.
+    """
+    means = mixture.means
+    if len(means) < 4:
+        return 0.0
+    order = np.arange(len(means), dtype=np.float64)
+    line, parabola = (np.polynomial.Polynomial.fit(order, means, n, w=1 / spread) for n in (1, 2))
+    chi = [(((means - curve(order)) / spread) ** 2).sum() for curve in (line, parabola)]
+    if chi[0] - chi[1] < BENT**2 * max(1.0, chi[1] / (len(means) - 3)):
+        return 0.0
+    zeros = parabola.roots()
+    zeros = zeros.real[(np.abs(zeros.imag) < 1e-9) & (zeros.real < 0.5)]
+    straight = float(line.roots().real[0])
+    return float(np.max(zeros) - straight) if len(zeros) else float("inf")
+
+
 def counted(
     columns: pd.DataFrame, there: Indices, mixture: Mixture, numbers: Indices
 ) -> pd.DataFrame:
@@ -218,23 +290,44 @@ def counted(
     return table
 
 
+def without_counts(columns: pd.DataFrame) -> pd.DataFrame:
+    """The table with counts that are not known."""
+    unknown = pd.array([pd.NA] * len(columns), dtype="Int64")
+    return columns.assign(count=unknown, count_err=np.nan, count_probability=np.nan)
+
+
+def left_out_of(columns: pd.DataFrame, why: NDArray[np.object_]) -> pd.DataFrame:
+    """A row for each column with a reason (N,) why it was not counted."""
+    there = np.flatnonzero(why != "")
+    table = pd.DataFrame({"column": there})
+    for name in ("y", "x"):
+        if name in columns:
+            table[name] = columns[name].to_numpy()[there]
+    return table.assign(reason=why[there])
+
+
 def sections_of(
     columns: pd.DataFrame, value: str, sampling: Sampling | None, *, empty: bool
-) -> tuple[Array, Array, Indices]:
-    """Cross-sections in Å² (px²) that can be counted, their errors, and the rows they stand in.
+) -> tuple[Array, Array, NDArray[np.object_]]:
+    """Cross-sections in Å² (px²) that can be counted, their errors, and (N,) why others are not.
 
     Only where there may be `empty` columns, they need not be positive.
     """
+    checked_value(value)
     if value not in columns:
         raise ValueError(f"columns must have the column {value!r}; it has {list(columns)}")
+    checked_kind(columns, value)
     area = float(np.prod(pixel_scale(sampling)))
     sections = columns[value].to_numpy(dtype=np.float64, na_value=np.nan) * area
     errors = np.zeros(len(columns))
     if f"{value}_err" in columns:
         errors = columns[f"{value}_err"].to_numpy(dtype=np.float64, na_value=np.nan) * area
-    fine = np.isfinite(sections) & np.isfinite(errors) & (empty | (sections > 0))
+    sections = np.where(np.isfinite(sections) & np.isfinite(errors), sections, np.nan)
+    fine = np.isfinite(sections) & (empty | (sections > 0))
+    far = np.zeros(len(columns), dtype=bool)
     if fine.any():
         low, middle, high = np.quantile(sections[fine], [0.05, 0.5, 0.95])
-        fine[fine] = np.abs(sections[fine] - middle) <= FAR * max(high - low, abs(middle))
-    there = np.flatnonzero(fine)
-    return sections[there], errors[there], there
+        far[fine] = np.abs(sections[fine] - middle) > FAR * max(high - low, abs(middle))
+    why = why_left_out(columns, value, sections, far, empty=empty)
+    there = why == ""
+    return sections[there], errors[there], why

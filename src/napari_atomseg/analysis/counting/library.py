@@ -11,7 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.types import Array, Indices, Sampling
-from napari_atomseg.analysis.counting.counts import LEAST, Counts, counted, sections_of, widths_of
+from napari_atomseg.analysis.counting.counts import (
+    LEAST,
+    UNKNOWN,
+    Counts,
+    counted,
+    left_out_of,
+    sections_of,
+    widths_of,
+    without_counts,
+)
+from napari_atomseg.analysis.counting.evidence import doubts_of_library
 from napari_atomseg.analysis.counting.mixture import fit_scaled
 from napari_atomseg.progress import CancelToken, Progress, stage
 
@@ -35,7 +45,7 @@ NEAR = 0.05
 
 def simulate_library(
     crystal: str | Path | Atoms,
-    zone_axis: tuple[int, int, int],
+    zone_axis: tuple[int, ...],
     largest: int,
     element: str | None = None,
     *,
@@ -134,7 +144,7 @@ def read_library(path: str | Path) -> pd.DataFrame:
 
 def crystal_around(
     crystal: str | Path | Atoms,
-    zone_axis: tuple[int, int, int],
+    zone_axis: tuple[int, ...],
     largest: int,
     element: str | None,
 ) -> tuple[Structure, int, float]:
@@ -224,7 +234,9 @@ def count_by_library(
     distinguishes scales; a straight library gives none.
 
     Cross-sections half a step below the library, or a step above it, are not counted. Fewer than
-    four columns without errors of their own give no width, and so no probabilities.
+    four columns without errors of their own give no width, and so no probabilities. If the library
+    does not reach more than a fifth of the columns, or several scales explain them equally well,
+    the numbers are not told, and `Counts.doubts` says why.
 
     Parameters
     ----------
@@ -237,14 +249,15 @@ def count_by_library(
     Raises
     ------
     ValueError
-        An argument is wrong.
+        An argument is wrong, the columns are of several kinds, or `value` is no cross-section.
     Cancelled
         `cancel` was raised.
     """
     if scale is not None and not scale > 0:
         raise ValueError(f"scale={scale!r} must be positive, or None")
     numbers, known = _library(library)
-    sections, errors, there = sections_of(columns, value, sampling, empty=numbers[0] == 0)
+    sections, errors, why = sections_of(columns, value, sampling, empty=numbers[0] == 0)
+    there, total = np.flatnonzero(why == ""), len(sections)
     if len(sections) == 0:
         raise ValueError(f"columns must have a finite value of {value!r} that is positive")
     if scale is not None:
@@ -255,6 +268,7 @@ def count_by_library(
                 f"library, {scale * known[0]:.3g} to {scale * known[-1]:.3g}: is the image "
                 "normalized, and the sampling right? scale=None fits the scale"
             )
+        why[there[~within]] = "cross-section beyond the library"
         sections, errors, there = sections[within], errors[within], there[within]
     ways = widths_of(width)
     fits = [
@@ -269,14 +283,16 @@ def count_by_library(
         )
         for number, growing in enumerate(ways)
     ]
-    mixture, factor = min(fits, key=lambda fit: fit[0].icl)
-    table = counted(columns, there, mixture, numbers)
+    mixture, factor, scales = min(fits, key=lambda fit: fit[0].icl)
+    beyond = total - len(sections)
+    doubts = doubts_of_library(beyond, total, scales, free=scale is None)
+    table = without_counts(columns) if doubts else counted(columns, there, mixture, numbers)
     if len(sections) < LEAST and not errors.any():
         # The width of their errors cannot be found from so few.
         table[["count_err", "count_probability"]] = np.nan
     return Counts(
         table,
-        numbers,
+        np.full_like(numbers, UNKNOWN) if doubts else numbers,
         mixture.means,
         np.zeros(len(numbers)),
         mixture.weights,
@@ -286,6 +302,8 @@ def count_by_library(
         float("nan"),
         float("nan"),
         np.zeros(0),
+        doubts,
+        left_out_of(columns, why),
     )
 
 

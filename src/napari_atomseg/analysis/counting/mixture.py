@@ -22,6 +22,10 @@ FINALISTS = 5
 """Scales of a library that rounds go on from."""
 EVIDENCE = 6.0
 """Difference of criteria that is strong evidence for the smaller one."""
+HELD = 0.5
+"""A component that holds fewer values is empty."""
+FILLED = 0.75
+"""Share of the numbers between the least and the largest that columns of a specimen have."""
 BINS = 512
 """Bins of the values, from which the rounds start."""
 NARROWEST = 1e-4
@@ -67,7 +71,7 @@ class Mixture:
         """
         known = self.posterior[self.posterior > 0]
         entropy = -float(np.sum(known * np.log(known)))
-        parameters = 2 * int(np.sum(self.weights * len(self.posterior) >= 0.5)) + self.growing
+        parameters = 2 * int(np.sum(self.weights * len(self.posterior) >= HELD)) + self.growing
         penalty = parameters * float(np.log(len(self.posterior)))
         return -2 * self.log_likelihood + 2 * entropy + penalty
 
@@ -81,7 +85,7 @@ def fit_scaled(
     growing: bool = False,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
-) -> tuple[Mixture, float]:
+) -> tuple[Mixture, float, tuple[float, float]]:
     """The mixture with means in given proportions, and their scale.
 
     Parameters
@@ -91,9 +95,18 @@ def fit_scaled(
     free : whether the scale is fitted; else it is 1. Of scales that explain the values about
         equally well, the largest is taken, which means the fewest atoms.
     growing : whether the width may grow with the mean.
+
+    Returns
+    -------
+    The mixture, its scale, and the smallest and largest scale of those that explain the values
+    about equally well.
     """
     if not free:
-        return _climb(values, errors, library, library, fixed=True, growing=growing), 1.0
+        return (
+            _climb(values, errors, library, library, fixed=True, growing=growing),
+            1.0,
+            (1.0, 1.0),
+        )
     ends = library[np.unique(np.linspace(0, len(library) - 1, 40).astype(int))]
     scales = values.max() / ends
     climb = partial(_climb, values, errors, library=library, growing=growing)
@@ -110,7 +123,16 @@ def fit_scaled(
     least = min(mixture.icl for mixture in climbs)
     equal = [mixture for mixture in climbs if mixture.icl < least + EVIDENCE]
     best = max(equal, key=lambda mixture: float(mixture.means[-1]))
-    return best, float(best.means[-1] / library[-1])
+    # Half the scale explains as much by every second number alone, which no specimen has.
+    likely = [mixture for mixture in equal if mixture is best or _filled(mixture) > FILLED]
+    alike = [float(mixture.means[-1] / library[-1]) for mixture in likely]
+    return best, float(best.means[-1] / library[-1]), (min(alike), max(alike))
+
+
+def _filled(mixture: Mixture) -> float:
+    """Share of the components, from the first to the last with a value, that have one."""
+    used = np.flatnonzero(mixture.weights * len(mixture.posterior) >= HELD)
+    return len(used) / (used[-1] - used[0] + 1) if len(used) else 0.0
 
 
 def fit_every_number(

@@ -20,6 +20,7 @@ from napari_atomseg.analysis.lattice.vectors import (
     NO_LATTICE,
     conventional,
     primitive_vectors,
+    usual_steps,
 )
 from napari_atomseg.analysis.positions import Positions, positions_of
 
@@ -250,7 +251,8 @@ def find_lattice(
         lattice = _in_order(lattice, points[some], light)
     else:
         lattice = enlarged(lattice, points[some], follow(points[some], lattice), light, sublattices)
-    matrix = conventional(lattice.vectors * lattice.scale)
+    steps = usual_steps(points[core] * lattice.scale, lattice.vectors * lattice.scale)
+    matrix = conventional(steps)
     larger = round(abs(float(np.linalg.det(matrix)))) > 1
     if cell == "conventional" and not (larger and sublattices is not None):
         lattice = lattice.with_cell(matrix)

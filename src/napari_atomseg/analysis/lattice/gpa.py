@@ -27,6 +27,14 @@ FAINT = 0.2
 """Fringes weaker than this part of the typical ones are none."""
 HIGHEST = 0.4
 """Reflections beyond this frequency (cycles a px) are not used: pixels hardly resolve them."""
+FURTHER = (
+    *((1, 1, 1), (1, -1, 1), (2, 0, 1), (0, 2, 1)),
+    *((1, 1, 2), (1, -1, 2), (1, 0, 2), (0, 1, 2)),
+)
+"""Reflections that confirm the two: orders m and n, and part p of g = (m g₁ + n g₂) / p. The halves
+are those of a cell whose two sites are alike, but not equal."""
+CERTAIN = 5.0
+"""Errors of noise beyond which they disagree."""
 LOW_ORDER = 2
 STEPS = 7
 """Steps of the analysis, after each of which it can be cancelled."""
@@ -38,13 +46,18 @@ class StrainMaps:
 
     Attributes
     ----------
-    eps_xx, eps_yy, eps_xy : strain against the reference.
+    eps_xx, eps_yy, eps_xy : strain against the reference, with y up as the image is shown.
     rotation_deg : degrees, counter-clockwise as the image is seen.
-    eps_xx_err, eps_yy_err, eps_xy_err, rotation_deg_err : standard errors, of white noise.
+    eps_xx_err, eps_yy_err, eps_xy_err, rotation_deg_err : standard errors, of white noise and of
+        what other reflections disagree by.
     phase : (2, H, W) geometric phases in -π..π, radians.
     amplitude : (2, H, W) of the two fringes, units of the image.
     reflections : (2, 2) rows g (y, x) in cycles a px, of the reference.
-    resolution : sigma (px) of the Gaussian over which strain is averaged.
+    resolution : sigma of the Gaussian over which strain is averaged, px (mean of y and x): it is as
+        wide in Å along both.
+    disagreement : (H, W) by how much other reflections disagree with the two, as a strain, beyond
+        noise; 0 where the image has no others. Part of the cell moves there against the rest, as
+        in a polar crystal, which phases do not tell from strain.
     """
 
     eps_xx: Array
@@ -59,6 +72,7 @@ class StrainMaps:
     amplitude: Array
     reflections: Array
     resolution: float
+    disagreement: Array
 
 
 def geometric_phase(
@@ -81,6 +95,11 @@ def geometric_phase(
     taken of the complex fringes. With it the deformation gradient is F = (1 - ∇u)⁻¹, u being that
     of the material now at the pixel, and F = R U the strain U - 1, as from positions.
 
+    The phase of a reflection is also that of its structure factor. Where part of the cell moves
+    against the rest, that changes, and looks like strain. A shift of the whole cell moves the phase
+    of the sum of two reflections by the sum of theirs; what further reflections of the image
+    (g₁ ± g₂, 2 g₁, 2 g₂, and halves) deviate from that by is added to the errors.
+
     Parameters
     ----------
     image : (H, W) real numbers; NaN pixels are not used.
@@ -89,7 +108,8 @@ def geometric_phase(
         taken.
     sampling : Å a pixel, needed where it differs between y and x; a lattice has its own.
     reference : (H, W) true where strain is 0 on average; None takes all of the image.
-    resolution : sigma of the Gaussian, px; None takes 0.8 periods of the lattice.
+    resolution : sigma of the Gaussian, px (mean of y and x); None takes 0.8 periods of the
+        lattice. It is round in Å.
     noise : standard deviation of a pixel's noise; None estimates it (Immerkær 1996).
     x_axis : as for `strain`.
 
@@ -110,11 +130,13 @@ def geometric_phase(
     good = np.isfinite(picture)
     level = float(picture[good].mean()) if good.any() else 0.0
     picture = np.where(good, picture - level, 0.0)
-    reflections, period = _chosen(picture, lattice)
-    sigma = RESOLUTION * period if resolution is None else float(resolution)
-    if not 0 < sigma < min(picture.shape) / (2 * MARGIN + 1):
+    reflections, period = _chosen(picture, lattice, scale)
+    mean = float(scale.mean())
+    width = RESOLUTION * period if resolution is None else float(resolution) * mean
+    sigma = width / scale
+    if not width > 0 or not np.all(sigma < np.array(picture.shape) / (2 * MARGIN + 1)):
         raise ValueError(
-            f"resolution={sigma:.3g} px must be positive, and below a seventh of the image "
+            f"resolution={width / mean:.3g} px must be positive, and below a seventh of the image "
             f"{picture.shape}"
         )
     angle = axis_angle(x_axis, own)
@@ -123,10 +145,10 @@ def geometric_phase(
     fringes = []
     for number, g in enumerate(reflections, start=2):
         tell(number, STEPS, "Measuring the phases")
-        fringes.append(2.0 * _smooth(_at_zero(picture, g), sigma) / weight)
+        fringes.append(_fringe(picture, g, sigma, weight))
     tell(4, STEPS, "Measuring strain")
     amplitude = np.abs(fringes)
-    seen = _seen(amplitude, good, sigma)
+    seen = _seen(amplitude, good, width, scale)
     chosen = seen if reference is None else seen & _mask(reference, picture.shape)
     if not chosen.any():
         raise ValueError("the reference has no pixel with whole fringes")
@@ -141,23 +163,29 @@ def geometric_phase(
     values = strains(np.linalg.inv(np.eye(2) - distortion), angle)
     deviation = _noise(picture, good) if noise is None else float(noise)
     tell(6, STEPS, "Measuring strain")
-    values |= _errors(amplitude, deviation, sigma, inverse * scale[:, None], scale, angle)
+    errors = _errors(amplitude, deviation, sigma, inverse * scale[:, None], scale, angle)
+    apart = _disagreement(picture, fringes, reflections - shift, sigma, weight, deviation, scale)
+    apart = np.where(seen, apart, np.nan)
+    for name, error in errors.items():
+        values[name] = np.hypot(error, np.degrees(apart) if "deg" in name else apart)
     tell(STEPS, STEPS)
     return StrainMaps(
         **{name: np.where(seen, value, np.nan) for name, value in values.items()},
         phase=_phases(fringes, shift, chosen),
         amplitude=amplitude,
         reflections=reflections,
-        resolution=sigma,
+        resolution=width / mean,
+        disagreement=apart,
     )
 
 
-def find_reflections(image: ArrayLike) -> Array:
+def find_reflections(image: ArrayLike, sampling: Sampling | None = None) -> Array:
     """The strongest two reflections of an image, not on one line: rows g (y, x), cycles a px.
 
     Parameters
     ----------
     image : (H, W) real numbers.
+    sampling : Å a pixel, by which lines are told where it differs between y and x.
 
     Raises
     ------
@@ -176,11 +204,13 @@ def find_reflections(image: ArrayLike) -> Array:
     size = np.hypot(*g.T)
     noise = float(np.median(spectrum[np.hypot(*np.meshgrid(*frequency, indexing="ij")) > least]))
     keep = (size > least) & (size < HIGHEST) & (height > 10 * noise) & (g @ [1.0, 1e-3] >= 0)
-    return _refined(spectrum, _two(g[keep], height[keep]))
+    return _refined(spectrum, _two(g[keep], height[keep], pixel_scale(sampling)))
 
 
-def _chosen(picture: Array, lattice: Lattice | ArrayLike | None) -> tuple[Array, float]:
-    """Reflections, and the period (px) of the shortest reciprocal vector about them."""
+def _chosen(
+    picture: Array, lattice: Lattice | ArrayLike | None, scale: Array
+) -> tuple[Array, float]:
+    """Reflections (cycles a px), and the period (Å, px) of the shortest reciprocal vector."""
     if isinstance(lattice, Lattice):
         orders = np.array(list(product(range(-LOW_ORDER, LOW_ORDER + 1), repeat=2)), dtype=float)
         orders = orders[(orders @ [1.0, 0.1]) > 0]
@@ -192,22 +222,28 @@ def _chosen(picture: Array, lattice: Lattice | ArrayLike | None) -> tuple[Array,
         height = [
             abs(w @ np.exp(-2j * np.pi * cols * x)) for w, (_, x) in zip(waves, g, strict=True)
         ]
-        return _two(g, np.array(height)), 1.0 / float(np.hypot(*lattice.reciprocal.T).min())
-    g = find_reflections(picture) if lattice is None else np.asarray(lattice, dtype=np.float64)
+        shortest = np.hypot(*(lattice.reciprocal / scale).T).min()
+        return _two(g, np.array(height), scale), 1.0 / float(shortest)
+    g = (
+        find_reflections(picture, tuple(scale))
+        if lattice is None
+        else np.asarray(lattice, dtype=np.float64)
+    )
     if g.shape != (2, 2) or not abs(np.linalg.det(g)) > 1e-3 * np.abs(g).max() ** 2:
         raise ValueError(f"lattice={lattice!r} must be a Lattice or two reflections not in line")
-    return g, 1.0 / float(np.hypot(*g.T).min())
+    return g, 1.0 / float(np.hypot(*(g / scale).T).min())
 
 
-def _two(g: Array, height: Array) -> Array:
+def _two(g: Array, height: Array, scale: Array) -> Array:
     """The strongest reflection, and the strongest at an angle of 30° or more to it."""
     if len(g):
-        first = g[int(np.argmax(height))]
-        sine = np.abs(first[0] * g[:, 1] - first[1] * g[:, 0])
-        across = sine >= 0.5 * np.hypot(*first) * np.hypot(*g.T) - 1e-12
+        real = g / scale
+        first = real[int(np.argmax(height))]
+        sine = np.abs(first[0] * real[:, 1] - first[1] * real[:, 0])
+        across = sine >= 0.5 * np.hypot(*first) * np.hypot(*real.T) - 1e-12
         if across.any():
             second = g[across][int(np.argmax(height[across]))]
-            return np.stack([first, second])
+            return np.stack([first * scale, second])
     raise ValueError("the image shows no two lattice fringes")
 
 
@@ -229,7 +265,72 @@ def _at_zero(picture: Array, g: Array) -> NDArray[np.complex128]:
     return np.asarray(picture * wave)
 
 
-def _smooth(image: NDArray[Any], sigma: float) -> NDArray[Any]:
+def _fringe(picture: Array, g: Array, sigma: Array, weight: Array) -> NDArray[np.complex128]:
+    """(H, W) a fringe at zero frequency, smoothed, over the weight of the pixels that there are."""
+    return np.asarray(2.0 * _smooth(_at_zero(picture, g), sigma) / weight)
+
+
+def _disagreement(
+    picture: Array,
+    fringes: list[NDArray[np.complex128]],
+    reflections: Array,
+    sigma: Array,
+    weight: Array,
+    noise: float,
+    scale: Array,
+) -> Array:
+    """(H, W) largest slope, as a strain and beyond noise, of the phases of further reflections
+    against those of the two.
+    """
+    largest = np.zeros(picture.shape)
+    amplitude = [np.abs(fringe) for fringe in fringes]
+    typical = min(float(np.quantile(each, 0.9)) for each in amplitude)
+    for first, second, part in FURTHER:
+        g = (first * reflections[0] + second * reflections[1]) / part
+        if np.any(np.abs(g) > HIGHEST):
+            continue
+        other = _fringe(picture, g, sigma, weight)
+        size = np.abs(other)
+        if float(np.quantile(size, 0.9)) < FAINT * typical:
+            continue
+        expected = np.ones(picture.shape, dtype=np.complex128)
+        for fringe, order in ((fringes[0], first), (fringes[1], second)):
+            unit = fringe / np.maximum(np.abs(fringe), 1e-300)
+            expected *= (unit if order > 0 else unit.conj()) ** abs(order)
+        slope = _slope((other / np.maximum(size, 1e-300)) ** part * expected.conj())
+        # Of each phase, as in `_errors`; that of the difference has all three.
+        variance = part**2 / np.maximum(size, 1e-300) ** 2
+        for each, order in zip(amplitude, (first, second), strict=True):
+            variance = variance + order**2 / np.maximum(each, 1e-300) ** 2
+        step = noise / np.sqrt(2 * np.pi * sigma.prod()) / np.sqrt(2)
+        leak = _leak(g, reflections, amplitude, size, sigma, scale) * part
+        strain = np.zeros(picture.shape)
+        for axis in range(2):
+            own = variance * (step / sigma[axis]) ** 2 + (leak * scale[axis]) ** 2
+            beyond = slope[axis] ** 2 - CERTAIN**2 * own
+            strain += np.maximum(beyond, 0.0) / scale[axis] ** 2
+        size_of = 2 * np.pi * part * float(np.hypot(*(g / scale)))
+        faint = size < FAINT * float(np.quantile(size, 0.9))
+        largest = np.maximum(largest, np.where(faint, 0.0, np.sqrt(strain) / size_of))
+    # What one pixel shows is averaged over the filter in the strain of those around it.
+    height, width = (2 * int(np.ceil(each)) + 1 for each in sigma)
+    return np.asarray(ndimage.maximum_filter(largest, (height, width)))
+
+
+def _leak(
+    g: Array, reflections: Array, amplitude: list[Array], size: Array, sigma: Array, scale: Array
+) -> Array:
+    """(H, W) slope of a fringe's phase, radians an Å, by what the filter lets through of others."""
+    total = np.zeros(size.shape)
+    for other, strength in zip(reflections, amplitude, strict=True):
+        for sign in (1.0, -1.0):
+            away = (g - sign * other) / scale
+            through = np.exp(-2 * np.pi**2 * ((sigma * scale * away) ** 2).sum())
+            total += 2 * np.pi * np.hypot(*away) * through * strength / np.maximum(size, 1e-300)
+    return total
+
+
+def _smooth(image: NDArray[Any], sigma: Array) -> NDArray[Any]:
     """An image (H, W) smoothed by a Gaussian, with nothing beyond its border."""
     return np.asarray(ndimage.gaussian_filter(image, sigma, mode="constant", truncate=5.0))
 
@@ -242,10 +343,11 @@ def _slope(fringe: NDArray[np.complex128]) -> Array:
     return slope
 
 
-def _seen(amplitude: Array, good: Mask, sigma: float) -> Mask:
+def _seen(amplitude: Array, good: Mask, width: float, scale: Array) -> Mask:
     """(H, W) pixels with both fringes, away from the border and from holes of the image."""
     framed = np.pad(good, 1)
-    inside = ndimage.distance_transform_edt(framed)[1:-1, 1:-1] > MARGIN * sigma
+    depth = ndimage.distance_transform_edt(framed, sampling=scale)[1:-1, 1:-1]
+    inside = depth > MARGIN * width
     if not inside.any():
         return np.asarray(inside)
     typical = np.array([np.quantile(a[inside], 0.9) for a in amplitude])
@@ -278,21 +380,22 @@ def _noise(picture: Array, good: Mask) -> float:
 
 
 def _errors(
-    amplitude: Array, noise: float, sigma: float, inverse: Array, scale: Array, angle: float
+    amplitude: Array, noise: float, sigma: Array, inverse: Array, scale: Array, angle: float
 ) -> dict[str, Array]:
     """Standard errors (H, W) of strains.
 
-    White noise of deviation n, smoothed by a Gaussian of sigma s, turns the phase of a fringe of
-    amplitude A by n / (A s √(2π)); it is correlated as exp(-r²/4s²), so that the slopes of the
-    phase deviate by that over s √2, independently along y and x.
+    White noise of deviation n, smoothed by a Gaussian of sigmas s_y and s_x, turns the phase of a
+    fringe of amplitude A by n / (A √(2π s_y s_x)); along an axis it is correlated as exp(-r²/4s²),
+    so that the slopes of the phase deviate by that over s √2, independently along y and x.
     """
-    slope = noise / (amplitude * sigma * np.sqrt(2 * np.pi)) / (sigma * np.sqrt(2))
+    turn = noise / (amplitude * np.sqrt(2 * np.pi * sigma.prod()))
     variance = dict[str, Array]()
-    for share, way in zip(slope**2, inverse.T, strict=True):
-        # Of a fringe whose slopes deviate by one.
+    for share, way in zip(turn**2, inverse.T, strict=True):
+        # Of a fringe whose slopes deviate by one over s √2.
         covariance = np.zeros((2, 2, 2, 2))
         for j in range(2):
-            covariance[:, j, :, j] = np.outer(way, way) / (2 * np.pi * scale[j]) ** 2
+            slope = 1.0 / (sigma[j] * np.sqrt(2) * 2 * np.pi * scale[j])
+            covariance[:, j, :, j] = np.outer(way, way) * slope**2
         for name, error in strain_errors(covariance.reshape(4, 4), angle).items():
             variance[name] = variance.get(name, 0.0) + error**2 * share
     return {name: np.sqrt(each) for name, each in variance.items()}

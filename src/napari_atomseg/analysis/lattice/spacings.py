@@ -132,9 +132,10 @@ def spacing_precision(
     """How precise columns are, by the scatter of the spacings a and b (Lin et al. 2021, Fig. 11).
 
     Columns next to each other share slow distortions of the scan, so that the deviation σ of their
-    spacings is that of noise and of fast distortions; a single column's, along the spacing, is
-    σ/√2. The mean of N frames deviates by σ/√N, so that (σ/target)² frames are needed (Yankovich
-    et al. 2014).
+    spacings is that of noise, of fast distortions, and of columns that really stand elsewhere; a
+    single column's, along the spacing, is σ/√2. The noise follows from the errors of the positions;
+    what is left of σ², in square, is the real part. That of the mean of N frames is σ_n/√N, so that
+    (σ_n/target)² frames are needed (Yankovich et al. 2014); the real part of columns stays.
 
     Parameters
     ----------
@@ -148,8 +149,10 @@ def spacing_precision(
     each other: of spacings in a row, only the first and the last column count; their deviation
     ``deviation_pm`` with its standard error ``deviation_err_pm``; ``robust_pm``, the same by the
     median absolute deviation, which single bad columns do not change; ``expected_pm``, by the
-    errors of the positions alone (NaN without); ``column_pm`` σ/√2; and ``frames`` needed. A mean
-    is taken for each sublattice on its own.
+    errors of the positions alone (NaN without); ``real_pm``, what is left of the deviation beside
+    it, with its standard error ``real_err_pm`` (both NaN without); ``column_pm`` σ/√2; and
+    ``frames`` needed against the noise, or, where positions have no errors, against all of the
+    deviation, which is the most that can be needed. A mean is taken for each sublattice on its own.
 
     Raises
     ------
@@ -175,6 +178,9 @@ def _precision(table: pd.DataFrame, target_pm: float) -> dict[str, float]:
     nan = float("nan")
     deviation = float(np.sqrt((rest**2).sum() / spare)) if spare > 0 else nan
     expected = PICOMETRES * np.sqrt(np.mean(table["length_err_angstrom"] ** 2)) if count else nan
+    noise = float(expected) if np.isfinite(expected) else deviation
+    error = deviation * np.sqrt(CHAINED / (2 * spare)) if spare > 0 else nan
+    real, real_err = _rest_of(deviation**2 - expected**2, 2 * deviation * error)
     # A column between two spacings makes one longer by what it makes the other shorter.
     ends = table[ENDS].to_numpy().ravel()
     net = np.bincount(ends, np.tile([-1.0, 1.0], count))
@@ -184,17 +190,31 @@ def _precision(table: pd.DataFrame, target_pm: float) -> dict[str, float]:
         "mean_angstrom": length.mean() / PICOMETRES if count else nan,
         "mean_err_angstrom": float(deviation * loose / count / PICOMETRES) if count else nan,
         "deviation_pm": deviation,
-        "deviation_err_pm": deviation * np.sqrt(CHAINED / (2 * spare)) if spare > 0 else nan,
+        "deviation_err_pm": error,
         "robust_pm": 1.4826 * float(np.median(np.abs(rest))) if count else nan,
         "expected_pm": float(expected),
+        "real_pm": real,
+        "real_err_pm": real_err,
         "column_pm": deviation / np.sqrt(2),
-        "frames": frames_needed(deviation, target_pm) if spare > 0 else nan,
+        "frames": frames_needed(noise, target_pm) if spare > 0 else nan,
     }
 
 
+def _rest_of(square: float, square_err: float) -> tuple[float, float]:
+    """Root of a variance and its standard error; 0 where the variance is not positive.
+
+    Near zero it is the variance that has a normal error, and the root is at most that of one error
+    more.
+    """
+    if not np.isfinite(square):
+        return float("nan"), float("nan")
+    root = float(np.sqrt(max(square, 0.0)))
+    return root, float(np.sqrt(max(square + square_err, 0.0))) - root
+
+
 def frames_needed(deviation_pm: float, target_pm: float = 1.0) -> float:
-    """Frames whose mean deviates by `target_pm`, when one deviates by `deviation_pm`: (σ/target)²,
-    rounded up (Lin et al. 2021).
+    """Frames whose mean deviates by `target_pm`, when the noise of one is `deviation_pm`:
+    (σ/target)², rounded up (Lin et al. 2021).
     """
     return float(max(1.0, np.ceil((deviation_pm / target_pm) ** 2)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
+from scipy.stats import chi2
 
 from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.analysis.lattice.lattice import Lattice
@@ -47,9 +48,9 @@ def strains(gradient: Array, angle_deg: float = 0.0) -> dict[str, Array]:
 
     Returns
     -------
-    ``eps_xx``, ``eps_yy``, ``eps_xy`` of the shape (...), with y as the image has it, a quarter
-    turn clockwise from x as seen; ``rotation_deg`` counter-clockwise as seen, of the crystal
-    against the reference.
+    ``eps_xx``, ``eps_yy``, ``eps_xy`` of the shape (...), of the tensor, with y a quarter turn
+    counter-clockwise from x as seen, up where x points to the right; ``rotation_deg``
+    counter-clockwise as seen, of the crystal against the reference.
     """
     angle = np.arctan2(
         gradient[..., 0, 1] * -1.0 + gradient[..., 1, 0], gradient[..., 0, 0] + gradient[..., 1, 1]
@@ -60,7 +61,8 @@ def strains(gradient: Array, angle_deg: float = 0.0) -> dict[str, Array]:
     return {
         "eps_xx": stretch[..., 1, 1] - 1.0,
         "eps_yy": stretch[..., 0, 0] - 1.0,
-        "eps_xy": 0.5 * (stretch[..., 0, 1] + stretch[..., 1, 0]),
+        # Rows of an image run down, the y axis of the strain runs up.
+        "eps_xy": -0.5 * (stretch[..., 0, 1] + stretch[..., 1, 0]),
         "rotation_deg": np.degrees(angle),
     }
 
@@ -95,6 +97,19 @@ def turned(angle: Array | float) -> Array:
     return np.stack(rows, axis=-2)
 
 
+FEWEST = 5
+"""Columns of a fit, at least; with four, one is left to show how well it fits."""
+SHARE = 0.25
+"""Part of the typical number of columns that a fit must have: fewer are those of a corner, or of an
+isolated column that is false."""
+PRIOR_FREEDOM = 12.0
+"""Degrees of freedom of the prior on the variance about a column, which is that of most columns."""
+UNLIKELY = 1e-3
+"""Probability of a variance below which it is that of a misfit."""
+SHARED = 6.0
+"""Factor on the variance of a misfit: some six columns are off together."""
+SURROUNDINGS = 40
+"""Columns whose median map foretells by how many lattice vectors sites are off across a cut."""
 RADIUS = 1.6
 """Columns are fitted within this many of the longer lattice vector."""
 SPREAD = 0.15
@@ -114,6 +129,10 @@ def strain(
     over all columns within `radius`: r = F X + c_k. Each sublattice has its own shift c_k, so that
     a polar displacement is no strain. F = R U gives the strain U - 1 and the rotation R.
 
+    Round a dislocation, sites are many-valued: along some cut those of neighbours differ by the
+    Burgers vector. Sites that are whole lattice vectors from where the map of the surroundings has
+    them are shifted by these, so that strain goes on across the cut.
+
     Parameters
     ----------
     columns : table with `y` and `x` (px); sites are found where it has none, see `assign`.
@@ -122,15 +141,19 @@ def strain(
     radius : px (mean of y and x); None takes 1.6 of the longer lattice vector, which has the eight
         nearest cells.
     x_axis : x axis of the strain: that of the "image", along "a" or "b" of the lattice, or an angle
-        in degrees, counter-clockwise as seen. The y axis is a quarter turn clockwise from it, as in
-        the image.
+        in degrees, counter-clockwise as seen. The y axis is a quarter turn counter-clockwise from
+        it: up where x points to the right.
 
     Returns
     -------
-    The table (with sites) and ``eps_xx``, ``eps_yy``, ``eps_xy``, ``rotation_deg``
+    The table (with sites) and ``eps_xx``, ``eps_yy``, ``eps_xy`` (of the tensor, half of the
+    engineering shear; positive where the rising diagonal is stretched), ``rotation_deg``
     (counter-clockwise as seen), each with its standard error ``..._err``, and ``fitted``, the
     number of columns in the fit. The errors are those of positions that deviate from the affine
-    map independently, as much as they do on the whole. NaN where columns are too few.
+    map independently, as much as they do in the neighbourhood (moderated by most of the others, as
+    Smyth, Stat. Appl. Genet. Mol. Biol. 3, 3, 2004): they are larger where no affine map holds, as
+    in the core of a dislocation or where one sublattice jumps. NaN where columns are fewer than
+    five, or than a quarter of those that most fits have.
 
     Raises
     ------
@@ -148,13 +171,13 @@ def strain(
     on = sites.on
     reference = lattice.sites(sites.cells[on, 0], sites.cells[on, 1], sites.sublattice[on]) * scale
     gradient, unit_covariance, count, variance = _affine(
-        reference, sites.points[on] * scale, sites.sublattice[on], reach
+        reference, sites.points[on] * scale, sites.sublattice[on], reach, lattice.vectors * scale
     )
     values = strains(gradient, angle)
     covariance = np.zeros((len(on), 4, 4))
     for part in range(2):
         rows = slice(2 * part, 2 * part + 2)
-        covariance[:, rows, rows] = variance[part] * unit_covariance
+        covariance[:, rows, rows] = variance[:, part, None, None] * unit_covariance
     values |= strain_errors(covariance, angle)
     for name in (*STRAINS, *(f"{name}_err" for name in STRAINS)):
         whole = np.full(len(table), np.nan)
@@ -167,45 +190,115 @@ def strain(
 
 
 def _affine(
-    reference: Array, points: Array, kinds: Indices, reach: float
+    reference: Array, points: Array, kinds: Indices, reach: float, vectors: Array
 ) -> tuple[Array, Array, Indices, Array]:
     """Affine maps about each point, with a shift for each sublattice.
 
     Returns
     -------
     F (N, 2, 2); its covariance (N, 2, 2) for errors of unit variance, the same for both rows; the
-    number of columns in each fit; and the variance of the columns about their maps along y and x.
+    number of columns in each fit; and the variance (N, 2) of the columns about their maps along y
+    and x.
     """
-    number = len(points)
-    start, end = _within(reference, reach)
-    kinds_of = int(kinds.max(initial=0)) + 1
-    group = start * kinds_of + kinds[end]
-    members = np.bincount(group, minlength=number * kinds_of)
+    start, end = _within(points, reach)
+    site, place = reference[end] - reference[start], points[end] - points[start]
+    near = np.hypot(*site.T) <= reach
+    fits = _Fits(start[near], kinds[end[near]], site[near], place[near], len(points), reach)
+    if fits.good.any():
+        shift = _whole_vectors(fits, points, start, site, place, vectors)
+        if np.any(shift[near]) or np.any(shift[~near]):
+            site = site + shift @ vectors
+            near = np.hypot(*site.T) <= reach
+            fits = _Fits(start[near], kinds[end[near]], site[near], place[near], len(points), reach)
+    return fits.gradient, fits.inverse, fits.count, fits.variance()
 
-    def centred(values: Array) -> Array:
-        sums = np.stack([np.bincount(group, v, number * kinds_of) for v in values[end].T], axis=1)
-        return np.asarray(values[end] - (sums / np.maximum(members, 1)[:, None])[group])
 
-    def summed(left: Array, right: Array) -> Array:
+def _whole_vectors(
+    fits: _Fits, points: Array, start: Indices, site: Array, place: Array, vectors: Array
+) -> Indices:
+    """(P, 2) lattice vectors by which the sites of pairs are off, by the map of the surroundings.
+
+    Along a cut the maps themselves are wrong: the median of many columns is not.
+    """
+    known = np.flatnonzero(fits.good)
+    count = min(SURROUNDINGS, len(known))
+    around = known[cKDTree(points[known]).query(points, k=count)[1].reshape(len(points), count)]
+    typical = np.median(fits.gradient[around], axis=1)
+    flat = np.abs(np.linalg.det(typical)) < 1e-3
+    typical[flat] = np.eye(2)
+    there = np.einsum("nij,nj->ni", np.linalg.inv(typical)[start], place)
+    return np.asarray(np.round((there - site) @ np.linalg.inv(vectors)), dtype=np.int64)
+
+
+class _Fits:
+    """Affine maps of P pairs of columns, each of one of N columns with one about it.
+
+    Parameters
+    ----------
+    start : (P,) the column of the fit.
+    kinds : (P,) sublattice of the other.
+    site, place : (P, 2) steps between their sites, and between them.
+
+    Attributes
+    ----------
+    gradient, inverse : (N, 2, 2) maps, and their covariance for errors of unit variance; NaN where
+        columns are too few.
+    count : (N,) columns in each fit.
+    good : (N,) whether there is a map.
+    """
+
+    def __init__(
+        self, start: Indices, kinds: Indices, site: Array, place: Array, number: int, reach: float
+    ) -> None:
+        self._number, self._start = number, start
+        self._kinds = int(kinds.max(initial=0)) + 1
+        self._group = start * self._kinds + kinds
+        self._members = np.bincount(self._group, minlength=number * self._kinds)
+        place, site = self._centred(place), self._centred(site)
+        spread = self._summed(site, site)
+        self.count: Indices = np.bincount(start, minlength=number).astype(np.int64)
+        least = np.linalg.eigvalsh(spread)[:, 0] if number else np.zeros(0)
+        enough = max(FEWEST, SHARE * float(np.median(self.count))) if number else FEWEST
+        self.good = (self.count >= enough) & (least > (SPREAD * reach) ** 2 * self.count)
+        self.inverse = np.full((number, 2, 2), np.nan)
+        self.inverse[self.good] = np.linalg.inv(spread[self.good])
+        self.gradient = self._summed(place, site) @ self.inverse
+        self._rest = place - np.einsum("nij,nj->ni", self.gradient[start], site)
+
+    def variance(self) -> Array:
+        """(N, 2) of the columns about each map, moderated by what most maps have."""
+        shifts = (self._members.reshape(self._number, self._kinds) > 0).sum(axis=1)
+        spare = (self.count - shifts - 2).astype(np.float64)
+        known = self.good & (spare > 0)
+        if not known.any():
+            return np.full((self._number, 2), np.nan)
+        squares = np.stack(
+            [np.bincount(self._start, v**2, self._number) for v in self._rest.T], axis=1
+        )
+        own = squares[known] / spare[known, None]
+        freedom = float(np.median(spare[known]))
+        # The median of χ² of so many degrees of freedom lies below their mean.
+        usual = np.median(own, axis=0) * freedom / chi2.median(freedom)
+        result = np.full((self._number, 2), np.nan)
+        weight = spare[known, None] + PRIOR_FREEDOM
+        result[known] = (squares[known] + PRIOR_FREEDOM * usual) / weight
+        # Noise hardly exceeds this; neighbours share what does, and it averages less.
+        limit = usual * chi2.isf(UNLIKELY, freedom) / freedom
+        result[known] += (SHARED - 1.0) * np.maximum(own - limit, 0.0)
+        return result
+
+    def _centred(self, values: Array) -> Array:
+        size = self._number * self._kinds
+        sums = np.stack([np.bincount(self._group, v, size) for v in values.T], axis=1)
+        return np.asarray(values - (sums / np.maximum(self._members, 1)[:, None])[self._group])
+
+    def _summed(self, left: Array, right: Array) -> Array:
         products = [
-            np.bincount(start, left[:, i] * right[:, j], number) for i in range(2) for j in range(2)
+            np.bincount(self._start, left[:, i] * right[:, j], self._number)
+            for i in range(2)
+            for j in range(2)
         ]
-        return np.asarray(np.stack(products, axis=1).reshape(number, 2, 2), dtype=np.float64)
-
-    place, site = centred(points), centred(reference)
-    spread = summed(site, site)
-    count = np.bincount(start, minlength=number)
-    least = np.linalg.eigvalsh(spread)[:, 0] if number else np.zeros(0)
-    good = (count >= 4) & (least > (SPREAD * reach) ** 2 * np.maximum(count, 1))
-    inverse = np.full((number, 2, 2), np.nan)
-    inverse[good] = np.linalg.inv(spread[good])
-    gradient = summed(place, site) @ inverse
-    rest = place - np.einsum("nij,nj->ni", gradient[start], site)
-    shifts = (members.reshape(number, kinds_of) > 0).sum(axis=1)
-    spare = (count - shifts - 2)[good].sum()
-    squares = (rest[good[start]] ** 2).sum(axis=0)
-    variance = squares / spare if spare > 0 else np.full(2, np.nan)
-    return gradient, inverse, np.asarray(count, dtype=np.int64), np.asarray(variance)
+        return np.asarray(np.stack(products, axis=1).reshape(self._number, 2, 2))
 
 
 def _within(points: Array, reach: float) -> tuple[Indices, Indices]:

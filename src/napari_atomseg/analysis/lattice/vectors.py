@@ -155,6 +155,23 @@ def shortest_basis(translations: Array, area: float) -> Array:
     return reduced(np.stack([a, ordered[int(np.argmax(cross > 0.5 * area))]]))
 
 
+def usual_steps(points: Array, vectors: Array) -> Array:
+    """(2, 2) median steps between points that stand about one vector from each other.
+
+    A lattice that is fitted to all points is bent by a dislocation, over which sites are off by a
+    step; medians of steps are not, and show what cell it is.
+    """
+    tree, steps = cKDTree(points), np.array(vectors, dtype=np.float64)
+    reach = REACH * float(np.hypot(*vectors.T).min())
+    for number, vector in enumerate(vectors):
+        found = tree.query(points + vector, distance_upper_bound=reach)
+        distance, index = (np.asarray(each) for each in found)
+        there = np.isfinite(distance)
+        if there.any():
+            steps[number] = np.median(points[index[there]] - points[there], axis=0)
+    return steps
+
+
 def conventional(vectors: Array) -> Array:
     """(2, 2) integers: the conventional cell in units of reduced vectors.
 

@@ -18,10 +18,14 @@ SOFT = 2
 
 @dataclass(frozen=True)
 class Marks:
-    """Pixels (H, W) of what is no image: `written` by a program, and constant at the `border`."""
+    """Pixels (H, W) of what is no image: `written` by a program, and constant at the `border`.
+
+    `edges` are those of the written ones that were added around them, as edges may be smooth.
+    """
 
     written: Mask
     border: Mask
+    edges: Mask
 
     @property
     def all(self) -> Mask:
@@ -44,18 +48,19 @@ def find_marks(frame: Image) -> Marks:
     none = np.zeros(frame.shape, dtype=bool)
     low, high = (float(v) for v in np.quantile(frame, (0.005, 0.995)))
     if min(frame.shape) < 16 or not high > low:
-        return Marks(none, none)
+        return Marks(none, none, none)
     border = _constant_lines(frame)
     inner = frame[_inside(border)]
     if min(inner.shape, default=0) < 16 or not np.ptp(inner) > 0:
-        return Marks(none, border)
+        return Marks(none, border, none)
     levels = Levels.of(frame, inner)
     written, padding = find_areas(levels)
     border |= padding
     written |= find_words(levels, written | border)
     # A band at the border with words in it is one mark.
+    core = written | border
     written = _with_bands(_grown(written), border)
-    return Marks(written, border & ~written)
+    return Marks(written, border & ~written, written & ~core)
 
 
 def _with_bands(written: Mask, border: Mask) -> Mask:

@@ -14,6 +14,7 @@ from napari_atomseg import weights
 from napari_atomseg._shared.types import Array, Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.frames import compact, examine
+from napari_atomseg.inference.scale import estimate_spacing
 from napari_atomseg.inference.scan.measure import (
     SHARPER,
     LineMeter,
@@ -28,7 +29,10 @@ from napari_atomseg.progress import CancelToken, Progress, report
 
 ROWS, COLUMNS = "rows", "columns"
 RELIABLE = 0.9
-"""Pixels rms of jitter that the default model measures with errors that hold (docs/scan.md)."""
+"""Pixels rms of jitter that is measured with errors that hold (docs/scan.md), at most."""
+OF_SPACING = 0.15
+"""The same over the spacing of columns: a line that is displaced by half a period of the lattice
+may as well be displaced the other way."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,13 @@ class ScanFrame:
     direction : "rows" or "columns" that are lines, or "none" where nothing is undone.
     shifts : displacements across and along the lines that are undone, with their errors.
     measured : the same with all that was measured, whether undone or not.
+    reliable : whether the errors hold, see `reliable`.
     """
 
     direction: str
     shifts: LineShifts
     measured: LineShifts
+    reliable: bool = True
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,7 @@ def frame_lines(frame: NDArray[Any], scan: Scan, meter: LineMeter) -> ScanFrame:
         return ScanFrame("none", still, still)
     if scan != "auto":
         shifts = meter(frame if scan == ROWS else frame.T)
-        return ScanFrame(scan, shifts, shifts)
+        return ScanFrame(scan, shifts, shifts, reliable(frame, shifts))
     both = {ROWS: meter(frame), COLUMNS: meter(frame.T)}
     direction = max(both, key=lambda name: evidence(both[name]))
     measured, control = both[direction], both[ROWS if direction == COLUMNS else COLUMNS]
@@ -163,7 +169,13 @@ def frame_lines(frame: NDArray[Any], scan: Scan, meter: LineMeter) -> ScanFrame:
     undone = measured.only(measured.clear(control))
     if not undone.jitter.any() or sharpening(turned, undone) < SHARPER:
         return ScanFrame("none", measured.only((False, False)), measured)
-    return ScanFrame(direction, undone, measured)
+    return ScanFrame(direction, undone, measured, reliable(frame, undone))
+
+
+def reliable(frame: NDArray[Any], shifts: LineShifts) -> bool:
+    """Whether the errors of displacements that were measured in a frame (H, W) hold."""
+    most = min(RELIABLE, OF_SPACING * estimate_spacing(np.asarray(frame, dtype=np.float32)))
+    return float(shifts.rms.max()) <= most
 
 
 def evidence(shifts: LineShifts) -> float:
@@ -225,6 +237,10 @@ def scan_notes(frames: list[ScanFrame], pixel: tuple[float, float] | None) -> tu
         sizes += f" ({100 * pixel[0] * rms[0]:.0f} and {100 * pixel[1] * rms[1]:.0f} pm)"
     where = f" in {len(undone)} of {len(frames)} frames" if len(frames) > 1 else ""
     put = f"scan lines ({which}) were put back{where}: jitter of {sizes} rms"
-    if max(rms) <= RELIABLE:
+    if all(frame.reliable for frame in undone):
         return (put,)
-    return (put, "jitter of a pixel or more may be left, with errors larger than stated")
+    return (
+        put,
+        "jitter this large beside the spacing of columns is not undone whole: errors are "
+        "larger than stated",
+    )

@@ -1,4 +1,4 @@
-"""Displacements of scan lines, measured by a network, and what of them is jitter."""
+"""Displacements of scan lines, measured by a network and a lattice; what of them is jitter."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from napari_atomseg._shared.device import choose_device
 from napari_atomseg._shared.types import Array, Image
+from napari_atomseg.inference.scan.lattice import beside_lattice, shrunk
 from napari_atomseg.inference.scan.regrid import put_back
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.networks.files import load_weights
@@ -30,6 +31,9 @@ CONTROL = 3.0
 """Variance of the jitter over what is measured in the other direction, likewise."""
 SHARPER = 1.01
 """Power of what is ordered in an image with its lines put back over that before, likewise."""
+ALIKE = 0.99
+"""Of that power, with lines put back beside their lattice, over the network's, which may take some
+noise for order."""
 EDGE = 4
 """Pixels at the borders of an image that do not count where it is compared with itself."""
 FEWEST = 16
@@ -47,11 +51,13 @@ class LineShifts:
     drift : (N, 2) the slow part: periods above `SLOWEST` lines. It is also what a bent specimen
         looks like. Offset, and what grows evenly from line to line (drift and shear), are in no
         image and left out.
+    raw : (N, 2) jitter as it was measured, where what is likely is less; None where it is alike.
     """
 
     jitter: Array
     errors: Array
     drift: Array
+    raw: Array | None = None
 
     def clear(self, control: LineShifts) -> tuple[bool, bool]:
         """Whether the jitter across and along the lines is clearly more than an error.
@@ -63,11 +69,10 @@ class LineShifts:
         ----------
         control : displacements of the columns, if these are of the rows, and the other way round.
         """
-        known = (self.jitter**2).mean(axis=0)
-        least = np.maximum(
-            CLEARLY * (self.errors**2).mean(axis=0), CONTROL * (control.jitter**2).mean(axis=0)
-        )
-        return bool(known[0] > least[0]), bool(known[1] > least[1])
+        known, stated = ((each**2).mean(axis=0) for each in (self.jitter, self.errors))
+        more = _raw_variance(self) > CONTROL * _raw_variance(control)
+        across, along = (known > CLEARLY * stated) & more
+        return bool(across), bool(along)
 
     @property
     def rms(self) -> Array:
@@ -82,6 +87,12 @@ class LineShifts:
             jitter=np.where(keep, self.jitter, 0.0),
             errors=np.where(keep, self.errors, 0.0),
         )
+
+
+def _raw_variance(shifts: LineShifts) -> Array:
+    """(2,) of the jitter as it was measured."""
+    raw = shifts.jitter if shifts.raw is None else shifts.raw
+    return np.asarray((raw**2).mean(axis=0))
 
 
 class LineMeter:
@@ -118,7 +129,8 @@ class LineMeter:
         """Displacements of the lines of a frame (N, W), its rows.
 
         The frame is put back and measured again, `PASSES` times in all; what is found each time
-        adds up, and the errors are those of the first time, when nothing was hidden yet.
+        adds up, and the errors are those of the first time, when nothing was hidden yet. Where the
+        frame shows a lattice, lines are then measured beside it.
         """
         values = np.asarray(frame, dtype=np.float64)
         whole = np.zeros((len(values), 2))
@@ -130,7 +142,7 @@ class LineMeter:
             found, _ = self._once(put_back(values, whole, errors))
             whole = whole + found
         drift = slow_part(whole, errors)
-        return LineShifts(whole - drift, errors, drift)
+        return _closer(values, LineShifts(whole - drift, errors, drift))
 
     @torch.inference_mode()
     def _once(self, values: Array) -> tuple[Array, Array]:
@@ -146,6 +158,25 @@ class LineMeter:
             shift = shift - fitted(shift, precision, 0)
             total, weight = total + shift * precision, weight + precision
         return total / weight, weight**-0.5
+
+
+def _closer(frame: Array, known: LineShifts) -> LineShifts:
+    """Displacements of the lines of a frame beside its lattice, where that makes it sharper.
+
+    Of wide frames the middle is enough: the more pixels a line has, the smaller is its error.
+    """
+    first = max(0, (frame.shape[1] - WIDEST) // 2)
+    frame = frame[:, first : first + WIDEST]
+    found = beside_lattice(frame, known.jitter + known.drift, known.errors)
+    if found is None:
+        return known
+    whole, errors = found
+    drift = slow_part(whole, errors)
+    closer = LineShifts(whole - drift, errors, drift)
+    if not sharpening(frame, closer) > ALIKE * sharpening(frame, known):
+        return known
+    jitter, errors = shrunk(closer.jitter, errors)
+    return LineShifts(jitter, errors, drift, closer.jitter)
 
 
 def fitted(shifts: Array, precision: Array, waves: int) -> Array:

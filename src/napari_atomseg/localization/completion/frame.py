@@ -90,7 +90,7 @@ class Completion:
     sensitivity : expected number of false columns in a frame; 0 adds and drops none.
     detector : its name.
     least : score of the columns that are believed.
-    frames : see `Refinement`.
+    frames, pixel : see `Refinement`.
     """
 
     fit: FitSettings
@@ -99,6 +99,7 @@ class Completion:
     detector: str
     least: float
     frames: Array | None = None
+    pixel: tuple[float, float] | None = None
 
     def __call__(
         self,
@@ -112,7 +113,12 @@ class Completion:
 
         `hints` (M, 2) are further places where the detector sees something, None for everywhere.
         """
-        gaussians = Refinement(self.fit.updated(refine="gaussian"), self.device, frames=self.frames)
+        gaussians = Refinement(
+            self.fit.updated(refine="gaussian"),
+            self.device,
+            frames=self.frames,
+            pixel=self.pixel,
+        )
 
         def measure(columns: Columns, former: Fits, new: Mask) -> Fits:
             _, near = nearest_neighbours(columns.y, columns.x)

@@ -24,7 +24,7 @@ def leverage(theta: Tensor, step: Tensor, inside: Tensor) -> Tensor:
     The mean square of its residual is less than its variance by this part (Hoaglin & Welsch, Am.
     Stat. 32, 17 (1978)).
     """
-    slope = derivatives(theta[:, :ROUND], step).movedim(1, -1) * inside[..., None]
+    slope = derivatives(theta, step)[:, :ROUND].movedim(1, -1) * inside[..., None]
     matrix = slope.flatten(1, 2).mT @ slope.flatten(1, 2)
     spread = torch.nan_to_num(covariance(matrix))
     return torch.einsum("nabi,nij,nabj->nab", slope, spread, slope)
@@ -180,9 +180,35 @@ def column_values(theta: Tensor, step: Tensor) -> Tensor:
     return theta[:, 3, None, None] * light + theta[:, 4, None, None]
 
 
-def axes_of(theta: Tensor) -> tuple[Tensor, Tensor]:
-    """Long over short width, and the long axis' angle in degrees from x towards y, -90 to 90."""
+def elongated(theta: Tensor, aspect: float) -> Tensor:
+    """(n, 7) parameters of round columns (n, 5) on pixels of another aspect, dx over dy = exp it.
+
+    What is round in Å is exp(aspect) times as wide in pixels along y as along x.
+    """
+    if aspect == 0.0:
+        return theta
+    longer = torch.nn.functional.pad(theta, (0, 2))
+    longer[:, ROUND] = aspect
+    return longer
+
+
+def axes_of(theta: Tensor, aspect: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Long over short width, and the long axis' angle in degrees from x towards y, -90 to 90.
+
+    Parameters
+    ----------
+    aspect : ln of dx over dy of the pixels: both are those of the column in Å.
+    """
     along, across = theta[:, 5], theta[:, 6]
+    if aspect:
+        r = torch.hypot(along, across).clamp_min(1e-12)
+        odd, even = torch.sinh(r) / r, torch.cosh(r)
+        # The covariance in Å, exp(-aspect) times as large along y and exp(aspect) along x.
+        yy = (even + odd * along) * math.exp(-aspect)
+        xx, yx = (even - odd * along) * math.exp(aspect), odd * across
+        size = torch.acosh((0.5 * (yy + xx)).clamp_min(1.0))
+        scale = torch.where(size > 1e-9, size / torch.sinh(size).clamp_min(1e-12), 1.0)
+        along, across = scale * 0.5 * (yy - xx), scale * yx
     ratio = torch.hypot(along, across).exp()
     return ratio, torch.rad2deg(0.5 * torch.atan2(across, -along))
 

@@ -23,6 +23,7 @@ from napari_atomseg.localization.fit.gaussian import (
     axes_of,
     column_values,
     derivatives,
+    elongated,
     volume_error,
 )
 from napari_atomseg.localization.fit.learning import NoiseLearning, noise_excess
@@ -34,6 +35,7 @@ from napari_atomseg.localization.fit.least_squares import (
 )
 from napari_atomseg.localization.fit.noise import Frames, ResidualNoise
 from napari_atomseg.localization.fit.rounds import ENDS, Cells
+from napari_atomseg.localization.fit.slopes import Slopes
 from napari_atomseg.localization.fit.windows import (
     Index,
     InitialEstimates,
@@ -54,12 +56,12 @@ CREDIBLE_WIDTH = 1.5
 """Beyond this factor the width describes something else; such a column gets the typical sigma."""
 
 
-def linear_guess(cells: Cells, place: Tensor, sigma: float) -> Tensor:
+def linear_guess(cells: Cells, place: Tensor, sigma: float, aspect: float = 0.0) -> Tensor:
     """Amplitude and background by linear least squares, with the typical width at the start."""
     windows, data = cells.windows, cells.data
     wide = torch.full_like(place[:, :1], math.log(sigma))
     unit = torch.cat([place, wide, torch.ones_like(wide), torch.zeros_like(wide)], dim=1)
-    shape = column_values(unit, windows.step) * windows.inside
+    shape = column_values(elongated(unit, aspect), windows.step) * windows.inside
     pixels = windows.inside.sum((1, 2)).clamp_min(1)
     mean, level = shape.sum((1, 2)) / pixels, data.sum((1, 2)) / pixels
     spread = (shape**2).sum((1, 2)) / pixels - mean**2
@@ -83,7 +85,9 @@ class IndependentFit(NoiseLearning):
     def fit_batch(self, batch: Index, cells: Cells, free_width: bool) -> None:
         """Fit some columns; once the noise is estimated, also fill their part of the table."""
         windows = cells.windows
-        guess = linear_guess(cells, self._place(windows, batch), self._initial.sigma)
+        place = self._place(windows, batch)
+        guess = linear_guess(cells, place, self._initial.sigma, self._aspect)
+        guess = elongated(guess, self._aspect)
         guess = torch.nn.functional.pad(guess, (0, self._theta.shape[1] - guess.shape[1]))
         start = torch.where(self._good[batch, None], self._theta[batch], guess)
         weight = windows.inside.to(cells.data)
@@ -118,11 +122,14 @@ class IndependentFit(NoiseLearning):
         wide = torch.full_like(step, math.log(self._initial.sigma))
         any_ = torch.full_like(start[:, 3:5], torch.inf)
         ratio = torch.full_like(start[:, 5:], math.log(LARGEST_RATIO))
+        middle = torch.zeros_like(ratio)
+        middle[:, :1] = self._aspect
         factor = math.log(FREE_WIDTH)
-        lower = torch.cat([place - step, wide - factor, -any_, -ratio], dim=1)
-        upper = torch.cat([place + step, wide + factor, any_, ratio], dim=1)
+        lower = torch.cat([place - step, wide - factor, -any_, middle - ratio], dim=1)
+        upper = torch.cat([place + step, wide + factor, any_, middle + ratio], dim=1)
         free = torch.ones_like(start, dtype=torch.bool)
-        free[:, 2], free[:, 6:] = free_width, self._free_axes
+        free[:, 2] = free_width
+        free[:, 5:], free[:, 6:] = self._shaped, self._free_axes
         freedom = (cells.windows.inside.sum((1, 2)) - start.shape[1]).clamp_min(1)
         problem = _problem(cells, weight, free)
 
@@ -139,7 +146,7 @@ class IndependentFit(NoiseLearning):
         solution = solve(torch.arange(len(start), device=start.device), start)
         theta = solution.parameters
         lost = (theta[:, 2:3] - wide).abs()[:, 0] > math.log(CREDIBLE_WIDTH)
-        lost |= (theta[:, 5:].abs() >= 0.999 * ratio).any(1)
+        lost |= ((theta[:, 5:] - middle).abs() >= 0.999 * ratio).any(1)
         again = torch.nonzero(~solution.converged | lost)[:, 0]
         if free_width and len(again):
             free[again, 2], free[again, 5:] = False, False
@@ -154,7 +161,7 @@ class IndependentFit(NoiseLearning):
         fixed = held[:, :, None] | held[:, None, :]
         spread = covariance(solution.normal.matrix).masked_fill(fixed, 0.0)
         if self.correlation.white:
-            chi = noise_excess(cells, theta, noise)
+            chi = noise_excess(cells, theta, noise, parameters=int(self._free(theta).sum()))
         else:
             variance = cells.variance(column_values(theta, windows.step), noise)
             slopes = derivatives(theta, windows.step) * ~held[:, :, None, None]
@@ -165,6 +172,8 @@ class IndependentFit(NoiseLearning):
         if self._counted is not None:
             chi = chi.clamp_min(1.0)
         spread = spread * chi[:, None, None]
+        if self._slopes is not None:
+            spread[:, :2, :2] += self._slopes.spread[batch]
         walked = (theta[:, :2] - self._place(windows, batch)).abs().amax(1)
         limit = tensor_like(theta, initial.step[batch])
         error = spread[:, :2, :2].diagonal(dim1=1, dim2=2).sqrt()
@@ -175,8 +184,9 @@ class IndependentFit(NoiseLearning):
         y, x = theta[:, 0] + windows.row[:, 0], theta[:, 1] + windows.col[:, 0]
         missing = torch.full_like(y, torch.nan)
         ratio, angle = missing, missing
-        if theta.shape[1] > ROUND:
-            ratio, angle = (torch.where(held[:, 5], missing, each) for each in axes_of(theta))
+        if self._shaped:
+            axes = axes_of(theta, self._aspect)
+            ratio, angle = (torch.where(held[:, 5], missing, each) for each in axes)
         volume = volume_error(sigma, amplitude, spread[:, 2:4, 2:4])
         rows = torch.stack([y, x, *error.T, sigma, amplitude, theta[:, 4], volume, ratio, angle])
         values: Array = torch.where(good, rows, torch.nan).cpu().numpy()
@@ -268,18 +278,21 @@ def fit_gaussians(
     shape: Shape = "gaussian",
     likelihood: Likelihood = "auto",
     frames: Tensor | None = None,
+    aspect: float = 0.0,
 ) -> Fits:
     """Fit a Gaussian and a local background to each column of an image of bright columns.
 
     Every column is fitted to the pixels nearer to it than to any other, within three quarters of
     the distance to the nearest one. A first round gives every pixel one weight and every column
     the typical width. The next ones free the widths and subtract the neighbours as the round
-    before found them. The last weights the pixels by the noise, which is estimated from the
-    residuals as a function of intensity; that is the score equation of a Poisson likelihood of
-    unknown gain and offset. Standard errors are those of the Fisher information under that noise,
-    scaled by the column's own χ², moderated (Smyth, Stat. Appl. Genet. Mol. Biol. 3, 3, 2004) by
-    the image's: a column that a Gaussian does not describe has larger errors. Ellipses start from
-    round columns and take one more round, which subtracts ellipses.
+    before found them. Where the background slopes (see `find_slopes`), a plane is subtracted from
+    then on, and the error of its slope adds to that of the position. The last weights the pixels
+    by the noise, which is estimated from the residuals as a function of intensity; that is the
+    score equation of a Poisson likelihood of unknown gain and offset. Standard errors are those of
+    the Fisher information under that noise, scaled by the column's own χ², moderated (Smyth, Stat.
+    Appl. Genet. Mol. Biol. 3, 3, 2004) by the image's: a column that a Gaussian does not describe
+    has larger errors. Ellipses start from round columns and take one more round, which subtracts
+    ellipses.
 
     Parameters
     ----------
@@ -288,6 +301,7 @@ def fit_gaussians(
     shape : of the columns.
     likelihood : see `estimate_noise`.
     frames : (H, W) how many frames lie in each pixel of their mean, see `Frames`.
+    aspect : ln of dx over dy of pixels that are not square: columns are round in Å.
 
     Raises
     ------
@@ -295,7 +309,7 @@ def fit_gaussians(
         `cancel` was raised.
     """
     often = None if frames is None else Frames.of(frames)
-    fits = _unweighted_fits(image, initial_estimates(image, y, x), cancel, often)
+    fits = _unweighted_fits(image, initial_estimates(image, y, x), cancel, often, aspect)
     fits.estimate_noise(likelihood)
     fits.set_shape(shape)
     last = 1 if shape == "gaussian" else 2
@@ -309,14 +323,18 @@ def fit_gaussians(
 
 
 def unweighted_fits(
-    image: Tensor, initial: InitialEstimates, cancel: CancelToken | None = None
-) -> Tensor:
+    image: Tensor,
+    initial: InitialEstimates,
+    cancel: CancelToken | None = None,
+    aspect: float = 0.0,
+) -> tuple[Tensor, Slopes | None]:
     """(N, 5) round Gaussians, parameters as of `GaussianProblem` but y and x of the image.
 
     They are fitted one by one, with the neighbours subtracted and equal weights; joint fits start
-    from them. NaN where a fit failed.
+    from them, and from the slopes of the background that they show. NaN where a fit failed.
     """
-    return _unweighted_fits(image, initial, cancel).parameters()
+    fits = _unweighted_fits(image, initial, cancel, aspect=aspect)
+    return fits.parameters(), fits.slopes
 
 
 def _unweighted_fits(
@@ -324,9 +342,16 @@ def _unweighted_fits(
     initial: InitialEstimates,
     cancel: CancelToken | None,
     frames: Frames | None = None,
+    aspect: float = 0.0,
 ) -> IndependentFit:
-    fits = IndependentFit(image, initial, frames)
+    fits = IndependentFit(image, initial, frames, aspect)
     for free_width in (False, True):
         fits.fit_all(cancel, free_width=free_width)
         fits.render_light()
+    fits.learn_slopes()
+    if fits.slopes is not None:
+        # Neighbours were subtracted where slopes had moved them, which bends the backgrounds.
+        fits.fit_all(cancel, free_width=True)
+        fits.render_light()
+        fits.learn_slopes()
     return fits

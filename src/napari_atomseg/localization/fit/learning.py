@@ -15,7 +15,7 @@ from napari_atomseg.localization.fit.correlation import (
     looked_at,
     looks_white,
 )
-from napari_atomseg.localization.fit.gaussian import column_values, derivatives, leverage
+from napari_atomseg.localization.fit.gaussian import ROUND, column_values, derivatives, leverage
 from napari_atomseg.localization.fit.least_squares import covariance
 from napari_atomseg.localization.fit.noise import ResidualNoise, estimate_noise
 from napari_atomseg.localization.fit.rounds import Cells, Rounds
@@ -144,11 +144,12 @@ def noise_excess(
     noise: ResidualNoise,
     left: Tensor | None = None,
     patch: float = 1.0,
+    parameters: int = ROUND,
 ) -> Tensor:
     """(n,) factors by which residuals exceed the noise; pixels at its floor are left out.
 
     Where pixels share their noise, `left` (n, S, S) of its variance is expected in each residual,
-    and `patch` pixels fluctuate as one.
+    and `patch` pixels fluctuate as one. `parameters` of a column were fitted.
     """
     values = column_values(theta, cells.windows.step)
     informative = noise.variance(values + cells.neighbours) > noise.floor
@@ -159,7 +160,7 @@ def noise_excess(
         .sum((1, 2))
     )
     if left is None:
-        freedom = (informative.sum((1, 2)) - theta.shape[1]).clamp_min(0)
+        freedom = (informative.sum((1, 2)) - parameters).clamp_min(0)
     else:
         freedom = left.masked_fill(~informative, 0.0).sum((1, 2)).clamp_min(0.0)
     return moderated(torch.where(freedom > 0, chi, 0.0) / patch, freedom / patch)

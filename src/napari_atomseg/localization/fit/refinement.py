@@ -44,12 +44,19 @@ class Refinement:
     common : `sigma` and `background` of all columns of a joint fit that are fixed already.
     frames : (H, W) how many frames lie in each pixel of their mean; by default the number of `fit`.
         Pixels without any are not measured.
+    pixel : (dy, dx) in Å; columns are round in Å. None for square pixels.
     """
 
     fit: FitSettings
     device: str = "auto"
     common: Mapping[str, float] = field(default_factory=dict)
     frames: Array | None = None
+    pixel: tuple[float, float] | None = None
+
+    @property
+    def aspect(self) -> float:
+        """Logarithm of dx over dy of the pixels."""
+        return 0.0 if self.pixel is None else float(np.log(self.pixel[1] / self.pixel[0]))
 
     def __call__(
         self, image: NDArray[np.float64], y: Array, x: Array, cancel: CancelToken | None = None
@@ -88,7 +95,12 @@ class Refinement:
             )
         else:
             fit = partial(fit_gaussians, shape=method)
-        return fit(there, y, x, cancel, likelihood=self.fit.likelihood, frames=often)
+        return fit(
+            *(there, y, x, cancel),
+            likelihood=self.fit.likelihood,
+            frames=often,
+            aspect=self.aspect,
+        )
 
     def some(
         self,

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.correlation import NoiseFound
-from napari_atomseg.localization.fit.gaussian import ROUND, column_values
+from napari_atomseg.localization.fit.gaussian import ROUND, column_values, elongated
 from napari_atomseg.localization.fit.noise import Frames, ResidualNoise
+from napari_atomseg.localization.fit.slopes import Slopes, find_slopes, plane
 from napari_atomseg.localization.fit.windows import (
     Canvas,
     Index,
@@ -31,6 +33,7 @@ ENDS = 0.99
 class Cells:
     """Pixels of n columns: the data without the neighbours' light, and that light.
 
+    With the neighbours' light goes the slope of the background, where there is evidence for one.
     `frames` is how many frames lie in each pixel, over their mean.
     """
 
@@ -52,22 +55,31 @@ class Rounds:
     """
 
     def __init__(
-        self, image: Tensor, initial: InitialEstimates, frames: Frames | None = None
+        self,
+        image: Tensor,
+        initial: InitialEstimates,
+        frames: Frames | None = None,
+        aspect: float = 0.0,
     ) -> None:
         y, x = tensor_like(image, initial.y), tensor_like(image, initial.x)
         self._image, self._initial = image, initial
         self._windows = list(windows_of(image, initial))
-        self._canvas = Canvas((image.shape[0], image.shape[1]), y, x, initial.sigma)
+        # On pixels that are not square, round columns are longer along one axis.
+        self._aspect = aspect
+        widest = initial.sigma * float(np.exp(0.5 * abs(aspect)))
+        self._canvas = Canvas((image.shape[0], image.shape[1]), y, x, widest)
         self._light = torch.zeros_like(image)
         self._theta = torch.full((len(y), 5), torch.nan, dtype=image.dtype, device=image.device)
         self._theta[:, 3] = 0.0
+        self._theta = elongated(self._theta, aspect)
         self._good = torch.zeros(len(y), dtype=torch.bool, device=image.device)
         self._frames = frames
+        self._slopes: Slopes | None = None
         self._noise: ResidualNoise | None = None
         self._weighting: ResidualNoise | None = None
         self._counted: ResidualNoise | None = None
         self.found = NoiseFound()
-        self._free_axes = False
+        self._shaped = self._free_axes = False
         self.table = np.full((10, len(y)), np.nan)
 
     @property
@@ -87,20 +99,60 @@ class Rounds:
             seen = self._good[batch, None, None] & near[:, None] & near
             shape = torch.where(seen, shape, 0.0)
             neighbours = (windows.sample(self._light) - shape).masked_fill_(~windows.inside, 0.0)
+            if self._slopes is not None:
+                ground = plane(self._slopes.gradient[batch], self._slopes.at[batch], windows.step)
+                neighbours = neighbours + ground.masked_fill(~windows.inside, 0.0)
             data = windows.sample(self._image) - neighbours
             often = 1.0 if self._frames is None else self._frames.at(windows)
             yield batch, Cells(windows, data, neighbours, often)
 
+    @property
+    def good(self) -> Tensor:
+        """(N,) whether the last fit of a column converged."""
+        return self._good
+
+    @property
+    def slopes(self) -> Slopes | None:
+        """Planes under the columns, where there is evidence for them."""
+        return self._slopes
+
+    def round_parameters(self) -> Tensor:
+        """(N, K) of round columns, positions relative to the windows' centres."""
+        return self._theta
+
+    def places(self) -> Tensor:
+        """(N, 2) positions in the image, pixels."""
+        canvas = self._canvas
+        return self._theta[:, :2] + torch.stack([canvas.row, canvas.col], dim=1)
+
+    def pixels(self) -> Array:
+        """(N,) pixels in the windows."""
+        count = np.zeros(len(self._theta))
+        for batch, windows in self._windows:
+            count[batch] = windows.inside.sum((1, 2)).cpu().numpy()
+        return count
+
+    def learn_slopes(self) -> None:
+        """Find the slopes of the background, or find them better, and start from there."""
+        before, self._slopes = self._slopes, find_slopes(self)
+        if self._slopes is not None:
+            known = 0.0 if before is None else before.moved
+            self._theta[:, :ROUND] -= self._slopes.moved - known
+            self.render_light()
+
     def set_shape(self, shape: Shape) -> None:
         """Fit another shape from now on, starting from round columns."""
         if shape != "gaussian":
-            self._theta = torch.nn.functional.pad(self._theta, (0, 2))
+            self._shaped = True
+            if self._theta.shape[1] == ROUND:
+                self._theta = torch.nn.functional.pad(self._theta, (0, 2))
             self._free_axes = shape == "rotated"
 
     def _free(self, like: Tensor) -> Tensor:
         """(K,) parameters that the last rounds fit."""
         free = torch.ones(self._theta.shape[1], dtype=torch.bool, device=like.device)
-        free[6:] = self._free_axes
+        free[ROUND:] = self._shaped
+        free[ROUND + 1 :] = self._free_axes
         return free
 
     def parameters(self) -> Tensor:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from napari_atomseg.specimen.crystals.mixed import marked, mixtures_of, written
+
 if TYPE_CHECKING:
     from ase import Atoms
 
@@ -207,8 +209,8 @@ VACUUM = 5.0
 def read_crystal(path: Path) -> Atoms:
     """Atoms of a file in any format that ASE reads; of several frames, the last.
 
-    Sites that a CIF file gives as partly occupied hold their most frequent element where at least
-    half of them are occupied, and are empty otherwise; a warning says so.
+    Sites that a CIF file gives as mixed or partly occupied are marked, see `mixed.marked`, and a
+    warning says what becomes of them.
 
     Raises
     ------
@@ -223,11 +225,20 @@ def read_crystal(path: Path) -> Atoms:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             atoms = read(path)
-        return check_crystal(_whole_sites(cast("Atoms", atoms), path), path.name)
+        atoms = check_crystal(cast("Atoms", atoms), path.name)
     # Each of ASE's readers fails in its own way.
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise OSError(f"{path} cannot be read as a crystal: {reason}") from error
+    _, mixtures = mixtures_of(atoms)
+    if mixtures:
+        warnings.warn(
+            f"{path.name} has sites that are mixed or partly occupied, {written(mixtures)}: a "
+            "simulated crystal has each drawn by its occupancies from the seed, recipes and zone "
+            "axes take their mean",
+            stacklevel=3,
+        )
+    return atoms
 
 
 def check_crystal(atoms: Atoms, name: str) -> Atoms:
@@ -262,6 +273,7 @@ def check_crystal(atoms: Atoms, name: str) -> Atoms:
         atoms.center(vacuum=VACUUM, axis=int(axis))
     if atoms.get_volume() < 1e-3:
         raise ValueError(f"{name} has a cell of no volume: {atoms.cell.array.tolist()}")
+    atoms = marked(atoms, OVERLAP)
     first, second, distance = neighbor_list("ijd", atoms, OVERLAP)
     if len(distance):
         raise ValueError(
@@ -269,23 +281,3 @@ def check_crystal(atoms: Atoms, name: str) -> Atoms:
             f"{distance[0]:.2f} Å apart"
         )
     return atoms
-
-
-def _whole_sites(atoms: Atoms, path: Path) -> Atoms:
-    occupancy = atoms.info.get("occupancy", {})
-    keep = np.ones(len(atoms), dtype=bool)
-    partial = []
-    for key, elements in occupancy.items():
-        members = atoms.arrays["spacegroup_kinds"] == int(key)
-        total, (most, _) = sum(elements.values()), max(elements.items(), key=lambda e: e[1])
-        if len(elements) > 1 or total < 0.999:
-            partial.append(f"{elements}")
-        keep[members] = total >= 0.5
-        atoms.symbols[members] = most
-    if partial:
-        warnings.warn(
-            f"{path.name} has partly occupied sites {', '.join(partial)}: each is taken as its "
-            "most frequent element, and as empty where less than half of it is occupied",
-            stacklevel=4,
-        )
-    return atoms[keep]

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_atomseg._shared.types import Array
 from napari_atomseg.specimen.columns import Columns
+from napari_atomseg.specimen.crystals.axis import View
 from napari_atomseg.specimen.crystals.builtin import crystals, get_crystal
 from napari_atomseg.specimen.crystals.projection import ColumnLattice, project_cell
 from napari_atomseg.specimen.crystals.zone import OrientedCell, in_plane_turn, orient
@@ -20,7 +21,8 @@ from napari_atomseg.specimen.outline import Particle, Thickness
 if TYPE_CHECKING:
     from ase import Atoms
 
-Axis = tuple[int, int, int]
+Axis = tuple[int, ...]
+"""Three indices of a direction, or four of a hexagonal crystal."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Crystal:
     ----------
     cell, lattice : turned about the beam.
     upright_cell, upright : the same before the turn, for what a turn does not change.
-    rotation : degrees.
+    rotation : degrees, counter-clockwise as the image is shown.
     """
 
     cell: OrientedCell
@@ -71,20 +73,14 @@ class Crystal:
 
 
 @lru_cache(maxsize=256)
-def builtin_crystal(crystal: str, zone_axis: Axis) -> Crystal:
+def builtin_crystal(crystal: str, zone_axis: Axis, view: View = "towards") -> Crystal:
     """A built-in crystal, or one of a file, turned towards the beam once and kept."""
-    return towards_beam(get_crystal(crystal), zone_axis)
+    return towards_beam(get_crystal(crystal), zone_axis, view)
 
 
-def towards_beam(atoms: Atoms, zone_axis: Axis) -> Crystal:
-    """A crystal that repeats, turned towards the beam.
-
-    Raises
-    ------
-    ValueError
-        The zone axis is zero, not three integers, or too high.
-    """
-    cell = orient(atoms, zone_axis)
+def towards_beam(atoms: Atoms, zone_axis: Axis, view: View = "towards") -> Crystal:
+    """A crystal that repeats, turned towards the beam; arguments and errors are `orient`'s."""
+    cell = orient(atoms, zone_axis, view)
     lattice = project_cell(cell)
     return Crystal(cell, lattice, cell, lattice)
 

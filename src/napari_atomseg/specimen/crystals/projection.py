@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,6 +11,8 @@ from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.specimen.columns import Columns
+from napari_atomseg.specimen.crystals.axis import View
+from napari_atomseg.specimen.crystals.mixed import mean_strength
 from napari_atomseg.specimen.crystals.zone import OrientedCell, in_plane_turn, orient
 from napari_atomseg.specimen.structure import GAMMA
 
@@ -35,18 +36,18 @@ class ColumnLattice:
     vectors : (2, 2) lattice vectors in Å, each row (y, x).
     positions : (N, 2) basis in fractions of the vectors.
     weights : (N,) projected scattering of each column per period along the beam, relative.
-    elements : composition of each basis column per period along the beam.
+    elements : composition of each basis column per period along the beam, of mixed sites the mean.
     period : Å along the beam after which the columns repeat.
     """
 
     vectors: Array
     positions: Array
     weights: Array
-    elements: tuple[dict[str, int], ...] = ()
+    elements: tuple[dict[str, float], ...] = ()
     period: float = 1.0
 
     def rotated(self, degrees: float) -> ColumnLattice:
-        """The lattice turned in its plane."""
+        """The lattice turned in its plane, counter-clockwise as an image of it is shown."""
         return replace(self, vectors=self.vectors @ in_plane_turn(degrees))
 
     def scaled(self, factor: float) -> ColumnLattice:
@@ -158,22 +159,25 @@ def rank_species(counts: Array, numbers: tuple[int, ...]) -> tuple[Indices, tupl
 
 
 def project(
-    atoms: Atoms, zone_axis: tuple[int, int, int] = (0, 0, 1), gamma: float = GAMMA
+    atoms: Atoms,
+    zone_axis: tuple[int, ...] = (0, 0, 1),
+    gamma: float = GAMMA,
+    view: View = "towards",
 ) -> ColumnLattice:
     """Columns of a crystal along a zone axis.
 
     Parameters
     ----------
     atoms : unit cell.
-    zone_axis : direction [uvw] of the beam in units of the cell vectors.
+    zone_axis, view : as for `orient`.
     gamma : each atom scatters as Z to this power (incoherent dark field: 1.6 to 2).
 
     Raises
     ------
     ValueError
-        The zone axis is zero or not three integers.
+        As `orient`.
     """
-    return project_cell(orient(atoms, zone_axis), gamma)
+    return project_cell(orient(atoms, zone_axis, view), gamma)
 
 
 def project_cell(cell: OrientedCell, gamma: float = GAMMA) -> ColumnLattice:
@@ -181,12 +185,18 @@ def project_cell(cell: OrientedCell, gamma: float = GAMMA) -> ColumnLattice:
     from ase.data import chemical_symbols
 
     positions, weights, elements = [], [], []
+    scattering = mean_strength(cell.numbers, cell.sites, cell.mixtures, gamma)
     for index in range(int(cell.column.max()) + 1):
         members = np.flatnonzero(cell.column == index)
-        strength = cell.numbers[members].astype(np.float64) ** gamma
+        strength = scattering[members]
         positions.append(np.average(cell.positions[members, :2], axis=0, weights=strength))
         weights.append(strength.sum())
-        elements.append(dict(Counter(chemical_symbols[n] for n in cell.numbers[members])))
+        content: dict[str, float] = {}
+        for number, site in zip(cell.numbers[members], cell.sites[members], strict=True):
+            pure = {chemical_symbols[number]: 1}
+            for symbol, share in (cell.mixtures[site] if site >= 0 else pure).items():
+                content[symbol] = content.get(symbol, 0) + share
+        elements.append(content)
     return ColumnLattice(
         cell.vectors[:2, :2],
         np.array(positions),

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
-from math import gcd
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.types import Array, Indices
+from napari_atomseg.specimen.crystals.axis import View, three_indices
+from napari_atomseg.specimen.crystals.mixed import Mixture, mixtures_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -24,14 +25,19 @@ SAME_PLACE = 0.02
 
 
 def in_plane_turn(degrees: float) -> Array:
-    """(2, 2) matrix that turns rows (y, x) within the image when multiplied from the right."""
+    """(2, 2) matrix that turns rows (y, x) within the image when multiplied from the right,
+    counter-clockwise as the image is shown, y down.
+    """
     cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    return np.array([[cosine, -sine], [sine, cosine]])
+    return np.array([[cosine, sine], [-sine, cosine]])
 
 
 @dataclass(frozen=True)
 class OrientedCell:
     """A cell of a crystal in the image's frame, the beam along its third vector.
+
+    The frame is right-handed: x to the right of the image as it is shown, y down, and z along the
+    beam, away from the viewer, who looks where the electrons go.
 
     Attributes
     ----------
@@ -43,6 +49,8 @@ class OrientedCell:
         image when multiplied from the right.
     reciprocal : (3, 3) reciprocal lattice vectors of the crystal's own cell, each row (y, x, z).
     layer : a single sheet seen along its normal, which does not repeat along the beam.
+    sites, mixtures : of sites that several elements share, as of `mixed.mixtures_of`; `numbers` has
+        their most frequent element.
     """
 
     vectors: Array
@@ -52,6 +60,8 @@ class OrientedCell:
     frame: Array
     reciprocal: Array
     layer: bool
+    sites: Indices
+    mixtures: tuple[Mixture, ...] = ()
 
     @property
     def period(self) -> float:
@@ -59,7 +69,7 @@ class OrientedCell:
         return float(self.vectors[2, 2])
 
     def rotated(self, degrees: float) -> OrientedCell:
-        """The cell turned about the beam."""
+        """The cell turned about the beam, counter-clockwise as the image is shown."""
         turn = np.eye(3)
         turn[:2, :2] = in_plane_turn(degrees)
         return replace(
@@ -96,27 +106,35 @@ class OrientedCell:
             offsets = self.positions[some] + shift - self.positions[:, None]
             offsets -= np.round(offsets)
             close = np.linalg.norm(offsets @ self.vectors, axis=-1) < SAME_PLACE
-            same = self.numbers[close.argmax(axis=0)] == self.numbers[some]
+            at = close.argmax(axis=0)
+            same = self.numbers[at] == self.numbers[some]
+            same &= self.sites[at] == self.sites[some]
             if not np.all(same & close.any(axis=0)):
                 return False
         return True
 
 
-def orient(atoms: Atoms, zone_axis: tuple[int, int, int] = (0, 0, 1)) -> OrientedCell:
+def orient(
+    atoms: Atoms, zone_axis: tuple[int, ...] = (0, 0, 1), view: View = "towards"
+) -> OrientedCell:
     """Turn a crystal so that a zone axis lies along the beam.
 
     Parameters
     ----------
     atoms : periodic unit cell.
-    zone_axis : direction [uvw] of the beam in units of the cell vectors.
+    zone_axis : direction [uvw] in units of the cell vectors, or [uvtw] of a hexagonal cell.
+    view : whether the zone axis points "towards" the viewer, against the beam, as VESTA and
+        diffraction patterns have it, or "along" the beam, away from the viewer. One shows the
+        mirror image of the other.
 
     Raises
     ------
     ValueError
-        The zone axis is zero, not three integers, or too high.
+        The zone axis is zero, not three integers (or four of a hexagonal cell), or too high; or
+        there is no such view.
     """
-    axis = _primitive_axis(zone_axis)
     cell = np.asarray(atoms.cell.array, dtype=np.float64)
+    axis = _along_beam(np.array(three_indices(zone_axis, cell)), view)
     beam = axis @ cell
     beam /= np.linalg.norm(beam)
     first, second = _transverse_vectors(axis, cell, beam)
@@ -130,6 +148,7 @@ def orient(atoms: Atoms, zone_axis: tuple[int, int, int] = (0, 0, 1)) -> Oriente
         offsets = (positions[members, :2] - origin + 0.5) % 1.0 - 0.5
         positions[members, :2] = origin + offsets
         column[members] = index
+    sites, mixtures = mixtures_of(atoms)
     return OrientedCell(
         vectors=vectors,
         positions=positions,
@@ -138,12 +157,16 @@ def orient(atoms: Atoms, zone_axis: tuple[int, int, int] = (0, 0, 1)) -> Oriente
         frame=frame,
         reciprocal=np.linalg.inv(cell).T @ frame,
         layer=not atoms.pbc[2] and not np.any(axis[:2]),
+        sites=sites,
+        mixtures=mixtures,
     )
 
 
-def cartesian_frame(direction: ArrayLike) -> Array:
-    """(3, 3) frame, as in `OrientedCell`, that lays a Cartesian direction along the beam."""
-    beam = np.asarray(direction, dtype=np.float64)
+def cartesian_frame(direction: ArrayLike, view: View = "towards") -> Array:
+    """(3, 3) frame, as in `OrientedCell`, that lays a Cartesian direction along the beam, or, where
+    it points towards the viewer, against it.
+    """
+    beam = _along_beam(np.asarray(direction, dtype=np.float64), view)
     beam = beam / np.linalg.norm(beam)
     across = np.eye(3)[int(np.argmin(np.abs(beam)))]
     return _image_frame(beam, across)
@@ -157,12 +180,11 @@ def _image_frame(beam: Array, towards_x: Array) -> Array:
     return np.stack([e_y, e_x, beam], axis=1)
 
 
-def _primitive_axis(zone_axis: tuple[int, int, int]) -> NDArray[np.int64]:
-    axis = np.asarray(zone_axis)
-    if axis.shape != (3,) or np.any(axis != np.round(axis)) or not np.any(axis):
-        raise ValueError(f"zone_axis={zone_axis!r} must be three integers [uvw], not all zero")
-    axis = axis.astype(np.int64)
-    return axis // gcd(*(int(abs(i)) for i in axis))
+def _along_beam(axis: NDArray[Any], view: View) -> NDArray[Any]:
+    """The direction that the beam takes, of one that points towards the viewer or along it."""
+    if view not in get_args(View):
+        raise ValueError(f"view={view!r} must be one of {', '.join(get_args(View))}")
+    return -axis if view == "towards" else axis
 
 
 def _transverse_vectors(

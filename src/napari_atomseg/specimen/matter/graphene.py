@@ -38,7 +38,7 @@ def line_defect(lower: Array, upper: Array, origin: Array, rotation: float) -> A
     ----------
     lower, upper : corners (y, x) of the box that is filled, Å.
     origin : (y, x) of a point of the line.
-    rotation : rotation of the line from the direction of x, degrees.
+    rotation : rotation of the line from the direction of x, degrees, counter-clockwise as shown.
     """
     reach = float(np.linalg.norm(upper - lower)) + 2 * GRAPHENE_CELL
     reach += float(np.linalg.norm(0.5 * (lower + upper) - origin))

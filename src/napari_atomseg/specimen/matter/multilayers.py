@@ -126,7 +126,8 @@ def build_multilayer(
     lower, upper : corners (y, x) of the box in Å.
     rng : random numbers of the mixed columns at the interfaces and of the displacements.
     origin : (y, x) in Å of a point on the lower face of a PbTiO3 layer.
-    rotation : rotation of the growth direction from the direction of y, degrees.
+    rotation : rotation of the growth direction from the direction of y, degrees,
+        counter-clockwise as the image is shown.
     thickness : Å along the beam.
     displacement : deviation of each column's shift along y and along x, Å.
 

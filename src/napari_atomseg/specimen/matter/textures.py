@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field as Option
+from scipy import special
 from scipy.ndimage import gaussian_filter
 
 from napari_atomseg._shared.types import Array
@@ -126,7 +127,7 @@ def edges(rng: Rng, shape: Shape, count: int) -> Array:
         turn = rng.uniform(0.0, 2.0 * np.pi)
         row, col = rng.random(2) * shape
         along = np.cos(turn) * (y - row) + np.sin(turn) * (x - col)
-        picture += rng.uniform(0.3, 1.0) / (1.0 + np.exp(-along / rng.uniform(0.15, 4.0)))
+        picture += rng.uniform(0.3, 1.0) * special.expit(along / rng.uniform(0.15, 4.0))
     return picture
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, PositiveFloat
+from pydantic import AfterValidator, BeforeValidator, PositiveFloat, model_validator
 from pydantic import Field as Option
 
 from napari_atomseg._shared.types import Array
 from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, uniform
 from napari_atomseg.specimen.columns import Columns
+from napari_atomseg.specimen.crystals.axis import read_axis, three_indices
 from napari_atomseg.specimen.crystals.builtin import COLUMNLESS, crystals, get_crystal
 from napari_atomseg.specimen.crystals.crystal import (
     Crystal,
@@ -57,11 +58,17 @@ class Material(Part):
     """
 
     crystal: Annotated[str, AfterValidator(_usable)]
-    zone_axis: tuple[int, int, int] = (0, 0, 1)
+    zone_axis: Annotated[tuple[int, ...], BeforeValidator(read_axis)] = (0, 0, 1)
     weight: PositiveFloat = 1.0
 
+    @model_validator(mode="after")
+    def _axis_of_the_cell(self) -> Self:
+        if len(self.zone_axis) == 4:
+            three_indices(self.zone_axis, get_crystal(self.crystal).cell.array)
+        return self
 
-def _material(crystal: str, *zone_axes: tuple[int, int, int]) -> tuple[Material, ...]:
+
+def _material(crystal: str, *zone_axes: tuple[int, ...]) -> tuple[Material, ...]:
     return tuple(Material(crystal=crystal, zone_axis=axis) for axis in zone_axes)
 
 
@@ -86,8 +93,8 @@ class CrystalSpecimen(SpecimenRecipe):
     Attributes
     ----------
     materials : what is drawn.
-    rotation : angle of the crystal about the beam, degrees; in steps of `rotation_step` unless
-        that is 0.
+    rotation : angle of the crystal about the beam, degrees, counter-clockwise as shown; in steps of
+        `rotation_step` unless that is 0.
     thickness : Å; of particles, what their facets make of it, and of single layers, one layer.
     shapes : how often each outline is drawn.
     vacancies, missing_columns : shares of atoms and of whole columns that are missing.

@@ -45,7 +45,7 @@ class GrapheneSpecimen(SpecimenRecipe):
 
     Attributes
     ----------
-    rotation : degrees.
+    rotation : degrees, counter-clockwise as the image is shown.
     shift : mean length in the image of the atoms' random displacements, Å (AP-GAN 2023: 10 pm);
         they are as large along the beam.
     vacancies : share of atoms missing.
@@ -89,7 +89,7 @@ class GrapheneSpecimen(SpecimenRecipe):
             return points, np.zeros(len(points), dtype=bool)
         points = line_defect(field.lower, field.upper, origin, rotation)
         turn = np.deg2rad(rotation)
-        away = np.abs((points - origin) @ np.array([np.cos(turn), -np.sin(turn)]))
+        away = np.abs((points - origin) @ np.array([np.cos(turn), np.sin(turn)]))
         return points, away < 0.5 * RELAXED
 
     def _specimen(self, rng: Rng, field: Field, points: Array) -> Specimen:
@@ -141,7 +141,7 @@ class MultilayerSpecimen(SpecimenRecipe):
     domains : how often each pattern of the polar displacement is drawn.
     amplitude : amplitude of the displacement, relative to bulk PbTiO3; up and down alike.
     period, wall, decay, mixing : Å, as in `Multilayer`.
-    rotation : rotation of the growth direction in the image, degrees.
+    rotation : rotation of the growth direction in the image, degrees, counter-clockwise.
     thickness : Å.
     displacement : deviation of each column's shift along y and along x, Å.
     """

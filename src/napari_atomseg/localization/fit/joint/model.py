@@ -9,6 +9,8 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from napari_atomseg.localization.fit.gaussian import elongated
+from napari_atomseg.localization.fit.slopes import Slopes
 from napari_atomseg.localization.fit.windows import (
     BATCH_PIXELS,
     REACH,
@@ -44,14 +46,23 @@ class JointModel:
     frames : (H', W') relative number of frames, by which the variance of a pixel is divided.
     owner : (H', W') index of the nearest column, the one whose background a pixel has.
     pairs : (M, 2) indices i < j of columns that share light.
+    slopes : planes that were subtracted from the data; None for none.
     """
 
     def __init__(
-        self, image: Tensor, initial: InitialEstimates, frames: Tensor | None = None
+        self,
+        image: Tensor,
+        initial: InitialEstimates,
+        frames: Tensor | None = None,
+        aspect: float = 0.0,
     ) -> None:
         height, width = image.shape
         y, x = tensor_like(image, initial.y), tensor_like(image, initial.x)
-        self.canvas = canvas = Canvas((height, width), y, x, initial.sigma)
+        # On pixels that are not square, round columns are longer along one axis.
+        self.aspect = aspect
+        self.longer = math.exp(0.5 * aspect), math.exp(-0.5 * aspect)
+        widest = initial.sigma * max(self.longer)
+        self.canvas = canvas = Canvas((height, width), y, x, widest)
         self.data = torch.nn.functional.pad(image, (canvas.margin,) * 4, value=torch.nan)
         self.owner = torch.full(canvas.shape, -1, dtype=torch.long, device=image.device)
         numbers = torch.arange(len(y), device=image.device)
@@ -70,15 +81,36 @@ class JointModel:
         self.frames = torch.ones_like(self.data)
         if frames is not None:
             self.frames = torch.nn.functional.pad(frames, (canvas.margin,) * 4, value=1.0)
-        points = np.stack([initial.y, initial.x], axis=1)
+        points = np.stack([initial.y, initial.x], axis=1) / self.longer
+        self.slopes: Slopes | None = None
         near = cKDTree(points).query_pairs(PAIRED * initial.sigma, output_type="ndarray")
         self.pairs = torch.from_numpy(near.reshape(-1, 2).astype(np.int64)).to(image.device)
+
+    def take_slopes(self, slopes: Slopes, *, level: bool) -> None:
+        """Subtract the planes under columns from the data, each in the cell of its column.
+
+        Parameters
+        ----------
+        level : subtract, too, what the backgrounds of the planes deviate from their median: one
+            background that all share has no slope of its own.
+        """
+        row = torch.arange(self.canvas.shape[0], device=self.data.device) - self.canvas.margin
+        col = torch.arange(self.canvas.shape[1], device=self.data.device) - self.canvas.margin
+        at = slopes.at + torch.stack([self.canvas.row, self.canvas.col], dim=1)
+        gradient, at = slopes.gradient[self.owner], at[self.owner]
+        ground = gradient[..., 0] * (row[:, None] - at[..., 0])
+        ground = ground + gradient[..., 1] * (col - at[..., 1])
+        if level:
+            ground = ground + (slopes.level - slopes.level.nanmedian())[self.owner]
+        self.data = torch.where(self.used > 0, self.data - ground, self.data)
+        self.slopes = slopes
 
     def render(self, theta: Tensor) -> Tensor:
         """(H', W') image of the model at parameters (N, 5)."""
         place = torch.stack([self.canvas.row, self.canvas.col], dim=1)
         relative = torch.cat([theta[:, :2] - place, theta[:, 2:]], dim=1)
-        return self.canvas.light(relative) + theta[:, BACKGROUND][self.owner]
+        light = self.canvas.light(elongated(relative, self.aspect))
+        return light + theta[:, BACKGROUND][self.owner]
 
     def slope(self, theta: Tensor, canvas: Tensor) -> Tensor:
         """(N, 5) sums of a canvas times the derivatives of the model."""
@@ -88,14 +120,16 @@ class JointModel:
         cols = torch.stack([gu, gu * u, gu * u**2], dim=-1)
         m = self.canvas.collect(canvas, rows, cols)
         a = theta[:, AMPLITUDE]
-        by = [a * inverse * m[:, 1, 0], a * inverse * m[:, 0, 1], a * (m[:, 2, 0] + m[:, 0, 2])]
+        tall, wide = inverse / self.longer[0], inverse / self.longer[1]
+        by = [a * tall * m[:, 1, 0], a * wide * m[:, 0, 1], a * (m[:, 2, 0] + m[:, 0, 2])]
         return torch.stack([*by, m[:, 0, 0], self.by_owner(canvas)], dim=1)
 
     def profiles(self, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Distances v, u (N, S) over sigma of the windows' pixels from their columns; 1 / sigma."""
         canvas, inverse = self.canvas, torch.exp(-theta[:, LOG_SIGMA])
-        v = (canvas.step - (theta[:, Y] - canvas.row)[:, None]) * inverse[:, None]
-        u = (canvas.step - (theta[:, X] - canvas.col)[:, None]) * inverse[:, None]
+        tall, wide = (inverse[:, None] / longer for longer in self.longer)
+        v = (canvas.step - (theta[:, Y] - canvas.row)[:, None]) * tall
+        u = (canvas.step - (theta[:, X] - canvas.col)[:, None]) * wide
         return v, u, inverse
 
     def by_owner(self, canvas: Tensor) -> Tensor:
@@ -142,11 +176,12 @@ def _of_light(model: JointModel, theta: Tensor, weight: Tensor, pairs: Tensor) -
     the farther apart they are: windows of far pairs are small.
     """
     widest = float(theta[:, LOG_SIGMA].max().exp())
-    gap = torch.linalg.vector_norm(theta[pairs[:, 0], :2] - theta[pairs[:, 1], :2], dim=1) / widest
-    reach = widest * (TAIL - gap**2 / 4).clamp(SHORTEST**2, REACH**2 / 2).sqrt()
+    away = (theta[pairs[:, 0], :2] - theta[pairs[:, 1], :2]) / theta.new_tensor(model.longer)
+    gap = torch.linalg.vector_norm(away, dim=1) / widest
+    reach = widest * max(model.longer) * (TAIL - gap**2 / 4).clamp(SHORTEST**2, REACH**2 / 2).sqrt()
     order = torch.argsort(gap)
     margin, (height, width) = model.canvas.margin, model.canvas.shape
-    flat, change = weight.reshape(-1), _derivatives(theta)
+    flat, change = weight.reshape(-1), _derivatives(theta, model.longer)
     blocks = torch.empty(len(pairs), 4, 4, dtype=theta.dtype, device=theta.device)
     start = 0
     while start < len(order):
@@ -164,6 +199,7 @@ def _of_light(model: JointModel, theta: Tensor, weight: Tensor, pairs: Tensor) -
         def thin(pixels: Tensor, axis: int, columns: Tensor) -> Tensor:
             own = theta[columns]
             t = (pixels - own[:, axis, None]) * torch.exp(-own[:, LOG_SIGMA, None])
+            t = t / model.longer[axis]
             bell = torch.exp(-0.5 * t**2)
             return torch.stack([bell, bell * t, bell * t * t], dim=-1)
 
@@ -196,7 +232,7 @@ def _of_ground(model: JointModel, theta: Tensor, weight: Tensor, edges: Tensor) 
 
         def thin(middle: Tensor, axis: int, others: Tensor, inverse: Tensor) -> Tensor:
             pixels = (middle[:, None] + canvas.step)[:, :, None]
-            return (pixels - others[:, None, :, axis]) * inverse[:, None]
+            return (pixels - others[:, None, :, axis]) * inverse[:, None] / model.longer[axis]
 
         v = thin(canvas.row[batch], Y, others, inverse)
         u = thin(canvas.col[batch], X, others, inverse)
@@ -207,16 +243,19 @@ def _of_ground(model: JointModel, theta: Tensor, weight: Tensor, edges: Tensor) 
         sums.append(torch.stack([term.sum(1) for term in terms], dim=-1))
     found = torch.cat(sums)[owner, slot]
     result = torch.empty(len(edges), 4, dtype=theta.dtype, device=theta.device)
-    result[order] = (_derivatives(theta)[lit] @ found[..., None])[..., 0]
+    result[order] = (_derivatives(theta, model.longer)[lit] @ found[..., None])[..., 0]
     return result
 
 
-def _derivatives(theta: Tensor) -> Tensor:
-    """(N, 4, 5) derivatives by y, x, ln sigma and A as sums of g v, g u, g v², g u² and g."""
+def _derivatives(theta: Tensor, longer: tuple[float, float]) -> Tensor:
+    """(N, 4, 5) derivatives by y, x, ln sigma and A as sums of g v, g u, g v², g u² and g.
+
+    Columns are `longer` by factors along y and along x than sigma.
+    """
     amplitude = theta[:, AMPLITUDE]
     slope = amplitude * torch.exp(-theta[:, LOG_SIGMA])
     change = torch.zeros(len(theta), 4, 5, dtype=theta.dtype, device=theta.device)
-    change[:, Y, 0] = change[:, X, 1] = slope
+    change[:, Y, 0], change[:, X, 1] = slope / longer[0], slope / longer[1]
     change[:, LOG_SIGMA, 2] = change[:, LOG_SIGMA, 3] = amplitude
     change[:, AMPLITUDE, 4] = 1.0
     return change

@@ -17,7 +17,7 @@ from napari_atomseg.localization.fit.correlation import (
     looked_at,
     looks_white,
 )
-from napari_atomseg.localization.fit.gaussian import derivatives
+from napari_atomseg.localization.fit.gaussian import derivatives, elongated
 from napari_atomseg.localization.fit.joint.model import BACKGROUND, LOG_SIGMA, JointModel, Y
 from napari_atomseg.localization.fit.learning import HIDDEN, ROUNDS, SAMPLES, SHARED_COLUMNS
 from napari_atomseg.localization.fit.least_squares import covariance
@@ -102,7 +102,8 @@ class SharedNoise:
     def _free(self) -> Tensor:
         free = torch.ones(self.theta.shape[1], dtype=torch.bool, device=self.theta.device)
         free[self.shared] = False
-        return free
+        # The axes of columns on pixels that are not square are not fitted.
+        return torch.nn.functional.pad(free, (0, 2)) if self.model.aspect else free
 
     def _with_neighbours(self, number: int) -> Tensor:
         gap = torch.linalg.vector_norm(self.theta[:, :2] - self.theta[number, :2], dim=1)
@@ -132,6 +133,7 @@ class SharedNoise:
                 for each, fill in ((residual, 0.0), (variance.sqrt(), 1.0), (weights, 0.0))
             )
             left, deviation, weighted = planes
+            theta = elongated(theta, self.model.aspect)
             yield Standardised(windows, left, deviation, theta, weighted)
 
     def _effects(self, some: Tensor) -> Iterator[tuple[tuple[Tensor, Tensor], Tensor, Shared]]:
@@ -141,7 +143,7 @@ class SharedNoise:
             batch = some[start : start + len(part.theta)].to(self.theta.device)
             start += len(part.theta)
             place = self.model.canvas.places_of(batch)
-            slopes = derivatives(part.theta, part.windows.step)
+            slopes = derivatives(part.theta, part.windows.step)[:, : self.theta.shape[1]]
             mine = self.model.owner.view(-1)[place] == batch[:, None, None]
             slopes[:, BACKGROUND] = mine.to(slopes)
             slopes[:, self.shared] = 0.0

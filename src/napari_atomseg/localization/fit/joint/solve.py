@@ -16,6 +16,7 @@ from napari_atomseg.localization.fit.gaussian import volume_error
 from napari_atomseg.localization.fit.independent import Fits, unweighted_fits
 from napari_atomseg.localization.fit.joint.bounds import FAINTEST, JointBounds, shortened
 from napari_atomseg.localization.fit.joint.model import (
+    BACKGROUND,
     COMMON,
     LOG_SIGMA,
     JointModel,
@@ -48,6 +49,10 @@ NOISE_PIXELS = 100_000
 PARAMETERS = 4
 
 
+MERGED = 2.5
+"""Columns nearer to each other than this, over sigma, show one maximum or nearly so."""
+
+
 def fit_jointly(
     image: Tensor,
     y: Array,
@@ -59,6 +64,7 @@ def fit_jointly(
     likelihood: Likelihood = "auto",
     common: Mapping[str, float] | None = None,
     frames: Tensor | None = None,
+    aspect: float = 0.0,
 ) -> Fits:
     """Fit Gaussians to all columns together, of one shared width or of a free one each.
 
@@ -68,7 +74,7 @@ def fit_jointly(
     Steps are Fisher scoring with a sparse matrix; pixels are weighted as in `fit_gaussians`.
     Standard errors are those of the Fisher information of all columns, their backgrounds and
     widths together. A fit has converged when its last step was less than a hundredth of its
-    standard error.
+    standard error, and no column failed whose light merges with its own.
 
     Parameters
     ----------
@@ -78,6 +84,7 @@ def fit_jointly(
     common : `sigma` (pixels) and `background` of all columns where they are fixed: those are not
         fitted and count as exact.
     frames : (H, W) how many frames lie in each pixel of their mean, see `Frames`.
+    aspect : ln of dx over dy of pixels that are not square: columns are round in Å.
 
     Raises
     ------
@@ -85,7 +92,7 @@ def fit_jointly(
         `cancel` was raised.
     """
     initial = initial_estimates(image, y, x)
-    single = unweighted_fits(image, initial, cancel)
+    single, slopes = unweighted_fits(image, initial, cancel, aspect)
     if bool(single.isnan().all()):
         return Fits.of(np.full((10, len(y)), np.nan), y, x)
     shared = shared_parameters(widths, backgrounds)
@@ -94,7 +101,9 @@ def fit_jointly(
         theta[:, COMMON[name]] = math.log(value) if name == "sigma" else value
     initial = replace(initial, sigma=float(theta[:, LOG_SIGMA].median().exp()))
     often = None if frames is None else Frames.of(frames)
-    model = JointModel(image, initial, None if often is None else often.relative)
+    model = JointModel(image, initial, None if often is None else often.relative, aspect)
+    if slopes is not None:
+        model.take_slopes(slopes, level="background" in (common or {}) or BACKGROUND in shared)
     first = expected = model.render(theta)
     bounds = JointBounds.around(theta, initial, shared)
     held = torch.zeros_like(theta, dtype=torch.bool)
@@ -188,6 +197,8 @@ def _measured(
     if pixels.found.counted:
         factor = factor.clamp_min(1.0)
     spread = spread * factor[:, None, None]
+    if model.slopes is not None:
+        spread[:, :2, :2] += model.slopes.spread
     spread = spread.masked_fill(held[:, :, None] | held[:, None], 0.0)
     error = spread[:, :2, :2].diagonal(dim1=1, dim2=2).sqrt()
     y, x, log_sigma, amplitude, background = theta.unbind(1)
@@ -200,5 +211,20 @@ def _measured(
     sigma = log_sigma.exp()
     volume = volume_error(sigma, amplitude, spread[:, 2:4, 2:4])
     rows = torch.stack([y, x, *error.T, sigma, amplitude, background, volume])
+    at_rest = at_rest & ~_beside(model, theta, ~good)
     table = torch.where(good, rows, torch.nan).cpu().numpy()
     return Fits.of(table, initial.y, initial.x, at_rest.cpu().numpy())
+
+
+def _beside(model: JointModel, theta: Tensor, failed: Tensor) -> Tensor:
+    """(N,) columns whose light merges with that of one whose fit failed (N,): it is not theirs."""
+    first, second = model.pairs.unbind(1)
+    away = (theta[first, :2] - theta[second, :2]) / theta.new_tensor(model.longer)
+    sigma = theta[:, LOG_SIGMA].exp()
+    near = torch.linalg.vector_norm(away, dim=1) < MERGED * torch.maximum(
+        sigma[first], sigma[second]
+    )
+    beside = torch.zeros_like(failed)
+    beside[first[near & failed[second]]] = True
+    beside[second[near & failed[first]]] = True
+    return beside
