@@ -307,16 +307,21 @@ def left_out_of(columns: pd.DataFrame, why: NDArray[np.object_]) -> pd.DataFrame
 
 
 def sections_of(
-    columns: pd.DataFrame, value: str, sampling: Sampling | None, *, empty: bool
+    columns: pd.DataFrame,
+    value: str,
+    sampling: Sampling | None,
+    *,
+    empty: bool,
+    by_lattice: bool = True,
 ) -> tuple[Array, Array, NDArray[np.object_]]:
     """Cross-sections in Å² (px²) that can be counted, their errors, and (N,) why others are not.
 
-    Only where there may be `empty` columns, they need not be positive.
+    Only where there may be `empty` columns, they need not be positive. See `checked_kind`.
     """
     checked_value(value)
     if value not in columns:
         raise ValueError(f"columns must have the column {value!r}; it has {list(columns)}")
-    checked_kind(columns, value)
+    checked_kind(columns, value, by_lattice=by_lattice)
     area = float(np.prod(pixel_scale(sampling)))
     sections = columns[value].to_numpy(dtype=np.float64, na_value=np.nan) * area
     errors = np.zeros(len(columns))

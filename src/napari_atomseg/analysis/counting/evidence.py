@@ -121,11 +121,13 @@ def checked_value(value: str) -> None:
         )
 
 
-def checked_kind(columns: pd.DataFrame, value: str) -> None:
+def checked_kind(columns: pd.DataFrame, value: str, *, by_lattice: bool) -> None:
     """Refuse columns of several kinds, whose cross-sections are those of different atoms.
 
     The kinds are the ``species`` of the table; without, its sublattices, or those of the lattice
-    that the columns show, if neighbours of two of them differ by half or more.
+    that the columns show, if neighbours of two of them differ by half or more. With `by_lattice`
+    False the species alone count: thicknesses in order on a lattice, whose cross-sections are known
+    by a library, look like kinds, too.
 
     Raises
     ------
@@ -144,7 +146,7 @@ def checked_kind(columns: pd.DataFrame, value: str) -> None:
             )
         if len(kinds) == 1:
             return
-    ratio = _sublattice_ratio(columns[known], value)
+    ratio = _sublattice_ratio(columns[known], value) if by_lattice else 1.0
     if ratio >= KINDS:
         raise ValueError(
             f"the columns are of several kinds: neighbours of different sublattices differ by a "

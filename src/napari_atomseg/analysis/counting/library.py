@@ -256,7 +256,9 @@ def count_by_library(
     if scale is not None and not scale > 0:
         raise ValueError(f"scale={scale!r} must be positive, or None")
     numbers, known = _library(library)
-    sections, errors, why = sections_of(columns, value, sampling, empty=numbers[0] == 0)
+    sections, errors, why = sections_of(
+        columns, value, sampling, empty=numbers[0] == 0, by_lattice=False
+    )
     there, total = np.flatnonzero(why == ""), len(sections)
     if len(sections) == 0:
         raise ValueError(f"columns must have a finite value of {value!r} that is positive")
