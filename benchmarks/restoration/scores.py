@@ -8,7 +8,8 @@ what they should be. Every other folder there but `slow` and `made` holds what a
 inputs, under their names, and CPU seconds in `seconds.csv` (`restoration peer` writes both). What
 models make of them is kept in `made`, by the SHA-256 of their weights, so that a run which was
 stopped goes on. `--best` adds the mean over mirror images, `--baselines bm3d` a filter, `--every 2`
-leaves out every other specimen, for a trial.
+leaves out every other specimen, for a trial. `--lines` adds what models make of images whose scan
+lines were put back (`scan="auto"`).
 
 The score is the PSNR in dB, 20 log10 of the truth's range over the rms error after the best affine
 fit of intensities, mean over a group's images. Rows of models marked `1:1` are of the network at
@@ -85,6 +86,7 @@ class Choice:
     models : names or weights files.
     baselines : names of filters.
     best : the mean over mirror images, too.
+    lines : the same with scan lines put back before, too.
     native : the networks at the pixels as they are, too.
     every : of how many specimens one is taken.
     once : models that are not run at their best.
@@ -93,6 +95,7 @@ class Choice:
     models: tuple[str, ...]
     baselines: tuple[str, ...] = ()
     best: bool = False
+    lines: bool = False
     native: bool = False
     every: int = 1
     once: tuple[str, ...] = ()
@@ -107,6 +110,11 @@ def methods(chosen: Choice) -> dict[str, Callable[[Image], Image]]:
         run[name] = partial(atomseg.restore, model=model)
         if chosen.best and model not in chosen.once:
             run[f"{name}, best"] = partial(atomseg.restore, model=model, quality="best")
+        if chosen.lines:
+            still = partial(atomseg.restore, model=model, scan="auto")
+            run[f"{name}, lines put back"] = still
+            if chosen.best and model not in chosen.once:
+                run[f"{name}, lines put back, best"] = partial(still, quality="best")
         if chosen.native:
             run[f"{name}, 1:1"] = partial(native, weights.resolve(model))
     return run
@@ -190,6 +198,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """The images, the models and what is printed."""
     shared.folder(parser, "images, truth and what peers made of them")
     shared.models(parser, ["stem-hr"])
+    parser.add_argument("--lines", action="store_true", help="with scan lines put back, too")
     parser.add_argument("--native", action="store_true", help="the networks at 1:1, too")
     choices(parser, "specimens")
 
@@ -200,6 +209,7 @@ def run(options: argparse.Namespace) -> None:
         tuple(options.models),
         tuple(options.baselines),
         options.best,
+        options.lines,
         options.native,
         options.every,
     )
