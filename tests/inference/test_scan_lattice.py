@@ -65,6 +65,16 @@ def test_lines_that_stand_still_are_left():
     assert np.all(stated > 0)
 
 
+def test_an_offset_and_a_gain_change_nothing():
+    true = jitter(0.4)
+    frame = scanned(true, 100.0)
+    start = np.zeros_like(true)
+    found, errors = beside_lattice(frame, start, np.full_like(true, 0.3))
+    again, too = beside_lattice(1e7 + 3.0 * frame, start, np.full_like(true, 0.3))
+    np.testing.assert_allclose(again, found, atol=1e-4)
+    np.testing.assert_allclose(too, errors, rtol=1e-3)
+
+
 def test_what_is_slow_stays_as_it_was_known():
     line = np.arange(SIDE) / SIDE
     slow = np.stack([2.0 * np.sin(3.0 * line), np.cos(4.0 * line)], axis=1)

@@ -221,6 +221,8 @@ def beside_lattice(frame: Array, shifts: Array, errors: Array) -> tuple[Array, A
     (H, 2) displacements and their standard errors. None where the frame shows no lattice: fewer
     than two reflections that are not parallel, or too few periods.
     """
+    # Templates are in single precision, which holds no offset beside a small contrast.
+    frame = (frame - frame.mean()) / max(float(frame.std()), 1e-30)
     total, known, slow = shifts, errors, 0.0
     rest = slope_y = slope_x = frame
     for _ in range(ROUNDS):
