@@ -6,6 +6,7 @@ from napari_atomseg.analysis.counting.counts import Counts, count_by_mixture
 from napari_atomseg.analysis.counting.cross_sections import integrate_columns
 from napari_atomseg.analysis.counting.library import count_by_library, simulate_library
 from napari_atomseg.analysis.counting.model import start_model
+from napari_atomseg.analysis.counting.normalization import beam_level, normalize, vacuum_level
 from napari_atomseg.analysis.defects import (
     BurgersCircuit,
     burgers_circuit,
@@ -55,6 +56,7 @@ __all__ = [
     "Tracks",
     "UnitCells",
     "assign",
+    "beam_level",
     "binned_profile",
     "bond_distributions",
     "bond_vectors",
@@ -80,6 +82,7 @@ __all__ = [
     "match",
     "name_by_elements",
     "neighbours",
+    "normalize",
     "octahedra",
     "polarization",
     "psnr",
@@ -94,4 +97,5 @@ __all__ = [
     "start_model",
     "strain",
     "unit_cells",
+    "vacuum_level",
 ]
