@@ -38,11 +38,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Measure each scene; what a peer cannot measure is noted with its error."""
+    """Measure each scene that has no answer yet; what a peer cannot measure is noted with its error."""
     measure = importlib.import_module(f"benchmarks.measurements.recipes.{options.peer}").measure
     target = options.folder / options.peer
     target.mkdir(exist_ok=True)
     for path in sorted(options.folder.glob("*.npz")):
+        if (target / path.name).exists():
+            continue
         scene = Scene.load(path)
         start = time.process_time()
         try:

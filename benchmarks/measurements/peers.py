@@ -3,8 +3,8 @@
     python -m benchmarks measurements peers FOLDER --peers atomap=atomap/bin/python ...
     python -m benchmarks measurements peers FOLDER --pto pto_sro.hspy --si si110_adf_512.png
 
-Each peer is installed into an environment of its own (`python -m venv atomap; atomap/bin/pip install
-atomap==0.4.2`), and has a recipe in `recipes/`: the shortest script by its documentation. Names:
+Each peer is installed into an environment of its own (`python -m venv atomap; atomap/bin/pip
+install atomap==0.4.2`), and has a recipe in `recipes/`: a short script by its documentation. Names:
 atomap, temul (temul-toolkit), singleorigin, kemstem, quantem. Peers are told the spacing, and where
 they ask for clicks the origin and cell to whole pixels, and the crystal; ours is told the sampling.
 
@@ -210,7 +210,7 @@ def spread(values: Array) -> float:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Where, which peers, and the recorded images."""
-    shared.folder(parser, "keeps scenes and answers; those of peers are made anew")
+    shared.folder(parser, "keeps scenes and answers; what is there is not measured again")
     parser.add_argument("--peers", nargs="*", default=[], help="NAME=PYTHON of its environment")
     parser.add_argument("--pto", type=Path, help="the TEMUL toolkit's PbTiO3/SrRuO3")
     parser.add_argument("--si", type=Path, help="AtomSegNet's Si [110]")

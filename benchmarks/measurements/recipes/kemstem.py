@@ -15,7 +15,7 @@ def measure(scene: Scene) -> Answer:
     between = scene.second[0] * scene.u + scene.second[1] * scene.v
     near = np.linalg.norm(between)
     image = scene.image.astype(float)
-    start = columnfind.find_columns(image, distance=int(0.6 * near), threshold=0.05)
+    start = columnfind.find_columns(image, distance=int(0.4 * near), threshold=0.05)
     window = 2 * int(0.3 * near) + 1
     columns = columnfind.refine_columns(image, start, window_dimension=window, verbose=False)[0]
     reach = int(max(image.shape) / np.linalg.norm(scene.u)) + 2
@@ -41,7 +41,9 @@ def measure(scene: Scene) -> Answer:
 
 def strain(scene: Scene, image: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Of the phases of two reflections, at places of columns."""
-    from kemstem.fourier import fourierfilter, peakpick, phaselock
+    from kemstem.fourier.fourierfilter import fourier_filter
+    from kemstem.fourier.peakpick import refine_peaks_com
+    from kemstem.fourier.phaselock import gpa
     from kemstem.fourier.strain import calculate_strain_tensor
 
     if not scene.rest.any():
@@ -49,13 +51,11 @@ def strain(scene: Scene, image: np.ndarray, places: np.ndarray) -> np.ndarray:
     pattern = np.fft.fftshift(np.fft.fft2(image))
     size = np.array(image.shape)
     inverse = np.linalg.inv(np.array([scene.u, scene.v])).T
-    spots = peakpick.refine_peaks_com(np.abs(pattern), size / 2 + inverse * size, 5)
+    spots = refine_peaks_com(np.abs(pattern), size / 2 + inverse * size, 5)
     spots = np.asarray(spots).reshape(-1, 2)
     # As wide in the image as ours: 0.8 periods.
     sigma = size[0] / (2 * np.pi * 0.8 * np.linalg.norm(scene.u))
-    phases = [
-        phaselock.gpa(fourierfilter.fourier_filter(pattern, spot, sigma)[0], spot) for spot in spots
-    ]
+    phases = [gpa(fourier_filter(pattern, spot, sigma)[0], spot) for spot in spots]
     e_xx = calculate_strain_tensor(*phases, *spots)[0]
     y, x = places.T
     values = e_xx[np.round(y).astype(int), np.round(x).astype(int)]

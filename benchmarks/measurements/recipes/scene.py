@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 
-
 def none(width: int = 4) -> np.ndarray:
     """No rows."""
     return np.zeros((0, width))

@@ -22,11 +22,12 @@ def measure(scene: Scene) -> Answer:
     # In the place of a click on the origin.
     lattice.sigma = so.get_feature_size(gaussian_filter(image, 2))
     sharp = so.image_norm(-gaussian_laplace(image, lattice.sigma))
-    apart = lattice.get_min_atom_col_dist()
+    lattice.min_dist = apart = lattice.get_min_atom_col_dist()
     lattice.xy_peaks = np.argwhere(so.detect_peaks(sharp, min_dist=apart / 2) > 0)[:, ::-1] * 1.0
     lattice.x0y0 = scene.origin[::-1].astype(float)
     lattice.make_reference_lattice()
-    lattice.fit_atom_columns(parallelize=False)
+    # Elliptical fits need a function that version 3.0.1 lacks.
+    lattice.fit_atom_columns(parallelize=False, use_circ_gauss=True)
     kind = next(iter(lattice.at_cols["elem"]))
     lattice.refine_reference_lattice(sites_to_use=[kind])
     table = lattice.at_cols.dropna(subset=["x_fit", "y_fit"])
