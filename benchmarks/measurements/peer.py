@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Measure each scene that has no answer yet; what a peer cannot measure is noted with its error."""
+    """Measure each scene that has no answer yet, and print the errors of those that fail."""
     measure = importlib.import_module(f"benchmarks.measurements.recipes.{options.peer}").measure
     target = options.folder / options.peer
     target.mkdir(exist_ok=True)

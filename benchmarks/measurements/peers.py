@@ -5,7 +5,7 @@
 
 Each peer is installed into an environment of its own (`python -m venv atomap; atomap/bin/pip
 install atomap==0.4.2`), and has a recipe in `recipes/`: a short script by its documentation. Names:
-atomap, temul (temul-toolkit), singleorigin, kemstem, quantem. Peers are told the spacing, and where
+atomap, singleorigin, kemstem, quantem. Peers are told the spacing, and where
 they ask for clicks the origin and cell to whole pixels, and the crystal; ours is told the sampling.
 
 One scene is planted: two sublattices of a square cell of 4 Å with counted electrons (150 and 60 in

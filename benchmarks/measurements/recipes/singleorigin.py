@@ -26,8 +26,7 @@ def measure(scene: Scene) -> Answer:
     lattice.xy_peaks = np.argwhere(so.detect_peaks(sharp, min_dist=apart / 2) > 0)[:, ::-1] * 1.0
     lattice.x0y0 = scene.origin[::-1].astype(float)
     lattice.make_reference_lattice()
-    # Elliptical fits need a function that version 3.0.1 lacks.
-    lattice.fit_atom_columns(parallelize=False, use_circ_gauss=True)
+    lattice.fit_atom_columns(parallelize=False)
     kind = next(iter(lattice.at_cols["elem"]))
     lattice.refine_reference_lattice(sites_to_use=[kind])
     table = lattice.at_cols.dropna(subset=["x_fit", "y_fit"])
