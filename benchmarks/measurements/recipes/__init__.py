@@ -1,0 +1,1 @@
+"""How a user of each peer measures a scene: the shortest script by its documentation."""
