@@ -77,3 +77,16 @@ def test_wrong_arguments_are_named(seen) -> None:
         register_crystal(table, "SrTiO3", SAMPLING, faintest=0)
     with pytest.raises(ValueError, match="no columns in any direction"):
         register_crystal(table, "amorphous carbon", SAMPLING)
+
+
+def test_four_indices_are_the_same_axis_and_need_a_hexagonal_crystal(seen) -> None:
+    table = seen("MoS2", (2, 1, 0))
+    three = register_crystal(table, "MoS2", SAMPLING, zone_axis=(2, 1, 0))
+    four = register_crystal(table, "MoS2", SAMPLING, zone_axis=(1, 0, -1, 0))
+    assert four.zone.equals(three.zone)
+    assert (four.columns["species"] == three.columns["species"]).all()
+    settings = {"sampling": SAMPLING, "crystal": "SrTiO3"}
+    with pytest.raises(ValueError, match="four indices need hexagonal axes"):
+        measure("lattice", table, **settings, zone_axis="1 0 -1 0")
+    with pytest.raises(ValueError, match="must be three integers"):
+        measure("lattice", table, **settings, zone_axis="1 0")

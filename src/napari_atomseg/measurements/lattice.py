@@ -37,6 +37,7 @@ from napari_atomseg.measurements.report import (
 )
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.settings import setting
+from napari_atomseg.specimen.crystals.axis import read_axis
 
 MOST_CELLS = 4000
 """More polygons make napari slow."""
@@ -68,8 +69,13 @@ class LatticeSettings(MeasurementSettings):
         "Name of a crystal, or a structure file: it is laid on the columns, which take the names "
         "of its elements, and missing columns are listed. Several are layers on one lattice.",
     )
-    zone_axis: tuple[int, int, int] | None = setting(
-        None, "Zone axis", "Direction of the crystal along the beam.", none="found"
+    zone_axis: tuple[int, ...] | None = setting(
+        None,
+        "Zone axis",
+        "Indices u v w of the direction along the beam, or u v t w of a hexagonal crystal.",
+        limits=(-99, 99),
+        none="found",
+        read=read_axis,
     )
     names: str = setting(
         "", "Species", "Names of the species, the brightest first, as Sr,Ti,O; empty: A,B,…."

@@ -109,7 +109,7 @@ def register_crystal(
     crystal: Crystal,
     sampling: Sampling | None = None,
     *,
-    zone_axis: Axis | None = None,
+    zone_axis: tuple[int, ...] | None = None,
     largest_index: int = 3,
     tolerance: float = 0.02,
     resolution: float = 1.0,
@@ -130,7 +130,7 @@ def register_crystal(
     columns : table with `y` and `x` (px); of one image.
     crystal : name from `crystals()`, path of a structure file, or Atoms.
     sampling : Å a pixel, one number or (dy, dx), or None.
-    zone_axis : [uvw] along the beam; None finds it.
+    zone_axis : [uvw] along the beam, or [uvtw] of a hexagonal crystal; None finds it.
     largest_index, tolerance, resolution, by_intensity : as for `find_zone_axis`.
     faintest : columns of the crystal that scatter at least this part of the brightest should be in
         the image; those that are fainter count only if they were seen.
@@ -149,7 +149,6 @@ def register_crystal(
     """
     from napari_atomseg.specimen.crystals.builtin import COLUMNLESS, get_crystal
     from napari_atomseg.specimen.crystals.crystal import material_name
-    from napari_atomseg.specimen.crystals.symmetry import zone_axes
 
     if not 0.0 < faintest <= 1.0:
         raise ValueError(f"faintest={faintest!r} must be above 0 and at most 1")
@@ -157,7 +156,7 @@ def register_crystal(
     if name in COLUMNLESS:
         raise ValueError(f"crystal: {name} has no columns in any direction")
     atoms = get_crystal(crystal)
-    axes = zone_axes(atoms, largest_index) if zone_axis is None else [zone_axis]
+    axes = axes_of(atoms, zone_axis, largest_index)
     found = find_lattice(columns, sampling, intensity=intensity) if lattice is None else lattice
     measured = MeasuredLattice.of(found, by_intensity=by_intensity)
     laid, alike = best_axis(atoms, axes, measured, tolerance, resolution, name, progress, cancel)
@@ -188,6 +187,16 @@ def register_crystal(
         float(pattern.weights.max() / pattern.weights.min()),
         agreement,
     )
+
+
+def axes_of(atoms: Any, zone_axis: tuple[int, ...] | None, largest_index: int) -> list[Axis]:
+    """The zone axis in three indices, or all that symmetry makes different where it is None."""
+    from napari_atomseg.specimen.crystals.axis import three_indices
+    from napari_atomseg.specimen.crystals.symmetry import zone_axes
+
+    if zone_axis is None:
+        return zone_axes(atoms, largest_index)
+    return [three_indices(zone_axis, atoms.cell.array)]
 
 
 def _misfit(fit: Fit, lattice: Lattice) -> float:
