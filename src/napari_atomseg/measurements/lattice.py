@@ -252,7 +252,7 @@ def _crystal_lines(laid: Registration, *, known: bool) -> list[str]:
     lines = [f"{zone['crystal']} along {zone['zone_axis']}"]
     if not laid.fits:
         lines = [f"No zone axis of {zone['crystal']} fits; the nearest is {zone['zone_axis']}"]
-    lines.append(f"a lies along {zone['a_direction']}, b along {zone['b_direction']}")
+    lines.append(f"a lies along {laid.directions[0]}, b along {laid.directions[1]}")
     length, angle = zone["length_misfit_percent"], zone["angle_misfit_deg"]
     lines.append(f"misfit: lengths {length:+.2f} %, angle {angle:+.2f}°")
     lines.append(f"rms deviation of columns in the cell {zone['motif_rms_pm']:.3g} pm")

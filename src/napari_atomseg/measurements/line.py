@@ -16,10 +16,18 @@ class LineSettings(MeasurementSettings):
     """Settings of a line profile."""
 
     start: tuple[float, float] | None = setting(
-        None, "Start", "Row and column (y x) of the start.", unit="px", none="middle of the left"
+        None,
+        "Start",
+        "Row and column (y x) of the start. Automatic: the middle of the left side.",
+        unit="px",
+        none="automatic",
     )
     end: tuple[float, float] | None = setting(
-        None, "End", "Row and column (y x) of the end.", unit="px", none="middle of the right"
+        None,
+        "End",
+        "Row and column (y x) of the end. Automatic: the middle of the right side.",
+        unit="px",
+        none="automatic",
     )
     width: float = setting(
         0.0,
