@@ -83,7 +83,7 @@ def test_twins_are_indexed_by_their_crystal(seen) -> None:
 
 def test_sites_of_several_lattices_do_not_replace_those_of_one(planted) -> None:
     flat, turned = planted([[40, 0], [0, 40]]), planted([[38, 12], [-12, 38]])
-    table = pd.concat([flat[flat["x"] < 190], turned[turned["x"] > 210]], ignore_index=True)
+    table = pd.concat([flat[flat["x"] < 270], turned[turned["x"] > 285]], ignore_index=True)
     one = measure("lattice", table, sampling=0.1)
     both = measure("lattices", one.columns, sampling=0.1).columns
     assert both["lattice"].nunique() > 1

@@ -65,7 +65,8 @@ def line(
         raise ValueError(f"start={start!r}, end={end!r}: the line lies outside of the image")
     lines = [NO_SAMPLING] if observation.sampling is None else []
     length = found["distance"].iloc[-1]
-    lines.append(f"line of {length:.4g} {observation.unit}, {settings.width:g} wide")
+    wide = f"{settings.width:g} {observation.unit} wide" if settings.width else "one pixel wide"
+    lines.append(f"line of {length:.4g} {observation.unit}, {wide}")
     lines.append(f"intensity from {number(known.min())} to {number(known.max())}")
     error = found["intensity_err"].median()
     if np.isfinite(error):
