@@ -368,8 +368,9 @@ def _option(known: Setting) -> inspect.Parameter:
     if known.none and default is None:
         more["show_default"] = known.none
     if known.read is not None:
-        kind, default = Any, written(default)
-        more |= {"parser": str, "metavar": "TEXT"}
+        kind, default = Any, None if default is None else written(default)
+        more["parser"] = _or_none(str) if known.none else str
+        more["metavar"] = f"TEXT|{NONE}" if known.none else "TEXT"
     elif known.length is not None:
         kind = tuple[(kind,) * known.length] if known.length else list[kind]  # type: ignore[misc]
         default = list(default) if default is not None and not known.length else default

@@ -111,6 +111,21 @@ def test_a_text_is_read_as_the_command_line_reads_it() -> None:
         form.values()
 
 
+def test_an_empty_text_means_none_where_that_is_accepted() -> None:
+    class Seen(Settings):
+        axis: tuple[int, ...] | None = setting(
+            None, "Axis", "Indices.", none="found", read=read_axis
+        )
+
+    form = Form(Seen)
+    line = form.inputs["axis"]
+    assert (line.text(), line.placeholderText(), form.values().axis) == ("", "found", None)
+    form["axis"] = (1, 0, -1, 0)
+    assert (line.text(), form.values().axis) == ("1 0 -1 0", (1, 0, -1, 0))
+    form["axis"] = None
+    assert (line.text(), form.values().axis) == ("", None)
+
+
 def test_none_lies_below_the_lowest_number() -> None:
     numbers = Numbers(fields_of(Bonds)["classes"])
     (box,) = numbers.boxes

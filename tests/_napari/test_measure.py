@@ -611,3 +611,13 @@ def test_each_measurement_shows_its_own_settings_and_fits_a_laptop(
     measure(panel, "spacings")
     assert not older.visible
     assert not any(isinstance(layer, Image) for layer in viewer.layers)
+
+
+def test_titles_of_measurements_are_read_as_a_whole(dock: OpenPanel, viewer: Any) -> None:
+    panel = dock("Measure")
+    box = panel.form.inputs["measure"].native
+    room = panel.width_of_form - 60
+    for place in range(box.count()):
+        assert box.fontMetrics().horizontalAdvance(box.itemText(place)) < room
+    # However long the labels of a page are.
+    assert panel.form.rows.labelForField(box) is None

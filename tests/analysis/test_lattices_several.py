@@ -81,6 +81,23 @@ def test_twins_are_indexed_by_their_crystal(seen) -> None:
     assert (report.columns["species"] == table["true"])[named].mean() > 0.98
 
 
+def test_sites_of_several_lattices_do_not_replace_those_of_one(planted) -> None:
+    flat, turned = planted([[40, 0], [0, 40]]), planted([[38, 12], [-12, 38]])
+    table = pd.concat([flat[flat["x"] < 270], turned[turned["x"] > 285]], ignore_index=True)
+    one = measure("lattice", table, sampling=0.1)
+    both = measure("lattices", one.columns, sampling=0.1).columns
+    assert both["lattice"].nunique() > 1
+    assert both[["i", "j", "sublattice"]].equals(one.columns[["i", "j", "sublattice"]])
+    known = {"sampling": 0.1, "lattice": one.lattice}
+    assert measure("spacings", both, **known).lines == (
+        measure("spacings", one.columns, **known).lines
+    )
+    alone = measure("lattices", table, sampling=0.1).columns
+    assert "sublattice" not in alone
+    second = measure("spacings", alone, sampling=0.1, use="lattice=1")
+    assert "a = 3.98" in second.lines[0] or "a = 3.99" in second.lines[0]
+
+
 def test_wrong_arguments_are_named(planted) -> None:
     table = planted([[40, 0], [0, 40]])
     with pytest.raises(ValueError, match="most=0"):

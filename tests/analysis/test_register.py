@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_atomseg.analysis import register_crystal
+from napari_atomseg.analysis import find_lattice, register_crystal
 from napari_atomseg.measurements import measure
 
 SAMPLING = 0.15
@@ -77,3 +77,32 @@ def test_wrong_arguments_are_named(seen) -> None:
         register_crystal(table, "SrTiO3", SAMPLING, faintest=0)
     with pytest.raises(ValueError, match="no columns in any direction"):
         register_crystal(table, "amorphous carbon", SAMPLING)
+
+
+def test_four_indices_are_the_same_axis_and_need_a_hexagonal_crystal(seen) -> None:
+    table = seen("MoS2", (2, 1, 0))
+    three = register_crystal(table, "MoS2", SAMPLING, zone_axis=(2, 1, 0))
+    four = register_crystal(table, "MoS2", SAMPLING, zone_axis=(1, 0, -1, 0))
+    assert four.zone.equals(three.zone)
+    assert (four.columns["species"] == three.columns["species"]).all()
+    settings = {"sampling": SAMPLING, "crystal": "SrTiO3"}
+    with pytest.raises(ValueError, match="four indices need hexagonal axes"):
+        measure("lattice", table, **settings, zone_axis="1 0 -1 0")
+    with pytest.raises(ValueError, match="must be three integers"):
+        measure("lattice", table, **settings, zone_axis="1 0")
+
+
+@pytest.mark.parametrize("cell", ["conventional", "primitive"])
+def test_directions_are_those_of_the_cell_that_is_shown(seen, cell) -> None:
+    table = seen("Si", (1, 1, 0), turn=12.0)
+    lattice = find_lattice(table, SAMPLING, cell=cell)
+    found = register_crystal(table, "Si", SAMPLING, zone_axis=(1, 1, 0), lattice=lattice)
+    assert len(found.lattice) == len(found.names) == len(lattice)
+    assert np.allclose(found.lattice.lengths_angstrom, lattice.lengths_angstrom, rtol=1e-3)
+    if cell == "conventional":
+        assert {text.replace("-", "") for text in found.directions} == {"[1 1 0]", "[0 0 1]"}
+    else:
+        assert "[0 0 1]" not in found.directions
+    # All columns scatter alike: nothing to correlate with.
+    assert np.isnan(found.agreement)
+    assert set(found.columns["species"]) - {""} == {"Si"}

@@ -76,6 +76,15 @@ def test_zone_axes_are_those_of_the_python_call():
     assert again["score"].iloc[0] == pytest.approx(found["score"].iloc[0])
 
 
+@pytest.mark.parametrize("axis", [("0", "0", "1"), ("0 0 1",), ("[001]",), ("none",)])
+def test_the_zone_axis_of_a_lattice_is_read_as_everywhere(axis):
+    perovskite()
+    common = ["lattice", "columns.csv", "-o", "named.csv", "--crystal", "BaTiO3"]
+    assert "BaTiO3 along [0 0 1]" in run(*common, "--zone-axis", *axis)
+    said = run(*common, "--zone-axis", "1", "0", "-1", "0", code=1)
+    assert "four indices need hexagonal axes" in said
+
+
 def test_zone_axes_without_a_scale_of_a_wrong_crystal_and_of_none():
     columns = perovskite()
     columns.attrs = {}

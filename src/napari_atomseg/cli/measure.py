@@ -39,7 +39,8 @@ class _Measurements(TyperGroup):
             return super().get_command(ctx, cmd_name)
         alone = typer.Typer(add_completion=False)
         known = MEASUREMENTS[cmd_name]
-        alone.command(cmd_name, help=f"{known.summary}\n\n{known.notes}")(_command(known))
+        about = f"{known.summary}\n\n{known.notes}"
+        alone.command(cmd_name, cls=AxisCommand, help=about)(_command(known))
         return typer.main.get_command(alone)
 
 

@@ -32,7 +32,7 @@ CLOSE = 10.0
 """Differences of the criterion to the best number of classes that are listed."""
 FIRST: Any = setting(
     None,
-    "Atoms in thinnest column",
+    "Fewest atoms",
     "Number of atoms in the columns of the first class. Automatic: by continuing the classes "
     "to zero.",
     limits=(0, 10_000),

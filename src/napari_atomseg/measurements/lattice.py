@@ -37,6 +37,7 @@ from napari_atomseg.measurements.report import (
 )
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.settings import setting
+from napari_atomseg.specimen.crystals.axis import read_axis
 
 MOST_CELLS = 4000
 """More polygons make napari slow."""
@@ -68,8 +69,13 @@ class LatticeSettings(MeasurementSettings):
         "Name of a crystal, or a structure file: it is laid on the columns, which take the names "
         "of its elements, and missing columns are listed. Several are layers on one lattice.",
     )
-    zone_axis: tuple[int, int, int] | None = setting(
-        None, "Zone axis", "Direction of the crystal along the beam.", none="found"
+    zone_axis: tuple[int, ...] | None = setting(
+        None,
+        "Zone axis",
+        "Indices u v w of the direction along the beam, or u v t w of a hexagonal crystal.",
+        limits=(-99, 99),
+        none="found",
+        read=read_axis,
     )
     names: str = setting(
         "", "Species", "Names of the species, the brightest first, as Sr,Ti,O; empty: A,B,…."
@@ -246,7 +252,7 @@ def _crystal_lines(laid: Registration, *, known: bool) -> list[str]:
     lines = [f"{zone['crystal']} along {zone['zone_axis']}"]
     if not laid.fits:
         lines = [f"No zone axis of {zone['crystal']} fits; the nearest is {zone['zone_axis']}"]
-    lines.append(f"a lies along {zone['a_direction']}, b along {zone['b_direction']}")
+    lines.append(f"a lies along {laid.directions[0]}, b along {laid.directions[1]}")
     length, angle = zone["length_misfit_percent"], zone["angle_misfit_deg"]
     lines.append(f"misfit: lengths {length:+.2f} %, angle {angle:+.2f}°")
     lines.append(f"rms deviation of columns in the cell {zone['motif_rms_pm']:.3g} pm")

@@ -24,7 +24,10 @@ from napari_atomseg.settings import setting
 
 COLOURS = ("#ff4040", "#40c0ff", "#40ff40", "#ffff00", "#ff40ff", "#ffa23f", "#ffffff", "#8073ac")
 """Colours of the vectors of each lattice."""
-_FEATURES = ("lattice", *SITE, "species", "eps_xx", "eps_yy", "eps_xy", "rotation_deg")
+_SITE = {name: f"lattice_{name}" for name in SITE}
+"""What sites are called in the result: those of `measure lattice`, which all other measurements
+take, are cells of one lattice alone."""
+_FEATURES = ("lattice", *_SITE.values(), "species", "eps_xx", "eps_yy", "eps_xy", "rotation_deg")
 
 
 class LatticesSettings(MeasurementSettings):
@@ -68,7 +71,7 @@ def lattices(
     """Find the lattices of grains, twins and interfaces, and strain all against one.
 
     Each is indexed if crystals are given. The result is the table of columns with the number of
-    their lattice and their sites in it.
+    their lattice and their sites in it. Later measurements take one lattice: that of `lattice`.
     """
     columns = observation.columns.drop(columns=["species"], errors="ignore")
     report(progress, cancel, 0, 2, "Finding the lattices")
@@ -121,6 +124,9 @@ def lattices(
         )
         for number_, each in enumerate(found.lattices)
     )
+    table = table.rename(columns=_SITE)
+    for name in set(SITE) & set(observation.columns):
+        table[name] = observation.columns[name].to_numpy()
     return Report(
         tuple(lines),
         {"Lattices": about},

@@ -16,10 +16,18 @@ class LineSettings(MeasurementSettings):
     """Settings of a line profile."""
 
     start: tuple[float, float] | None = setting(
-        None, "Start", "Row and column (y x) of the start.", unit="px", none="middle of the left"
+        None,
+        "Start",
+        "Row and column (y x) of the start. Automatic: the middle of the left side.",
+        unit="px",
+        none="automatic",
     )
     end: tuple[float, float] | None = setting(
-        None, "End", "Row and column (y x) of the end.", unit="px", none="middle of the right"
+        None,
+        "End",
+        "Row and column (y x) of the end. Automatic: the middle of the right side.",
+        unit="px",
+        none="automatic",
     )
     width: float = setting(
         0.0,
@@ -57,7 +65,8 @@ def line(
         raise ValueError(f"start={start!r}, end={end!r}: the line lies outside of the image")
     lines = [NO_SAMPLING] if observation.sampling is None else []
     length = found["distance"].iloc[-1]
-    lines.append(f"line of {length:.4g} {observation.unit}, {settings.width:g} wide")
+    wide = f"{settings.width:g} {observation.unit} wide" if settings.width else "one pixel wide"
+    lines.append(f"line of {length:.4g} {observation.unit}, {wide}")
     lines.append(f"intensity from {number(known.min())} to {number(known.max())}")
     error = found["intensity_err"].median()
     if np.isfinite(error):

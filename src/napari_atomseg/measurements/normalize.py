@@ -96,9 +96,7 @@ def normalize(
         beam, dark = beam_level(scan, settings.exponent)
         source = "the mean of the detector scan"
     else:
-        raise ValueError(
-            "the beam level is needed (--beam), or an image of the scanned detector (--detector)"
-        )
+        raise ValueError("the beam level is needed, or else an image of the scanned detector")
     vacuum, error, where = _vacuum(image, observation, settings)
     flat = np.asarray(read_image(settings.flat).data) if settings.flat else None
     result = normalized(image, vacuum=vacuum, beam=beam, flat=flat)

@@ -67,6 +67,7 @@ class ReadInput(QLineEdit):
     """A text that a setting reads, such as the indices of a direction.
 
     What cannot be read is handed over as it is, so that the check of the settings names the fault.
+    An empty line means None where the setting accepts it, and shows what that means.
     """
 
     changed = Signal(object)
@@ -76,12 +77,15 @@ class ReadInput(QLineEdit):
         self.native = self
         self._known = known
         self.setMinimumWidth(60)
-        self.setText(written(known.default))
+        self.setPlaceholderText(known.none)
+        self._write(known.default)
         self.editingFinished.connect(lambda: self.changed.emit(self.value))
 
     @property
     def value(self) -> Any:
         """What the text means, or the text where it has no meaning."""
+        if self._known.none and not self.text().strip():
+            return None
         try:
             return self._known.checked(str(self.text()))
         except (ValueError, TypeError):
@@ -90,9 +94,12 @@ class ReadInput(QLineEdit):
     @value.setter
     def value(self, value: Any) -> None:
         before = self.value
-        self.setText(written(value))
+        self._write(value)
         if self.value != before:
             self.changed.emit(self.value)
+
+    def _write(self, value: Any) -> None:
+        self.setText("" if value is None else written(value))
 
 
 class BoundsInput(QWidget):

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QLabel, QWidget
 from napari_atomseg._napari.columns.base import ColumnsLayerPanel
 from napari_atomseg._napari.columns.colours import colour_points
 from napari_atomseg._napari.columns.layers import ACTION, aligned
+from napari_atomseg._napari.forms.form import make_input
 from napari_atomseg._napari.image_panel import chosen_sampling, shown_sampling
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import layer_sampling
@@ -30,7 +31,7 @@ from napari_atomseg.measurements.registry import (
     finished,
 )
 from napari_atomseg.progress import CancelToken, Progress
-from napari_atomseg.settings import fields_of, setting
+from napari_atomseg.settings import about, fields_of, setting
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -82,7 +83,7 @@ class Measure(ColumnsLayerPanel):
     width_of_form = 350
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__(viewer, inputs_of(MeasureSettings, None))
+        super().__init__(viewer, inputs_of(MeasureSettings, None) | {"measure": _titles})
         self.results, self.hint, self.page = Results(), QLabel(), Page()
         self.hint.setWordWrap(True)
         self.measured: Measured | None = None
@@ -240,6 +241,13 @@ class Measure(ColumnsLayerPanel):
     def _follow_theme(self, event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)
         self.results.set_colours(theme.text.as_hex(), theme.background.as_hex())
+
+
+def _titles() -> Any:
+    """The choice of a measurement, as wide as the panel: the longest titles are read as a whole."""
+    widget = make_input(about(MeasureSettings, "measure"))
+    widget.whole_row = True
+    return widget
 
 
 def _attribute(name: str) -> property:

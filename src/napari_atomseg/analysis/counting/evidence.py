@@ -142,7 +142,7 @@ def checked_kind(columns: pd.DataFrame, value: str, *, by_lattice: bool) -> None
             parts = ", ".join(f"{count} of {name}" for name, count in kinds.items())
             raise ValueError(
                 f"columns of several species cannot be counted together ({parts}): choose those of "
-                f"one, as use='species={kinds.index[0]}'"
+                f"one, such as species={kinds.index[0]}"
             )
         if len(kinds) == 1:
             return
@@ -151,7 +151,7 @@ def checked_kind(columns: pd.DataFrame, value: str, *, by_lattice: bool) -> None
         raise ValueError(
             f"the columns are of several kinds: neighbours of different sublattices differ by a "
             f"factor of {ratio:.1f} in {value}. Measure the lattice first, and count the columns "
-            "of one species, as use='species=A'; or give all one species, if they are alike"
+            "of one species, such as species=A; or give all one species, if they are alike"
         )
 
 

@@ -380,13 +380,13 @@ def by_plainness(best: list[Fit], axis: Axis, cell: OrientedCell, vectors: Array
     """Equal fits, those whose directions have the smallest indices first."""
 
     def plainness(fit: Fit) -> tuple[Any, ...]:
-        a, b = _directions(fit, axis, cell, vectors)
+        a, b = directions(fit, axis, cell, vectors)
         return fit.mirrored, sum(i < 0 for i in a), sum(i < 0 for i in b), a, b
 
     return sorted(best, key=plainness)
 
 
-def _directions(fit: Fit, axis: Axis, cell: OrientedCell, vectors: Array) -> list[Axis]:
+def directions(fit: Fit, axis: Axis, cell: OrientedCell, vectors: Array) -> list[Axis]:
     """Directions of the crystal along a and b."""
     from napari_atomseg.specimen.crystals.symmetry import direction_along
 
@@ -399,7 +399,7 @@ def zone_row(
 ) -> dict[str, Any]:
     """Row of a zone axis; of equal fits, the one whose directions have the smallest indices."""
     fit = by_plainness(best, axis, cell, vectors)[0]
-    a, b = _directions(fit, axis, cell, vectors)
+    a, b = directions(fit, axis, cell, vectors)
     # From the other side of the crystal one sees the mirror image.
     u, v, w = (-i for i in axis) if fit.mirrored else axis
     unit = lattice.scale / (1.0 if lattice.pixel is not None else fit.scale)

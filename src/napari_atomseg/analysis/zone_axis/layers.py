@@ -24,6 +24,7 @@ from napari_atomseg.analysis.zone_axis.register import (
     FAINTEST,
     TOLERANCE,
     Registration,
+    axes_of,
     best_axis,
     expected_contrast,
     local_contrast,
@@ -33,7 +34,7 @@ from napari_atomseg.analysis.zone_axis.register import (
 from napari_atomseg.progress import CancelToken
 
 if TYPE_CHECKING:
-    from napari_atomseg.analysis.zone_axis.find import Axis, Crystal
+    from napari_atomseg.analysis.zone_axis.find import Crystal
 
 LIKELY = 0.7
 """Ways to lay a crystal that explain this part of what the best one does are compared."""
@@ -74,7 +75,7 @@ def register_layers(
     crystals: Sequence[Crystal],
     sampling: Sampling | None = None,
     *,
-    zone_axis: Axis | None = None,
+    zone_axis: tuple[int, ...] | None = None,
     largest_index: int = 3,
     tolerance: float = 0.02,
     resolution: float = 1.0,
@@ -109,7 +110,6 @@ def register_layers(
     """
     from napari_atomseg.specimen.crystals.builtin import get_crystal
     from napari_atomseg.specimen.crystals.crystal import material_name
-    from napari_atomseg.specimen.crystals.symmetry import zone_axes
 
     bright = intensity_of(columns, intensity)
     if bright is None:
@@ -141,7 +141,7 @@ def register_layers(
     least = np.full(len(on), np.inf)
     for number in order:
         atoms = get_crystal(crystals[number])
-        axes = zone_axes(atoms, largest_index) if zone_axis is None else [zone_axis]
+        axes = axes_of(atoms, zone_axis, largest_index)
         name = material_name(crystals[number])
         laid, _ = best_axis(atoms, axes, measured, tolerance, resolution, name, None, cancel)
         ways = [

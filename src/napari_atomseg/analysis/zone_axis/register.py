@@ -8,7 +8,7 @@ must stand on them, and the bright ones of each surrounding must be those that s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from napari_atomseg.analysis.lattice.assign import assign, follow
 from napari_atomseg.analysis.lattice.find import find_lattice, fitted
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.sites import intensity_of
+from napari_atomseg.analysis.lattice.vectors import conventional, reduced
 from napari_atomseg.analysis.positions import positions_of
 from napari_atomseg.analysis.zone_axis.find import (
     APART,
@@ -30,6 +31,7 @@ from napari_atomseg.analysis.zone_axis.find import (
     MeasuredLattice,
     best_fits,
     by_plainness,
+    directions,
     written,
     zone_row,
 )
@@ -50,6 +52,12 @@ AROUND = 12
 """Columns about each with which its intensity is compared."""
 TOLERANCE = 0.3
 """A column stands on a site within this part of the least distance of two sites."""
+SAME_CELL = 0.1
+"""Vectors are whole multiples of others within this part of these."""
+CENTRED = 2
+"""Primitive cells in a centred rectangle."""
+ALIKE = 1.01
+"""Columns whose scattering differs by less than this factor are not told apart by intensities."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,7 @@ class Registration:
     lattice : the crystal's cell in the image; its sublattices are the columns of that cell, also
         those of which none was found.
     names : (K,) elements of the sublattices, such as "TiO".
+    directions : of the crystal along a and b of `lattice`, as "[1 -1 0]".
     columns : table with sites (see `assign`) and ``species``, "" for columns on no site.
     missing : a row for each site inside the crystal that has no column: ``y``, ``x`` (px), ``i``,
         ``j``, ``sublattice``, ``species``, as `find_vacancies` gives them.
@@ -73,11 +82,12 @@ class Registration:
     alike : other zone axes that fit as well, as "[1 1 0]".
     contrast : largest ratio of the scattering of two of its columns that should be seen.
     agreement : correlation of intensities with what the crystal's columns scatter, each against its
-        surroundings; NaN where intensities do not count.
+        surroundings; NaN where intensities do not count, or all columns scatter alike.
     """
 
     lattice: Lattice
     names: tuple[str, ...]
+    directions: tuple[str, str]
     columns: pd.DataFrame
     missing: pd.DataFrame
     zone: pd.Series[Any]
@@ -109,7 +119,7 @@ def register_crystal(
     crystal: Crystal,
     sampling: Sampling | None = None,
     *,
-    zone_axis: Axis | None = None,
+    zone_axis: tuple[int, ...] | None = None,
     largest_index: int = 3,
     tolerance: float = 0.02,
     resolution: float = 1.0,
@@ -130,7 +140,7 @@ def register_crystal(
     columns : table with `y` and `x` (px); of one image.
     crystal : name from `crystals()`, path of a structure file, or Atoms.
     sampling : Å a pixel, one number or (dy, dx), or None.
-    zone_axis : [uvw] along the beam; None finds it.
+    zone_axis : [uvw] along the beam, or [uvtw] of a hexagonal crystal; None finds it.
     largest_index, tolerance, resolution, by_intensity : as for `find_zone_axis`.
     faintest : columns of the crystal that scatter at least this part of the brightest should be in
         the image; those that are fainter count only if they were seen.
@@ -149,7 +159,6 @@ def register_crystal(
     """
     from napari_atomseg.specimen.crystals.builtin import COLUMNLESS, get_crystal
     from napari_atomseg.specimen.crystals.crystal import material_name
-    from napari_atomseg.specimen.crystals.symmetry import zone_axes
 
     if not 0.0 < faintest <= 1.0:
         raise ValueError(f"faintest={faintest!r} must be above 0 and at most 1")
@@ -157,7 +166,7 @@ def register_crystal(
     if name in COLUMNLESS:
         raise ValueError(f"crystal: {name} has no columns in any direction")
     atoms = get_crystal(crystal)
-    axes = zone_axes(atoms, largest_index) if zone_axis is None else [zone_axis]
+    axes = axes_of(atoms, zone_axis, largest_index)
     found = find_lattice(columns, sampling, intensity=intensity) if lattice is None else lattice
     measured = MeasuredLattice.of(found, by_intensity=by_intensity)
     laid, alike = best_axis(atoms, axes, measured, tolerance, resolution, name, progress, cancel)
@@ -165,19 +174,26 @@ def register_crystal(
     points = positions_of(columns)
     report(progress, cancel, len(axes), len(axes) + 1, "Naming the columns")
     best, fit, pattern, agreement = _chosen(laid, found, points, bright, faintest, atoms.cell.array)
-    known = _fitted(_as_measured(best, found), points, bright)
+    matrix = _as_measured(best, found)
+    cell = best.with_cell(matrix)
+    known = _fitted(cell, points, bright)
     table = assign(columns, known)
-    names = np.array([*pattern.names, ""])
+    kinds = best.nearest(cell.sites(0, 0, np.arange(len(cell))))[1]
+    elements = tuple(pattern.names[k] for k in kinds)
+    names = np.array([*elements, ""])
     table["species"] = names[table["sublattice"].to_numpy()]
     missing = find_vacancies(columns, sampling, known)
     missing["species"] = names[missing["sublattice"].to_numpy(dtype=np.int64)]
     zone = pd.Series(
         {"crystal": name} | zone_row(found, [fit], laid.axis, laid.cell, atoms.cell.array)
     )
+    shown = replace(fit, cell=matrix @ pattern.vectors)
+    along = directions(shown, laid.axis, laid.cell, atoms.cell.array)
     misfit = _misfit(fit, found)
     return Registration(
         known,
-        pattern.names,
+        elements,
+        (written(along[0]), written(along[1])),
         table,
         missing,
         zone,
@@ -188,6 +204,16 @@ def register_crystal(
         float(pattern.weights.max() / pattern.weights.min()),
         agreement,
     )
+
+
+def axes_of(atoms: Any, zone_axis: tuple[int, ...] | None, largest_index: int) -> list[Axis]:
+    """The zone axis in three indices, or all that symmetry makes different where it is None."""
+    from napari_atomseg.specimen.crystals.axis import three_indices
+    from napari_atomseg.specimen.crystals.symmetry import zone_axes
+
+    if zone_axis is None:
+        return zone_axes(atoms, largest_index)
+    return [three_indices(zone_axis, atoms.cell.array)]
 
 
 def _misfit(fit: Fit, lattice: Lattice) -> float:
@@ -293,7 +319,8 @@ def _score(
         contrast, near = light
         expected = expected_contrast(pattern, kind, near)
         power = float((expected[on] ** 2).sum() * (contrast[on] ** 2).sum())
-        agreement = float((expected[on] * contrast[on]).sum()) / np.sqrt(power) if power else 0.0
+        if power and pattern.weights.max() > ALIKE * pattern.weights.min():
+            agreement = float((expected[on] * contrast[on]).sum()) / np.sqrt(power)
     # Of columns that are not there at all, the faint ones are the likelier.
     there = np.unique(kind[on])
     value = float(on.mean()) - 0.1 * min(stray, 9.0)
@@ -329,9 +356,25 @@ def _fitted(lattice: Lattice, points: Array, bright: Array | None) -> Lattice:
     return lattice
 
 
-def _as_measured(lattice: Lattice, measured: Lattice) -> Lattice:
-    """The crystal's cell by the vectors that were measured, where both cells are equally large."""
+def _as_measured(lattice: Lattice, measured: Lattice) -> Array:
+    """(2, 2) the measured vectors by those of the crystal's cell; ones where cells differ.
+
+    Cells are alike where they are equally large, or where the measured one is the centred
+    rectangle of the crystal's.
+    """
     steps = measured.vectors @ np.linalg.inv(lattice.vectors)
     matrix = np.round(steps)
-    alike = np.abs(steps - matrix).max() < 0.1 and round(abs(float(np.linalg.det(matrix)))) == 1
-    return lattice.with_cell(matrix) if alike else lattice
+    size = round(abs(float(np.linalg.det(matrix))))
+    if np.abs(steps - matrix).max() < SAME_CELL and (
+        size == 1 or (size == CENTRED and _is_centred(matrix, lattice))
+    ):
+        return np.asarray(matrix)
+    return np.eye(2)
+
+
+def _is_centred(matrix: Array, lattice: Lattice) -> bool:
+    """Whether vectors, by those of a lattice, span its conventional cell."""
+    vectors = lattice.vectors * lattice.scale
+    small = reduced(vectors)
+    whole = matrix @ vectors @ np.linalg.inv(conventional(small) @ small)
+    return bool(np.abs(whole - np.round(whole)).max() < SAME_CELL)
