@@ -363,12 +363,12 @@ def _as_measured(lattice: Lattice, measured: Lattice) -> Array:
     rectangle of the crystal's.
     """
     steps = measured.vectors @ np.linalg.inv(lattice.vectors)
-    matrix = np.round(steps)
+    matrix = np.asarray(np.round(steps), dtype=np.float64)
     size = round(abs(float(np.linalg.det(matrix))))
     if np.abs(steps - matrix).max() < SAME_CELL and (
         size == 1 or (size == CENTRED and _is_centred(matrix, lattice))
     ):
-        return np.asarray(matrix)
+        return matrix
     return np.eye(2)
 
 
