@@ -68,6 +68,7 @@ def test_zone_axis_directions_and_elements_are_told(dock: OpenPanel, viewer: Any
     assert "SrTiO3 along [1 1 0]" in said
     assert "a lies along [1 -1 0], b along [0 0 1]" in said
     assert "misfit: lengths" in said
+    assert "sublattice 2: no column at" in said
     zones = measured.report.tables["Zone axes"]
     assert abs(zones["length_misfit_percent"].iloc[0]) < 0.3
     names = layer.features["species"]

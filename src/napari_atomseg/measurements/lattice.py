@@ -148,6 +148,8 @@ def lattice(
     lines += [
         f"sublattice {row.sublattice}, {row.species}: {plural(row.columns, 'column')} at "
         f"({row.a:.3f}, {row.b:.3f}), intensity {number(row.intensity)}"
+        if row.columns
+        else f"sublattice {row.sublattice}: no column at ({row.a:.3f}, {row.b:.3f})"
         for row in rows(kinds)
     ]
     marks.append(
