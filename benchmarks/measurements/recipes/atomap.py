@@ -42,7 +42,7 @@ def both(scene: Scene):
     refine(first)
     rest = remove_atoms_from_image_using_2d_gaussian(image, first, show_progressbar=False)
     found = am.get_atom_positions(Signal2D(rest), separation=apart)
-    second = am.Sublattice(found, image=rest, fix_negative_values=True)
+    second = am.Sublattice(found, image=rest)
     refine(second)
     return first, second
 
