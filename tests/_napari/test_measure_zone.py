@@ -69,7 +69,7 @@ def test_zone_axis_directions_and_elements_are_told(dock: OpenPanel, viewer: Any
     assert "a lies along [1 -1 0], b along [0 0 1]" in said
     assert "misfit: lengths" in said
     assert "sublattice 2: no column at" in said
-    zones = measured.report.tables["Zone axes"]
+    zones = measured.report.tables["Zone axis"]
     assert abs(zones["length_misfit_percent"].iloc[0]) < 0.3
     names = layer.features["species"]
     assert set(names) == {"SrO", "Ti"}
