@@ -9,7 +9,7 @@ should be 1, with 68 % of the values within one error and 95 % within two.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -18,11 +18,13 @@ from benchmarks import options as shared
 from benchmarks import tables
 from benchmarks.measurements.planted import (
     CAGE,
+    CELL,
     HEXAGONAL,
     NOISE,
     SAMPLING,
     SQUARE,
     Array,
+    Deviations,
     deformed,
     planted,
     random_gradient,
@@ -51,10 +53,6 @@ from napari_atomseg.analysis import (
 from napari_atomseg.analysis.lattice.strain import turned
 from napari_atomseg.specimen.defects import EdgeDislocation
 
-Deviations = Iterator[tuple[str, Array]]
-"""Names of measurements with (n,) deviations from the truth over the stated errors."""
-
-CELL = 2.0 * SQUARE
 CHARGE, VOLUME = 7.0, 64.0
 
 

@@ -12,7 +12,6 @@ mean square of one.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,9 +22,11 @@ from benchmarks import options as shared
 from benchmarks import tables
 from benchmarks.measurements.planted import (
     CAGE,
+    CELL,
     SAMPLING,
     SQUARE,
     Array,
+    Deviations,
     deformed,
     planted,
     random_gradient,
@@ -45,9 +46,6 @@ from napari_atomseg.analysis import (
 from napari_atomseg.io import read_image
 from napari_atomseg.localization import localize, refine_columns
 
-Deviations = Iterator[tuple[str, Array]]
-
-CELL = 2.0 * SQUARE
 SIGMA = 4.0
 HEIGHTS = (150.0, 60.0)
 """Electrons in the brightest pixel of a column of each kind."""

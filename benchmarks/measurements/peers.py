@@ -29,13 +29,12 @@ from benchmarks import options as shared
 from benchmarks import tables
 from benchmarks.measurements import peer
 from benchmarks.measurements.fitted import BACKGROUND, HEIGHTS, SIGMA
-from benchmarks.measurements.planted import CAGE, SAMPLING, SQUARE, Array, planted, seeded
+from benchmarks.measurements.planted import CAGE, CELL, SAMPLING, Array, planted, seeded
 from benchmarks.measurements.recipes.scene import Scene
 from benchmarks.runner import elsewhere
 from napari_atomseg.io import read_image
 
 OURS = "ours"
-CELL = 2.0 * SQUARE
 SIZE = 520
 STRAIN, SHEAR = 0.015, -0.006
 """Of the right part: ε_xx, and du_y/dx."""

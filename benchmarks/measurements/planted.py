@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +12,8 @@ from benchmarks.seeds import MEASUREMENTS, generator
 from napari_atomseg.analysis.lattice.strain import turned
 
 Array = NDArray[np.float64]
+Deviations = Iterator[tuple[str, Array]]
+"""Names of measurements with (n,) deviations from the truth over the stated errors."""
 
 SAMPLING = 0.1
 """Å a pixel."""
@@ -17,6 +21,7 @@ NOISE = 0.5
 """px, of each position along y and along x: 5 pm."""
 SQUARE = np.array([[20.0, 0.0], [0.0, 20.0]])
 HEXAGONAL = np.array([[0.0, 20.0], [10.0 * np.sqrt(3.0), 10.0]])
+CELL = 2.0 * SQUARE
 CAGE = np.array([[0.0, 0.0], [0.53, 0.5]])
 """Sites of a perovskite without its oxygen, the second one displaced along a."""
 

@@ -173,7 +173,7 @@ def _closer(frame: Array, known: LineShifts) -> LineShifts:
     whole, errors = found
     drift = slow_part(whole, errors)
     closer = LineShifts(whole - drift, errors, drift)
-    if not sharpening(frame, closer) > ALIKE * sharpening(frame, known):
+    if _restored_power(frame, closer) < ALIKE * _restored_power(frame, known):
         return known
     jitter, errors = shrunk(closer.jitter, errors)
     return LineShifts(jitter, errors, drift, closer.jitter)
@@ -211,10 +211,13 @@ def sharpening(frame: Array, shifts: LineShifts) -> float:
     and putting them back returns it; moving lines that were not displaced takes more of it. This
     knows nothing of how displacements were measured. It is 1 where nothing is ordered.
     """
-    before, after = (
-        _ordered_power(each) for each in (frame, put_back(frame, shifts.jitter, shifts.errors))
-    )
-    return after / before if before > 0 else 1.0
+    before = _ordered_power(frame)
+    return _restored_power(frame, shifts) / before if before > 0 else 1.0
+
+
+def _restored_power(frame: Array, shifts: LineShifts) -> float:
+    """Power of what is ordered in a frame with its lines put back."""
+    return _ordered_power(put_back(frame, shifts.jitter, shifts.errors))
 
 
 def _ordered_power(frame: Array) -> float:
