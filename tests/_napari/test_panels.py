@@ -17,8 +17,9 @@ from qtpy.QtWidgets import QApplication, QFormLayout, QScrollArea, QWidget
 from scipy.spatial import cKDTree
 
 from napari_atomseg import weights
+from napari_atomseg._napari.dock import Docked
 from napari_atomseg._napari.localize.panel import region_of
-from napari_atomseg._napari.panel import Docked, Panel
+from napari_atomseg._napari.panel import Panel
 from napari_atomseg.localization import localize
 from napari_atomseg.progress import Cancelled
 from napari_atomseg.settings import Settings, setting
