@@ -1,5 +1,6 @@
 import napari_atomseg.analysis as analyze
 import napari_atomseg.measurements as measurements
+import napari_atomseg.workflow as workflow
 
 from .inference import correct_scan, restore
 from .localization import localize, segment
@@ -23,4 +24,5 @@ __all__ = [
     "segment",
     "simulate",
     "train",
+    "workflow",
 ]

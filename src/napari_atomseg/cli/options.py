@@ -128,7 +128,7 @@ def pairs(images: list[Path], output: Path | None, ending: str) -> list[tuple[Pa
         There is no image, or two results, or an image and a result, would be one file.
     """
     several = len(images) > 1 or any(path.is_dir() for path in images)
-    files = [file for path in images for file in _image_files(path)]
+    files = [file for path in images for file in image_files(path)]
     if not files:
         raise ValueError(f"no images in {', '.join(map(str, images))}")
     if output is not None and not several and not output.is_dir():
@@ -168,7 +168,8 @@ def each_image(
             print_line(f"{file}: {done} → {result}")
 
 
-def _image_files(path: Path) -> list[Path]:
+def image_files(path: Path) -> list[Path]:
+    """The images in a folder, by name; a file is one of its own."""
     from napari_atomseg.io import IMAGE_SUFFIXES
 
     if not path.is_dir():
