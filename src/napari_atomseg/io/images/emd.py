@@ -12,7 +12,9 @@ from napari_atomseg.io.images.rosetta import rosetta_contents
 
 SUFFIXES = (".emd", ".de5")
 
-_SPECTRUM_IMAGE = "The spectrum image of this file was left out, which can be larger than the memory."
+_SPECTRUM_IMAGE = (
+    "The spectrum image of this file was left out, which can be larger than the memory."
+)
 
 
 def read_emd(path: Path) -> list[MicroscopeImage]:
