@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from napari_atomseg.cli.app import Session, app, print_line, session
 from napari_atomseg.cli.options import hooks
 
+if TYPE_CHECKING:
+    from napari_atomseg.weights.catalogue import Format
+
 models = typer.Typer(help="List, show, download, import, export and remove models.")
 app.add_typer(models, name="models")
 
-Format = Literal["weights", "onnx", "bioimageio"]
 Names = Annotated[list[str], typer.Argument(help="Names of models.", show_default=False)]
 
 
@@ -138,19 +140,24 @@ def export(
         typer.Option("--out", "-o", help="File to write; by default named like the model."),
     ] = None,
     format: Annotated[
-        Format,
+        str,
         typer.Option(
             "--format",
-            help="A weights file, a graph for ONNX runtimes, or a model package of bioimage.io; "
-            "the last two are compared with torch and need the extra 'export'.",
+            help="weights: the file itself; onnx: a graph for ONNX runtimes; bioimageio: a model "
+            "package of bioimage.io. The last two are compared with torch, and need the extra "
+            "'export'.",
         ),
     ] = "weights",
 ) -> None:
     """Write a model to a file, for this program or for others."""
-    with session():
+    with session() as current:
         from napari_atomseg.weights import export_model
 
-        print_line(f"{name} → {export_model(name, name if out is None else out, format)}")
+        written = export_model(
+            name, name if out is None else out, cast("Format", format), **hooks(current)
+        )
+        current.clear()
+        print_line(f"{name} → {written}")
 
 
 @models.command()

@@ -347,7 +347,14 @@ def _import_pickled(path: Path) -> str:
     return import_foreign(published.name, path)
 
 
-def export_model(name: str, path: str | Path, format: Format = "weights") -> Path:
+def export_model(
+    name: str,
+    path: str | Path,
+    format: Format = "weights",
+    *,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> Path:
     """Write a model that is on this machine to a file; an interrupted export leaves nothing.
 
     Parameters
@@ -357,6 +364,7 @@ def export_model(name: str, path: str | Path, format: Format = "weights") -> Pat
     format : "weights" copies the weights file. "onnx" writes a graph for ONNX runtimes, and
         "bioimageio" a model package of bioimage.io; both are compared with torch, and need the
         extra ``export``. See `weights.exports.graph`.
+    progress, cancel : see `napari_atomseg.progress`.
 
     Returns
     -------
@@ -370,6 +378,8 @@ def export_model(name: str, path: str | Path, format: Format = "weights") -> Pat
         There is no such model or format, it is not downloaded, or the exported model is not equal.
     WeightsError
         The model's file is damaged.
+    Cancelled
+        `cancel` was raised.
     """
     if format not in get_args(Format):
         raise ValueError(f"format={format!r}: choose one of {', '.join(get_args(Format))}")
@@ -383,7 +393,7 @@ def export_model(name: str, path: str | Path, format: Format = "weights") -> Pat
 
         write = write_onnx if format == "onnx" else write_package
         model, card = finished(source)
-        write(target, model, card.model_copy(update={"name": name}))
+        write(target, model, card.model_copy(update={"name": name}), progress, cancel)
         return target
     with whole_file(target) as partial:
         shutil.copyfile(source, partial)

@@ -30,6 +30,7 @@ from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.finished import FinishedMaps
 from napari_atomseg.networks.schemes import RANGE
 from napari_atomseg.networks.tasks import ELEMENTS, LINE_SHIFTS, RESTORATION, spans
+from napari_atomseg.progress import CancelToken, Progress, report
 
 SUFFIX = ".onnx"
 OPSET = 18
@@ -93,7 +94,13 @@ def finished(path: str | Path) -> tuple[FinishedMaps, ModelCard]:
     return FinishedMaps.of(network, card), card
 
 
-def write_onnx(path: Path, model: FinishedMaps, card: ModelCard) -> Agreement:
+def write_onnx(
+    path: Path,
+    model: FinishedMaps,
+    card: ModelCard,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> Agreement:
     """Write a model as ONNX, compared with torch by onnxruntime.
 
     The card and what the model expects are in the file's metadata.
@@ -104,9 +111,15 @@ def write_onnx(path: Path, model: FinishedMaps, card: ModelCard) -> Agreement:
         The extra `export` is not installed.
     ValueError
         The file's maps are not those of torch: nothing is written.
+    Cancelled
+        `cancel` was raised.
     """
+    require("onnxruntime")
+    report(progress, cancel, 0, 2, f"making the graph of {card.name}")
     content = _with_metadata(graph_of(model), description(card))
+    report(progress, cancel, 1, 2, f"comparing {card.name} with torch")
     agreement = compared(content, model)
+    report(progress, cancel, 2, 2, f"writing {card.name}")
     if not agreement.holds:
         raise ValueError(
             f"{card.name}: the maps of the exported graph differ from torch's by "

@@ -149,9 +149,7 @@ def _architecture(entry: Mapping[str, Any], path: Path) -> tuple[str, str, dict[
     else:
         raise WeightsError(f"{path}: names no architecture")
     if own_file:
-        raise WeightsError(
-            f"{path}: its architecture is a program in it, which is not run"
-        )
+        raise WeightsError(f"{path}: its architecture is a program in it, which is not run")
     if module != _NETWORKS and not module.startswith(f"{_NETWORKS}."):
         raise WeightsError(
             f"{path}: its architecture is {module}.{name}; only networks of napari-atomseg are "

@@ -24,6 +24,7 @@ from napari_atomseg._shared.files import whole_file
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.networks.finished import FinishedMaps
 from napari_atomseg.networks.schemes import RANGE
+from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.weights.exports.graph import (
     INPUT,
     LEAST_SIDE,
@@ -47,7 +48,13 @@ _SPDX = {"GPL-3.0": "GPL-3.0-only"}
 _PAGE = "https://github.com/napari-atomseg/napari-atomseg"
 
 
-def write_package(path: Path, model: FinishedMaps, card: ModelCard) -> Agreement:
+def write_package(
+    path: Path,
+    model: FinishedMaps,
+    card: ModelCard,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> Agreement:
     """Write a model as a package, validated by `bioimageio.spec`.
 
     Returns
@@ -61,11 +68,13 @@ def write_package(path: Path, model: FinishedMaps, card: ModelCard) -> Agreement
     ValueError
         The package is not valid, or the maps of its ONNX are not those of torch: nothing is
         written.
+    Cancelled
+        `cancel` was raised.
     """
     require("bioimageio.spec")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        agreement = write_onnx(folder / GRAPH, model, card)
+        agreement = write_onnx(folder / GRAPH, model, card, progress, cancel)
         torch.save(model.state_dict(), folder / STATE)
         image = _test_image(card)
         np.save(folder / f"test_{INPUT}.npy", image)
