@@ -83,9 +83,9 @@ def import_files(
     files: Annotated[
         list[str],
         typer.Argument(
-            help="Weights files (.safetensors, AtomSegNet's .pth) and model packages of bioimage.io "
-            "(.zip) that hold a network of napari-atomseg. Or names of models that others "
-            "published, as in 'r-em-hr-stem', and where they are: an archive or folder; without "
+            help="Weights files (.safetensors, AtomSegNet's .pth), or model packages of "
+            "bioimage.io (.zip) that hold a network of napari-atomseg. Or names of models that "
+            "others published, as in 'r-em-hr-stem', and where they are: an archive or folder; without "
             "it they are downloaded.",
         ),
     ],
