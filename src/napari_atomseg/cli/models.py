@@ -85,8 +85,8 @@ def import_files(
         typer.Argument(
             help="Weights files (.safetensors, AtomSegNet's .pth), or model packages of "
             "bioimage.io (.zip) that hold a network of napari-atomseg. Or names of models that "
-            "others published, as in 'r-em-hr-stem', and where they are: an archive or folder; without "
-            "it they are downloaded.",
+            "others published, as in 'r-em-hr-stem', and where they are: an archive or folder; "
+            "without it they are downloaded.",
         ),
     ],
     name: Annotated[
