@@ -1,6 +1,7 @@
 import napari_atomseg.analysis as analyze
 import napari_atomseg.measurements as measurements
 
+from .alignment import align
 from .inference import correct_scan, restore
 from .localization import localize, segment
 from .simulation import simulate
@@ -12,6 +13,7 @@ from .weights import models
 __version__: str
 
 __all__ = [
+    "align",
     "analyze",
     "consistency",
     "correct_scan",
