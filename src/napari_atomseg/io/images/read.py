@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_atomseg._shared.units import angstroms, to_angstrom
-from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage, luminance, make_image
+from napari_atomseg._shared.units import dimension
+from napari_atomseg.io.images.image import (
+    ImageFileError,
+    Kind,
+    MicroscopeImage,
+    luminance,
+    make_image,
+)
 from napari_atomseg.io.images.tiff import read_array, read_picture, read_tiff
 
 FORMATS = {
@@ -31,34 +39,34 @@ _SMALLEST = 8
 Content = dict[str, Any]
 
 
-def read_microscope(path: Path, dataset: int | str | None = None) -> MicroscopeImage:
-    """Read the first image of a microscope's file, or that with a number or title."""
-    contents = _contents(path)
-    titles = [_title(each) for each in contents]
-    labels = [
-        f"{number}: {title or 'untitled'} {tuple(map(int, np.shape(each['data'])))}"
-        for number, (title, each) in enumerate(zip(titles, contents, strict=True))
-    ]
-    if dataset is None:
-        images = [number for number, each in enumerate(contents) if _is_image(each)]
-    else:
-        images = [n for n, title in enumerate(titles) if dataset in (n, title)]
-    if not images:
-        wanted = "no image" if dataset is None else f"no dataset {dataset!r}"
-        raise ImageFileError(f"{path}: {wanted} in it; it has {'; '.join(labels) or 'nothing'}")
-    chosen = contents[images[0]]
-    data = chosen["data"]
+def read_microscope(path: Path) -> list[MicroscopeImage]:
+    """Every data set of a microscope's file with two axes or more."""
+    return [_image(path, content) for content in _contents(path) if len(content_shape(content)) > 1]
+
+
+def content_shape(content: Content) -> tuple[int, ...]:
+    """Shape of the data of a data set."""
+    return tuple(map(int, np.shape(content["data"])))
+
+
+def _image(path: Path, content: Content) -> MicroscopeImage:
+    data = content["data"]
     if data.dtype.names:
         data = luminance(np.stack([data[name] for name in data.dtype.names], axis=-1))
-    rows, columns = (chosen["axes"][-2:]) if len(chosen["axes"]) > 1 else ({}, {})
-    pixel = tuple(to_angstrom(axis.get("scale"), axis.get("units")) for axis in (rows, columns))
+    axes = content["axes"] or [{}] * data.ndim
     metadata = {
-        "title": titles[images[0]],
-        "datasets": labels,
-        "metadata": chosen.get("metadata", {}),
-        "original_metadata": chosen.get("original_metadata", {}),
+        "title": _title(content),
+        "metadata": content.get("metadata", {}),
+        "original_metadata": content.get("original_metadata", {}),
     }
-    return make_image(path, data, (pixel[0], pixel[1]), metadata)
+    return make_image(
+        path,
+        data,
+        metadata=metadata,
+        scales=[(axis.get("scale"), axis.get("units")) for axis in axes],
+        kind=_kind(data, axes),
+        title=_title(content),
+    )
 
 
 def _contents(path: Path) -> list[Content]:
@@ -101,25 +109,33 @@ def _title(content: Content) -> str:
     return str(general.get("title") or general.get("original_filename") or "")
 
 
-def _is_image(content: Content) -> bool:
-    """Whether the last two axes are rows and columns: with units of length, where they have any."""
-    shape = np.shape(content["data"])
-    if len(shape) < 2 or min(shape[-2:]) < _SMALLEST:
-        return False
-    units = [axis.get("units") for axis in content["axes"][-2:]]
-    known = [unit for unit in units if isinstance(unit, str) and unit not in ("", "<undefined>")]
-    return all(angstroms(unit) is not None for unit in known)
+def _kind(data: Any, axes: Sequence[Mapping[str, Any]]) -> Kind:
+    """What the last two axes are, by their units."""
+    known = [dimension(axis.get("units")) for axis in axes[-2:]]
+    if "energy" in known or min(np.shape(data)[-2:]) < _SMALLEST:
+        return "spectrum"
+    return "diffraction" if "reciprocal" in known or "angle" in known else "image"
 
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 _TIFFS = (".tif", ".tiff")
 
-IMAGE_SUFFIXES = (*_TIFFS, *_PICTURES, ".npy", *FORMATS)
+Reader = Callable[[Path], list[MicroscopeImage]]
+
+READERS: dict[str, Reader] = {
+    **dict.fromkeys(_TIFFS, read_tiff),
+    **dict.fromkeys(_PICTURES, read_picture),
+    ".npy": read_array,
+    **dict.fromkeys(FORMATS, read_microscope),
+}
+"""For each suffix, the function that reads all data sets of a file."""
+
+IMAGE_SUFFIXES = tuple(READERS)
 """Suffixes of files that `read_image` reads, in lower case."""
 
 
-def read_image(path: str | Path, dataset: int | str | None = None) -> MicroscopeImage:
-    """Read an image or stack with its scale.
+def read_images(path: str | Path) -> list[MicroscopeImage]:
+    """Read every data set of a file, in the file's order, with its scale and its kind.
 
     TIFF, PNG, JPEG, BMP and NumPy arrays need no other package; dm3, dm4, emd, ser, mrc, hspy and
     HDF5 need RosettaSciIO (``pip install "napari-atomseg[em]"``).
@@ -127,37 +143,86 @@ def read_image(path: str | Path, dataset: int | str | None = None) -> Microscope
     Parameters
     ----------
     path : file, whose suffix sets the format.
-    dataset : number or title of one image among several; by default the first image.
 
     Raises
     ------
     ImageFileError
-        The file is missing, damaged, of an unknown kind, or holds no image; it is an `OSError`
+        The file is missing, damaged, of an unknown kind, or holds nothing; it is an `OSError`
         whose message names the file.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if not path.is_file():
         raise ImageFileError(f"{path}: no such file")
-    if suffix not in IMAGE_SUFFIXES:
+    if suffix not in READERS:
         raise ImageFileError(
             f"{path}: files of kind {suffix or 'without suffix'} are not read; "
             f"known suffixes are {', '.join(IMAGE_SUFFIXES)}"
         )
     try:
-        if suffix in _TIFFS:
-            return read_tiff(path, _number(dataset))
-        if suffix in _PICTURES:
-            return read_picture(path)
-        if suffix == ".npy":
-            return read_array(path)
-        return read_microscope(path, dataset)
+        images = READERS[suffix](path)
     except ImageFileError:
         raise
     except Exception as error:  # readers of foreign formats raise any exception on a damaged file
         reason = str(error) or type(error).__name__
         raise ImageFileError(f"{path}: damaged, or not a {suffix} file ({reason})") from error
+    if not images:
+        raise ImageFileError(f"{path}: no image in it")
+    labels = _labels(images)
+    return [replace(each, metadata={**each.metadata, "datasets": labels}) for each in images]
 
 
-def _number(dataset: int | str | None) -> int | None:
-    return None if dataset is None else int(dataset)
+def read_image(
+    path: str | Path, dataset: int | str | None = None, frame: int | None = None
+) -> MicroscopeImage:
+    """Read one image or stack with its scale.
+
+    Parameters
+    ----------
+    path : file, whose suffix sets the format.
+    dataset : number or title of one data set among several; by default the first image.
+        Diffraction patterns, spectra and the like are taken only if asked for.
+    frame : number of one image along the first axis of a stack, counted from 0, or from the end
+        if negative; by default the whole stack.
+
+    Raises
+    ------
+    ImageFileError
+        As `read_images`, and if the file has no such data set or frame, or no image; the message
+        lists its data sets.
+    """
+    image = _chosen(Path(path), read_images(path), dataset)
+    return image if frame is None else _frame(Path(path), image, frame)
+
+
+def _chosen(
+    path: Path, images: list[MicroscopeImage], dataset: int | str | None
+) -> MicroscopeImage:
+    if dataset is None:
+        found = [image for image in images if image.kind == "image"]
+    else:
+        found = [image for image in images if image.title == dataset]
+        if not found and str(dataset).isdecimal():
+            found = images[int(dataset) :][:1]
+    if found:
+        return found[0]
+    wanted = "no image" if dataset is None else f"no dataset {dataset!r}"
+    raise ImageFileError(f"{path}: {wanted} in it; it has {'; '.join(_labels(images))}")
+
+
+def _frame(path: Path, image: MicroscopeImage, frame: int) -> MicroscopeImage:
+    count = image.data.shape[0] if image.data.ndim > 2 else 1
+    if not -count <= frame < count:
+        raise ImageFileError(f"{path}: no frame {frame}; it has {count}, counted from 0")
+    if image.data.ndim == 2:
+        return image
+    return replace(image, data=image.data[frame], axes=image.axes[1:], scales=image.scales[1:])
+
+
+def _labels(images: Sequence[MicroscopeImage]) -> list[str]:
+    """Number, title, shape and kind of each data set, for messages and lists."""
+    return [
+        f"{number}: {image.title or 'untitled'} {tuple(image.data.shape)}"
+        + ("" if image.kind == "image" else f", {image.kind}")
+        for number, image in enumerate(images)
+    ]

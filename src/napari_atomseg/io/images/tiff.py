@@ -15,15 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 from napari_atomseg._shared.files import plain, whole_file
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size, to_angstrom
-from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage, luminance, make_image
+from napari_atomseg.io.images.image import MicroscopeImage, luminance, make_image
 
 _CHANNELS = 4
 """Longest last axis that is taken as colours."""
 
 
-def read_picture(path: Path) -> MicroscopeImage:
+def read_picture(path: Path) -> list[MicroscopeImage]:
     """A picture as grey values; colours become their luminance."""
-    return make_image(path, grey_values(imageio.imread(path)))
+    return [make_image(path, grey_values(imageio.imread(path)))]
 
 
 def grey_values(data: NDArray[Any]) -> NDArray[Any]:
@@ -31,9 +31,9 @@ def grey_values(data: NDArray[Any]) -> NDArray[Any]:
     return luminance(data) if data.ndim > 2 and data.shape[-1] <= _CHANNELS else data
 
 
-def read_array(path: Path) -> MicroscopeImage:
+def read_array(path: Path) -> list[MicroscopeImage]:
     """An array saved by `numpy.save`; arrays of objects, which are pickles, are refused."""
-    return make_image(path, np.load(path, allow_pickle=False))
+    return [make_image(path, np.load(path, allow_pickle=False))]
 
 
 Pixel = tuple[float | None, float | None]
@@ -49,31 +49,31 @@ _RESOLUTION_UNITS = {2: "inch", 3: "cm"}
 _GATAN_UNITS, _GATAN_SCALES = (65004, 65003), (65010, 65009)
 
 
-def read_tiff(path: Path, dataset: int | None = None) -> MicroscopeImage:
-    """Read one series of a TIFF file.
+def read_tiff(path: Path) -> list[MicroscopeImage]:
+    """Read every series of a TIFF file.
 
     The size of a pixel comes from ImageJ, OME, Thermo Fisher or Gatan metadata, or from the
     resolution, where it is one of a microscope.
     """
     with tifffile.TiffFile(path) as file:
-        names = [f"{series.name} {series.shape}" for series in file.series]
-        number = 0 if dataset is None else dataset
-        if not 0 <= number < len(names):
-            raise ImageFileError(f"{path}: no dataset {number}; it has {'; '.join(names)}")
-        series = file.series[number]
         pixel = next(
             (size for size in (way(file) for way in _WAYS) if None not in size), (None,) * 2
         )
-        metadata = {"datasets": names, **_description(file)}
-        try:
-            data = series.asarray()
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-            data = _through_pillow(path)
-        else:
-            data = _grey(data, series.axes)
-    return make_image(path, data, pixel, metadata)
+        description = _description(file)
+        return [
+            make_image(path, _series(path, series), pixel, description, title=series.name)
+            for series in file.series
+        ]
+
+
+def _series(path: Path, series: tifffile.TiffPageSeries) -> NDArray[Any]:
+    try:
+        data = series.asarray()
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+        return _through_pillow(path)
+    return _grey(data, series.axes)
 
 
 def write_image(
