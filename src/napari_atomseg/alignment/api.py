@@ -15,11 +15,14 @@ from napari_atomseg.alignment.average import averaged, frame_noise
 from napari_atomseg.alignment.lines import align_lines, linear_drift
 from napari_atomseg.alignment.placing import Canvas, Motion, placed
 from napari_atomseg.alignment.settings import (
+    NOISE,
     AlignSettings,
     Directions,
     Field,
-    Motion as Motions,
     Weights,
+)
+from napari_atomseg.alignment.settings import (
+    Motion as Motions,
 )
 from napari_atomseg.alignment.shifts import Shifts, find_shifts
 from napari_atomseg.inference.frames import compact, examine
@@ -81,7 +84,7 @@ class Alignment:
     def record(self) -> dict[str, Any]:
         """What the fits of columns on the average should know, as plain values."""
         return {
-            "noise_correlation": np.round(self.noise.quadrant, 5).tolist(),
+            NOISE: np.round(self.noise.quadrant, 5).tolist(),
             "frames": round(float(self.frames.max()), 3),
             "origin": list(self.origin),
         }
@@ -242,9 +245,7 @@ def _from_first(motions: list[Motion], kept: Mask) -> list[Motion]:
     return [replace(each, shift=each.shift - origin) for each in motions]
 
 
-def _canvas(
-    motions: list[Motion], kept: Mask, field: Field, shape: tuple[int, ...]
-) -> Canvas:
+def _canvas(motions: list[Motion], kept: Mask, field: Field, shape: tuple[int, ...]) -> Canvas:
     size = (int(shape[0]), int(shape[1]))
     if field == "first":
         return Canvas((0, 0), size)

@@ -1,5 +1,4 @@
-"""The average of frames that lie on each other, its standard error and the noise that pixels share.
-"""
+"""The average of frames that lie on each other, its standard error, and how noise is shared."""
 
 from __future__ import annotations
 
@@ -83,7 +82,8 @@ def averaged(
     often = sum1**2 / np.where(there, sum2, 1.0)
     free = often > 1.0 + 1e-9
     variance = np.where(free, squares - sum1 * np.where(there, mean, 0.0) ** 2, np.nan)
-    variance = np.maximum(variance, 0.0) / np.where(free, sum1 * (1.0 - 1.0 / often), 1.0)
+    left = sum1 * (1.0 - 1.0 / np.where(free, often, 2.0))
+    variance = np.maximum(variance, 0.0) / np.where(free, left, 1.0)
     error = np.sqrt(variance / np.where(free, often, 1.0))
     noise = _shared_noise(frames, out, motions, weights, gains, canvas, mean + level, variance)
     return Average(mean + level, error, np.where(there, often, 0.0), noise)

@@ -108,7 +108,9 @@ def placed(frame: Array, out: Mask, motion: Motion, canvas: Canvas) -> tuple[Arr
     rows = np.broadcast_to(source[:, None], col.shape)
     plane = ndimage.map_coordinates(frame, [rows, col], order=SPLINE, mode="mirror")
     edge = 1e-6
-    seen = (rows >= -edge) & (rows <= height - 1 + edge) & (col >= -edge) & (col <= width - 1 + edge)
+    seen = (
+        (rows >= -edge) & (rows <= height - 1 + edge) & (col >= -edge) & (col <= width - 1 + edge)
+    )
     if out.any():
         part = ndimage.map_coordinates(out.astype(np.float32), [rows, col], order=1, mode="nearest")
         seen = seen & (part < TOUCHED)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from napari_atomseg.settings import Settings, setting
 
@@ -11,6 +12,8 @@ Directions = Literal["same", "orthogonal"]
 Weights = Literal["equal", "noise"]
 Field = Literal["first", "all", "common"]
 ADVANCED = "Advanced"
+NOISE = "noise_correlation"
+"""Key of how far the pixels of an average share their noise, in the record of its file or layer."""
 
 
 class AlignSettings(Settings):
@@ -76,3 +79,11 @@ class AlignSettings(Settings):
         "Average also frames that show little of what the others show, such as blank ones.",
         section=ADVANCED,
     )
+
+
+def noise_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keyword of `localize` for the noise that an average has by its record, if it is
+    one.
+    """
+    found = record.get(NOISE)
+    return {} if found is None else {"noise": found}

@@ -22,14 +22,17 @@ FORGET = 0.8
 """What a frame counts in the sum on which the next one is laid, over what its successor counts."""
 ALIKE = 0.85
 """Places at which a frame fits nearly as well as at the best one, relative to that."""
+SURE_HEIGHT, LEAST_HEIGHT = 5.0, 0.5
+"""Standard deviations by which noise may lower a peak, at least to this part of the best one."""
 MET = 5.0
 """Height of a peak, over that of noise, from which on a frame shows what those before it show."""
-SURE = 4.0
-"""Standard deviations by which another place must be better than the nearest one."""
+SURE = 5.0
+"""Standard deviations of noise that another place must show, and by which it must be better than the
+nearest one: there are hundreds of them."""
 DOUBTFUL = 3.0
 """Standard deviations within which another place cannot be ruled out."""
 LEAST_FIELD = 0.5
-"""Part of either side of the field that all frames must share for the whole stack to be compared."""
+"""Part of either side of the field that all frames must share to be compared as a whole."""
 LEAST_OVERLAP = 0.2
 """Shifts at which windows overlap less are not looked at."""
 SWEEPS = 6
@@ -176,24 +179,32 @@ class Places:
         near = (np.abs(self._y)[:, None] <= furthest) & (np.abs(self._x)[None] <= furthest)
         near &= part > LEAST_OVERLAP
         part = np.maximum(part, LEAST_OVERLAP)
-        self._map = np.where(near, found / part, -np.inf)
-        # The best of the samples about each place: peaks need not lie on them.
-        self._between = ndimage.maximum_filter(between / np.sqrt(part), 3, mode="wrap")
+        self._between = between / np.sqrt(part)
         some = self._between[near]
         self._mean, self._noise = float(np.median(some)), _deviation(some)
         power = evidence.weight**2 * np.abs(fixed) ** 2 * frames * evidence.noise
         self._whole_noise = float(np.sqrt(evidence.grid.total(power)))
+        # Where windows overlap little, noise grows with what makes up for it.
+        unsure = SURE_HEIGHT * self._whole_noise * (1.0 / part - 1.0)
+        self._map = np.where(near, found / part - unsure, -np.inf)
 
-    @property
-    def peaks(self) -> tuple[Indices, Indices]:
-        """Samples (row, col) at places that fit nearly as well as the best one, that first."""
+    def peaks(self) -> tuple[Array, Array, Array]:
+        """Places (M, 2) that fit nearly as well as the best one, that first, with the heights (M,)
+        of their peaks over that of noise; and their scores (M,) by what lies between reflections,
+        in its standard deviations.
+        """
         top = float(self._map.max())
-        high = (self._map == ndimage.maximum_filter(self._map, 3, mode="wrap")) & (
-            self._map > ALIKE * top
-        )
-        rows, cols = np.nonzero(high)
-        order = np.argsort(self._map[rows, cols])[::-1]
-        return rows[order], cols[order]
+        least = min(ALIKE * top, max(top - SURE_HEIGHT * self._whole_noise, LEAST_HEIGHT * top))
+        high = self._map == ndimage.maximum_filter(self._map, 3, mode="wrap")
+        rows, cols = np.nonzero(high & (self._map > least))
+        if not len(rows) or not self._whole_noise > 0:
+            return np.zeros((0, 2)), np.zeros(0), np.zeros(0)
+        place, height = self._tops(rows, cols)
+        order = np.argsort(height)[::-1]
+        place, height = place[order], height[order]
+        samples = [place[:, axis] / step for axis, step in enumerate(self._step)]
+        score = ndimage.map_coordinates(self._between, samples, order=3, mode="grid-wrap")
+        return place, height / self._whole_noise, (score - self._mean) / max(self._noise, 1e-300)
 
     def best(self) -> tuple[Array, float, Array | None]:
         """Where the image fits.
@@ -203,48 +214,42 @@ class Places:
         The shift (y, x); the height of its peak over that of noise; and another shift less this
         one which fits as well, None without one.
         """
-        rows, cols = self.peaks
-        if not len(rows) or not self._whole_noise > 0:
+        place, height, score = self.peaks()
+        if not len(place):
             return np.zeros(2), 0.0, None
-        distance = np.hypot(self._y[rows], self._x[cols])
-        score = (self._between[rows, cols] - self._mean) / max(self._noise, 1e-300)
-        nearest, likeliest = int(np.argmin(distance)), int(np.argmax(score))
-        chosen, other = nearest, likeliest
-        if score[likeliest] - score[nearest] > SURE * np.sqrt(2.0):
-            chosen, other = likeliest, nearest
-        step, height = self._peak(int(rows[chosen]), int(cols[chosen]))
+        chosen, likeliest = int(np.argmin(np.hypot(*place.T))), int(np.argmax(score))
+        better = score[likeliest] - score[chosen]
+        if score[likeliest] > SURE and better > SURE * np.sqrt(2.0):
+            chosen = likeliest
         doubt = None
-        score[chosen], sure = -np.inf, score[chosen]
-        if len(score) > 1:
-            other = int(np.argmax(score))
-            if sure - score[other] < DOUBTFUL * np.sqrt(2.0):
-                doubt = self._peak(int(rows[other]), int(cols[other]))[0] - step
-        return step, height / self._whole_noise, doubt
+        others = np.flatnonzero(np.arange(len(score)) != chosen)
+        if len(others):
+            other = others[np.argmax(score[others])]
+            if score[chosen] - score[other] < DOUBTFUL * np.sqrt(2.0):
+                doubt = place[other] - place[chosen]
+        return place[chosen], float(height[chosen]), doubt
 
     def height(self) -> float:
         """Height of the best peak over that of noise."""
-        rows, cols = self.peaks
-        if not len(rows) or not self._whole_noise > 0:
-            return 0.0
-        return self._peak(int(rows[0]), int(cols[0]))[1] / self._whole_noise
+        _, height, _ = self.peaks()
+        return float(height[0]) if len(height) else 0.0
 
-    def _peak(self, row: int, col: int) -> tuple[Array, float]:
-        """Place (y, x) and height of the peak at a sample: the top of a paraboloid about it."""
+    def _tops(self, rows: Indices, cols: Indices) -> tuple[Array, Array]:
+        """Places (M, 2) and heights (M,) of the peaks at samples, by paraboloids."""
         height, width = self._map.shape
-        top = float(self._map[row, col])
-        place, gain = np.array([self._y[row], self._x[col]]), 0.0
+        top = self._map[rows, cols]
+        place, gain = np.stack([self._y[rows], self._x[cols]], axis=1), np.zeros(len(rows))
         sides = (
-            (self._map[(row - 1) % height, col], self._map[(row + 1) % height, col]),
-            (self._map[row, (col - 1) % width], self._map[row, (col + 1) % width]),
+            (self._map[(rows - 1) % height, cols], self._map[(rows + 1) % height, cols]),
+            (self._map[rows, (cols - 1) % width], self._map[rows, (cols + 1) % width]),
         )
         for axis, (before, after) in enumerate(sides):
-            bend = before - 2.0 * top + after
-            if not (np.isfinite(bend) and bend < 0):
-                continue
-            off = 0.5 * (before - after) / bend
-            if abs(off) <= 1.0:
-                place[axis] += off * self._step[axis]
-                gain -= 0.25 * (before - after) * off
+            whole = np.isfinite(before) & np.isfinite(after)
+            bend = np.where(whole, before - 2.0 * top + after, -1.0)
+            slope = np.where(whole & (bend < 0), before - after, 0.0)
+            off = np.clip(0.5 * slope / np.where(bend < 0, bend, -1.0), -1.0, 1.0)
+            place[:, axis] += off * self._step[axis]
+            gain -= 0.25 * slope * off
         return place, top + gain
 
 
@@ -284,9 +289,7 @@ class Consensus:
     kept: Mask
 
     @classmethod
-    def of(
-        cls, frames: Array, shift: Array, common: tuple[slice, slice], kept: Mask
-    ) -> Consensus:
+    def of(cls, frames: Array, shift: Array, common: tuple[slice, slice], kept: Mask) -> Consensus:
         """Cut what all frames show out of each at its place, to the pixel, and move the rest."""
         shape = (common[0].stop - common[0].start, common[1].stop - common[1].start)
         grid, weight = Grid.of(shape), window(shape)
@@ -302,9 +305,7 @@ class Consensus:
         factor = float((weight**4).mean() / (weight**2).mean() ** 2)
         return cls(spectra, Evidence.of(some, grid), overlap(weight), factor, kept)
 
-    def sweep(
-        self, furthest: float, cancel: CancelToken | None
-    ) -> tuple[Array, Array | None]:
+    def sweep(self, furthest: float, cancel: CancelToken | None) -> tuple[Array, Array | None]:
         """Lay the rest of the stack on its beginning, frame by frame, and each frame on the rest.
 
         Returns
@@ -372,14 +373,10 @@ class Consensus:
                 weight = self.evidence.among(len(number) - inside, 1).weight
                 product = weight * np.conj(fixed) * aligned[k]
                 slope = np.array([grid.total(-product.imag * each) for each in angle])
-                bend = np.array(
-                    [[grid.total(product.real * a * b) for a in angle] for b in angle]
-                )
+                bend = np.array([[grid.total(product.real * a * b) for a in angle] for b in angle])
                 spread = self.evidence.noise * weight**2 * np.abs(fixed) ** 2
                 spread = spread * len(number) / max(1, len(number) - 1)
-                varied = np.array(
-                    [[grid.total(spread * a * b) for a in angle] for b in angle]
-                )
+                varied = np.array([[grid.total(spread * a * b) for a in angle] for b in angle])
                 own = grid.total(weight * np.abs(fixed) ** 2)
                 agreement[k] = grid.total(product.real) / own if own > 0 else 0.0
                 if not np.all(np.linalg.eigvalsh(bend) > 0):

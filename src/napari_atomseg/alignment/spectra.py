@@ -24,8 +24,8 @@ BAND = 0.999
 """Part of what frequencies say about shifts that those within the band say."""
 SMOOTH = 7
 """Frequencies over which the noise's power is averaged, along either axis."""
-SPOT = 8.0
-"""Powers over the median of their ring that are those of reflections."""
+SPOT = 1e-5
+"""Powers that noise has so rarely are those of reflections."""
 FAINT = 0.01
 """Least power of what lies between reflections that is reckoned with, over that of the noise."""
 OVERSAMPLED = 2.0
@@ -98,8 +98,8 @@ class Evidence:
 
     Their cross-spectrum, weighted by S / (N (N + 2 S)), is the log-likelihood of the shift, S and N
     being the powers of what they share and of the noise of either (Knapp & Carter, IEEE Trans.
-    Acoust. Speech Signal Process. 24, 320 (1976), Eq. 21-28): phases count, as in phase correlation,
-    by how surely they are known.
+    Acoust. Speech Signal Process. 24, 320 (1976), the processor of Hannan and Thomson): phases
+    count, as in phase correlation, by how surely they are known.
 
     On a lattice nearly all of S is in its reflections, which say nothing about which lattice vector
     a shift is off by. That is in what lies between them: defects, edges, thickness.
@@ -130,7 +130,7 @@ class Evidence:
         # A mean of few powers fluctuates by as much as it is.
         least = floor * (1.0 + SEEN / np.sqrt(len(powers)))
         known = np.where(power > least, power - floor, 0.0)
-        return cls._of(grid, known, np.full_like(power, floor), power)
+        return cls._of(grid, known, np.full_like(power, floor), power, len(powers))
 
     @classmethod
     def of(cls, aligned: list[Spectrum], grid: Grid) -> Evidence:
@@ -142,11 +142,11 @@ class Evidence:
         power = np.abs(mean) ** 2 - noise / count
         known = np.where(power > SEEN * noise / count, power, 0.0)
         whole = np.mean([np.abs(each) ** 2 for each in aligned], axis=0)
-        return cls._of(grid, known, noise, whole)
+        return cls._of(grid, known, noise, whole, count)
 
     @classmethod
-    def _of(cls, grid: Grid, known: Array, noise: Array, power: Array) -> Evidence:
-        """From the powers of signal, noise and both together."""
+    def _of(cls, grid: Grid, known: Array, noise: Array, power: Array, count: int) -> Evidence:
+        """From the powers of signal, noise and both together, the mean of `count` frames."""
         slow = grid.slow()
         known, noise = np.where(slow, 0.0, known), np.maximum(noise, 1e-300)
         weight = known / (noise * (noise + 2.0 * known))
@@ -155,7 +155,7 @@ class Evidence:
         said = np.cumsum(said.ravel()[order])
         last = order[min(int(np.searchsorted(said, BAND * said[-1])), len(order) - 1)]
         beyond = radius > radius.ravel()[last]
-        between = np.where(slow | beyond, 0.0, _between(grid, power, noise))
+        between = np.where(slow | beyond, 0.0, _between(grid, power, noise, count))
         return cls(grid, known, noise, np.where(beyond, 0.0, weight), between)
 
     def among(self, first: float, second: float) -> Evidence:
@@ -214,7 +214,7 @@ def _back(product: Spectrum, height: int, sizes: tuple[int, int]) -> Array:
     return np.asarray(fft.irfft2(whole, s=sizes) * (sizes[0] * sizes[1]))
 
 
-def _between(grid: Grid, power: Array, noise: Array) -> Array:
+def _between(grid: Grid, power: Array, noise: Array, count: int) -> Array:
     """Weights S / (N (N + 2 S)) with the power S that is the same in all directions.
 
     The median over rings of frequencies sees no reflections; these, and what their strength spills
@@ -225,8 +225,9 @@ def _between(grid: Grid, power: Array, noise: Array) -> Array:
     index = np.arange(ring.max() + 1)
     typical = ndimage.median(power, ring, index)[ring]
     floor = ndimage.median(noise, ring, index)[ring]
-    # Powers of few frames are distributed exponentially: their median is ln 2 of their mean.
-    diffuse = np.maximum(typical / np.log(2.0) - floor, FAINT * floor)
-    spots = power > SPOT * typical
+    # Powers of noise, the mean of so many, have a gamma distribution.
+    typical /= special.gammaincinv(count, 0.5) / count
+    diffuse = np.maximum(typical - floor, FAINT * floor)
+    spots = power > typical * special.gammainccinv(count, SPOT) / count
     spots = ndimage.binary_dilation(spots, np.ones((3, 3), bool))
     return np.where(spots, 0.0, diffuse / (floor * (floor + 2.0 * diffuse)))
