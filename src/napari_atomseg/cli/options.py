@@ -12,6 +12,7 @@ import typer
 from pydantic import BaseModel
 from typer.core import TyperCommand
 
+from napari_atomseg._shared.units import read_sampling
 from napari_atomseg.cli.app import Session, print_line
 from napari_atomseg.settings import options
 
@@ -28,8 +29,14 @@ Output = Annotated[
     ),
 ]
 SamplingOption = Annotated[
-    float | None,
-    typer.Option(help="Å per pixel; by default from the file.", show_default=False),
+    Any,
+    typer.Option(
+        "--sampling",
+        parser=read_sampling,
+        metavar="Y [X]",
+        help="Å per pixel, one number or along y and x; by default from the file.",
+        show_default=False,
+    ),
 ]
 Device = Annotated[str, typer.Option(help="Device to compute on: auto, cpu, cuda or mps.")]
 
@@ -149,7 +156,7 @@ def each_image(
     images: list[Path],
     output: Path | None,
     ending: str,
-    sampling: float | None,
+    sampling: Sampling | None,
     work: Callable[[MicroscopeImage, Sampling | None, Path], str],
 ) -> None:
     """Read each image and do the work; an image that fails does not stop the others.
@@ -176,7 +183,7 @@ def _image_files(path: Path) -> list[Path]:
     return sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
 
 
-def one_image(path: Path, sampling: float | None, frame: int | None) -> Any:
+def one_image(path: Path, sampling: Sampling | None, frame: int | None) -> Any:
     """The pixels of an image file, or of one frame of it, and its sampling."""
     from napari_atomseg.io import read_image
 

@@ -32,6 +32,7 @@ from napari_atomseg.localization.fit.rounds import ENDS
 from napari_atomseg.localization.fit.windows import InitialEstimates, initial_estimates, tensor_like
 from napari_atomseg.localization.settings import Backgrounds, Likelihood, Widths
 from napari_atomseg.progress import CancelToken, report
+from napari_atomseg.trust.correlation import NoiseCorrelation
 
 ITERATIONS = 24
 WEIGHTING_ITERATIONS = 2
@@ -65,6 +66,7 @@ def fit_jointly(
     common: Mapping[str, float] | None = None,
     frames: Tensor | None = None,
     aspect: float = 0.0,
+    correlation: NoiseCorrelation | None = None,
 ) -> Fits:
     """Fit Gaussians to all columns together, of one shared width or of a free one each.
 
@@ -85,6 +87,7 @@ def fit_jointly(
         fitted and count as exact.
     frames : (H, W) how many frames lie in each pixel of their mean, see `Frames`.
     aspect : ln of dx over dy of pixels that are not square: columns are round in Å.
+    correlation : how far pixels share their noise, where that is known; else it is learned.
 
     Raises
     ------
@@ -140,7 +143,9 @@ def fit_jointly(
         if iteration >= WEIGHTING_ITERATIONS and bool(at_rest.all()):
             break
     pixels = SharedNoise(model, theta, expected, noise, shared, held)
-    if counted is None:
+    if correlation is not None:
+        pixels.take(correlation, likelihood)
+    elif counted is None:
         pixels.learn(likelihood)
     else:
         pixels.found = NoiseFound(counted=True)
