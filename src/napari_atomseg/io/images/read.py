@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_atomseg._shared.units import dimension
+from napari_atomseg.io.images.hspy import is_hspy, read_hspy, reads_hspy
 from napari_atomseg.io.images.image import (
     ImageFileError,
     Kind,
@@ -18,7 +19,9 @@ from napari_atomseg.io.images.image import (
     luminance,
     make_image,
 )
-from napari_atomseg.io.images.tiff import read_array, read_picture, read_tiff
+from napari_atomseg.io.images.ome_zarr import read_zarr
+from napari_atomseg.io.images.pictures import read_array, read_picture
+from napari_atomseg.io.images.tiff.read import read_tiff
 
 FORMATS = {
     ".dm3": "digitalmicrograph",
@@ -33,6 +36,7 @@ FORMATS = {
 """The RosettaSciIO plugin of each suffix."""
 
 _PLAIN = (".hdf5", ".h5")
+_HYPERSPY = (".hspy", *_PLAIN)
 _SMALLEST = 8
 """Arrays with a shorter side are profiles or tables, not images."""
 
@@ -41,6 +45,8 @@ Content = dict[str, Any]
 
 def read_microscope(path: Path) -> list[MicroscopeImage]:
     """Every data set of a microscope's file with two axes or more."""
+    if path.suffix.lower() in _HYPERSPY and reads_hspy(path):
+        return read_hspy(path)
     return [_image(path, content) for content in _contents(path) if len(content_shape(content)) > 1]
 
 
@@ -72,7 +78,7 @@ def _image(path: Path, content: Content) -> MicroscopeImage:
 def _contents(path: Path) -> list[Content]:
     suffix = path.suffix.lower()
     try:
-        if suffix in _PLAIN and not _is_hyperspy(path):
+        if suffix in _PLAIN and not is_hspy(path):
             return _plain_hdf5(path)
         reader = import_module(f"rsciio.{FORMATS[suffix]}")
     except ModuleNotFoundError as error:
@@ -82,11 +88,6 @@ def _contents(path: Path) -> list[Content]:
         ) from error
     contents: list[Content] = reader.file_reader(str(path))
     return contents
-
-
-def _is_hyperspy(path: Path) -> bool:
-    with import_module("h5py").File(path) as file:
-        return "Experiments" in file
 
 
 def _plain_hdf5(path: Path) -> list[Content]:
@@ -127,8 +128,12 @@ READERS: dict[str, Reader] = {
     **dict.fromkeys(_PICTURES, read_picture),
     ".npy": read_array,
     **dict.fromkeys(FORMATS, read_microscope),
+    ".zarr": read_zarr,
 }
 """For each suffix, the function that reads all data sets of a file."""
+
+FOLDERS = (".zarr",)
+"""Suffixes of images that are folders."""
 
 IMAGE_SUFFIXES = tuple(READERS)
 """Suffixes of files that `read_image` reads, in lower case."""
@@ -152,7 +157,7 @@ def read_images(path: str | Path) -> list[MicroscopeImage]:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if not path.is_file():
+    if not (path.is_dir() if suffix in FOLDERS else path.is_file()):
         raise ImageFileError(f"{path}: no such file")
     if suffix not in READERS:
         raise ImageFileError(

@@ -1,0 +1,178 @@
+"""The pixels of a TIFF file's pages, and what its pages are to each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage, stats
+
+from napari_atomseg.io.images.image import ImageFileError
+
+_MOST_DETECTORS = 8
+"""A file with more pages is a series of frames."""
+
+_DETECTOR = re.compile(
+    r"\b(HAADF|[HLM]?A?ADF|DF\d*|[ACi]?BF|i?DPC|SE\d*|BSE?|SEI|BEI|InLens|ETD|detector|channel)",
+    re.IGNORECASE,
+)
+
+_OPPOSITE = -0.3
+"""Correlation of two pages below which one is bright where the other is dark."""
+_LEVELS = 1.05
+"""Ratio of the means of two pages; a focal series, whose contrast turns too, keeps its mean."""
+_CONTRASTS = 2.0
+"""Ratio of deviation over mean; a series of doses keeps it."""
+_ALIKE = 0.7
+"""Correlation of two pages whose structure is clear and the same."""
+_SAME = 0.7
+"""Rank correlation above which a page is a picture of another."""
+_SHAPE = 0.02
+"""Relative difference of the proportions of an image and its picture."""
+_SMOOTH, _SIDE = 1.5, 1024
+"""Blur against noise, and part of a page that is compared, in pixels."""
+_SHIFT = 0.25
+"""Part of the sides by which frames may drift."""
+
+
+class Undecoded(ImageFileError):
+    """A page whose compression needs a package that is not installed."""
+
+
+def decode(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> NDArray[Any]:
+    """The pixels of a page, (H, W) or with samples, as `tifffile` has them.
+
+    Where a compression needs the package imagecodecs, which is not there, Pillow decodes the page.
+
+    Raises
+    ------
+    Undecoded
+        Pillow cannot decode it either; the message names the package.
+    """
+    try:
+        return np.asarray(page.asarray())
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+    whole = page.aspage()
+    try:
+        with Image.open(path) as file:
+            file.seek(_number(whole))
+            data = np.asarray(file)
+    except (OSError, EOFError, ValueError) as error:
+        raise _undecoded(path, whole) from error
+    if data.shape != whole.shape or data.dtype.kind not in (whole.dtype.kind, "b"):
+        raise _undecoded(path, whole)
+    # Pillow turns images around whose zero is white.
+    if whole.photometric == tifffile.PHOTOMETRIC.MINISWHITE and data.dtype == np.uint8:
+        data = 255 - data
+    return data.astype(whole.dtype)
+
+
+def _number(page: tifffile.TiffPage) -> int:
+    """Number of a page in the chain of pages that Pillow sees."""
+    if page.is_subifd:
+        raise ValueError("a page below another one")
+    return int(page.index)
+
+
+def _undecoded(path: Path, page: tifffile.TiffPage) -> Undecoded:
+    name = getattr(page.compression, "name", str(page.compression))
+    return Undecoded(
+        f"{path}: page {page.index} is compressed by {name}, which needs the package imagecodecs; "
+        "run: pip install imagecodecs"
+    )
+
+
+def is_picture_of(small: NDArray[Any], raw: NDArray[Any]) -> bool:
+    """Whether a grey page is a preview of another: fewer bits or pixels, and the same scene.
+
+    Grey values are compared by rank, so that contrast, gamma and a burnt-in bar do not matter.
+
+    Parameters
+    ----------
+    small, raw : (H, W) pages; the one may have fewer pixels than the other.
+    """
+    fewer_bits = small.dtype == np.uint8 and raw.dtype.itemsize > 1
+    fewer = np.subtract(raw.shape, small.shape)
+    proportions = np.divide(raw.shape, small.shape)
+    if (fewer < 0).any() or not (fewer_bits or fewer.all()):
+        return False
+    if abs(proportions[0] / proportions[1] - 1) > _SHAPE:
+        return False
+    # The mean over a preview's pixel, sampled at its centre.
+    blurred = np.nan_to_num(raw.astype(np.float64))
+    if fewer.any():
+        blurred = ndimage.uniform_filter(blurred, np.rint(proportions).astype(int))
+    places = [
+        np.clip(((np.arange(side) + 0.5) * part).astype(int), 0, length - 1)
+        for side, part, length in zip(small.shape, proportions, raw.shape, strict=True)
+    ]
+    reduced = blurred[np.ix_(*places)]
+    if not np.ptp(reduced) > 0 or not np.ptp(small) > 0:
+        return False
+    return abs(float(stats.spearmanr(small, reduced, axis=None).statistic)) > _SAME
+
+
+def are_detectors(pages: NDArray[Any], names: Sequence[str], times: Sequence[str]) -> str:
+    """Why the pages of a stack are the images of several detectors; empty if they are frames.
+
+    Frames follow each other with one detector: they are alike up to drift, noise and a slow change
+    of the beam. Detectors see one field at once, with a contrast of different sign or size.
+
+    Parameters
+    ----------
+    pages : (N, H, W).
+    names : of the pages in their tags; empty where they have none.
+    times : when the pages were recorded; empty where their tags have none.
+    """
+    count = len(pages)
+    if not 2 <= count <= _MOST_DETECTORS:
+        return ""
+    if len(set(names)) == count and all(map(_DETECTOR.search, names)):
+        return f"are named {', '.join(names)}"
+    if len(set(times)) == count and all(times):
+        return ""
+    smooth = [ndimage.gaussian_filter(_middle(page), _SMOOTH) for page in pages]
+    for first, second in pairwise(smooth):
+        if not np.ptp(first) > 0 or not np.ptp(second) > 0:
+            continue
+        here, best = _correlations(first, second)
+        means, deviations = (np.array([of(first), of(second)]) for of in (np.mean, np.std))
+        if here < _OPPOSITE and -here > best and _ratio(means) > _LEVELS:
+            return "are bright where others are dark"
+        if min(means) > 0 and here > _ALIKE and _ratio(deviations / means) > _CONTRASTS:
+            return "show the same field with different contrast"
+    return ""
+
+
+def _middle(page: NDArray[Any]) -> NDArray[np.float64]:
+    """The middle of a page, of at most `_SIDE` pixels a side, without gaps."""
+    starts = [max(0, (side - _SIDE) // 2) for side in page.shape]
+    part = page[starts[0] : starts[0] + _SIDE, starts[1] : starts[1] + _SIDE].astype(np.float64)
+    finite = np.isfinite(part)
+    return np.where(finite, part, part[finite].mean()) if finite.any() else np.zeros_like(part)
+
+
+def _ratio(values: NDArray[np.float64]) -> float:
+    """The larger of two values over the smaller; infinite where one is not positive."""
+    low, high = sorted(values)
+    return float(high / low) if low > 0 else np.inf
+
+
+def _correlations(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[float, float]:
+    """Correlation of two pages where they lie, and the largest at any drift."""
+    one, two = first - first.mean(), second - second.mean()
+    spectrum = np.fft.rfft2(one) * np.conj(np.fft.rfft2(two))
+    shifted = np.fft.irfft2(spectrum, s=one.shape)
+    shifted /= np.sqrt((one**2).sum() * (two**2).sum())
+    rows, columns = (max(1, int(_SHIFT * side)) for side in one.shape)
+    near = np.roll(shifted, (rows, columns), (0, 1))[: 2 * rows + 1, : 2 * columns + 1]
+    return float(shifted[0, 0]), float(near.max())
