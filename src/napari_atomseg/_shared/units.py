@@ -29,6 +29,8 @@ _SPELLINGS = {
     "ångstrom": "angstrom",
     "ångstroms": "angstrom",
     "angstroem": "angstrom",
+    "micron": "micrometer",
+    "microns": "micrometer",
     "px": "pixel",
     "pix": "pixel",
     "pxl": "pixel",

@@ -249,9 +249,9 @@ def _laid_out(image: MicroscopeImage, layout: Any) -> MicroscopeImage:
         return image
     sampling = sampling_of(*(to_angstrom(*scale) for scale in scales[-2:]))
     # Other programs may have changed the resolution, which has fewer digits than the record.
-    if sampling is not None and image.sampling is not None:
-        if not np.allclose(sampling, image.sampling, rtol=1e-4, atol=0):
-            sampling, scales = image.sampling, (*scales[:-2], *image.scales[-2:])
+    known = sampling is not None and image.sampling is not None
+    if known and not np.allclose(sampling, image.sampling, rtol=1e-4, atol=0):
+        sampling, scales = image.sampling, (*scales[:-2], *image.scales[-2:])
     metadata = dict(image.metadata) | ({"labels": True} if layout.get("labels") else {})
     return replace(
         image,
