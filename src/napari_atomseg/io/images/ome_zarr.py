@@ -15,12 +15,11 @@ import zarr
 
 from napari_atomseg._shared.files import plain, whole_folder
 from napari_atomseg._shared.units import dimension, parse_unit
+from napari_atomseg.io.images.contents import LARGE
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage, Scale, make_image
+from napari_atomseg.io.images.layout import KEY, LABELS, PROVENANCE, describe, restored
 
 VERSION = "0.5"
-OWN = "napari-atomseg"
-"""Attribute with what the specification has no place for."""
-
 _TYPES = {
     "channel": "channel",
     "time": "time",
@@ -66,19 +65,11 @@ def write_zarr(path: Path, image: MicroscopeImage) -> None:
         }
     ]
     ome: dict[str, Any] = {"version": VERSION, "multiscales": multiscales}
-    if image.metadata.get("labels"):
+    if image.metadata.get(LABELS):
         ome["image-label"] = {}
-    own = {
-        "axes": image.axes,
-        "scales": image.scales,
-        "kind": image.kind,
-        "title": image.title,
-        "provenance": image.metadata.get("provenance"),
-    }
+    own = {"image": describe(image), PROVENANCE: plain(image.metadata.get(PROVENANCE))}
     with whole_folder(path) as partial:
-        group = zarr.open_group(
-            partial, mode="w", zarr_format=3, attributes={"ome": ome, OWN: plain(own)}
-        )
+        group = zarr.open_group(partial, mode="w", zarr_format=3, attributes={"ome": ome, KEY: own})
         chunks = (*[1] * (data.ndim - 2), *(min(_CHUNK, side) for side in data.shape[-2:]))
         array = group.create_array(
             "0",
@@ -116,7 +107,7 @@ def _multiscales(path: Path, name: str, group: zarr.Group) -> list[MicroscopeIma
     ome = attributes.get("ome", attributes)
     multiscales = ome.get("multiscales", ()) if isinstance(ome, Mapping) else ()
     return [
-        _image(path, group, each, attributes.get(OWN), name, labels="image-label" in ome)
+        _image(path, group, each, attributes.get(KEY), name, labels="image-label" in ome)
         for each in multiscales
     ]
 
@@ -141,22 +132,17 @@ def _image(
         (float(step), str(unit)) if unit else (None, None)
         for step, unit in zip(steps, units, strict=True)
     ]
-    metadata: dict[str, Any] = {"labels": True} if labels else {}
-    title, kind = str(about.get("name") or name), "image"
-    if isinstance(own, Mapping) and len(own.get("axes", ())) == array.ndim:
-        axes, title, kind = own["axes"], own["title"], own["kind"]
-        scales = [(step, unit) for step, unit in own["scales"]]
-        if own.get("provenance"):
-            metadata["provenance"] = own["provenance"]
-    return make_image(
+    own = own if isinstance(own, Mapping) else {}
+    metadata = {PROVENANCE: own[PROVENANCE]} if own.get(PROVENANCE) else {}
+    image = make_image(
         path,
         _lazy(array),
-        metadata=metadata,
+        metadata=metadata | ({LABELS: True} if labels else {}),
         axes=[_SHORT.get(axis, axis) for axis in axes],
         scales=scales,
-        kind=kind,  # type: ignore[arg-type]
-        title=title,
+        title=str(about.get("name") or name),
     )
+    return restored(image, own.get("image"))
 
 
 def _of_array(path: Path, array: zarr.Array[Any], name: str) -> MicroscopeImage:
@@ -165,15 +151,11 @@ def _of_array(path: Path, array: zarr.Array[Any], name: str) -> MicroscopeImage:
 
 def _lazy(array: zarr.Array[Any]) -> Any:
     """The pixels of an array: of a large one when they are used."""
-    import dask.array as da
-
-    if array.nbytes <= _EAGER:
+    if array.nbytes <= LARGE:
         return np.asarray(array[:])
-    return da.from_zarr(array)
+    from dask import array as lazy
 
-
-_EAGER = 2**28
-"""Bytes up to which an array is read at once."""
+    return lazy.from_zarr(array)
 
 
 def _is_zarr(path: Path) -> bool:

@@ -14,6 +14,7 @@ from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size, to_angstrom
 from napari_atomseg.io.images.hspy import write_hspy
 from napari_atomseg.io.images.image import MicroscopeImage, Scale, sampling_of
+from napari_atomseg.io.images.layout import LABELS, PROVENANCE
 from napari_atomseg.io.images.ome_zarr import write_zarr
 from napari_atomseg.io.images.tiff.write import write_tiff
 
@@ -82,9 +83,9 @@ def write_image(
             raise ValueError(f"{name}={given} are not those of data of shape {image.data.shape}")
     information = dict(image.metadata)
     if metadata:
-        information["provenance"] = dict(metadata)
+        information[PROVENANCE] = dict(metadata)
     if labels:
-        information["labels"] = True
+        information[LABELS] = True
     write(path, replace(image, metadata=information))
 
 

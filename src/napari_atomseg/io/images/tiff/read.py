@@ -13,14 +13,13 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_atomseg._shared.units import to_angstrom
 from napari_atomseg.io.images.image import (
     MicroscopeImage,
     Scale,
     luminance,
     make_image,
-    sampling_of,
 )
+from napari_atomseg.io.images.layout import KEY, PROVENANCE, restored
 from napari_atomseg.io.images.tiff.pages import (
     Undecoded,
     are_detectors,
@@ -35,10 +34,6 @@ from napari_atomseg.io.images.tiff.tags import (
     read_tags,
     short_tags,
 )
-
-LAYOUT = "layout"
-"""Key of the record, in the description of files of this package, of axes and their scales."""
-PROVENANCE = "provenance"
 
 _LOOSE = ("uniform", "generic")
 """Kinds of series that are nothing but pages of one shape and type."""
@@ -138,7 +133,7 @@ def _read_series(
         kind="preview" if first.is_reduced or first.is_mask else tags.kind,
         title=series.name if series.kind == "ome" else page_title(first),
     )
-    return _laid_out(image, record.get(LAYOUT))
+    return restored(image, record.get(KEY))
 
 
 def _pixels(
@@ -228,41 +223,12 @@ def _own_record(page: tifffile.TiffPage) -> dict[str, Any]:
     record: dict[str, Any] = {}
     if page.is_imagej:
         metadata = tifffile.tifffile.imagej_description_metadata(page.description)
-        for key in (PROVENANCE, LAYOUT):
+        for key in (PROVENANCE, KEY):
             try:
                 record[key] = json.loads(metadata.get(key, ""))
             except (TypeError, ValueError):
                 continue
     return record
-
-
-def _laid_out(image: MicroscopeImage, layout: Any) -> MicroscopeImage:
-    """An image of this package with the axes that it had, where the record fits its pixels."""
-    if not isinstance(layout, Mapping):
-        return image
-    shape = tuple(layout.get("shape", ()))
-    axes = tuple(map(str, layout.get("axes", ())))
-    scales = tuple((step, unit) for step, unit in layout.get("scales", ()))
-    if int(np.prod(shape)) != image.data.size or not len(shape) == len(axes) == len(scales):
-        return image
-    if shape[-2:] != image.data.shape[-2:]:
-        return image
-    sampling = sampling_of(*(to_angstrom(*scale) for scale in scales[-2:]))
-    # Other programs may have changed the resolution, which has fewer digits than the record.
-    known = sampling is not None and image.sampling is not None
-    if known and not np.allclose(sampling, image.sampling, rtol=1e-4, atol=0):
-        sampling, scales = image.sampling, (*scales[:-2], *image.scales[-2:])
-    metadata = dict(image.metadata) | ({"labels": True} if layout.get("labels") else {})
-    return replace(
-        image,
-        data=image.data.reshape(shape),
-        metadata=metadata,
-        sampling=sampling,
-        axes=axes,
-        scales=scales,
-        kind=layout.get("kind", image.kind),
-        title=str(layout.get("title", "")),
-    )
 
 
 def _noted(image: MicroscopeImage, notes: Sequence[str]) -> MicroscopeImage:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_atomseg._shared.files import plain, whole_file
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.io.images.image import MicroscopeImage
-from napari_atomseg.io.images.tiff.read import LAYOUT, PROVENANCE
+from napari_atomseg.io.images.layout import KEY, PROVENANCE, describe
 
 UNIT = "nm"
 """Unit of lengths in written files: ASCII, and read by every program."""
@@ -48,15 +48,7 @@ def write_tiff(path: Path, image: MicroscopeImage) -> None:
     for axis, (step, _) in zip(image.axes, image.scales, strict=False):
         if axis == "time" and step is not None:
             metadata["finterval"] = step
-    layout = {
-        "shape": image.data.shape,
-        "axes": image.axes,
-        "scales": image.scales,
-        "kind": image.kind,
-        "title": image.title,
-        "labels": bool(image.metadata.get("labels", False)),
-    }
-    metadata[LAYOUT] = json.dumps(plain(layout))
+    metadata[KEY] = json.dumps(describe(image))
     if image.metadata.get(PROVENANCE):
         metadata[PROVENANCE] = json.dumps(plain(image.metadata[PROVENANCE]))
     axes = f"{letters}YX"
