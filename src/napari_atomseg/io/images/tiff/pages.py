@@ -27,7 +27,7 @@ _DETECTOR = re.compile(
 _OPPOSITE = -0.3
 """Correlation of two pages below which one is bright where the other is dark."""
 _LEVELS = 1.05
-"""Ratio of the means of two pages; a focal series, whose contrast turns too, keeps its mean."""
+"""Ratio of the means of two pages; a focal series, whose contrast changes too, keeps its mean."""
 _CONTRASTS = 2.0
 """Ratio of deviation over mean; a series of doses keeps it."""
 _ALIKE = 0.7
@@ -58,8 +58,8 @@ def decode(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> NDArray[
     """
     try:
         return np.asarray(page.asarray())
-    except ValueError as error:
-        if "imagecodecs" not in str(error):
+    except (ValueError, ImportError) as error:
+        if not lacks_codec(error):
             raise
     whole = page.aspage()
     try:
@@ -74,6 +74,11 @@ def decode(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> NDArray[
     if whole.photometric == tifffile.PHOTOMETRIC.MINISWHITE and data.dtype == np.uint8:
         data = 255 - data
     return data.astype(whole.dtype)
+
+
+def lacks_codec(error: Exception) -> bool:
+    """Whether `tifffile` failed because a package that decompresses is not installed."""
+    return isinstance(error, ImportError) or "imagecodecs" in str(error)
 
 
 def _number(page: tifffile.TiffPage) -> int:
@@ -146,7 +151,9 @@ def are_detectors(pages: NDArray[Any], names: Sequence[str], times: Sequence[str
             continue
         here, best = _correlations(first, second)
         means, deviations = (np.array([of(first), of(second)]) for of in (np.mean, np.std))
-        if here < _OPPOSITE and -here > best and _ratio(means) > _LEVELS:
+        if _ratio(means) < _LEVELS:
+            continue
+        if here < _OPPOSITE and -here > best:
             return "are bright where others are dark"
         if min(means) > 0 and here > _ALIKE and _ratio(deviations / means) > _CONTRASTS:
             return "show the same field with different contrast"

@@ -25,6 +25,7 @@ from napari_atomseg.io.images.tiff.pages import (
     are_detectors,
     decode,
     is_picture_of,
+    lacks_codec,
 )
 from napari_atomseg.io.images.tiff.tags import (
     UNKNOWN,
@@ -62,14 +63,13 @@ def read_tiff(path: Path) -> list[MicroscopeImage]:
     colours: list[bool] = []
     undecoded: list[Undecoded] = []
     with tifffile.TiffFile(path) as file:
-        for number, series in enumerate(file.series):
-            for pages, tags in _groups(series):
-                try:
-                    images.append(_read_series(path, file, number, series, pages, tags))
-                except Undecoded as error:
-                    undecoded.append(error)
-                    continue
-                colours.append(_is_coloured(pages[0].aspage()))
+        for number, series, pages, tags in _parts(file):
+            try:
+                images.append(_read_series(path, file, number, series, pages, tags))
+            except Undecoded as error:
+                undecoded.append(error)
+                continue
+            colours.append(_is_coloured(pages[0].aspage()))
     if not images and undecoded:
         raise undecoded[0]
     if undecoded:
@@ -78,19 +78,36 @@ def read_tiff(path: Path) -> list[MicroscopeImage]:
     return _previews(images, colours)
 
 
+Part = tuple[int, tifffile.TiffPageSeries, Sequence[Page], PageTags]
+
+
+def _parts(file: tifffile.TiffFile) -> list[Part]:
+    """Number of a series, the series, and pages of it with their tags, in the order of the file.
+
+    A page of half the size is a series of its own, not a coarser level of the one before it, but
+    where the writer has described both as one.
+    """
+    parts = [
+        (number, level, pages, tags)
+        for number, series in enumerate(file.series)
+        for level in (series.levels if series.kind in _LOOSE else [series])
+        for pages, tags in _groups(level)
+    ]
+    return sorted(parts, key=lambda part: np.ravel(part[2][0].index).tolist())
+
+
 def _groups(series: tifffile.TiffPageSeries) -> list[tuple[Sequence[Page], PageTags]]:
     """The pages of a series, apart where they differ in the size of their pixels, and their tags.
 
     What one writer has described as a whole is not divided.
     """
-    first = next(page for page in series.pages if page is not None).aspage()
-    if series.kind not in _LOOSE or len(series.pages) == 1:
-        return [([page for page in series.pages if page is not None], read_tags(first))]
+    present = [page for page in series.pages if page is not None]
+    if series.kind not in _LOOSE or len(present) == 1:
+        return [(present, read_tags(present[0].aspage()))]
     groups: dict[Any, tuple[list[Page], PageTags]] = {}
-    for page in series.pages:
-        if page is not None:
-            tags = read_tags(page.aspage())
-            groups.setdefault(tags.alike, ([], tags))[0].append(page)
+    for page in present:
+        tags = read_tags(page.aspage())
+        groups.setdefault(tags.alike, ([], tags))[0].append(page)
     return list(groups.values())
 
 
@@ -143,8 +160,8 @@ def _pixels(
     if series.kind not in _LOOSE or len(pages) == len(series.pages):
         try:
             return np.asarray(series.asarray()), series.axes
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
+        except (ValueError, ImportError) as error:
+            if not lacks_codec(error):
                 raise
     each = [decode(path, page) for page in pages]
     if series.kind not in _LOOSE:
