@@ -13,7 +13,7 @@ from napari_atomseg.io.images.image import MicroscopeImage, Scale
 from napari_atomseg.io.images.write import write_image
 
 _UNNAMED = "axis "
-"""Start of the names that napari gives axes without one."""
+"""Start of the names of axes that a file does not name."""
 
 
 def write_image_layer(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
@@ -21,13 +21,14 @@ def write_image_layer(path: str, data: Any, attributes: Mapping[str, Any]) -> li
 
     Raises
     ------
-    ValueError
-        It is a picture in colours; a sentence for the user.
+    TypeError
+        It is a picture in colours, or has no real numbers; a sentence for the user. (napari takes a
+        `ValueError` for a sign that a writer does not know the suffix.)
     OSError
         The file cannot be written; an existing one stays as it was.
     """
     if attributes.get("rgb"):
-        raise ValueError(
+        raise TypeError(
             f"{attributes.get('name')!r} is in colours, which have no scale in these files: save "
             "it by napari's own writer, as PNG"
         )
@@ -51,7 +52,10 @@ def _write(path: str, data: Any, attributes: Mapping[str, Any], *, labels: bool)
     units = attributes.get("units") or ("pixel",) * pixels.ndim
     steps = attributes.get("scale", np.ones(pixels.ndim))
     scales = tuple(_scale(step, unit) for step, unit in zip(steps, units, strict=True))
-    write_image(path, image, None, record, scales=scales, labels=labels)
+    try:
+        write_image(path, image, None, record, scales=scales, labels=labels)
+    except ValueError as error:
+        raise TypeError(str(error)) from error
     return [path]
 
 
@@ -59,9 +63,15 @@ def _axes(labels: Any, ndim: int) -> tuple[str, ...]:
     """Names of axes as files have them: the last two are rows and columns."""
     leading = ndim - 2
     given = [str(each) for each in labels][:leading] if labels is not None else []
-    if len(given) < leading or any(each.startswith(_UNNAMED) or not each for each in given):
+    if len(given) < leading or any(map(_is_number, given)):
         given = ["frame"] if leading == 1 else [f"{_UNNAMED}{number}" for number in range(leading)]
     return (*given, "y", "x")
+
+
+def _is_number(label: str) -> bool:
+    """Whether napari, or this plugin, only counts an axis: as "-3", or as "axis 0"."""
+    bare = label.removeprefix(_UNNAMED).removeprefix("-").strip()
+    return not bare or bare.isdecimal()
 
 
 def _scale(step: float, unit: Any) -> Scale:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 from pydantic import BaseModel
 from typer.core import TyperCommand
 
-from napari_atomseg.cli.app import Session, print_line
+from napari_atomseg.cli.app import Session, print_line, print_warning
 from napari_atomseg.settings import options
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ class Reading:
 
         image = read_image(path, self.dataset, frame)
         for note in image.notes:
-            warnings.warn(f"{path}: {note}", stacklevel=3)
+            print_warning(f"{path}: {note}")
         return image if self.sampling is None else resampled(image, self.sampling)
 
 
