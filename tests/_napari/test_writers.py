@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_atomseg._napari.layers import PROVENANCE
-from napari_atomseg.io import read_image
+from napari_atomseg.io import read_image, write_image
 
 RNG = np.random.default_rng(0)
 SUFFIXES = (".tif", ".h5", ".hspy", ".zarr")
@@ -51,6 +51,30 @@ def test_labels_layer_keeps_whole_numbers(viewer: Any, tmp_path: Path, suffix: s
     assert image.data.dtype == np.int32
     assert image.metadata["labels"]
     assert image.sampling == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_file_is_opened_saved_and_opened_again(viewer: Any, tmp_path: Path, suffix: str) -> None:
+    scales = ((2.0, "s"), (0.2, "Å"), (0.3, "Å"))
+    pixels = RNG.integers(0, 9, (3, 16, 20)).astype(np.uint16)
+    write_image(tmp_path / f"a{suffix}", pixels, axes=("time", "y", "x"), scales=scales)
+    (layer,) = viewer.open(str(tmp_path / f"a{suffix}"), plugin="napari-atomseg")
+    image = saved(layer, tmp_path / f"b{suffix}")
+    np.testing.assert_array_equal(image.data, pixels)
+    assert (image.data.dtype, image.axes) == (np.uint16, ("time", "y", "x"))
+    assert image.scales == scales
+    (again,) = viewer.open(str(tmp_path / f"b{suffix}"), plugin="napari-atomseg")
+    assert type(again).__name__ == "Image"
+    np.testing.assert_allclose(again.scale, layer.scale)
+    assert again.units == layer.units
+
+
+def test_labels_are_opened_as_labels(viewer: Any, tmp_path: Path) -> None:
+    numbers = RNG.integers(0, 100_000, (16, 20)).astype(np.int32)
+    write_image(tmp_path / "a.tif", numbers, 0.2, labels=True)
+    (layer,) = viewer.open(str(tmp_path / "a.tif"), plugin="napari-atomseg")
+    assert type(layer).__name__ == "Labels"
+    np.testing.assert_array_equal(layer.data, numbers)
 
 
 def test_layer_without_units_has_no_sampling(viewer: Any, tmp_path: Path) -> None:

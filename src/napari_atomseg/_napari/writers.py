@@ -51,7 +51,12 @@ def _write(path: str, data: Any, attributes: Mapping[str, Any], *, labels: bool)
     record = attributes.get("metadata", {}).get(PROVENANCE)
     units = attributes.get("units") or ("pixel",) * pixels.ndim
     steps = attributes.get("scale", np.ones(pixels.ndim))
-    scales = tuple(_scale(step, unit) for step, unit in zip(steps, units, strict=True))
+    scales = [_scale(step, unit) for step, unit in zip(steps, units, strict=True)]
+    # The reader counts frames as pixels, for the slider, and keeps the file's steps beside.
+    known = attributes.get("metadata", {}).get("file", {}).get("scales", ())
+    if len(known) == len(scales):
+        leading = zip(scales[:-2], known[:-2], strict=True)
+        scales[:-2] = [kept if own == (None, None) else own for own, kept in leading]
     try:
         write_image(path, image, None, record, scales=scales, labels=labels)
     except ValueError as error:

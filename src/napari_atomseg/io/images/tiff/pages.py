@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage, stats
 
+from napari_atomseg._shared.contrast import are_opposite, clear_middle, correlation
 from napari_atomseg.io.images.image import ImageFileError
 
 _MOST_DETECTORS = 8
@@ -24,8 +25,6 @@ _DETECTOR = re.compile(
     re.IGNORECASE,
 )
 
-_OPPOSITE = -0.3
-"""Correlation of two pages below which one is bright where the other is dark."""
 _LEVELS = 1.05
 """Ratio of the means of two pages; a focal series, whose contrast changes too, keeps its mean."""
 _CONTRASTS = 2.0
@@ -36,10 +35,6 @@ _SAME = 0.7
 """Rank correlation above which a page is a picture of another."""
 _SHAPE = 0.02
 """Relative difference of the proportions of an image and its picture."""
-_SMOOTH, _SIDE = 1.5, 1024
-"""Blur against noise, and part of a page that is compared, in pixels."""
-_SHIFT = 0.25
-"""Part of the sides by which frames may drift."""
 
 
 class Undecoded(ImageFileError):
@@ -145,41 +140,22 @@ def are_detectors(pages: NDArray[Any], names: Sequence[str], times: Sequence[str
         return f"are named {', '.join(names)}"
     if len(set(times)) == count and all(times):
         return ""
-    smooth = [ndimage.gaussian_filter(_middle(page), _SMOOTH) for page in pages]
-    for first, second in pairwise(smooth):
-        if not np.ptp(first) > 0 or not np.ptp(second) > 0:
-            continue
-        here, best = _correlations(first, second)
+    for first, second in pairwise(map(clear_middle, pages)):
         means, deviations = (np.array([of(first), of(second)]) for of in (np.mean, np.std))
-        if _ratio(means) < _LEVELS:
+        if not deviations.min() > 0 or _ratio(means) < _LEVELS:
             continue
-        if here < _OPPOSITE and -here > best:
+        if are_opposite(first, second):
             return "are bright where others are dark"
-        if min(means) > 0 and here > _ALIKE and _ratio(deviations / means) > _CONTRASTS:
+        if (
+            min(means) > 0
+            and correlation(first, second) > _ALIKE
+            and _ratio(deviations / means) > _CONTRASTS
+        ):
             return "show the same field with different contrast"
     return ""
-
-
-def _middle(page: NDArray[Any]) -> NDArray[np.float64]:
-    """The middle of a page, of at most `_SIDE` pixels a side, without gaps."""
-    starts = [max(0, (side - _SIDE) // 2) for side in page.shape]
-    part = page[starts[0] : starts[0] + _SIDE, starts[1] : starts[1] + _SIDE].astype(np.float64)
-    finite = np.isfinite(part)
-    return np.where(finite, part, part[finite].mean()) if finite.any() else np.zeros_like(part)
 
 
 def _ratio(values: NDArray[np.float64]) -> float:
     """The larger of two values over the smaller; infinite where one is not positive."""
     low, high = sorted(values)
     return float(high / low) if low > 0 else np.inf
-
-
-def _correlations(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[float, float]:
-    """Correlation of two pages where they lie, and the largest at any drift."""
-    one, two = first - first.mean(), second - second.mean()
-    spectrum = np.fft.rfft2(one) * np.conj(np.fft.rfft2(two))
-    shifted = np.fft.irfft2(spectrum, s=one.shape)
-    shifted /= np.sqrt((one**2).sum() * (two**2).sum())
-    rows, columns = (max(1, int(_SHIFT * side)) for side in one.shape)
-    near = np.roll(shifted, (rows, columns), (0, 1))[: 2 * rows + 1, : 2 * columns + 1]
-    return float(shifted[0, 0]), float(near.max())
