@@ -11,7 +11,7 @@ from npe2.manifest.utils import import_python_name
 
 from napari_atomseg._napari.panel import Docked
 from napari_atomseg._napari.preferences import Preferences
-from napari_atomseg.io import COLUMN_SUFFIXES, IMAGE_SUFFIXES
+from napari_atomseg.io import COLUMN_SUFFIXES, IMAGE_SUFFIXES, WRITTEN_SUFFIXES
 from napari_atomseg.io.images.read import READERS
 
 
@@ -71,6 +71,8 @@ def test_readers_take_all_files_but_pictures(manifest: PluginManifest) -> None:
     assert taken >= {*IMAGE_SUFFIXES} - pictures
 
 
-def test_writer_takes_suffixes_that_can_be_read_again(manifest: PluginManifest) -> None:
-    (writer,) = manifest.contributions.writers
-    assert set(writer.filename_extensions) <= set(COLUMN_SUFFIXES)
+def test_writers_take_suffixes_that_can_be_read_again(manifest: PluginManifest) -> None:
+    points, image, labels = manifest.contributions.writers
+    assert set(points.filename_extensions) <= set(COLUMN_SUFFIXES)
+    assert set(image.filename_extensions) == set(labels.filename_extensions) == {*WRITTEN_SUFFIXES}
+    assert set(WRITTEN_SUFFIXES) <= set(IMAGE_SUFFIXES)

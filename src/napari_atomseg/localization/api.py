@@ -184,7 +184,7 @@ def localize(
     if judge is None:
         spacings = [estimate_spacing(frame, mean) for frame in frames]
         if prediction is None and chosen.contrast == "auto":
-            contrasts = agreed_contrasts(list(map(leaning, frames, spacings)))
+            contrasts = agreed_contrasts(list(map(leaning, frames, spacings)), frames)
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
     read = None if detector == "peaks" else prediction
     find = _Detector(frames, signs, spacings, read, mask)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 
 from napari_atomseg.io.images.contents import LARGE, Axis, Content, images_of
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
+from napari_atomseg.io.images.layout import KEY, PROVENANCE, restored
 from napari_atomseg.io.images.nion import nion_content
 from napari_atomseg.io.images.rosetta import rosetta_contents
 
@@ -31,7 +33,26 @@ def read_hdf5(path: Path) -> list[MicroscopeImage]:
         plugin, options = _plugin(file)
         found = [] if plugin is None else images_of(path, rosetta_contents(path, plugin, **options))
         contents = [] if found else list(_own(file))
-    return found or images_of(path, [_loaded(path, each) for each in contents])
+    found = found or images_of(path, [_loaded(path, each) for each in contents])
+    return [_with_record(image) for image in found]
+
+
+def _with_record(image: MicroscopeImage) -> MicroscopeImage:
+    """An image with what this package wrote beside it."""
+    further = image.metadata["original_metadata"]
+    if KEY not in further:
+        return image
+    record, made = (_decoded(further.get(key)) for key in (KEY, PROVENANCE))
+    if made is not None:
+        image = replace(image, metadata={**image.metadata, PROVENANCE: made})
+    return restored(image, record)
+
+
+def _decoded(text: object) -> Any:
+    try:
+        return json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
 def plain_arrays(path: Path, note: str) -> list[MicroscopeImage]:
