@@ -57,9 +57,9 @@ def read_table(
     count = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
     attrs: dict[Hashable | None, Any] = dict(entry(line.lstrip("#")) for line in lines[:count])
     in_units = attrs.pop("units", None)
-    names = next(csv.reader(lines[count : count + 1]), [])
     own = isinstance(in_units, dict) and all(in_units.get(name) == "px" for name in REQUIRED)
-    if not own or not set(REQUIRED) <= set(names):
+    # A spreadsheet may have written it anew with other separators.
+    if not own or not set(REQUIRED) <= set(next(csv.reader(lines[count : count + 1]), [])):
         return read_foreign(path, text, axes, units, sampling, origin)
     table = _parsed(path, lines[count:])
     known = attrs.get("sampling", sampling)

@@ -82,6 +82,7 @@ def read_foreign(
             "--sampling), or choose the image that they belong to"
         )
     table = with_positions(table, places.names, places.units, known, origin)
+    table = table[[*REQUIRED, *(name for name in table if name not in REQUIRED)]]
     table = _with_lengths(table, said, places, known, notes)
     table = _with_frames(table, places)
     notes += _doubts(path, table, in_pixels=not (places.stated or units))
