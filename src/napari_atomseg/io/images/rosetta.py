@@ -1,0 +1,79 @@
+"""Files of microscopes, read by RosettaSciIO."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from napari_atomseg.io.images.contents import LARGE, Content, images_of
+from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
+
+FORMATS = {
+    ".dm3": "digitalmicrograph",
+    ".dm4": "digitalmicrograph",
+    ".emd": "emd",
+    ".de5": "emd",
+    ".zspy": "zspy",
+    ".nxs": "nexus",
+    ".blo": "blockfile",
+    ".prz": "pantarhei",
+    ".mib": "quantumdetector",
+    ".tvips": "tvips",
+    ".unf": "semper",
+    ".bcf": "bruker",
+    ".rpl": "ripple",
+    ".app5": "topspin",
+    ".elid": "phenom",
+    ".mrcz": "mrcz",
+}
+"""The RosettaSciIO plugin of each suffix that needs nothing else."""
+
+
+def read_microscope(path: Path) -> list[MicroscopeImage]:
+    """Every data set of a file that RosettaSciIO reads, by its suffix."""
+    return images_of(path, rosetta_contents(path, FORMATS[path.suffix.lower()]))
+
+
+def rosetta_contents(
+    path: Path, plugin: str, lazy: bool | None = None, **options: Any
+) -> list[Content]:
+    """What a plugin of RosettaSciIO finds in a file.
+
+    Parameters
+    ----------
+    lazy : whether data stay in the file until they are used; by default those of a large file,
+        where the plugin can.
+
+    Raises
+    ------
+    ImageFileError
+        RosettaSciIO, or a package that it needs for this format, is not installed.
+    """
+    try:
+        reader = import_module(f"rsciio.{plugin}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on headers; what matters is in our own notes
+            if lazy is None:
+                lazy = path.is_file() and path.stat().st_size > LARGE
+            contents = _read(reader.file_reader, path, lazy, options)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("rsciio", ""):
+            reason = 'RosettaSciIO, which is not installed; run: pip install "napari-atomseg[em]"'
+        else:
+            reason = f"the package {error.name}; run: pip install {error.name}"
+        raise ImageFileError(f"{path}: {path.suffix} files need {reason}") from error
+    return contents
+
+
+def _read(
+    reader: Callable[..., list[Content]], path: Path, lazy: bool, options: dict[str, Any]
+) -> list[Content]:
+    if lazy:
+        try:
+            return reader(str(path), lazy=True, **options)
+        except NotImplementedError:  # by which a plugin says that it cannot
+            pass
+    return reader(str(path), **options)
