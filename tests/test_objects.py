@@ -12,7 +12,7 @@ import pandas as pd
 import pint
 import pytest
 
-from napari_atomseg import analyze, measurements
+from napari_atomseg import analyze, localize, measurements
 from napari_atomseg._shared.objects import plain_image, plain_sampling, takes_images
 from napari_atomseg.io.images.image import MicroscopeImage, make_image
 
@@ -199,3 +199,17 @@ def test_measurements_of_abtem() -> None:
     patterns = abtem.measurements.DiffractionPatterns(PIXELS, sampling=0.05)
     with pytest.warns(UserWarning, match="1/Å.*not used"):
         assert plain_image(patterns)[1] is None
+
+
+def test_columns_are_those_of_the_pixels_with_their_sampling() -> None:
+    y, x = np.indices((96, 96))
+    image = sum(
+        np.exp(-((y - i) ** 2 + (x - j) ** 2) / 8.0)
+        for i in range(8, 96, 16)
+        for j in range(8, 96, 16)
+    )
+    by_hand = localize(image, sampling=0.2, detector="peaks", refine="none")
+    found = localize(hyperspy(0.02, 0.02, "nm", image), detector="peaks", refine="none")
+    pd.testing.assert_frame_equal(found, by_hand)
+    assert len(found) == 36
+    assert found.attrs["sampling"] == pytest.approx(0.2)
