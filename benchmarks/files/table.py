@@ -5,7 +5,8 @@
 
 A line a data set is printed: file, source, name and kind of the data set, shape and type of its
 numbers, calibration, notes, and the seconds for the whole file. Files of suffixes that no reader
-takes are counted by suffix at the end, and listed with `--all`. Nothing is left out because it
+takes are counted by suffix at the end, and listed with `--all`; so are texts that are no image.
+Nothing is left out because it
 failed: an error that does not name the file is printed in capitals.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from benchmarks import tables
 from napari_atomseg.io import read_images
+from napari_atomseg.io.images import text
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
 from napari_atomseg.io.images.read import FOLDERS, READERS
 
@@ -43,7 +45,15 @@ def run(options: argparse.Namespace) -> None:
                 others[path.suffix.lower() or "no suffix"] += 1
                 continue
             name = str(path.relative_to(folder))
-            for number, cells in enumerate(lines(path)):
+            found = list(lines(path))
+            if (
+                found[0][1] == "refused"
+                and not options.all
+                and path.suffix.lower() in text.SUFFIXES
+            ):
+                others["text without an image"] += 1
+                continue
+            for number, cells in enumerate(found):
                 counts["refused" if cells[1] == "refused" else "data sets"] += 1
                 counts["files"] += number == 0
                 tables.line([name if number == 0 else "", options.source, *cells])

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from napari_atomseg._shared.units import Dimension, dimension
-from napari_atomseg.io.images.image import Kind, MicroscopeImage, luminance, make_image
+from napari_atomseg.io.images.image import (
+    PROFILES,
+    Kind,
+    MicroscopeImage,
+    luminance,
+    make_image,
+)
 
 Content = dict[str, Any]
 """A data set: "data", "axes" (each with name, units, scale, navigate), "metadata" and
@@ -20,16 +26,14 @@ Axis = Mapping[str, Any]
 LARGE = 256 * 2**20
 """Bytes above which data stay in the file until they are used."""
 
-_SMALLEST = 8
-"""Arrays with a shorter side are profiles or tables, not images."""
+_NARROW, _LONG = 8, 4
+"""Arrays narrower than this and so many times as long are profiles or tables, not images."""
 
 _UNNAMED = "__unnamed__"
 """HyperSpy's name for a signal without title."""
 
 _NO_SPACE: tuple[Dimension | None, ...] = ("energy", "reciprocal", "angle")
-_DIFFRACTION_AXIS = re.compile(
-    r"(?:k|q|d)_?[xy]|[xy]_?(?:k|q)|scattering.*|diffraction.*", re.IGNORECASE
-)
+_DIFFRACTION_AXIS = re.compile(r"(?:k|q|d)_?[xy]|(?:scattering|diffraction|angle).*", re.IGNORECASE)
 _SPECTRUM_AXIS = re.compile(r"energy.*|.*wave ?(?:length|number).*|.*raman.*", re.IGNORECASE)
 _SPECTRUM_SIGNAL = re.compile(r"EELS|EDS|CL\b|CL_|luminescence|spectrum", re.IGNORECASE)
 _CORRECTION = re.compile(
@@ -44,7 +48,6 @@ _LEADING = {
     "frames": "frame",
     "z": "z",
     "depth": "z",
-    "height": "z",
     "channel": "channel",
     "channels": "channel",
     "detector": "channel",
@@ -140,8 +143,11 @@ def kind_of(shape: Sequence[int], axes: Sequence[Axis], content: Content) -> Kin
     """What a data set shows, by the units and names of its last axes, and by its own name."""
     signal = str(content.get("metadata", {}).get("Signal", {}).get("signal_type") or "")
     last = axes[-2:]
+    map_of_signal = all(dimension(_unit(axis)) == "length" for axis in last) and not any(
+        map(_is_signal, axes)
+    )
     if (
-        _SPECTRUM_SIGNAL.search(signal)
+        (_SPECTRUM_SIGNAL.search(signal) and not map_of_signal)
         or dimension(_unit(last[-1])) == "energy"
         or _SPECTRUM_AXIS.fullmatch(_name(last[-1]))
     ):
@@ -156,29 +162,32 @@ def kind_of(shape: Sequence[int], axes: Sequence[Axis], content: Content) -> Kin
         return "flat field"
     one_signal = [bool(axis.get("navigate")) for axis in last] == [True, False]
     times = any(dimension(_unit(axis)) == "time" for axis in last)
-    if len(shape) == 1 or one_signal or times or min(shape[-2:]) < _SMALLEST:
+    short, long = min(shape[-2:]), max(shape[-2:])
+    narrow = short < _NARROW and long >= _LONG * short
+    if len(shape) == 1 or one_signal or times or narrow:
         return "line scan"
     return "image"
 
 
 def axis_names(axes: Sequence[Axis], kind: Kind) -> list[str]:
     """Names of axes: "y" and "x" for the last two, except for spectra and line scans."""
-    last = 0 if kind in ("spectrum", "line scan") else 2
-    leading = len(axes) - last
+    if kind in PROFILES:
+        return [_name(axis) or f"axis {number}" for number, axis in enumerate(axes)]
+    leading = len(axes) - 2
     names = [_leading_name(axis, number, leading) for number, axis in enumerate(axes[:leading])]
     unique = [
         name if names.count(name) == 1 else f"{name} {number}" for number, name in enumerate(names)
     ]
-    return [*unique, "y", "x"][: len(axes)]
+    return [*unique, "y", "x"]
 
 
 def _leading_name(axis: Axis, number: int, count: int) -> str:
-    name = _name(axis)
+    name = _LEADING.get(_name(axis).lower(), _name(axis))
     if dimension(_unit(axis)) == "time":
         return "time"
-    if not name:
+    if not name or (name == "z" and dimension(_unit(axis)) != "length"):
         return "frame" if count == 1 else f"axis {number}"
-    return _LEADING.get(name.lower(), name)
+    return f"scan {name.lower()}" if name.lower() in ("y", "x") else name
 
 
 def _name(axis: Axis) -> str:

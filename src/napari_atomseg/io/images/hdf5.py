@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +13,40 @@ import h5py
 import numpy as np
 
 from napari_atomseg.io.images.contents import LARGE, Axis, Content, images_of
-from napari_atomseg.io.images.image import MicroscopeImage
+from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
 from napari_atomseg.io.images.nion import nion_content
 from napari_atomseg.io.images.rosetta import rosetta_contents
 
-SUFFIXES = (".hspy", ".hdf5", ".h5")
+SUFFIXES = (".hspy", ".hdf5", ".h5", ".nxs")
+
+_DETECTOR = "entry/instrument/detector/detectorSpecific"
+"""Where detectors of Dectris, as in Arina and Eiger, keep what is theirs alone."""
 
 
 def read_hdf5(path: Path) -> list[MicroscopeImage]:
     """Every data set of an HDF5 file; those of HyperSpy need no other package."""
+    if find_spec("hdf5plugin"):
+        import_module("hdf5plugin")  # makes its filters known to h5py
     with h5py.File(path) as file:
         plugin, options = _plugin(file)
-        contents = list(_hyperspy(file) if "Experiments" in file else _plain(file))
-    if plugin is not None:
-        contents = rosetta_contents(path, plugin, **options)
-    return images_of(path, [_loaded(each) for each in contents])
+        found = [] if plugin is None else images_of(path, rosetta_contents(path, plugin, **options))
+        contents = [] if found else list(_own(file))
+    return found or images_of(path, [_loaded(path, each) for each in contents])
+
+
+def _own(file: h5py.File) -> Iterator[Content]:
+    """Data sets of the layouts that are read here."""
+    if "Experiments" in file:
+        yield from _hyperspy(file)
+    elif _DETECTOR in file:
+        yield from _pixelated(file)
+    else:
+        yield from _plain(file)
 
 
 def _plugin(file: h5py.File) -> tuple[str | None, dict[str, Any]]:
     """The RosettaSciIO plugin for the layout of a file, with its options; None for our own."""
-    if "Experiments" in file:
+    if "Experiments" in file or _DETECTOR in file:
         return None, {}
     if "version_major" in file.attrs or any(
         "emd_group_type" in group.attrs for group in _groups(file)
@@ -41,7 +57,7 @@ def _plugin(file: h5py.File) -> tuple[str | None, dict[str, Any]]:
     if "Acquisition0/ImageData" in file or "Acquisition0/PhysicalData" in file:
         return "delmic", {"signal": "all"}
     if any(group.attrs.get("NX_class") in ("NXentry", b"NXentry") for group in _groups(file)):
-        return "nexus", {}
+        return "nexus", {"nxdata_only": True}
     return None, {}
 
 
@@ -76,11 +92,28 @@ def _plain(file: h5py.File) -> Iterator[Content]:
     file.visititems(visit)
     for name, data in found:
         stored: Content = {"data": _Stored(data), "title": name}
+        if "image_nr_low" in data.attrs:  # a part of what a detector of Dectris recorded
+            stored["kind"] = "diffraction"
         properties = data.attrs.get("properties")
         if isinstance(properties, (str, bytes)):
             yield nion_content(json.loads(properties), stored["data"], name)
         else:
             yield stored | {"axes": _extents(data)}
+
+
+def _pixelated(file: h5py.File) -> Iterator[Content]:
+    """Patterns of a detector of Dectris, which may be in files beside, and its corrections."""
+    group = file.get("entry/data")
+    for name in group if isinstance(group, h5py.Group) else ():
+        try:
+            data = group[name]
+        except KeyError:  # a link to a file that is not there
+            continue
+        if isinstance(data, h5py.Dataset) and data.ndim > 1:
+            yield {"data": _Stored(data), "axes": [], "title": name, "kind": "diffraction"}
+    for name, data in file[_DETECTOR].items():
+        if isinstance(data, h5py.Dataset) and data.ndim > 1 and data.dtype.kind in "buif":
+            yield {"data": _Stored(data), "axes": [], "title": name}
 
 
 def _extents(data: h5py.Dataset) -> list[Axis]:
@@ -105,13 +138,19 @@ class _Stored:
             return file[self.place][key]
 
 
-def _loaded(content: Content) -> Content:
+def _loaded(path: Path, content: Content) -> Content:
     """The content with its numbers, which stay in the file if they are many."""
     stored = content["data"]
-    if not isinstance(stored, _Stored):
-        return content
     if not stored.large:
-        return {**content, "data": stored[()]}
+        try:
+            return {**content, "data": stored[()]}
+        except OSError as error:
+            if "filter" not in str(error) and "plugin" not in str(error):
+                raise
+            raise ImageFileError(
+                f"{path}: its numbers are compressed by a filter that is not installed; "
+                "run: pip install hdf5plugin"
+            ) from error
     from dask import array
 
     return {**content, "data": array.from_array(stored, name=False)}

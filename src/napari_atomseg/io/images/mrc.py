@@ -33,12 +33,16 @@ def read_mrc(path: Path) -> list[MicroscopeImage]:
     """
     with path.open("rb") as file:
         header = file.read(_HEADER)
-    order = _byte_order(path, header)
+    order = _byte_order(header)
+    if order is None and path.suffix.lower() == ".map":  # a map of spectra by JEOL, of that suffix
+        return images_of(path, rosetta_contents(path, "jeol"))
+    if order is None:
+        raise ImageFileError(f"{path}: not an MRC file, or one with a damaged header")
     contents = rosetta_contents(path, "mrc", **({"endianness": ">"} if order == ">" else {}))
     return images_of(path, [_with_scales(each, header, order) for each in contents])
 
 
-def _byte_order(path: Path, header: bytes) -> Order:
+def _byte_order(header: bytes) -> Order | None:
     """Byte order in which the header has sizes and a mode that an MRC file can have."""
     orders: tuple[Order, Order] = ("<", ">")
     for order in orders:
@@ -46,7 +50,7 @@ def _byte_order(path: Path, header: bytes) -> Order:
             *sizes, mode = struct.unpack_from(f"{order}4i", header, _SIZES)
             if all(0 < size < 2**24 for size in sizes) and 0 <= mode <= 101:
                 return order
-    raise ImageFileError(f"{path}: not an MRC file, or one with a damaged header")
+    return None
 
 
 def _with_scales(content: Content, header: bytes, order: Order) -> Content:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from napari_atomseg.io.images import hdf5, matlab, mrc, nion, rosetta, text
+from napari_atomseg.io.images import emd, hdf5, matlab, mrc, nion, rosetta, text
+from napari_atomseg.io.images.emd import read_emd
 from napari_atomseg.io.images.hdf5 import read_hdf5
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
 from napari_atomseg.io.images.matlab import read_matlab
@@ -28,6 +29,7 @@ READERS: dict[str, Reader] = {
     ".npy": read_array,
     ".ser": read_series,
     ".emi": read_emi,
+    **dict.fromkeys(emd.SUFFIXES, read_emd),
     **dict.fromkeys(mrc.SUFFIXES, read_mrc),
     **dict.fromkeys(hdf5.SUFFIXES, read_hdf5),
     **dict.fromkeys(nion.SUFFIXES, read_ndata),

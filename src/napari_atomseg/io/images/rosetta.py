@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,7 @@ from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
 FORMATS = {
     ".dm3": "digitalmicrograph",
     ".dm4": "digitalmicrograph",
-    ".emd": "emd",
-    ".de5": "emd",
     ".zspy": "zspy",
-    ".nxs": "nexus",
     ".blo": "blockfile",
     ".prz": "pantarhei",
     ".mib": "quantumdetector",
@@ -54,18 +53,33 @@ def rosetta_contents(
     """
     try:
         reader = import_module(f"rsciio.{plugin}")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on headers; what matters is in our own notes
+        with _quiet():
             if lazy is None:
                 lazy = path.is_file() and path.stat().st_size > LARGE
             contents = _read(reader.file_reader, path, lazy, options)
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] in ("rsciio", ""):
+        if (error.name or "").split(".")[0] == "rsciio":
             reason = 'RosettaSciIO, which is not installed; run: pip install "napari-atomseg[em]"'
-        else:
+        elif error.name:
             reason = f"the package {error.name}; run: pip install {error.name}"
+        else:
+            reason = f"a package that is not installed ({error})"
         raise ImageFileError(f"{path}: {path.suffix} files need {reason}") from error
     return contents
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings on headers: what matters to a user is in our own notes."""
+    logger = logging.getLogger("rsciio")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _read(

@@ -38,8 +38,7 @@ def read_text_image(path: Path) -> list[MicroscopeImage]:
     lengths = {0 if row is None else len(row) for row in rows}
     if len(lengths) != 1 or min(len(rows), *lengths) < _SMALLEST:
         raise ImageFileError(
-            f"{path}: not an image as text, which has {_SMALLEST} rows or more of equally many "
-            "numbers; tables of columns are opened as columns"
+            f"{path}: no image as text, which is {_SMALLEST} rows or more of equally many numbers"
         )
     data = np.array(rows)
     return images_of(path, [{"data": data, "axes": _axes(lines[:start], data.shape)}])
