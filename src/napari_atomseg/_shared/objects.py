@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from napari_atomseg._shared.notices import warn_caller
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import angstroms, dimension, to_angstrom
 
@@ -81,7 +81,7 @@ def takes_images(
 
 
 def plain_image(
-    image: Any, *, calibrate: bool = True, name: str = "image", stacklevel: int = 3
+    image: Any, *, calibrate: bool = True, name: str = "image"
 ) -> tuple[Any, Sampling | None]:
     """Pixels and sampling (Å per pixel) of an image of another library.
 
@@ -92,7 +92,6 @@ def plain_image(
     image : see the module; anything else comes back as it is.
     calibrate : whether the calibration is wanted; otherwise None is returned, without a warning.
     name : of the argument, for errors.
-    stacklevel : of the warning, as of `warnings.warn`.
 
     Raises
     ------
@@ -115,10 +114,9 @@ def plain_image(
             f"{'without' if step is None else f'{step:.4g}'} {_unit(unit) or '(no unit)'}"
             for step, unit in ((_number(step), unit) for step, unit in found.steps)
         )
-        warnings.warn(
+        warn_caller(
             f"{found.what}: the calibration of its rows and columns, {stated}, is no known length "
-            "per pixel and is not used; give sampling=, Å per pixel, where it is known",
-            stacklevel=stacklevel,
+            "per pixel and is not used; give sampling=, Å per pixel, where it is known"
         )
     return found.data, None
 

@@ -79,7 +79,7 @@ class Observation:
         sampling = plain_sampling(sampling)
         attrs = columns.attrs if isinstance(columns, pd.DataFrame) else {}
         scale = attrs.get("sampling") if sampling is None else sampling
-        image, own = plain_image(image, calibrate=scale is None, stacklevel=4)
+        image, own = plain_image(image, calibrate=scale is None)
         scale = own if scale is None else scale
         if columns is None:
             empty = pd.DataFrame({"y": np.zeros(0), "x": np.zeros(0)})

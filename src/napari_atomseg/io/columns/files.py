@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from napari_atomseg._shared.files import whole_file
+from napari_atomseg._shared.notices import warn_caller
+from napari_atomseg._shared.objects import plain_sampling
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.io.columns.atoms import (
@@ -129,6 +130,7 @@ def read_columns(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
+    sampling = plain_sampling(sampling)
     if sampling is not None:
         pixel_size(sampling)
     suffix = path.suffix.lower()
@@ -145,7 +147,7 @@ def read_columns(
         return read_cif(path)
     table = read_table(path, axes, units, sampling, origin)
     for note in table.attrs.get("notes", ()):
-        warnings.warn(note, stacklevel=2)
+        warn_caller(note)
     return table
 
 
