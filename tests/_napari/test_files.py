@@ -14,7 +14,7 @@ import tifffile
 from napari.utils.notifications import notification_manager
 
 from napari_atomseg import io
-from napari_atomseg._napari.files import get_image_reader
+from napari_atomseg._napari.files import get_columns_reader, get_image_reader
 from napari_atomseg._napari.layers import PROVENANCE, Placement, layer_sampling, points_layer
 from napari_atomseg._napari.opened import file_layers
 from napari_atomseg.io.images.image import ImageFileError
@@ -251,3 +251,28 @@ def write_mrc(path: Path, pixels: Any, sampling: float) -> None:
     header.view("S4")[52] = b"MAP "
     header[53] = 0x00004444
     path.write_bytes(header.tobytes() + pixels.astype("<f4").tobytes())
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("y;x\n10,5;20,25\n30;40\n", [[10.5, 20.25], [30, 40]]),
+        ("index,axis-0,axis-1\n0.0,10.5,20.25\n1.0,30,40\n", [[10.5, 20.25], [30, 40]]),
+        ("y,x\nnan,1\n30,40\n", [[30, 40]]),
+    ],
+)
+def test_tables_of_other_programs_open_as_points(
+    viewer: Any, tmp_path: Path, content: str, found: list[list[float]]
+) -> None:
+    (tmp_path / "a.csv").write_text(content, encoding="utf-16")
+    (layer,) = viewer.open(str(tmp_path / "a.csv"), plugin="napari-atomseg")
+    np.testing.assert_allclose(layer.data, found)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["1,2\n3,4\n", "a,b\n1,2\n", "index,shape-type,vertex-index,axis-0,axis-1\n0,line,0,1,2\n", ""],
+)
+def test_other_tables_are_left_to_napari(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.csv").write_text(content, encoding="utf-8")
+    assert get_columns_reader(str(tmp_path / "a.csv")) is None

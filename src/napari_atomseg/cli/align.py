@@ -99,7 +99,13 @@ def align(
             raise ValueError(f"the result would overwrite the image {result}")
         result.parent.mkdir(parents=True, exist_ok=True)
 
-        stack = replace(read[0], data=np.concatenate(frames), axes=("frame", "y", "x"))
+        first = read[0]
+        stack = replace(
+            first,
+            data=np.concatenate(frames),
+            axes=("frame", *first.axes[-2:]),
+            scales=((None, None), *first.scales[-2:]),
+        )
         done = work(stack, result)
         current.clear()
         print_line(f"{len(stacks)} files: {done} → {result}")

@@ -18,6 +18,7 @@ from napari_atomseg.cli.app import Session, print_line, print_warning
 from napari_atomseg.settings import options
 
 if TYPE_CHECKING:
+    from napari_atomseg._shared.types import Sampling
     from napari_atomseg.io.images.image import MicroscopeImage
 
 

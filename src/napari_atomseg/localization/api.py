@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Array, Labels, Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.api import Prediction, common_contrast
@@ -55,6 +56,7 @@ from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.trust.judge import DENOISED, Judge
 
 
+@takes_images("image")
 def localize(
     image: Any,
     model: str | Path | None = None,
@@ -233,6 +235,7 @@ def localize(
     return joined(tables, stacked=len(shape) > 2, attrs=attrs)
 
 
+@takes_images("image")
 def segment(
     image: Any,
     model: str | Path | None = None,
