@@ -178,8 +178,11 @@ class JointSystem:
                 for ends in (sender, receiver)
             )
             matrix[rows, cols] = self._both[order[torch.from_numpy(edges).to(rest.device)]]
-            whole = matrix.transpose(1, 2).reshape(1, len(every) * size, len(every) * size)
-            inverse = covariance(whole)[0].view(len(every), size, len(every), size)
+            inverse = _inverted(matrix)
+            if not bool(torch.isfinite(inverse).all()):
+                # Columns on top of one another: only with its ridge has the matrix an inverse.
+                matrix[places, places] = self._firm[numbers]
+                inverse = _inverted(matrix)
             inside = torch.from_numpy(np.searchsorted(every, core)).to(rest.device)
             rest[torch.from_numpy(core).to(rest.device)] = inverse[inside, :, inside, :]
             left[core] = False
@@ -208,6 +211,13 @@ class JointSystem:
             size, before = (rest * ahead).sum(), size
             way = ahead + size / before * way
         return found
+
+
+def _inverted(matrix: Tensor) -> Tensor:
+    """(n, P, n, P) inverse of a matrix of blocks (n, n, P, P); NaN where it has none."""
+    count, size = len(matrix), matrix.shape[-1]
+    whole = matrix.transpose(1, 2).reshape(1, count * size, count * size)
+    return covariance(whole)[0].view(count, size, count, size)
 
 
 def _inverse_of(schur: Tensor, corner: Tensor) -> Tensor:
