@@ -139,9 +139,9 @@ def _plain(text: object) -> str | None:
     if not isinstance(text, str):
         return None
     plain = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
+    plain = unicodedata.normalize("NFC", plain.translate(_SUPERSCRIPTS))
     for wrong, right in _MOJIBAKE.items():
         plain = plain.replace(wrong, right)
-    plain = unicodedata.normalize("NFC", plain.translate(_SUPERSCRIPTS))
     plain = plain.replace("\u00b5", "u").replace("\u03bc", "u")
     plain = plain.strip().strip("\0").strip().strip("[](){}'\"").strip()
     plain = _PER_PIXEL.sub("", plain).replace("_", "") or plain
