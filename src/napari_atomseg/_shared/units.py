@@ -85,9 +85,9 @@ def _parsed(plain: str) -> pint.Unit | None:
     power = _POWER.search(plain)
     exponent = int(power[1]) if power else 1
     unit = _named(plain[: power.start()] if power else plain)
-    raised: pint.Unit | None = (
-        None if unit is None else unit ** (-exponent if inverse else exponent)
-    )
+    if unit is None:
+        return None
+    raised: pint.Unit = unit ** (-exponent if inverse else exponent)
     return raised
 
 
