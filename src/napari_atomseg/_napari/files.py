@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from napari.layers import Points
 
@@ -15,8 +16,13 @@ from napari_atomseg._napari.columns.layers import write_layer
 from napari_atomseg._napari.layers import Placement, points_layer, sampled
 from napari_atomseg._napari.opened import file_layers, knows
 from napari_atomseg.io import MicroscopeImage, read_columns
+from napari_atomseg.io.columns.foreign import is_table
+from napari_atomseg.io.columns.sheet import decode
 from napari_atomseg.io.images.image import ImageFileError
 from napari_atomseg.io.images.read import FOLDERS
+
+_HEAD = 100_000
+"""Characters of a table from which its columns are recognized."""
 
 LayerData = tuple[Any, dict[str, Any], str]
 Paths = str | Sequence[str]
@@ -77,7 +83,14 @@ def read_column_tables(path: Paths) -> list[LayerData]:
 def columns_layer(
     columns: pd.DataFrame, name: str, image: Placement | None = None, **record: Any
 ) -> Points:
-    """Return a table as points, in the place stored in it, or else on an image."""
+    """Return a table as points, in the place stored in it, or else on an image.
+
+    Rows without a position, as some programs write them, cannot be drawn and are left out.
+    """
+    attrs = columns.attrs
+    placed = np.isfinite(columns[["y", "x"]].to_numpy(dtype=float)).all(axis=1)
+    columns = columns if placed.all() else columns[placed].reset_index(drop=True)
+    columns.attrs = attrs
     made = {str(key): value for key, value in columns.attrs.items()} | record
     leading = (int(columns["frame"].max()) + 1,) if "frame" in columns and len(columns) else ()
     place = made.pop("placement", None)
@@ -89,10 +102,11 @@ def columns_layer(
 
 
 def _has_positions(path: str) -> bool:
-    """Whether a table has the columns y and x."""
-    with Path(path).open(encoding="utf-8-sig", errors="replace") as file:
-        names = next((line for line in file if not line.startswith("#")), "")
-    return {"y", "x"} <= {name.strip().strip('"') for name in names.split(",")}
+    """Whether a file is a table with the names of positions; a table of numbers alone is none."""
+    try:
+        return is_table(Path(path), decode(Path(path))[:_HEAD])
+    except OSError:
+        return False
 
 
 def _listed(path: Paths) -> list[str]:

@@ -1,5 +1,7 @@
 """The command line: each command is a thin call of one public function."""
 
+from napari_atomseg.cli import align as _align  # noqa: F401 - adds its command
+from napari_atomseg.cli import calibrate as _calibrate  # noqa: F401 - adds its command
 from napari_atomseg.cli import columns as _columns  # noqa: F401 - adds its commands
 from napari_atomseg.cli import evaluate as _evaluate  # noqa: F401 - adds its command
 from napari_atomseg.cli import figures as _figures  # noqa: F401 - adds its commands

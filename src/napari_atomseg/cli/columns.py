@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_atomseg.cli.app import app, print_line, session
-from napari_atomseg.cli.options import DatasetOption, FrameOption, Reading
+from napari_atomseg.cli.options import DatasetOption, FrameOption, Reading, SamplingOption
 
 columns = typer.Typer(help="Convert tables of columns.", no_args_is_help=True)
 app.add_typer(columns, name="columns")
@@ -49,10 +49,7 @@ def convert(
             help="Coordinate of the first pixel's centre in a text file, px: 1 for MATLAB."
         ),
     ] = 0.0,
-    sampling: Annotated[
-        tuple[float, float] | None,
-        typer.Option(help="Å per pixel, dy and dx, for files without it.", show_default=False),
-    ] = None,
+    sampling: SamplingOption = None,
     image: Annotated[
         Path | None,
         typer.Option(

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import read_sampling
 from napari_atomseg.cli.app import app, print_line, session
 from napari_atomseg.cli.options import Reading, with_settings
 from napari_atomseg.settings import Settings, setting
@@ -46,8 +48,13 @@ class SheetSettings(Settings):
 class FigureSettings(SheetSettings):
     """Settings of a figure of an image or of its columns."""
 
-    sampling: float | None = setting(
-        None, "Sampling", "Sampling, for the scale bar.", unit="Å/px", none="from the files"
+    sampling: Sampling | None = setting(
+        None,
+        "Sampling",
+        "Sampling, for the scale bar: one number, or along y and x.",
+        unit="Å/px",
+        none="from the files",
+        read=read_sampling,
     )
     frame: int | None = setting(
         None, "Frame", "Frame of a stack, from 0.", limits=(0, inf), none="the only one"

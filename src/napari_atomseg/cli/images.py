@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_atomseg.alignment.settings import noise_of
 from napari_atomseg.cli.app import app, print_line, session
 from napari_atomseg.cli.options import (
     IMAGE,
@@ -179,8 +180,10 @@ def localize(
         mask = None if region is None else read_image(region).data
 
         def work(image: MicroscopeImage, result: Path) -> str:
-            pixel = image.sampling
-            table = compute(image.data, sampling=pixel, region=mask, **chosen, **hooks(current))
+            pixel, noise = image.sampling, noise_of(image.metadata.get("provenance", {}))
+            table = compute(
+                image.data, sampling=pixel, region=mask, **chosen, **noise, **hooks(current)
+            )
             current.cancel.raise_if_cancelled()
             settings = {"sampling": pixel, "region": None if region is None else str(region)}
             record = provenance("localize", image.name, settings | reading.chosen | chosen)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from napari_atomseg._shared.types import Sampling
     from napari_atomseg.measurements import Measurement, Report
 
 ABOUT = "Measure columns: lattice, spacings, strain, defects, counts, time."
@@ -182,7 +183,7 @@ def _files(known: Measurement) -> list[inspect.Parameter]:
 
 
 def _read(
-    files: dict[str, Any], sampling: float | None
+    files: dict[str, Any], sampling: Sampling | None
 ) -> tuple[pd.DataFrame | None, np.ndarray | None, Any]:
     """The columns, the image and the sampling that one of them has, if it is not given."""
     columns, image, scale = None, None, sampling
@@ -197,7 +198,7 @@ def _read(
 
 
 def read_columns_of(
-    path: Path, sampling: float | None, frame: int | None
+    path: Path, sampling: Sampling | None, frame: int | None
 ) -> tuple[pd.DataFrame, Any]:
     """The columns of a file, or of one frame in it, and their sampling."""
     from napari_atomseg.io import read_columns

@@ -13,10 +13,12 @@ import typer
 from pydantic import BaseModel
 from typer.core import TyperCommand
 
+from napari_atomseg._shared.units import read_sampling
 from napari_atomseg.cli.app import Session, print_line, print_warning
 from napari_atomseg.settings import options
 
 if TYPE_CHECKING:
+    from napari_atomseg._shared.types import Sampling
     from napari_atomseg.io.images.image import MicroscopeImage
 
 
@@ -28,8 +30,14 @@ Output = Annotated[
     ),
 ]
 SamplingOption = Annotated[
-    float | None,
-    typer.Option(help="Å per pixel; by default from the file.", show_default=False),
+    Any,
+    typer.Option(
+        "--sampling",
+        parser=read_sampling,
+        metavar="Y [X]",
+        help="Å per pixel, one number or along y and x; by default from the file.",
+        show_default=False,
+    ),
 ]
 DatasetOption = Annotated[
     str | None,
@@ -59,7 +67,7 @@ class Reading:
 
     dataset: str | None = None
     frame: int | None = None
-    sampling: float | None = None
+    sampling: Sampling | None = None
 
     @property
     def chosen(self) -> dict[str, Any]:

@@ -55,6 +55,13 @@ def _decoded(text: object) -> Any:
         return None
 
 
+def plain_arrays(path: Path, note: str) -> list[MicroscopeImage]:
+    """Every array of an HDF5 file as it is, with a note on why it has no scale."""
+    with h5py.File(path) as file:
+        contents = list(_plain(file))
+    return images_of(path, [_loaded(path, each) | {"notes": [note]} for each in contents])
+
+
 def _own(file: h5py.File) -> Iterator[Content]:
     """Data sets of the layouts that are read here."""
     if "Experiments" in file:
@@ -95,11 +102,18 @@ def _hyperspy(file: h5py.File) -> Iterator[Content]:
         metadata = _tree(group.get("metadata", group.get("mapped_parameters")))
         yield {
             "data": _Stored(data),
-            "axes": [_tree(group.get(f"axis-{number}")) for number in range(data.ndim)],
+            "axes": [_axis(group.get(f"axis-{number}")) for number in range(data.ndim)],
             "metadata": metadata,
             "original_metadata": _tree(group.get("original_metadata")),
             "title": metadata.get("General", {}).get("title") or metadata.get("title") or name,
         }
+
+
+def _axis(group: h5py.Group | None) -> Axis:
+    """Name, unit and step of an axis, or its points where it is given by these."""
+    axis = _tree(group)
+    points = group.get("axis") if isinstance(group, h5py.Group) else None
+    return axis | {"axis": points[()]} if isinstance(points, h5py.Dataset) else axis
 
 
 def _plain(file: h5py.File) -> Iterator[Content]:

@@ -1,4 +1,4 @@
-"""Images in MATLAB files: variables, and fields of structures, that are arrays of numbers."""
+"""Images in MATLAB files: variables, and fields of structures and objects, that are numbers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from napari_atomseg.io.images.contents import Content, images_of
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
-from napari_atomseg.io.matlab import MatlabObject, read_variables, save_as_structure
+from napari_atomseg.io.matlab import read_variables, save_as_structure
 
 SUFFIXES = (".mat",)
 
 _SMALLEST = 16
 """Arrays with a shorter side are tables of columns."""
-_STATSTEM = ("obs", "model")
+_STATSTEM = ("obs", "model", "pModel")
 """Fields of StatSTEM that are images, of the pixel size `dx` in the same structure, in Å."""
 
 
@@ -24,9 +24,9 @@ def read_matlab(path: Path) -> list[MicroscopeImage]:
     """Every array of two or three axes; the third axis, which counts images, becomes the first."""
     variables = read_variables(path)
     contents = list(_arrays(variables, ""))
-    objects = [each for each in variables.values() if isinstance(each, MatlabObject)]
-    if not contents and objects:
-        raise ImageFileError(f"{path}: {save_as_structure(objects)}")
+    unread = save_as_structure(variables)
+    if not contents and unread:
+        raise ImageFileError(f"{path}: {unread}")
     if not contents:
         raise ImageFileError(
             f"{path}: no image in it; it holds {', '.join(variables) or 'nothing'}"
