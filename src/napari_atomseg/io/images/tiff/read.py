@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_atomseg.io.images.contents import LARGE
 from napari_atomseg.io.images.image import (
     MicroscopeImage,
     Scale,
@@ -131,7 +132,7 @@ def _read_series(
         steps, channels = _imagej_steps(file.imagej_metadata or {})
     data, axes, of_samples = _without_samples(data, axes, first)
     names, of_pages = _axis_names(data, axes, pages, steps)
-    notes = [note for note in (of_samples, of_pages) if note]
+    notes = [*tags.notes, *(note for note in (of_samples, of_pages) if note)]
     scales: list[Scale] = [steps.get(axis, UNKNOWN) for axis in axes[:-2]]
     scales += [tags.rows, tags.columns]
     metadata |= {"notes": notes} if notes else {}
@@ -158,6 +159,8 @@ def _pixels(
 ) -> tuple[NDArray[Any], str]:
     """The pixels of these pages of a series, with a letter for each axis."""
     if series.kind not in _LOOSE or len(pages) == len(series.pages):
+        if series.nbytes > LARGE and "S" not in series.axes and series.dataoffset is not None:
+            return _stored(path, series), series.axes
         try:
             return np.asarray(series.asarray()), series.axes
         except (ValueError, ImportError) as error:
@@ -168,6 +171,15 @@ def _pixels(
         return np.stack(each).reshape(series.shape), series.axes
     axes = pages[0].aspage().axes
     return (each[0], axes) if len(each) == 1 else (np.stack(each), f"I{axes}")
+
+
+def _stored(path: Path, series: tifffile.TiffPageSeries) -> Any:
+    """Pixels that lie in the file one after the other, read when they are used."""
+    from dask import array
+
+    kind = np.dtype(series.dtype).newbyteorder(series.parent.byteorder)
+    pixels = np.memmap(path, kind, "r", series.dataoffset, series.shape)
+    return array.from_array(pixels, (*[1] * (series.ndim - 2), *series.shape[-2:]), name=False)
 
 
 def _without_samples(
