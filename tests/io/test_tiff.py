@@ -364,12 +364,34 @@ def test_names_and_times_of_pages_decide_first(tmp_path: Path) -> None:
     named = [(RAW, {"extratags": [(285, "s", 0, name, True)]}) for name in ("HAADF", "ABF")]
     image = read_image(write(tmp_path / "a.tif", *named))
     assert image.axes == ("channel", "y", "x")
+    assert image.metadata["channels"] == ["HAADF", "ABF"]
     dark = RNG.poisson(9000 - 3000 * lattice()).astype(np.uint16)
     times = [
         (page, {"datetime": f"2024:01:01 10:00:0{second}"})
         for second, page in enumerate((RAW, dark))
     ]
     assert read_image(write(tmp_path / "b.tif", *times)).axes == ("frame", "y", "x")
+
+
+@pytest.mark.parametrize("axis", ["Z", "T"])
+def test_slices_of_imagej_are_channels_where_detectors_differ(tmp_path: Path, axis: str) -> None:
+    """ImageJ calls all stacks slices; with a step between them, they are what it says."""
+    dark = RNG.poisson(9000 - 3000 * lattice()).astype(np.uint16)
+    path, data = tmp_path / "a.tif", np.stack([RAW, dark])
+    tifffile.imwrite(path, data, imagej=True, metadata={"axes": f"{axis}YX"})
+    assert read_image(path).axes == ("channel", "y", "x")
+    step = {"spacing": 2.0} if axis == "Z" else {"finterval": 2.0}
+    metadata = {"axes": f"{axis}YX", "unit": "nm", **step}
+    tifffile.imwrite(path, data, imagej=True, resolution=(10, 10), metadata=metadata)
+    assert read_image(path).axes[0] == {"Z": "z", "T": "time"}[axis]
+
+
+def test_labels_of_slices_are_names_of_channels(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    metadata = {"axes": "ZYX", "Labels": ["HAADF", "ABF"]}
+    tifffile.imwrite(path, np.stack([RAW, RAW]), imagej=True, metadata=metadata)
+    image = read_image(path)
+    assert (image.axes[0], image.metadata["channels"]) == ("channel", ["HAADF", "ABF"])
 
 
 def test_planes_of_colours_that_differ_are_channels(tmp_path: Path) -> None:
