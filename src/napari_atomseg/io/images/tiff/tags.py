@@ -163,7 +163,9 @@ def _fei(page: tifffile.TiffPage) -> PageTags | None:
     scan, image = metadata.get("Scan", {}), metadata.get("Image", {})
     height, width = _number(scan.get("PixelHeight")), _number(scan.get("PixelWidth"))
     if not height or not width:
-        beam = next((metadata[name] for name in ("IRBeam", "EBeam") if name in metadata), {})
+        beam: Mapping[str, Any] = next(
+            (metadata[name] for name in ("IRBeam", "EBeam") if name in metadata), {}
+        )
         fields = _number(beam.get("VFW")), _number(beam.get("HFW"))
         counts = _number(image.get("ResolutionY")), _number(image.get("ResolutionX"))
         height, width = (
