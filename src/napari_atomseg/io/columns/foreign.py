@@ -204,10 +204,10 @@ def _with_frames(table: pd.DataFrame, places: Positions) -> pd.DataFrame:
 
 
 def _in_units(places: Positions) -> str:
-    first, second = places.names
+    y, x = (split_unit(name)[0] for name in places.names)
     if places.units[0] == places.units[1]:
-        return f"{first} and {second} are in {places.units[0]}"
-    return f"{first} is in {places.units[0]} and {second} in {places.units[1]}"
+        return f"{y} and {x} are in {places.units[0]}"
+    return f"{y} is in {places.units[0]} and {x} in {places.units[1]}"
 
 
 def _doubts(path: Path, table: pd.DataFrame, in_pixels: bool) -> list[str]:
