@@ -188,6 +188,52 @@ def test_rows_come_first_whatever_the_order_in_the_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(spectra.data, cube)
 
 
+def test_points_of_an_axis_give_its_step_where_they_are_even(tmp_path: Path) -> None:
+    image = one(tmp_path, axes=[("y", "nm", 0.1), ("x", "nm", 0.1)])
+    with h5py.File(tmp_path / "a.hspy", "a") as file:
+        (group,) = file["Experiments"].values()
+        for number, size in enumerate(image.data.shape):
+            del group[f"axis-{number}"].attrs["scale"]
+            group[f"axis-{number}/axis"] = 0.02 * np.arange(size)
+    assert read_image(tmp_path / "a.hspy").sampling == pytest.approx(0.2)
+    with h5py.File(tmp_path / "a.hspy", "a") as file:
+        (group,) = file["Experiments"].values()
+        group["axis-0/axis"][...] = np.arange(16) ** 2
+    assert read_image(tmp_path / "a.hspy").sampling is None
+
+
+@pytest.mark.parametrize("units", [np.array([b"nm"]), np.float64(3), b"\xff\xfe", "bananas"])
+def test_berkeley_file_with_an_odd_axis_is_an_image_with_a_note(tmp_path: Path, units: Any) -> None:
+    with h5py.File(tmp_path / "a.emd", "w") as file:
+        file.attrs.update({"version_major": 0, "version_minor": 2})
+        group = file.create_group("data/single")
+        group.attrs["emd_group_type"] = 1
+        group["data"] = PICTURE
+        for number, (name, size) in enumerate(zip("YX", PICTURE.shape, strict=True), 1):
+            group[f"dim{number}"] = 0.01 * np.arange(size)
+            group[f"dim{number}"].attrs.update({"name": np.bytes_(name), "units": units})
+    image = read_image(tmp_path / "a.emd")
+    np.testing.assert_array_equal(image.data, PICTURE)
+    assert image.sampling is None
+    assert image.notes
+
+
+@pytest.mark.parametrize("unit", [b"n_m", b"[n_m]", "nanometers"])
+def test_berkeley_file_has_rows_first_and_its_scale(tmp_path: Path, unit: Any) -> None:
+    with h5py.File(tmp_path / "a.emd", "w") as file:
+        file.attrs.update({"version_major": 0, "version_minor": 2})
+        group = file.create_group("data/single")
+        group.attrs["emd_group_type"] = 1
+        group["data"] = PICTURE
+        for number, (name, step) in enumerate([("Y", 0.02), ("X", 0.01)]):
+            points = step * np.arange(PICTURE.shape[number])
+            group[f"dim{number + 1}"] = points
+            group[f"dim{number + 1}"].attrs.update({"name": np.bytes_(name), "units": unit})
+    image = read_image(tmp_path / "a.emd")
+    np.testing.assert_array_equal(image.data, PICTURE)
+    assert image.sampling == pytest.approx((0.2, 0.1))
+
+
 def test_axes_of_length_one_are_dropped(tmp_path: Path) -> None:
     axes = [("y", "nm", 0.2), ("channel", "", 1.0), ("x", "nm", 0.1)]
     image = one(tmp_path, data=PICTURE[:, None], axes=axes)

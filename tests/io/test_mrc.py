@@ -65,6 +65,22 @@ def test_relatives_are_read_alike(tmp_path: Path, suffix: str) -> None:
     assert (image.axes, image.sampling) == (("frame", "y", "x"), pytest.approx(0.2))
 
 
+@pytest.mark.parametrize(("kept", "whole"), [(1.0, 5), (0.99, 4), (0.5, 2)])
+def test_whole_images_of_a_stack_that_was_cut_are_read(
+    tmp_path: Path, kept: float, whole: int
+) -> None:
+    stack = np.stack([number * PICTURE for number in range(1, 6)])
+    files.write_mrc(tmp_path / "a.mrc", stack, 0.2)
+    content = (tmp_path / "a.mrc").read_bytes()
+    (tmp_path / "a.mrc").write_bytes(content[: 1024 + int(kept * stack.nbytes)])
+    image = read_image(tmp_path / "a.mrc")
+    np.testing.assert_array_equal(image.data, stack[:whole])
+    assert image.sampling == pytest.approx(0.2)
+    assert image.notes == (
+        [] if whole == 5 else [f"The file was cut: {whole} of 5 images are whole."]
+    )
+
+
 def test_volume_has_depth(tmp_path: Path) -> None:
     files.write_mrc(tmp_path / "a.rec", np.stack([PICTURE, 2 * PICTURE]), 0.2)
     changed(tmp_path / "a.rec", "<i", 88, 1)

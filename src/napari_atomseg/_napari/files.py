@@ -29,7 +29,7 @@ Paths = str | Sequence[str]
 Reader = Callable[[Paths], list[LayerData]]
 
 TIFFS = (".tif", ".tiff")
-SHARED = (*TIFFS, ".h5", ".hdf5", ".txt", ".asc", ".mat")
+SHARED = (*TIFFS, ".zarr", ".h5", ".hdf5", ".txt", ".asc", ".mat")
 """Ends of names of files that napari or another reader may know better."""
 
 

@@ -132,7 +132,8 @@ def predict(
     middle = len(frames) // 2
     contrasts = (str(chosen.contrast),) * len(frames)
     if chosen.contrast == "auto":
-        contrasts = agreed_contrasts([predictor.leaning(frame, pixel) for frame in frames])
+        leanings = [predictor.leaning(frame, pixel) for frame in frames]
+        contrasts = agreed_contrasts(leanings, frames)
     recorded = frames if isinstance(image, Examined) else as_frames(image)[0]
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
     whole = predictor.card.sees == "as recorded"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 
 from napari_atomseg.io.images.contents import LARGE, Axis, Content, images_of
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
+from napari_atomseg.io.images.layout import KEY, PROVENANCE, restored
 from napari_atomseg.io.images.nion import nion_content
 from napari_atomseg.io.images.rosetta import rosetta_contents
 
@@ -31,7 +33,33 @@ def read_hdf5(path: Path) -> list[MicroscopeImage]:
         plugin, options = _plugin(file)
         found = [] if plugin is None else images_of(path, rosetta_contents(path, plugin, **options))
         contents = [] if found else list(_own(file))
-    return found or images_of(path, [_loaded(path, each) for each in contents])
+    found = found or images_of(path, [_loaded(path, each) for each in contents])
+    return [_with_record(image) for image in found]
+
+
+def _with_record(image: MicroscopeImage) -> MicroscopeImage:
+    """An image with what this package wrote beside it."""
+    further = image.metadata["original_metadata"]
+    if KEY not in further:
+        return image
+    record, made = (_decoded(further.get(key)) for key in (KEY, PROVENANCE))
+    if made is not None:
+        image = replace(image, metadata={**image.metadata, PROVENANCE: made})
+    return restored(image, record)
+
+
+def _decoded(text: object) -> Any:
+    try:
+        return json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def plain_arrays(path: Path, note: str) -> list[MicroscopeImage]:
+    """Every array of an HDF5 file as it is, with a note on why it has no scale."""
+    with h5py.File(path) as file:
+        contents = list(_plain(file))
+    return images_of(path, [_loaded(path, each) | {"notes": [note]} for each in contents])
 
 
 def _own(file: h5py.File) -> Iterator[Content]:
@@ -74,11 +102,18 @@ def _hyperspy(file: h5py.File) -> Iterator[Content]:
         metadata = _tree(group.get("metadata", group.get("mapped_parameters")))
         yield {
             "data": _Stored(data),
-            "axes": [_tree(group.get(f"axis-{number}")) for number in range(data.ndim)],
+            "axes": [_axis(group.get(f"axis-{number}")) for number in range(data.ndim)],
             "metadata": metadata,
             "original_metadata": _tree(group.get("original_metadata")),
             "title": metadata.get("General", {}).get("title") or metadata.get("title") or name,
         }
+
+
+def _axis(group: h5py.Group | None) -> Axis:
+    """Name, unit and step of an axis, or its points where it is given by these."""
+    axis = _tree(group)
+    points = group.get("axis") if isinstance(group, h5py.Group) else None
+    return axis | {"axis": points[()]} if isinstance(points, h5py.Dataset) else axis
 
 
 def _plain(file: h5py.File) -> Iterator[Content]:

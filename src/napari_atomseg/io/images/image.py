@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_atomseg._shared.types import Sampling
-from napari_atomseg._shared.units import is_unknown, to_angstrom, unit_name
+from napari_atomseg._shared.units import is_unknown, pixel_size, to_angstrom, unit_name
 
 LUMINANCE = np.array([0.2125, 0.7154, 0.0721])
 """Weights of red, green and blue in luminance (ITU-R BT.709)."""
@@ -69,6 +69,25 @@ class MicroscopeImage:
     def notes(self) -> list[str]:
         """Sentences for the user: units that were not understood, frames that are missing."""
         return list(self.metadata.get("notes", ()))
+
+    def like(self, data: Any) -> MicroscopeImage:
+        """What was made of this image: the same axes and field of view, with other pixels.
+
+        Parameters
+        ----------
+        data : (..., H, W) with the leading axes of the image; of more rows and columns, pixels are
+            smaller by as much.
+        """
+        finer = [old / new for old, new in zip(self.data.shape, data.shape, strict=True)]
+        scales = tuple(
+            (None if step is None else step * part, unit)
+            for (step, unit), part in zip(self.scales, finer, strict=False)
+        )
+        sampling = self.sampling
+        if sampling is not None:
+            dy, dx = pixel_size(sampling)
+            sampling = sampling_of(dy * finer[-2], dx * finer[-1])
+        return replace(self, data=data, sampling=sampling, scales=scales, metadata={}, title="")
 
 
 def make_image(

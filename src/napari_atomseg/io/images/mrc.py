@@ -11,14 +11,16 @@ import numpy as np
 
 from napari_atomseg.io.images.contents import Content, images_of
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
-from napari_atomseg.io.images.rosetta import rosetta_contents
+from napari_atomseg.io.images.rosetta import rosetta_contents, shortened
 
 SUFFIXES = (".mrc", ".mrcs", ".map", ".st", ".rec", ".ali", ".preali")
 
 _HEADER = 1024
-_SIZES, _INTERVALS, _CELL, _SPACE_GROUP = 0, 28, 40, 88
-"""Bytes at which NX, MX, the cell's edges in Å and the space group stand (Cheng et al., J. Struct.
-Biol. 192, 146, 2015)."""
+_SIZES, _COUNT, _INTERVALS, _CELL, _SPACE_GROUP, _EXTENDED = 0, 8, 28, 40, 88, 92
+"""Bytes at which NX, NZ, MX, the cell's edges in Å, the space group and the length of the extended
+header stand (Cheng et al., J. Struct. Biol. 192, 146, 2015)."""
+_BYTES = {0: 1, 1: 2, 2: 4, 4: 8, 6: 2, 12: 2}
+"""Bytes of a number of each mode."""
 _VOLUME = 1
 """Space group of a volume; stacks of images have 0."""
 
@@ -38,8 +40,22 @@ def read_mrc(path: Path) -> list[MicroscopeImage]:
         return images_of(path, rosetta_contents(path, "jeol"))
     if order is None:
         raise ImageFileError(f"{path}: not an MRC file, or one with a damaged header")
-    contents = rosetta_contents(path, "mrc", **({"endianness": ">"} if order == ">" else {}))
+    contents = _contents(path, header, order)
     return images_of(path, [_with_scales(each, header, order) for each in contents])
+
+
+def _contents(path: Path, header: bytes, order: Order) -> list[Content]:
+    """A file as RosettaSciIO reads it, or the whole images of a stack that was cut."""
+    options = {"endianness": order} if order == ">" else {}
+    columns, rows, count, mode = struct.unpack_from(f"{order}4i", header, _SIZES)
+    start = _HEADER + struct.unpack_from(f"{order}i", header, _EXTENDED)[0]
+    whole = (path.stat().st_size - start) // (columns * rows * _BYTES.get(mode, 1))
+    if not 0 < whole < count:
+        return rosetta_contents(path, "mrc", **options)
+    with shortened(path, _COUNT, struct.pack(f"{order}i", whole)) as copy:
+        contents = rosetta_contents(copy, "mrc", lazy=False, **options)
+    note = f"The file was cut: {whole} of {count} images are whole."
+    return [{**each, "notes": [note]} for each in contents]
 
 
 def _byte_order(header: bytes) -> Order | None:
@@ -77,7 +93,8 @@ def _with_scales(content: Content, header: bytes, order: Order) -> Content:
         if axis.get("name") == "z":
             axis["name"] = "z" if volume and scale is not None else ""
             axis["units"] = "nm" if volume else None
-    return {**content, "data": data, "axes": axes, "notes": _notes(axes[-2:])}
+    notes = [*content.get("notes", ()), *_notes(axes[-2:])]
+    return {**content, "data": data, "axes": axes, "notes": notes}
 
 
 def _steps(header: bytes, order: Order) -> list[float | None]:

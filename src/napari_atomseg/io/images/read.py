@@ -13,10 +13,12 @@ from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
 from napari_atomseg.io.images.matlab import read_matlab
 from napari_atomseg.io.images.mrc import read_mrc
 from napari_atomseg.io.images.nion import read_ndata
+from napari_atomseg.io.images.ome_zarr import read_zarr
+from napari_atomseg.io.images.pictures import read_array, read_picture
 from napari_atomseg.io.images.rosetta import read_microscope
 from napari_atomseg.io.images.text import read_text_image
 from napari_atomseg.io.images.tia import read_emi, read_series
-from napari_atomseg.io.images.tiff import read_array, read_picture, read_tiff
+from napari_atomseg.io.images.tiff.read import read_tiff
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 _TIFFS = (".tif", ".tiff")
@@ -36,6 +38,7 @@ READERS: dict[str, Reader] = {
     **dict.fromkeys(rosetta.FORMATS, read_microscope),
     **dict.fromkeys(matlab.SUFFIXES, read_matlab),
     **dict.fromkeys(text.SUFFIXES, read_text_image),
+    ".zarr": read_zarr,
 }
 """For each suffix, the function that reads all data sets of a file."""
 
@@ -45,7 +48,7 @@ IMAGE_SUFFIXES = tuple(
 """Suffixes of images, in lower case; `read_image` also reads those in `READERS`, of files that
 more often hold tables, or that belong to images."""
 
-FOLDERS = (".zspy",)
+FOLDERS = (".zspy", ".zarr")
 """Suffixes of folders that are read as one file."""
 
 HINTS = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from napari_atomseg.io.images.contents import LARGE, Content, images_of
@@ -66,6 +68,21 @@ def rosetta_contents(
             reason = f"a package that is not installed ({error})"
         raise ImageFileError(f"{path}: {path.suffix} files need {reason}") from error
     return contents
+
+
+@contextmanager
+def shortened(path: Path, at: int, value: bytes) -> Iterator[Path]:
+    """A copy of a file for a while, with other bytes at a place of its header.
+
+    With a smaller number of frames there, those that are whole are read from a file that was cut.
+    """
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        shutil.copyfile(path, copy)
+        with copy.open("r+b") as file:
+            file.seek(at)
+            file.write(value)
+        yield copy
 
 
 @contextmanager

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
 import struct
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 
 from napari_atomseg.io.images.contents import Content, images_of
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
-from napari_atomseg.io.images.rosetta import rosetta_contents
+from napari_atomseg.io.images.rosetta import rosetta_contents, shortened
 
 _OBJECT = re.compile(rb"<ObjectInfo>.*?</ObjectInfo>", re.DOTALL)
 _FACT = re.compile(rb"<Label>([ -~]*)</Label>\s*<Value>([ -~]*)</Value>")
@@ -120,13 +118,8 @@ def _contents(path: Path) -> list[Content]:
     if series.whole == series.valid:
         contents = rosetta_contents(path, "tia")
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            shortened = Path(folder) / path.name
-            shutil.copyfile(path, shortened)
-            with shortened.open("r+b") as file:
-                file.seek(_VALID_AT)
-                file.write(struct.pack(_VALID, series.whole))
-            contents = rosetta_contents(shortened, "tia", lazy=False)
+        with shortened(path, _VALID_AT, struct.pack(_VALID, series.whole)) as copy:
+            contents = rosetta_contents(copy, "tia", lazy=False)
     if series.whole == series.total:
         return contents
     note = f"The series was aborted: {series.whole} of {series.total} frames are whole."
