@@ -1,6 +1,8 @@
 import napari_atomseg.analysis as analyze
 import napari_atomseg.measurements as measurements
 
+from .alignment import align
+from .calibration import calibrate
 from .inference import correct_scan, restore
 from .localization import localize, segment
 from .simulation import simulate
@@ -12,7 +14,9 @@ from .weights import models
 __version__: str
 
 __all__ = [
+    "align",
     "analyze",
+    "calibrate",
     "consistency",
     "correct_scan",
     "crystals",

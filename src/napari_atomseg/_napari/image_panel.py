@@ -10,6 +10,7 @@ from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer
 
 from napari_atomseg import weights
+from napari_atomseg._napari.calibrate import Calibrate
 from napari_atomseg._napari.forms.form import Inputs, make_narrow
 from napari_atomseg._napari.layers import Source, layer_sampling, unwrapped
 from napari_atomseg._napari.models.choice import ModelChooser, model_changes, model_choices
@@ -28,8 +29,8 @@ _QUALITY = about(ModelSettings, "quality")
 _DECIMALS = 4
 
 
-class LayerSettings(Settings):
-    """Settings of everything that works on an image layer."""
+class SamplingSettings(Settings):
+    """The sampling of an image layer."""
 
     sampling: float | None = setting(
         None,
@@ -42,6 +43,11 @@ class LayerSettings(Settings):
         decimals=_DECIMALS,
         none="unknown",
     )
+
+
+class LayerSettings(SamplingSettings):
+    """Settings of everything that applies a network to an image layer."""
+
     device: str = setting(
         AS_PREFERRED,
         "Device",
@@ -73,14 +79,11 @@ class ImageSettings(LayerSettings, PreferredSettings):
     """Settings of everything that applies a model to the columns of an image layer."""
 
 
-class ImagePanel(Panel):
+class LayerPanel(Panel):
     """A panel with an image to work on, whose sampling follows the layer."""
 
     def __init__(self, viewer: napari.viewer.Viewer, inputs: Inputs | None = None) -> None:
-        super().__init__(viewer, {**(inputs or {}), "model": _model_box})
-        self._models = ModelChooser(self.form.inputs["model"], self, self._tasks)
-        self._models.refresh()
-        model_changes.happened.connect(self._offer_models)
+        super().__init__(viewer, inputs)
         self._followed: Layer | None = None
         self._image = ComboBox(
             name="image", choices=lambda _widget: [(layer.name, layer) for layer in self.images()]
@@ -88,6 +91,8 @@ class ImagePanel(Panel):
         make_narrow(self._image.native)
         self._image.native.setToolTip("The image layer to work on")
         self.form.rows.insertRow(0, "Image", self._image.native)
+        self.calibration = Calibrate(self.viewer, lambda: self.image)
+        self.form.rows.insertRow(1, self.calibration)
         self._image.changed.connect(self._follow_image)
         active = self.viewer.layers.selection.active
         if isinstance(active, Image):
@@ -108,15 +113,6 @@ class ImagePanel(Panel):
         self.reset_choices()
         self._image.value = layer
 
-    @property
-    def model(self) -> str:
-        """Name of the model or path of its weights file; None sets the default."""
-        return self._models.value
-
-    @model.setter
-    def model(self, model: str | Path | None) -> None:
-        self._models.value = model
-
     def images(self) -> list[Image]:
         """Return the layers that can be chosen."""
         return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
@@ -125,6 +121,51 @@ class ImagePanel(Panel):
         """Offer the layers that the viewer holds now; napari calls this when they change."""
         self._image.reset_choices()
         self._follow_image()
+        self.calibration.reset_choices()
+
+    def source(self) -> Source:
+        """Return the data of the chosen layer; a ValueError is a sentence for the user."""
+        return Source.of(self.image)
+
+    def sampling_of(self, source: Source) -> Sampling | None:
+        """Return the sampling that the panel shows, or the layer's own pair that it stands for."""
+        return chosen_sampling(self.form["sampling"], source.sampling)
+
+    def _follow_image(self, event: Any = None) -> None:
+        layer = self.image
+        if layer is self._followed:
+            return
+        if self._followed is not None:
+            for emitter in (self._followed.events.scale, self._followed.events.units):
+                emitter.disconnect(self._show_sampling)
+        self._followed = layer
+        if layer is not None:
+            for emitter in (layer.events.scale, layer.events.units):
+                emitter.connect(self._show_sampling)
+        self._show_sampling()
+
+    def _show_sampling(self, event: Any = None) -> None:
+        sampling = None if self.image is None else layer_sampling(self.image)
+        self.form["sampling"] = None if sampling is None else shown_sampling(sampling)
+
+
+class ImagePanel(LayerPanel):
+    """A panel that applies a model to an image."""
+
+    def __init__(self, viewer: napari.viewer.Viewer, inputs: Inputs | None = None) -> None:
+        super().__init__(viewer, {**(inputs or {}), "model": _model_box})
+        self._models = ModelChooser(self.form.inputs["model"], self, self._tasks)
+        self._models.refresh()
+        model_changes.happened.connect(self._offer_models)
+
+    @property
+    def model(self) -> str:
+        """Name of the model or path of its weights file; None sets the default."""
+        return self._models.value
+
+    @model.setter
+    def model(self, model: str | Path | None) -> None:
+        self._models.value = model
 
     def _tasks(self) -> tuple[str, ...]:
         return self.tasks(self.form.values())
@@ -136,10 +177,6 @@ class ImagePanel(Panel):
     @abstractmethod
     def tasks(settings: Any) -> tuple[str, ...]:
         """Return the tasks that a model needs for the settings of the panel."""
-
-    def source(self) -> Source:
-        """Return the data of the chosen layer; a ValueError is a sentence for the user."""
-        return Source.of(self.image)
 
     def options(self, source: Source) -> dict[str, Any]:
         """Return the keyword arguments of the core that all panels of columns share."""
@@ -158,26 +195,9 @@ class ImagePanel(Panel):
         device = self.form["device"]
         return {
             "model": self.model,
-            "sampling": chosen_sampling(self.form["sampling"], source.sampling),
+            "sampling": self.sampling_of(source),
             "device": preferences().device if device == AS_PREFERRED else device,
         }
-
-    def _follow_image(self, event: Any = None) -> None:
-        layer = self.image
-        if layer is self._followed:
-            return
-        if self._followed is not None:
-            for emitter in (self._followed.events.scale, self._followed.events.units):
-                emitter.disconnect(self._show_sampling)
-        self._followed = layer
-        if layer is not None:
-            for emitter in (layer.events.scale, layer.events.units):
-                emitter.connect(self._show_sampling)
-        self._show_sampling()
-
-    def _show_sampling(self, event: Any = None) -> None:
-        sampling = None if self.image is None else layer_sampling(self.image)
-        self.form["sampling"] = None if sampling is None else shown_sampling(sampling)
 
 
 def _model_box() -> ComboBox:

@@ -13,10 +13,36 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from napari_atomseg.progress import Cancelled, CancelToken
 
+SAMPLING = "--sampling"
+
+
+class Commands(TyperGroup):
+    """The commands, each of which takes one or two numbers as its sampling."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take two numbers that follow the option as one text."""
+        joined: list[str] = []
+        for word in args:
+            if len(joined) > 1 and joined[-2] == SAMPLING and _number(word) and _number(joined[-1]):
+                joined[-1] += f",{word}"
+            else:
+                joined.append(word)
+        return super().parse_args(ctx, joined)
+
+
+def _number(word: str) -> bool:
+    try:
+        return float(word) > 0
+    except ValueError:
+        return False
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Restore, segment and localize atomic columns in electron microscope images.",
     no_args_is_help=True,
     add_completion=False,
@@ -140,7 +166,12 @@ def session() -> Iterator[Session]:
 
 def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, UserWarning):
-        typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
+        print_warning(str(message))
+
+
+def print_warning(text: str) -> None:
+    """Print a line on standard error that a command goes on after."""
+    typer.echo(f"warning: {' '.join(text.split())}", err=True)
 
 
 @contextlib.contextmanager

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from napari_atomseg._shared.types import Image
 from napari_atomseg.evaluation.case import Case, Dataset
@@ -36,11 +37,15 @@ class FileDataset:
     images : files of each image; labels are not used.
     name : name of the data set.
     sampling : Å per pixel, for files without it.
+    dataset, frame : of image files with several, as in `read_image`; the frame also of targets and
+        tables with frames.
     """
 
     images: tuple[AnnotatedImage, ...]
     name: str
     sampling: float | None = None
+    dataset: int | str | None = None
+    frame: int | None = None
     dose: float | None = field(default=None, init=False)
 
     def __len__(self) -> int:
@@ -57,17 +62,23 @@ class FileDataset:
             The image is a stack, or the target is not of its shape.
         """
         files = self.images[index]
-        recorded = read_image(files.image)
+        recorded = read_image(files.image, self.dataset, self.frame)
         image = _plane(recorded.data, files.image)
-        truth = (
-            None if files.target is None else _plane(read_image(files.target).data, files.target)
-        )
+        truth = None
+        if files.target is not None:
+            target = read_image(files.target).data
+            truth = _plane(target if target.ndim == 2 else self._of_frame(target), files.target)
         if truth is not None and truth.shape != image.shape:
             raise ValueError(f"{files.target}: of shape {truth.shape}, its image of {image.shape}")
         columns = None if files.points is None else reference_columns(files.points)
+        if columns is not None and self.frame is not None and "frame" in columns:
+            columns = columns[columns["frame"] == self.frame].reset_index(drop=True)
         found = recorded.sampling if self.sampling is None else self.sampling
         sampling = None if found is None else float(np.mean(found))
         return Case(files.image.stem, image, truth, columns, sampling)
+
+    def _of_frame(self, stack: NDArray[Any]) -> NDArray[Any]:
+        return stack if self.frame is None else stack[self.frame]
 
 
 @dataclass(frozen=True)
@@ -203,6 +214,8 @@ def open_datasets(
     seed: int = 0,
     shape: tuple[int, int] = (256, 256),
     sampling: float | None = None,
+    dataset: int | str | None = None,
+    frame: int | None = None,
 ) -> list[Dataset]:
     """Open data sets, those with a dose once for each dose.
 
@@ -215,6 +228,7 @@ def open_datasets(
     images : of each data set and dose that is simulated, and of a library.
     seed, shape : of what is simulated; multislice has its own shape.
     sampling : Å a pixel of files that do not say.
+    dataset, frame : of image files with several, as in `read_image`.
 
     Raises
     ------
@@ -232,7 +246,11 @@ def open_datasets(
     sets: list[Dataset] = []
     for each in data:
         if isinstance(each, str | Path | dict | SimulationRecipe):
-            sets += _opened(each, tuple(doses), images, seed, shape, sampling)
+            opened = _opened(each, tuple(doses), images, seed, shape, sampling)
+            sets += [
+                replace(one, dataset=dataset, frame=frame) if isinstance(one, FileDataset) else one
+                for one in opened
+            ]
         else:
             sets.append(each)
     keys = [(one.name, one.dose) for one in sets]

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Array, Labels, Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.api import Prediction, common_contrast
@@ -47,6 +48,7 @@ from napari_atomseg.localization.settings import (
     MapDetector,
     Refine,
     frame_weights,
+    known_noise,
 )
 from napari_atomseg.localization.table import column_table, joined
 from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS
@@ -54,6 +56,7 @@ from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.trust.judge import DENOISED, Judge
 
 
+@takes_images("image")
 def localize(
     image: Any,
     model: str | Path | None = None,
@@ -94,6 +97,8 @@ def localize(
         pixel: the variance there is in inverse proportion, and pixels without any are not measured.
         One number matters with likelihood "poisson" alone: of counts the noise is then known, the
         mean's gain is 1 / frames.
+    noise : how far neighbouring pixels share their noise, where that is known, as `noise` of an
+        `Alignment`; by default it is estimated.
     detector : "network"; "otsu", regions of the model's mask above Otsu's threshold and their
         centroids, as AtomSegNet and AP-GAN find columns, which is taken for any model that gives a
         mask and no column map; or "peaks" of the filtered image, without a model.
@@ -155,7 +160,7 @@ def localize(
     pixel = pixel_size(sampling)
     examined = examine(image)
     frames, shape = examined.frames, examined.shape
-    often = frame_weights(given, frames.shape[1:])
+    often, known = frame_weights(given, frames.shape[1:]), known_noise(given)
     chosen = LocalizeSettings(**ChainMap(given, *groups))
     regions = None if region is None else region_labels(region, (shape[-2], shape[-1]))
     mean = None if pixel is None else float(np.mean(pixel))
@@ -181,15 +186,15 @@ def localize(
     if judge is None:
         spacings = [estimate_spacing(frame, mean) for frame in frames]
         if prediction is None and chosen.contrast == "auto":
-            contrasts = agreed_contrasts(list(map(leaning, frames, spacings)))
+            contrasts = agreed_contrasts(list(map(leaning, frames, spacings)), frames)
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
     read = None if detector == "peaks" else prediction
     find = _Detector(frames, signs, spacings, read, mask)
-    refinement = Refinement(chosen, chosen.device, frames=often, pixel=pixel)
+    refinement = Refinement(chosen, chosen.device, frames=often, pixel=pixel, noise=known)
     measure = Measure(refinement, signs, examined.measured(), restored, chosen.on, regions)
     least = judge.least if judge is not None else chosen.min_score or 0.0
     complete = Completion(
-        *(chosen, chosen.device, chosen.sensitivity, detector, least), often, pixel
+        *(chosen, chosen.device, chosen.sensitivity, detector, least), often, pixel, known
     )
     search = _Search(find, complete, judge, measure.raw, chosen)
     unjittered = Unjittered(chosen, frames, pixel)
@@ -230,6 +235,7 @@ def localize(
     return joined(tables, stacked=len(shape) > 2, attrs=attrs)
 
 
+@takes_images("image")
 def segment(
     image: Any,
     model: str | Path | None = None,

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.frames import examine
 from napari_atomseg.localization.fit.correlation import NoiseFound, noise_record
@@ -19,6 +20,7 @@ from napari_atomseg.localization.settings import (
     FitSettings,
     Refine,
     frame_weights,
+    known_noise,
 )
 from napari_atomseg.localization.table import in_angstrom, measured_columns
 from napari_atomseg.progress import CancelToken, Progress, report
@@ -28,6 +30,7 @@ SAME = 1e-4
 """Values that differ by less than this part are one that a file has rounded."""
 
 
+@takes_images("image")
 def refine_columns(
     image: Any,
     columns: pd.DataFrame,
@@ -54,8 +57,8 @@ def refine_columns(
     only : (N,) which rows, as booleans, or the places of rows; None for all. The others are
         neighbours that are taken into account and stay as they are. A width or background that
         these share, from a joint fit, is that of the rows measured now.
-    refine, widths, backgrounds, likelihood, frames : as in `localize`; None takes what the table
-        was made with according to ``columns.attrs``, or else the default there.
+    refine, widths, backgrounds, likelihood, frames, noise : as in `localize`; None takes what the
+        table was made with according to ``columns.attrs``, or else the default there.
     fit : all of these, in place of those of the table.
     contrast : "bright" or "dark" columns, or one a frame; None takes that of the table, or else
         bright ones.
@@ -79,10 +82,10 @@ def refine_columns(
         fit = FitSettings(**made)
     raw = examine(image).measured()
     given = {**options, "refine": refine}
-    often = frame_weights(given, raw.shape[1:])
+    often, known = frame_weights(given, raw.shape[1:]), known_noise(given)
     fit = fit.updated(**{name: value for name, value in given.items() if value is not None})
     pixel = pixel_size(columns.attrs.get("sampling"))
-    refinement = Refinement(fit, device, frames=often, pixel=pixel)
+    refinement = Refinement(fit, device, frames=often, pixel=pixel, noise=known)
     signs = _signs(contrast or columns.attrs.get("contrast", "bright"), len(raw))
     places = _places(columns)
     frame = columns["frame"].to_numpy(int) if "frame" in columns else np.zeros(len(columns), int)

@@ -10,6 +10,7 @@ from napari_atomseg.settings import Settings, setting
 
 if TYPE_CHECKING:
     from napari_atomseg._shared.types import Array
+    from napari_atomseg.trust.correlation import NoiseCorrelation
 
 Shape = Literal["gaussian", "elliptic", "rotated"]
 """Round columns, ellipses along the axes of the image, and ellipses along any axes."""
@@ -160,6 +161,7 @@ class FitOptions(TypedDict, total=False):
     backgrounds: Backgrounds
     likelihood: Likelihood
     frames: Any
+    noise: Any
 
 
 class LocalizeOptions(InferenceOptions, FitOptions, total=False):
@@ -196,3 +198,32 @@ def frame_weights(options: dict[str, Any], shape: tuple[int, ...]) -> Array | No
     if not (np.isfinite(weights).all() and weights.min() >= 0 and weights.max() > 0):
         raise ValueError("frames must be numbers of frames, not negative, and somewhere positive")
     return weights
+
+
+def known_noise(options: dict[str, Any]) -> NoiseCorrelation | None:
+    """Take how far pixels share their noise from keywords, if it is known.
+
+    Parameters
+    ----------
+    options : keywords; ``noise`` is taken out of them: a `NoiseCorrelation`, or the correlation
+        (a + 1, b + 1) at distances of 0..a and 0..b pixels along y and x.
+
+    Raises
+    ------
+    ValueError
+        It is no correlation.
+    """
+    import numpy as np
+
+    from napari_atomseg.trust.correlation import NoiseCorrelation
+
+    given = options.pop("noise", None)
+    if given is None or isinstance(given, NoiseCorrelation):
+        return given
+    quadrant = np.asarray(given, dtype=np.float64)
+    if quadrant.ndim != 2 or not np.isfinite(quadrant).all() or not np.all(quadrant[:1, :1] > 0):
+        raise ValueError(
+            f"noise has shape {quadrant.shape}; it must be a NoiseCorrelation, or finite "
+            "correlations (a + 1, b + 1), the first of them positive"
+        )
+    return NoiseCorrelation.from_moments(quadrant)

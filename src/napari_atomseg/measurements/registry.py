@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, TypeVar, get_type_hints
 
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import read_sampling
 from napari_atomseg.measurements.observation import ALL, Observation
 from napari_atomseg.measurements.report import Report
 from napari_atomseg.progress import CancelToken, Progress
@@ -57,15 +59,14 @@ class MeasurementSettings(Settings):
 class CommonSettings(Settings):
     """Settings of all measurements."""
 
-    sampling: float | None = setting(
+    sampling: Sampling | None = setting(
         None,
         "Sampling",
-        "Size of a pixel, by default that of the columns' layer or file. "
-        "Where it is not known, lengths are in pixels.",
+        "Size of a pixel, one number or along y and x; by default that of the columns' layer or "
+        "file. Where it is not known, lengths are in pixels.",
         unit="Å/px",
-        limits=(1e-6, 1e6),
-        decimals=4,
         none="unknown",
+        read=read_sampling,
     )
     use: Annotated[str, Role.GROUP] = setting(
         ALL,

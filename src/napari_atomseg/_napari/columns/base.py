@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer, Points
 
+from napari_atomseg._napari.calibrate import Calibrate
 from napari_atomseg._napari.columns.layers import columns_layers, image_layers, own_image
 from napari_atomseg._napari.forms.form import Inputs, make_narrow
 from napari_atomseg._napari.layers import Placement, Source, unwrapped
@@ -27,6 +28,8 @@ class ColumnsLayerPanel(Panel):
         self._image = self._chooser("image", Image, "The image that the columns lie on")
         self.form.rows.insertRow(0, "Columns", self._columns.native)
         self.form.rows.insertRow(1, "Image", self._image.native)
+        self.calibration = Calibrate(self.viewer, lambda: self.image)
+        self.form.rows.insertRow(2, self.calibration)
         active = self.viewer.layers.selection.active
         if active in self._layers(Points):
             self._columns.value = active
@@ -55,6 +58,7 @@ class ColumnsLayerPanel(Panel):
         """Offer the layers that the viewer holds now; napari calls this when they change."""
         self._columns.reset_choices()
         self._image.reset_choices()
+        self.calibration.reset_choices()
         self._follow()
 
     def require_columns(self) -> Points:

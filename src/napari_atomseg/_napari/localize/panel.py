@@ -19,6 +19,7 @@ from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import PROVENANCE, Placement, Source, points_layer
 from napari_atomseg._napari.measure.source import frame_shown
 from napari_atomseg._napari.models.choice import fetch_model, identity
+from napari_atomseg.alignment.settings import noise_of
 from napari_atomseg.inference.scan.settings import LINES_MODEL, ScanSettings
 from napari_atomseg.io import provenance
 from napari_atomseg.localization.settings import DetectionSettings, FitSettings
@@ -196,9 +197,11 @@ class Localize(ImagePanel):
         if chosen and self.image is not None:
             point = self.viewer.dims.point
             region = region_of(self.viewer.layers[chosen], self.image, point)
+        # An average of aligned frames says how far its pixels share their noise.
+        noise = {} if self.image is None else noise_of(self.image.metadata.get(PROVENANCE, {}))
         return (
             f"Localize {source.name}",
-            partial(_localize, source.data, region, settings),
+            partial(_localize, source.data, region, settings | noise),
             partial(self._show, source, settings | {"region": chosen}),
         )
 

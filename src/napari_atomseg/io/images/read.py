@@ -1,125 +1,73 @@
-"""Read images: TIFF and pictures, files of microscopes through RosettaSciIO, plain HDF5."""
+"""Read images: every format behind two functions."""
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from napari_atomseg._shared.units import angstroms, to_angstrom
-from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage, luminance, make_image
-from napari_atomseg.io.images.tiff import read_array, read_picture, read_tiff
-
-FORMATS = {
-    ".dm3": "digitalmicrograph",
-    ".dm4": "digitalmicrograph",
-    ".emd": "emd",
-    ".ser": "tia",
-    ".mrc": "mrc",
-    ".hspy": "hspy",
-    ".hdf5": "hspy",
-    ".h5": "hspy",
-}
-"""The RosettaSciIO plugin of each suffix."""
-
-_PLAIN = (".hdf5", ".h5")
-_SMALLEST = 8
-"""Arrays with a shorter side are profiles or tables, not images."""
-
-Content = dict[str, Any]
-
-
-def read_microscope(path: Path, dataset: int | str | None = None) -> MicroscopeImage:
-    """Read the first image of a microscope's file, or that with a number or title."""
-    contents = _contents(path)
-    titles = [_title(each) for each in contents]
-    labels = [
-        f"{number}: {title or 'untitled'} {tuple(map(int, np.shape(each['data'])))}"
-        for number, (title, each) in enumerate(zip(titles, contents, strict=True))
-    ]
-    if dataset is None:
-        images = [number for number, each in enumerate(contents) if _is_image(each)]
-    else:
-        images = [n for n, title in enumerate(titles) if dataset in (n, title)]
-    if not images:
-        wanted = "no image" if dataset is None else f"no dataset {dataset!r}"
-        raise ImageFileError(f"{path}: {wanted} in it; it has {'; '.join(labels) or 'nothing'}")
-    chosen = contents[images[0]]
-    data = chosen["data"]
-    if data.dtype.names:
-        data = luminance(np.stack([data[name] for name in data.dtype.names], axis=-1))
-    rows, columns = (chosen["axes"][-2:]) if len(chosen["axes"]) > 1 else ({}, {})
-    pixel = tuple(to_angstrom(axis.get("scale"), axis.get("units")) for axis in (rows, columns))
-    metadata = {
-        "title": titles[images[0]],
-        "datasets": labels,
-        "metadata": chosen.get("metadata", {}),
-        "original_metadata": chosen.get("original_metadata", {}),
-    }
-    return make_image(path, data, (pixel[0], pixel[1]), metadata)
-
-
-def _contents(path: Path) -> list[Content]:
-    suffix = path.suffix.lower()
-    try:
-        if suffix in _PLAIN and not _is_hyperspy(path):
-            return _plain_hdf5(path)
-        reader = import_module(f"rsciio.{FORMATS[suffix]}")
-    except ModuleNotFoundError as error:
-        raise ImageFileError(
-            f"{path}: {suffix} files need RosettaSciIO, which is not installed "
-            f'({error.name} is missing); run: pip install "napari-atomseg[em]"'
-        ) from error
-    contents: list[Content] = reader.file_reader(str(path))
-    return contents
-
-
-def _is_hyperspy(path: Path) -> bool:
-    with import_module("h5py").File(path) as file:
-        return "Experiments" in file
-
-
-def _plain_hdf5(path: Path) -> list[Content]:
-    """Every array of an HDF5 file that has no known layout, without scale."""
-    h5py = import_module("h5py")
-    contents: list[Content] = []
-
-    def visit(name: str, node: Any) -> None:
-        if isinstance(node, h5py.Dataset) and node.ndim > 1 and node.dtype.kind in "buif":
-            data = np.squeeze(node[()])
-            contents.append({"data": data, "axes": [], "metadata": {"General": {"title": name}}})
-
-    with h5py.File(path) as file:
-        file.visititems(visit)
-    return contents
-
-
-def _title(content: Content) -> str:
-    general = content.get("metadata", {}).get("General", {})
-    return str(general.get("title") or general.get("original_filename") or "")
-
-
-def _is_image(content: Content) -> bool:
-    """Whether the last two axes are rows and columns: with units of length, where they have any."""
-    shape = np.shape(content["data"])
-    if len(shape) < 2 or min(shape[-2:]) < _SMALLEST:
-        return False
-    units = [axis.get("units") for axis in content["axes"][-2:]]
-    known = [unit for unit in units if isinstance(unit, str) and unit not in ("", "<undefined>")]
-    return all(angstroms(unit) is not None for unit in known)
-
+from napari_atomseg.io.images import emd, hdf5, matlab, mrc, nion, rosetta, text
+from napari_atomseg.io.images.emd import read_emd
+from napari_atomseg.io.images.hdf5 import read_hdf5
+from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
+from napari_atomseg.io.images.matlab import read_matlab
+from napari_atomseg.io.images.mrc import read_mrc
+from napari_atomseg.io.images.nion import read_ndata
+from napari_atomseg.io.images.ome_zarr import read_zarr
+from napari_atomseg.io.images.pictures import read_array, read_picture
+from napari_atomseg.io.images.rosetta import read_microscope
+from napari_atomseg.io.images.text import read_text_image
+from napari_atomseg.io.images.tia import read_emi, read_series
+from napari_atomseg.io.images.tiff.read import read_tiff
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 _TIFFS = (".tif", ".tiff")
 
-IMAGE_SUFFIXES = (*_TIFFS, *_PICTURES, ".npy", *FORMATS)
-"""Suffixes of files that `read_image` reads, in lower case."""
+Reader = Callable[[Path], list[MicroscopeImage]]
+
+READERS: dict[str, Reader] = {
+    **dict.fromkeys(_TIFFS, read_tiff),
+    **dict.fromkeys(_PICTURES, read_picture),
+    ".npy": read_array,
+    ".ser": read_series,
+    ".emi": read_emi,
+    **dict.fromkeys(emd.SUFFIXES, read_emd),
+    **dict.fromkeys(mrc.SUFFIXES, read_mrc),
+    **dict.fromkeys(hdf5.SUFFIXES, read_hdf5),
+    **dict.fromkeys(nion.SUFFIXES, read_ndata),
+    **dict.fromkeys(rosetta.FORMATS, read_microscope),
+    **dict.fromkeys(matlab.SUFFIXES, read_matlab),
+    **dict.fromkeys(text.SUFFIXES, read_text_image),
+    ".zarr": read_zarr,
+}
+"""For each suffix, the function that reads all data sets of a file."""
+
+IMAGE_SUFFIXES = tuple(
+    suffix for suffix in READERS if suffix not in (".emi", *matlab.SUFFIXES, *text.SUFFIXES)
+)
+"""Suffixes of images, in lower case; `read_image` also reads those in `READERS`, of files that
+more often hold tables, or that belong to images."""
+
+FOLDERS = (".zspy", ".zarr")
+"""Suffixes of folders that are read as one file."""
+
+HINTS = {
+    ".nslib": "export the data items of Nion Swift as .ndata1 or TIFF",
+    ".nsproj": "export the data items of Nion Swift as .ndata1 or TIFF",
+    ".pts": "export the maps as TIFF",
+    ".gwy": "export the channel in Gwyddion as ASCII data matrix with its header, or as TIFF",
+    ".czi": "export it as OME-TIFF",
+    ".spm": "export it as TIFF or as text",
+    ".npz": "save one of its arrays by numpy.save as .npy",
+    ".raw": "its shape and type are not in it; open it in ImageJ (Import, Raw) and save it as TIFF",
+    ".vms": "save the image as TIFF",
+    ".pdf": "save the figure as an image",
+}
+"""What to do with files of suffixes that are not read."""
 
 
-def read_image(path: str | Path, dataset: int | str | None = None) -> MicroscopeImage:
-    """Read an image or stack with its scale.
+def read_images(path: str | Path) -> list[MicroscopeImage]:
+    """Read every data set of a file, in the file's order, with its scale and its kind.
 
     TIFF, PNG, JPEG, BMP and NumPy arrays need no other package; dm3, dm4, emd, ser, mrc, hspy and
     HDF5 need RosettaSciIO (``pip install "napari-atomseg[em]"``).
@@ -127,37 +75,98 @@ def read_image(path: str | Path, dataset: int | str | None = None) -> Microscope
     Parameters
     ----------
     path : file, whose suffix sets the format.
-    dataset : number or title of one image among several; by default the first image.
 
     Raises
     ------
     ImageFileError
-        The file is missing, damaged, of an unknown kind, or holds no image; it is an `OSError`
+        The file is missing, damaged, of an unknown kind, or holds nothing; it is an `OSError`
         whose message names the file.
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if not path.is_file():
+    if not (path.is_file() or (path.is_dir() and suffix in FOLDERS)):
         raise ImageFileError(f"{path}: no such file")
-    if suffix not in IMAGE_SUFFIXES:
+    if suffix not in READERS:
+        hint = HINTS.get(suffix, f"known suffixes are {', '.join(READERS)}")
         raise ImageFileError(
-            f"{path}: files of kind {suffix or 'without suffix'} are not read; "
-            f"known suffixes are {', '.join(IMAGE_SUFFIXES)}"
+            f"{path}: files of kind {suffix or 'without suffix'} are not read; {hint}"
         )
     try:
-        if suffix in _TIFFS:
-            return read_tiff(path, _number(dataset))
-        if suffix in _PICTURES:
-            return read_picture(path)
-        if suffix == ".npy":
-            return read_array(path)
-        return read_microscope(path, dataset)
+        images = READERS[suffix](path)
     except ImageFileError:
         raise
     except Exception as error:  # readers of foreign formats raise any exception on a damaged file
         reason = str(error) or type(error).__name__
         raise ImageFileError(f"{path}: damaged, or not a {suffix} file ({reason})") from error
+    if not images:
+        raise ImageFileError(f"{path}: no image in it")
+    images = _named_apart(images)
+    labels = _labels(images)
+    return [replace(each, metadata={**each.metadata, "datasets": labels}) for each in images]
 
 
-def _number(dataset: int | str | None) -> int | None:
-    return None if dataset is None else int(dataset)
+def read_image(
+    path: str | Path, dataset: int | str | None = None, frame: int | None = None
+) -> MicroscopeImage:
+    """Read one image or stack with its scale.
+
+    Parameters
+    ----------
+    path : file, whose suffix sets the format.
+    dataset : number or title of one data set among several; by default the first image.
+        Diffraction patterns, spectra and the like are taken only if asked for.
+    frame : number of one image along the first axis of a stack, counted from 0, or from the end
+        if negative; by default the whole stack.
+
+    Raises
+    ------
+    ImageFileError
+        As `read_images`, and if the file has no such data set or frame, or no image; the message
+        lists its data sets.
+    """
+    image = _chosen(Path(path), read_images(path), dataset)
+    return image if frame is None else _frame(Path(path), image, frame)
+
+
+def _chosen(
+    path: Path, images: list[MicroscopeImage], dataset: int | str | None
+) -> MicroscopeImage:
+    if dataset is None:
+        found = [image for image in images if image.kind == "image"]
+    else:
+        found = [image for image in images if image.title == dataset]
+        if not found and str(dataset).isdecimal():
+            found = images[int(dataset) :][:1]
+    if found and found[0].data.ndim > 1:
+        return found[0]
+    wanted = "no image" if dataset is None else f"no dataset {dataset!r}"
+    raise ImageFileError(f"{path}: {wanted} in it; it has {'; '.join(_labels(images))}")
+
+
+def _frame(path: Path, image: MicroscopeImage, frame: int) -> MicroscopeImage:
+    count = image.data.shape[0] if image.data.ndim > 2 else 1
+    if not -count <= frame < count:
+        raise ImageFileError(f"{path}: no frame {frame}; it has {count}, counted from 0")
+    if image.data.ndim == 2:
+        return image
+    return replace(image, data=image.data[frame], axes=image.axes[1:], scales=image.scales[1:])
+
+
+def _named_apart(images: list[MicroscopeImage]) -> list[MicroscopeImage]:
+    """Data sets of one title get numbers, so that each can be chosen by its title."""
+    titles = [image.title for image in images]
+    return [
+        replace(image, title=f"{title} {titles[: number + 1].count(title)}")
+        if title and titles.count(title) > 1
+        else image
+        for number, (image, title) in enumerate(zip(images, titles, strict=True))
+    ]
+
+
+def _labels(images: Sequence[MicroscopeImage]) -> list[str]:
+    """Number, title, shape and kind of each data set, for messages and lists."""
+    return [
+        f"{number}: {image.title or 'untitled'} {tuple(image.data.shape)}"
+        + ("" if image.kind == "image" else f", {image.kind}")
+        for number, image in enumerate(images)
+    ]

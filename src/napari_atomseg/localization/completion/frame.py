@@ -18,6 +18,7 @@ from napari_atomseg.localization.fit.refinement import Refinement
 from napari_atomseg.localization.fit.windows import nearest_neighbours
 from napari_atomseg.localization.settings import FitSettings
 from napari_atomseg.progress import CancelToken
+from napari_atomseg.trust.correlation import NoiseCorrelation
 
 FEW = 0.3
 """If more of the columns than this are new or next to new ones, all are fitted again."""
@@ -90,7 +91,7 @@ class Completion:
     sensitivity : expected number of false columns in a frame; 0 adds and drops none.
     detector : its name.
     least : score of the columns that are believed.
-    frames, pixel : see `Refinement`.
+    frames, pixel, noise : see `Refinement`.
     """
 
     fit: FitSettings
@@ -100,6 +101,7 @@ class Completion:
     least: float
     frames: Array | None = None
     pixel: tuple[float, float] | None = None
+    noise: NoiseCorrelation | None = None
 
     def __call__(
         self,
@@ -118,6 +120,7 @@ class Completion:
             self.device,
             frames=self.frames,
             pixel=self.pixel,
+            noise=self.noise,
         )
 
         def measure(columns: Columns, former: Fits, new: Mask) -> Fits:

@@ -121,22 +121,26 @@ class NoiseFound:
     misfit : part of the squared residuals that is a pattern that all columns have.
     pixels : number of pixels it was learned from.
     counted : whether the noise is that of counted frames, and was not learned.
+    given : whether the correlation was known before, and was not learned.
     """
 
     correlation: NoiseCorrelation = field(default_factory=NoiseCorrelation)
     misfit: float = 0.0
     pixels: int = 0
     counted: bool = False
+    given: bool = False
 
     @property
     def seen(self) -> bool:
         """Whether it could be seen how far pixels share their noise."""
-        return not self.counted and self.pixels >= FEWEST and self.misfit <= MISFIT
+        return self.given or (not self.counted and self.pixels >= FEWEST and self.misfit <= MISFIT)
 
     def note(self) -> str | None:
         """One sentence on what error bars allow for, or do not; None where all is plain."""
         if self.counted:
             return "error bars are those of counting the frames"
+        if self.given:
+            return self.correlation.note()
         if self.pixels < FEWEST:
             return "too few pixels to see whether they share noise: error bars may be too small"
         if self.misfit > MISFIT:

@@ -45,6 +45,7 @@ from napari_atomseg.localization.fit.windows import (
 )
 from napari_atomseg.localization.settings import Likelihood, Shape
 from napari_atomseg.progress import CancelToken, report
+from napari_atomseg.trust.correlation import NoiseCorrelation
 
 LARGEST_RATIO = 3.0
 """Long over short width, at most."""
@@ -279,6 +280,7 @@ def fit_gaussians(
     likelihood: Likelihood = "auto",
     frames: Tensor | None = None,
     aspect: float = 0.0,
+    correlation: NoiseCorrelation | None = None,
 ) -> Fits:
     """Fit a Gaussian and a local background to each column of an image of bright columns.
 
@@ -302,6 +304,7 @@ def fit_gaussians(
     likelihood : see `estimate_noise`.
     frames : (H, W) how many frames lie in each pixel of their mean, see `Frames`.
     aspect : ln of dx over dy of pixels that are not square: columns are round in Å.
+    correlation : how far pixels share their noise, where that is known; else it is learned.
 
     Raises
     ------
@@ -310,6 +313,7 @@ def fit_gaussians(
     """
     often = None if frames is None else Frames.of(frames)
     fits = _unweighted_fits(image, initial_estimates(image, y, x), cancel, often, aspect)
+    fits.known_correlation = correlation
     fits.estimate_noise(likelihood)
     fits.set_shape(shape)
     last = 1 if shape == "gaussian" else 2

@@ -21,7 +21,7 @@ from napari_atomseg.localization.fit.noise import ResidualNoise, estimate_noise
 from napari_atomseg.localization.fit.rounds import Cells, Rounds
 from napari_atomseg.localization.fit.windows import Index
 from napari_atomseg.localization.settings import Likelihood
-from napari_atomseg.trust.correlation import white_beyond_optics
+from napari_atomseg.trust.correlation import NoiseCorrelation, white_beyond_optics
 
 PRIOR_FREEDOM = 30.0
 """Degrees of freedom of the prior on a column's noise, which is the noise of the whole image."""
@@ -44,7 +44,14 @@ HIDDEN = 1e-3
 
 
 class NoiseLearning(Rounds):
-    """Rounds of fits whose residuals show the noise: how large it is, and how far it is shared."""
+    """Rounds of fits whose residuals show the noise: how large it is, and how far it is shared.
+
+    Attributes
+    ----------
+    known_correlation : how far pixels share their noise, where that is known before.
+    """
+
+    known_correlation: NoiseCorrelation | None = None
 
     def estimate_noise(self, likelihood: Likelihood) -> None:
         """Estimate the noise from the residuals of the last round."""
@@ -96,6 +103,11 @@ class NoiseLearning(Rounds):
         some = self._some(SHARED_COLUMNS)
         if not len(some):
             return False
+        if self.known_correlation is not None:
+            self.found = NoiseFound(correlation=self.known_correlation, given=True)
+            for _ in range(0 if self.correlation.white else ROUNDS):
+                self.estimate_noise(likelihood)
+            return not self.correlation.white
         if self._counted is not None:
             self.found = NoiseFound(counted=True)
             return False

@@ -24,6 +24,7 @@ from napari_atomseg.localization.fit.windows import (
 )
 from napari_atomseg.localization.settings import FitSettings
 from napari_atomseg.progress import CancelToken
+from napari_atomseg.trust.correlation import NoiseCorrelation
 
 SHELLS = 2
 """Shells of neighbours that are measured again together with a column."""
@@ -45,6 +46,7 @@ class Refinement:
     frames : (H, W) how many frames lie in each pixel of their mean; by default the number of `fit`.
         Pixels without any are not measured.
     pixel : (dy, dx) in Å; columns are round in Å. None for square pixels.
+    noise : how far pixels share their noise, where that is known; else fits learn it.
     """
 
     fit: FitSettings
@@ -52,6 +54,7 @@ class Refinement:
     common: Mapping[str, float] = field(default_factory=dict)
     frames: Array | None = None
     pixel: tuple[float, float] | None = None
+    noise: NoiseCorrelation | None = None
 
     @property
     def aspect(self) -> float:
@@ -100,6 +103,7 @@ class Refinement:
             likelihood=self.fit.likelihood,
             frames=often,
             aspect=self.aspect,
+            correlation=self.noise,
         )
 
     def some(

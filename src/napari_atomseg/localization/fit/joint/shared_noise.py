@@ -24,7 +24,7 @@ from napari_atomseg.localization.fit.least_squares import covariance
 from napari_atomseg.localization.fit.noise import ResidualNoise, estimate_noise
 from napari_atomseg.localization.fit.windows import Windows
 from napari_atomseg.localization.settings import Likelihood
-from napari_atomseg.trust.correlation import white_beyond_optics
+from napari_atomseg.trust.correlation import NoiseCorrelation, white_beyond_optics
 
 
 @dataclass
@@ -81,6 +81,14 @@ class SharedNoise:
             self.found = estimate_correlation(residuals, samples, self._free(), joint=True)
             if self.found.correlation.white:
                 break
+            self.noise = self._estimated(some, likelihood)
+
+    def take(self, correlation: NoiseCorrelation, likelihood: Likelihood) -> None:
+        """Take how far pixels share noise as known, and estimate the noise anew if they do."""
+        self.found = NoiseFound(correlation=correlation, given=True)
+        good = torch.nonzero(~self.held[:, Y])[:, 0]
+        some = good[:: max(1, len(good) // SHARED_COLUMNS)]
+        for _ in range(ROUNDS if len(some) and not correlation.white else 0):
             self.noise = self._estimated(some, likelihood)
 
     def factors(self) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,283 @@
+"""The Calibrate section where an image is chosen: the size of its pixels, for all panels at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from magicgui.widgets import ComboBox
+from napari.layers import Image, Layer, Points, Shapes
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+
+from napari_atomseg._napari.columns.layers import position_table
+from napari_atomseg._napari.forms.form import Form, Section, make_narrow
+from napari_atomseg._napari.jobs import Job, attempt, describe
+from napari_atomseg._napari.layers import (
+    PROVENANCE,
+    Placement,
+    Source,
+    image_layer,
+    layer_sampling,
+    points_layer,
+    sampled,
+)
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import pixel_size
+from napari_atomseg.calibration.settings import CalibrationSettings
+from napari_atomseg.io import provenance
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from napari_atomseg.calibration import Calibration
+
+_SHOWN = {
+    "pixel": ("pixel", "unit"),
+    "line": ("length", "unit"),
+    "bar": ("length", "unit"),
+    "crystal": ("crystal", "zone_axis", "tolerance"),
+}
+"""Settings that count for each way."""
+_LINE = "Calibration line"
+
+
+class Calibrate(Section):
+    """Sets the size of the pixels of an image layer, and of all layers that lie on it.
+
+    Parameters
+    ----------
+    viewer : with the layers.
+    image : gives the image layer that is chosen.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer, image: Callable[[], Image | None]) -> None:
+        super().__init__("Calibrate")
+        self._viewer, self._image = viewer, image
+        self.job: Job | None = None
+        self.form = Form(CalibrationSettings)
+        self.columns = ComboBox(
+            name="columns",
+            choices=lambda _widget: [
+                ("find them first", None),
+                *((layer.name, layer) for layer in viewer.layers if isinstance(layer, Points)),
+            ],
+        )
+        make_narrow(self.columns.native)
+        self.columns.native.setToolTip("Columns of the crystal, as Localize adds them")
+        self.form.rows.addRow("Columns", self.columns.native)
+        self.draw_button = _button("Draw", "Draw a line of known length in a layer of its own")
+        self.apply_button = _button(
+            "Apply", "Set the size of the pixels of this image and of all layers that lie on it"
+        )
+        self.correct_button = _button(
+            "Correct shear", "Add the image and its columns on square pixels, without shear"
+        )
+        buttons = QWidget()
+        row = QHBoxLayout(buttons)
+        row.setContentsMargins(0, 0, 0, 0)
+        for button, act in (
+            (self.draw_button, self.draw),
+            (self.apply_button, self.apply),
+            (self.correct_button, self.correct),
+        ):
+            row.addWidget(button)
+            button.clicked.connect(partial(self._clicked, act))
+        self.message = QLabel()
+        self.message.setWordWrap(True)
+        for widget in (self.form, buttons, self.message):
+            self.rows.addRow(widget)
+        self.form.inputs["by"].changed.connect(self._show_rows_of)
+        self._show_rows_of()
+
+    def reset_choices(self) -> None:
+        """Offer the points layers that the viewer holds now."""
+        self.columns.reset_choices()
+
+    def draw(self) -> Shapes:
+        """Add a layer in which the next stroke is a line, or take the one that is there."""
+        image = self._chosen()
+        if _LINE in self._viewer.layers:
+            layer = self._viewer.layers[_LINE]
+        else:
+            layer = Shapes(
+                ndim=image.ndim, name=_LINE, edge_color="yellow", edge_width=2,
+                **Placement.of(image).arguments(),
+            )  # fmt: skip
+            self._viewer.add_layer(layer)
+        self._viewer.layers.selection.active = layer
+        layer.mode = "add_line"
+        self.message.setText("Draw the line in the image, then give its length and Apply.")
+        return layer
+
+    def apply(self) -> Job:
+        """Measure the size of a pixel, and set it."""
+        return self._start(self._set)
+
+    def correct(self) -> Job:
+        """Measure size and shear of the pixels, and add what is corrected."""
+        return self._start(self._add_corrected)
+
+    def _clicked(self, act: Callable[[], Any], _checked: bool = False) -> None:
+        attempt("Calibrate", act, self.message)
+
+    def _chosen(self) -> Image:
+        image = self._image()
+        if image is None:
+            raise ValueError("there is no image to calibrate: open one first")
+        return image
+
+    def _start(self, show: Callable[[Image, Any], Any]) -> Job:
+        if self.job is not None and not self.job.done:
+            raise ValueError("the last calibration is still running")
+        image = self._chosen()
+        Source.of(image)
+        settings = dict(self.form.values())
+        by = settings["by"]
+        known: dict[str, Any] = {"sampling": layer_sampling(image)}
+        plane: Any = None
+        if by == "line":
+            known["line"] = self._line(image)
+        elif by in ("bar", "crystal"):
+            plane = np.asarray(self._plane(image))
+        if by == "crystal" and self.columns.value is not None:
+            known["columns"] = self._table()
+        self.message.setText("Measuring …")
+        self.job = Job(
+            f"Calibrate {image.name}",
+            partial(_calibrated, plane, settings | known),
+            partial(show, image),
+        )
+        self.job.settled.connect(self._settled)
+        self.job.start()
+        return self.job
+
+    def _settled(self) -> None:
+        job = self.job
+        if job is None:
+            return
+        if job.error is not None:
+            self.message.setText(describe(job.error))
+        elif not job.cancelled:
+            self.message.setText("; ".join(job.result().notes))
+
+    def _plane(self, image: Image) -> Any:
+        """The image that is shown, of a stack its frame."""
+        data = Source.of(image).data
+        if data.ndim == 2:
+            return data
+        step = self._viewer.dims.current_step[-image.ndim : -2]
+        return data[tuple(np.clip(step, 0, np.array(data.shape[:-2]) - 1))]
+
+    def _line(self, image: Image) -> Any:
+        """Ends (y, x) of the last line that was drawn, in pixels of the image."""
+        layers = [each for each in self._viewer.layers if isinstance(each, Shapes)]
+        layers.sort(key=lambda each: each.name != _LINE)
+        for layer in layers:
+            lines = [
+                np.asarray(shape)
+                for shape, kind in zip(layer.data, layer.shape_type, strict=True)
+                if kind in ("line", "path")
+            ]
+            if lines:
+                ends = lines[-1][[0, -1]]
+                world = [np.asarray(layer.data_to_world(each))[-image.ndim :] for each in ends]
+                return np.array([np.asarray(image.world_to_data(each))[-2:] for each in world])
+        raise ValueError("there is no line: press Draw, and draw one in the image")
+
+    def _table(self) -> pd.DataFrame:
+        """The columns that were chosen, of a stack those of the frame that is shown."""
+        layer = self.columns.value
+        table = position_table(layer.data, layer.features, layer_sampling(layer))
+        if "frame" in table and table["frame"].nunique() > 1:
+            shown = int(self._viewer.dims.current_step[-3])
+            table = table[table["frame"] == shown].reset_index(drop=True)
+        return table
+
+    def _set(self, image: Image, made: Calibration) -> Calibration:
+        set_sampling(self._viewer, image, made.sampling, made.notes)
+        return made
+
+    def _add_corrected(self, image: Image, made: Calibration) -> Calibration:
+        if made.pixels is None:
+            raise ValueError("shear is seen by a known crystal alone")
+        data = np.asarray(Source.of(image).data)
+        straight, size, first = made.pixels.correct(data)
+        place = sampled(size, straight.ndim)
+        settings = {"sampling": size, "shear_deg": made.pixels.shear_deg}
+        record = provenance("calibrate", image.name, settings) | {"notes": list(made.notes)}
+        layers: list[Layer] = [image_layer(straight, f"{image.name} corrected", place, record)]
+        if made.columns is not None and data.ndim == 2:
+            table = made.pixels.correct_columns(made.columns, first)
+            name = f"{image.name} columns corrected"
+            layers.append(points_layer(table, name, place, record))
+        for layer in layers:
+            self._viewer.add_layer(layer)
+        return made
+
+    def _show_rows_of(self, _value: object = None) -> None:
+        by = self.form["by"]
+        for name in self.form.inputs:
+            if name != "by":
+                self.form.show_row(name, name in _SHOWN[by])
+        label = self.form.rows.labelForField(self.columns.native)
+        for widget in (self.columns.native, label, self.correct_button):
+            widget.setVisible(by == "crystal")
+        self.draw_button.setVisible(by == "line")
+
+
+def set_sampling(
+    viewer: napari.viewer.Viewer, image: Layer, sampling: Sampling, notes: tuple[str, ...] = ()
+) -> None:
+    """Set the size of a layer's pixels (Å), and of all layers that lie on it.
+
+    They keep their place relative to each other: what lies on the image still does.
+    """
+    before = Placement.of(image)
+    together = [
+        layer
+        for layer in viewer.layers
+        if layer is image or (layer.ndim >= 2 and _lies_on(Placement.of(layer), before))
+    ]
+    old = np.asarray(before.scale, dtype=float)[-2:]
+    factor = np.asarray(pixel_size(sampling)) / old
+    for layer in together:
+        leading = layer.ndim - 2
+        layer.units = (*tuple(layer.units)[:leading], "angstrom", "angstrom")
+        layer.scale = (*layer.scale[:leading], *(np.asarray(layer.scale)[-2:] * factor))
+        shift = np.asarray(layer.translate, dtype=float)
+        shift[-2:] *= factor
+        layer.translate = shift
+        if isinstance(layer, Points) and {"y_angstrom", "x_angstrom"} <= set(layer.features):
+            places = np.asarray(layer.data)[:, -2:] * np.asarray(pixel_size(sampling))
+            layer.features = layer.features.assign(y_angstrom=places[:, 0], x_angstrom=places[:, 1])
+    image.metadata[PROVENANCE] = {
+        **image.metadata.get(PROVENANCE, {}),
+        "calibration": {"sampling": sampling, "notes": list(notes)},
+    }
+
+
+def _lies_on(own: Placement, image: Placement) -> bool:
+    """Whether a layer has the placement of an image along its last two axes."""
+    for name in ("scale", "translate"):
+        mine, its = (np.asarray(getattr(each, name))[-2:] for each in (own, image))
+        if not np.allclose(mine, its):
+            return False
+    return all(
+        np.allclose(np.asarray(mine)[-2:, -2:], np.asarray(its)[-2:, -2:])
+        for mine, its in ((own.rotate, image.rotate),)
+    )
+
+
+def _button(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    return button
+
+
+def _calibrated(plane: Any, settings: dict[str, Any], progress: Any, cancel: Any) -> Calibration:
+    from napari_atomseg.calibration import calibrate
+
+    return calibrate(plane, **settings, progress=progress, cancel=cancel)

@@ -1,0 +1,5 @@
+"""Alignment: frames of one field laid on each other and averaged."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,111 @@
+"""The command that lays the frames of one field on each other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_atomseg.alignment.settings import AlignSettings
+from napari_atomseg.cli.app import app, print_line, session
+from napari_atomseg.cli.options import (
+    IMAGE,
+    DatasetOption,
+    Images,
+    Output,
+    Reading,
+    SamplingOption,
+    each_image,
+    hooks,
+    with_settings,
+)
+
+if TYPE_CHECKING:
+    from napari_atomseg.io import MicroscopeImage
+
+
+@app.command()
+@with_settings(AlignSettings)
+def align(
+    stacks: Images,
+    output: Output = None,
+    together: Annotated[
+        bool,
+        typer.Option(
+            "--together", help="All files hold frames of one stack, in this order, such as a pair."
+        ),
+    ] = False,
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="Also write all frames at their places.")
+    ] = False,
+    dataset: DatasetOption = None,
+    sampling: SamplingOption = None,
+    **chosen: Any,
+) -> None:
+    """Lay the frames of a stack on each other, and average them.
+
+    Beside the average NAME.tif are written its standard error, NAME-error.tif; the number of frames
+    in each pixel, NAME-frames.tif; the shifts, NAME.csv, and their plot, NAME.png; with lines
+    NAME-lines.csv. `localize` reads from NAME.tif how far its pixels share their noise.
+    """
+    with session() as current:
+        from napari_atomseg import align as compute
+        from napari_atomseg._shared.files import whole_file
+        from napari_atomseg.figures import frame_shifts, save
+        from napari_atomseg.io import provenance, write_image
+
+        reading = Reading(dataset, sampling=sampling)
+
+        def work(image: MicroscopeImage, result: Path) -> str:
+            pixel = image.sampling
+            made = compute(image.data, sampling=pixel, **chosen, **hooks(current))
+            settings = {"sampling": pixel, **reading.chosen, **chosen}
+            record = provenance("align", image.name, settings) | made.record()
+
+            def beside(ending: str) -> Path:
+                return result.with_name(f"{result.stem}{ending}")
+
+            write_image(result, made.average, pixel, record)
+            write_image(beside("-error.tif"), made.standard_error, pixel, record)
+            write_image(beside("-frames.tif"), made.frames, pixel, record)
+            if aligned:
+                write_image(beside("-aligned.tif"), made.stack(), pixel, record)
+            tables = {".csv": made.shifts}
+            if made.lines is not None:
+                tables["-lines.csv"] = made.lines
+            for ending, table in tables.items():
+                with whole_file(beside(ending)) as partial:
+                    table.to_csv(partial, index=False)
+            drawn = frame_shifts(made.shifts, title=Path(image.name).name)
+            save(drawn, result.with_suffix(".png"), metadata=record)
+            return "; ".join(made.notes)
+
+        if not together:
+            each_image(current, stacks, output, f"-average{IMAGE}", reading, work)
+            return
+        import numpy as np
+
+        read = [reading.image(path) for path in stacks]
+        shapes = sorted({image.data.shape[-2:] for image in read})
+        if len(shapes) > 1:
+            raise ValueError(f"the files have frames of different sizes: {shapes}")
+        frames = [image.data.reshape(-1, *image.data.shape[-2:]) for image in read]
+        result = output or stacks[0].with_name(f"{stacks[0].stem}-average.tif")
+        if result.is_dir():
+            result /= f"{stacks[0].stem}-average.tif"
+        if result.resolve() in [path.resolve() for path in stacks]:
+            raise ValueError(f"the result would overwrite the image {result}")
+        result.parent.mkdir(parents=True, exist_ok=True)
+
+        first = read[0]
+        stack = replace(
+            first,
+            data=np.concatenate(frames),
+            axes=("frame", *first.axes[-2:]),
+            scales=((None, None), *first.scales[-2:]),
+        )
+        done = work(stack, result)
+        current.clear()
+        print_line(f"{len(stacks)} files: {done} → {result}")

@@ -1,0 +1,88 @@
+"""The command that finds the size of a pixel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from napari_atomseg.calibration.settings import CalibrationSettings
+from napari_atomseg.cli.app import app, print_line, session
+from napari_atomseg.cli.options import SamplingOption, hooks, with_settings
+
+Found = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", help="Image with the calibration; without it, it is only printed."
+    ),
+]
+
+
+@app.command()
+@with_settings(CalibrationSettings)
+def calibrate(
+    image: Annotated[Path, typer.Argument(help="Image file.")],
+    output: Found = None,
+    line: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option(help="Ends y0 x0 y1 x1 of the line, px.", show_default=False),
+    ] = None,
+    columns: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of the crystal's columns; by default they are localized.",
+            show_default=False,
+        ),
+    ] = None,
+    shear: Annotated[
+        bool,
+        typer.Option(
+            "--shear",
+            help="With a crystal: write the image on square pixels, without shear, and its "
+            "columns beside it as NAME-columns.csv.",
+        ),
+    ] = False,
+    sampling: SamplingOption = None,
+    **chosen: Any,
+) -> None:
+    """Find the size of a pixel: as given, from a line, from the burnt-in bar, or from a crystal."""
+    with session() as current:
+        from napari_atomseg import calibrate as compute
+        from napari_atomseg.io import (
+            provenance,
+            read_columns,
+            read_image,
+            write_columns,
+            write_image,
+        )
+
+        read = read_image(image)
+        by = chosen["by"]
+        if by in ("bar", "crystal") and read.data.ndim > 2:
+            raise ValueError(f"{image}: this is a stack; calibrate one of its images")
+        if output is not None and output.resolve() == image.resolve():
+            raise ValueError(f"the result would overwrite the image {image}")
+        if shear and by != "crystal":
+            raise ValueError("--shear needs --by crystal: shear is seen by a known crystal alone")
+        made = compute(
+            read.data,
+            line=None if line is None else [line[:2], line[2:]],
+            columns=None if columns is None else read_columns(columns),
+            sampling=read.sampling if sampling is None else sampling,
+            **chosen,
+            **hooks(current),
+        )
+        current.clear()
+        print_line(f"{image}: {'; '.join(made.notes)}")
+        if output is None:
+            return
+        record = provenance("calibrate", read.name, {"sampling": made.sampling, **chosen})
+        if not shear or made.pixels is None:
+            write_image(output, read.data, made.sampling, record)
+            return
+        straight, size, first = made.pixels.correct(read.data)
+        write_image(output, straight, size, record)
+        if made.columns is not None:
+            table = made.pixels.correct_columns(made.columns, first)
+            write_columns(output.with_name(f"{output.stem}-columns.csv"), table, record)
