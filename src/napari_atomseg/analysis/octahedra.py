@@ -106,8 +106,8 @@ def octahedra(
             "pixels, and the sublattice"
         )
     bonds = _bonds(sites, rows, faces, near, points, errors, lattice)
-    found = _octahedra(sites, rows, faces, near, points, errors, lattice)
-    return Octahedra(found, bonds, _order(found))
+    found, shares = _octahedra(sites, rows, faces, near, points, errors, lattice)
+    return Octahedra(found, bonds, _order(found, shares))
 
 
 def _oxygen(
@@ -205,14 +205,19 @@ def _octahedra(
     points: Array,
     errors: Array,
     lattice: Lattice,
-) -> pd.DataFrame:
-    """The B columns with oxygen on opposite sides."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The B columns with oxygen on opposite sides, and which columns turn each.
+
+    The latter has a row a column that a tilt depends on: ``row`` of the first table, ``column``,
+    a number of its own, and ``weight``, degrees of tilt for a standard error of that column.
+    """
     scale = lattice.scale
     tilts, tilt_errors, sizes = [], [], []
+    shares: list[tuple[Indices, Indices, Array]] = []
     for ahead, behind in ((0, 1), (2, 3)):
         whole = (near[ahead] >= 0) & (near[behind] >= 0)
         line = (points[near[ahead]] - points[near[behind]]) * scale
-        length = np.hypot(*line.T)
+        length = np.where(whole, np.hypot(*line.T), 1.0)
         # Against the two B columns beside, or the lattice at the border.
         front = np.where((faces[ahead] >= 0)[:, None], sites.points[faces[ahead]], np.nan)
         back = np.where((faces[behind] >= 0)[:, None], sites.points[faces[behind]], np.nan)
@@ -228,8 +233,17 @@ def _octahedra(
         # The line of the two B columns, which are as uncertain, is longer.
         ends = np.where(both, sites.errors[faces[ahead]].T ** 2, 0.0).T
         ends = ends + np.where(both, sites.errors[faces[behind]].T ** 2, 0.0).T
-        ends = (ends * scale**2 * across.T**2).sum(axis=1) / (base**2).sum(axis=1)
+        long = np.hypot(*base.T)
+        ends = (ends * scale**2 * across.T**2).sum(axis=1) / long**2
         spread = np.sqrt((variance * across.T**2).sum(axis=1) / length**2 + ends)
+        for column, unsure, part, known in (
+            (near[ahead], errors[near[ahead]], length, whole),
+            (near[behind], errors[near[behind]], -length, whole),
+            (faces[ahead] + len(points), sites.errors[faces[ahead]], -long, whole & both),
+            (faces[behind] + len(points), sites.errors[faces[behind]], long, whole & both),
+        ):
+            turn = np.sqrt((unsure**2 * scale**2 * across.T**2).sum(axis=1)) / part
+            shares.append((np.flatnonzero(known), column[known], np.degrees(turn[known])))
         tilts.append(np.where(whole, np.degrees(angle), np.nan))
         tilt_errors.append(np.where(whole, np.degrees(spread), np.nan))
         sizes.append(np.where(whole, length, np.nan))
@@ -258,7 +272,10 @@ def _octahedra(
             "column": rows,
         }
     )
-    return table.iloc[np.flatnonzero(kept)].reset_index(drop=True)
+    which, column, weight = (np.concatenate(part) for part in zip(*shares, strict=True))
+    row = np.cumsum(kept) - 1
+    parts = pd.DataFrame({"row": row[which], "column": column, "weight": weight / lines[which]})
+    return table.iloc[np.flatnonzero(kept)].reset_index(drop=True), parts
 
 
 def _off_centre(
@@ -286,13 +303,23 @@ def _shift(away: Array, error: Array, lattice: Lattice) -> dict[str, Array]:
     return found
 
 
-def _order(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean tilts with the signs of each order."""
+def _order(table: pd.DataFrame, shares: pd.DataFrame) -> pd.DataFrame:
+    """Mean tilts with the signs of each order.
+
+    Octahedra share their oxygen: what turns one to the left turns the next one to the right, which
+    hardly changes a mean of all, and changes one of alternating signs twice. The scatter is that of
+    the tilts; how much of it the mean keeps follows from what the columns have in common.
+    """
     rows = []
     tilt = table["tilt_deg"].to_numpy()
+    single = float((table["tilt_deg_err"].to_numpy() ** 2).sum())
     for name, (m, n) in ORDERS.items():
-        signed = tilt * (1 - 2 * ((m * table["i"] + n * table["j"]).to_numpy() % 2))
-        count = len(signed)
+        sign = 1 - 2 * ((m * table["i"] + n * table["j"]).to_numpy() % 2)
+        signed, count = tilt * sign, len(tilt)
         error = signed.std(ddof=1) / np.sqrt(count) if count > 1 else np.nan
+        moved = sign[shares["row"].to_numpy()] * shares["weight"].to_numpy()
+        net = np.bincount(shares["column"].to_numpy(), moved)
+        if np.isfinite(single) and single > 0:
+            error = error * np.sqrt((net**2).sum() / single)
         rows.append((name, signed.mean() if count else np.nan, error))
     return pd.DataFrame(rows, columns=["order", "tilt_deg", "tilt_deg_err"])
