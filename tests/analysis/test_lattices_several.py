@@ -126,7 +126,7 @@ def test_a_graded_crystal_is_one_and_said_to_change(planted, kind) -> None:
     assert "1 lattice;" in lines and "changes gradually" in lines
 
 
-@pytest.mark.parametrize("radius", [3000.0, 8000.0])
+@pytest.mark.parametrize("radius", [4000.0, 9000.0])
 def test_a_bent_crystal_is_one(planted, radius) -> None:
     table = planted([[25, 0], [0, 25]], size=700.0, noise=0.3)
     angle = (table["x"] - 350.0) / radius

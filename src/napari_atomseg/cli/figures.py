@@ -221,6 +221,30 @@ def strain(
         _finish(drawn, output, options, "strain", source[0], {"limit": limit, "percent": percent})
 
 
+@figure.command()
+@with_settings(SheetSettings)
+def density(
+    table: Annotated[
+        Path, typer.Argument(help="Table of a density, as `measure bonds` writes it.")
+    ],
+    output: Result,
+    unit: Annotated[str, typer.Option(help="Unit of the vectors.")] = "Å",
+    **options: Any,
+) -> None:
+    """Two-dimensional density of bond vectors."""
+    with session():
+        import pandas as pd
+
+        from napari_atomseg import figures
+
+        try:
+            read = pd.read_csv(table, comment="#")
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+            raise ValueError(f"{table} is no table of a density: {error}") from error
+        drawn = figures.density_map(read, unit=unit, **_drawing(options))
+        _finish(drawn, output, options, "density", table, {})
+
+
 def _drawing(options: dict[str, Any], **more: Any) -> dict[str, Any]:
     """The options of a command as keywords of a function that draws."""
     return {name: value for name, value in options.items() if name != "dpi"} | more
