@@ -274,7 +274,7 @@ def test_oxygen_that_was_not_measured_is_left_out() -> None:
     # Columns whose fit failed stand where they were expected, in the middle.
     i, j = (each.ravel() for each in np.mgrid[:12, :12])
     b = np.column_stack([i, j]) * CELL + 50.0
-    middle = np.vstack([b + [0.0, 0.5 * CELL], b + [0.5 * CELL, 0.0]])
+    middle = np.vstack([b + np.array(half) * CELL for half in ((0.0, 0.5), (0.5, 0.0))])
     oxygen.loc[failed, ["y", "x"]] = middle[failed]
     oxygen.loc[failed, ["y_err", "x_err"]] = np.nan
     found = octahedra(cations, find_lattice(cations, SAMPLING), oxygen)

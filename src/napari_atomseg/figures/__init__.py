@@ -1,4 +1,4 @@
-"""Figures for papers: overlay, vectors, histogram, strain, densities and scan lines, each in a call.
+"""Figures for papers: overlay, vectors, histogram, strain, density, scan lines, each in one call.
 
 Every function returns a matplotlib `Figure` that belongs to no window; `save` writes it as PNG, SVG
 or PDF.

@@ -269,9 +269,7 @@ def _divided(
             rows = waiting.pop()
             here = Sites(sites.cells[rows], sites.sublattice[rows], sites.displacement[rows])
             place = points[own[rows]]
-            change = find_change(
-                place, here.cells, here.sublattice, lattice, smallest=smallest
-            )
+            change = find_change(place, here.cells, here.sublattice, lattice, smallest=smallest)
             if change is not None and change.sharp:
                 after = behind(change, here.cells, here.sublattice, lattice)
                 steps.append((change, own[rows[~after]], own[rows[after]]))

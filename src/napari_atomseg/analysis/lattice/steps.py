@@ -224,7 +224,7 @@ def _judged(
     turn = abs(jump["rotation_deg"])
     if (strain < LEAST_STRAIN and turn < LEAST_TURN) or strain > MOST or turn > MOST_TURN:
         return None
-    h, k = (int(round(each)) for each in basis[0])
+    h, k = (round(float(each)) for each in basis[0])
     return Change((h, k), cut.layer, jump, width, sharp, evidence)
 
 
