@@ -228,6 +228,17 @@ def density(
         Path, typer.Argument(help="Table of a density, as `measure bonds` writes it.")
     ],
     output: Result,
+    around: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Y X of the vector in the middle; by default all.", show_default=False),
+    ] = None,
+    reach: Annotated[
+        float | None,
+        typer.Option(
+            help="How far the figure reaches from there; by default a tenth of the vector.",
+            show_default=False,
+        ),
+    ] = None,
     unit: Annotated[str, typer.Option(help="Unit of the vectors.")] = "Å",
     **options: Any,
 ) -> None:
@@ -241,8 +252,10 @@ def density(
             read = pd.read_csv(table, comment="#")
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
             raise ValueError(f"{table} is no table of a density: {error}") from error
-        drawn = figures.density_map(read, unit=unit, **_drawing(options))
-        _finish(drawn, output, options, "density", table, {})
+        drawn = figures.density_map(
+            read, around=around, reach=reach, unit=unit, **_drawing(options)
+        )
+        _finish(drawn, output, options, "density", table, {"around": around, "reach": reach})
 
 
 def _drawing(options: dict[str, Any], **more: Any) -> dict[str, Any]:

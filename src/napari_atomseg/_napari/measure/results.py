@@ -28,7 +28,7 @@ from qtpy.QtWidgets import (
 from napari_atomseg._napari.columns.colours import Key, Legend
 from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg.figures.canvas import SEQUENTIAL
-from napari_atomseg.figures.density import density_grid
+from napari_atomseg.figures.density import density_grid, highest
 from napari_atomseg.figures.tables import label
 from napari_atomseg.measurements.report import ImageMarks, Plot, Report
 
@@ -38,6 +38,8 @@ _SMALL = 7
 _MOST_ROWS = 500
 """More rows are not listed, but saved."""
 _BINS = 40
+_COARSE = 36
+"""Squares across a density in the panel."""
 _FIXED = ("sublattice", "columns", "intensity")
 """What is listed of a species beside its name."""
 
@@ -146,7 +148,7 @@ class Results(QTabWidget):
             self._colour(axes, plot.x_label, plot.y_label)
             if plot.density is not None:
                 beside = self.figure.add_subplot(1, 2, 1)
-                values, extent = density_grid(plot.density)
+                values, extent = highest(*density_grid(plot.density), most=_COARSE)
                 beside.imshow(values, cmap=SEQUENTIAL, extent=extent, vmin=0.0)
                 self._colour(beside, f"x ({plot.unit})", f"y ({plot.unit})")
             if len(plot.values) > 1:
