@@ -1,4 +1,4 @@
-"""The Calibrate section where an image is chosen: the size of its pixels, for all panels at once."""
+"""The Calibrate section where an image is chosen: the size of its pixels, for all panels."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ SURE_HEIGHT, LEAST_HEIGHT = 5.0, 0.5
 MET = 5.0
 """Height of a peak, over that of noise, from which on a frame shows what those before it show."""
 SURE = 5.0
-"""Standard deviations of noise that another place must show, and by which it must be better than the
-nearest one: there are hundreds of them."""
+"""Standard deviations of noise that another place must show, and by which it must be better than
+the nearest one: there are hundreds of them."""
 DOUBTFUL = 3.0
 """Standard deviations within which another place cannot be ruled out."""
 LEAST_FIELD = 0.5
