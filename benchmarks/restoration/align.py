@@ -11,7 +11,7 @@ and x. The dose is the mean number of electrons of a pixel on a column. Means ov
 
 - shifts: rms error of the shifts (px), rms of the errors stated, how many frames are off by more
   than half of a lattice vector, and the same of scikit-image's `phase_cross_correlation`, frame by
-  frame on the one before.
+  frame on the one before, with phases alone (its default) and with plain cross-correlation.
 - lines: with jitter and a bent drift within each frame besides, rms of the displacements of lines
   that are planted and left, but for what all frames have in common, and z rms of what is left.
 - orthogonal: two scans along rows and columns with one linear drift and jitter: rms of columns from
@@ -131,13 +131,16 @@ def lines_of(made: Alignment, frames: int) -> tuple[Array, Array]:
     return whole, parts["shift_{}_err"]
 
 
-def one_by_one(stack: Array) -> Array:
+def one_by_one(stack: Array, normalization: str | None) -> Array:
     """(N, 2) shifts by scikit-image, each frame on the one before."""
     from skimage.registration import phase_cross_correlation
 
     steps = [np.zeros(2)]
     for before, after in pairwise(stack):
-        steps.append(-phase_cross_correlation(before, after, upsample_factor=50)[0])
+        found = phase_cross_correlation(
+            before, after, upsample_factor=50, normalization=normalization
+        )
+        steps.append(-found[0])
     return np.cumsum(steps, axis=0)
 
 
@@ -152,7 +155,7 @@ def off_lattice(found: Array, true: Array, spacing: float) -> tuple[Array, Array
     wrong = wrong - np.median(wrong, axis=0)
     jumped = np.hypot(*wrong.T) > spacing / 2
     rest = wrong[~jumped]
-    return jumped, rest - rest.mean(axis=0)
+    return jumped, rest - rest.mean(axis=0) if len(rest) else np.full((1, 2), np.nan)
 
 
 def shifts(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -168,17 +171,19 @@ def shifts(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 made = atomseg.align(stack)
                 found, error = shifts_of(made)
                 jumped, left = off_lattice(found, true, spacing)
-                lost, peer = off_lattice(one_by_one(stack), true, spacing)
+                lost, _ = off_lattice(one_by_one(stack, "phase"), true, spacing)
+                astray, peer = off_lattice(one_by_one(stack, None), true, spacing)
                 rows.append(
                     {
                         "rms": rms(left),
                         "stated": rms(error[~jumped]),
                         "jumped": int(jumped.sum()),
-                        "one by one": rms(peer),
-                        "jumped one by one": int(lost.sum()),
+                        "rms, cross": rms(peer),
+                        "jumped, cross": int(astray.sum()),
+                        "jumped, phase": int(lost.sum()),
                     }
                 )
-            counts = ("jumped", "jumped one by one")
+            counts = ("jumped", "jumped, cross", "jumped, phase")
             table = pd.DataFrame(rows)
             mean = {
                 name: int(table[name].sum()) if name in counts else rms(table[name])

@@ -10,7 +10,7 @@ import pytest
 from napari.layers import Image
 
 from napari_atomseg import align, localize
-from napari_atomseg._napari.layers import layer_sampling
+from napari_atomseg._napari.layers import Placement, layer_sampling
 
 from .conftest import placement
 
@@ -91,14 +91,14 @@ def test_a_calibration_holds_for_all_panels_and_layers_on_the_image(
     dock: OpenPanel, viewer: Any, image_layer: Any
 ) -> None:
     first, second = dock("Restore"), dock("Localize")
-    labels = viewer.add_labels(np.ones(image_layer.data.shape, int), name="on it")
-    for name in ("scale", "translate", "units"):
-        setattr(labels, name, getattr(image_layer, name))
+    place = Placement.of(image_layer).arguments()
+    labels = viewer.add_labels(np.ones(image_layer.data.shape, int), name="on it", **place)
     other = viewer.add_image(np.zeros((8, 8)), name="elsewhere", scale=(3, 3))
     first.image = second.image = image_layer
     made = calibrated(first, by="pixel", pixel=(20.0, 10.0), unit="pm")
     assert layer_sampling(image_layer) == pytest.approx((0.2, 0.1))
     assert placement(labels) == placement(image_layer)
+    assert viewer.layers["on it"].units == image_layer.units
     np.testing.assert_allclose(other.scale, 3.0)
     assert second.form["sampling"] == first.form["sampling"] == pytest.approx(0.1414, abs=1e-4)
     assert first.calibration.message.text() == "; ".join(made.notes)
@@ -113,7 +113,7 @@ def test_a_drawn_line_of_known_length(dock: OpenPanel, viewer: Any, image_layer:
     with pytest.raises(ValueError, match="there is no line"):
         panel.calibration.apply()
     lines = panel.calibration.draw()
-    assert viewer.layers.selection.active is lines
+    assert viewer.layers.selection.active.name == lines.name
     lines.add(np.array([[10.0, 10.0], [10.0, 60.0]]), shape_type="line")
     calibrated(panel, length=1.0, unit="nm")
     assert layer_sampling(image_layer) == pytest.approx(0.2)
