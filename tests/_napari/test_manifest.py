@@ -11,7 +11,8 @@ from npe2.manifest.utils import import_python_name
 
 from napari_atomseg._napari.panel import Docked
 from napari_atomseg._napari.preferences import Preferences
-from napari_atomseg.io import COLUMN_SUFFIXES, IMAGE_SUFFIXES
+from napari_atomseg.io import COLUMN_SUFFIXES, IMAGE_SUFFIXES, WRITTEN_SUFFIXES
+from napari_atomseg.io.images.read import READERS
 
 
 @pytest.fixture(scope="module")
@@ -60,16 +61,18 @@ def test_preferences_without_a_page_equal_the_page_untouched(manifest: PluginMan
     assert {name: about.default for name, about in page.items()} == vars(Preferences())
 
 
-def test_readers_take_files_of_microscopes_and_tables_only(manifest: PluginManifest) -> None:
-    """Pictures are left to napari's own reader; other suffixes are those that `io` reads."""
+def test_readers_take_all_files_but_pictures(manifest: PluginManifest) -> None:
+    """Pictures and arrays are left to napari's own reader, as they have no calibration."""
     patterns = [p for each in manifest.contributions.readers for p in each.filename_patterns]
     assert len(patterns) == len(set(patterns))
     taken = {pattern.removeprefix("*") for pattern in patterns}
-    pictures = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"}
-    assert taken <= {*IMAGE_SUFFIXES, *COLUMN_SUFFIXES} - pictures
-    assert taken >= {*IMAGE_SUFFIXES} - pictures - {".npy", ".hdf5", ".h5"}
+    pictures = {".png", ".jpg", ".jpeg", ".bmp", ".npy"}
+    assert taken <= {*READERS, *COLUMN_SUFFIXES} - pictures
+    assert taken >= {*IMAGE_SUFFIXES} - pictures
 
 
-def test_writer_takes_suffixes_that_can_be_read_again(manifest: PluginManifest) -> None:
-    (writer,) = manifest.contributions.writers
-    assert set(writer.filename_extensions) <= set(COLUMN_SUFFIXES)
+def test_writers_take_suffixes_that_can_be_read_again(manifest: PluginManifest) -> None:
+    points, image, labels = manifest.contributions.writers
+    assert set(points.filename_extensions) <= set(COLUMN_SUFFIXES)
+    assert set(image.filename_extensions) == set(labels.filename_extensions) == {*WRITTEN_SUFFIXES}
+    assert set(WRITTEN_SUFFIXES) <= set(IMAGE_SUFFIXES)

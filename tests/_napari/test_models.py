@@ -211,6 +211,28 @@ def test_an_imported_model_is_offered_and_used_at_once(
     assert describe(copy).parameters == describe(oxides).parameters
 
 
+def test_a_model_is_exported_in_the_format_of_the_dialog(
+    open_panel: Any, oxides: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job writes what `export_model` does; its progress is no size of a download."""
+    asked: list[tuple[Any, ...]] = []
+
+    def export(name: str, path: Any, format: str = "weights", **hooks: Any) -> Path:
+        asked.append((name, format))
+        hooks["progress"](1, 2, "comparing with torch")
+        return Path(path).with_suffix(".onnx")
+
+    panel = open_panel()
+    panel.add(oxides)
+    monkeypatch.setattr(weights, "export_model", export)
+    chosen = (str(tmp_path / "copy"), "ONNX (*.onnx)")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: chosen)
+    panel.buttons["Export …"].click()
+    panel.job.wait(PATIENCE)
+    assert asked == [("oxides", "onnx")]
+    assert panel.message.text() == f"Wrote {tmp_path / 'copy.onnx'}"
+
+
 def test_a_file_with_the_published_hash_stands_in_for_the_download(
     published: list[str | None], open_panel: Any, oxides: Path
 ) -> None:

@@ -61,6 +61,109 @@ def test_another_crystal_has_no_strain_against_the_first(planted) -> None:
     assert np.isnan(found.table.loc[1, "eps_xx"])
 
 
+def layered(planted, strain, *, noise=0.3, layers=36, motif=((0.0, 0.0),), seed=0) -> pd.DataFrame:
+    """A crystal of 25 px whose strain along y is a function of the layer, with its true layer."""
+    table = planted([[25, 0], [0, 25]], motif, 25.0 * layers, noise=0.0, seed=seed)
+    table = table[table["x"] < 380].reset_index(drop=True)
+    rng = np.random.default_rng(seed)
+    fine = np.linspace(0.0, layers, 40 * layers)
+    steps = 25.0 * (1.0 + strain(fine)) * (fine[1] - fine[0])
+    layer = table["y"] / 25.0
+    table["y"] = np.interp(layer, fine, np.cumsum(steps)) + rng.normal(0, noise, len(table))
+    table["x"] += rng.normal(0, noise, len(table))
+    return table.assign(layer=layer)
+
+
+BODY = ((0.0, 0.0), (0.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("strained", "motif"),
+    [(0.01, BODY), (0.02, BODY[:1]), (0.04, BODY[:1]), (0.06, BODY[:1])],
+)
+def test_a_film_of_few_per_cent_is_a_lattice_of_its_own(planted, strained, motif) -> None:
+    table = layered(planted, lambda n: strained * (n > 21.0), motif=motif)
+    found = find_lattices(table, 0.16)
+    assert len(found.lattices) == 2
+    film = int(found.columns.loc[table["layer"] > 24, "lattice"].mode()[0])
+    for side, number in ((table["layer"] < 19, 1 - film), (table["layer"] > 23, film)):
+        assert (found.columns.loc[side, "lattice"] == number).mean() > 0.98
+    change = found.changes.iloc[0]
+    assert len(found.changes) == 1 and change["sharp"]
+    assert change["eps_yy"] == pytest.approx(strained, abs=0.001)
+    assert abs(change["eps_xx"]) < 0.001
+    against = find_lattices(table, 0.16, reference=1 - film).table.iloc[film]
+    assert against["eps_yy"] == pytest.approx(strained, abs=0.001)
+
+
+def test_a_lamella_comes_back_to_the_first_lattice(planted) -> None:
+    table = layered(planted, lambda n: 0.02 * ((n > 13) & (n < 24)))
+    found = find_lattices(table, 0.16)
+    assert len(found.lattices) == 2
+    outer = (table["layer"] < 11) | (table["layer"] > 26)
+    assert found.columns.loc[outer, "lattice"].nunique() == 1
+    assert found.changes["sharp"].sum() == 2
+    assert sorted(zip(found.changes["lattice"], found.changes["beyond"], strict=True)) == [
+        (0, 1), (1, 0),
+    ]  # fmt: skip
+
+
+SMOOTH = {
+    "graded": lambda n: 0.04 * n / 36,
+    "graded far": lambda n: 0.12 * n / 36,
+    "wavy": lambda n: 0.015 * np.sin(n / 6),
+    "wide interface": lambda n: 0.02 * np.tanh((n - 18) / 5),
+    "drift at the start": lambda n: 0.03 * np.exp(-n / 6),
+}
+
+
+@pytest.mark.parametrize("kind", SMOOTH)
+def test_a_graded_crystal_is_one_and_said_to_change(planted, kind) -> None:
+    found = find_lattices(layered(planted, SMOOTH[kind]), 0.16)
+    assert len(found.lattices) == 1
+    assert len(found.changes) == 1 and not found.changes["sharp"].any()
+    lines = "\n".join(measure("lattices", layered(planted, SMOOTH[kind]), sampling=0.16).lines)
+    assert "1 lattice;" in lines and "changes gradually" in lines
+
+
+@pytest.mark.parametrize("radius", [3000.0, 8000.0])
+def test_a_bent_crystal_is_one(planted, radius) -> None:
+    table = planted([[25, 0], [0, 25]], size=700.0, noise=0.3)
+    angle = (table["x"] - 350.0) / radius
+    bent = table.assign(
+        y=(radius + table["y"]) * np.cos(angle), x=(radius + table["y"]) * np.sin(angle)
+    )
+    found = find_lattices(bent, 0.16)
+    assert len(found.lattices) == 1
+    assert not found.changes["sharp"].any()
+
+
+def test_a_strained_place_is_no_lattice(planted) -> None:
+    table = planted([[25, 0], [0, 25]], BODY, size=700.0, noise=0.2)
+    # Three cells that are 7 % longer, in a crystal that is not: far less than a film.
+    near = np.exp(-(((table["x"] - 350) / 120) ** 2))
+    moved = table.assign(y=table["y"] + 0.07 * 40 * near * np.tanh((table["y"] - 350) / 40))
+    assert len(find_lattices(moved, 0.16).lattices) == 1
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.3, 0.6])
+def test_shared_errors_of_scan_lines_make_no_steps(planted, noise) -> None:
+    rng = np.random.default_rng(3)
+    table = layered(planted, lambda n: 0.0 * n, noise=noise)
+    lines = rng.normal(0, 0.3, 2000)
+    table["x"] += lines[table["y"].round().astype(int)]
+    table["y"] += np.cumsum(rng.normal(0, 0.05, 2000))[table["y"].round().astype(int)]
+    found = find_lattices(table, 0.16)
+    assert len(found.lattices) == 1
+
+
+def test_a_polar_wall_is_no_step_of_strain(planted) -> None:
+    table = planted([[25, 0], [0, 25]], BODY, size=800.0, noise=0.2, volumes=[2.0, 1.0])
+    behind = (table["kind"] == 1) & (table["y"] > 400)
+    found = find_lattices(table.assign(y=table["y"] + 2.0 * behind), 0.16)
+    assert len(found.lattices) == 1 and found.changes.empty
+
+
 def test_one_crystal_has_one_lattice(planted) -> None:
     table = planted([[40, 0], [0, 40]], [[0, 0], [0.55, 0.5]], noise=0.4, volumes=[3.0, 1.0])
     found = find_lattices(table, 0.1)

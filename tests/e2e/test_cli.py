@@ -309,6 +309,12 @@ def test_models_are_shown_imported_and_removed(tmp_path: Path) -> None:
     assert "pickle.safetensors: not a safetensors file" in said
     assert re.search(r"Network: .*parameters", models("show", "mine"))
     assert "stem-hr.safetensors" in models("download", "--all")
+    copy = tmp_path / "copy.safetensors"
+    assert str(copy) in models("export", "mine", "-o", str(copy))
+    assert copy.read_bytes() == kept.read_bytes()
+    assert "choose one of weights, onnx, bioimageio" in models(
+        "export", "mine", "--format", "pickle", code=1
+    )
     said = models("remove", "mine", "stem-hr", code=1)
     assert "removed mine" in said
     assert "comes with the package" in said

@@ -6,9 +6,23 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+from napari_atomseg.io import MicroscopeImage, read_images
+from napari_atomseg.io.images.image import ImageFileError
 
 SIGNED_LONG, FLOAT, DOUBLE, UNSIGNED_SHORT = 3, 6, 7, 4
 STRUCT, ARRAY = 15, 20
+
+
+def read_or_refused(path: Path) -> list[MicroscopeImage]:
+    """The data sets of a damaged file; none where it is refused by an error that names it."""
+    try:
+        return read_images(path)
+    except ImageFileError as error:
+        if path.name not in str(error):
+            pytest.fail(f"{error} does not name the file")
+        return []
 
 
 def write_mrc(path: Path, data: np.ndarray, sampling: float) -> None:
@@ -40,6 +54,38 @@ def write_ser(path: Path, data: np.ndarray, sampling: float) -> None:
     offsets = struct.pack("<ii", element_at, element_at + len(element))
     padding = bytes(element_at - start - len(offsets))
     path.write_bytes(head + dimension + offsets + padding + element + tag)
+
+
+def write_series(path: Path, frames: np.ndarray, step: float, total: int | None = None) -> None:
+    """TIA series of uint16 images, whose pixels have a step of metres, or of 1/m."""
+    count, rows, columns = frames.shape
+    total = count if total is None else total
+    dimension = struct.pack("<i d d i i", total, 0.0, 1.0, 0, 6) + b"Number" + struct.pack("<i", 0)
+    start = 30 + len(dimension)
+    first = start + 8 * total
+    tag = struct.pack("<hhi", 0x4152, 0, 0)
+    elements = []
+    for frame in frames:
+        element = struct.pack("<ddi", 0.0, step, 0) * 2 + struct.pack("<hii", 2, columns, rows)
+        elements.append(element + frame[::-1].astype("<u2").tobytes() + tag)
+    size = len(elements[0])
+    data = [first + number * size for number in range(count)] + [0] * (total - count)
+    tags = [at + size - len(tag) if at else 0 for at in data]
+    head = struct.pack("<hhhiiiii", 0x4949, 0x0197, 0x0210, 0x4122, 0x4152, total, count, start)
+    offsets = struct.pack(f"<{2 * total}i", *data, *tags)
+    path.write_bytes(head + struct.pack("<i", 1) + dimension + offsets + b"".join(elements))
+
+
+def write_emi(path: Path, modes: list[str], camera: bool = True) -> None:
+    """The description of as many series, each recorded in a mode, by a camera or not."""
+    named = "<CameraNamePath>WA-Orius</CameraNamePath>" if camera else ""
+    objects = [
+        "<ObjectInfo><ExperimentalDescription><Root><Data><Label>Mode</Label>"
+        f"<Value> {mode}</Value><Unit></Unit></Data></Root></ExperimentalDescription>"
+        f"<AcquireInfo>{named}</AcquireInfo></ObjectInfo>"
+        for mode in modes
+    ]
+    path.write_bytes(b"JL\0\0" + "\0\0".join(objects).encode() + b"\0\xff")
 
 
 def write_dm3(path: Path, data: np.ndarray, sampling: float) -> None:

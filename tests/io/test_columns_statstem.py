@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 from scipy.io import savemat
 
 from napari_atomseg.io import read_columns
+from napari_atomseg.io.matlab import read_variables
+
+files = import_module("matlab_files")
 
 DX = 0.125
 Y, X = np.array([10.25, 20.5, 30.0]), np.array([1.5, 0.0, 7.75])
@@ -90,3 +94,40 @@ def test_other_content_is_refused(tmp_path: Path, content: dict[str, Any]) -> No
     savemat(tmp_path / "foreign.mat", content)
     with pytest.raises(OSError, match=r"foreign\.mat"):
         read_columns(tmp_path / "foreign.mat")
+
+
+WRITERS = [files.write_objects, files.write_objects_as_hdf5]
+FITTED = {name: np.atleast_2d(OUTPUT[name]) for name in ("coordinates", "rho", "eta", "dx")}
+STARTED = {"obs": np.arange(36.0).reshape(6, 6), "dx": np.array([[DX]])}
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_objects_of_classes(tmp_path: Path, write: Any) -> None:
+    """StatSTEM's program saves objects, not structures."""
+    started = {**STARTED, "coordinates": COORDINATES[:1]}
+    content = {"input": ("inputStatSTEM", started), "output": ("outputStatSTEM", FITTED)}
+    write(tmp_path / "a.mat", content)
+    table = read_columns(tmp_path / "a.mat")
+    expect(table)
+    np.testing.assert_allclose(table["amplitude"], [8, 4, 2])
+    variables = read_variables(tmp_path / "a.mat")
+    assert {name: each.kind for name, each in variables.items()} == {
+        "input": "inputStatSTEM",
+        "output": "outputStatSTEM",
+    }
+    np.testing.assert_array_equal(variables["input"]["obs"], STARTED["obs"])
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_objects_without_columns_are_named(tmp_path: Path, write: Any) -> None:
+    write(tmp_path / "a.mat", {"input": ("inputStatSTEM", STARTED)})
+    with pytest.raises(OSError, match=r"a\.mat: input .*image, but no columns: localize"):
+        read_columns(tmp_path / "a.mat")
+
+
+def test_objects_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    files.write_objects(tmp_path / "a.mat", {"output": ("outputStatSTEM", FITTED)})
+    content = (tmp_path / "a.mat").read_bytes()
+    (tmp_path / "a.mat").write_bytes(content.replace(b"MCOS", b"WHAT"))
+    with pytest.raises(OSError, match=r"a\.mat: output \(outputStatSTEM\) is an object.*struct"):
+        read_columns(tmp_path / "a.mat")

@@ -118,6 +118,20 @@ def test_frames_are_alike_unless_one_is_clear():
     assert agreed_contrasts([-2.0, -2.0, 0.2]) == ("dark",) * 3
 
 
+def test_frame_in_doubt_is_dark_where_a_clear_one_is_bright():
+    """As the second of two detectors is; but not where columns only drifted onto gaps."""
+    y, x = np.indices((96, 96))
+    wave = np.cos(2 * np.pi * y / 12) + np.cos(2 * np.pi * x / 12)
+    bright = np.exp(2.0 * (wave - 2.0))
+    rng = np.random.default_rng(0)
+    frames = [bright + rng.normal(0, 0.1, bright.shape), 3 - 0.3 * bright]
+    frames[1] += rng.normal(0, 0.1, bright.shape)
+    assert agreed_contrasts([2.0, -0.2], frames) == ("bright", "dark")
+    assert agreed_contrasts([2.0, -0.2]) == ("bright", "bright")
+    drifted = [frames[0], 0.3 * np.roll(bright, (6, 6), (0, 1)) + rng.normal(0, 0.1, bright.shape)]
+    assert agreed_contrasts([2.0, -0.2], drifted) == ("bright", "bright")
+
+
 def test_stripes_without_noise_are_no_border_and_no_columns():
     """Every line of them is constant."""
     stripes = np.tile(np.sin(np.arange(128) / 2.5), (128, 1)).T

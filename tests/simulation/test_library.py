@@ -153,7 +153,7 @@ def test_what_is_written_comes_back(layout: Any, tmp_path: Path) -> None:
 def test_folders_are_those_of_the_public_library(tmp_path: Path) -> None:
     library = write(tmp_path / "library")
     folders = {each.name for each in library.folder.iterdir() if each.is_dir()}
-    assert folders - {"columns", "elementMaps", ".blocks"} == PUBLIC
+    assert folders - {"columns", "elementMaps", "settings", ".blocks"} == PUBLIC
     for folder in PUBLIC:
         suffix = ".txt" if folder in ("position", "positionRadius", "params") else ""
         suffix = suffix or (".txt" if folder in ("radius", "smallradius") else ".png")
@@ -164,7 +164,11 @@ def test_folders_are_those_of_the_public_library(tmp_path: Path) -> None:
     assert (picture.dtype, picture.shape) == (np.uint8, (48, 64))
     rows = (library.folder / "position" / "00001.txt").read_text().splitlines()
     expected = library[1].columns[["y", "x"]].to_numpy()
-    np.testing.assert_array_equal([list(map(float, row.split())) for row in rows], expected)
+    places = np.array([list(map(float, row.split())) for row in rows])
+    np.testing.assert_allclose(places - 1, expected, rtol=0, atol=1e-12)
+    numbers = list(map(float, (library.folder / "params" / "00001.txt").read_text().split()))
+    assert len(numbers) == 13
+    assert numbers[5] == 200.0
 
 
 def test_a_store_opens_as_plain_zarr(tmp_path: Path) -> None:
@@ -376,12 +380,44 @@ def test_the_public_library_opens(public: Path) -> None:
     assert sample.settings["source_size"] == 0.9
     assert set(sample.targets) == {"circular_mask", "no_noise", "position_radius", "small_radius"}
     np.testing.assert_allclose(sample.ideal, 1 / 255, rtol=1e-6)
-    assert sample.columns[["y", "x", "radius"]].to_numpy().tolist() == [[4.5, 6.25, 2], [8, 9, 2]]
-    np.testing.assert_allclose(sample.columns["y_angstrom"], np.array([4.5, 8]) * 11.76 / 20)
+    # Rows and columns of the public library count from 1.
+    assert sample.columns[["y", "x", "radius"]].to_numpy().tolist() == [[3.5, 5.25, 2], [7, 8, 2]]
+    np.testing.assert_allclose(sample.columns["y_angstrom"], np.array([3.5, 7]) * 11.76 / 20)
     bare = library[2]
     assert (bare.sampling, len(bare.columns), bare.settings) == (None, 0, {})
     with pytest.raises(LibraryError, match="no checksums"):
         library.verify()
+
+
+def test_libraries_of_the_earlier_form_open_alike(tmp_path: Path) -> None:
+    """JSON in `params`, and positions that count from 0."""
+    new, old = (write(tmp_path / name) for name in ("new", "old"))
+    sums = (old.folder / "SHA256SUMS").read_text().splitlines()
+    for settings in sorted((old.folder / "settings").iterdir()):
+        name = settings.stem
+        (old.folder / "params" / f"{name}.txt").write_text(settings.read_text())
+        settings.unlink()
+        for table in ("position", "positionRadius"):
+            file = old.folder / table / f"{name}.txt"
+            rows = [line.split() for line in file.read_text().splitlines()]
+            moved = [[str(float(a) - 1), str(float(b) - 1), *rest] for a, b, *rest in rows]
+            file.write_text("".join(" ".join(row) + "\n" for row in moved))
+    changed = ("params/", "position/", "positionRadius/", "settings/")
+    kept = [line for line in sums if not line.split("  ")[1].startswith(changed)]
+    (old.folder / "SHA256SUMS").write_text("\n".join(kept) + "\n")
+    for first, second in zip(new, open_library(old.folder), strict=True):
+        assert first.settings == second.settings
+        np.testing.assert_array_equal(first.image, second.image)
+        for table in ("position", "position_radius"):
+            np.testing.assert_allclose(
+                first.targets[table], second.targets[table], rtol=0, atol=1e-12
+            )
+
+
+def test_positions_that_are_no_numbers_are_said(public: Path) -> None:
+    (public / "positionRadius" / "00001.txt").write_text("here there 2\n")
+    with pytest.raises(LibraryError, match=r"positions of sample 00001: 'here there 2'"):
+        open_library(public).sample(0)
 
 
 def test_the_folder_above_a_library_opens_too(public: Path) -> None:

@@ -21,7 +21,7 @@ def test_all_recipes_of_the_papers_are_shipped():
     assert columns == SimulationRecipe().model_dump(exclude={"description"})
 
 
-@pytest.mark.parametrize("name", recipes())
+@pytest.mark.parametrize("name", [name for name in recipes() if not name.endswith("multislice")])
 def test_every_shipped_recipe_gives_finite_images_again_and_again(name):
     for index in range(3):
         made = sample(name, index, seed=9, shape=(64, 64))

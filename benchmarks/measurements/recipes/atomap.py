@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.measurements.recipes.scene import Answer, Scene, none
+from benchmarks.measurements.recipes.scene import Answer, Scene, relative
+
+PACKAGE = "atomap"
 
 
 def measure(scene: Scene) -> Answer:
@@ -26,7 +28,7 @@ def sublattices(scene: Scene) -> Answer:
         columns[:, ::-1],
         *[float(np.mean(each[2])) for each in lengths],
         np.stack([y, x, -dy, -dx], axis=1),
-        strain(scene, *lengths[1]),
+        relative(scene, lengths[1][1], lengths[1][0], lengths[1][2]),
     )
 
 
@@ -61,16 +63,23 @@ def side(sublattice, vector):
     return zones[int(np.argmin(away))]
 
 
-def strain(scene: Scene, x, y, length) -> np.ndarray:
-    """Distances along x over their mean in the unstrained part."""
-    if not scene.rest.any():
-        return none(3)
-    still = (x > scene.rest[0]) & (x < scene.rest[1])
-    return np.stack([y, x, length / np.mean(length[still]) - 1], axis=1)
-
-
 def dumbbells(scene: Scene) -> Answer:
-    """Dumbbells as wholes, then their two columns."""
+    """Vectors from the first to the second column of each."""
+    one, other = dumbbell_lattice(scene).sublattice_list
+    one.construct_zone_axes()
+    sides = [side(one, each) for each in (scene.u, scene.v)]
+    lengths = [one.get_atom_distance_list_from_zone_vector(each) for each in sides]
+    start, end = (np.array(each.atom_positions)[:, ::-1] for each in (one, other))
+    return Answer(
+        np.concatenate([start, end]),
+        *[float(np.mean(each[2])) for each in lengths],
+        np.concatenate([start, end - start], axis=1),
+        relative(scene, lengths[1][1], lengths[1][0], lengths[1][2]),
+    )
+
+
+def dumbbell_lattice(scene: Scene):
+    """Dumbbells are found as wholes, then their two columns."""
     import atomap.api as am
     import atomap.initial_position_finding as ipf
     from hyperspy.signals import Signal2D
@@ -82,10 +91,4 @@ def dumbbells(scene: Scene) -> Answer:
     wholes = am.get_atom_positions(signal, separation=int(1.2 * short))
     lattice = ipf.make_atom_lattice_dumbbell_structure(signal, wholes, vector)
     lattice.refine_position_gaussian(show_progressbar=False)
-    one, other = lattice.sublattice_list
-    one.construct_zone_axes()
-    sides = [side(one, each) for each in (scene.u, scene.v)]
-    lengths = [np.mean(one.get_atom_distance_list_from_zone_vector(each)[2]) for each in sides]
-    start, end = (np.array(each.atom_positions)[:, ::-1] for each in (one, other))
-    moved = np.concatenate([start, end - start], axis=1)
-    return Answer(np.concatenate([start, end]), *map(float, lengths), moved)
+    return lattice

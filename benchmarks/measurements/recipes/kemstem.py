@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.measurements.recipes.scene import Answer, Scene, none
+from benchmarks.measurements.recipes.scene import Answer, Scene, sampled
+
+PACKAGE = "kemstem"
 
 
 def measure(scene: Scene) -> Answer:
@@ -27,7 +29,8 @@ def measure(scene: Scene) -> Answer:
     if scene.dumbbells:
         across = neighborhood.get_vector_to_neighbors(columns, first, between, near / 3)
         moved = np.concatenate([first, across], axis=1)
-        return Answer(columns, *lengths, moved[np.isfinite(across[:, 0])])
+        moved = moved[np.isfinite(across[:, 0])]
+        return Answer(columns, *lengths, moved, strain(scene, image, first))
     offset = scene.origin + 0.5 * (scene.u + scene.v)
     cells = neighborhood.index_lattice(columns, offset, scene.u, scene.v, near / 3, reach, reach)[1]
     second = cells[np.isfinite(cells[..., 0])]
@@ -46,18 +49,13 @@ def strain(scene: Scene, image: np.ndarray, places: np.ndarray) -> np.ndarray:
     from kemstem.fourier.phaselock import gpa
     from kemstem.fourier.strain import calculate_strain_tensor
 
-    if not scene.rest.any():
-        return none(3)
     pattern = np.fft.fftshift(np.fft.fft2(image))
-    size = np.array(image.shape)
-    inverse = np.linalg.inv(np.array([scene.u, scene.v])).T
-    spots = refine_peaks_com(np.abs(pattern), size / 2 + inverse * size, 5)
-    spots = np.asarray(spots).reshape(-1, 2)
+    # The nearest ones that the centred cell of dumbbells has.
+    marks = scene.spots((1, 1), (-1, 1)) if scene.dumbbells else scene.spots((1, 0), (0, 1))
+    spots = np.asarray(refine_peaks_com(np.abs(pattern), marks, 5)).reshape(-1, 2)
     # As wide in the image as ours: 0.8 periods.
-    sigma = size[0] / (2 * np.pi * 0.8 * np.linalg.norm(scene.u))
+    sigma = image.shape[0] / (2 * np.pi * 0.8 * np.linalg.norm(scene.u))
     phases = [gpa(fourier_filter(pattern, spot, sigma)[0], spot) for spot in spots]
-    e_xx = calculate_strain_tensor(*phases, *spots)[0]
-    y, x = places.T
-    values = e_xx[np.round(y).astype(int), np.round(x).astype(int)]
-    still = (x > scene.rest[0]) & (x < scene.rest[1])
-    return np.stack([y, x, values - np.mean(values[still])], axis=1)
+    e_xx, e_yy, e_xy, _ = calculate_strain_tensor(*phases, *spots)
+    y, x = scene.v / np.linalg.norm(scene.v)
+    return sampled(scene, x * x * e_xx + y * y * e_yy + 2 * x * y * e_xy, places)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.measurements.recipes.scene import Answer, Scene, none
+from benchmarks.measurements.recipes.scene import Answer, Scene
+
+PACKAGE = "napari-atomseg"
 
 
 def measure(scene: Scene) -> Answer:
@@ -14,21 +16,28 @@ def measure(scene: Scene) -> Answer:
 
     columns = atomseg.localize(scene.image, sampling=scene.sampling)
     report = measurements.lattice(columns, sampling=scene.sampling)
-    lattice = report.lattice
+    lattice, sampling = report.lattice, scene.sampling
     places = columns[["y", "x"]].to_numpy()
     if scene.dumbbells:
         pairs = analysis.neighbours(columns, count=1)
         start, end = (places[pairs[name]] for name in ("column", "neighbour"))
         moved = np.concatenate([start, end - start], axis=1)
-        return Answer(places, *sides(scene, lattice.vectors), moved)
-    shifts = measurements.displacements(report.columns, lattice=lattice, sampling=scene.sampling)
-    moved = shifts.table[["y", "x", "dy", "dx"]].to_numpy()
-    strain = none(3)
-    if scene.rest.any():
-        region = (0, scene.rest[0], len(scene.image), scene.rest[1])
-        strained = measurements.strain(columns, sampling=scene.sampling, reference=region)
-        strain = strained.table[["y", "x", "eps_xx"]].dropna().to_numpy()
-    return Answer(places, *sides(scene, lattice.vectors), moved, strain)
+    else:
+        shifts = measurements.displacements(
+            report.columns, lattice=lattice, sampling=scene.sampling
+        )
+        moved = shifts.table[["y", "x", "dy", "dx"]].to_numpy()
+    region = (0, scene.rest[0], len(scene.image), scene.rest[1])
+    strained = measurements.strain(columns, sampling=sampling, reference=region)
+    return Answer(places, *sides(scene, lattice.vectors), moved, along(scene, strained.table))
+
+
+def along(scene: Scene, table) -> np.ndarray:
+    """Strain along the second side; y points up in its tensor."""
+    table = table.dropna(subset=["eps_xx"])
+    y, x = scene.v / np.linalg.norm(scene.v) * [-1, 1]
+    tensor = x * x * table["eps_xx"] + y * y * table["eps_yy"] + 2 * x * y * table["eps_xy"]
+    return np.stack([table["y"], table["x"], tensor], axis=1)
 
 
 def sides(scene: Scene, vectors: np.ndarray) -> list[float]:

@@ -6,6 +6,8 @@ import numpy as np
 
 from benchmarks.measurements.recipes.scene import Answer, Scene, none
 
+PACKAGE = "quantem"
+
 
 def measure(scene: Scene) -> Answer:
     """Origin and sides that collect the most intensity."""

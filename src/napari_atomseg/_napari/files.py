@@ -2,25 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from napari.layers import Points
 
+from napari_atomseg import io
 from napari_atomseg._napari.columns.layers import write_layer
-from napari_atomseg._napari.layers import Placement, image_layer, points_layer, sampled
-from napari_atomseg.io import provenance, read_columns, read_image
+from napari_atomseg._napari.layers import Placement, points_layer, sampled
+from napari_atomseg._napari.opened import file_layers, knows
+from napari_atomseg.io import MicroscopeImage, read_columns
+from napari_atomseg.io.columns.foreign import is_table
+from napari_atomseg.io.columns.sheet import decode
+from napari_atomseg.io.images.image import ImageFileError
+from napari_atomseg.io.images.read import FOLDERS
+
+_HEAD = 100_000
+"""Characters of a table from which its columns are recognized."""
 
 LayerData = tuple[Any, dict[str, Any], str]
 Paths = str | Sequence[str]
 Reader = Callable[[Paths], list[LayerData]]
 
+TIFFS = (".tif", ".tiff")
+SHARED = (*TIFFS, ".zarr", ".h5", ".hdf5", ".txt", ".asc", ".mat")
+"""Ends of names of files that napari or another reader may know better."""
+
 
 def get_image_reader(path: Paths) -> Reader | None:
-    """Return the reader of microscope images, for the suffixes in the manifest."""
-    return read_images if _all_files(path) else None
+    """Return the reader of images, or None for files that napari reads as well.
+
+    These are pictures and TIFF files without scale, kind or provenance, and any that cannot be
+    read here.
+    """
+    listed = _listed(path)
+    if not all(Path(each).is_file() or Path(each).suffix.lower() in FOLDERS for each in listed):
+        return None
+    if not any(each.lower().endswith(SHARED) for each in listed):
+        return read_images
+    try:
+        found = {each: io.read_images(each) for each in listed}
+    except ImageFileError:
+        return None
+    told = [not each.lower().endswith(TIFFS) or knows(images) for each, images in found.items()]
+    return partial(_layers, found) if all(told) else None
 
 
 def get_columns_reader(path: Paths) -> Reader | None:
@@ -31,16 +60,16 @@ def get_columns_reader(path: Paths) -> Reader | None:
 
 
 def read_images(path: Paths) -> list[LayerData]:
-    """Read microscope images with their sampling."""
-    result = []
-    for each in _listed(path):
-        read = read_image(each)
-        place = sampled(read.sampling, read.data.ndim)
-        made = provenance("read", str(each), {"sampling": read.sampling})
-        layer = image_layer(read.data, read.name, place, made)
-        layer.metadata["file"] = read.metadata
-        result.append(layer.as_layer_data_tuple())
-    return result
+    """Read the images of files with their calibration, each detector as a layer."""
+    return _layers({each: io.read_images(each) for each in _listed(path)}, path)
+
+
+def _layers(found: Mapping[str, Sequence[MicroscopeImage]], path: Paths) -> list[LayerData]:
+    return [
+        layer.as_layer_data_tuple()
+        for each in _listed(path)
+        for layer in file_layers(Path(each), found[each])
+    ]
 
 
 def read_column_tables(path: Paths) -> list[LayerData]:
@@ -54,7 +83,14 @@ def read_column_tables(path: Paths) -> list[LayerData]:
 def columns_layer(
     columns: pd.DataFrame, name: str, image: Placement | None = None, **record: Any
 ) -> Points:
-    """Return a table as points, in the place stored in it, or else on an image."""
+    """Return a table as points, in the place stored in it, or else on an image.
+
+    Rows without a position, as some programs write them, cannot be drawn and are left out.
+    """
+    attrs = columns.attrs
+    placed = np.isfinite(columns[["y", "x"]].to_numpy(dtype=float)).all(axis=1)
+    columns = columns if placed.all() else columns[placed].reset_index(drop=True)
+    columns.attrs = attrs
     made = {str(key): value for key, value in columns.attrs.items()} | record
     leading = (int(columns["frame"].max()) + 1,) if "frame" in columns and len(columns) else ()
     place = made.pop("placement", None)
@@ -66,10 +102,11 @@ def columns_layer(
 
 
 def _has_positions(path: str) -> bool:
-    """Whether a table has the columns y and x."""
-    with Path(path).open(encoding="utf-8-sig", errors="replace") as file:
-        names = next((line for line in file if not line.startswith("#")), "")
-    return {"y", "x"} <= {name.strip().strip('"') for name in names.split(",")}
+    """Whether a file is a table with the names of positions; a table of numbers alone is none."""
+    try:
+        return is_table(Path(path), decode(Path(path))[:_HEAD])
+    except OSError:
+        return False
 
 
 def _listed(path: Paths) -> list[str]:

@@ -279,6 +279,8 @@ def point_size(columns: pd.DataFrame) -> float:
 
 def contrast_limits(data: NDArray[Any]) -> tuple[float, float]:
     """Return black and white points that neither hot pixels nor NaN disturb."""
+    if hasattr(data, "dask"):  # of data in a file, one image
+        data = np.asarray(data[tuple(size // 2 for size in data.shape[:-2])])
     step = max(1, int(np.sqrt(np.prod(data.shape) / _LIMITS_PIXELS)))
     values = np.asarray(data[..., ::step, ::step]).ravel()
     values = values.astype(float_type(values.dtype))

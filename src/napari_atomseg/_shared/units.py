@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 Dimension = Literal["length", "reciprocal", "angle", "time", "energy", "pixel", "none"]
 """What an axis counts; "none" for numbers without a unit that belongs to an axis."""
+
+_DIMENSIONS: dict[tuple[tuple[str, int], ...], Dimension] = {
+    (("[length]", 1),): "length",
+    (("[length]", -1),): "reciprocal",
+    (("[time]", 1),): "time",
+    (("[printing_unit]", 1),): "pixel",
+}
 
 _ABSENT = ("", "none", "undefined", "<undefined>", "unknown", "unitless", "a.u.", "-", "?", "n/a")
 _SPELLINGS = {
@@ -29,9 +36,18 @@ _SPELLINGS = {
     "ångstrom": "angstrom",
     "ångstroms": "angstrom",
     "angstroem": "angstrom",
+    "u": "micrometer",
+    "micron": "micrometer",
+    "microns": "micrometer",
     "px": "pixel",
     "pix": "pixel",
     "pxl": "pixel",
+    "point": "pixel",
+    "points": "pixel",
+    "pt": "pixel",
+    "pts": "pixel",
+    "channel": "pixel",
+    "channels": "pixel",
     "pixl": "pixel",
     "sec": "second",
     "secs": "second",
@@ -41,17 +57,16 @@ _SPELLINGS = {
 }
 """Spellings that pint does not know or takes for other units: "a" is no year, "px" no length."""
 
-_LENGTHS = ("meter", "angstrom", "micron", "inch", "bohr")
+_LENGTHS = ("meter", "angstrom", "inch", "bohr")
 """Units of length that microscopes use; printers' points and parsecs are misread names."""
 
 _SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 _PER_PIXEL = re.compile(r"\s*(?:/|per|\bpr)\s*(?:pixels?|px|pix|pts?|points?)\.?$", re.IGNORECASE)
-_INVERSE = re.compile(r"^(?:inverse|reciprocal|per)\s+", re.IGNORECASE)
+_INVERSE = re.compile(r"^(?:1\s*/\s*|(?:inverse|reciprocal|per)\s+)", re.IGNORECASE)
 _POWER = re.compile(r"(?<=[^\W\d])\s*(?:\^|\*\*)?\s*\(?(-?\d)\)?$")
 _MOJIBAKE = {"Ã…": "Å", "Â": "", "Îœ": "μ", "Î¼": "μ"}
 
 
-@cache
 def parse_unit(text: object) -> pint.Unit | None:
     r"""Unit that a file names; None where it names none, or one that is not known.
 
@@ -60,20 +75,19 @@ def parse_unit(text: object) -> pint.Unit | None:
     ``1/nm``. A length per pixel is that length, since a scale is always one per pixel.
     """
     plain = _plain(text)
-    if plain is None:
-        return None
-    inverse = _INVERSE.match(plain) is not None or plain.replace(" ", "").startswith("1/")
+    return None if plain is None else _parsed(plain)
+
+
+@lru_cache(1024)
+def _parsed(plain: str) -> pint.Unit | None:
+    inverse = _INVERSE.match(plain)
     plain = _INVERSE.sub("", plain)
-    plain = re.sub(r"^1\s*/\s*", "", plain)
     power = _POWER.search(plain)
-    exponent = -1 if inverse else 1
-    if power:
-        exponent *= int(power[1])
-        plain = plain[: power.start()]
-    unit = _named(plain.strip().strip("()[]"))
+    exponent = int(power[1]) if power else 1
+    unit = _named(plain[: power.start()] if power else plain)
     if unit is None:
         return None
-    return unit if exponent == 1 else unit**exponent
+    return unit ** (-exponent if inverse else exponent)
 
 
 def unit_name(text: object) -> str | None:
@@ -92,22 +106,14 @@ def dimension(text: object) -> Dimension | None:
     unit = parse_unit(text)
     if unit is None:
         return None
-    dimensions = dict(unit.dimensionality)
-    known: dict[tuple[tuple[str, float], ...], Dimension] = {
-        (("[length]", 1),): "length",
-        (("[length]", -1),): "reciprocal",
-        (("[time]", 1),): "time",
-        (("[printing_unit]", 1),): "pixel",
-    }
-    if not dimensions:
-        return (
-            "angle"
-            if any("radian" in name or "degree" in name for name in _names(unit))
-            else "none"
-        )
-    if any("electron_volt" in name for name in _names(unit)):
-        return "energy"
-    return known.get(tuple(dimensions.items()), "none")
+    powers = {str(name): power for name, power in unit._units.items()}
+    if len(powers) == 1 and set(powers.values()) == {1}:
+        (name,) = powers
+        if name.endswith(("radian", "degree")):
+            return "angle"
+        if name.endswith("electron_volt"):
+            return "energy"
+    return _DIMENSIONS.get(tuple(dict(unit.dimensionality).items()), "none")
 
 
 def angstroms(unit: object) -> float | None:
@@ -144,6 +150,7 @@ def _plain(text: object) -> str | None:
 
 def _named(name: str) -> pint.Unit | None:
     """Unit of a name without powers, in the case in which it is written or else in lower case."""
+    name = name.strip().strip("()[]")
     for spelling in dict.fromkeys((name, name.lower())):
         unit = _registered(_SPELLINGS.get(spelling.lower(), spelling))
         if unit is not None:

@@ -7,10 +7,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.ndimage import map_coordinates
 
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_scale
 
 
+@takes_images("image")
 def line_profile(
     image: ArrayLike,
     start: tuple[float, float],

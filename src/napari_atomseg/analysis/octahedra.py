@@ -225,7 +225,11 @@ def _octahedra(
         angle = -np.arctan2(cross, (base * line).sum(axis=1))
         across = np.array([-base[:, 1], base[:, 0]]) / np.hypot(*base.T)
         variance = (errors[near[ahead]] ** 2 + errors[near[behind]] ** 2) * scale**2
-        spread = np.sqrt((variance * across.T**2).sum(axis=1)) / length
+        # The line of the two B columns, which are as uncertain, is longer.
+        ends = np.where(both, sites.errors[faces[ahead]].T ** 2, 0.0).T
+        ends = ends + np.where(both, sites.errors[faces[behind]].T ** 2, 0.0).T
+        ends = (ends * scale**2 * across.T**2).sum(axis=1) / (base**2).sum(axis=1)
+        spread = np.sqrt((variance * across.T**2).sum(axis=1) / length**2 + ends)
         tilts.append(np.where(whole, np.degrees(angle), np.nan))
         tilt_errors.append(np.where(whole, np.degrees(spread), np.nan))
         sizes.append(np.where(whole, length, np.nan))

@@ -5,6 +5,7 @@ from napari_atomseg.cli import calibrate as _calibrate  # noqa: F401 - adds its 
 from napari_atomseg.cli import columns as _columns  # noqa: F401 - adds its commands
 from napari_atomseg.cli import evaluate as _evaluate  # noqa: F401 - adds its command
 from napari_atomseg.cli import figures as _figures  # noqa: F401 - adds its commands
+from napari_atomseg.cli import files as _files  # noqa: F401 - adds its commands
 from napari_atomseg.cli import images as _images  # noqa: F401 - adds its commands
 from napari_atomseg.cli import library as _library  # noqa: F401 - adds its command
 from napari_atomseg.cli import measure as _measure  # noqa: F401 - adds its commands

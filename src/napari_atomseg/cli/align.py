@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_atomseg.alignment.settings import AlignSettings
 from napari_atomseg.cli.app import app, print_line, session
 from napari_atomseg.cli.options import (
+    IMAGE,
+    DatasetOption,
     Images,
     Output,
+    Reading,
     SamplingOption,
     each_image,
     hooks,
     with_settings,
 )
+
+if TYPE_CHECKING:
+    from napari_atomseg.io import MicroscopeImage
 
 
 @app.command()
@@ -33,6 +40,7 @@ def align(
     aligned: Annotated[
         bool, typer.Option("--aligned", help="Also write all frames at their places.")
     ] = False,
+    dataset: DatasetOption = None,
     sampling: SamplingOption = None,
     **chosen: Any,
 ) -> None:
@@ -46,11 +54,14 @@ def align(
         from napari_atomseg import align as compute
         from napari_atomseg._shared.files import whole_file
         from napari_atomseg.figures import frame_shifts, save
-        from napari_atomseg.io import provenance, read_image, write_image
+        from napari_atomseg.io import provenance, write_image
 
-        def work(image: Any, pixel: Any, result: Path) -> str:
+        reading = Reading(dataset, sampling=sampling)
+
+        def work(image: MicroscopeImage, result: Path) -> str:
+            pixel = image.sampling
             made = compute(image.data, sampling=pixel, **chosen, **hooks(current))
-            settings = {"sampling": pixel, **chosen}
+            settings = {"sampling": pixel, **reading.chosen, **chosen}
             record = provenance("align", image.name, settings) | made.record()
 
             def beside(ending: str) -> Path:
@@ -72,11 +83,11 @@ def align(
             return "; ".join(made.notes)
 
         if not together:
-            each_image(current, stacks, output, "-average.tif", sampling, work)
+            each_image(current, stacks, output, f"-average{IMAGE}", reading, work)
             return
         import numpy as np
 
-        read = [read_image(path) for path in stacks]
+        read = [reading.image(path) for path in stacks]
         shapes = sorted({image.data.shape[-2:] for image in read})
         if len(shapes) > 1:
             raise ValueError(f"the files have frames of different sizes: {shapes}")
@@ -88,10 +99,13 @@ def align(
             raise ValueError(f"the result would overwrite the image {result}")
         result.parent.mkdir(parents=True, exist_ok=True)
 
-        class Joined:
-            data, name = np.concatenate(frames), read[0].name
-
-        pixel = read[0].sampling if sampling is None else sampling
-        done = work(Joined, pixel, result)
+        first = read[0]
+        stack = replace(
+            first,
+            data=np.concatenate(frames),
+            axes=("frame", *first.axes[-2:]),
+            scales=((None, None), *first.scales[-2:]),
+        )
+        done = work(stack, result)
         current.clear()
         print_line(f"{len(stacks)} files: {done} → {result}")

@@ -166,7 +166,12 @@ def session() -> Iterator[Session]:
 
 def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, UserWarning):
-        typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
+        print_warning(str(message))
+
+
+def print_warning(text: str) -> None:
+    """Print a line on standard error that a command goes on after."""
+    typer.echo(f"warning: {' '.join(text.split())}", err=True)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_atomseg.cli.app import app, print_line, session
-from napari_atomseg.cli.options import SamplingOption
+from napari_atomseg.cli.options import DatasetOption, FrameOption, Reading, SamplingOption
 
 columns = typer.Typer(help="Convert tables of columns.", no_args_is_help=True)
 app.add_typer(columns, name="columns")
@@ -58,6 +58,8 @@ def convert(
             show_default=False,
         ),
     ] = None,
+    dataset: DatasetOption = None,
+    frame: FrameOption = None,
     elements: Annotated[
         str | None,
         typer.Option(
@@ -68,9 +70,9 @@ def convert(
 ) -> None:
     """Convert a table of columns from one format to another."""
     with session():
-        from napari_atomseg.io import provenance, read_columns, read_image, write_columns
+        from napari_atomseg.io import provenance, read_columns, write_columns
 
-        picture = None if image is None else read_image(image)
+        picture = None if image is None else Reading(dataset, frame).image(image)
         scale = picture.sampling if sampling is None and picture is not None else sampling
         order = axes.split(",") if axes is not None and "," in axes else axes
         table = read_columns(source, axes=order, units=units, sampling=scale, origin=origin)

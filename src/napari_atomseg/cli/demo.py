@@ -213,6 +213,8 @@ def run_demo(
     folder: str | Path = "demo",
     *,
     sampling: Sampling | None = None,
+    dataset: int | str | None = None,
+    frame: int | None = None,
     inference: InferenceSettings | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
@@ -221,9 +223,10 @@ def run_demo(
 
     Parameters
     ----------
-    image : a file, of a stack of which the middle frame is taken; None simulates `SCENE`.
+    image : a file; None simulates `SCENE`.
     folder : for the files; it is created.
     sampling : Å per pixel, in place of that of the file.
+    dataset, frame : as in `read_image`; by default the middle frame of a stack.
     inference : the model, and how it is applied.
 
     Raises
@@ -236,7 +239,11 @@ def run_demo(
         `cancel` was raised; nothing was written.
     """
     simulation = simulate(**SCENE, progress=progress, cancel=cancel) if image is None else None
-    source = _simulated(simulation) if simulation else _middle_frame(read_image(image or ""))
+    source = (
+        _simulated(simulation)
+        if simulation
+        else _middle_frame(read_image(image or "", dataset, frame))
+    )
     pixel = source.sampling if sampling is None else sampling
     options: dict[str, Any] = {
         "sampling": pixel,

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from napari_atomseg.cli.app import app, print_line, session
-from napari_atomseg.cli.options import Device
+from napari_atomseg.cli.options import DatasetOption, Device, FrameOption
 
 if TYPE_CHECKING:
     from napari_atomseg.localization.settings import Refine
@@ -74,6 +74,8 @@ def evaluate(
     sampling: Annotated[
         float | None, typer.Option(help="Å per pixel, for files without it.", show_default=False)
     ] = None,
+    dataset: DatasetOption = None,
+    frame: FrameOption = None,
     refine: Annotated[
         str, typer.Option(help="Refinement of positions: none, centroid, gaussian or joint.")
     ] = "gaussian",
@@ -103,6 +105,8 @@ def evaluate(
             shape=shape,
             seed=seed,
             sampling=sampling,
+            dataset=dataset,
+            frame=frame,
             refine=cast("Refine", refine),  # checked by `localize`
             device=device,
             out=out,

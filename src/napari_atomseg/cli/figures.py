@@ -11,7 +11,7 @@ import typer
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import read_sampling
 from napari_atomseg.cli.app import app, print_line, session
-from napari_atomseg.cli.options import one_image, with_settings
+from napari_atomseg.cli.options import Reading, with_settings
 from napari_atomseg.settings import Settings, setting
 
 figure = typer.Typer(help="Draw figures for papers, as PNG, SVG or PDF.", no_args_is_help=True)
@@ -59,6 +59,12 @@ class FigureSettings(SheetSettings):
     frame: int | None = setting(
         None, "Frame", "Frame of a stack, from 0.", limits=(0, inf), none="the only one"
     )
+    dataset: str | None = setting(
+        None,
+        "Data set",
+        "Data set of an image file with several, by its name or by its number, from 0.",
+        none="the first image",
+    )
 
 
 class PageSettings(FigureSettings):
@@ -94,14 +100,14 @@ def overlay(
         from napari_atomseg import figures
         from napari_atomseg.io import read_columns
 
-        pixels, scale = one_image(image, options["sampling"], options["frame"])
+        read = _reading(options).plane(image)
         columns = None if table is None else read_columns(table)
         drawn = figures.overlay(
-            pixels,
+            read.data,
             columns,
             colour_by=colour_by,
             unit=unit,
-            **_drawing(options, sampling=scale),
+            **_drawing(options, sampling=read.sampling),
         )
         _finish(drawn, output, options, "overlay", image, {"table": table, "colour_by": colour_by})
 
@@ -137,7 +143,8 @@ def vectors(
             raise ValueError(f"--names {names}: give two names, y first, as dy_pm,dx_pm")
         pixels, scale = None, options["sampling"]
         if image is not None:
-            pixels, scale = one_image(image, options["sampling"], options["frame"])
+            read = _reading(options).plane(image)
+            pixels, scale = read.data, read.sampling
         drawn = figures.vector_map(
             read_columns(table),
             pixels,
@@ -214,14 +221,12 @@ def strain(
         if not images and len(source) == 1:
             maps, scale = read_columns(source[0]), options["sampling"]
         elif len(images) == len(source):
-            read = {
-                path.stem: one_image(path, options["sampling"], options["frame"]) for path in images
-            }
+            read = {path.stem: _reading(options).plane(path) for path in images}
             maps = {
-                name: pixels / 100.0 if percent and "rotation" not in name else pixels
-                for name, (pixels, _) in read.items()
+                name: each.data / 100.0 if percent and "rotation" not in name else each.data
+                for name, each in read.items()
             }
-            scale = next(iter(read.values()))[1]
+            scale = next(iter(read.values())).sampling
         else:
             raise ValueError("give one table, or images, such as eps_xx.tif eps_yy.tif")
         drawn = figures.strain_map(maps, limit=limit, **_drawing(options, sampling=scale))
@@ -230,7 +235,12 @@ def strain(
 
 def _drawing(options: dict[str, Any], **more: Any) -> dict[str, Any]:
     """The options of a command as keywords of a function that draws."""
-    return {name: value for name, value in options.items() if name != "dpi"} | more
+    apart = ("dpi", "dataset")
+    return {name: value for name, value in options.items() if name not in apart} | more
+
+
+def _reading(options: dict[str, Any]) -> Reading:
+    return Reading(options["dataset"], options["frame"], options["sampling"])
 
 
 def _finish(

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_atomseg.alignment.settings import noise_of
 from napari_atomseg.cli.app import app, print_line, session
 from napari_atomseg.cli.options import (
+    IMAGE,
+    DatasetOption,
+    FrameOption,
     Images,
     Output,
+    Reading,
     SamplingOption,
     each_image,
     hooks,
@@ -23,6 +27,9 @@ from napari_atomseg.inference.settings import InferenceSettings, RestorationSett
 from napari_atomseg.localization.settings import DetectionSettings, FitSettings, LabelSettings
 from napari_atomseg.networks.tasks import Modality
 
+if TYPE_CHECKING:
+    from napari_atomseg.io import MicroscopeImage
+
 
 @app.command()
 @with_settings(RestorationSettings, InferenceSettings)
@@ -30,16 +37,19 @@ def restore(
     images: Images,
     output: Output = None,
     sampling: SamplingOption = None,
+    dataset: DatasetOption = None,
+    frame: FrameOption = None,
     **chosen: Any,
 ) -> None:
     """Restore images: denoise, remove the background, sharpen, double the pixels.
 
-    The consistency map is written beside the result, as NAME-consistency.tif.
+    The consistency map is written beside the result, as NAME-consistency.
     """
     task: str = chosen.pop("task")
     consistency: bool = chosen.pop("consistency")
     scan: Scan = chosen.pop("scan")
     modality: Modality | None = chosen.pop("modality")
+    reading = Reading(dataset, frame, sampling)
     with session() as current:
         from napari_atomseg import consistency as compare
         from napari_atomseg import correct_scan
@@ -48,7 +58,8 @@ def restore(
         from napari_atomseg.networks.tasks import COARSE
         from napari_atomseg.weights import propose_model
 
-        def work(image: Any, pixel: Any, result: Path) -> str:
+        def work(image: MicroscopeImage, result: Path) -> str:
+            pixel = image.sampling
             own, done, data = dict(chosen), task, image.data
             if modality is not None and own["model"] is None:
                 proposal = propose_model(modality, task, pixel, quality=own["quality"])
@@ -63,41 +74,48 @@ def restore(
                 return compute(data, task, sampling=pixel, **own, **hooks(current))
 
             restored, coarse = made(task), COARSE.get(task, task)
-            settings = {"task": task, "sampling": pixel, "scan": scan, **own}
+            settings = {"task": task, "sampling": pixel, "scan": scan, **reading.chosen, **own}
             record = _record("restore", image.name, settings)
-            finer = pixel if task == coarse or pixel is None else _halved(pixel)
-            write_image(result, restored, finer, record)
+            write_image(result, image.like(restored), metadata=record)
             if not consistency:
                 return done
             test = compare(data, restored if task == coarse else made(coarse), coarse)
-            beside = result.with_name(f"{result.stem}-consistency.tif")
-            write_image(beside, test.z, pixel, record | {"action": "consistency"})
+            beside = result.with_name(f"{result.stem}-consistency{result.suffix}")
+            tested = record | {"action": "consistency"}
+            write_image(beside, image.like(test.z), metadata=tested)
             return f"{done}; {test.summary()}"
 
-        each_image(current, images, output, f"-{task}.tif", sampling, work)
+        each_image(current, images, output, f"-{task}{IMAGE}", reading, work)
 
 
 @app.command()
 @with_settings(ScanCorrectionSettings)
 def scan(
-    images: Images, output: Output = None, sampling: SamplingOption = None, **chosen: Any
+    images: Images,
+    output: Output = None,
+    sampling: SamplingOption = None,
+    dataset: DatasetOption = None,
+    frame: FrameOption = None,
+    **chosen: Any,
 ) -> None:
     """Put scan lines that jitter back where they were taken, without restoring the image.
 
     The displacement of every line is written beside the result, as the table NAME.csv and the plot
     NAME.png; of a stack, the plot is of its first frame.
     """
+    reading = Reading(dataset, frame, sampling)
     with session() as current:
         from napari_atomseg import correct_scan
         from napari_atomseg._shared.files import whole_file
         from napari_atomseg.figures import save, scan_lines
         from napari_atomseg.io import provenance, write_image
 
-        def work(image: Any, pixel: Any, result: Path) -> str:
+        def work(image: MicroscopeImage, result: Path) -> str:
+            pixel = image.sampling
             made = correct_scan(image.data, sampling=pixel, **chosen, **hooks(current))
-            settings = {"sampling": pixel, **chosen}
+            settings = {"sampling": pixel, **reading.chosen, **chosen}
             record = provenance("scan", image.name, settings, model=made.model, sha256=made.sha256)
-            write_image(result, made.image, pixel, record)
+            write_image(result, image.like(made.image), metadata=record)
             with whole_file(result.with_suffix(".csv")) as partial:
                 made.lines.to_csv(partial, index=False)
             first = 0 if "frame" in made.lines else None
@@ -105,29 +123,36 @@ def scan(
             save(drawn, result.with_suffix(".png"), metadata=record)
             return "; ".join(made.notes)
 
-        each_image(current, images, output, "-scan.tif", sampling, work)
+        each_image(current, images, output, f"-scan{IMAGE}", reading, work)
 
 
 @app.command()
 @with_settings(LabelSettings, InferenceSettings)
 def segment(
-    images: Images, output: Output = None, sampling: SamplingOption = None, **chosen: Any
+    images: Images,
+    output: Output = None,
+    sampling: SamplingOption = None,
+    dataset: DatasetOption = None,
+    frame: FrameOption = None,
+    **chosen: Any,
 ) -> None:
     """Segment atomic columns: a label image, one label a column."""
+    reading = Reading(dataset, frame, sampling)
     with session() as current:
         import numpy as np
 
         from napari_atomseg import segment as compute
         from napari_atomseg.io import write_image
 
-        def work(image: Any, pixel: Any, result: Path) -> str:
+        def work(image: MicroscopeImage, result: Path) -> str:
+            pixel = image.sampling
             labels = compute(image.data, sampling=pixel, **chosen, **hooks(current))
-            record = _record("segment", image.name, {"sampling": pixel, **chosen})
-            write_image(result, labels, pixel, record)
+            record = _record("segment", image.name, {"sampling": pixel, **reading.chosen, **chosen})
+            write_image(result, image.like(labels), metadata=record, labels=True)
             frames = labels.reshape(-1, *labels.shape[-2:])
             return f"{sum(np.count_nonzero(np.unique(frame)) for frame in frames)} columns"
 
-        each_image(current, images, output, "-labels.tif", sampling, work)
+        each_image(current, images, output, f"-labels{IMAGE}", reading, work)
 
 
 @app.command()
@@ -142,29 +167,32 @@ def localize(
         ),
     ] = None,
     sampling: SamplingOption = None,
+    dataset: DatasetOption = None,
+    frame: FrameOption = None,
     **chosen: Any,
 ) -> None:
     """Localize atomic columns: a table of positions, widths and intensities."""
+    reading = Reading(dataset, frame, sampling)
     with session() as current:
         from napari_atomseg import localize as compute
         from napari_atomseg.io import provenance, read_image, write_columns
 
         mask = None if region is None else read_image(region).data
 
-        def work(image: Any, pixel: Any, result: Path) -> str:
-            noise = noise_of(image.metadata.get("provenance", {}))
+        def work(image: MicroscopeImage, result: Path) -> str:
+            pixel, noise = image.sampling, noise_of(image.metadata.get("provenance", {}))
             table = compute(
                 image.data, sampling=pixel, region=mask, **chosen, **noise, **hooks(current)
             )
             current.cancel.raise_if_cancelled()
             settings = {"sampling": pixel, "region": None if region is None else str(region)}
-            record = provenance("localize", image.name, settings | chosen)
+            record = provenance("localize", image.name, settings | reading.chosen | chosen)
             write_columns(result, table, record)
             verdict = table.attrs.get("training_range")
             told = [f"{len(table)} columns" + (f", {verdict}" if verdict else "")]
             return "; ".join([*told, *table.attrs["notes"]])
 
-        each_image(current, images, output, "-columns.csv", sampling, work)
+        each_image(current, images, output, "-columns.csv", reading, work)
 
 
 @app.command()
@@ -181,6 +209,8 @@ def demo(
         bool, typer.Option("--window/--no-window", help="Open napari with the results.")
     ] = True,
     sampling: SamplingOption = None,
+    dataset: DatasetOption = None,
+    frame: FrameOption = None,
     **chosen: Any,
 ) -> None:
     """Restore, segment and localize a simulated image, or one of yours, and show the result."""
@@ -191,6 +221,8 @@ def demo(
             image,
             output,
             sampling=sampling,
+            dataset=dataset,
+            frame=frame,
             inference=InferenceSettings(**chosen),
             **hooks(current),
         )
@@ -204,11 +236,6 @@ def demo(
         problem = show(result)
         if problem:
             print_line(f"no window: {problem}")
-
-
-def _halved(pixel: float | tuple[float, float]) -> float | tuple[float, float]:
-    """Å per pixel of an image of twice as many pixels each way."""
-    return (pixel[0] / 2, pixel[1] / 2) if isinstance(pixel, tuple) else pixel / 2
 
 
 def _record(action: str, source: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,13 @@ import typer
 from typer.core import TyperGroup
 
 from napari_atomseg.cli.app import app, print_line, session
-from napari_atomseg.cli.options import AxisCommand, hooks, one_image, with_parameters
+from napari_atomseg.cli.options import (
+    AxisCommand,
+    DatasetOption,
+    Reading,
+    hooks,
+    with_parameters,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -165,6 +171,12 @@ def _files(known: Measurement) -> list[inspect.Parameter]:
     if known.makes_atoms:
         model = "Atoms in 3-D, in any format of ASE, such as .xyz."
         add("model", Path | None, typer.Option(help=model, show_default=False))
+    if known.image is not Needs.NOTHING:
+        parameters.append(
+            inspect.Parameter(
+                "dataset", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=DatasetOption
+            )
+        )
     if not known.stack:
         add("frame", int | None, typer.Option(help="Frame of a stack.", show_default=False))
     return parameters
@@ -178,12 +190,10 @@ def _read(
     if files.get("table") is not None:
         columns, scale = read_columns_of(files["table"], sampling, files.get("frame"))
     if files.get("image") is not None:
-        if "frame" in files:
-            image, scale = one_image(files["image"], scale, files["frame"])
-        else:
-            from napari_atomseg.io import read_image
-
-            image = read_image(files["image"]).data
+        reading = Reading(files.get("dataset"), files.get("frame"), scale)
+        single = "frame" in files
+        read = reading.plane(files["image"]) if single else reading.image(files["image"])
+        image, scale = read.data, read.sampling if single else scale
     return columns, image, scale
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from napari_atomseg.cli.app import Session, app, print_line, session
 from napari_atomseg.cli.options import hooks
 
-models = typer.Typer(help="List, show, download, import and remove models.")
+if TYPE_CHECKING:
+    from napari_atomseg.weights.catalogue import Format
+
+models = typer.Typer(help="List, show, download, import, export and remove models.")
 app.add_typer(models, name="models")
 
 Names = Annotated[list[str], typer.Argument(help="Names of models.", show_default=False)]
@@ -18,7 +21,7 @@ Names = Annotated[list[str], typer.Argument(help="Names of models.", show_defaul
 
 @models.callback(invoke_without_command=True)
 def default(context: typer.Context) -> None:
-    """List, show, download, import and remove models; without a command, list them."""
+    """List, show, download, import, export and remove models; without a command, list them."""
     if context.invoked_subcommand is None:
         list_models()
 
@@ -80,9 +83,10 @@ def import_files(
     files: Annotated[
         list[str],
         typer.Argument(
-            help="Weights files (.safetensors, AtomSegNet's .pth). Or names of models that others "
-            "published, as in 'r-em-hr-stem', and where they are: an archive or folder; without "
-            "it they are downloaded.",
+            help="Weights files (.safetensors, AtomSegNet's .pth), or model packages of "
+            "bioimage.io (.zip) that hold a network of napari-atomseg. Or names of models that "
+            "others published, as in 'r-em-hr-stem', and where they are: an archive or folder; "
+            "without it they are downloaded.",
         ),
     ],
     name: Annotated[
@@ -126,6 +130,34 @@ def _import_foreign(current: Session, names: list[str], paths: list[Path], accep
             import_foreign(name, source, accepted=True, **hooks(current))
             current.clear()
             print_line(f"{name} → {resolve(name)}")
+
+
+@models.command()
+def export(
+    name: Annotated[str, typer.Argument(help="Name of a model.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="File to write; by default named like the model."),
+    ] = None,
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="weights: the file itself; onnx: a graph for ONNX runtimes; bioimageio: a model "
+            "package of bioimage.io. The last two are compared with torch, and need the extra "
+            "'export'.",
+        ),
+    ] = "weights",
+) -> None:
+    """Write a model to a file, for this program or for others."""
+    with session() as current:
+        from napari_atomseg.weights import export_model
+
+        written = export_model(
+            name, name if out is None else out, cast("Format", format), **hooks(current)
+        )
+        current.clear()
+        print_line(f"{name} → {written}")
 
 
 @models.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 from typer.core import TyperCommand
 
 from napari_atomseg._shared.units import read_sampling
-from napari_atomseg.cli.app import Session, print_line
+from napari_atomseg.cli.app import Session, print_line, print_warning
 from napari_atomseg.settings import options
 
 if TYPE_CHECKING:
@@ -38,7 +39,74 @@ SamplingOption = Annotated[
         show_default=False,
     ),
 ]
+DatasetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        help="Data set of a file with several, by its name or by its number, from 0; by default "
+        "the first image.",
+        show_default=False,
+    ),
+]
+FrameOption = Annotated[
+    int | None,
+    typer.Option("--frame", help="Frame of a stack, from 0; by default all.", show_default=False),
+]
 Device = Annotated[str, typer.Option(help="Device to compute on: auto, cpu, cuda or mps.")]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a command takes from image files.
+
+    Attributes
+    ----------
+    dataset, frame : as in `read_image`.
+    sampling : Å per pixel, in place of that of the file.
+    """
+
+    dataset: str | None = None
+    frame: int | None = None
+    sampling: Sampling | None = None
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Data set and frame for the record of a result, where they were chosen."""
+        known = {"dataset": self.dataset, "frame": self.frame}
+        return {name: value for name, value in known.items() if value is not None}
+
+    def image(self, path: Path) -> MicroscopeImage:
+        """Read an image or stack; the notes of its file become warnings."""
+        return self._read(path, self.frame)
+
+    def plane(self, path: Path) -> MicroscopeImage:
+        """Read a single image; of a stack, the frame as tables count it, over all leading axes.
+
+        Raises
+        ------
+        ValueError
+            It is a stack, and no frame of it was chosen.
+        """
+        image = self._read(path, None)
+        if image.data.ndim == 2:
+            return image
+        frames = image.data.reshape(-1, *image.data.shape[-2:])
+        if self.frame is None or not 0 <= self.frame < len(frames):
+            raise ValueError(
+                f"{path}: this is a stack; choose one of its {len(frames)} images by --frame"
+            )
+        return replace(
+            image, data=frames[self.frame], axes=image.axes[-2:], scales=image.scales[-2:]
+        )
+
+    def _read(self, path: Path, frame: int | None) -> MicroscopeImage:
+        from napari_atomseg.io import read_image
+        from napari_atomseg.io.images.write import resampled
+
+        image = read_image(path, self.dataset, frame)
+        for note in image.notes:
+            print_warning(f"{path}: {note}")
+        return image if self.sampling is None else resampled(image, self.sampling)
 
 
 def with_settings(
@@ -67,6 +135,9 @@ def with_parameters(
 
 
 ZONE_AXIS = "--zone-axis"
+
+IMAGE = ".tif"
+"""Suffix of images where the user names no file."""
 
 
 class AxisCommand(TyperCommand):
@@ -134,8 +205,8 @@ def pairs(images: list[Path], output: Path | None, ending: str) -> list[tuple[Pa
     ValueError
         There is no image, or two results, or an image and a result, would be one file.
     """
-    several = len(images) > 1 or any(path.is_dir() for path in images)
     files = [file for path in images for file in _image_files(path)]
+    several = len(images) > 1 or files != images
     if not files:
         raise ValueError(f"no images in {', '.join(map(str, images))}")
     if output is not None and not several and not output.is_dir():
@@ -156,44 +227,43 @@ def each_image(
     images: list[Path],
     output: Path | None,
     ending: str,
-    sampling: Sampling | None,
-    work: Callable[[MicroscopeImage, Sampling | None, Path], str],
+    reading: Reading,
+    work: Callable[[MicroscopeImage, Path], str],
 ) -> None:
     """Read each image and do the work; an image that fails does not stop the others.
 
-    `work` takes an image, its sampling and the file for its result, and returns a summary.
+    `work` takes an image and the file for its result, and returns a summary.
     """
-    from napari_atomseg.io import read_image
-
     for file, result in pairs(images, output, ending):
         with current.attempt():
             current.cancel.raise_if_cancelled()
-            image = read_image(file)
+            if Path(ending).suffix == IMAGE:
+                check_suffix(result)
+            image = reading.image(file)
             result.parent.mkdir(parents=True, exist_ok=True)
-            done = work(image, image.sampling if sampling is None else sampling, result)
+            done = work(image, result)
             current.clear()
             print_line(f"{file}: {done} → {result}")
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a file for images before anything is computed.
+
+    Raises
+    ------
+    ValueError
+        Images are not written with its suffix.
+    """
+    from napari_atomseg.io import WRITTEN_SUFFIXES
+
+    if path.suffix.lower() not in WRITTEN_SUFFIXES:
+        known = ", ".join(WRITTEN_SUFFIXES)
+        raise ValueError(f"{path}: images are written as {known}, not as {path.suffix or 'this'}")
 
 
 def _image_files(path: Path) -> list[Path]:
     from napari_atomseg.io import IMAGE_SUFFIXES
 
-    if not path.is_dir():
+    if not path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         return [path]
     return sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
-
-
-def one_image(path: Path, sampling: Sampling | None, frame: int | None) -> Any:
-    """The pixels of an image file, or of one frame of it, and its sampling."""
-    from napari_atomseg.io import read_image
-
-    read = read_image(path)
-    pixels = read.data
-    if pixels.ndim > 2:
-        stack = pixels.reshape(-1, *pixels.shape[-2:])
-        if frame is None or not 0 <= frame < len(stack):
-            raise ValueError(
-                f"{path}: this is a stack; choose one of its {len(stack)} images by --frame"
-            )
-        pixels = stack[frame]
-    return pixels, read.sampling if sampling is None else sampling

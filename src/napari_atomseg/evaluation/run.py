@@ -37,6 +37,8 @@ def evaluate(
     seed: int = 0,
     shape: tuple[int, int] = (256, 256),
     sampling: float | None = None,
+    dataset: int | str | None = None,
+    frame: int | None = None,
     refine: Refine = "gaussian",
     device: str = "auto",
     out: str | Path | None = None,
@@ -50,8 +52,8 @@ def evaluate(
     ----------
     models : names, weights files, folders of images that another program restored (named as the
         cases are), or methods of your own.
-    datasets, doses, images, seed, shape, sampling : see `open_datasets`. The same seed gives the
-        same images.
+    datasets, doses, images, seed, shape, sampling, dataset, frame : see `open_datasets`. The same
+        seed gives the same images.
     baselines : among "raw", "gaussian", "wiener", "nlm", "bm3d", "blobs" and "otsu".
     refine, device : see `localize`.
     out : folder for ``table.csv``, ``tasks.csv``, ``table.md`` with both, ``cases.csv``,
@@ -71,7 +73,14 @@ def evaluate(
         `cancel` was raised; nothing is written then but exported images.
     """
     sets = open_datasets(
-        datasets, doses=doses, images=images, seed=seed, shape=shape, sampling=sampling
+        datasets,
+        doses=doses,
+        images=images,
+        seed=seed,
+        shape=shape,
+        sampling=sampling,
+        dataset=dataset,
+        frame=frame,
     )
     methods = open_methods(models, baselines, refine=refine, device=device)
     results = run(sets, methods, len(models), export=export, progress=progress, cancel=cancel)

@@ -11,6 +11,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.figures.canvas import (
     CATEGORIES,
@@ -44,6 +45,7 @@ _DOT = 0.3
 """Diameter of a marker over the distance between neighbours."""
 
 
+@takes_images("image")
 def overlay(
     image: ArrayLike,
     columns: pd.DataFrame | None = None,

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.figures.canvas import CYCLIC, SEQUENTIAL, WIDTH, sheet, style
@@ -46,6 +47,7 @@ _LONG = 0.9
 """Length of a long arrow over the distance between neighbours."""
 
 
+@takes_images("image")
 def vector_map(
     columns: pd.DataFrame,
     image: ArrayLike | None = None,

@@ -18,6 +18,7 @@ from napari_atomseg.imaging.recipes import (
     Condition,
     HRTEMImaging,
     LinearImaging,
+    MultisliceImaging,
     RadialImaging,
     RelativeLens,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "HRTEMOptics",
     "LinearImaging",
     "LinearOptics",
+    "MultisliceImaging",
     "Optics",
     "Probe",
     "RadialImaging",

@@ -156,16 +156,31 @@ def _magnified(probe: Probe, zoom: float) -> Probe:
     )
 
 
+class MultisliceImaging(Part):
+    """Multislice by abTEM in place of a fast image; settings and truth are those of the fast one.
+
+    `slice_thickness` is in Å, `frozen_phonons` configurations of atoms displaced at a `temperature`
+    in K are averaged (0 for atoms at rest). Minutes an image.
+    """
+
+    slice_thickness: PositiveFloat = 2.0
+    frozen_phonons: Annotated[int, Option(ge=0, le=256)] = 4
+    temperature: Annotated[float, Option(ge=0.0)] = 300.0
+
+
 class LinearImaging(Part):
     """Linear incoherent imaging under a random probe.
 
     `gamma` is the exponent of Z, None for the cross-sections of elements for `detector` (mrad).
+    With `multislice`, the image is what abTEM finds on that detector: (0, 10) is a bright field,
+    (10, 20) an annular bright field of a probe of 20 mrad.
     """
 
     kind: Literal["linear"] = "linear"
     lens: Annotated[AbsoluteLens | RelativeLens, Option(discriminator="kind")] = RelativeLens()
     gamma: PositiveRange | None = (1.7, 1.7)
     detector: tuple[float, float] = DETECTOR
+    multislice: MultisliceImaging | None = None
 
     def draw(self, rng: Rng, field: Field, specimen: Specimen) -> LinearOptics:
         """The optics of one image."""
@@ -228,7 +243,9 @@ def _ordered(shapes: list[RadialShape], numbers: list[int]) -> list[RadialShape]
 class HRTEMImaging(Part):
     """High-resolution TEM at random settings: eV, mrad and Å; azimuths are random.
 
-    The defaults are those of a Cs-corrected instrument at 80 kV (Chen et al. 2023).
+    The defaults are those of a Cs-corrected instrument at 80 kV (Chen et al. 2023). With
+    `multislice`, abTEM's exit wave takes the place of the phase object, and frozen phonons that of
+    `vibration`.
     """
 
     kind: Literal["hrtem"] = "hrtem"
@@ -244,6 +261,7 @@ class HRTEMImaging(Part):
     tilt: Range = (0.0, 0.5)
     aperture: PositiveRange = (40.0, 60.0)
     vibration: Range = (0.04, 0.09)
+    multislice: MultisliceImaging | None = None
 
     def draw(self, rng: Rng, field: Field, specimen: Specimen) -> HRTEMOptics:
         """The optics of one image."""

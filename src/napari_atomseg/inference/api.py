@@ -11,6 +11,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from napari_atomseg import weights
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Image, Mask, Sampling
 from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.frames import Examined, as_frames, examine, float_type
@@ -66,6 +67,7 @@ class Prediction:
     notes: tuple[str, ...] = ()
 
 
+@takes_images("image")
 def predict(
     image: Any,
     tasks: Sequence[str] = ("denoise",),
@@ -130,7 +132,8 @@ def predict(
     middle = len(frames) // 2
     contrasts = (str(chosen.contrast),) * len(frames)
     if chosen.contrast == "auto":
-        contrasts = agreed_contrasts([predictor.leaning(frame, pixel) for frame in frames])
+        leanings = [predictor.leaning(frame, pixel) for frame in frames]
+        contrasts = agreed_contrasts(leanings, frames)
     recorded = frames if isinstance(image, Examined) else as_frames(image)[0]
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
     whole = predictor.card.sees == "as recorded"
@@ -213,6 +216,7 @@ def common_contrast(contrasts: Sequence[str]) -> str | list[str]:
     return contrasts[0] if len(set(contrasts)) == 1 else list(contrasts)
 
 
+@takes_images("image")
 def restore(
     image: Any,
     task: RestorationTask = "denoise",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_atomseg._shared.contrast import are_opposite, clear_middle
 from napari_atomseg._shared.types import Array, Image
 
 SMALLEST, LARGEST = 4.0, 150.0
@@ -149,12 +151,26 @@ def leaning(image: Image, spacing: float, lean: Callable[[], float] | None = Non
     return skewness - DARK
 
 
-def agreed_contrasts(leanings: Sequence[float]) -> tuple[str, ...]:
+def agreed_contrasts(
+    leanings: Sequence[float], frames: Sequence[NDArray[Any]] | NDArray[Any] = ()
+) -> tuple[str, ...]:
     """Contrast of each frame of a stack, "bright" or "dark".
 
     Frames are alike unless the image says otherwise: one whose own `leaning` is clear goes by it,
-    as the channels of two detectors do; the others have the contrast of the median frame.
+    as the channels of two detectors do; the others have the contrast of the median frame, or the
+    opposite of the clearest frame, where they are dark where that is bright.
+
+    Parameters
+    ----------
+    frames : (N, H, W), or none if they cannot be compared.
     """
     common = float(np.median(leanings)) > 0
-    own = [each > 0 if abs(each + DARK) > DOUBTFUL else common for each in leanings]
+    clear = [abs(each + DARK) > DOUBTFUL for each in leanings]
+    own = [each > 0 if sure else common for each, sure in zip(leanings, clear, strict=True)]
+    if len(frames) == len(leanings) and any(clear) and not all(clear):
+        best = int(np.argmax(np.abs(leanings)))
+        pattern = clear_middle(frames[best])
+        for number, sure in enumerate(clear):
+            if not sure and are_opposite(clear_middle(frames[number]), pattern):
+                own[number] = not own[best]
     return tuple("bright" if bright else "dark" for bright in own)

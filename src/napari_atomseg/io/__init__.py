@@ -6,11 +6,12 @@ from napari_atomseg.io.columns.files import COLUMN_SUFFIXES, read_columns, write
 from napari_atomseg.io.columns.table import unit_of
 from napari_atomseg.io.images.image import MicroscopeImage
 from napari_atomseg.io.images.read import IMAGE_SUFFIXES, read_image, read_images
-from napari_atomseg.io.images.tiff import write_image
+from napari_atomseg.io.images.write import WRITTEN_SUFFIXES, write_image
 
 __all__ = [
     "COLUMN_SUFFIXES",
     "IMAGE_SUFFIXES",
+    "WRITTEN_SUFFIXES",
     "MicroscopeImage",
     "columns_to_atoms",
     "provenance",

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Array, Labels, Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.api import Prediction, common_contrast
@@ -55,6 +56,7 @@ from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.trust.judge import DENOISED, Judge
 
 
+@takes_images("image")
 def localize(
     image: Any,
     model: str | Path | None = None,
@@ -184,7 +186,7 @@ def localize(
     if judge is None:
         spacings = [estimate_spacing(frame, mean) for frame in frames]
         if prediction is None and chosen.contrast == "auto":
-            contrasts = agreed_contrasts(list(map(leaning, frames, spacings)))
+            contrasts = agreed_contrasts(list(map(leaning, frames, spacings)), frames)
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
     read = None if detector == "peaks" else prediction
     find = _Detector(frames, signs, spacings, read, mask)
@@ -233,6 +235,7 @@ def localize(
     return joined(tables, stacked=len(shape) > 2, attrs=attrs)
 
 
+@takes_images("image")
 def segment(
     image: Any,
     model: str | Path | None = None,

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.frames import examine
 from napari_atomseg.localization.fit.correlation import NoiseFound, noise_record
@@ -29,6 +30,7 @@ SAME = 1e-4
 """Values that differ by less than this part are one that a file has rounded."""
 
 
+@takes_images("image")
 def refine_columns(
     image: Any,
     columns: pd.DataFrame,

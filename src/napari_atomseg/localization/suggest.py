@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_atomseg import inference, weights
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg.localization.detect import species_of
 from napari_atomseg.localization.joining import columns_at_magnifications
 from napari_atomseg.networks.card import read_card
@@ -35,6 +36,7 @@ class Suggestion:
     uncertainty: float
 
 
+@takes_images("image", sampling=True)
 def suggest(image: Any, model: str | Path, **options: Any) -> Suggestion:
     """Suggest the columns of an image.
 

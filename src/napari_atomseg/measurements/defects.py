@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from napari_atomseg.analysis import find_dislocations, find_vacancies
+from napari_atomseg.analysis import find_dislocations, find_vacancies, lattice_quality
 from napari_atomseg.measurements.observation import Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, measurement
 from napari_atomseg.measurements.report import (
@@ -64,6 +64,8 @@ def defects(
         empty = find_vacancies(sited.columns, observation.sampling, sited.lattice)
         tables["Vacancies"] = empty
         lines += _vacancy_lines(sited, empty)
+        quality = lattice_quality(sited.columns, sited.known_lattice())
+        lines += [f"Caution: {each}." for each in quality.warnings]
         if len(empty):
             places = empty[["y", "x"]].to_numpy()
             marks.append(PointMarks("vacancies", places, SYMBOL * observation.spacing, table=empty))

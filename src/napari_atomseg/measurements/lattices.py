@@ -113,6 +113,7 @@ def lattices(
             )
         else:
             lines.append(f"   its cell is not that of lattice {found.reference}: no strain")
+    lines += _changes(found.changes)
     marks = tuple(
         VectorMarks(
             f"lattice {number_}",
@@ -129,12 +130,34 @@ def lattices(
         table[name] = observation.columns[name].to_numpy()
     return Report(
         tuple(lines),
-        {"Lattices": about},
+        {"Lattices": about, "Changes": found.changes},
         marks,
         columns=table,
         features=tuple(name for name in _FEATURES if name in table),
         colour_by="lattice",
     )
+
+
+def _changes(changes: pd.DataFrame) -> list[str]:
+    """Where strain makes a step, and where it changes without one."""
+    lines = []
+    for row in rows(changes):
+        by = (
+            f"ε_xx {100 * row.eps_xx:+.2f} %, ε_yy {100 * row.eps_yy:+.2f} %, ε_xy "
+            f"{100 * row.eps_xy:+.2f} %, turned by {row.rotation_deg:+.2f}°"
+        )
+        if row.sharp:
+            layers = f"{row.width:.0f} layers" if row.width > 1 else "a layer"
+            lines.append(
+                f"step from {row.lattice} to {row.beyond} within {layers}, at y {row.y:.0f}, x "
+                f"{row.x:.0f} px: {by}"
+            )
+        else:
+            lines.append(
+                f"{row.lattice} changes gradually, from one half of it to the other by {by}: no "
+                "step is told from a bent or graded crystal, or from drift of the scan"
+            )
+    return lines
 
 
 def _indexed(

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.objects import plain_image, plain_sampling
 from napari_atomseg._shared.types import Array, Mask, Sampling
 from napari_atomseg._shared.units import pixel_scale
 from napari_atomseg.analysis import Lattice, assign, find_lattice, species
@@ -67,26 +68,32 @@ class Observation:
             sampling and its lattice in ``attrs``, as a file of `measure lattice` does.
         use : the columns that are measured: "all", "selected" (those whose feature ``selected`` is
             true), or a feature and its value, such as "species=Ti".
+        image : (H, W), or an object of another library (see `takes_images`), whose calibration is
+            used where neither `sampling` nor the table has one.
 
         Raises
         ------
         ValueError
             The columns have no positions, or none of them is used.
         """
+        sampling = plain_sampling(sampling)
+        attrs = columns.attrs if isinstance(columns, pd.DataFrame) else {}
+        scale = attrs.get("sampling") if sampling is None else sampling
+        image, own = plain_image(image, calibrate=scale is None)
+        scale = own if scale is None else scale
         if columns is None:
             empty = pd.DataFrame({"y": np.zeros(0), "x": np.zeros(0)})
-            return cls(empty, sampling, image, aligned=False)
+            return cls(empty, scale, image, aligned=False)
         points = positions_of(columns)
         if isinstance(columns, pd.DataFrame):
-            table, attrs = columns, columns.attrs
+            table = columns
         else:
-            table, attrs = pd.DataFrame(points, columns=["y", "x"]), {}
+            table = pd.DataFrame(points, columns=["y", "x"])
         chosen = members(table, use)
         if not chosen.any() and len(table):
             raise ValueError(f"use={use!r}: there are no such columns")
         table = table[chosen].reset_index(drop=True)
         table.attrs = {}
-        scale = attrs.get("sampling") if sampling is None else sampling
         if lattice is None and isinstance(attrs.get("lattice"), dict):
             lattice = Lattice(**(attrs["lattice"] | {"pixel": scale}))
         return cls(table, scale, image, aligned and image is not None, lattice)

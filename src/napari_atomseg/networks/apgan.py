@@ -13,6 +13,7 @@ from itertools import pairwise
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from napari_atomseg.networks.exporting import cropped
 from napari_atomseg.networks.layers import (
     finish,
     make_activation,
@@ -76,7 +77,7 @@ class Generator(nn.Module):
         height, width = x.shape[-2:]
         # The variance of a single pixel is zero.
         x = self.blocks(functional.relu(self.entry(pad_to_multiple(x, 1, 2))))
-        maps: Tensor = self.activation(finish(self.exit, x)[..., :height, :width])
+        maps: Tensor = self.activation(cropped(finish(self.exit, x), height, width))
         return maps
 
 

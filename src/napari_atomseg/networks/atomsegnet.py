@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from napari_atomseg.networks.exporting import cropped
 from napari_atomseg.networks.layers import (
     convolutions,
     descend,
@@ -87,7 +88,7 @@ class AtomSegNetUNet(nn.Module):
         x = finish(self.exit, x)
         if self.last is not None:
             x = self.last(functional.relu(x))
-        maps: Tensor = self.activation(x[..., :height, :width])
+        maps: Tensor = self.activation(cropped(x, height, width))
         return maps
 
 
@@ -136,5 +137,5 @@ class AtomSegNetNested(nn.Module):
             level = int(place.split("-")[0])
             deep = functional.interpolate(found[level + 1][-1], scale_factor=2.0, mode="nearest")
             found[level].append(block(torch.cat([*found[level], deep], dim=1)))
-        maps: Tensor = self.activation(finish(self.exit, found[0][-1])[..., :height, :width])
+        maps: Tensor = self.activation(cropped(finish(self.exit, found[0][-1]), height, width))
         return maps

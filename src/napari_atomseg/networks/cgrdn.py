@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from napari_atomseg.networks.exporting import cropped
 from napari_atomseg.networks.layers import (
     finish,
     make_activation,
@@ -138,7 +139,7 @@ class CGRDN(InPieces):
             results.append(known)
         maps = in_pieces(self._leave, inner, *results, stride=2 * self.stem, halo=2, scale=2.0)
         maps = functional.pixel_shuffle(maps, self.stem)
-        maps = maps[..., :height, :width]
+        maps = cropped(maps, height, width)
         finished: Tensor = self.activation(x + maps if self.residual else maps)
         return finished
 

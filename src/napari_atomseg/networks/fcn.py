@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from napari_atomseg.networks.exporting import cropped
 from napari_atomseg.networks.layers import (
     convolutions,
     descend,
@@ -62,7 +63,7 @@ class EncoderDecoder(nn.Module):
         x = descend(self.encoder, pad_to_multiple(x, self.stride, 2 * self.stride))[-1]
         for block in self.decoder:
             x = block(functional.interpolate(x, scale_factor=2.0, mode="bilinear"))
-        maps: Tensor = self.activation(finish(self.exit, x)[..., :height, :width])
+        maps: Tensor = self.activation(cropped(finish(self.exit, x), height, width))
         return maps
 
 
@@ -117,7 +118,7 @@ class LeakyUNet(nn.Module):
         for level in reversed(range(len(self.decoder))):
             x = functional.interpolate(x, scale_factor=2.0, mode="bilinear")
             x = self.decoder[level](torch.cat([levels[level], self.reduce[level](x)], dim=1))
-        maps: Tensor = self.activation(finish(self.exit, x)[..., :height, :width])
+        maps: Tensor = self.activation(cropped(finish(self.exit, x), height, width))
         return maps
 
 

@@ -15,7 +15,7 @@ from napari_atomseg.networks.card import HEADER, ModelCard, WeightsError, read_c
 
 __all__ = ["ModelCard", "WeightsError", "load_weights", "read_card", "save_weights"]
 
-_MISFITS = (
+MISFITS = (
     ValueError,
     TypeError,
     AttributeError,
@@ -39,6 +39,12 @@ def save_weights(
         partial.write_bytes(save(tensors, metadata={HEADER: card.model_dump_json()}))
 
 
+def survives_half(network: nn.Module) -> bool:
+    """Whether half precision stores every tensor of a network exactly."""
+    floats = [value for value in network.state_dict().values() if value.is_floating_point()]
+    return all(torch.equal(_stored(value, True).to(value.dtype), value) for value in floats)
+
+
 def load_weights(path: str | Path) -> tuple[nn.Module, ModelCard]:
     """The network of a weights file, in evaluation mode and full precision, and its card.
 
@@ -55,7 +61,7 @@ def load_weights(path: str | Path) -> tuple[nn.Module, ModelCard]:
             tensors = {name: _loaded(file.get_tensor(name)) for name in names}
         network = networks.create(card.architecture, **card.arguments)
         network.load_state_dict(tensors)
-    except _MISFITS as error:
+    except MISFITS as error:
         raise WeightsError(f"{path}: does not fit its architecture ({error})") from error
     return network.eval().requires_grad_(False), card
 

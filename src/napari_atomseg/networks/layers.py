@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from napari_atomseg.networks import exporting
+
 ACTIVATIONS = ("none", "sigmoid", "tanh", "softmax")
 """Activations after the last layer; softmax is over the channels."""
 
@@ -21,6 +23,8 @@ def pad_to_multiple(x: Tensor, stride: int, least: int = 1) -> Tensor:
 
     Padding is by reflection where it fits, else by repeating the edge.
     """
+    if exporting.exporting():
+        return exporting.mirrored(x, stride)
     height, width = x.shape[-2:]
     bottom = max(height + -height % stride, least) - height
     right = max(width + -width % stride, least) - width
@@ -133,24 +137,35 @@ class SpectralGate(nn.Module):
         """See the class."""
         height, width = x.shape[-2:]
         # Fourier transforms need full precision.
-        spectrum = torch.fft.rfft2(self.enter(x).float(), norm="ortho")
-        gate = self._gates(spectrum, height)
-        filtered = torch.fft.irfft2(spectrum * gate, s=(height, width), norm="ortho")
+        known = self.enter(x).float()
+        if exporting.exporting():
+            filtered = self._filtered(known)
+        else:
+            spectrum = torch.fft.rfft2(known, norm="ortho")
+            gate = self._gates(spectrum.real, spectrum.imag, height)
+            filtered = torch.fft.irfft2(spectrum * gate, s=(height, width), norm="ortho")
         added: Tensor = self.leave(filtered.to(x.dtype))
         return added.add_(x)
 
-    def _gates(self, spectrum: Tensor, height: int) -> Tensor:
-        """(B, channels, H, W // 2 + 1), 0 to 1, from the spectrum of that shape."""
-        power = torch.log(spectrum.real.square() + spectrum.imag.square() + FLOOR)
-        rows = torch.fft.fftfreq(height, device=power.device).abs()[:, None]
-        cols = torch.linspace(0.0, 0.5, power.shape[-1], device=power.device)[None, :]
+    def _filtered(self, x: Tensor) -> Tensor:
+        """The same without complex numbers."""
+        height, width = x.shape[-2:]
+        real, imaginary = exporting.transformed(x)
+        norm = torch.ones_like(x[0, 0]).sum().sqrt()
+        gate = self._gates(real / norm, imaginary / norm, height)
+        return exporting.transformed_back(real * gate, imaginary * gate, width)
+
+    def _gates(self, real: Tensor, imaginary: Tensor, height: int) -> Tensor:
+        """(B, channels, H, W // 2 + 1), 0 to 1, from both parts of the spectrum of that shape."""
+        power = torch.log(real.square() + imaginary.square() + FLOOR)
+        rows = exporting.frequencies(height, power.device).abs()[:, None]
+        cols = exporting.evenly(power.shape[-1], power.device)[None, :]
         place = torch.stack([rows.expand(power.shape[-2:]), cols.expand(power.shape[-2:])])
         # Zero frequency in the middle, so that neighbours in the array are neighbours.
-        known = torch.fft.fftshift(
-            torch.cat([power, place.expand(len(power), -1, -1, -1)], dim=1), dim=-2
+        known = exporting.rows_centred(
+            torch.cat([power, place.expand(power.shape[0], -1, -1, -1)], dim=1)
         )
-        gates: Tensor = torch.fft.ifftshift(self.gate(known).float(), dim=-2)
-        return gates
+        return exporting.rows_centred(self.gate(known).float(), back=True)
 
 
 def make_gates(widths: Iterable[int], channels: int) -> nn.ModuleList:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from napari_atomseg.networks.exporting import cropped
 from napari_atomseg.networks.layers import (
     finish,
     make_activation,
@@ -132,7 +133,7 @@ class NAFNet(nn.Module):
             x = functional.pixel_shuffle(self.up[level](x), 2)
             x = self.decoder[level](x + levels[level])
         x = functional.pixel_shuffle(finish(self.exit, x), self.stem)
-        maps: Tensor = self.activation(x[..., :height, :width])
+        maps: Tensor = self.activation(cropped(x, height, width))
         return maps
 
 

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from napari_atomseg.networks import exporting
+from napari_atomseg.networks.exporting import cropped
 from napari_atomseg.networks.layers import make_activation, pad_to_multiple
 from napari_atomseg.networks.register import network
 from napari_atomseg.networks.unet import Block
@@ -142,9 +144,9 @@ class ScanLines(nn.Module):
         for number in reversed(range(len(self.decoder))):
             x = functional.interpolate(self.up[number](x), scale_factor=2.0, mode="nearest")
             x = self.decoder[number](x + levels[number])
-        x = x[..., : -(-width // FOLD[1])]
+        x = cropped(x, x.shape[-2], (width + FOLD[1] - 1) // FOLD[1])
         with torch.autocast(x.device.type, enabled=False):
-            lines = self._lines(x.float())[:, :, :height]
+            lines = cropped(self._lines(x.float()), height, 1)
         maps: Tensor = self.activation(lines.expand(-1, -1, -1, width))
         return maps
 
@@ -173,33 +175,48 @@ def ordered(image: Tensor) -> Tensor:
     of an image without its jumps at the borders (Moisan, J. Math. Imaging Vis. 39, 161, 2011).
     """
     height, width = image.shape[-2:]
-    spectrum = _without_borders(image)
-    power = spectrum.real.square() + spectrum.imag.square()
-    level = power.median(dim=-2, keepdim=True).values / math.log(2.0)
+    real, imaginary = _without_borders(image)
+    power = real.square() + imaginary.square()
+    level = exporting.median_of_rows(power) / math.log(2.0)
     level = functional.avg_pool2d(functional.pad(level, (2, 2, 0, 0), mode="replicate"), (1, 5), 1)
     local = functional.avg_pool2d(functional.pad(power, (1, 1, 1, 1), mode="replicate"), 3, 1)
     gate = (1.0 - STANDS_OUT * level / local.clamp_min(1e-9)).clamp_min(0.0)
-    kept: Tensor = torch.fft.irfft2(spectrum * gate, s=(height, width))
+    if exporting.exporting():
+        return exporting.transformed_back(real * gate, imaginary * gate, width)
+    kept: Tensor = torch.fft.irfft2(torch.complex(real * gate, imaginary * gate), s=(height, width))
     return kept
 
 
-def _without_borders(image: Tensor) -> Tensor:
-    """Spectrum (B, C, H, W // 2 + 1) of the periodic component of images, see `ordered`."""
+def _without_borders(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Real and imaginary part (B, C, H, W // 2 + 1) of the spectrum of the periodic component of
+    images, see `ordered`.
+    """
     height, width = image.shape[-2:]
-    jumps = torch.zeros_like(image)
-    across, along = image[..., -1, :] - image[..., 0, :], image[..., :, -1] - image[..., :, 0]
-    jumps[..., 0, :] += across
-    jumps[..., -1, :] -= across
-    jumps[..., :, 0] += along
-    jumps[..., :, -1] -= along
-    rows = torch.cos(2.0 * math.pi * torch.fft.fftfreq(height, device=image.device))
-    columns = torch.cos(2.0 * math.pi * torch.fft.rfftfreq(width, device=image.device))
+    across, along = image[..., -1:, :] - image[..., :1, :], image[..., -1:] - image[..., :1]
+    jumps = _ends(height, image)[:, None] * across + _ends(width, image) * along
+    rows = torch.cos(2.0 * math.pi * exporting.frequencies(height, image.device))
+    columns = torch.cos(2.0 * math.pi * exporting.half_frequencies(width, image.device))
     laplacian = 2.0 * rows[:, None] + 2.0 * columns - 4.0
-    laplacian[0, 0] = 1.0
-    smooth = torch.fft.rfft2(jumps) / laplacian
-    smooth[..., 0, 0] = 0.0
-    spectrum: Tensor = torch.fft.rfft2(image) - smooth
-    return spectrum
+    parts = []
+    # The constant has no jumps: nothing is taken from it.
+    constant = laplacian == 0.0
+    divisor = torch.where(constant, 1.0, laplacian)
+    for whole, smooth in zip(_transformed(image), _transformed(jumps), strict=True):
+        parts.append(whole - torch.where(constant, 0.0, smooth / divisor))
+    return parts[0], parts[1]
+
+
+def _ends(side: int, image: Tensor) -> Tensor:
+    """(side,) one at the first place, minus one at the last, and zero between."""
+    place = torch.arange(side, device=image.device)
+    return (place == 0).to(image.dtype) - (place == place.max()).to(image.dtype)
+
+
+def _transformed(image: Tensor) -> tuple[Tensor, Tensor]:
+    if exporting.exporting():
+        return exporting.transformed(image)
+    spectrum = torch.fft.rfft2(image)
+    return spectrum.real, spectrum.imag
 
 
 def _folded(x: Tensor) -> Tensor:

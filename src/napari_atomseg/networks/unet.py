@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from napari_atomseg.networks.exporting import cropped
 from napari_atomseg.networks.layers import (
     finish,
     make_activation,
@@ -105,7 +106,7 @@ class UNet(InPieces):
             )
         x = in_pieces(partial(finish, self.exit), x, stride=self.stem, halo=1)
         x = functional.pixel_shuffle(x, self.stem)
-        maps: Tensor = self.activation(x[..., :height, :width])
+        maps: Tensor = self.activation(cropped(x, height, width))
         return maps
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from pydantic import TypeAdapter, ValidationError
 
 from napari_atomseg.distortion import AnyDistortion, Distortion
@@ -42,6 +41,7 @@ from napari_atomseg.simulation.settings import (
     ShapeKind,
     SimulationSettings,
 )
+from napari_atomseg.simulation.slow import multislice_image
 from napari_atomseg.specimen import Field, SingleCrystal, Specimen
 from napari_atomseg.specimen.crystals.axis import View
 
@@ -200,7 +200,9 @@ def simulate(
     report(progress, cancel, 1, 3, "forming the image")
     clean = peak = None
     if chosen.imaging.startswith("multislice"):
-        clean = _multislice(specimen, field, optics, chosen.seed, progress, cancel)
+        clean = multislice_image(
+            specimen, field, optics, seed=chosen.seed, progress=progress, cancel=cancel
+        )
         peak = float(clean.max())
     scene = scene_of(chosen, field, specimen, optics, peak)
     batch = render([scene], device, None if clean is None else [clean])
@@ -208,30 +210,6 @@ def simulate(
     result = collect(scene, batch)
     report(progress, cancel, 3, 3, "done")
     return result
-
-
-def _multislice(
-    specimen: Specimen,
-    view: Field,
-    optics: Optics,
-    seed: int,
-    progress: Progress | None,
-    cancel: CancelToken | None,
-) -> torch.Tensor:
-    from napari_atomseg.imaging.multislice import multislice_adf, multislice_hrtem
-
-    structure = specimen.structure
-    if structure is None:
-        raise ValueError("multislice needs single atoms, which this specimen does not have")
-    if isinstance(optics, HRTEMOptics):
-        image = multislice_hrtem(
-            structure, view, optics, seed=seed, progress=progress, cancel=cancel
-        )
-    elif isinstance(optics, LinearOptics):
-        image = multislice_adf(
-            structure, view, optics.probe, seed=seed, progress=progress, cancel=cancel
-        )
-    return torch.from_numpy(image)
 
 
 def specimen_of(settings: SimulationSettings, view: Field) -> Specimen:

@@ -17,6 +17,7 @@ from napari_atomseg import imaging
 from napari_atomseg.distortion.scan import LineMotion, shift_lines
 from napari_atomseg.simulation.background import background_image
 from napari_atomseg.simulation.scene import Scene
+from napari_atomseg.simulation.slow import moments_seed, multislice_image
 from napari_atomseg.simulation.targets import label_targets, mask_radius, upsampled
 
 SHARP = "no_noise_no_background_superresolution"
@@ -108,14 +109,21 @@ def _generator(seed: tuple[int, int], device: str) -> Generator:
 
 
 def _formed(scenes: Sequence[Scene], device: str) -> Tensor:
-    """Images of the specimens alone: painted ones, and those that the optics form."""
+    """Images of the specimens alone: painted ones, those of multislice, and those that the optics
+    form.
+    """
     image = torch.empty((len(scenes), *scenes[0].view.canvas), device=device)
     atomic = []
     for i, scene in enumerate(scenes):
-        if scene.specimen.picture is None:
-            atomic.append(i)
-        else:
+        if scene.specimen.picture is not None:
             image[i] = torch.from_numpy(scene.specimen.picture)
+        elif scene.multislice is not None:
+            seed = moments_seed(scene.seed)
+            image[i] = multislice_image(
+                scene.specimen, scene.view, scene.optics, scene.multislice, seed=seed
+            )
+        else:
+            atomic.append(i)
     if atomic:
         image[atomic] = imaging.form_image(
             [scenes[i].optics for i in atomic],

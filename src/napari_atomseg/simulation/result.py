@@ -65,7 +65,8 @@ class Simulation:
     sampling : Å a pixel.
     settings : the arguments of `simulate`, or of `sample`, that repeat it.
     facts : to search it by: material, zone_axis, field_of_view (Å), counts (electrons in a pixel
-        where the signal is 1), elements (the channels of `element_maps`) and energy (eV).
+        where the signal is 1), elements (the channels of `element_maps`), energy (eV), and of a
+        probe semiangle (mrad) and source_size (Å).
     psnr : peak signal-to-noise ratio against the ideal, dB; the peak is the ideal's brightest
         pixel.
     snr : variance of the ideal over the mean squared error of the image, dB.
@@ -105,6 +106,7 @@ def collect(scene: Scene, batch: Batch, row: int = 0) -> Simulation:
         "counts": peak_counts(scene, ideal),
         "elements": list(groups),
         "energy": energy_of(scene.optics),
+        **probe_facts(scene.optics),
     }
     return Simulation(
         image,
@@ -166,6 +168,13 @@ def energy_of(optics: Optics) -> float | None:
     if isinstance(optics, LinearOptics):
         return optics.probe.energy
     return optics.energy if isinstance(optics, HRTEMOptics) else None
+
+
+def probe_facts(optics: Optics) -> dict[str, float]:
+    """Convergence semi-angle (mrad) and source size (Å) of a probe; nothing of other optics."""
+    if not isinstance(optics, LinearOptics):
+        return {}
+    return {"semiangle": optics.probe.semiangle, "source_size": optics.probe.source_size}
 
 
 def peak_counts(scene: Scene, ideal: NDArray[np.float32]) -> float:

@@ -13,7 +13,7 @@ from scipy.fft import next_fast_len
 
 from napari_atomseg._shared.types import Array
 from napari_atomseg.distortion import Distortion, View
-from napari_atomseg.imaging import Contrast, Optics
+from napari_atomseg.imaging import Contrast, MultisliceImaging, Optics, RadialImaging
 from napari_atomseg.simulation.background import Background
 from napari_atomseg.simulation.recipe import SimulationRecipe, TargetsRecipe
 from napari_atomseg.specimen import Columns, Field, Specimen, resolve_columns
@@ -42,6 +42,7 @@ class Scene:
     distortions : those that happen, in their order.
     seed : seed of the noise.
     settings : the arguments that repeat the scene.
+    multislice : how abTEM forms the image in place of the optics, or None.
     """
 
     view: Field
@@ -56,6 +57,7 @@ class Scene:
     targets: TargetsRecipe
     seed: tuple[int, int]
     settings: dict[str, Any] = field(default_factory=dict)
+    multislice: MultisliceImaging | None = None
 
     @property
     def sampling(self) -> float:
@@ -100,7 +102,7 @@ def draw_scene(
     specimen = recipe.specimen.draw(streams[1], view)
     optics = recipe.imaging.draw(streams[2], view, specimen)
     background, contrast = recipe.background, recipe.contrast
-    return compose(
+    scene = compose(
         view,
         specimen,
         optics,
@@ -111,6 +113,11 @@ def draw_scene(
         seed=(seed, index),
         settings={"recipe": recipe.name, "seed": seed, "index": index, "shape": shape},
     )
+    slow = None if isinstance(recipe.imaging, RadialImaging) else recipe.imaging.multislice
+    if slow is None:
+        return scene
+    # How bright columns are is known when the image is there: its brightest pixel is 1.
+    return replace(scene, multislice=slow, scale=1.0 if optics.coherent else None)
 
 
 def compose(

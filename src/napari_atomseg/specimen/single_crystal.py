@@ -32,6 +32,7 @@ from napari_atomseg.specimen.defects import (
 )
 from napari_atomseg.specimen.outline import Particle, Shape, Thickness, carve, draw_shape
 from napari_atomseg.specimen.specimen import Field, Specimen
+from napari_atomseg.specimen.standing import standing_atoms
 from napari_atomseg.specimen.structure import Structure
 
 if TYPE_CHECKING:
@@ -179,11 +180,24 @@ def column_specimen(
     support: float,
     material: str,
     zone_axis: Axis,
+    origin: Array | None = None,
 ) -> Specimen:
-    """The specimen of a crystal's columns and `support` Å of amorphous carbon."""
+    """The specimen of a crystal's columns and `support` Å of amorphous carbon.
+
+    Parameters
+    ----------
+    origin : (y, x) of the crystal's origin in Å, by which it can be asked for its atoms.
+    """
     scatterers = columns.scatterers()
+    film = None
     if support > 0:
-        scatterers = Scatterers.join([scatterers, _film(rng, field, support).scatterers()])
+        film = _film(rng, field, support)
+        scatterers = Scatterers.join([scatterers, film.scatterers()])
+
+    def atoms() -> Structure:
+        found = standing_atoms(columns, crystal, field, np.asarray(origin), outline)
+        return found if film is None else _on_film(found, film)
+
     return Specimen(
         scatterers,
         columns,
@@ -192,7 +206,14 @@ def column_specimen(
         spacing=crystal.spacing,
         material=material,
         zone_axis=zone_axis,
+        atoms=None if origin is None else atoms,
     )
+
+
+def _on_film(structure: Structure, film: Structure) -> Structure:
+    """Atoms and the film below them."""
+    below = replace(film, z=film.z + structure.z.max(initial=0.0) + CONTACT)
+    return Structure.join([structure, below])
 
 
 def atom_specimen(
@@ -219,9 +240,7 @@ def atom_specimen(
         several = len(columns) > 1
         spacing = float(np.median(nearest_distances(columns.points))) if several else 2.0
     if support > 0:
-        film = _film(rng, field, support)
-        film = replace(film, z=film.z + structure.z.max(initial=0.0) + CONTACT)
-        structure = Structure.join([structure, film])
+        structure = _on_film(structure, _film(rng, field, support))
     return Specimen(
         structure.scatterers(),
         columns,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -64,6 +65,7 @@ class Specimen:
     spacing : distance of closest columns, Å.
     material, zone_axis : for tables; empty where there is none.
     structure : the single atoms, or None where only columns are given.
+    atoms : makes the single atoms of the columns where they are asked for, or None.
     notes : what should be known of it, a sentence each.
     """
 
@@ -77,6 +79,7 @@ class Specimen:
     zone_axis: tuple[int, ...] = ()
     structure: Structure | None = None
     notes: tuple[str, ...] = ()
+    atoms: Callable[[], Structure] | None = None
 
 
 class SpecimenRecipe(Part, ABC):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, optimize
 from scipy.special import erfc
 
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Array, Image
 from napari_atomseg.inference.frames import as_frames, compact, examine
 from napari_atomseg.inference.scale import SPACING_PER_SCALE, estimate_spacing
@@ -175,6 +176,7 @@ class Consistency:
         )
 
 
+@takes_images("image", "restored")
 def consistency(
     image: Any,
     restored: Any,

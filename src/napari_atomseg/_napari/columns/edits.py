@@ -268,7 +268,7 @@ def _measure(
     examined = examine(image)
     if "contrast" not in table.attrs:
         sure = [leaning(frame, estimate_spacing(frame)) for frame in examined.frames]
-        table.attrs["contrast"] = common_contrast(agreed_contrasts(sure))
+        table.attrs["contrast"] = common_contrast(agreed_contrasts(sure, examined.frames))
     return refine_columns(
         examined, table, rows, device=preferences().device, progress=progress, cancel=cancel
     )

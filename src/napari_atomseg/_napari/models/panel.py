@@ -33,6 +33,7 @@ from napari_atomseg._napari.panel import Docked
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.train.names import TASK_NAMES, metric_name
 from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.weights.catalogue import Format
 from napari_atomseg.weights.description import (
     TO_DOWNLOAD,
     TO_IMPORT,
@@ -99,8 +100,15 @@ def _page(name: str, lines: Mapping[str, str]) -> str:
     )
 
 
-_FILES = "Models (*.safetensors *.pth *.tar.gz *.tgz)"
-_WRITTEN = "Model weights (*.safetensors)"
+_FILES = "Models (*.safetensors *.pth *.zip *.tar.gz *.tgz)"
+_WRITTEN: dict[str, Format] = {
+    "Model weights (*.safetensors)": "weights",
+    "ONNX (*.onnx)": "onnx",
+    "bioimage.io package (*.zip)": "bioimageio",
+}
+"""Filters of the dialog, each with its format."""
+_EXPORTED = "Wrote"
+"""What announces the end of an export."""
 _NAME = Qt.ItemDataRole.UserRole
 
 
@@ -139,9 +147,12 @@ class Models(Docked):
             "Import …": (
                 self._ask_file,
                 "Copy a weights file into the models folder, or convert a model of r_em (from its "
-                "source archive) or AtomSegNet (.pth)",
+                "source archive), AtomSegNet (.pth) or a bioimage.io package (.zip)",
             ),
-            "Export …": (self._ask_export, "Save a copy of the weights file"),
+            "Export …": (
+                self._ask_export,
+                "Save the model as a weights file, as ONNX or as a bioimage.io package",
+            ),
             "Rename …": (self._ask_name, "Rename your model"),
             "Remove …": (self._ask_removal, "Delete your model, or the downloaded file"),
         }
@@ -234,7 +245,7 @@ class Models(Docked):
     def _start(self, job: Job, done: str) -> Job:
         """Run a job whose end is announced by some words and the path of the file."""
         if self.job is not None and not self.job.done:
-            raise RuntimeError("a download is still running: wait for it or cancel it")
+            raise RuntimeError("a download or export is still running: wait for it or cancel it")
         self.job, self._done = job, done
         self.job.progressed.connect(self._show_progress)
         self.job.settled.connect(self._finish)
@@ -270,6 +281,19 @@ class Models(Docked):
         written = weights.export_model(name, path)
         self.message.setText(f"Wrote {written}")
         return written
+
+    def export_as(self, name: str, path: str | Path, format: Format) -> Job:
+        """Write a model in a format of other programs, in another thread, and return the job.
+
+        Its result is the path of the file.
+
+        Raises
+        ------
+        RuntimeError
+            A download or another export is running.
+        """
+        work = partial(_exported, name, path, format)
+        return self._start(Job(f"Export {name}", work, lambda path: path), _EXPORTED)
 
     def remove(self, name: str) -> None:
         """Delete one of the user's models, or a download."""
@@ -316,7 +340,8 @@ class Models(Docked):
         self.progress.setRange(0, total)
         self.progress.setValue(done)
         if self.job is not None and not self.job.cancel_requested:
-            size = f": {done / 1e6:.1f} of {total / 1e6:.1f} MB" if total else ""
+            counted = total and self._done != _EXPORTED
+            size = f": {done / 1e6:.1f} of {total / 1e6:.1f} MB" if counted else ""
             self.message.setText(f"{message}{size}")
 
     def _finish(self) -> None:
@@ -325,7 +350,8 @@ class Models(Docked):
         if job is None:
             return
         if job.cancelled:
-            self.message.setText("Stopped; Download continues it")
+            more = "" if self._done == _EXPORTED else "; Download continues it"
+            self.message.setText(f"Stopped{more}")
         elif job.error is not None:
             self.message.setText(describe(job.error))
         else:
@@ -345,10 +371,14 @@ class Models(Docked):
             self.rename(self.selected, new.strip())
 
     def _ask_export(self) -> None:
-        name = f"{self.selected}.safetensors"
-        path, _ = QFileDialog.getSaveFileName(self, "Export model", name, _WRITTEN)
-        if path:
+        path, chosen = QFileDialog.getSaveFileName(
+            self, "Export model", self.selected, ";;".join(_WRITTEN)
+        )
+        format = _WRITTEN.get(chosen, "weights")
+        if path and format == "weights":
             self.export(self.selected, path)
+        elif path:
+            self.export_as(self.selected, path, format)
 
     def _ask_removal(self) -> None:
         again = self._places[self.selected] in ("downloaded", "imported")
@@ -397,6 +427,13 @@ def _imported(
     """Import a model that others published, and return its file."""
     weights.import_foreign(name, source, accepted=accepted, progress=progress, cancel=cancel)
     return weights.resolve(name)
+
+
+def _exported(
+    name: str, path: str | Path, format: Format, progress: Progress, cancel: CancelToken
+) -> Path:
+    """Write a model to a file, and return its path."""
+    return weights.export_model(name, path, format, progress=progress, cancel=cancel)
 
 
 class OwnModels(Models):

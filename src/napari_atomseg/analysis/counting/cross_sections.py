@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.spatial import QhullError, Voronoi, cKDTree
 
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Array
 from napari_atomseg.analysis.positions import positions_of
 
@@ -20,6 +21,7 @@ BLOCK = 500_000
 """Points in work at once."""
 
 
+@takes_images("image")
 def integrate_columns(
     image: ArrayLike,
     columns: pd.DataFrame,

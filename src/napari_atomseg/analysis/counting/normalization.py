@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from skimage.filters import threshold_otsu
 
 from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Array
 from napari_atomseg.analysis.positions import Positions, positions_of
 
@@ -18,6 +19,7 @@ DIMMEST = 0.05
 """Least of the mean that a flat field may have."""
 
 
+@takes_images("image", "flat")
 def normalize(
     image: ArrayLike, *, vacuum: float, beam: float, flat: ArrayLike | None = None
 ) -> Array:
@@ -57,6 +59,7 @@ def normalize(
     return np.asarray(whole / relative)
 
 
+@takes_images("detector")
 def beam_level(
     detector: ArrayLike, exponent: float = 0.0, hole: tuple[float, float] | None = None
 ) -> tuple[float, float]:
@@ -92,6 +95,7 @@ def beam_level(
     return float(np.average(picture[active], weights=radius**-exponent)), dark
 
 
+@takes_images("image")
 def vacuum_level(image: ArrayLike, columns: Positions) -> tuple[float, float]:
     """Level of an image far from its columns, and its standard error.
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from skimage.feature import peak_local_max
 
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Array, Mask, Sampling
 from napari_atomseg._shared.units import pixel_scale
 from napari_atomseg.analysis.lattice.lattice import Lattice
@@ -75,6 +76,7 @@ class StrainMaps:
     disagreement: Array
 
 
+@takes_images("image")
 def geometric_phase(
     image: ArrayLike,
     lattice: Lattice | ArrayLike | None = None,
@@ -179,6 +181,7 @@ def geometric_phase(
     )
 
 
+@takes_images("image")
 def find_reflections(image: ArrayLike, sampling: Sampling | None = None) -> Array:
     """The strongest two reflections of an image, not on one line: rows g (y, x), cycles a px.
 

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.types import Array
 from napari_atomseg.analysis.lattice.lattice import Lattice
-from napari_atomseg.analysis.lattice.sites import PICOMETRES, SITE, assigned
+from napari_atomseg.analysis.lattice.sites import PICOMETRES, SITE, SiteIndex, assigned
 from napari_atomseg.analysis.positions import positions_of
 
 NEIGHBOURS = 8
@@ -27,6 +27,14 @@ LOST = 0.1
 """More than this part of the columns on no site is another crystal, or no column."""
 EMPTY = 0.5
 """Sublattices with fewer columns than this part of the fullest one's are doubtful."""
+
+TORN = 0.004
+"""Lattice vectors that differ from the mean steps between columns by a larger part are not those of
+the crystal: it is torn, and sites on both sides of a dislocation are numbered alike."""
+FEWEST_STEPS = 20
+FAR, SURE = 4.0, 3.0
+"""Steps farther from the usual one than so many median distances are left out, and so many standard
+errors of their mean are no accident."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,41 @@ def lattice_quality(columns: pd.DataFrame, lattice: Lattice) -> LatticeQuality:
         len(table),
         straight,
         local,
-        tuple(_warnings(lattice, kind, straight, local)),
+        tuple(_warnings(lattice, kind, straight, local) + _torn(table, lattice)),
     )
+
+
+def _torn(table: pd.DataFrame, lattice: Lattice) -> list[str]:
+    """What the mean steps along a and b say against the lattice vectors.
+
+    Over a dislocation the sites of columns are shifted by its Burgers vector, which bends a lattice
+    that is fitted to all of them; steps from column to column are not.
+    """
+    sites = SiteIndex(table)
+    unit = "Å" if lattice.pixel is not None else "px"
+    found = []
+    lengths = np.hypot(*(lattice.vectors * lattice.scale).T)
+    for name, step, vector, length in zip(
+        "ab", np.eye(2, dtype=np.int64), lattice.vectors, lengths, strict=True
+    ):
+        end = sites.rows(sites.cells[sites.on] + step, sites.sublattice[sites.on])
+        start, end = sites.on[end >= 0], end[end >= 0]
+        if len(start) < FEWEST_STEPS:
+            continue
+        steps = (sites.points[end] - sites.points[start]) * lattice.scale
+        away = np.hypot(*(steps - np.median(steps, axis=0)).T)
+        usual = steps[away <= FAR * np.median(away)]
+        # Of neighbouring steps, one is longer by what the other is shorter: this is too careful.
+        error = np.sqrt((usual.std(axis=0) ** 2).sum() / len(usual))
+        off = float(np.hypot(*(usual.mean(axis=0) - vector * lattice.scale)))
+        if off > max(TORN * length, SURE * error):
+            mean = float(np.hypot(*usual.mean(axis=0)))
+            found.append(
+                f"{name} is {length:.4g} {unit} by all sites, but the mean step from column to "
+                f"column is {mean:.4g} {unit}, {100 * off / length:.2g} % away: the crystal is torn, "
+                "as by a dislocation or a boundary; believe the steps, or measure a part"
+            )
+    return found
 
 
 def _local(points: Array, away: Array, kind: Array) -> float:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_atomseg import weights
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Array, Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.frames import compact, examine
@@ -77,6 +78,7 @@ class ScanCorrection:
     notes: tuple[str, ...]
 
 
+@takes_images("image")
 def correct_scan(
     image: Any,
     scan: Scan = "auto",

@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from napari_atomseg._shared.files import whole_file
+from napari_atomseg._shared.notices import warn_caller
+from napari_atomseg._shared.objects import plain_sampling
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.io.columns.atoms import (
@@ -96,17 +98,23 @@ def read_columns(
     """Read a table of columns of this package, StatSTEM, Atomap, or any program that writes text.
 
     Positions are in pixels, with the centre of the first one at 0. Further information of the file
-    is in ``attrs``.
+    is in ``attrs``: ``source``, where its program is known; ``notes``, sentences on what was
+    assumed or is missing, which are also warnings.
 
     Parameters
     ----------
     path : ``.mat`` (StatSTEM); ``.hdf5``, ``.h5`` or ``.hspy`` (Atomap or this package); ``.xyz``
-        and ``.cif``; text for any other suffix, separated by commas, semicolons, tabs or blanks.
+        and ``.cif``; text for any other suffix: separated by commas, semicolons, tabs, bars or
+        blanks, with a decimal point or comma, in UTF-8, UTF-16 or Latin 1. Comments and other lines
+        above the names are left out.
     axes : for text. "yx" or "xy": the order of the rows and columns of the image in the first two
         columns of numbers; or the names of the table's columns with y and with x. By default
-        recognized by name.
+        recognized by name, also those of points layers of napari (axis-0, axis-1), TrackMate,
+        ThunderSTORM and Fiji.
     units : for text. Unit of the positions: "px", or a length such as "Å", "nm" or "pm"; by default
-        from the names, as in "x [nm]", otherwise px.
+        that of each column in its name, as in "x [nm]" or "y_px", in a line below the names or in a
+        comment "# units: nm", otherwise px. Fiji and TrackMate write lengths where the image is
+        calibrated: their tables need it where they do not state it.
     sampling : Å per pixel, one number or (dy, dx), for files without it.
     origin : for text. Coordinate of the centre of the first pixel, in pixels: 1 in MATLAB, 0.5 in
         ImageJ.
@@ -116,11 +124,13 @@ def read_columns(
     OSError
         The file is missing, damaged, or holds no columns; the message names it.
     ValueError
-        An argument is not accepted, or the sampling is needed and unknown.
+        An argument is not accepted, the sampling is needed and unknown, or a table does not say in
+        which unit it is.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
+    sampling = plain_sampling(sampling)
     if sampling is not None:
         pixel_size(sampling)
     suffix = path.suffix.lower()
@@ -135,7 +145,10 @@ def read_columns(
         return read_xyz(path, sampling)
     if suffix == ".cif":
         return read_cif(path)
-    return read_table(path, axes, units, sampling, origin)
+    table = read_table(path, axes, units, sampling, origin)
+    for note in table.attrs.get("notes", ()):
+        warn_caller(note)
+    return table
 
 
 def _frames(

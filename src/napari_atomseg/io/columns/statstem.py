@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.io.columns.table import column_file_error, with_positions
+from napari_atomseg.io.matlab import read_variables, save_as_structure
 
 FIRST = 1.0
 """StatSTEM's coordinate of the centre of the first pixel, px: MATLAB counts from 1."""
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def read_statstem(path: Path, sampling: Sampling | None = None) -> pd.DataFrame:
@@ -26,7 +25,8 @@ def read_statstem(path: Path, sampling: Sampling | None = None) -> pd.DataFrame:
     StatSTEM stores (x, y) in Å from one pixel before the first one. Its widths rho, heights eta
     and background zeta become ``sigma``, ``amplitude`` and ``background``; ``volume`` follows from
     them, as its scattering cross-sections do (De Backer et al., Ultramicroscopy 171, 104, 2016).
-    The type of a column is ``species``, from 1; names of the types are in ``attrs``.
+    The type of a column is ``species``, from 1; names of the types are in ``attrs``. Structures are
+    read as well as objects of StatSTEM's classes, as its program saves them.
 
     Raises
     ------
@@ -34,28 +34,19 @@ def read_statstem(path: Path, sampling: Sampling | None = None) -> pd.DataFrame:
         The file is damaged, or has no columns of StatSTEM; the message names it.
     """
     try:
-        content = _hdf5(path) if _is_hdf5(path) else _matlab(path)
+        content = read_variables(path)
     except Exception as error:  # readers of foreign formats raise any exception on a damaged file
         reason = str(error) or type(error).__name__
         raise column_file_error(path, f"damaged, or not a MATLAB file ({reason})") from error
-    opaque = [name for name, value in content.items() if _is_opaque(value)]
-    places = [content.get("output"), content.get("input"), content]
-    fitted = next((p for p in places if isinstance(p, Mapping) and _coordinates(p) is not None), {})
+    variables = [content.get("output"), content.get("input"), *content.values(), content]
+    places = [each for each in variables if isinstance(each, Mapping)]
+    fitted: Mapping[str, Any] = next((p for p in places if _coordinates(p) is not None), {})
     found = _coordinates(fitted)
     if found is None:
-        if opaque:
-            raise column_file_error(
-                path,
-                f"{' and '.join(opaque)} are objects, which only MATLAB opens; there, run "
-                "output = struct(output); save('columns.mat', 'output'), and read that file",
-            )
-        raise column_file_error(
-            path,
-            f"no columns of StatSTEM; it holds {', '.join(content) or 'nothing'}",
-        )
+        raise column_file_error(path, _without_columns(content))
     if found.ndim != 2 or found.shape[1] not in (2, 3) or found.dtype.kind not in "biuf":
         raise column_file_error(path, f"coordinates of shape {found.shape}; (N, 3) was expected")
-    step = next((s for p in places if isinstance(p, Mapping) and (s := _number(p, "dx"))), sampling)
+    step = next((size for p in places if (size := _number(p, "dx"))), sampling)
     if step is None:
         raise column_file_error(path, "it has no size of a pixel (dx); give the sampling")
     return _table(found.astype(float), fitted, step)
@@ -85,6 +76,19 @@ def _table(found: NDArray[Any], fitted: Mapping[str, Any], step: Sampling) -> pd
     return table
 
 
+def _without_columns(content: Mapping[str, Any]) -> str:
+    """Why a file has no columns, by the names of its variables."""
+    unread = save_as_structure(content)
+    if unread:
+        return unread
+    images = [
+        name for name, value in content.items() if isinstance(value, Mapping) and "obs" in value
+    ]
+    if images:
+        return f"{' and '.join(images)} of StatSTEM has an image, but no columns: localize it"
+    return f"no columns of StatSTEM; it holds {', '.join(content) or 'nothing'}"
+
+
 def _coordinates(place: Mapping[str, Any]) -> NDArray[Any] | None:
     for name in ("coordinates", "Coordinates"):
         if name in place and np.size(place[name]):
@@ -107,42 +111,3 @@ def _vector(place: Mapping[str, Any], name: str, count: int) -> NDArray[np.float
 def _number(place: Mapping[str, Any], name: str) -> float | None:
     values = _vector(place, name, 1)
     return float(values[0]) if values is not None and np.isfinite(values[0]) else None
-
-
-def _is_hdf5(path: Path) -> bool:
-    """Whether MATLAB saved with -v7.3: the HDF5 signature follows 512 bytes of its own."""
-    with path.open("rb") as file:
-        head = file.read(520)
-    return _HDF5 in (head[:8], head[512:520])
-
-
-def _matlab(path: Path) -> dict[str, Any]:
-    from scipy.io import loadmat
-
-    content = loadmat(str(path), simplify_cells=True)
-    return {name: value for name, value in content.items() if not name.startswith("__")}
-
-
-def _is_opaque(value: Any) -> bool:
-    from scipy.io.matlab import MatlabOpaque
-
-    return isinstance(value, MatlabOpaque)
-
-
-def _hdf5(path: Path) -> dict[str, Any]:
-    """Variables of a -v7.3 file: structures as dictionaries, arrays with MATLAB's axes."""
-    import h5py
-
-    def value(node: Any, file: Any) -> Any:
-        if isinstance(node, h5py.Group):
-            return {name: value(child, file) for name, child in node.items()}
-        data = node[()]
-        kind = node.attrs.get("MATLAB_class", b"")
-        if kind == b"char":
-            return "".join(map(chr, np.ravel(data)))
-        if kind == b"cell":
-            return [value(file[reference], file) for reference in np.ravel(data)]
-        return np.transpose(data)
-
-    with h5py.File(path) as file:
-        return {name: value(node, file) for name, node in file.items() if not name.startswith("#")}

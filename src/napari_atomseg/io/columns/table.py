@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.types import Array, Sampling
 from napari_atomseg._shared.units import angstroms, pixel_size
 
 REQUIRED = ("y", "x")
@@ -56,7 +56,7 @@ def column_file_error(path: Path, reason: str) -> OSError:
 def with_positions(
     table: pd.DataFrame,
     found: Sequence[str],
-    unit: str,
+    unit: str | Sequence[str],
     sampling: Sampling | None,
     origin: float = 0.0,
 ) -> pd.DataFrame:
@@ -65,7 +65,7 @@ def with_positions(
     Parameters
     ----------
     found : names of the columns with y and x.
-    unit : unit of their numbers, "px" or a length.
+    unit : unit of their numbers, "px" or a length; or of each.
     origin : their value at the centre of the first pixel, in pixels.
 
     Raises
@@ -74,16 +74,13 @@ def with_positions(
         The unit is a length and `sampling` is unknown, or `sampling` is not valid.
     """
     steps = None if sampling is None else pixel_size(sampling)
-    factor = 1.0 if unit == "px" else angstroms(unit)
-    if factor is None or (unit != "px" and steps is None):
-        raise ValueError(f"positions are in {unit}; give the sampling, Å per pixel")
-    if list(found) == list(REQUIRED) and unit == "px" and origin == 0.0:
+    units = (unit, unit) if isinstance(unit, str) else tuple(unit)
+    if list(found) == list(REQUIRED) and set(units) == {"px"} and origin == 0.0:
         result = table.copy()
     else:
-        divisors = (1.0, 1.0) if unit == "px" or steps is None else steps
         values = [
-            table[name].to_numpy(float) * factor / step - origin
-            for name, step in zip(found, divisors, strict=True)
+            to_pixels(table[name].to_numpy(float), each, step) - origin
+            for name, each, step in zip(found, units, steps or (None, None), strict=True)
         ]
         result = table.drop(columns=[*found, *(n for n in REQUIRED if n in table)], errors="ignore")
         result.insert(0, "y", values[0])
@@ -91,3 +88,19 @@ def with_positions(
     if steps is not None and not {"y_angstrom", "x_angstrom"} & set(result):
         result["y_angstrom"], result["x_angstrom"] = result["y"] * steps[0], result["x"] * steps[1]
     return result
+
+
+def to_pixels(values: Array, unit: str, step: float | None) -> Array:
+    """Numbers in a unit as pixels.
+
+    Raises
+    ------
+    ValueError
+        The unit is a length, and `step`, Å per pixel, is None; or it is neither length nor pixel.
+    """
+    if unit == "px":
+        return values
+    factor = angstroms(unit)
+    if factor is None or step is None:
+        raise ValueError(f"positions are in {unit}; give the sampling, Å per pixel")
+    return values * factor / step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_atomseg._shared.types import Sampling
-from napari_atomseg._shared.units import is_unknown, to_angstrom, unit_name
+from napari_atomseg._shared.units import is_unknown, pixel_size, to_angstrom, unit_name
 
 LUMINANCE = np.array([0.2125, 0.7154, 0.0721])
 """Weights of red, green and blue in luminance (ITU-R BT.709)."""
@@ -27,6 +27,11 @@ Kind = Literal["image", "diffraction", "spectrum", "line scan", "flat field", "p
 Scale = tuple[float | None, str | None]
 """Step of an axis and its unit, as `unit_name` writes it; None where unknown."""
 
+PROFILES: tuple[Kind, ...] = ("spectrum", "line scan")
+"""Kinds whose last two axes are no image, and that may have one axis."""
+
+_UNKNOWN = -1
+"""Step that stands for an unknown one in many formats."""
 _LARGEST, _SMALLEST = 1e8, 1e-4
 """Å; pixels of another size (a centimetre, a nucleus) are no calibration of a microscope."""
 
@@ -38,7 +43,7 @@ class MicroscopeImage:
     Attributes
     ----------
     data : (..., H, W) real numbers, of the file's type (half precision as float32); a dask array
-        where they are large.
+        where they are large. Spectra and line scans may have one axis.
     sampling : Å per pixel of the last two axes, one number or (dy, dx); None where unknown, or no
         length.
     axes : a name for each axis of `data`: the last two are "y" and "x", those before them
@@ -64,6 +69,25 @@ class MicroscopeImage:
     def notes(self) -> list[str]:
         """Sentences for the user: units that were not understood, frames that are missing."""
         return list(self.metadata.get("notes", ()))
+
+    def like(self, data: Any) -> MicroscopeImage:
+        """What was made of this image: the same axes and field of view, with other pixels.
+
+        Parameters
+        ----------
+        data : (..., H, W) with the leading axes of the image; of more rows and columns, pixels are
+            smaller by as much.
+        """
+        finer = [old / new for old, new in zip(self.data.shape, data.shape, strict=True)]
+        scales = tuple(
+            (None if step is None else step * part, unit)
+            for (step, unit), part in zip(self.scales, finer, strict=False)
+        )
+        sampling = self.sampling
+        if sampling is not None:
+            dy, dx = pixel_size(sampling)
+            sampling = sampling_of(dy * finer[-2], dx * finer[-1])
+        return replace(self, data=data, sampling=sampling, scales=scales, metadata={}, title="")
 
 
 def make_image(
@@ -97,7 +121,7 @@ def make_image(
         `data` is not an image of real numbers.
     """
     data = data if hasattr(data, "dask") else np.asarray(data)
-    if data.ndim < 2 or min(data.shape[-2:], default=0) < 2 or data.size == 0:
+    if kind not in PROFILES and (data.ndim < 2 or min(data.shape[-2:]) < 2 or data.size == 0):
         raise ImageFileError(f"{path}: not an image, but an array of shape {data.shape}")
     if data.dtype.kind not in "buif":
         raise ImageFileError(f"{path}: not an image of real numbers ({data.dtype})")
@@ -107,10 +131,11 @@ def make_image(
     if scales is None:
         scales = [*[(None, None)] * (data.ndim - 2), *((size, "Å") for size in pixel)]
     known, notes = _read_scales(axes, scales)
-    dy, dx = (to_angstrom(step, unit) for step, unit in known[-2:])
-    sampling = sampling_of(dy, dx)
-    if sampling is not None and not all(_SMALLEST < size < _LARGEST for size in (dy, dx) if size):
-        notes.append(f"The pixels would be {dy:.3g} × {dx:.3g} Å: the scale was left out.")
+    sampling = None
+    if kind not in (*PROFILES, "diffraction"):
+        sampling = sampling_of(*(to_angstrom(step, unit) for step, unit in known[-2:]))
+    if sampling is not None and not _is_plausible(sampling):
+        notes.append(f"The pixels would be of {sampling} Å: the scale was left out.")
         known[-2:] = [(None, None)] * 2
         sampling = None
     information = dict(metadata or {})
@@ -130,6 +155,10 @@ def make_image(
     )
 
 
+def _is_plausible(sampling: Sampling) -> bool:
+    return bool(np.all((np.array(sampling) > _SMALLEST) & (np.array(sampling) < _LARGEST)))
+
+
 def _read_scales(
     axes: Sequence[str], scales: Sequence[tuple[float | None, object]]
 ) -> tuple[list[Scale], list[str]]:
@@ -137,7 +166,7 @@ def _read_scales(
     known: list[Scale] = []
     unknown: dict[str, list[str]] = {}
     for axis, (step, unit) in zip(axes, scales, strict=True):
-        size = None if step is None else abs(float(step))
+        size = None if step is None or step == _UNKNOWN else abs(float(step))
         usable = size is not None and np.isfinite(size) and size > 0
         if is_unknown(unit):
             unknown.setdefault(str(unit), []).append(axis)

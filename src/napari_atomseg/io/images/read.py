@@ -1,121 +1,24 @@
-"""Read images: TIFF and pictures, files of microscopes through RosettaSciIO, plain HDF5."""
+"""Read images: every format behind two functions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from napari_atomseg._shared.units import dimension
-from napari_atomseg.io.images.image import (
-    ImageFileError,
-    Kind,
-    MicroscopeImage,
-    luminance,
-    make_image,
-)
-from napari_atomseg.io.images.tiff import read_array, read_picture, read_tiff
-
-FORMATS = {
-    ".dm3": "digitalmicrograph",
-    ".dm4": "digitalmicrograph",
-    ".emd": "emd",
-    ".ser": "tia",
-    ".mrc": "mrc",
-    ".hspy": "hspy",
-    ".hdf5": "hspy",
-    ".h5": "hspy",
-}
-"""The RosettaSciIO plugin of each suffix."""
-
-_PLAIN = (".hdf5", ".h5")
-_SMALLEST = 8
-"""Arrays with a shorter side are profiles or tables, not images."""
-
-Content = dict[str, Any]
-
-
-def read_microscope(path: Path) -> list[MicroscopeImage]:
-    """Every data set of a microscope's file with two axes or more."""
-    return [_image(path, content) for content in _contents(path) if len(content_shape(content)) > 1]
-
-
-def content_shape(content: Content) -> tuple[int, ...]:
-    """Shape of the data of a data set."""
-    return tuple(map(int, np.shape(content["data"])))
-
-
-def _image(path: Path, content: Content) -> MicroscopeImage:
-    data = content["data"]
-    if data.dtype.names:
-        data = luminance(np.stack([data[name] for name in data.dtype.names], axis=-1))
-    axes = content["axes"] or [{}] * data.ndim
-    metadata = {
-        "title": _title(content),
-        "metadata": content.get("metadata", {}),
-        "original_metadata": content.get("original_metadata", {}),
-    }
-    return make_image(
-        path,
-        data,
-        metadata=metadata,
-        scales=[(axis.get("scale"), axis.get("units")) for axis in axes],
-        kind=_kind(data, axes),
-        title=_title(content),
-    )
-
-
-def _contents(path: Path) -> list[Content]:
-    suffix = path.suffix.lower()
-    try:
-        if suffix in _PLAIN and not _is_hyperspy(path):
-            return _plain_hdf5(path)
-        reader = import_module(f"rsciio.{FORMATS[suffix]}")
-    except ModuleNotFoundError as error:
-        raise ImageFileError(
-            f"{path}: {suffix} files need RosettaSciIO, which is not installed "
-            f'({error.name} is missing); run: pip install "napari-atomseg[em]"'
-        ) from error
-    contents: list[Content] = reader.file_reader(str(path))
-    return contents
-
-
-def _is_hyperspy(path: Path) -> bool:
-    with import_module("h5py").File(path) as file:
-        return "Experiments" in file
-
-
-def _plain_hdf5(path: Path) -> list[Content]:
-    """Every array of an HDF5 file that has no known layout, without scale."""
-    h5py = import_module("h5py")
-    contents: list[Content] = []
-
-    def visit(name: str, node: Any) -> None:
-        if isinstance(node, h5py.Dataset) and node.ndim > 1 and node.dtype.kind in "buif":
-            data = np.squeeze(node[()])
-            contents.append({"data": data, "axes": [], "metadata": {"General": {"title": name}}})
-
-    with h5py.File(path) as file:
-        file.visititems(visit)
-    return contents
-
-
-def _title(content: Content) -> str:
-    general = content.get("metadata", {}).get("General", {})
-    return str(general.get("title") or general.get("original_filename") or "")
-
-
-def _kind(data: Any, axes: Sequence[Mapping[str, Any]]) -> Kind:
-    """What the last two axes are, by their units."""
-    known = [dimension(axis.get("units")) for axis in axes[-2:]]
-    if "energy" in known or min(np.shape(data)[-2:]) < _SMALLEST:
-        return "spectrum"
-    return "diffraction" if "reciprocal" in known or "angle" in known else "image"
-
+from napari_atomseg.io.images import emd, hdf5, matlab, mrc, nion, rosetta, text
+from napari_atomseg.io.images.emd import read_emd
+from napari_atomseg.io.images.hdf5 import read_hdf5
+from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
+from napari_atomseg.io.images.matlab import read_matlab
+from napari_atomseg.io.images.mrc import read_mrc
+from napari_atomseg.io.images.nion import read_ndata
+from napari_atomseg.io.images.ome_zarr import read_zarr
+from napari_atomseg.io.images.pictures import read_array, read_picture
+from napari_atomseg.io.images.rosetta import read_microscope
+from napari_atomseg.io.images.text import read_text_image
+from napari_atomseg.io.images.tia import read_emi, read_series
+from napari_atomseg.io.images.tiff.read import read_tiff
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 _TIFFS = (".tif", ".tiff")
@@ -126,12 +29,41 @@ READERS: dict[str, Reader] = {
     **dict.fromkeys(_TIFFS, read_tiff),
     **dict.fromkeys(_PICTURES, read_picture),
     ".npy": read_array,
-    **dict.fromkeys(FORMATS, read_microscope),
+    ".ser": read_series,
+    ".emi": read_emi,
+    **dict.fromkeys(emd.SUFFIXES, read_emd),
+    **dict.fromkeys(mrc.SUFFIXES, read_mrc),
+    **dict.fromkeys(hdf5.SUFFIXES, read_hdf5),
+    **dict.fromkeys(nion.SUFFIXES, read_ndata),
+    **dict.fromkeys(rosetta.FORMATS, read_microscope),
+    **dict.fromkeys(matlab.SUFFIXES, read_matlab),
+    **dict.fromkeys(text.SUFFIXES, read_text_image),
+    ".zarr": read_zarr,
 }
 """For each suffix, the function that reads all data sets of a file."""
 
-IMAGE_SUFFIXES = tuple(READERS)
-"""Suffixes of files that `read_image` reads, in lower case."""
+IMAGE_SUFFIXES = tuple(
+    suffix for suffix in READERS if suffix not in (".emi", *matlab.SUFFIXES, *text.SUFFIXES)
+)
+"""Suffixes of images, in lower case; `read_image` also reads those in `READERS`, of files that
+more often hold tables, or that belong to images."""
+
+FOLDERS = (".zspy", ".zarr")
+"""Suffixes of folders that are read as one file."""
+
+HINTS = {
+    ".nslib": "export the data items of Nion Swift as .ndata1 or TIFF",
+    ".nsproj": "export the data items of Nion Swift as .ndata1 or TIFF",
+    ".pts": "export the maps as TIFF",
+    ".gwy": "export the channel in Gwyddion as ASCII data matrix with its header, or as TIFF",
+    ".czi": "export it as OME-TIFF",
+    ".spm": "export it as TIFF or as text",
+    ".npz": "save one of its arrays by numpy.save as .npy",
+    ".raw": "its shape and type are not in it; open it in ImageJ (Import, Raw) and save it as TIFF",
+    ".vms": "save the image as TIFF",
+    ".pdf": "save the figure as an image",
+}
+"""What to do with files of suffixes that are not read."""
 
 
 def read_images(path: str | Path) -> list[MicroscopeImage]:
@@ -152,12 +84,12 @@ def read_images(path: str | Path) -> list[MicroscopeImage]:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if not path.is_file():
+    if not (path.is_file() or (path.is_dir() and suffix in FOLDERS)):
         raise ImageFileError(f"{path}: no such file")
     if suffix not in READERS:
+        hint = HINTS.get(suffix, f"known suffixes are {', '.join(READERS)}")
         raise ImageFileError(
-            f"{path}: files of kind {suffix or 'without suffix'} are not read; "
-            f"known suffixes are {', '.join(IMAGE_SUFFIXES)}"
+            f"{path}: files of kind {suffix or 'without suffix'} are not read; {hint}"
         )
     try:
         images = READERS[suffix](path)
@@ -168,6 +100,7 @@ def read_images(path: str | Path) -> list[MicroscopeImage]:
         raise ImageFileError(f"{path}: damaged, or not a {suffix} file ({reason})") from error
     if not images:
         raise ImageFileError(f"{path}: no image in it")
+    images = _named_apart(images)
     labels = _labels(images)
     return [replace(each, metadata={**each.metadata, "datasets": labels}) for each in images]
 
@@ -204,7 +137,7 @@ def _chosen(
         found = [image for image in images if image.title == dataset]
         if not found and str(dataset).isdecimal():
             found = images[int(dataset) :][:1]
-    if found:
+    if found and found[0].data.ndim > 1:
         return found[0]
     wanted = "no image" if dataset is None else f"no dataset {dataset!r}"
     raise ImageFileError(f"{path}: {wanted} in it; it has {'; '.join(_labels(images))}")
@@ -217,6 +150,17 @@ def _frame(path: Path, image: MicroscopeImage, frame: int) -> MicroscopeImage:
     if image.data.ndim == 2:
         return image
     return replace(image, data=image.data[frame], axes=image.axes[1:], scales=image.scales[1:])
+
+
+def _named_apart(images: list[MicroscopeImage]) -> list[MicroscopeImage]:
+    """Data sets of one title get numbers, so that each can be chosen by its title."""
+    titles = [image.title for image in images]
+    return [
+        replace(image, title=f"{title} {titles[: number + 1].count(title)}")
+        if title and titles.count(title) > 1
+        else image
+        for number, (image, title) in enumerate(zip(images, titles, strict=True))
+    ]
 
 
 def _labels(images: Sequence[MicroscopeImage]) -> list[str]:

@@ -18,15 +18,22 @@ from napari_atomseg.simulation.library.layout import (
     MAPS,
     MAPS_FOLDER,
     PICTURES,
+    POSITIONS,
+    SETTINGS,
     TABLES,
     LibraryError,
     Parts,
+    counted_from,
+    is_json,
     levels_of,
+    public_params,
     read_params,
     with_levels,
 )
 
 _SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
+_ENDINGS = {COLUMNS: ".csv", SETTINGS: ".json"}
+"""Ends of text files that are not `.txt`."""
 _COMPRESSION: dict[str, Any] = {"compress_type": zlib.Z_RLE, "compress_level": 3}
 """Fast compression of PNG files: a third of the usual time, for files a fifth larger."""
 _LUMINANCE = np.array([0.2125, 0.7154, 0.0721])
@@ -37,7 +44,7 @@ def write_block(folder: Path, block: list[Parts]) -> dict[str, str]:
     """Write samples; return the SHA-256 of every file by its name in the library.
 
     A picture of 8 bits, as the public library has it, keeps 1/255 of its range, which is noted in
-    `params` so that intensities come back.
+    the settings so that intensities come back. `params` and positions have the public form.
     """
     sums = {}
     for parts in block:
@@ -55,11 +62,22 @@ def write_block(folder: Path, block: list[Parts]) -> dict[str, str]:
         for file, (picture, limits) in pictures.items():
             data = _png(_quantized(picture, limits))
             sums[f"{file}.png"] = write_whole(folder / f"{file}.png", data)
-        texts = with_levels(parts, levels).texts
-        for name, text in texts.items():
-            file = f"columns/{parts.name}.csv" if name == COLUMNS else _text(name, parts.name)
+        for file, text in _texts(with_levels(parts, levels)).items():
             sums[file] = write_whole(folder / file, text.encode())
     return sums
+
+
+def _texts(parts: Parts) -> dict[str, str]:
+    """Text files of a sample, by name: those of the public library, and what it has not."""
+    files = {f"{SETTINGS}/{parts.name}.json": parts.texts["params"]}
+    for name, text in parts.texts.items():
+        if name == COLUMNS:
+            files[f"columns/{parts.name}.csv"] = text
+        elif name == "params":
+            files[_text(name, parts.name)] = public_params(read_params(text))
+        else:
+            files[_text(name, parts.name)] = counted_from(text, 1) if name in POSITIONS else text
+    return files
 
 
 def _png(grey: NDArray[np.uint8]) -> bytes:
@@ -93,7 +111,8 @@ class FolderStore:
     def __init__(self, folder: Path, sums: Mapping[str, str]) -> None:
         self.folder, self._sums = folder, sums
         found = {each.name.lower(): each for each in folder.iterdir() if each.is_dir()}
-        places = PICTURES | TABLES | {COLUMNS: COLUMNS, MAPS: MAPS_FOLDER}
+        places = PICTURES | TABLES | {name: name for name in (COLUMNS, SETTINGS)}
+        places[MAPS] = MAPS_FOLDER
         # Letter cases differ: the paper writes smallRadius, the public library smallradius.
         self._folders = {
             name: found[place.lower()] for name, place in places.items() if place.lower() in found
@@ -107,7 +126,7 @@ class FolderStore:
 
     def params(self, name: str) -> str:
         """Text of the settings of a sample, empty if there is none."""
-        return self._read_text("params", name) or ""
+        return self._read_text(SETTINGS, name) or self._read_text("params", name) or ""
 
     def image(self, number: int, name: str) -> Image:
         """(H, W) float32 image of a sample."""
@@ -127,7 +146,13 @@ class FolderStore:
             for table in (*TABLES, COLUMNS)
             if (text := self._read_text(table, name)) is not None
         }
-        levels = levels_of(texts.get("params", ""))
+        # Libraries that were written here before had JSON in `params`, and counted from 0.
+        if not is_json(texts.get("params", "")):
+            texts |= self._from_zero(name, texts)
+        params = self.params(name)
+        if params:
+            texts["params"] = params
+        levels = levels_of(params)
         pictures = {"image": self.image(number, name)}
         for target in PICTURES:
             picture = self._read_picture(target, name, levels)
@@ -136,19 +161,27 @@ class FolderStore:
         maps: list[Image] = []
         while (each := self._read_picture(MAPS, f"{name}-{len(maps)}", levels)) is not None:
             maps.append(each)
-        if not maps and "elements" not in read_params(texts.get("params", "")):
+        if not maps and "elements" not in read_params(params):
             return Parts(name, pictures, None, texts)
         none = np.zeros((0, *pictures["image"].shape), np.float32)
         return Parts(name, pictures, np.stack(maps) if maps else none, texts)
 
+    def _from_zero(self, name: str, texts: Mapping[str, str]) -> dict[str, str]:
+        """Positions of the public form, which count from 1."""
+        try:
+            return {t: counted_from(texts[t], -1) for t in POSITIONS if t in texts}
+        except ValueError as error:
+            raise LibraryError(f"{self.folder}: positions of sample {name}: {error}") from error
+
     def _read_text(self, table: str, name: str) -> str | None:
         folder = self._folders.get(table)
-        path = (
-            None if folder is None else folder / f"{name}{'.csv' if table == COLUMNS else '.txt'}"
-        )
+        path = None if folder is None else folder / f"{name}{_ENDINGS.get(table, '.txt')}"
         if path is None or not path.is_file():
             return None
-        return self._bytes(path).decode()
+        try:
+            return self._bytes(path).decode()
+        except UnicodeDecodeError as error:
+            raise LibraryError(f"{path}: damaged, or not a text ({error})") from error
 
     def _read_picture(
         self, target: str, name: str, levels: Mapping[str, tuple[float, float]]

@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -48,7 +49,9 @@ TABLES = {
     "small_radius": "smallradius",
     "params": "params",
 }
-"""Folders of the public library that hold text. `position` has "row col" a line."""
+"""Folders of the public library that hold text. `position` has "row col" a line, counted from 1."""
+SETTINGS = "settings"
+"""Folder of all settings of a sample as JSON, which the public library has not."""
 
 COLUMNS = "columns"
 """Folder of full tables of columns, which the public library has not."""
@@ -57,6 +60,8 @@ MAPS_FOLDER = "elementMaps"
 """Folder of one map a species, which the public library has not."""
 
 _TABLE_COLUMNS = {"position": ["y", "x"], "position_radius": ["y", "x", "radius"]}
+POSITIONS = tuple(_TABLE_COLUMNS)
+"""Tables whose rows begin with the row and the column of a place."""
 _WORDS = ("elements", "composition")
 """Columns of a table of columns that hold no numbers."""
 _LEVELS = "levels"
@@ -194,26 +199,71 @@ def index_row(simulation: Simulation, index: int, seed: int) -> dict[str, Any]:
     }
 
 
-def read_params(text: str) -> dict[str, Any]:
-    """Settings of a sample from its `params`, ours (JSON) or of the public library.
+_NUMBERS = 13
+"""Numbers in a file of `params` of the public library."""
+_KNOWN = {"field_of_view": (0, 1.0), "energy": (5, 1e3), "semiangle": (7, 1.0)}
+_SOURCE_SIZE = 8
 
-    The public files hold numbers, of which the 1st, 6th, 8th and 9th are the field of view (Å),
-    the energy (keV), the semi-angle (mrad) and the source size (Å) of Lin et al., Table 1: the
-    radii of the masks in the library follow from them.
+
+def read_params(text: str) -> dict[str, Any]:
+    """Settings of a sample from its `params`: JSON, or the numbers of the public library.
+
+    The public files hold thirteen numbers, of which the 1st, 6th, 8th and 9th are the field of view
+    (Å), the energy (keV), the semi-angle (mrad) and the source size (Å) of Lin et al., Table 1: the
+    positions and the radii of the masks in the library follow from them. Zero in the place of one
+    of the first three says that it is not known.
     """
-    if text.lstrip().startswith("{"):
+    if is_json(text):
         settings: dict[str, Any] = json.loads(text)
         return settings
     numbers = [float(word) for word in text.split()]
-    if len(numbers) < 9:
+    if len(numbers) <= _SOURCE_SIZE:
         return {"params": numbers} if numbers else {}
-    return {
-        "field_of_view": numbers[0],
-        "energy": 1e3 * numbers[5],
-        "semiangle": numbers[7],
-        "source_size": numbers[8],
-        "params": numbers,
+    known = {
+        name: unit * numbers[place] for name, (place, unit) in _KNOWN.items() if numbers[place] > 0
     }
+    return {**known, "source_size": numbers[_SOURCE_SIZE], "params": numbers}
+
+
+def public_params(settings: Mapping[str, Any]) -> str:
+    """The `params` of a sample as the public library writes them, from all its settings.
+
+    A number a line, see `read_params`. What the other numbers are is not published: they are zero.
+    """
+    numbers = [0.0] * _NUMBERS
+    for name, (place, unit) in _KNOWN.items():
+        numbers[place] = float(settings.get(name) or 0.0) / unit
+    numbers[_SOURCE_SIZE] = float(settings.get("source_size") or 0.0)
+    return "".join(f"{number:.17g}\n" for number in numbers)
+
+
+def is_json(params: str) -> bool:
+    """Whether settings are those of a library that was written here."""
+    return params.lstrip().startswith("{")
+
+
+def counted_from(text: str, change: int) -> str:
+    """Positions with their row and column counted from another number, exactly.
+
+    Parameters
+    ----------
+    text : "row col" a line, which further numbers may follow.
+    change : what is added to both.
+
+    Raises
+    ------
+    ValueError
+        They are no numbers.
+    """
+    lines = []
+    for line in text.splitlines():
+        words = line.split()
+        try:
+            moved = [str(Decimal(word) + change) for word in words[:2]]
+        except InvalidOperation as error:
+            raise ValueError(f"{line.strip()!r} is no position") from error
+        lines.append(" ".join([*moved, *words[2:]]) + "\n")
+    return "".join(lines)
 
 
 def with_levels(parts: Parts, levels: Mapping[str, tuple[float, float]]) -> Parts:

@@ -124,9 +124,10 @@ def open_library(
 ) -> Library:
     """Open a library of either layout, or a public TEM ImageNet v1.3 folder.
 
-    Public folders may have any of their subfolders except `image`, which they need, and pictures
-    of any common suffix. The index of a library of ours is verified when it is opened, files in
-    folders when they are read, chunks of a store likewise.
+    Public folders may have any of their subfolders, but need `image`, and pictures of any common
+    suffix. Their positions count from 1, as the authors' program did; here they count from 0. The
+    index of a library of ours is verified when it is opened, files in folders when they are read,
+    chunks of a store likewise.
 
     Parameters
     ----------
@@ -207,9 +208,9 @@ def _numbers(table: pd.DataFrame, name: str) -> np.ndarray[Any, np.dtype[np.floa
 
 def _home(folder: Path) -> Path:
     """The folder itself, or the only one in it that is a library."""
-    if _is_library(folder):
+    if is_library(folder):
         return folder
-    inside = [each for each in folder.iterdir() if each.is_dir() and _is_library(each)]
+    inside = [each for each in folder.iterdir() if each.is_dir() and is_library(each)]
     if len(inside) == 1:
         return inside[0]
     raise LibraryError(
@@ -217,7 +218,8 @@ def _home(folder: Path) -> Path:
     )
 
 
-def _is_library(folder: Path) -> bool:
+def is_library(folder: Path) -> bool:
+    """Whether a folder is a library itself: of ours, or with the folders of TEM ImageNet v1.3."""
     return (folder / HEADER).is_file() or any(
         each.name.lower() == "image" and each.is_dir() for each in folder.iterdir()
     )

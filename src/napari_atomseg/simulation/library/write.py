@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from napari_atomseg.progress import Cancelled, CancelToken, Progress, report
 from napari_atomseg.simulation.library import folders as library_folders
 from napari_atomseg.simulation.library import zarr_store as library_zarr
 from napari_atomseg.simulation.library.files import explained_full_disk, format_sums, write_whole
+from napari_atomseg.simulation.library.kept import is_slow, read_kept, write_kept
 from napari_atomseg.simulation.library.layout import (
     BLOCK,
     HEADER,
@@ -215,16 +217,25 @@ def _outcome(block: _Block) -> int | Exception:
 
 def _make_block(block: _Block, tick: Ticks) -> None:
     header, parts, rows = block.header, [], []
+    kept = block.folder / _BLOCKS / f"{block.number:05d}"
+    slow = is_slow(header.recipe)
     for index in block.indices:
-        made = _sample(header, index)
-        parts.append(take_apart(made, index))
-        rows.append(index_row(made, index, header.seed))
+        file = kept / f"{index:05d}.npz"
+        known = read_kept(file) if slow else None
+        if known is None:
+            made = _sample(header, index)
+            known = take_apart(made, index), index_row(made, index, header.seed)
+            if slow:
+                write_kept(file, *known)
+        parts.append(known[0])
+        rows.append(known[1])
         tick()
     if header.layout == "zarr":
         sums = library_zarr.write_block(block.folder, block.number, parts)
     else:
         sums = library_folders.write_block(block.folder, parts)
     write_whole(block.record, json.dumps({"rows": rows, "sums": sums}).encode())
+    shutil.rmtree(kept, ignore_errors=True)
 
 
 def _sample(header: Header, index: int) -> Any:

@@ -146,7 +146,8 @@ class CrystalSpecimen(SpecimenRecipe):
         kinds, shares = list(self.shapes), np.cumsum(list(self.shapes.values()))
         kind = kinds[np.searchsorted(shares, rng.random() * shares[-1], "right")]
         outline = draw_shape(kind, rng, field.size, crystal.cell)
-        columns = stacked(self._lattice(rng, crystal, field), crystal, outline, thickness)
+        lattice, origin = self._lattice(rng, crystal, field)
+        columns = stacked(lattice, crystal, outline, thickness)
         return column_specimen(
             self._point_defects(rng, columns),
             crystal,
@@ -156,10 +157,11 @@ class CrystalSpecimen(SpecimenRecipe):
             support,
             material_name(material.crystal),
             material.zone_axis,
+            origin,
         )
 
-    def _lattice(self, rng: Rng, crystal: Crystal, field: Field) -> Columns:
-        """Columns of one period with their extended defects."""
+    def _lattice(self, rng: Rng, crystal: Crystal, field: Field) -> tuple[Columns, Array]:
+        """Columns of one period with their extended defects, and the crystal's origin."""
         origin = rng.uniform(0.0, field.size)
         boundary = rng.random() < self.grain_boundary
         shifts = self._displacements(rng, crystal, field)
@@ -174,7 +176,7 @@ class CrystalSpecimen(SpecimenRecipe):
             columns = grain_boundary(columns, second, point, normal, distance)
         for shift in shifts:
             columns = moved(columns, shift(columns.y, columns.x))
-        return within(columns, field.lower, field.upper) if shifts else columns
+        return within(columns, field.lower, field.upper) if shifts else columns, origin
 
     def _displacements(
         self, rng: Rng, crystal: Crystal, field: Field

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_atomseg.networks.card import ModelCard, WeightsError
+from napari_atomseg.weights.state import read_state
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -170,36 +171,10 @@ def _kind(published: Published) -> str:
 
 def _state(path: Path) -> dict[str, Tensor]:
     """The tensors of a file by name."""
-    import torch
-
     if path.stat().st_size > LARGEST_FILE:
         raise WeightsError(f"{path}: larger than {LARGEST_FILE / 1e6:.0f} MB, not AtomSegNet's")
-    _check_unpacked(path)
-    try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises errors of many kinds on damaged files.
-        reason = str(error).strip().partition("\n")[0]
-        raise WeightsError(f"{path}: not a dictionary of tensors ({reason})") from error
-    if not isinstance(loaded, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in loaded.items()
-    ):
-        raise WeightsError(f"{path}: not a dictionary of tensors")
-    return {key.removeprefix(_PARALLEL): value for key, value in loaded.items()}
-
-
-def _check_unpacked(path: Path) -> None:
-    """A file of newer versions of PyTorch is a zip: what it unpacks to is limited, too."""
-    import zipfile
-
-    if not zipfile.is_zipfile(path):
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(each.file_size for each in archive.infolist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise WeightsError(f"{path}: damaged ({error})") from error
-    if size > LARGEST_FILE:
-        raise WeightsError(f"{path}: unpacks to {size / 1e6:.0f} MB, not AtomSegNet's")
+    state = read_state(path.read_bytes(), str(path))
+    return {key.removeprefix(_PARALLEL): value for key, value in state.items()}
 
 
 def _their_name(name: str, layers: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,11 +20,11 @@ from napari_atomseg.localization.fit.joint.model import (
     COMMON,
     LOG_SIGMA,
     JointModel,
-    X,
     Y,
     fisher_blocks,
 )
 from napari_atomseg.localization.fit.joint.shared_noise import SharedNoise
+from napari_atomseg.localization.fit.joint.start import begun, first_parameters
 from napari_atomseg.localization.fit.joint.system import JointSystem, shared_parameters
 from napari_atomseg.localization.fit.learning import moderated
 from napari_atomseg.localization.fit.noise import Frames, ResidualNoise, estimate_noise
@@ -99,67 +99,103 @@ def fit_jointly(
     if bool(single.isnan().all()):
         return Fits.of(np.full((10, len(y)), np.nan), y, x)
     shared = shared_parameters(widths, backgrounds)
-    theta = _start(single, initial, shared)
+    theta = first_parameters(single, initial, shared)
+    held = torch.zeros_like(theta, dtype=torch.bool)
     for name, value in (common or {}).items():
         theta[:, COMMON[name]] = math.log(value) if name == "sigma" else value
-    initial = replace(initial, sigma=float(theta[:, LOG_SIGMA].median().exp()))
+        held[:, COMMON[name]] = True
     often = None if frames is None else Frames.of(frames)
-    model = JointModel(image, initial, None if often is None else often.relative, aspect)
+    relative = None if often is None else often.relative
+    theta, initial, model, merged = begun(image, theta, initial, shared, held, relative, aspect)
     if slopes is not None:
         model.take_slopes(slopes, level="background" in (common or {}) or BACKGROUND in shared)
-    first = expected = model.render(theta)
-    bounds = JointBounds.around(theta, initial, shared)
-    held = torch.zeros_like(theta, dtype=torch.bool)
-    held[:, [COMMON[name] for name in common or {}]] = True
-    at_rest = torch.zeros_like(theta[:, 0], dtype=torch.bool)
-    before = None
-    for iteration in range(ITERATIONS):
-        report(None, cancel, iteration, ITERATIONS)
-        if iteration < WEIGHTING_ITERATIONS:
-            noise = seen = _noise(model, expected, held, likelihood)
-            counted = often.counted(seen) if often is not None and likelihood == "poisson" else None
-            noise = counted or seen
-        fresh = iteration in FRESH
-        while True:
-            # Weights that follow a frozen column need not converge.
-            light = torch.where(held[model.owner, Y], first, expected)
-            weight = model.used * model.frames / noise.variance(light)
-            if fresh:
-                blocks = fisher_blocks(model, theta, weight)
-                system = JointSystem(*blocks, model.pairs, shared, held)
-                stiff = blocks[0].diagonal(dim1=1, dim2=2).sqrt()
-            step = system.solve(model.slope(theta, weight * (model.data - expected)))
-            leaving = bounds.leaving(theta, step, held, OVERSHOOT if iteration < SETTLED else ENDS)
-            fresh = bool(leaving.any())
-            if not fresh:
-                break
-            theta, held = bounds.reset(theta, leaving), held | leaving
-            expected = model.render(theta)
-        at_rest = ((step * stiff).abs() < SMALL_STEP).all(1)
-        shorter = step if before is None else shortened(step, *before, stiff, shared)
-        last, theta = theta, bounds.advanced(theta, shorter)
-        before = step, theta - last
-        expected = model.render(theta)
-        if iteration >= WEIGHTING_ITERATIONS and bool(at_rest.all()):
-            break
-    pixels = SharedNoise(model, theta, expected, noise, shared, held)
+    counted = often if likelihood == "poisson" else None
+    scoring = _Scoring(model, initial, likelihood, counted, cancel)
+    if LOG_SIGMA not in shared and bool(merged.any()):
+        # Widths of columns that merge are hardly told from their places: first one for all.
+        alike = sorted({LOG_SIGMA, *shared})
+        one = theta.clone()
+        one[:, LOG_SIGMA] = theta[merged, LOG_SIGMA].median()
+        first = scoring(one, alike, held)
+        found = merged & ~first.held[:, Y]
+        theta = torch.where(found[:, None], first.theta, theta)
+    fit = scoring(theta, shared, held)
+    pixels = SharedNoise(model, fit.theta, fit.expected, fit.noise, shared, fit.held)
     if correlation is not None:
         pixels.take(correlation, likelihood)
-    elif counted is None:
-        pixels.learn(likelihood)
-    else:
+    elif fit.counted:
         pixels.found = NoiseFound(counted=True)
-    fits = _measured(model, theta, expected, pixels, initial, system.covariance(), held, at_rest)
-    return replace(fits, noise=pixels.found)
+    else:
+        pixels.learn(likelihood)
+    return replace(_measured(model, fit, pixels, initial), noise=pixels.found)
 
 
-def _start(single: Tensor, initial: InitialEstimates, shared: list[int]) -> Tensor:
-    """(N, 5) parameters of single fits, the median at the first place for those that failed."""
-    median = single.nanmedian(dim=0).values.expand_as(single).clone()
-    median[:, Y], median[:, X] = tensor_like(single, initial.y), tensor_like(single, initial.x)
-    theta = torch.where(single.isnan(), median, single)
-    theta[:, shared] = median[:, shared]
-    return theta
+@dataclass(frozen=True)
+class _Scored:
+    """A fit that ended: parameters, held and at rest (N, ...), image (H', W'), noise, system."""
+
+    theta: Tensor
+    expected: Tensor
+    held: Tensor
+    at_rest: Tensor
+    noise: ResidualNoise
+    counted: bool
+    system: JointSystem
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """Fisher scoring of a model.
+
+    Attributes
+    ----------
+    frames : how many frames lie in each pixel, where their counts are the noise; else None.
+    """
+
+    model: JointModel
+    initial: InitialEstimates
+    likelihood: Likelihood
+    frames: Frames | None
+    cancel: CancelToken | None
+
+    def __call__(self, theta: Tensor, shared: list[int], held: Tensor) -> _Scored:
+        """Fit from `theta` (N, 5), with parameters `held` (N, 5), until all columns rest."""
+        model = self.model
+        first = expected = model.render(theta)
+        bounds = JointBounds.around(theta, self.initial, shared)
+        at_rest = torch.zeros_like(theta[:, 0], dtype=torch.bool)
+        before, held = None, held.clone()
+        for iteration in range(ITERATIONS):
+            report(None, self.cancel, iteration, ITERATIONS)
+            if iteration < WEIGHTING_ITERATIONS:
+                seen = _noise(model, expected, held, self.likelihood)
+                counted = None if self.frames is None else self.frames.counted(seen)
+                noise = counted or seen
+            fresh = iteration in FRESH
+            while True:
+                # Weights that follow a frozen column need not converge.
+                light = torch.where(held[model.owner, Y], first, expected)
+                weight = model.used * model.frames / noise.variance(light)
+                if fresh:
+                    blocks = fisher_blocks(model, theta, weight)
+                    system = JointSystem(*blocks, model.pairs, shared, held)
+                    stiff = blocks[0].diagonal(dim1=1, dim2=2).sqrt()
+                step = system.solve(model.slope(theta, weight * (model.data - expected)))
+                overshoot = OVERSHOOT if iteration < SETTLED else ENDS
+                leaving = bounds.leaving(theta, step, held, overshoot)
+                fresh = bool(leaving.any())
+                if not fresh:
+                    break
+                theta, held = bounds.reset(theta, leaving), held | leaving
+                expected = model.render(theta)
+            at_rest = ((step * stiff).abs() < SMALL_STEP).all(1)
+            shorter = step if before is None else shortened(step, *before, stiff, shared)
+            last, theta = theta, bounds.advanced(theta, shorter)
+            before = step, theta - last
+            expected = model.render(theta)
+            if iteration >= WEIGHTING_ITERATIONS and bool(at_rest.all()):
+                break
+        return _Scored(theta, expected, held, at_rest, noise, counted is not None, system)
 
 
 def _noise(
@@ -178,15 +214,10 @@ def _noise(
 
 
 def _measured(
-    model: JointModel,
-    theta: Tensor,
-    expected: Tensor,
-    pixels: SharedNoise,
-    initial: InitialEstimates,
-    spread: Tensor,
-    held: Tensor,
-    at_rest: Tensor,
+    model: JointModel, fit: _Scored, pixels: SharedNoise, initial: InitialEstimates
 ) -> Fits:
+    theta, expected, held = fit.theta, fit.expected, fit.held
+    spread = fit.system.covariance()
     noise, correlation = pixels.noise, pixels.found.correlation
     variance = noise.variance(expected)
     informative = model.used * (variance > noise.floor)
@@ -216,7 +247,7 @@ def _measured(
     sigma = log_sigma.exp()
     volume = volume_error(sigma, amplitude, spread[:, 2:4, 2:4])
     rows = torch.stack([y, x, *error.T, sigma, amplitude, background, volume])
-    at_rest = at_rest & ~_beside(model, theta, ~good)
+    at_rest = fit.at_rest & ~_beside(model, theta, ~good)
     table = torch.where(good, rows, torch.nan).cpu().numpy()
     return Fits.of(table, initial.y, initial.x, at_rest.cpu().numpy())
 

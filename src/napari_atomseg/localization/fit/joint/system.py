@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from napari_atomseg.localization.fit.joint.bounds import WIDEST
 from napari_atomseg.localization.fit.joint.model import AMPLITUDE, BACKGROUND, LOG_SIGMA
 from napari_atomseg.localization.fit.least_squares import covariance
+from napari_atomseg.localization.fit.windows import Index
 from napari_atomseg.localization.settings import Backgrounds, Widths
 
 SOLVER_STEPS, SOLVER_ACCURACY = 60, 1e-4
@@ -20,6 +22,8 @@ LEAST_KNOWN = 2e-3
 columns are wide for their distance, a shared width and background are nearly the same parameter."""
 MESSAGES = 6
 """Rounds of messages; each carries information from neighbours one pair farther away."""
+UNSETTLED = 0.02
+"""Change of a variance in the last round of messages, over it, that is too much."""
 
 
 def shared_parameters(widths: Widths, backgrounds: Backgrounds) -> list[int]:
@@ -100,17 +104,12 @@ class JointSystem:
 
         Neighbours are integrated out by belief propagation between the pairs (Weiss & Freeman,
         Neural Comput. 13, 2173 (2001)): exact but for walks around closed rings of columns, whose
-        parts are products of at least three overlaps.
+        parts are products of at least three overlaps. Where the messages do not settle, as in
+        crystals of columns that merge, columns are inverted with all that are near them.
         """
-        message = torch.zeros_like(self._both)
-        reverse = len(message) // 2
-        for _ in range(MESSAGES if len(message) else 0):
-            total = self._own.index_add(0, self._to, message)
-            # Information of the sender, without what came from the receiver.
-            cavity = covariance(total[self._from] - message.roll(reverse, 0))
-            message = torch.nan_to_num(-self._both.mT @ cavity @ self._both)
-        rest = covariance(self._own.index_add(0, self._to, message))
-        rest = torch.where(torch.isfinite(rest), rest, covariance(self._own))
+        rest, settled = self._by_messages()
+        if not bool(settled.all()):
+            rest = self._by_neighbourhoods(rest, ~settled)
         if not self._shared:
             return rest
         size = len(self._rest) + len(self._shared)
@@ -122,6 +121,72 @@ class JointSystem:
         whole[:, all_[:, None], some] = -bound.mT
         whole[:, all_[:, None], all_] = self._spread
         return whole
+
+    def _by_messages(self) -> tuple[Tensor, Tensor]:
+        """(N, P, P) inverse blocks by belief propagation, and (N,) where that came to an end."""
+        message = torch.zeros_like(self._both)
+        reverse = len(message) // 2
+        lost = torch.zeros(len(self._own), dtype=torch.bool, device=self._own.device)
+        before = rest = covariance(self._own)
+        for number in range(MESSAGES if len(message) else 0):
+            total = self._own.index_add(0, self._to, message)
+            # Information of the sender, without what came from the receiver.
+            cavity = covariance(total[self._from] - message.roll(reverse, 0))
+            failed = ~torch.isfinite(cavity).all(2).all(1)
+            lost[self._to[failed]] = lost[self._from[failed]] = True
+            message = torch.nan_to_num(-self._both.mT @ cavity @ self._both)
+            if number + 2 >= MESSAGES:
+                before = rest
+                rest = covariance(self._own.index_add(0, self._to, message))
+        lost |= ~torch.isfinite(rest).all(2).all(1)
+        now, last = (each.diagonal(dim1=1, dim2=2) for each in (rest, before))
+        settled = ((now - last).abs() <= UNSETTLED * now).all(1) & ~lost
+        return rest, settled
+
+    def _by_neighbourhoods(self, rest: Tensor, wanted: Tensor) -> Tensor:
+        """Blocks (N, P, P) of which those `wanted` (N,) are inverted with all columns about them.
+
+        Columns that merge, in rings of many, send messages that do not settle. A few of them, those
+        that share light with one of these, and those that share light with these, are inverted
+        together.
+        """
+        rest, size = rest.clone(), rest.shape[1]
+        order = torch.argsort(self._from, stable=True)
+        sender, receiver = self._from[order].cpu().numpy(), self._to[order].cpu().numpy()
+        first = np.searchsorted(sender, np.arange(len(rest) + 1))
+
+        def beside(some: Index) -> tuple[Index, Index]:
+            """Edges that leave some columns, and those columns with all that they lead to."""
+            edges = np.concatenate([np.arange(first[k], first[k + 1]) for k in some])
+            return edges, np.union1d(some, receiver[edges])
+
+        left = wanted.cpu().numpy().copy()
+        for seed in np.flatnonzero(left):
+            if not left[seed]:
+                continue
+            _, near = beside(np.array([seed]))
+            core = near[left[near]]
+            _, every = beside(core)
+            edges, _ = beside(every)
+            edges = edges[np.isin(receiver[edges], every)]
+            matrix = rest.new_zeros(len(every), len(every), size, size)
+            numbers = torch.from_numpy(every).to(rest.device)
+            places = torch.arange(len(every), device=rest.device)
+            matrix[places, places] = self._own[numbers]
+            rows, cols = (
+                torch.from_numpy(np.searchsorted(every, ends[edges])).to(rest.device)
+                for ends in (sender, receiver)
+            )
+            matrix[rows, cols] = self._both[order[torch.from_numpy(edges).to(rest.device)]]
+            inverse = _inverted(matrix)
+            if not bool(torch.isfinite(inverse).all()):
+                # Columns on top of one another: only with its ridge has the matrix an inverse.
+                matrix[places, places] = self._firm[numbers]
+                inverse = _inverted(matrix)
+            inside = torch.from_numpy(np.searchsorted(every, core)).to(rest.device)
+            rest[torch.from_numpy(core).to(rest.device)] = inverse[inside, :, inside, :]
+            left[core] = False
+        return rest
 
     def _times(self, way: Tensor) -> Tensor:
         """The matrix, with its ridge, times columns (N, P, R)."""
@@ -146,6 +211,13 @@ class JointSystem:
             size, before = (rest * ahead).sum(), size
             way = ahead + size / before * way
         return found
+
+
+def _inverted(matrix: Tensor) -> Tensor:
+    """(n, P, n, P) inverse of a matrix of blocks (n, n, P, P); NaN where it has none."""
+    count, size = len(matrix), matrix.shape[-1]
+    whole = matrix.transpose(1, 2).reshape(1, count * size, count * size)
+    return covariance(whole)[0].view(count, size, count, size)
 
 
 def _inverse_of(schur: Tensor, corner: Tensor) -> Tensor:

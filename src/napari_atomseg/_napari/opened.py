@@ -1,0 +1,132 @@
+"""Images of a file as layers: one for each detector, with calibration, notes and provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Layer
+from napari.utils.notifications import show_info, show_warning
+
+from napari_atomseg._napari.layers import image_layer, labels_layer
+from napari_atomseg._shared.units import pixel_size, to_angstrom
+from napari_atomseg.io import MicroscopeImage, provenance
+from napari_atomseg.io.images.image import PROFILES, ImageFileError
+
+LAST_RESORT = ("diffraction", "flat field", "preview")
+"""Kinds that become layers where a file has no image, the first of them that it has."""
+
+
+def file_layers(path: Path, images: Sequence[MicroscopeImage]) -> list[Layer]:
+    """Return the layers of a file's images, and tell what was left out or not understood.
+
+    Raises
+    ------
+    ImageFileError
+        The file has nothing that can be shown as an image; the message lists its data sets.
+    """
+    shown = chosen(images)
+    if not shown:
+        described = "; ".join(images[0].metadata.get("datasets", ()))
+        raise ImageFileError(f"{path}: no image in it; it has {described}")
+    for note in dict.fromkeys(note for image in shown for note in image.notes):
+        show_warning(f"{path.name}: {note}")
+    left_out = [image for image in images if not any(image is each for each in shown)]
+    if left_out:
+        names = ", ".join(f"{image.title or 'untitled'} ({image.kind})" for image in left_out)
+        show_info(f"{path.name}: not opened as images: {names}")
+    several = len(shown) > 1
+    return [
+        _layer(path, each, name)
+        for image in shown
+        for each, name in _channels(image, _name(image, several))
+    ]
+
+
+def chosen(images: Sequence[MicroscopeImage]) -> list[MicroscopeImage]:
+    """The images of a file, or, where it has none, patterns, corrections or previews."""
+    for kind in ("image", *LAST_RESORT):
+        found = [image for image in images if image.kind == kind]
+        if found:
+            return found
+    return []
+
+
+def knows(images: Sequence[MicroscopeImage]) -> bool:
+    """Whether a file tells more than its pixels: a scale, kinds, several data sets, provenance."""
+    (image, *others) = images
+    told = ("notes", "provenance", "labels", "channels")
+    return bool(
+        others
+        or image.kind != "image"
+        or any(unit is not None for _, unit in image.scales)
+        or any(image.metadata.get(name) for name in told)
+    )
+
+
+def placed(image: MicroscopeImage) -> dict[str, Any]:
+    """Return the arguments that place an image: steps and units of its axes.
+
+    Images are in Å, others in their own units. Frames count as pixels, so that a slider steps
+    from one to the next.
+    """
+    last = _last_two(image)
+    if last is None:
+        return {"axis_labels": image.axes} if len(image.axes) > 2 else {}
+    leading = [_depth(axis, *scale) for axis, scale in zip(image.axes, image.scales, strict=True)]
+    steps = [*leading[:-2], *last]
+    return {
+        "scale": tuple(step for step, _ in steps),
+        "units": tuple(unit for _, unit in steps),
+        "axis_labels": image.axes,
+    }
+
+
+def _last_two(image: MicroscopeImage) -> list[tuple[float, str]] | None:
+    pixel = pixel_size(image.sampling)
+    if pixel is not None:
+        return [(size, "angstrom") for size in pixel]
+    known = [(step, unit) for step, unit in image.scales[-2:] if step is not None and unit]
+    return known if len(known) == 2 and image.kind not in ("image", *PROFILES) else None
+
+
+def _depth(axis: str, step: float | None, unit: str | None) -> tuple[float, str]:
+    length = to_angstrom(step, unit) if axis == "z" else None
+    return (length, "angstrom") if length else (1.0, "pixel")
+
+
+def _name(image: MicroscopeImage, several: bool) -> str:
+    name = f"{image.name} {image.title}".strip() if several and image.title else image.name
+    return name if image.kind == "image" else f"{name} ({image.kind})"
+
+
+def _channels(image: MicroscopeImage, name: str) -> Iterator[tuple[MicroscopeImage, str]]:
+    """Each channel of an image by itself, so that each has its own contrast."""
+    if "channel" not in image.axes[:-2]:
+        yield image, name
+        return
+    axis = image.axes.index("channel")
+    names = image.metadata.get("channels") or ()
+    for number in range(image.data.shape[axis]):
+        channel = replace(
+            image,
+            data=image.data[(*(slice(None),) * axis, number)],
+            axes=(*image.axes[:axis], *image.axes[axis + 1 :]),
+            scales=(*image.scales[:axis], *image.scales[axis + 1 :]),
+        )
+        title = names[number] if number < len(names) and names[number] else f"channel {number}"
+        yield channel, f"{name} {title}"
+
+
+def _layer(path: Path, image: MicroscopeImage, name: str) -> Layer:
+    settings = {"sampling": image.sampling, "dataset": image.title, "kind": image.kind}
+    made = provenance("read", str(path), settings)
+    place = placed(image)
+    if image.metadata.get("labels") and image.data.dtype.kind in "ui":
+        layer: Layer = labels_layer(image.data, name, place, made)
+    else:
+        layer = image_layer(image.data, name, place, made)
+    layer.metadata["file"] = {**image.metadata, "scales": image.scales}
+    return layer

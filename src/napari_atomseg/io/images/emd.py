@@ -1,0 +1,44 @@
+"""EMD files, of Berkeley and of Velox."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+
+from napari_atomseg.io.images.contents import images_of
+from napari_atomseg.io.images.hdf5 import plain_arrays
+from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
+from napari_atomseg.io.images.rosetta import rosetta_contents
+
+SUFFIXES = (".emd", ".de5")
+
+_SPECTRUM_IMAGE = (
+    "The spectrum image of this file was left out, which can be larger than the memory."
+)
+
+
+def read_emd(path: Path) -> list[MicroscopeImage]:
+    """Every data set of an EMD file: each detector and map of Velox, each group of Berkeley.
+
+    Spectrum images of Velox, which are streams of counts, are left out; the notes say so.
+    """
+    with h5py.File(path) as file:
+        velox, stream = "Version" in file, "Data/SpectrumStream" in file
+    if not velox:
+        return _berkeley(path)
+    if not stream:
+        return images_of(path, rosetta_contents(path, "emd"))
+    contents = rosetta_contents(path, "emd", select_type="images")
+    return images_of(path, [{**each, "notes": [_SPECTRUM_IMAGE]} for each in contents])
+
+
+def _berkeley(path: Path) -> list[MicroscopeImage]:
+    """Groups of a Berkeley file; plain arrays where its axes are not as the format has them."""
+    try:
+        return images_of(path, rosetta_contents(path, "emd"))
+    except ImageFileError:
+        raise
+    except Exception as error:  # RosettaSciIO raises any where an axis is missing or of odd types
+        note = f"Its axes could not be read, and give no scale ({type(error).__name__}: {error})."
+        return plain_arrays(path, note)

@@ -1,0 +1,30 @@
+"""Pictures as grey values, and NumPy arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as imageio
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_atomseg.io.images.image import MicroscopeImage, luminance, make_image
+
+_CHANNELS = 4
+"""Longest last axis that is taken as colours."""
+
+
+def read_picture(path: Path) -> list[MicroscopeImage]:
+    """A picture as grey values; colours become their luminance."""
+    return [make_image(path, grey_values(imageio.imread(path)))]
+
+
+def grey_values(data: NDArray[Any]) -> NDArray[Any]:
+    """The luminance of a colour picture; a grey one unchanged."""
+    return luminance(data) if data.ndim > 2 and data.shape[-1] <= _CHANNELS else data
+
+
+def read_array(path: Path) -> list[MicroscopeImage]:
+    """An array saved by `numpy.save`; arrays of objects, which are pickles, are refused."""
+    return [make_image(path, np.load(path, allow_pickle=False))]
