@@ -51,9 +51,9 @@ def calibrate(
             "columns beside it as NAME-columns.csv.",
         ),
     ] = False,
-    sampling: SamplingOption = None,
     dataset: DatasetOption = None,
     frame: FrameOption = None,
+    sampling: SamplingOption = None,
     **chosen: Any,
 ) -> None:
     """Find the size of a pixel: as given, from a line, from the burnt-in bar, or from a crystal."""
@@ -68,8 +68,7 @@ def calibrate(
 
         if output is not None:
             check_suffix(output)
-        reading = Reading(dataset, frame)
-        read = reading.image(image)
+        read = Reading(dataset, frame, sampling).image(image)
         by = chosen["by"]
         if by in ("bar", "crystal") and read.data.ndim > 2:
             raise ValueError(f"{image}: this is a stack; choose one of its images by --frame")
@@ -81,7 +80,7 @@ def calibrate(
             read.data,
             line=None if line is None else [line[:2], line[2:]],
             columns=None if columns is None else read_columns(columns),
-            sampling=read.sampling if sampling is None else sampling,
+            sampling=read.sampling,
             **chosen,
             **hooks(current),
         )

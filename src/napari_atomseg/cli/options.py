@@ -34,7 +34,7 @@ SamplingOption = Annotated[
     typer.Option(
         "--sampling",
         parser=read_sampling,
-        metavar="Y [X]",
+        metavar="Y X",
         help="Å per pixel, one number or along y and x; by default from the file.",
         show_default=False,
     ),
