@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Array, Mask, Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.alignment.average import averaged, frame_noise
@@ -90,6 +91,7 @@ class Alignment:
         }
 
 
+@takes_images("stack")
 def align(
     stack: Any,
     motion: Motions = "frames",

@@ -86,6 +86,8 @@ def read_foreign(
     table = table[[*REQUIRED, *(name for name in table if name not in REQUIRED)]]
     table = _with_lengths(table, said, places, known, notes)
     table = _with_frames(table, places)
+    if "index" not in table:
+        table = table.rename(columns={"": "index"})  # a first column that counts the rows
     notes += _doubts(path, table, in_pixels=not places.stated)
     if places.program:
         attrs["source"] = places.program

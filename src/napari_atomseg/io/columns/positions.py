@@ -145,10 +145,10 @@ def locate(
         unit = "px" if _kind(units) == "px" else units
         return Positions(found, (unit, unit), True, program, frame, first)
     stated = [_stated(name, said) for name in found]
-    for name, unit in zip(found, stated, strict=True):
-        if unit is not None and _kind(unit) is None:
+    for name, each in zip(found, stated, strict=True):
+        if each is not None and _kind(each) is None:
             raise ValueError(
-                f"{path}: column {name!r} is in {unit!r}, which is no length; where that is wrong, "
+                f"{path}: column {name!r} is in {each!r}, which is no length; where that is wrong, "
                 f"give {_ASK}"
             )
     if None in stated and stated != [None, None]:
