@@ -14,7 +14,13 @@ import pandas as pd
 from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import angstroms, dimension, mean_sampling, pixel_size
-from napari_atomseg.io.columns.positions import Positions, has_positions, locate, split_unit
+from napari_atomseg.io.columns.positions import (
+    ASK_UNIT,
+    Positions,
+    has_positions,
+    locate,
+    split_unit,
+)
 from napari_atomseg.io.columns.sheet import Sheet, read_sheet
 from napari_atomseg.io.columns.table import (
     REQUIRED,
@@ -233,7 +239,6 @@ def _doubts(path: Path, table: pd.DataFrame, in_pixels: bool) -> list[str]:
     if 0 < spacing < _CLOSEST:
         notes.append(
             f"{path.name}: columns would be {spacing:.2g} px apart, closer than an image can show. "
-            "Where positions are not in pixels, give their unit (units=, or --units of columns "
-            "convert)."
+            f"Where positions are not in pixels, give {ASK_UNIT}."
         )
     return notes
