@@ -99,7 +99,9 @@ def read_foreign(
         attrs["source"] = places.program
     if sampling is not None:
         attrs["sampling"] = known
-    table.attrs = attrs | ({"notes": notes} if notes else {})
+    if notes:
+        attrs["notes"] = notes
+    table.attrs = {**attrs}
     return table
 
 
@@ -174,7 +176,7 @@ def _with_lengths(
     result = table.copy()
     steps = (None, None) if sampling is None else pixel_size(sampling)
     mean = None if sampling is None else mean_sampling(sampling)
-    for name in list(table):
+    for name in map(str, table):
         plain, unit = split_unit(name)
         unit = unit or said.get(name)
         if name in REQUIRED or table[name].dtype.kind not in "if":
