@@ -121,7 +121,8 @@ def align(
 
     Parameters
     ----------
-    stack : (..., H, W) real numbers, or a sequence of images (H, W); two frames or more. Hot and
+    stack : (..., H, W) real numbers, a sequence of images (H, W), or a stack of HyperSpy, xarray
+        and others; two frames or more. Hot and
         dead pixels, burnt-in bars and pixels that are not finite do not count.
     motion : "frames" are shifted as a whole, or "lines" too.
     sampling : Å a pixel, one number or (dy, dx), for shifts in pm.
