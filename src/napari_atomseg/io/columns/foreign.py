@@ -101,7 +101,7 @@ def read_foreign(
         attrs["sampling"] = known
     if notes:
         attrs["notes"] = notes
-    table.attrs = {**attrs}
+    table.attrs.update(attrs.items())
     return table
 
 
