@@ -155,8 +155,7 @@ def _lazy(array: zarr.Array[Any]) -> Any:
         return np.asarray(array[:])
     from dask import array as lazy
 
-    pixels: Any = lazy.from_array(array, array.chunks, name=False)
-    return pixels
+    return lazy.from_array(array, array.chunks, name=False)  # type: ignore[no-untyped-call]
 
 
 def _is_zarr(path: Path) -> bool:
