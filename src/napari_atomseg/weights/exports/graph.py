@@ -44,8 +44,8 @@ EXAMPLE = (2, 1, 64, 96)
 LEAST_SIDE = 64
 """Pixels that a side has at least."""
 AGREEMENT = 1e-4
-"""Largest difference from torch that is accepted: of intensities in units of the scaled image, or of
-their deviation where that is larger. Rounding makes some 1e-6.
+"""Largest difference from torch that is accepted: in units of the scaled image, or of the maps'
+deviation where that is larger. Rounding makes some 1e-6.
 """
 ADVICE = "pip install 'napari-atomseg[export]'"
 _CHECKED = ((1, 1, 64, 64), (1, 1, 67, 101))
