@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+ALIGN = 990_023
 APGAN = 620_001
 CALIBRATION = 4021
 CARDS = 880_001

@@ -132,3 +132,28 @@ def test_a_sheet_has_a_row_an_image_and_a_pixel_a_pixel(restoration, tmp_path) -
     first, last = (grey[-64:, left : left + 64] for left in (0, 132))
     np.testing.assert_allclose(first, last, atol=256 / pictures.SHADES)
     assert np.corrcoef(first.ravel(), truth.ravel())[0, 1] > 0.999
+
+
+def test_frames_off_by_a_lattice_vector_are_counted(restoration) -> None:
+    planted = restoration("align")
+    true = np.arange(12.0).reshape(6, 2)
+    found = true + 3.0 + 0.01 * np.cos(true)
+    found[4] += (0.0, 5.0)
+    jumped, left = planted.off_lattice(found, true, 5.0)
+    assert jumped.tolist() == [False, False, False, False, True, False]
+    assert np.abs(left).max() < 0.03
+    assert planted.off_lattice(true, true, 5.0)[0].sum() == 0
+
+
+def test_planted_columns_are_where_the_scene_shows_them(restoration) -> None:
+    planted = restoration("align")
+    scene = planted.Scene(64, 10.0, 0.0, np.random.default_rng(0))
+    shift = np.array([2.0, -3.0])
+    image = scene(shift)
+    inside = scene.columns[((scene.columns > 12) & (scene.columns < 52)).all(axis=1)]
+    rows, cols = np.round(inside + shift).astype(int).T
+    assert image[rows, cols].min() > 0.9 * image.max()
+    # Rows of the image are columns of the other scan.
+    lines = np.zeros((64, 2))
+    lines[:, 0] = 1.5
+    np.testing.assert_allclose(scene(shift, lines, 0), scene(shift, lines, 1), atol=1e-9)

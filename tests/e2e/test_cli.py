@@ -18,9 +18,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import typer
+from scipy import ndimage
 from typer.testing import CliRunner, Result
 
-from napari_atomseg import analyze, correct_scan
+from napari_atomseg import align, analyze, correct_scan
 from napari_atomseg.cli import app
 from napari_atomseg.io import read_columns, read_image, write_image
 
@@ -399,3 +400,63 @@ def test_output_that_nobody_reads_ends_a_command_without_a_word() -> None:
         assert process.stderr is not None
         assert process.stderr.read() == ""
     assert process.returncode == 141
+
+
+def test_align_writes_what_the_call_gives(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    seen = rng.normal(size=(12, 12))
+    field = 5.0 * np.kron(seen, np.ones((8, 8)))
+    field = ndimage.gaussian_filter(field, 2.0)
+    stack = np.stack([field[4 + k : 68 + k, 8:72] for k in range(3)])
+    stack = (100 + 20 * stack + rng.normal(0, 2, stack.shape)).astype(np.float32)
+    write_image(tmp_path / "stack.tif", stack)
+    done = run(tmp_path, "align", "stack.tif", "--sampling", "0.2", "0.1", "-o", "mean.tif")
+    made = align(stack, sampling=(0.2, 0.1))
+    assert "3 frames were laid on each other" in done.stdout
+    mean = read_image(tmp_path / "mean.tif")
+    np.testing.assert_allclose(mean.data, made.average, rtol=1e-5)
+    assert mean.sampling == pytest.approx((0.2, 0.1), rel=1e-5)
+    assert mean.metadata["provenance"]["noise_correlation"] == made.record()["noise_correlation"]
+    for ending, data in (("-error", made.standard_error), ("-frames", made.frames)):
+        beside = read_image(tmp_path / f"mean{ending}.tif")
+        np.testing.assert_allclose(beside.data, data, rtol=1e-5, equal_nan=True)
+    table = pd.read_csv(tmp_path / "mean.csv")
+    np.testing.assert_allclose(table["shift_y"], made.shifts["shift_y"])
+    assert (tmp_path / "mean.png").stat().st_size > 1_000
+    for number, frame in enumerate(stack):
+        write_image(tmp_path / f"{number}.tif", frame)
+    run(tmp_path, "align", "0.tif", "1.tif", "2.tif", "--together", "--aligned", "-o", "same.tif")
+    same = read_image(tmp_path / "same.tif")
+    np.testing.assert_allclose(same.data, mean.data, rtol=1e-5)
+    assert read_image(tmp_path / "same-aligned.tif").data.shape == stack.shape
+
+
+def test_calibrate_writes_the_sampling_that_it_finds(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).normal(100, 10, (128, 128)).round().clip(1, 254)
+    image[112:], image[118:122, 20:70] = 0, 255
+    write_image(tmp_path / "bar.tif", image.astype(np.uint8))
+    done = run(tmp_path, "calibrate", "bar.tif", "--by", "bar", "--length", 2, "-o", "out.tif")
+    assert "50 ± 1 px" in done.stdout
+    out = read_image(tmp_path / "out.tif")
+    assert out.sampling == pytest.approx(0.4, rel=1e-5)
+    np.testing.assert_array_equal(out.data, image)
+    done = run(tmp_path, "calibrate", "bar.tif", "--pixel", "20 10", "--unit", "pm", "-o", "p.tif")
+    assert read_image(tmp_path / "p.tif").sampling == pytest.approx((0.2, 0.1), rel=1e-5)
+    done = run(
+        tmp_path, "calibrate", "bar.tif", "--by", "line", "--line", 0, 0, 0, 25, "--length", 1
+    )
+    assert "0.4 Å/px" in done.stdout
+    done = run(tmp_path, "calibrate", "bar.tif", "--shear", "-o", "x.tif", code=1)
+    assert "--by crystal" in done.stderr
+
+
+def test_one_or_two_numbers_are_a_sampling(scene: Path, tmp_path: Path) -> None:
+    for given, found in ((("0.2", "0.1"), (0.2, 0.1)), (("0.2",), 0.2), (("0.2,0.1",), (0.2, 0.1))):
+        run(
+            tmp_path, "localize", scene / "pt.tif", "--detector", "peaks", "--sensitivity", 0,
+            "--sampling", *given, "-o", "columns.csv",
+        )  # fmt: skip
+        table = read_columns(tmp_path / "columns.csv")
+        assert table.attrs["sampling"] == pytest.approx(found)
+    done = run(tmp_path, "localize", scene / "pt.tif", "--sampling", "-1", code=2)
+    assert "positive" in done.stderr

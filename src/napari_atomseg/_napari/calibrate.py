@@ -1,4 +1,4 @@
-"""The Calibrate section where an image is chosen: the size of its pixels, for all panels at once."""
+"""The Calibrate section where an image is chosen: the size of its pixels, for all panels."""
 
 from __future__ import annotations
 
@@ -261,14 +261,13 @@ def set_sampling(
 
 def _lies_on(own: Placement, image: Placement) -> bool:
     """Whether a layer has the placement of an image along its last two axes."""
+    if len(own.scale) == len(image.scale):
+        return own.agrees(image)
     for name in ("scale", "translate"):
         mine, its = (np.asarray(getattr(each, name))[-2:] for each in (own, image))
         if not np.allclose(mine, its):
             return False
-    return all(
-        np.allclose(np.asarray(mine)[-2:, -2:], np.asarray(its)[-2:, -2:])
-        for mine, its in ((own.rotate, image.rotate),)
-    )
+    return np.allclose(np.asarray(own.rotate)[-2:, -2:], np.asarray(image.rotate)[-2:, -2:])
 
 
 def _button(text: str, tip: str) -> QPushButton:

@@ -95,7 +95,7 @@ class LayerPanel(Panel):
         self.form.rows.insertRow(1, self.calibration)
         self._image.changed.connect(self._follow_image)
         active = self.viewer.layers.selection.active
-        if isinstance(active, Image):
+        if active in self.images():
             self._image.value = active
         self._follow_image()
 

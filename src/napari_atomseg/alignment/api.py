@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Array, Mask, Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.alignment.average import averaged, frame_noise
@@ -90,6 +91,7 @@ class Alignment:
         }
 
 
+@takes_images("stack")
 def align(
     stack: Any,
     motion: Motions = "frames",
@@ -119,7 +121,8 @@ def align(
 
     Parameters
     ----------
-    stack : (..., H, W) real numbers, or a sequence of images (H, W); two frames or more. Hot and
+    stack : (..., H, W) real numbers, a sequence of images (H, W), or a stack of HyperSpy, xarray
+        and others; two frames or more. Hot and
         dead pixels, burnt-in bars and pixels that are not finite do not count.
     motion : "frames" are shifted as a whole, or "lines" too.
     sampling : Å a pixel, one number or (dy, dx), for shifts in pm.

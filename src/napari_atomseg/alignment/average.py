@@ -150,4 +150,10 @@ def frame_noise(
         gains[k] = float((own * mean).sum() / (mean**2).sum())
         noise[k] = float((own - gains[k] * mean).var())
     gains[number] /= gains[number].mean()
-    return gains, noise / gains**2
+    noise /= gains**2
+    share = 1.0 / max(1, len(number) - 1) ** 2
+    if share < 1.0:
+        # The mean of the others has noise of its own: (Σ v - v) / (n - 1)² is in what differs.
+        total_noise = noise[number].sum() / (1.0 - share + len(number) * share)
+        noise[number] = (noise[number] - share * total_noise) / (1.0 - share)
+    return gains, np.maximum(noise, 1e-3 * noise[number].max())

@@ -279,7 +279,7 @@ def linear_drift(
         for axis, frame in enumerate((first, second)):
             own = np.linspace(-0.5, 0.5, shape[axis])[:, None] * drift
             motion = replace(Motion.still(np.zeros(2), shape, axis), drift=own)
-            plane, _ = placed(frame, nothing, motion, canvas)
+            plane, _ = placed(frame, nothing, motion, canvas, order=1)
             made.append(spectrum(plane, weight))
         return Places(evidence, spread, *made, min(shape) / 4).height()
 

@@ -80,7 +80,9 @@ class Canvas:
         return cls((int(first[0]), int(first[1])), (int(height), int(width)))
 
 
-def placed(frame: Array, out: Mask, motion: Motion, canvas: Canvas) -> tuple[Array, Mask]:
+def placed(
+    frame: Array, out: Mask, motion: Motion, canvas: Canvas, order: int = SPLINE
+) -> tuple[Array, Mask]:
     """A frame (H, W) on the pixels of a canvas, and those of them that it saw.
 
     Jitter of its lines is undone by kriging (see `put_back`), what is slower by a cubic spline.
@@ -88,10 +90,11 @@ def placed(frame: Array, out: Mask, motion: Motion, canvas: Canvas) -> tuple[Arr
     Parameters
     ----------
     out : (H, W) pixels of the frame that do not count.
+    order : degree of the spline.
     """
     if motion.axis == 1:
         there = Canvas(canvas.origin[::-1], canvas.shape[::-1])
-        plane, seen = placed(frame.T, out.T, motion.turned(), there)
+        plane, seen = placed(frame.T, out.T, motion.turned(), there, order)
         return plane.T, seen.T
     height, width = frame.shape
     if motion.jitter.any():
@@ -106,7 +109,7 @@ def placed(frame: Array, out: Mask, motion: Motion, canvas: Canvas) -> tuple[Arr
     across = np.interp(source, line, whole[:, 1])
     col = canvas.origin[1] + np.arange(canvas.shape[1]) + across[:, None]
     rows = np.broadcast_to(source[:, None], col.shape)
-    plane = ndimage.map_coordinates(frame, [rows, col], order=SPLINE, mode="mirror")
+    plane = ndimage.map_coordinates(frame, [rows, col], order=order, mode="mirror")
     edge = 1e-6
     seen = (
         (rows >= -edge) & (rows <= height - 1 + edge) & (col >= -edge) & (col <= width - 1 + edge)

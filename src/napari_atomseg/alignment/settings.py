@@ -24,14 +24,14 @@ class AlignSettings(Settings):
         "Align",
         "Whole frames are shifted. Lines: the drift within each frame and the shift of each scan "
         "line are found too, against the average of the other frames.",
-        choices={"frames": "whole frames", "lines": "frames and their scan lines"},
+        choices={"frames": "whole frames", "lines": "frames, lines"},
     )
     directions: Directions = setting(
         "same",
         "Scan directions",
         "Whether the scan lines of all frames run along the rows, or those of every second frame "
         "along the columns: two such scans of one field correct each other's drift and lines.",
-        choices={"same": "all along the rows", "orthogonal": "rows and columns in turn"},
+        choices={"same": "rows", "orthogonal": "rows, columns"},
     )
     turned: int = setting(
         0,
@@ -39,7 +39,7 @@ class AlignSettings(Settings):
         "Counter-clockwise turn that brings every second frame of orthogonal scans onto the first; "
         "a microscope records them turned by 90°.",
         unit="°",
-        choices={0: "they lie as the first", 90: "by 90°", -90: "by -90°"},
+        choices={0: "no", 90: "by 90°", -90: "by -90°"},
     )
     weights: Weights = setting(
         "equal",
@@ -50,10 +50,10 @@ class AlignSettings(Settings):
     )
     field: Field = setting(
         "first",
-        "Field of the average",
+        "Field seen by",
         "The field of the first frame, all that any frame saw, or what all frames saw. Pixels that "
         "no frame saw are NaN.",
-        choices={"first": "of the first frame", "all": "of any frame", "common": "of all frames"},
+        choices={"first": "first frame", "all": "any frame", "common": "all frames"},
     )
     max_shift: float | None = setting(
         None,

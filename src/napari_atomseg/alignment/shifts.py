@@ -27,8 +27,8 @@ SURE_HEIGHT, LEAST_HEIGHT = 5.0, 0.5
 MET = 5.0
 """Height of a peak, over that of noise, from which on a frame shows what those before it show."""
 SURE = 5.0
-"""Standard deviations of noise that another place must show, and by which it must be better than the
-nearest one: there are hundreds of them."""
+"""Standard deviations of noise that another place must show, and by which it must be better than
+the nearest one: there are hundreds of them."""
 DOUBTFUL = 3.0
 """Standard deviations within which another place cannot be ruled out."""
 LEAST_FIELD = 0.5
@@ -259,7 +259,6 @@ def _common(shape: tuple[int, int], shift: Array) -> tuple[slice, slice] | None:
     for axis, side in enumerate(shape):
         first = int(np.ceil(-shift[:, axis].min()))
         last = int(np.floor(side - shift[:, axis].max()))
-        first, last = max(first, int(np.ceil(-shift[:, axis].min()))), last
         if last - first < max(8, LEAST_FIELD * side):
             return None
         box.append(slice(first, last))
@@ -316,16 +315,20 @@ class Consensus:
         number = np.flatnonzero(self.kept)
         doubts: list[Array] = []
         grid = self.evidence.grid
-        aligned = {k: self.spectra[k] for k in number}
-        for k in range(1, len(number)):
-            report(None, cancel, k, len(number), "")
-            fixed = sum(aligned[each] for each in number[:k])
-            moving = sum(aligned[each] for each in number[k:])
-            step = self._step(fixed, moving, len(number) - k, k, furthest, doubts)
-            back = grid.ramp(-step)
-            for each in number[k:]:
-                moved[each] += step
-                aligned[each] = aligned[each] * back
+        aligned = {int(k): self.spectra[k] for k in number}
+        # What is left of the stack is moved as a whole, and by all that was moved before.
+        rest, fixed, offset = sum(aligned.values()), np.zeros((), complex), np.zeros(2)
+        for done, k in enumerate(number):
+            report(None, cancel, done, len(number), "")
+            rest = rest - aligned[int(k)]
+            aligned[int(k)] = aligned[int(k)] * grid.ramp(-offset)
+            moved[k] = offset
+            fixed = fixed + aligned[int(k)]
+            left = len(number) - done - 1
+            if left:
+                moving = rest * grid.ramp(-offset)
+                step = self._step(fixed, moving, left, done + 1, furthest, doubts)
+                offset = offset + step
         total = sum(aligned.values())
         for k in number[1:] if len(number) > 2 else ():
             report(None, cancel, int(k), len(number), "")

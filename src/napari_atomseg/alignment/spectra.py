@@ -18,8 +18,10 @@ SLOW = 2.5
 """Cycles across the field below which shading, contamination and the window itself are seen."""
 QUIET = 0.42
 """Cycles a pixel beyond which a frame shows noise alone, while nothing better is known of it."""
-SEEN = 3.0
+SEEN = 8.0
 """Power of the signal over that of the noise in an average from which on it counts."""
+FIRST_SEEN = 4.0
+"""Standard deviations of the mean power of noise beyond which there is signal, before that."""
 BAND = 0.999
 """Part of what frequencies say about shifts that those within the band say."""
 SMOOTH = 7
@@ -128,7 +130,7 @@ class Evidence:
         middle = float(special.gammaincinv(len(powers), 0.5)) / len(powers)
         floor = float(np.median(power[beyond])) / middle
         # A mean of few powers fluctuates by as much as it is.
-        least = floor * (1.0 + SEEN / np.sqrt(len(powers)))
+        least = floor * (1.0 + FIRST_SEEN / np.sqrt(len(powers)))
         known = np.where(power > least, power - floor, 0.0)
         return cls._of(grid, known, np.full_like(power, floor), power, len(powers))
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import angstroms, pixel_size
 from napari_atomseg.analysis import find_lattice, find_zone_axis
@@ -44,6 +45,7 @@ class Calibration:
     columns: pd.DataFrame | None = None
 
 
+@takes_images("image")
 def calibrate(
     image: Any = None,
     by: By = "pixel",

@@ -9,7 +9,15 @@ import typer
 
 from napari_atomseg.calibration.settings import CalibrationSettings
 from napari_atomseg.cli.app import app, print_line, session
-from napari_atomseg.cli.options import SamplingOption, hooks, with_settings
+from napari_atomseg.cli.options import (
+    DatasetOption,
+    FrameOption,
+    Reading,
+    SamplingOption,
+    check_suffix,
+    hooks,
+    with_settings,
+)
 
 Found = Annotated[
     Path | None,
@@ -43,6 +51,8 @@ def calibrate(
             "columns beside it as NAME-columns.csv.",
         ),
     ] = False,
+    dataset: DatasetOption = None,
+    frame: FrameOption = None,
     sampling: SamplingOption = None,
     **chosen: Any,
 ) -> None:
@@ -52,15 +62,17 @@ def calibrate(
         from napari_atomseg.io import (
             provenance,
             read_columns,
-            read_image,
             write_columns,
             write_image,
         )
 
-        read = read_image(image)
+        if output is not None:
+            check_suffix(output)
+        reading = Reading(dataset, frame, sampling)
+        read = reading.image(image)
         by = chosen["by"]
         if by in ("bar", "crystal") and read.data.ndim > 2:
-            raise ValueError(f"{image}: this is a stack; calibrate one of its images")
+            raise ValueError(f"{image}: this is a stack; choose one of its images by --frame")
         if output is not None and output.resolve() == image.resolve():
             raise ValueError(f"the result would overwrite the image {image}")
         if shear and by != "crystal":
@@ -69,7 +81,7 @@ def calibrate(
             read.data,
             line=None if line is None else [line[:2], line[2:]],
             columns=None if columns is None else read_columns(columns),
-            sampling=read.sampling if sampling is None else sampling,
+            sampling=read.sampling,
             **chosen,
             **hooks(current),
         )
@@ -77,9 +89,10 @@ def calibrate(
         print_line(f"{image}: {'; '.join(made.notes)}")
         if output is None:
             return
-        record = provenance("calibrate", read.name, {"sampling": made.sampling, **chosen})
+        settings = {"sampling": made.sampling, **reading.chosen, **chosen}
+        record = provenance("calibrate", read.name, settings)
         if not shear or made.pixels is None:
-            write_image(output, read.data, made.sampling, record)
+            write_image(output, read, made.sampling, record)
             return
         straight, size, first = made.pixels.correct(read.data)
         write_image(output, straight, size, record)
