@@ -145,6 +145,20 @@ def test_uneven_coordinates_are_not_used() -> None:
         assert plain_image(image)[1] is None
 
 
+def test_slices_of_py4dstem_have_the_calibration_of_their_data_set() -> None:
+    calibration = Object(
+        get_R_pixel_size=lambda: 0.02,
+        get_R_pixel_units=lambda: "nm",
+        get_Q_pixel_size=lambda: 0.02,
+        get_Q_pixel_units=lambda: "A^-1",
+    )
+    fields = vars(py4dstem(1, 1, "pixels")) | {"calibration": calibration}
+    real, diffraction = (type(name, (), fields)() for name in ("RealSlice", "DiffractionSlice"))
+    assert plain_image(real)[1] == pytest.approx(0.2)
+    with pytest.warns(UserWarning, match=r"A\^-1.*not used"):
+        assert plain_image(diffraction)[1] is None
+
+
 def test_quantities_of_pint() -> None:
     pixels, sampling = plain_image(PIXELS * UNITS.volt)
     np.testing.assert_array_equal(pixels, PIXELS)

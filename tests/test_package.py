@@ -117,12 +117,12 @@ def test_every_library_that_is_imported_is_declared(root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     declared = {Requirement(line).name.lower() for line in lines}
-    # Those of which the name to import is another; pint comes with every napari.
+    # Those of which the name to import is another.
     other = {
         "skimage": "scikit-image",
         "yaml": "pyyaml",
         "rsciio": "rosettasciio",
-        "pint": "napari",
+        "PIL": "pillow",
         "lightning_fabric": "lightning-fabric",
         "lazy_loader": "lazy-loader",
     }

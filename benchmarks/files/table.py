@@ -1,7 +1,7 @@
 """Every file of a folder: what was read from it, its calibration, or why it was refused.
 
     python -m benchmarks files table FOLDER ...
-    python -m benchmarks files table FOLDER --source "test files of RosettaSciIO" --all
+    python -m benchmarks files table FOLDER --source RosettaSciIO --untimed --all
 
 A line a data set is printed: file, source, name and kind of the data set, shape and type of its
 numbers, calibration, notes, and the seconds for the whole file. Files of suffixes that no reader
@@ -31,12 +31,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("folders", type=Path, nargs="+", help="read with all folders in them")
     parser.add_argument("--source", default="", help="where the files come from")
+    parser.add_argument("--untimed", action="store_true", help="without seconds, to compare runs")
     parser.add_argument("--all", action="store_true", help="list files of other suffixes, too")
 
 
 def run(options: argparse.Namespace) -> None:
     """Print the table."""
-    tables.begin(COLUMNS)
+    last = -1 if options.untimed else len(COLUMNS)
+    tables.begin(COLUMNS[:last])
     others: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for folder in options.folders:
@@ -56,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
             for number, cells in enumerate(found):
                 counts["refused" if cells[1] == "refused" else "data sets"] += 1
                 counts["files"] += number == 0
-                tables.line([name if number == 0 else "", options.source, *cells])
+                tables.line([name if number == 0 else "", options.source, *cells][:last])
     print(f"\n{', '.join(f'{count} {what}' for what, count in counts.items())}")
     if others:
         print("Not tried, by suffix:", ", ".join(f"{n} {s}" for s, n in others.most_common()))

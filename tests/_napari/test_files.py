@@ -160,6 +160,16 @@ def test_diffraction_alone_opens_with_its_own_units(viewer: Any, tmp_path: Path)
     viewer.add_image(PIXELS, scale=(0.1, 0.1), units=("angstrom", "angstrom"))
 
 
+def test_length_of_a_pattern_is_no_sampling(viewer: Any) -> None:
+    """As of the screen that some cameras record."""
+    scales = ((0.016, "cm"), (0.016, "cm"))
+    pattern = io.MicroscopeImage(
+        PIXELS, None, ("y", "x"), {}, "a", kind="diffraction", scales=scales
+    )
+    (layer,) = file_layers(Path("a.blo"), [pattern])
+    assert layer_sampling(layer) is None
+
+
 @pytest.mark.parametrize("step", [1e18, 1e-30, 0.0, -1.0])
 def test_absurd_scale_breaks_no_viewer(viewer: Any, tmp_path: Path, step: float) -> None:
     write_hspy(tmp_path / "a.hspy", ("", PIXELS, "m", step))

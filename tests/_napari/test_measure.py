@@ -489,6 +489,31 @@ def test_only_points_are_columns(dock: OpenPanel, viewer: Any) -> None:
         panel.run().result(PATIENCE)
 
 
+def test_an_error_goes_when_the_page_is_turned(dock: OpenPanel, viewer: Any, notices: Any) -> None:
+    add(viewer, perovskite())
+    panel = dock("Measure")
+    panel.measure = "octahedra"
+    with pytest.raises(ValueError, match="no oxygen column"):
+        panel.run().result(PATIENCE)
+    assert "no oxygen column" in panel.message.text()
+    panel.measure = "bonds"
+    assert panel.message.text() == ""
+
+
+def test_the_density_of_bonds_is_drawn_beside_their_lengths(dock: OpenPanel, viewer: Any) -> None:
+    add(viewer, perovskite())
+    panel = dock("Measure")
+    measure(panel, "bonds")
+    assert set(panel.results.tables) == {"Vectors", "Bonds", "Density"}
+    lengths, density = panel.results.figure.axes
+    assert lengths.get_xlabel() == "length (Å)"
+    left, right, bottom, top = density.get_images()[0].get_extent()
+    assert left < 0 < right
+    assert top < 0 < bottom
+    measure(panel, "lattice")
+    assert not panel.results.figure.axes
+
+
 def test_columns_that_go_meanwhile_are_kept_with_their_results(
     dock: OpenPanel, viewer: Any
 ) -> None:

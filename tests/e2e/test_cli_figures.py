@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from napari_atomseg.cli import app
 from napari_atomseg.io import read_columns, write_columns, write_image
+from napari_atomseg.io.columns.csv_table import write_table
 
 SAMPLING = 0.2
 
@@ -27,6 +28,8 @@ def folder(tmp_path: Path) -> Path:
     table = pd.DataFrame({"y": y, "x": x, "volume": rng.normal(100, 3, 20), "species": "Pt"})
     table = table.assign(dy_pm=5.0, dx_pm=-3.0, eps_xx=0.01)
     write_columns(tmp_path / "table.csv", table, {"sampling": SAMPLING})
+    grid = pd.DataFrame({"vector_y": 0.1 * y, "vector_x": 0.1 * x, "density": 1.0 + y + x})
+    write_table(tmp_path / "density.csv", grid, {})
     return tmp_path
 
 
@@ -47,6 +50,7 @@ def run(folder: Path, *arguments: str, code: int = 0) -> str:
         ("histogram", "table.csv", "--of", "volume,dy_pm"),
         ("strain", "table.csv", "--limit", "2"),
         ("strain", "eps_xx.tif"),
+        ("density", "density.csv", "--unit", "px"),
     ],
 )
 def test_figures_are_drawn(folder: Path, arguments: tuple[str, ...]) -> None:
@@ -81,6 +85,7 @@ def test_the_suffix_says_the_format(folder: Path, suffix: str, start: bytes) -> 
         (("vectors", "table.csv", "--names", "dy_pm"), "--names"),
         (("histogram", "table.csv", "--of", "species"), "no numbers"),
         (("strain", "table.csv", "eps_xx.tif"), "one table"),
+        (("density", "table.csv"), "vector_y, vector_x, density"),
     ],
 )
 def test_what_cannot_be_drawn_is_told_in_a_line(

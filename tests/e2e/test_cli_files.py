@@ -156,6 +156,18 @@ def test_files_are_converted_and_back(folder: Path, suffix: str) -> None:
     assert after.metadata["provenance"]["action"] == "convert"
 
 
+def test_zarr_is_a_file_to_commands(folder: Path) -> None:
+    """Although it is a folder, also where it is there already."""
+    for _ in range(2):
+        line = ("--by", "line", "--line", 0, 0, 0, 10, "--length", 0.3, "--unit", "nm")
+        run(folder, "calibrate", "many.tif", *line, "--output", "scaled.zarr")
+        run(folder, "scan", "scaled.zarr", "--scan", "rows", "--output", "still.zarr")
+    still = read_image(folder / "still.zarr")
+    assert (still.data.shape, still.sampling) == (SHAPE, pytest.approx(0.3))
+    run(folder, "calibrate", "many.tif", *line, "--dataset", 2, "--frame", 1, "-o", "one.tif")
+    assert read_image(folder / "one.tif").data.shape == (SHAPE[0] - 4, SHAPE[1])
+
+
 def test_suffix_is_refused_before_anything_is_computed(folder: Path) -> None:
     done = run(folder, "segment", "many.tif", "--output", "labels.png", code=1)
     assert "images are written as .tif" in done.stderr

@@ -21,6 +21,7 @@ from matplotlib.quiver import Quiver
 
 from napari_atomseg import figures
 from napari_atomseg.figures.canvas import style
+from napari_atomseg.figures.density import highest
 from napari_atomseg.figures.strain import nearest_values
 from napari_atomseg.figures.tables import is_category, label
 
@@ -41,6 +42,43 @@ def of_kind(figure: Figure, kind: type) -> list[Any]:
 def test_markers_stand_at_their_columns(image: Any, table: pd.DataFrame) -> None:
     (markers,) = of_kind(figures.overlay(image, table), PathCollection)
     np.testing.assert_array_equal(markers.get_offsets(), table[["x", "y"]])
+
+
+def test_a_density_is_drawn_where_its_vectors_point() -> None:
+    y, x = np.mgrid[-4:5, -2:9].astype(float) * 0.25
+    density = np.exp(-((y - 0.5) ** 2 + (x - 1.5) ** 2) / 0.02)
+    grid = pd.DataFrame({"vector_y": y.ravel(), "vector_x": x.ravel(), "density": density.ravel()})
+    # Empty bins are left out of tables.
+    figure = figures.density_map(grid[grid["density"] > 1e-6], unit="px")
+    axes = figure.axes[0]
+    image = axes.get_images()[0]
+    left, right, bottom, top = image.get_extent()
+    row, col = np.unravel_index(image.get_array().argmax(), image.get_array().shape)
+    assert top + (row + 0.5) * 0.25 == pytest.approx(0.5)
+    assert left + (col + 0.5) * 0.25 == pytest.approx(1.5)
+    assert bottom > top
+    assert right > left
+    assert "x (px)" in texts(figure)
+    part = figures.density_map(grid, around=(0.5, 1.5), reach=0.3).axes[0].get_images()[0]
+    assert part.get_extent() == pytest.approx([1.125, 1.875, 0.875, 0.125])
+    with pytest.raises(ValueError, match="no density within"):
+        figures.density_map(grid, around=(50.0, 0.0))
+    with pytest.raises(ValueError, match="vector_y, vector_x, density"):
+        figures.density_map(pd.DataFrame({"y": [1.0]}))
+
+
+def test_a_narrow_peak_of_a_fine_density_is_drawn() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.random((301, 437)) * 0.1
+    values[123, 400] = 7.0
+    shown, (left, right, bottom, top) = highest(values, (0.0, 437.0, 301.0, 0.0))
+    assert max(shown.shape) <= 60
+    row, col = np.unravel_index(shown.argmax(), shown.shape)
+    assert shown.max() == 7.0
+    step = (bottom - top) / shown.shape[0]
+    assert step * row <= 123 < step * (row + 1)
+    assert left + step * col <= 400 < left + step * (col + 1)
+    assert (right - left) / shown.shape[1] == pytest.approx(step)
 
 
 def test_rows_of_the_image_run_downwards(image: Any) -> None:

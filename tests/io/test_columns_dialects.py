@@ -268,3 +268,27 @@ def test_own_table_edited_in_a_german_spreadsheet(tmp_path: Path) -> None:
     expected = pd.DataFrame({"y": [10.5, 30.0], "x": [20.25, 40.0], "label": [1, 2]})
     pd.testing.assert_frame_equal(table[["y", "x", "label"]], expected)
     assert table.attrs["sampling"] == 0.1
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    content=st.one_of(
+        st.text(st.sampled_from("xy[nm]()px;,\t .-+e0123456789#\"'\n\r_|%Åµ/"), max_size=80),
+        st.binary(max_size=40).map(lambda raw: raw.decode("latin-1")),
+    ),
+    axes=st.sampled_from([None, "yx", ("y", "x")]),
+)
+def test_whatever_stands_in_a_file_is_read_or_refused_by_name(
+    tmp_path_factory: pytest.TempPathFactory, content: str, axes: Any
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzz.csv"
+    path.write_bytes(content.encode("utf-8"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            table = read_columns(path, axes=axes)
+        except (OSError, ValueError) as error:
+            assert "fuzz.csv" in str(error)
+        else:
+            assert list(table)[:2] == ["y", "x"]
+            assert table[["y", "x"]].dtypes.map(lambda kind: kind.kind in "if").all()

@@ -288,6 +288,26 @@ def test_corrections_of_a_detector_are_said_to_be_that(tmp_path: Path) -> None:
         read_image(tmp_path / "a_master.h5")
 
 
+def test_layout_that_needs_a_missing_package_gives_its_arrays_with_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with h5py.File(tmp_path / "a.nxs", "w") as file:
+        file.create_group("entry").attrs["NX_class"] = "NXentry"
+        file["entry/data/counts"] = PICTURE
+    assert read_image(tmp_path / "a.nxs").notes == []
+    monkeypatch.setitem(sys.modules, "rsciio.nexus", None)
+    image = read_image(tmp_path / "a.nxs")
+    np.testing.assert_array_equal(image.data, PICTURE)
+    assert "napari-atomseg[em]" in image.notes[0]
+
+
+def test_profile_of_a_detector_is_no_pattern(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["counts"] = np.ones((1, 90))
+        file["counts"].attrs["image_nr_low"] = 1
+    assert [each.kind for each in read_images(tmp_path / "a.h5")] == ["line scan"]
+
+
 @pytest.mark.parametrize(
     ("axes", "kind", "names"),
     [

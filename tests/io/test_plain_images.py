@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from scipy.io import savemat
 
 from napari_atomseg.io import IMAGE_SUFFIXES, read_image, read_images
+from napari_atomseg.io.images import pictures
 from napari_atomseg.io.images.image import ImageFileError
 from napari_atomseg.io.images.read import HINTS, READERS
 
@@ -162,6 +163,14 @@ def test_other_text_is_no_image(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises(ImageFileError, match=r"a\.txt: no image as text"):
         read_image(tmp_path / "a.txt")
+
+
+def test_large_array_stays_in_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "LARGE", 100)
+    np.save(tmp_path / "a.npy", PICTURE)
+    image = read_image(tmp_path / "a.npy")
+    assert hasattr(image.data, "dask")
+    np.testing.assert_array_equal(np.asarray(image.data), PICTURE)
 
 
 def test_tables_in_a_folder_are_not_taken_for_its_images() -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 from napari_atomseg.io import read_image, read_images
 from napari_atomseg.io.images.image import ImageFileError
 from napari_atomseg.io.images.tiff import pages as tiff_pages
+from napari_atomseg.io.images.tiff import read as tiff_read
 
 RNG = np.random.default_rng(0)
 PER_CM = 1e8
@@ -169,7 +170,7 @@ def test_page_that_nothing_decodes_names_the_package(tmp_path: Path) -> None:
 ZEISS = "\r\n".join(
     [
         *("0", "0", "0", "5.824988e-09", "50000.0"),
-        *("AP_IMAGE_PIXEL_SIZE", "Image Pixel Size = 11.65 nm"),
+        *("AP_IMAGE_PIXEL_SIZE", "Image Pixel Size = 46.6 nm"),
         *("DP_DETECTOR_CHANNEL", "Signal A = InLens", ""),
     ]
 )
@@ -239,6 +240,37 @@ def test_jeol_image_is_magnified_and_its_diffraction_is_no_image(tmp_path: Path)
     assert read_image(path, dataset=0).sampling is None
     options = {"description": jeol("MAG", 150_000, "X", eos="eosASID"), **dots}
     assert read_image(write(tmp_path / "c.tif", (RAW, options))).sampling is None
+
+
+def test_zeiss_rounds_the_size_that_it_names(tmp_path: Path) -> None:
+    """A named size that is another one than the unnamed says is that of the image."""
+    exact = 5.824988 * 1024 / RAW.shape[1]
+    for named, size in (("46.6", exact), ("99", 99.0)):
+        text = ZEISS.replace("46.6 nm", f"{named} nm")
+        tags = {"extratags": [(34118, "s", 0, text, True)]}
+        image = read_image(write(tmp_path / "a.tif", (RAW, tags)))
+        assert image.sampling == pytest.approx(10 * size)
+
+
+def test_tags_that_cannot_be_read_are_told_and_the_image_is_read(tmp_path: Path) -> None:
+    options = {"description": "<TemReporter>&<broken", **in_cm(0.3)}
+    image = read_image(write(tmp_path / "a.tif", (RAW, options)))
+    np.testing.assert_array_equal(image.data, RAW)
+    assert image.sampling == pytest.approx(0.3)
+    assert any("could not be read" in note for note in image.notes)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_large_stack_stays_in_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: Any
+) -> None:
+    monkeypatch.setattr(tiff_read, "LARGE", 1000)
+    data = np.stack([counts(lattice()) for _ in range(3)])
+    tifffile.imwrite(tmp_path / "a.tif", data, byteorder=order, photometric="minisblack")
+    image = read_image(tmp_path / "a.tif")
+    assert hasattr(image.data, "dask")
+    np.testing.assert_array_equal(np.asarray(image.data), data)
+    assert image.axes == ("frame", "y", "x")
 
 
 def test_unit_that_is_not_known_is_told(tmp_path: Path) -> None:
@@ -332,12 +364,34 @@ def test_names_and_times_of_pages_decide_first(tmp_path: Path) -> None:
     named = [(RAW, {"extratags": [(285, "s", 0, name, True)]}) for name in ("HAADF", "ABF")]
     image = read_image(write(tmp_path / "a.tif", *named))
     assert image.axes == ("channel", "y", "x")
+    assert image.metadata["channels"] == ["HAADF", "ABF"]
     dark = RNG.poisson(9000 - 3000 * lattice()).astype(np.uint16)
     times = [
         (page, {"datetime": f"2024:01:01 10:00:0{second}"})
         for second, page in enumerate((RAW, dark))
     ]
     assert read_image(write(tmp_path / "b.tif", *times)).axes == ("frame", "y", "x")
+
+
+@pytest.mark.parametrize("axis", ["Z", "T"])
+def test_slices_of_imagej_are_channels_where_detectors_differ(tmp_path: Path, axis: str) -> None:
+    """ImageJ calls all stacks slices; with a step between them, they are what it says."""
+    dark = RNG.poisson(9000 - 3000 * lattice()).astype(np.uint16)
+    path, data = tmp_path / "a.tif", np.stack([RAW, dark])
+    tifffile.imwrite(path, data, imagej=True, metadata={"axes": f"{axis}YX"})
+    assert read_image(path).axes == ("channel", "y", "x")
+    step = {"spacing": 2.0} if axis == "Z" else {"finterval": 2.0}
+    metadata = {"axes": f"{axis}YX", "unit": "nm", **step}
+    tifffile.imwrite(path, data, imagej=True, resolution=(10, 10), metadata=metadata)
+    assert read_image(path).axes[0] == {"Z": "z", "T": "time"}[axis]
+
+
+def test_labels_of_slices_are_names_of_channels(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    metadata = {"axes": "ZYX", "Labels": ["HAADF", "ABF"]}
+    tifffile.imwrite(path, np.stack([RAW, RAW]), imagej=True, metadata=metadata)
+    image = read_image(path)
+    assert (image.axes[0], image.metadata["channels"]) == ("channel", ["HAADF", "ABF"])
 
 
 def test_planes_of_colours_that_differ_are_channels(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -10,6 +11,8 @@ from napari_atomseg.localization.fit.joint.model import LOG_SIGMA, JointModel, f
 from napari_atomseg.localization.fit.joint.solve import fit_jointly
 from napari_atomseg.localization.fit.joint.system import JointSystem
 from napari_atomseg.localization.fit.windows import initial_estimates
+from napari_atomseg.localization.overlap import overlap_notes, overlapping
+from napari_atomseg.localization.refit import refine_columns
 
 SIGMA, CELL = 3.0, 27.0
 
@@ -60,3 +63,29 @@ def test_errors_in_a_crystal_of_merging_columns_are_those_of_the_whole_matrix(dr
     exact = inverse.view(count, 5, count, 5)[torch.arange(count), :, torch.arange(count), :]
     found, true = (each.diagonal(dim1=1, dim2=2)[:, :2].sqrt() for each in (blocks, exact))
     np.testing.assert_allclose(found, true, rtol=0.1)
+
+
+@pytest.mark.parametrize(("distance", "told"), [(2.0, True), (3.0, True), (5.0, False)])
+def test_fits_one_by_one_say_that_columns_overlap(distance, told, draw, rng):
+    image, places, start = dumbbells(draw, rng, distance, 1000.0, side=4, cell=40.0)
+    columns = pd.DataFrame({"y": start[0], "x": start[1]})
+    columns.attrs["notes"] = ["kept"]
+    single = refine_columns(image.numpy(), columns, refine="gaussian")
+    assert any("of 32 columns" in note for note in single.attrs["notes"]) == told
+    assert single.attrs["notes"][0] == "kept"
+    joint = refine_columns(image.numpy(), single, refine="joint")
+    assert joint.attrs["notes"] == ["kept"]
+    assert columns.attrs["notes"] == ["kept"]
+
+
+def test_overlap_is_seen_in_angstrom():
+    """Pixels twice as high as wide: three of them down are as far as six across."""
+    down = pd.DataFrame({"y": [10.0, 13.0], "x": [10.0, 10.0], "sigma": [1.5, 1.5]})
+    across = pd.DataFrame({"y": [10.0, 10.0], "x": [10.0, 13.0], "sigma": [1.5, 1.5]})
+    flat = float(np.log(0.5))
+    assert overlapping(across, flat).all()
+    assert overlapping(down, flat).all()
+    assert not overlapping(down.assign(y=[10.0, 14.0]), flat).any()
+    assert overlapping(across.assign(x=[10.0, 14.0]), flat).all()
+    assert len(overlap_notes([across], "gaussian", flat)) == 1
+    assert overlap_notes([across], "joint", flat) == []

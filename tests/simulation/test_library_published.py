@@ -106,5 +106,5 @@ def test_it_is_a_data_set_and_a_source_of_training(published: Path) -> None:
     np.testing.assert_allclose(case.columns[["y", "x"]], COLUMNS)
     np.testing.assert_allclose(case.truth, case.image, atol=1e-5)
     assert case.sampling == pytest.approx(FIELD / SIDE)
-    source = LibraryFolder(folder=published).open(seed=0, targets=["column_map"])
-    assert source is not None
+    source = LibraryFolder(folder=published).open(seed=0, targets=["gaussian_mask"])
+    assert source.targets == ("gaussian_mask",)

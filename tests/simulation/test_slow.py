@@ -51,9 +51,9 @@ def test_the_specimen_the_settings_and_the_truth_are_those_of_the_fast_recipe() 
         slow = draw_scene(load_recipe("temimagenet-multislice"), 3, index, SHAPE)
         np.testing.assert_array_equal(fast.labels.points, slow.labels.points)
         assert (fast.optics, fast.view) == (slow.optics, slow.view)
-        assert [each.values for each in fast.distortions] == [
-            each.values for each in slow.distortions
-        ]
+        np.testing.assert_equal(
+            [each.values for each in fast.distortions], [each.values for each in slow.distortions]
+        )
         assert fast.multislice is None
         assert slow.multislice is not None
 
@@ -79,7 +79,7 @@ def test_atoms_stand_at_the_heights_of_the_crystal() -> None:
     atoms = single_atoms(scene.specimen)
     strontium = atoms.select(atoms.number == 38)
     titanium = atoms.select(atoms.number == 22)
-    heights = [np.unique(np.round(each.z % PERIOD, 6)) for each in (strontium, titanium)]
+    heights = [np.unique(np.round((each.z + 0.1) % PERIOD, 6)) for each in (strontium, titanium)]
     assert [len(each) for each in heights] == [1, 1]
     # They alternate, half a period apart.
     apart = abs(float(heights[0][0] - heights[1][0]))
@@ -130,7 +130,7 @@ def test_an_interrupted_library_keeps_every_finished_sample(
     token = CancelToken()
 
     def stop(done: int, _total: int, _message: str) -> None:
-        if done == 3:
+        if done == 2:  # noticed after the third
             token.cancel()
 
     out = tmp_path / "library"

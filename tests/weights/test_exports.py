@@ -68,7 +68,7 @@ def rdf(content: bytes, **fields: Any) -> dict[str, Any]:
                 "architecture": {
                     "callable": "UNet",
                     "import_from": "napari_atomseg.networks.unet",
-                    "kwargs": ARGUMENTS,
+                    "kwargs": dict(ARGUMENTS),
                 },
             }
         },
@@ -109,7 +109,7 @@ def test_names_of_format_0_4_are_read_too(tmp_path: Path) -> None:
     described = rdf(content, format_version="0.4.10")
     entry = described["weights"]["pytorch_state_dict"]
     entry["architecture"] = "napari_atomseg.networks.unet.UNet"
-    entry["kwargs"] = ARGUMENTS
+    entry["kwargs"] = dict(ARGUMENTS)
     described["inputs"][0]["preprocessing"] = [{"name": "scale_range"}]
     name = weights.import_model(package(tmp_path, described, content), "older")
     assert load_weights(weights.resolve(name))[1].normalisation == RANGE
@@ -194,7 +194,7 @@ def test_what_is_not_imported_is_said(tmp_path: Path, entry: dict[str, Any], mes
     ("fields", "message"),
     [
         ({"weights": {"onnx": {"source": "a.onnx"}}}, "are onnx, which are programs"),
-        ({"weights": {"torchscript": {}, "onnx": {}}}, "torchscript, onnx"),
+        ({"weights": {"torchscript": {}, "onnx": {}}}, "onnx, torchscript"),
         ({"weights": {}}, "describes no weights"),
         ({"type": "dataset"}, "does not describe a model"),
         ({"outputs": [{"id": "cells"}]}, "maps are called cells"),
@@ -225,7 +225,7 @@ def test_tensors_and_sizes_are_checked(tmp_path: Path, monkeypatch: pytest.Monke
     refused(tensors | {"more": torch.zeros(1)}, "more")
     refused(tensors | {"exit.bias": torch.full((8,), torch.nan)}, "not finite")
     # A network of any size may be described; it is compared before it is made.
-    refused(tensors, "entry.weight", widths=[10**5, 10**5])
+    refused(tensors, r"expected \(100000,", widths=[10**5, 10**5])
     refused(tensors, "does not fit", widths="wide")
     monkeypatch.setattr(state, "LARGEST", 1000)
     refused(tensors, "larger than")
@@ -275,39 +275,33 @@ def test_a_missing_extra_is_said(own: str, tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.slow
-def test_onnx_is_equal_to_torch_at_any_size(own: str, tmp_path: Path) -> None:
+@pytest.mark.timeout(1200)
+def test_a_package_is_valid_equal_to_torch_and_comes_back(own: str, tmp_path: Path) -> None:
+    """Its ONNX is what `export_model` writes as "onnx"; making the graph takes most of the time."""
     for name in ("onnx", "onnxscript"):
         pytest.importorskip(name, reason="needs the extra 'export'")
     runtime = pytest.importorskip("onnxruntime", reason="needs the extra 'export'")
+    spec = pytest.importorskip("bioimageio.spec", reason="needs the extra 'export'")
     from napari_atomseg.weights.exports.graph import INPUT, finished
 
-    file = weights.export_model(own, tmp_path / "mine", "onnx")
-    session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    file = weights.export_model(own, tmp_path / "mine", "bioimageio")
+    described = spec.load_description(file)
+    assert not isinstance(described, spec.InvalidDescr)
+    with zipfile.ZipFile(file) as archive:
+        session = runtime.InferenceSession(
+            archive.read("weights.onnx"), providers=["CPUExecutionProvider"]
+        )
     known = session.get_modelmeta().custom_metadata_map
     assert json.loads(known["maps"]) == list(TASKS)
     assert ModelCard.model_validate_json(known["card"]).name == own
-    model, _ = finished(weights.resolve(own))
+    model, first = finished(weights.resolve(own))
     for shape in ((1, 1, 64, 64), (2, 1, 67, 101), (1, 1, 130, 65)):
         image = torch.randn(shape, generator=torch.Generator().manual_seed(3))
         with torch.inference_mode():
             expected = model(image).numpy()
         (found,) = session.run(None, {INPUT: image.numpy()})
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
-
-
-@pytest.mark.slow
-def test_a_package_is_valid_and_comes_back(own: str, tmp_path: Path) -> None:
-    for name in ("onnx", "onnxscript", "onnxruntime"):
-        pytest.importorskip(name, reason="needs the extra 'export'")
-    spec = pytest.importorskip("bioimageio.spec", reason="needs the extra 'export'")
-    file = weights.export_model(own, tmp_path / "mine", "bioimageio")
-    found = spec.load_description(file)
-    assert not isinstance(found, spec.InvalidDescr)
-    assert {"onnx", "pytorch_state_dict"} <= {
-        name for name, entry in found.weights if entry is not None
-    }
-    again = weights.import_model(file, "again")
-    first, second = (load_weights(weights.resolve(name)) for name in (own, again))
-    assert first[1].model_dump(exclude={"name"}) == second[1].model_dump(exclude={"name"})
-    for name, value in first[0].state_dict().items():
-        assert torch.equal(value, second[0].state_dict()[name])
+    again, second = load_weights(weights.resolve(weights.import_model(file, "again")))
+    assert first.model_dump(exclude={"name"}) == second.model_dump(exclude={"name"})
+    for name, value in model.network.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name])

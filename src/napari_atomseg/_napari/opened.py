@@ -88,8 +88,15 @@ def _last_two(image: MicroscopeImage) -> list[tuple[float, str]] | None:
     pixel = pixel_size(image.sampling)
     if pixel is not None:
         return [(size, "angstrom") for size in pixel]
-    known = [(step, unit) for step, unit in image.scales[-2:] if step is not None and unit]
-    return known if len(known) == 2 and image.kind not in ("image", *PROFILES) else None
+    if image.kind in ("image", *PROFILES):
+        return None
+    # A length of a pattern, as of the camera that recorded it, is none of the specimen.
+    known = [
+        (step, unit)
+        for step, unit in image.scales[-2:]
+        if step is not None and unit is not None and to_angstrom(step, unit) is None
+    ]
+    return known if len(known) == 2 else None
 
 
 def _depth(axis: str, step: float | None, unit: str | None) -> tuple[float, str]:

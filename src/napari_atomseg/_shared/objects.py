@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
@@ -277,14 +278,32 @@ def _of_quantem(image: Any, name: str) -> _Described | None:
 
 
 def _of_emdfile(image: Any, name: str) -> _Described | None:
-    """`Array` of emdfile, as real slices and virtual images of py4DSTEM are."""
+    """`Array` of emdfile, as real slices and virtual images of py4DSTEM are.
+
+    Where their dimensions count pixels, the calibration of the data set that they belong to holds.
+    """
     if not all(hasattr(image, each) for each in ("data", "dims", "dim_units")):
         return None
-    units, dims = list(image.dim_units), list(image.dims)
-    if len(dims) < 2 or len(units) != len(dims):
+    every = list(zip(image.dims, image.dim_units, strict=False))
+    if len(every) < 2:
         return None
-    y, x = ((_spacing(np.asarray(d)), u) for d, u in list(zip(dims, units, strict=True))[-2:])
-    return _Described(image.data, (y, x), f"the array of py4DSTEM given as {name}")
+    y, x = ((_spacing(np.asarray(dim)), unit) for dim, unit in every[-2:])
+    title = f"the array of py4DSTEM given as {name}"
+    if _is_uncalibrated(y) and _is_uncalibrated(x):
+        y = x = _of_calibration(image) or y
+    return _Described(image.data, (y, x), title)
+
+
+def _of_calibration(image: Any) -> Step | None:
+    """Pixel of py4DSTEM's calibration, in the space of the image; None where it has none."""
+    space = "Q" if any("Diffraction" in each.__name__ for each in type(image).__mro__) else "R"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is none is no news
+        found = getattr(image, "calibration", None)
+        if found is None or not hasattr(found, f"get_{space}_pixel_size"):
+            return None
+        size = getattr(found, f"get_{space}_pixel_size")()
+        return size, getattr(found, f"get_{space}_pixel_units")()
 
 
 def _of_napari(image: Any, name: str) -> _Described | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Dimension = Literal["length", "reciprocal", "angle", "time", "energy", "pixel", "none"]
 """What an axis counts; "none" for numbers without a unit that belongs to an axis."""
 
-_DIMENSIONS: dict[tuple[tuple[str, int], ...], Dimension] = {
+_DIMENSIONS: dict[Any, Dimension] = {
     (("[length]", 1),): "length",
     (("[length]", -1),): "reciprocal",
     (("[time]", 1),): "time",
@@ -87,7 +87,8 @@ def _parsed(plain: str) -> pint.Unit | None:
     unit = _named(plain[: power.start()] if power else plain)
     if unit is None:
         return None
-    return unit ** (-exponent if inverse else exponent)
+    raised: pint.Unit = unit ** (-exponent if inverse else exponent)
+    return raised
 
 
 def unit_name(text: object) -> str | None:
@@ -139,16 +140,16 @@ def _plain(text: object) -> str | None:
     if not isinstance(text, str):
         return None
     plain = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
+    plain = unicodedata.normalize("NFC", plain.translate(_SUPERSCRIPTS))
     for wrong, right in _MOJIBAKE.items():
         plain = plain.replace(wrong, right)
-    plain = unicodedata.normalize("NFC", plain.translate(_SUPERSCRIPTS))
     plain = plain.replace("\u00b5", "u").replace("\u03bc", "u")
     plain = plain.strip().strip("\0").strip().strip("[](){}'\"").strip()
     plain = _PER_PIXEL.sub("", plain).replace("_", "") or plain
     return None if plain.lower() in _ABSENT else plain
 
 
-def _named(name: str) -> pint.Unit | None:
+def _named(name: str) -> Any:
     """Unit of a name without powers, in the case in which it is written or else in lower case."""
     name = name.strip().strip("()[]")
     for spelling in dict.fromkeys((name, name.lower())):
@@ -158,13 +159,13 @@ def _named(name: str) -> pint.Unit | None:
     return None
 
 
-def _registered(name: str) -> pint.Unit | None:
+def _registered(name: str) -> Any:
     import pint  # a second to load, and only some files have units
 
     if not name.replace(" ", "").isalpha():
         return None
     try:
-        unit = pint.get_application_registry().parse_units(name)
+        unit = pint.get_application_registry().parse_units(name)  # type: ignore[no-untyped-call]
     except Exception:  # pint raises errors of tokenize, of its parser and its own
         return None
     dimensions = dict(unit.dimensionality)

@@ -1,7 +1,12 @@
 """Measurements on columns and images: lattices, strain, defects, counts, tracks and scores."""
 
 from napari_atomseg._shared.metrics import psnr, ssim
-from napari_atomseg.analysis.bonds import bond_distributions, bond_vectors
+from napari_atomseg.analysis.bonds import (
+    BondDensity,
+    bond_density,
+    bond_distributions,
+    bond_vectors,
+)
 from napari_atomseg.analysis.counting.counts import Counts, count_by_mixture
 from napari_atomseg.analysis.counting.cross_sections import integrate_columns
 from napari_atomseg.analysis.counting.library import count_by_library, simulate_library
@@ -41,6 +46,7 @@ from napari_atomseg.analysis.zone_axis.layers import Layers, register_layers
 from napari_atomseg.analysis.zone_axis.register import Registration, register_crystal
 
 __all__ = [
+    "BondDensity",
     "BurgersCircuit",
     "Counts",
     "Grains",
@@ -58,6 +64,7 @@ __all__ = [
     "assign",
     "beam_level",
     "binned_profile",
+    "bond_density",
     "bond_distributions",
     "bond_vectors",
     "burgers_circuit",

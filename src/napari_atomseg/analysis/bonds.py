@@ -6,12 +6,14 @@ mean, width and shape tell shifts of the sublattices and their disorder.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import gaussian_filter
 
-from napari_atomseg._shared.types import Indices
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.sites import SiteIndex, assigned, checked_sublattices
 from napari_atomseg.analysis.lattice.spacings import seen_angle
@@ -20,6 +22,12 @@ REACH = 1.05
 """Of the longer side of the cell, up to which vectors are taken."""
 BOND = ["from", "to", "di", "dj"]
 """What makes one bond of the crystal."""
+FINEST = 3.0
+"""Bins of a density within the narrowest spread of a bond."""
+MOST_BINS = 801
+"""Bins of a density along each axis."""
+AROUND = 6.0
+"""Spreads of the widest bond about the outermost one that a density shows."""
 
 
 def bond_vectors(
@@ -145,6 +153,109 @@ def bond_distributions(vectors: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).sort_values(["length", "angle_deg"], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class BondDensity:
+    """Density of projected vectors between columns: the vector pair correlation.
+
+    Attributes
+    ----------
+    values : (H, W) vectors a column of the first sublattice and Å² (or px²); rows run down as y,
+        columns to the right as x. Its sum times `step`² is the number of vectors a column, but for
+        what lies outside.
+    y, x : (H,) and (W,) middles of the bins, Å (or px).
+    step : side of a bin, Å (or px).
+    width : standard deviation of the Gaussian by which it was smoothed, Å (or px).
+    columns : of the first sublattice, from which vectors start.
+    """
+
+    values: Array
+    y: Array
+    x: Array
+    step: float
+    width: float
+    columns: int
+
+    def table(self) -> pd.DataFrame:
+        """A row a bin that is not empty: ``vector_y``, ``vector_x``, ``density``."""
+        rows, cols = np.nonzero(self.values > 1e-6 * self.values.max(initial=0.0))
+        return pd.DataFrame(
+            {
+                "vector_y": self.y[rows],
+                "vector_x": self.x[cols],
+                "density": self.values[rows, cols],
+            }
+        )
+
+
+def bond_density(
+    vectors: pd.DataFrame, *, step: float | None = None, width: float | None = None
+) -> BondDensity:
+    """Estimate the two-dimensional density of bond vectors.
+
+    Vectors are counted in square bins and smoothed by a Gaussian. Every pair of columns counts; the
+    vectors of one bond pile up about its mean, as wide as they vary, and two states of a bond, as
+    of domains, are two maxima. Vectors are not weighted by their errors.
+
+    Parameters
+    ----------
+    vectors : as `bond_vectors` gives them.
+    step : side of a bin, Å (or px); None takes a third of the narrowest bond's spread, but for
+        many bins.
+    width : of the Gaussian; None takes Scott's rule, the spread of a bond times n^(-1/6) of its n
+        vectors (Scott, Multivariate Density Estimation, Wiley 1992), of the narrowest.
+
+    Raises
+    ------
+    ValueError
+        There are no vectors, or `step` or `width` is not positive.
+    """
+    if vectors.empty:
+        raise ValueError("there are no vectors")
+    points = vectors[["vector_y", "vector_x"]].to_numpy()
+    groups = [g[["vector_y", "vector_x"]].to_numpy() for _, g in vectors.groupby(BOND)]
+    spreads = np.array([_spread(group) for group in groups])
+    counts = np.array([len(group) for group in groups])
+    known = spreads > 0
+    typical = float(np.median(np.hypot(*points.T)))
+    narrow = float(spreads[known].min()) if known.any() else 0.01 * typical
+    smooth = width
+    if smooth is None:
+        rule = spreads[known] * counts[known] ** (-1.0 / 6.0)
+        smooth = float(rule.min()) if known.any() else narrow
+    margin = AROUND * max(float(spreads.max(initial=0.0)), narrow, smooth)
+    low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
+    side = step
+    if side is None:
+        side = max(narrow / FINEST, float((high - low).max()) / MOST_BINS)
+    for name, value in (("step", side), ("width", smooth)):
+        if not value > 0:
+            raise ValueError(f"{name}={value!r} must be positive")
+    # Bins are those of whole steps from zero, so that densities of two images are alike.
+    first, last = np.floor(low / side).astype(int), np.ceil(high / side).astype(int)
+    shape = last - first + 1
+    if shape.max() > 10 * MOST_BINS:
+        raise ValueError(f"step={side!r} makes {shape.max()} bins; take a larger one")
+    index = np.round(points / side).astype(int) - first
+    values = np.zeros(shape)
+    np.add.at(values, (index[:, 0], index[:, 1]), 1.0)
+    columns = int(vectors["column"].nunique())
+    values = gaussian_filter(values, smooth / side, mode="constant", truncate=6.0)
+    return BondDensity(
+        values / (columns * side**2),
+        side * np.arange(first[0], last[0] + 1),
+        side * np.arange(first[1], last[1] + 1),
+        side,
+        smooth,
+        columns,
+    )
+
+
+def _spread(vectors: Array) -> float:
+    """Robust standard deviation of vectors (N, 2) along the axis along which it is smaller."""
+    away = np.abs(vectors - np.median(vectors, axis=0))
+    return float(1.4826 * np.median(away, axis=0).min())
 
 
 def _steps(lattice: Lattice, one: int, other: int, far: float) -> list[Indices]:

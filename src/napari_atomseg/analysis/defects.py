@@ -50,8 +50,10 @@ def find_vacancies(
     Returns
     -------
     A row a vacancy: ``y``, ``x`` (px), the errors ``y_err``, ``x_err`` of the place, from how the
-    displacements around differ, the site ``i``, ``j``, ``sublattice``, and with a sampling
-    ``y_angstrom``, ``x_angstrom``.
+    displacements around differ, the site ``i``, ``j``, ``sublattice``; ``surrounded``, whether every
+    other site about it (within 2.2 roots of the area of a site) has its column, which is not so
+    beside another vacancy, a hole or the border; and with a sampling ``y_angstrom``,
+    ``x_angstrom``.
 
     Raises
     ------
@@ -65,22 +67,25 @@ def find_vacancies(
     taken = table[["i", "j", "sublattice"]].to_numpy(dtype=np.int64)
     displaced = table[["dy", "dx"]].to_numpy(dtype=np.float64)
     if len(taken) == 0:
-        return _result(np.zeros((0, 3), np.int64), np.zeros((0, 2)), np.zeros((0, 2)), sampling)
+        nothing = np.zeros((0, 2))
+        return _result(np.zeros((0, 3), np.int64), nothing, nothing, np.zeros(0, bool), sampling)
     sites = _empty_sites(taken, len(lattice))
     ideal, full = lattice.sites(*sites.T), lattice.sites(*taken.T)
     scale = lattice.scale
     reach = AROUND * np.sqrt(lattice.area * scale.prod() / len(lattice))
     tree = cKDTree(full * scale)
+    around_each = tree.query_ball_point(ideal * scale, reach)
     inside = np.array(
         [
             _gap((full[near] - place) * scale) < OPENING
-            for near, place in zip(tree.query_ball_point(ideal * scale, reach), ideal, strict=True)
+            for near, place in zip(around_each, ideal, strict=True)
         ],
         dtype=bool,
     )
-    sites, ideal = sites[inside], ideal[inside]
+    whole = np.array(list(map(len, around_each))) >= _sites_about(lattice, reach)[sites[:, 2]]
+    sites, ideal, whole = sites[inside], ideal[inside], whole[inside]
     if len(sites) == 0:
-        return _result(sites, ideal, ideal, sampling)
+        return _result(sites, ideal, ideal, whole, sampling)
     _, nearest = tree.query(ideal * scale, k=min(TELLING, len(full)))
     around = displaced[np.asarray(nearest).reshape(len(ideal), -1)]
     expected = ideal + around.mean(axis=1)
@@ -91,7 +96,21 @@ def find_vacancies(
     # A deviation known from so few is unsure itself: that of Student's t with count - 1 degrees.
     wider = np.sqrt((count - 1) / (count - 3)) if count > 3 else np.nan
     error = wider * around.std(axis=1, ddof=1) / np.sqrt(count)
-    return _result(sites[free], expected[free], error[free], sampling)
+    return _result(sites[free], expected[free], error[free], whole[free], sampling)
+
+
+def _sites_about(lattice: Lattice, reach: float) -> Indices:
+    """(K,) other sites within a distance (Å, or px) of a site of each sublattice."""
+    cells = int(np.ceil(reach / np.hypot(*(lattice.vectors * lattice.scale).T).min())) + 1
+    span = np.arange(-cells, cells + 1)
+    i, j, k = (
+        each.ravel() for each in np.meshgrid(span, span, np.arange(len(lattice)), indexing="ij")
+    )
+    every = lattice.sites(i, j, k) * lattice.scale
+    zero = np.zeros(len(lattice), np.int64)
+    own = lattice.sites(zero, zero, np.arange(len(lattice))) * lattice.scale
+    near = cKDTree(every).query_ball_point(own, reach, return_length=True)
+    return np.asarray(near, dtype=np.int64) - 1
 
 
 def _empty_sites(taken: Array, sublattices: int) -> Array:
@@ -119,7 +138,9 @@ def _gap(ways: Array) -> float:
     return float(np.diff(turns, append=turns[0] + 360.0).max())
 
 
-def _result(sites: Array, places: Array, error: Array, sampling: Sampling | None) -> pd.DataFrame:
+def _result(
+    sites: Array, places: Array, error: Array, whole: Array, sampling: Sampling | None
+) -> pd.DataFrame:
     found = pd.DataFrame(
         {
             "y": places[:, 0],
@@ -129,6 +150,7 @@ def _result(sites: Array, places: Array, error: Array, sampling: Sampling | None
             "i": sites[:, 0],
             "j": sites[:, 1],
             "sublattice": sites[:, 2],
+            "surrounded": whole,
         }
     )
     if sampling is not None:

@@ -3,11 +3,14 @@
 Cations are seen in dark field, oxygen in annular bright field or by iDPC. Of a pair of images that
 were recorded together, the columns of both stand on the same pixels; of one image that shows both,
 the oxygen columns are sublattices of its lattice.
+
+Tilts make the cell of the lattice larger than that of one B column. The B columns alone are a
+square net, though, so that a net of their own is found first, whatever the cell.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,20 +18,28 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.types import Array, Indices
+from napari_atomseg.analysis.lattice.assign import assign
+from napari_atomseg.analysis.lattice.find import find_lattice
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.sites import (
     PICOMETRES,
+    SITE,
     SiteIndex,
     assigned,
     checked_sublattices,
     errors_of,
+    intensity_of,
 )
+from napari_atomseg.analysis.lattice.species import species_of_means
 from napari_atomseg.analysis.positions import Positions, positions_of
 
 TOLERANCE = 0.25
 """An oxygen column stands within this part of the side of the cell of the middle of its bond."""
-BESIDE = 0.15
-"""Sublattices this near (in cells) to the middle of the sides from B to B are oxygen."""
+NET = 0.8
+"""Part of the columns of one cation that must stand on a net of one column a cell."""
+CLEARER = 1.5
+"""Oxygen moves across the bonds of the cation in the middle of its octahedra; by this factor it
+must move further across than along for the one cation, and less for the other, to tell them."""
 SIDES: Indices = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
 """Cells of the B columns that face a B column, along a and b."""
 ORDERS: dict[str, tuple[int, int]] = {
@@ -56,12 +67,20 @@ class Octahedra:
         first B, ``y``, ``x`` (px); ``dy``, ``dx`` from the middle of the bond (px, ``_pm``) with
         errors; ``bond_1``, ``bond_2`` (lengths to both); ``angle_deg``, B-O-B as projected.
     order : a row a way in which tilts may be ordered: ``order``, the mean tilt with these signs,
-        ``tilt_deg``, and its error ``tilt_deg_err``.
+        ``tilt_deg``, and its error ``tilt_deg_err``. Signs of alternating orders depend on where
+        the net of the B columns begins.
+    sublattices : those taken for B.
+    net : lattice of the B columns, one a cell, whose cells ``i`` and ``j`` count.
+    chosen_by : how B was told from A: "given", "oxygen", which moves across the bonds of B, or
+        "brightness", where oxygen does not tell.
     """
 
     table: pd.DataFrame
     oxygen: pd.DataFrame
     order: pd.DataFrame
+    sublattices: tuple[int, ...]
+    net: Lattice
+    chosen_by: str
 
 
 def octahedra(
@@ -69,77 +88,169 @@ def octahedra(
     lattice: Lattice,
     oxygen: Positions | None = None,
     *,
-    sublattice: int = 1,
+    sublattice: int | None = None,
     oxygen_sublattices: tuple[int, ...] | None = None,
 ) -> Octahedra:
     """Tilts of the octahedra around B columns, and the places of the oxygen columns.
 
     Tilts are of the projection: of rotations about other axes than the beam's, it shows a part. A
     and B columns need not be where an ideal perovskite has them; tilts are against the line of the
-    two B columns beside each.
+    two B columns beside each. The cell of the lattice may be any: sublattices of one brightness
+    that make a net of one column a cell are taken together.
+
+    Along a pseudocubic axis oxygen is as far from A as from B. Without a number, the cation is
+    taken for B across whose bonds oxygen moves, as it does where octahedra turn; where it does not
+    move, the second brightest one is.
 
     Parameters
     ----------
     columns : table with `y` and `x` (px); sites are found where it has none, see `assign`.
-    lattice : lattice of the columns, whose cell is the pseudocubic one of one B column.
-    oxygen : columns of oxygen in the same pixels, from the image that shows them; None takes those
-        of `columns`.
-    sublattice : of the B columns.
+    lattice : lattice of the columns.
+    oxygen : columns of oxygen in the same pixels, from the image that shows them, with or without
+        the others; None takes those of `columns`. Columns that were found but not measured, whose
+        errors are NaN while others have some, are left out.
+    sublattice : one of the B columns; None tells them by the oxygen.
     oxygen_sublattices : of the oxygen columns, where they are of `columns`; None takes those in the
-        middle of the sides between B columns.
+        middle between B columns.
 
     Raises
     ------
     ValueError
-        There is no such sublattice, or no oxygen column beside a B column.
+        There is no such sublattice, B columns make no net, or no oxygen column is beside one.
     """
-    (kind,) = checked_sublattices(sublattice, lattice, "sublattice")[:1]
     table = assigned(columns, lattice)
-    points, errors = _oxygen(table, lattice, kind, oxygen, oxygen_sublattices)
-    sites = SiteIndex(table)
-    rows = sites.of((kind,))
-    faces = np.stack([sites.rows(sites.cells[rows] + side, kind) for side in SIDES])
-    near = _beside(sites.points, rows, faces, lattice, points)
+    if sublattice is not None:
+        (kind,) = checked_sublattices(sublattice, lattice, "sublattice")[:1]
+        choices = [_alike(table, lattice, kind)]
+    else:
+        choices = _cations(table, lattice)
+    found: list[Octahedra] = []
+    problem: ValueError | None = None
+    for kinds in choices:
+        try:
+            found.append(_of_cations(table, lattice, kinds, oxygen, oxygen_sublattices))
+        except ValueError as error:
+            problem = error
+    if not found:
+        raise problem or ValueError("the lattice has no cations")
+    if sublattice is not None:
+        return found[0]
+    ratio = [_across(each) for each in found]
+    best = int(np.argmax(ratio))
+    told = len(found) > 1 and ratio[best] > CLEARER and min(ratio) < 1.0 / CLEARER
+    return replace(found[best if told else -1], chosen_by="oxygen" if told else "brightness")
+
+
+def _alike(table: pd.DataFrame, lattice: Lattice, kind: int) -> tuple[int, ...]:
+    """The sublattices of the species of one: by their names in the table, or their brightness."""
+    mine = table["sublattice"].to_numpy()
+    if "species" in table:
+        names = table["species"].astype(str).to_numpy()
+        own = names[mine == kind]
+        if len(own) and own[0]:
+            same = [k for k in range(len(lattice)) if (names[mine == k] == own[0]).mean() > 0.5]
+            return tuple(same) if kind in same else (kind,)
+    return next((group for group in _by_brightness(table, lattice) if kind in group), (kind,))
+
+
+def _by_brightness(table: pd.DataFrame, lattice: Lattice) -> list[tuple[int, ...]]:
+    """Sublattices (those with columns) by species, the brightest first."""
+    mine = table["sublattice"].to_numpy()
+    present = [k for k in range(len(lattice)) if (mine == k).any()]
+    values = intensity_of(table, None)
+    if values is None:
+        return [(k,) for k in present]
+    known = np.isfinite(values)
+    present = [k for k in present if (known & (mine == k)).any()]
+    kinds = species_of_means([values[known & (mine == k)] for k in present])
+    return [
+        tuple(k for k, each in zip(present, kinds, strict=True) if each == one)
+        for one in np.unique(kinds)
+    ]
+
+
+def _cations(table: pd.DataFrame, lattice: Lattice) -> list[tuple[int, ...]]:
+    """The two brightest species of columns, A and B in either order."""
+    return _by_brightness(table, lattice)[:2]
+
+
+def _across(found: Octahedra) -> float:
+    """How much further oxygen stands from the middle of its bonds across them than along."""
+    table = found.oxygen
+    if not len(table):
+        return 1.0
+    a, b = (found.net.vectors * found.net.scale).copy()
+    way = np.where((table["axis"] == "a").to_numpy()[:, None], a, b)
+    way = way / np.hypot(*way.T)[:, None]
+    away = table[["dy", "dx"]].to_numpy() * found.net.scale
+    along = (away * way).sum(axis=1)
+    across = away[:, 1] * way[:, 0] - away[:, 0] * way[:, 1]
+    return float(np.sqrt((across**2).mean()) / max(np.sqrt((along**2).mean()), 1e-12))
+
+
+def _of_cations(
+    table: pd.DataFrame,
+    lattice: Lattice,
+    kinds: tuple[int, ...],
+    oxygen: Positions | None,
+    chosen: tuple[int, ...] | None,
+) -> Octahedra:
+    """Octahedra about the columns of some sublattices."""
+    mine = table["sublattice"].isin(kinds).to_numpy()
+    mine = mine & _measured(positions_of(table), errors_of(table))
+    cations = table[mine].drop(columns=list(SITE))
+    sampling = None if lattice.pixel is None else (lattice.pixel[0], lattice.pixel[1])
+    net = find_lattice(positions_of(cations), sampling, cell="primitive", sublattices=1)
+    if len(net) != 1:
+        raise ValueError(f"sublattices {kinds} make no net of one column a cell")
+    placed = assign(cations.reset_index(drop=True), net)
+    if (placed["sublattice"] >= 0).mean() < NET:
+        raise ValueError(f"sublattices {kinds} make no net of one column a cell: choose another")
+    points, errors = _oxygen(table, mine, lattice, oxygen, chosen)
+    sites = SiteIndex(placed)
+    rows = sites.of((0,))
+    faces = np.stack([sites.rows(sites.cells[rows] + side, 0) for side in SIDES])
+    near = _beside(sites.points, rows, faces, net, points)
     if not (near >= 0).any():
         raise ValueError(
             "no oxygen column stands between two B columns: check that both images have the same "
             "pixels, and the sublattice"
         )
-    bonds = _bonds(sites, rows, faces, near, points, errors, lattice)
-    found = _octahedra(sites, rows, faces, near, points, errors, lattice)
-    return Octahedra(found, bonds, _order(found))
+    bonds = _bonds(sites, rows, faces, near, points, errors, net)
+    found, shares = _octahedra(sites, rows, faces, near, points, errors, net)
+    found["column"] = np.flatnonzero(mine)[found["column"]]
+    return Octahedra(found, bonds, _order(found, shares), kinds, net, "given")
 
 
 def _oxygen(
     table: pd.DataFrame,
+    cations: NDArray[np.bool_],
     lattice: Lattice,
-    kind: int,
     oxygen: Positions | None,
     chosen: tuple[int, ...] | None,
 ) -> tuple[Array, Array]:
-    """(M, 2) places of oxygen columns and their errors, px."""
+    """(M, 2) places of what may be oxygen columns, and their errors, px."""
     if oxygen is not None:
         points = positions_of(oxygen, "oxygen")
         known = oxygen if isinstance(oxygen, pd.DataFrame) else pd.DataFrame(points)
         errors = errors_of(known)
     else:
-        if chosen is None:
-            away = lattice.motif - lattice.motif[kind]
-            away -= np.floor(away + 0.25)
-            sides = np.array([[0.5, 0.0], [0.0, 0.5]])
-            apart = np.abs(away[:, None] - sides).max(axis=2).min(axis=1)
-            chosen = tuple(int(k) for k in np.flatnonzero(apart < BESIDE))
-            if not chosen:
-                raise ValueError(
-                    "the lattice has no columns between those of the B sublattice: give the "
-                    "columns of oxygen, from the image that shows them, or the sublattices"
-                )
-        else:
-            chosen = checked_sublattices(chosen, lattice, "oxygen_sublattices")
-        mine = table["sublattice"].isin(chosen).to_numpy()
+        mine = ~cations & (table["sublattice"].to_numpy() >= 0)
+        if chosen is not None:
+            others = checked_sublattices(chosen, lattice, "oxygen_sublattices")
+            mine = table["sublattice"].isin(others).to_numpy()
         points, errors = positions_of(table)[mine], errors_of(table)[mine]
-    finite = np.isfinite(points).all(axis=1)
+    finite = _measured(points, errors)
     return points[finite], errors[finite]
+
+
+def _measured(points: Array, errors: Array) -> NDArray[np.bool_]:
+    """(N,) which columns have a place, and an error if others do: without one, a column was found
+    but its fit failed, and it stands where it was expected.
+    """
+    known = np.isfinite(points).all(axis=1)
+    fitted = np.isfinite(errors).all(axis=1)
+    return known & fitted if fitted.any() else known
 
 
 def _beside(
@@ -205,14 +316,19 @@ def _octahedra(
     points: Array,
     errors: Array,
     lattice: Lattice,
-) -> pd.DataFrame:
-    """The B columns with oxygen on opposite sides."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The B columns with oxygen on opposite sides, and which columns turn each.
+
+    The latter has a row a column that a tilt depends on: ``row`` of the first table, ``column``,
+    a number of its own, and ``weight``, degrees of tilt for a standard error of that column.
+    """
     scale = lattice.scale
     tilts, tilt_errors, sizes = [], [], []
+    shares: list[tuple[Indices, Indices, Array]] = []
     for ahead, behind in ((0, 1), (2, 3)):
         whole = (near[ahead] >= 0) & (near[behind] >= 0)
         line = (points[near[ahead]] - points[near[behind]]) * scale
-        length = np.hypot(*line.T)
+        length = np.where(whole, np.hypot(*line.T), 1.0)
         # Against the two B columns beside, or the lattice at the border.
         front = np.where((faces[ahead] >= 0)[:, None], sites.points[faces[ahead]], np.nan)
         back = np.where((faces[behind] >= 0)[:, None], sites.points[faces[behind]], np.nan)
@@ -228,8 +344,17 @@ def _octahedra(
         # The line of the two B columns, which are as uncertain, is longer.
         ends = np.where(both, sites.errors[faces[ahead]].T ** 2, 0.0).T
         ends = ends + np.where(both, sites.errors[faces[behind]].T ** 2, 0.0).T
-        ends = (ends * scale**2 * across.T**2).sum(axis=1) / (base**2).sum(axis=1)
+        long = np.hypot(*base.T)
+        ends = (ends * scale**2 * across.T**2).sum(axis=1) / long**2
         spread = np.sqrt((variance * across.T**2).sum(axis=1) / length**2 + ends)
+        for column, unsure, part, known in (
+            (near[ahead], errors[near[ahead]], length, whole),
+            (near[behind], errors[near[behind]], -length, whole),
+            (faces[ahead] + len(points), sites.errors[faces[ahead]], -long, whole & both),
+            (faces[behind] + len(points), sites.errors[faces[behind]], long, whole & both),
+        ):
+            turn = np.sqrt((unsure**2 * scale**2 * across.T**2).sum(axis=1)) / part
+            shares.append((np.flatnonzero(known), column[known], np.degrees(turn[known])))
         tilts.append(np.where(whole, np.degrees(angle), np.nan))
         tilt_errors.append(np.where(whole, np.degrees(spread), np.nan))
         sizes.append(np.where(whole, length, np.nan))
@@ -258,7 +383,10 @@ def _octahedra(
             "column": rows,
         }
     )
-    return table.iloc[np.flatnonzero(kept)].reset_index(drop=True)
+    which, column, weight = (np.concatenate(part) for part in zip(*shares, strict=True))
+    row = np.cumsum(kept) - 1
+    parts = pd.DataFrame({"row": row[which], "column": column, "weight": weight / lines[which]})
+    return table.iloc[np.flatnonzero(kept)].reset_index(drop=True), parts
 
 
 def _off_centre(
@@ -286,13 +414,23 @@ def _shift(away: Array, error: Array, lattice: Lattice) -> dict[str, Array]:
     return found
 
 
-def _order(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean tilts with the signs of each order."""
+def _order(table: pd.DataFrame, shares: pd.DataFrame) -> pd.DataFrame:
+    """Mean tilts with the signs of each order.
+
+    Octahedra share their oxygen: what turns one to the left turns the next one to the right, which
+    hardly changes a mean of all, and changes one of alternating signs twice. The scatter is that of
+    the tilts; how much of it the mean keeps follows from what the columns have in common.
+    """
     rows = []
     tilt = table["tilt_deg"].to_numpy()
+    single = float((table["tilt_deg_err"].to_numpy() ** 2).sum())
     for name, (m, n) in ORDERS.items():
-        signed = tilt * (1 - 2 * ((m * table["i"] + n * table["j"]).to_numpy() % 2))
-        count = len(signed)
+        sign = 1 - 2 * ((m * table["i"] + n * table["j"]).to_numpy() % 2)
+        signed, count = tilt * sign, len(tilt)
         error = signed.std(ddof=1) / np.sqrt(count) if count > 1 else np.nan
+        moved = sign[shares["row"].to_numpy()] * shares["weight"].to_numpy()
+        net = np.bincount(shares["column"].to_numpy(), moved)
+        if np.isfinite(single) and single > 0:
+            error = error * np.sqrt((net**2).sum() / single)
         rows.append((name, signed.mean() if count else np.nan, error))
     return pd.DataFrame(rows, columns=["order", "tilt_deg", "tilt_deg_err"])

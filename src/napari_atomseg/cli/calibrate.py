@@ -14,6 +14,7 @@ from napari_atomseg.cli.options import (
     FrameOption,
     Reading,
     SamplingOption,
+    check_suffix,
     hooks,
     with_settings,
 )
@@ -65,7 +66,10 @@ def calibrate(
             write_image,
         )
 
-        read = Reading(dataset, frame, sampling).image(image)
+        if output is not None:
+            check_suffix(output)
+        reading = Reading(dataset, frame, sampling)
+        read = reading.image(image)
         by = chosen["by"]
         if by in ("bar", "crystal") and read.data.ndim > 2:
             raise ValueError(f"{image}: this is a stack; choose one of its images by --frame")
@@ -85,9 +89,10 @@ def calibrate(
         print_line(f"{image}: {'; '.join(made.notes)}")
         if output is None:
             return
-        record = provenance("calibrate", read.name, {"sampling": made.sampling, **chosen})
+        settings = {"sampling": made.sampling, **reading.chosen, **chosen}
+        record = provenance("calibrate", read.name, settings)
         if not shear or made.pixels is None:
-            write_image(output, read.data, made.sampling, record)
+            write_image(output, read, made.sampling, record)
             return
         straight, size, first = made.pixels.correct(read.data)
         write_image(output, straight, size, record)

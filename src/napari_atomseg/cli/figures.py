@@ -233,6 +233,43 @@ def strain(
         _finish(drawn, output, options, "strain", source[0], {"limit": limit, "percent": percent})
 
 
+@figure.command()
+@with_settings(SheetSettings)
+def density(
+    table: Annotated[
+        Path, typer.Argument(help="Table of a density, as `measure bonds` writes it.")
+    ],
+    output: Result,
+    around: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Y X of the vector in the middle; by default all.", show_default=False),
+    ] = None,
+    reach: Annotated[
+        float | None,
+        typer.Option(
+            help="How far the figure reaches from there; by default a tenth of the vector.",
+            show_default=False,
+        ),
+    ] = None,
+    unit: Annotated[str, typer.Option(help="Unit of the vectors.")] = "Å",
+    **options: Any,
+) -> None:
+    """Two-dimensional density of bond vectors."""
+    with session():
+        import pandas as pd
+
+        from napari_atomseg import figures
+
+        try:
+            read = pd.read_csv(table, comment="#")
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+            raise ValueError(f"{table} is no table of a density: {error}") from error
+        drawn = figures.density_map(
+            read, around=around, reach=reach, unit=unit, **_drawing(options)
+        )
+        _finish(drawn, output, options, "density", table, {"around": around, "reach": reach})
+
+
 def _drawing(options: dict[str, Any], **more: Any) -> dict[str, Any]:
     """The options of a command as keywords of a function that draws."""
     apart = ("dpi", "dataset")

@@ -209,7 +209,7 @@ def pairs(images: list[Path], output: Path | None, ending: str) -> list[tuple[Pa
     several = len(images) > 1 or files != images
     if not files:
         raise ValueError(f"no images in {', '.join(map(str, images))}")
-    if output is not None and not several and not output.is_dir():
+    if output is not None and not several and not _is_folder(output):
         results = [output]
     else:
         results = [(output or file.parent) / f"{file.stem}{ending}" for file in files]
@@ -261,9 +261,16 @@ def check_suffix(path: Path) -> None:
         raise ValueError(f"{path}: images are written as {known}, not as {path.suffix or 'this'}")
 
 
+def _is_folder(path: Path) -> bool:
+    """Whether a path holds files; an image that is a folder, as Zarr is, counts as a file."""
+    from napari_atomseg.io import IMAGE_SUFFIXES
+
+    return path.is_dir() and path.suffix.lower() not in IMAGE_SUFFIXES
+
+
 def _image_files(path: Path) -> list[Path]:
     from napari_atomseg.io import IMAGE_SUFFIXES
 
-    if not path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+    if not _is_folder(path):
         return [path]
     return sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)

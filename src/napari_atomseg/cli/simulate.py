@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from napari_atomseg.cli.app import Session, app, print_line, session
-from napari_atomseg.cli.options import with_late_settings
+from napari_atomseg.cli.options import check_suffix, with_late_settings
 
 _OF_RECIPES = ("shape", "seed")
 """Settings that a sample of a recipe has too."""
@@ -17,7 +17,7 @@ _OF_RECIPES = ("shape", "seed")
 
 def _simulate(
     context: typer.Context,
-    output: Annotated[Path, typer.Option("--output", "-o", help="TIFF file of the image.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Image file: .tif, .h5 or .zarr.")],
     crystal: Annotated[
         str | None,
         typer.Argument(
@@ -37,16 +37,19 @@ def _simulate(
         Path | None, typer.Option(help="CSV file for the true columns.", show_default=False)
     ] = None,
     ideal: Annotated[
-        Path | None, typer.Option(help="TIFF file for the undistorted image.", show_default=False)
+        Path | None, typer.Option(help="Image file for the undistorted image.", show_default=False)
     ] = None,
     masks: Annotated[
         Path | None,
-        typer.Option(help="TIFF file for a label image of the columns.", show_default=False),
+        typer.Option(help="Image file for a label image of the columns.", show_default=False),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
     **settings: Any,
 ) -> None:
     with session() as current:
+        for each in (output, ideal, masks):
+            if each is not None:
+                check_suffix(each)
         if recipe is not None:
             source = context.get_parameter_source
             given = [
@@ -105,7 +108,7 @@ def _write(
     if masks is not None:
         positions = simulation.columns[["y", "x"]].to_numpy(dtype=float)
         labels = label_columns(simulation.targets["circular_mask"], positions)
-        write_image(masks, labels, sampling, record)
+        write_image(masks, labels, sampling, record, labels=True)
     if columns is not None:
         write_columns(columns, simulation.columns, {"sampling": sampling, **record})
 

@@ -135,7 +135,8 @@ def _binary(path: Path) -> dict[str, Any]:
     from scipy.io.matlab import MatlabOpaque, varmats_from_mat
 
     with path.open("rb") as file:
-        loaded = [loadmat(part) for _, part in varmats_from_mat(file)]
+        # Streams are read as well as paths, of which alone the stubs know.
+        loaded: list[Any] = [loadmat(part) for _, part in varmats_from_mat(file)]  # type: ignore[arg-type]
     parts = [{k: v for k, v in each.items() if k not in _HEADER} for each in loaded]
     objects = None
     for each in parts:
@@ -168,7 +169,8 @@ def _subsystem(workspace: NDArray[Any]) -> _Objects | None:
     try:
         whole = io.BytesIO(b"MATLAB 5.0 MAT-file".ljust(124) + raw[:4] + raw[8:])
         (_, first), *_ = varmats_from_mat(whole)
-        (found,) = (v for k, v in loadmat(first).items() if k not in _HEADER)
+        content: Any = loadmat(first)  # type: ignore[arg-type]
+        (found,) = (value for name, value in content.items() if name not in _HEADER)
         values = found["MCOS"].item()[0]["arr"].ravel().tolist()
         objects = _Objects(values, "<" if raw[2:4] == b"IM" else ">")
         objects.values = [_plain(value, objects) for value in values]

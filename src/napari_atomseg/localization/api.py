@@ -37,6 +37,7 @@ from napari_atomseg.localization.fit.refinement import Refinement, levelled
 from napari_atomseg.localization.joining import columns_of, hints_of
 from napari_atomseg.localization.measure import Measure, cut_by_border
 from napari_atomseg.localization.model import Model
+from napari_atomseg.localization.overlap import overlap_notes
 from napari_atomseg.localization.regions import region_labels
 from napari_atomseg.localization.scan import Unjittered
 from napari_atomseg.localization.settings import (
@@ -231,6 +232,7 @@ def localize(
         )
     if any(map(len, tables)):
         notes += noise_notes(measure.noise)
+        notes += overlap_notes(tables, chosen.refine, refinement.aspect)
     notes += unjittered.notes
     return joined(tables, stacked=len(shape) > 2, attrs=attrs)
 

@@ -15,6 +15,7 @@ from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.frames import examine
 from napari_atomseg.localization.fit.correlation import NoiseFound, noise_record
 from napari_atomseg.localization.fit.refinement import Refinement, levelled
+from napari_atomseg.localization.overlap import is_overlap_note, overlap_notes
 from napari_atomseg.localization.settings import (
     FitOptions,
     FitSettings,
@@ -120,6 +121,12 @@ def refine_columns(
     new.attrs = columns.attrs | {"refine": fit.refine}
     if chosen.all():
         new.attrs |= {"noise": noise_record(noise)}
+    # What an earlier way of measuring said of overlap is no longer so.
+    kept = [note for note in columns.attrs.get("notes", []) if not is_overlap_note(note)]
+    each = [new[frame == number] for number in np.unique(frame)]
+    notes = kept + overlap_notes(each, fit.refine, refinement.aspect)
+    if notes or "notes" in columns.attrs:
+        new.attrs["notes"] = notes
     return new if pixel is None else in_angstrom(new, pixel)
 
 

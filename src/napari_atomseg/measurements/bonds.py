@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from napari_atomseg.analysis import bond_distributions, bond_vectors
+from napari_atomseg.analysis import bond_density, bond_distributions, bond_vectors
 from napari_atomseg.measurements.observation import Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, Role, measurement
 from napari_atomseg.measurements.report import NO_SAMPLING, Plot, Report, number, plural, rows
@@ -44,6 +44,16 @@ class BondSettings(MeasurementSettings):
         step=0.5,
         none="automatic",
     )
+    smoothing: float | None = setting(
+        None,
+        "Smoothing",
+        "Standard deviation of the Gaussian by which the density of vectors is smoothed; in px "
+        "without a sampling. Automatic: by Scott's rule, from the narrowest bond.",
+        unit="Å",
+        limits=(1e-4, 10.0),
+        step=0.01,
+        none="automatic",
+    )
 
 
 @measurement("Bond vectors", order=42)
@@ -55,8 +65,9 @@ def bonds(
 ) -> Report:
     """Measure the projected vectors between two sublattices, and how each is distributed.
 
-    This is the vector pair correlation, bond by bond: mean vector, widths along and across it, and
-    skewness. The result is a table with a row a pair of columns.
+    This is the vector pair correlation: its two-dimensional density, and bond by bond the mean
+    vector, widths along and across it, and skewness. The result is a table with a row a pair of
+    columns.
     """
     sited = observation.on_sites(progress, cancel)
     report(progress, cancel, 1, 2, "Measuring the vectors")
@@ -67,6 +78,8 @@ def bonds(
     if found.empty:
         raise ValueError("no two columns are a bond apart: use more columns, or a longer vector")
     bonds = bond_distributions(found)
+    density = bond_density(found, width=settings.smoothing)
+    binned = density.table()
     pixels = observation.sampling is None
     factor, unit = (1.0, "px") if pixels else (100.0, "pm")
     lines = [NO_SAMPLING] if pixels else []
@@ -84,14 +97,24 @@ def bonds(
         )
     if len(bonds) > LISTED:
         lines.append(f"and {len(bonds) - LISTED} more in the table")
+    lines.append(
+        f"density smoothed by {factor * density.width:.3g} {unit}, in bins of "
+        f"{factor * density.step:.2g} {unit}"
+    )
     lines += ["", "y points down; [i j] are cells from the one column to the other."]
     groups = list(found.groupby(["di", "dj"], sort=False))[:PLOTTED]
     lengths = {f"[{i} {j}]": part["length"].to_numpy() for (i, j), part in groups}
     return Report(
         tuple(lines),
-        {"Vectors": found, "Bonds": bonds},
+        {"Vectors": found, "Bonds": bonds, "Density": binned},
         columns=sited.columns,
         result="Vectors",
-        plot=Plot(lengths, f"length ({observation.unit})", "pairs"),
+        plot=Plot(
+            lengths,
+            f"length ({observation.unit})",
+            "pairs",
+            density=binned,
+            unit=observation.unit,
+        ),
         lattice=lattice,
     )

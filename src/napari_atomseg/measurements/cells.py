@@ -15,7 +15,6 @@ from napari_atomseg.measurements.report import (
     Plot,
     PolygonMarks,
     Report,
-    mean,
     number,
     plural,
 )
@@ -75,18 +74,23 @@ def cells(
     table = table.assign(ratio=ratio[settings.c_axis])
     lines = [NO_SAMPLING] if pixels else []
     lines.append(f"{plural(len(table), 'cell')} of sublattice {settings.sublattice or 0}")
+    of_a, of_b = found.mean_errors()
+    both = float(np.hypot(of_a, of_b))
     area = "area" if pixels else "area_angstrom2"
-    for name, column, unit in (
-        ("a", f"a{end}", observation.unit),
-        ("b", f"b{end}", observation.unit),
-        ("c/a", "ratio", ""),
-        ("angle", "angle_deg", "°"),
-        ("area", area, f"{observation.unit}²"),
+    # Angles change by what is across the sides, over their lengths.
+    for name, column, unit, part in (
+        ("a", f"a{end}", observation.unit, of_a),
+        ("b", f"b{end}", observation.unit, of_b),
+        ("c/a", "ratio", "", both),
+        ("angle", "angle_deg", "°", np.nan),
+        ("area", area, f"{observation.unit}²", both),
     ):
         values = table[column].to_numpy()
         low, high = np.percentile(values, ENDS)
+        middle = float(values.mean())
+        error = np.degrees(both) if name == "angle" else part * middle
         lines.append(
-            f"{name}: mean {number(*mean(values), unit)}, deviation {values.std():.3g}, from "
+            f"{name}: mean {number(middle, float(error), unit)}, deviation {values.std():.3g}, from "
             f"{low:.4g} to {high:.4g}"
         )
     if settings.c_axis == "longer":

@@ -84,6 +84,12 @@ def _vacancy_lines(sited: Observation, empty: pd.DataFrame) -> list[str]:
     area = lattice.area * float(lattice.scale.prod()) * sites / len(lattice)
     share = f"{100 * len(empty) / sites:.2g} %"
     lines = [vacancy_line(len(empty), share, area if known else float("nan"))]
+    beside = int((~empty["surrounded"]).sum())
+    if beside:
+        lines.append(
+            f"   {beside} of them beside another vacancy, a hole or the border; rings have only "
+            "those that whole rings enclose"
+        )
     if len(empty) > LISTED:
         return [*lines, "   the table Vacancies has their places"]
     return lines + [f"   at {place(row, known=known)}" for row in rows(empty)]

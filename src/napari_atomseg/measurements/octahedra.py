@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from napari_atomseg.analysis import octahedra as octahedra_of
+from napari_atomseg.analysis.octahedra import Octahedra
 from napari_atomseg.measurements.displacements import exaggeration, sublattice_numbers
 from napari_atomseg.measurements.observation import Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, Role, measurement
@@ -34,12 +35,14 @@ class OctahedraSettings(MeasurementSettings):
         "",
         "Oxygen columns",
         "Table of the columns of oxygen on the same pixels, as of an ABF or iDPC image recorded "
-        "together with the dark field; empty: they are among the columns.",
+        "together with the dark field, with or without those of the cations; empty: they are among "
+        "the columns.",
     )
     sublattice: Annotated[int | None, Role.SUBLATTICE] = setting(
         None,
         "B sublattice",
-        "Number of the sublattice in the middle of the octahedra. Automatic: 1, if there is one.",
+        "Number of a sublattice in the middle of octahedra; others of its species go with it. "
+        "Automatic: the cation across whose bonds oxygen moves.",
         limits=(0, 1000),
         none="automatic",
     )
@@ -67,13 +70,12 @@ def octahedra(
     sited = observation.on_sites(progress, cancel)
     lattice = sited.known_lattice()
     report(progress, cancel, 1, 2, "Measuring the octahedra")
-    kind = min(1, len(lattice) - 1) if settings.sublattice is None else settings.sublattice
     chosen = settings.oxygen_sublattices
     found = octahedra_of(
         sited.columns,
         lattice,
         oxygen,
-        sublattice=kind,
+        sublattice=settings.sublattice,
         oxygen_sublattices=None if chosen is None else sublattice_numbers(chosen),
     )
     table = found.table
@@ -82,6 +84,7 @@ def octahedra(
     lines = [NO_SAMPLING] if pixels else []
     lines.append(f"{plural(len(table), 'octahedron')} and {plural(len(found.oxygen), 'bond')}")
     lines[-1] = lines[-1].replace("octahedrons", "octahedra")
+    lines.append(_taken(found, sited))
     for row in rows(found.order):
         lines.append(f"tilt, {row.order}: {number(row.tilt_deg, row.tilt_deg_err, '°')}")
     errors = table["tilt_deg_err"].to_numpy()
@@ -124,6 +127,24 @@ def octahedra(
         plot=Plot({"tilt": table["tilt_deg"].to_numpy()}, "tilt (°)", "octahedra"),
         lattice=lattice,
     )
+
+
+def _taken(found: Octahedra, sited: Observation) -> str:
+    """Which columns were taken for B, and why."""
+    names = [f"sublattice {k}" for k in found.sublattices]
+    if "species" in sited.columns:
+        own = sited.columns.loc[found.table["column"], "species"]
+        kinds = sorted({str(name) for name in own} - {"", "nan"})
+        names[-1] += f" ({', '.join(kinds)})" if kinds else ""
+    text = f"B: {' and '.join(names)}"
+    if found.chosen_by == "oxygen":
+        return f"{text}, across whose bonds oxygen moves"
+    if found.chosen_by == "brightness":
+        return (
+            f"{text}, by brightness: oxygen does not tell A from B here; if it is A, give a "
+            "sublattice of B"
+        )
+    return text
 
 
 def _read(path: str) -> Any:

@@ -154,12 +154,15 @@ class Plot:
     values : of each name, (N,) numbers, or (x, y) of a line.
     x_label, y_label : at the axes.
     marked : x of a vertical line.
+    density : table of a two-dimensional density of vectors, drawn beside them, and its unit.
     """
 
     values: Mapping[str, Any]
     x_label: str
     y_label: str
     marked: float | None = None
+    density: pd.DataFrame | None = None
+    unit: str = "Å"
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def _lines(found: Rings, atoms: int, *, known: bool) -> list[str]:
     if missing:
         share = f"{100 * missing / (atoms + missing):.2g} %"
         area = float(found.table["area_angstrom2"].sum()) if known else float("nan")
-        lines.append(vacancy_line(missing, share, area))
+        lines.append(f"{vacancy_line(missing, share, area)}, enclosed by rings")
     names = defects["name"].where(
         defects["name"] != defects["sizes"], "rings of " + defects["sizes"]
     )
@@ -135,8 +135,8 @@ def _lines(found: Rings, atoms: int, *, known: bool) -> list[str]:
     unknown = int(defects["missing"].isna().sum())
     if unknown:
         lines.append(
-            f"   {unknown} of them at the border, at a dislocation or disclination: what they lack "
-            "is not known"
+            f"   {unknown} of them at the border or a hole, at a dislocation or disclination: what "
+            "they lack is not known, and not among the vacancies; those of a lattice have these, too"
         )
     if len(defects) <= LISTED:
         for name, row in zip(names, rows(defects), strict=True):

@@ -225,6 +225,9 @@ class Measure(ColumnsLayerPanel):
 
     def _turn_page(self, event: Any = None) -> None:
         name = self.form["measure"]
+        if self.job is None or self.job.done:
+            # What the last measurement said, such as why it failed, is not of this page.
+            self.message.setText("")
         self.page.turn_to(name)
         align(self.form, self.page.form)
         self.hint.setText(MEASUREMENTS[name].summary)

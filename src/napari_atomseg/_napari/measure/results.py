@@ -27,6 +27,8 @@ from qtpy.QtWidgets import (
 
 from napari_atomseg._napari.columns.colours import Key, Legend
 from napari_atomseg._napari.forms.choices import NameOrFile
+from napari_atomseg.figures.canvas import SEQUENTIAL
+from napari_atomseg.figures.density import density_grid, highest
 from napari_atomseg.figures.tables import label
 from napari_atomseg.measurements.report import ImageMarks, Plot, Report
 
@@ -36,6 +38,8 @@ _SMALL = 7
 _MOST_ROWS = 500
 """More rows are not listed, but saved."""
 _BINS = 40
+_COARSE = 36
+"""Squares across a density in the panel."""
 _FIXED = ("sublattice", "columns", "intensity")
 """What is listed of a species beside its name."""
 
@@ -138,19 +142,28 @@ class Results(QTabWidget):
         self.figure.clear()
         plot = self._plot
         if plot is not None:
-            axes = self.figure.add_subplot()
-            axes.set_facecolor("none")
+            both = plot.density is not None
+            axes = self.figure.add_subplot(1, 2, 2) if both else self.figure.add_subplot()
             _curves(axes, plot)
-            axes.set_xlabel(plot.x_label, color=self._text_colour, fontsize=_SMALL + 1)
-            axes.set_ylabel(plot.y_label, color=self._text_colour, fontsize=_SMALL + 1)
-            axes.tick_params(colors=self._text_colour, labelsize=_SMALL)
-            axes.xaxis.get_offset_text().set(color=self._text_colour, fontsize=_SMALL)
-            axes.yaxis.get_offset_text().set(color=self._text_colour, fontsize=_SMALL)
-            for spine in axes.spines.values():
-                spine.set_color(self._text_colour)
+            self._colour(axes, plot.x_label, plot.y_label)
+            if plot.density is not None:
+                beside = self.figure.add_subplot(1, 2, 1)
+                values, extent = highest(*density_grid(plot.density), most=_COARSE)
+                beside.imshow(values, cmap=SEQUENTIAL, extent=extent, vmin=0.0)
+                self._colour(beside, f"x ({plot.unit})", f"y ({plot.unit})")
             if len(plot.values) > 1:
                 axes.legend(fontsize=_SMALL, frameon=False, labelcolor=self._text_colour)
         self.canvas.draw_idle()
+
+    def _colour(self, axes: Any, x_label: str, y_label: str) -> None:
+        axes.set_facecolor("none")
+        axes.set_xlabel(x_label, color=self._text_colour, fontsize=_SMALL + 1)
+        axes.set_ylabel(y_label, color=self._text_colour, fontsize=_SMALL + 1)
+        axes.tick_params(colors=self._text_colour, labelsize=_SMALL)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.get_offset_text().set(color=self._text_colour, fontsize=_SMALL)
+        for spine in axes.spines.values():
+            spine.set_color(self._text_colour)
 
     def _show_species(self, kinds: pd.DataFrame | None) -> None:
         self.species.blockSignals(True)

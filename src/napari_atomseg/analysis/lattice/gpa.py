@@ -36,6 +36,8 @@ FURTHER = (
 are those of a cell whose two sites are alike, but not equal."""
 CERTAIN = 5.0
 """Errors of noise beyond which they disagree."""
+AGREED = 1e-3
+"""Disagreement, as a strain, from which on a pixel has less weight in the reference."""
 LOW_ORDER = 2
 STEPS = 7
 """Steps of the analysis, after each of which it can be cancelled."""
@@ -109,7 +111,8 @@ def geometric_phase(
         finds the strongest two in the spectrum. Of a lattice, its strongest two low-order ones are
         taken.
     sampling : Å a pixel, needed where it differs between y and x; a lattice has its own.
-    reference : (H, W) true where strain is 0 on average; None takes all of the image.
+    reference : (H, W) true where strain is 0 on average; None takes all of the image, the
+        less of a pixel the more further reflections disagree with the two there.
     resolution : sigma of the Gaussian, px (mean of y and x); None takes 0.8 periods of the
         lattice. It is round in Å.
     noise : standard deviation of a pixel's noise; None estimates it (Immerkær 1996).
@@ -154,8 +157,14 @@ def geometric_phase(
     chosen = seen if reference is None else seen & _mask(reference, picture.shape)
     if not chosen.any():
         raise ValueError("the reference has no pixel with whole fringes")
+    deviation = _noise(picture, good) if noise is None else float(noise)
+    apart = _disagreement(picture, fringes, reflections, sigma, weight, deviation, scale)
+    trust = chosen.astype(float)
+    if reference is None:
+        # A wall that looks strained must not strain the mean of all that is not.
+        trust /= 1.0 + (apart / AGREED) ** 2
     slopes = np.stack([_slope(fringe) for fringe in fringes])
-    shift = np.stack([s[:, chosen].mean(axis=1) for s in slopes]) / (2 * np.pi)
+    shift = np.stack([(trust * s).sum(axis=(1, 2)) / trust.sum() for s in slopes]) / (2 * np.pi)
     reflections = reflections + shift
     slopes = slopes - 2 * np.pi * shift[:, :, None, None]
     inverse = np.linalg.inv(reflections)
@@ -163,10 +172,8 @@ def geometric_phase(
     distortion *= scale[:, None] / scale
     tell(5, STEPS, "Measuring strain")
     values = strains(np.linalg.inv(np.eye(2) - distortion), angle)
-    deviation = _noise(picture, good) if noise is None else float(noise)
     tell(6, STEPS, "Measuring strain")
     errors = _errors(amplitude, deviation, sigma, inverse * scale[:, None], scale, angle)
-    apart = _disagreement(picture, fringes, reflections - shift, sigma, weight, deviation, scale)
     apart = np.where(seen, apart, np.nan)
     for name, error in errors.items():
         values[name] = np.hypot(error, np.degrees(apart) if "deg" in name else apart)

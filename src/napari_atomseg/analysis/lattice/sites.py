@@ -111,6 +111,8 @@ class SiteIndex:
 
 CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
 """Cells of a polygon's corners, going around."""
+SIDES = {"a": np.array([-1.0, 1.0, 1.0, -1.0]), "b": np.array([-1.0, -1.0, 1.0, 1.0])}
+"""Signs of the corners in the sum of the two sides along a and along b."""
 
 
 @dataclass(frozen=True)
@@ -121,16 +123,37 @@ class UnitCells:
     ----------
     corners : (M, 4, 2) places (y, x) in px, going around: at 0, a, a + b and b.
     table : a row a cell: ``i``, ``j``; ``y``, ``x`` of the middle (px); ``a``, ``b`` (px, means of
-        opposite sides), ``angle_deg`` between them, ``area`` (px²); and where the lattice knows
-        its sampling, ``a_angstrom``, ``b_angstrom``, ``area_angstrom2``.
+        opposite sides) with ``a_err``, ``b_err`` by the errors of the positions (NaN without),
+        ``angle_deg`` between them, ``area`` (px²); and where the lattice knows its sampling,
+        ``a_angstrom``, ``b_angstrom``, their errors ``a_err_angstrom``, ``b_err_angstrom``, and
+        ``area_angstrom2``.
+    rows : (M, 4) row numbers of the columns at the corners.
     """
 
     corners: Array
     table: pd.DataFrame
+    rows: Indices
 
     def __len__(self) -> int:
         """Number of cells."""
         return len(self.corners)
+
+    def mean_errors(self) -> tuple[float, float]:
+        """Standard errors of the means of a and of b, over these means.
+
+        From the scatter of the cells, of columns that stray independently of each other: a column
+        makes the cell on its one side longer by what it makes the other shorter, so that the mean
+        hangs on the columns at the border alone, as of `spacing_precision`. NaN of a single cell.
+        """
+        if len(self) < 2:
+            return float("nan"), float("nan")
+        errors = []
+        for name, signs in SIDES.items():
+            net = np.bincount(self.rows.ravel(), np.tile(0.5 * signs, len(self))) / len(self)
+            # One side of a cell is the mean of two, and scatters as much as one column does.
+            length = self.table[name].to_numpy()
+            errors.append(float(length.std(ddof=1) / length.mean() * np.sqrt((net**2).sum())))
+        return errors[0], errors[1]
 
 
 def unit_cells(columns: pd.DataFrame, lattice: Lattice, sublattice: int = 0) -> UnitCells:
@@ -152,7 +175,9 @@ def unit_cells(columns: pd.DataFrame, lattice: Lattice, sublattice: int = 0) -> 
     first = sites.of((kind,))
     found = np.stack([sites.rows(sites.cells[first] + step, kind) for step in CORNERS])
     whole = np.all(found >= 0, axis=0)
-    corners = np.moveaxis(sites.points[found[:, whole]], 0, 1)
+    found = found[:, whole]
+    corners = np.moveaxis(sites.points[found], 0, 1)
+    variance = 0.25 * (sites.errors[found] ** 2).sum(axis=0)
     a, b = _sides(corners)
     middle = corners.mean(axis=1)
     table = pd.DataFrame(
@@ -163,6 +188,8 @@ def unit_cells(columns: pd.DataFrame, lattice: Lattice, sublattice: int = 0) -> 
             "x": middle[:, 1],
             "a": np.hypot(*a.T),
             "b": np.hypot(*b.T),
+            "a_err": _length_error(a, variance),
+            "b_err": _length_error(b, variance),
             "angle_deg": _angle(a * lattice.scale, b * lattice.scale),
             "area": np.abs(_cross(a, b)),
         }
@@ -170,8 +197,16 @@ def unit_cells(columns: pd.DataFrame, lattice: Lattice, sublattice: int = 0) -> 
     if lattice.pixel is not None:
         a, b = a * lattice.pixel, b * lattice.pixel
         table["a_angstrom"], table["b_angstrom"] = np.hypot(*a.T), np.hypot(*b.T)
+        variance = variance * lattice.pixel**2
+        table["a_err_angstrom"] = _length_error(a, variance)
+        table["b_err_angstrom"] = _length_error(b, variance)
         table["area_angstrom2"] = np.abs(_cross(a, b))
-    return UnitCells(corners, table)
+    return UnitCells(corners, table, found.T)
+
+
+def _length_error(vectors: Array, variance: Array) -> Array:
+    """(M,) errors of the lengths of vectors (M, 2) whose ends have variances (M, 2)."""
+    return np.asarray(np.sqrt((vectors**2 * variance).sum(axis=1)) / np.hypot(*vectors.T))
 
 
 def _sides(corners: Array) -> tuple[Array, Array]:

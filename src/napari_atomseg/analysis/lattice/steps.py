@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.types import Array, Indices, Mask
 from napari_atomseg.analysis.lattice.lattice import Lattice
@@ -27,6 +28,10 @@ WIDTHS = (2.0, 4.0, 6.0, 9.0, 13.0, 18.0, 24.0)
 """Layers over which strain may change instead."""
 SHARP = 4.0
 """Sides of the cell; what changes over more is no interface."""
+UNEXPLAINED = 0.25
+"""Part of the squares that a step explains which it may leave beyond the noise; more is no step."""
+SHIFTED = 0.5
+"""Part of a change by which that of one sublattice may differ."""
 UNCERTAIN = 3.0
 """Logarithms of likelihoods that differ by less do not tell widths apart."""
 EVIDENCE = 10.0
@@ -175,22 +180,40 @@ def _judged(
     whole = np.concatenate([plain, step], axis=1)
     coefficients, rest = _fit(whole, values)
     spare = max(len(t) - whole.shape[1], 1)
-    variance = np.maximum((rest**2).sum(axis=0) / spare, 1e-12) * _shared(rest, t)
+    squares = (rest**2).sum(axis=0)
+    variance = np.maximum(squares / spare, 1e-12) * _shared(rest, t)
 
-    def worse(design: Array) -> float:
+    def left_by(design: Array) -> Array:
         _, other = _fit(np.concatenate([plain, design], axis=1), values)
-        return float((((other**2).sum(axis=0) - (rest**2).sum(axis=0)) / variance).sum()) / 2.0
+        return np.asarray((other**2).sum(axis=0))
 
-    against_none = worse(np.zeros((len(t), 0)))
-    if against_none < EVIDENCE:
+    def worse(left: Array) -> float:
+        return float(((left - squares) / variance).sum()) / 2.0
+
+    none = left_by(np.zeros((len(t), 0)))
+    if worse(none) < EVIDENCE:
         return None
-    ramps = {0.0: 0.0} | {width: worse(_ramp(t, v, width)) for width in WIDTHS}
-    width = min(ramps, key=lambda each: ramps[each])
+    ramps = {0.0: squares} | {width: left_by(_ramp(t, v, width)) for width in WIDTHS}
+    width = min(ramps, key=lambda each: worse(ramps[each]))
     row = np.hypot(*((basis[1] @ lattice.vectors) * lattice.scale))
     side = row / np.sqrt(lattice.area * lattice.scale.prod())
-    narrow = min(value for each, value in ramps.items() if each <= SHARP * side)
-    evidence = worse(np.stack([t**2, t**3, v * t, v * t**2], axis=1))
-    sharp = narrow - ramps[width] < UNCERTAIN and evidence >= EVIDENCE
+    narrow = min(worse(left) for each, left in ramps.items() if each <= SHARP * side)
+    smooth = left_by(np.stack([t**2, t**3, v * t, v * t**2], axis=1))
+    noise = np.maximum(_noise(rest, t, v), 1e-12)
+
+    def unexplained(left: Array) -> float:
+        return float((left / noise - len(t)).sum() / ((none - left) / noise).sum())
+
+    sharp = (
+        narrow - worse(ramps[width]) < UNCERTAIN
+        and worse(smooth) >= EVIDENCE
+        and unexplained(squares) <= UNEXPLAINED
+    )
+    if not sharp and min(map(unexplained, (smooth, ramps[width]))) > 2.0 * UNEXPLAINED:
+        return None
+    evidence = worse(smooth) if sharp else worse(none)
+    if not _common(np.concatenate([plain, step], axis=1), kind[chosen], values, coefficients[-2:]):
+        return None
     # Derivatives by (layer, along) become those by the place in Å.
     basis_change = (np.linalg.inv(lattice.vectors * lattice.scale) @ basis.T).T
     before = np.eye(2) + coefficients[-4:-2].T @ basis_change
@@ -201,8 +224,8 @@ def _judged(
     turn = abs(jump["rotation_deg"])
     if (strain < LEAST_STRAIN and turn < LEAST_TURN) or strain > MOST or turn > MOST_TURN:
         return None
-    h, k = (int(round(each)) for each in basis[0])
-    return Change((h, k), cut.layer, jump, width, sharp, evidence if sharp else against_none)
+    h, k = (round(float(each)) for each in basis[0])
+    return Change((h, k), cut.layer, jump, width, sharp, evidence)
 
 
 def _designs(t: Array, v: Array, kind: Indices) -> tuple[Array, Array]:
@@ -227,6 +250,23 @@ def _fit(design: Array, values: Array) -> tuple[Array, Array]:
     normal[np.diag_indices_from(normal)] += 1e-9 * np.trace(normal) / len(normal)
     coefficients = np.linalg.solve(normal, design.T @ values)
     return coefficients, values - design @ coefficients
+
+
+def _common(design: Array, kind: Indices, values: Array, joint: Array) -> bool:
+    """Whether all sublattices change their slopes alike: what one does alone is a polar shift."""
+    for k in np.unique(kind):
+        own = kind == k
+        if own.sum() > 2 * design.shape[1]:
+            apart = _fit(design[own], values[own])[0][-2:] - joint
+            if np.linalg.norm(apart) > SHIFTED * np.linalg.norm(joint):
+                return False
+    return True
+
+
+def _noise(rest: Array, t: Array, v: Array) -> Array:
+    """(2,) variance of residuals (N, 2) that nearest neighbours do not share."""
+    near = cKDTree(np.column_stack([t, v])).query(np.column_stack([t, v]), k=2)[1][:, 1]
+    return np.asarray(0.5 * ((rest - rest[near]) ** 2).mean(axis=0))
 
 
 def _shared(rest: Array, t: Array) -> Array:

@@ -66,7 +66,8 @@ def read_foreign(
         raise column_file_error(path, f"not a table ({error})") from error
     attrs = dict(entry(line) for line in sheet.comments) if sheet.titled else {}
     attrs = {key: value for key, value in attrs.items() if value not in ("", None)}
-    said = _said(sheet, attrs.pop("units", attrs.pop("unit", None)))
+    in_units = [attrs.pop(key) for key in list(attrs) if key.lower() in ("units", "unit")]
+    said = _said(sheet, next(iter(in_units), None))
     places = locate(path, sheet.names, said, axes, units or None)
     table = _numbers(path, sheet, places)
     notes: list[str] = []
@@ -85,7 +86,7 @@ def read_foreign(
     table = table[[*REQUIRED, *(name for name in table if name not in REQUIRED)]]
     table = _with_lengths(table, said, places, known, notes)
     table = _with_frames(table, places)
-    notes += _doubts(path, table, in_pixels=not (places.stated or units))
+    notes += _doubts(path, table, in_pixels=not places.stated)
     if places.program:
         attrs["source"] = places.program
     if sampling is not None:
@@ -204,10 +205,10 @@ def _with_frames(table: pd.DataFrame, places: Positions) -> pd.DataFrame:
 
 
 def _in_units(places: Positions) -> str:
-    first, second = places.names
+    y, x = (split_unit(name)[0] for name in places.names)
     if places.units[0] == places.units[1]:
-        return f"{first} and {second} are in {places.units[0]}"
-    return f"{first} is in {places.units[0]} and {second} in {places.units[1]}"
+        return f"{y} and {x} are in {places.units[0]}"
+    return f"{y} is in {places.units[0]} and {x} in {places.units[1]}"
 
 
 def _doubts(path: Path, table: pd.DataFrame, in_pixels: bool) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_atomseg._shared.units import dimension
 from napari_atomseg.io.columns.table import column_file_error
@@ -71,15 +72,14 @@ class Sheet:
         cells = self.cells[column]
         if cells and all(cell.lower() in _TRUTH for cell in cells):
             return np.array([_TRUTH[cell.lower()] for cell in cells])
+        plain = _plain_numbers(cells, self.decimal)
+        if plain is not None:
+            return plain
         found = [number(cell, self.decimal) for cell in cells]
         left = [c.lower() for c, value in zip(cells, found, strict=True) if value is None]
         numeric = len(left) < len(cells) or all(cell in ("", *_NAN) for cell in left)
         if not numeric or not all(map(is_missing, left)):
             return [cell or None for cell in cells]
-        if cells and all(re.fullmatch(r"[+-]?\d+", cell) for cell in cells):
-            whole = [int(cell) for cell in cells]
-            if all(-(2**63) <= each < 2**63 for each in whole):
-                return np.array(whole, dtype=np.int64)
         return np.array([math.nan if v is None else v for v in found], dtype=np.float64)
 
     def strange(self, column: int) -> str:
@@ -88,6 +88,22 @@ class Sheet:
             if number(cell, self.decimal) is None and not is_missing(cell):
                 return f"{cell!r} in line {line}"
         return "nothing"
+
+
+def _plain_numbers(cells: list[str], decimal: str) -> NDArray[Any] | None:
+    """Numbers of cells that Python reads at once, whole ones as int64; None for others."""
+    signs = set("".join(cells))
+    if "_" in signs or (decimal == "," and "." in signs) or not all(cells):
+        return None
+    try:
+        if signs <= set("0123456789+-"):
+            whole = [int(cell) for cell in cells]
+            if all(-(2**63) <= each < 2**63 for each in whole):
+                return np.array(whole, dtype=np.int64)
+        point = decimal == "," and "," in signs
+        return np.array([float(c.replace(",", ".") if point else c) for c in cells], np.float64)
+    except ValueError:
+        return None
 
 
 def decode(path: Path) -> str:

@@ -20,7 +20,7 @@ from napari_atomseg.io.images.image import (
 
 Content = dict[str, Any]
 """A data set: "data", "axes" (each with name, units, scale, navigate), "metadata" and
-"original_metadata", as RosettaSciIO returns them; "title" and "notes" are added by our readers."""
+"original_metadata", as RosettaSciIO returns them; our readers add "title", "kind" and "notes"."""
 Axis = Mapping[str, Any]
 
 LARGE = 256 * 2**20
@@ -71,7 +71,9 @@ def _image(path: Path, content: Content) -> MicroscopeImage:
     title = content_title(content)
     if title == path.name:
         title = ""
-    kind = content.get("kind") or kind_of(data.shape, axes, content)
+    kind = kind_of(data.shape, axes, content)
+    if data.ndim > 1:
+        kind = content.get("kind") or kind
     metadata = {
         "title": title,
         "metadata": content.get("metadata", {}),

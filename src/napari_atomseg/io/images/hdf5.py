@@ -31,10 +31,20 @@ def read_hdf5(path: Path) -> list[MicroscopeImage]:
         import_module("hdf5plugin")  # makes its filters known to h5py
     with h5py.File(path) as file:
         plugin, options = _plugin(file)
-        found = [] if plugin is None else images_of(path, rosetta_contents(path, plugin, **options))
-        contents = [] if found else list(_own(file))
-    found = found or images_of(path, [_loaded(path, each) for each in contents])
+        contents = list(_own(file)) if plugin is None else []
+    found = images_of(path, [_loaded(path, each) for each in contents])
+    if plugin is not None:
+        found = _by_layout(path, plugin, options)
     return [_with_record(image) for image in found]
+
+
+def _by_layout(path: Path, plugin: str, options: dict[str, Any]) -> list[MicroscopeImage]:
+    """Data sets as RosettaSciIO reads them, or plain arrays where it finds none or is missing."""
+    try:
+        found = images_of(path, rosetta_contents(path, plugin, **options))
+    except ImageFileError as error:
+        return plain_arrays(path, f"Its arrays have no scale here: {error}")
+    return found or plain_arrays(path)
 
 
 def _with_record(image: MicroscopeImage) -> MicroscopeImage:
@@ -55,11 +65,11 @@ def _decoded(text: object) -> Any:
         return None
 
 
-def plain_arrays(path: Path, note: str) -> list[MicroscopeImage]:
-    """Every array of an HDF5 file as it is, with a note on why it has no scale."""
+def plain_arrays(path: Path, *notes: str) -> list[MicroscopeImage]:
+    """Every array of an HDF5 file as it is, with notes on why it has no scale."""
     with h5py.File(path) as file:
         contents = list(_plain(file))
-    return images_of(path, [_loaded(path, each) | {"notes": [note]} for each in contents])
+    return images_of(path, [_loaded(path, each) | {"notes": notes} for each in contents])
 
 
 def _own(file: h5py.File) -> Iterator[Content]:

@@ -55,14 +55,14 @@ def restored(image: MicroscopeImage, record: object) -> MicroscopeImage:
     sampling = sampling_of(*(to_angstrom(*scale) for scale in scales[-2:]))
     if image.sampling is not None and not _same(sampling, image.sampling):
         sampling, scales = image.sampling, (*scales[:-2], *image.scales[-2:])
-    kind = record.get("kind")
+    kinds: dict[Any, Kind] = {kind: kind for kind in get_args(Kind)}
     return replace(
         image,
         data=image.data.reshape(shape),
         sampling=sampling,
         axes=axes,
         scales=scales,
-        kind=kind if kind in get_args(Kind) else image.kind,
+        kind=kinds.get(record.get("kind"), image.kind),
         title=str(record.get("title", "")),
         metadata={**image.metadata, LABELS: True} if record.get(LABELS) else image.metadata,
     )

@@ -9,6 +9,7 @@ import imageio.v3 as imageio
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_atomseg.io.images.contents import LARGE
 from napari_atomseg.io.images.image import MicroscopeImage, luminance, make_image
 
 _CHANNELS = 4
@@ -27,4 +28,9 @@ def grey_values(data: NDArray[Any]) -> NDArray[Any]:
 
 def read_array(path: Path) -> list[MicroscopeImage]:
     """An array saved by `numpy.save`; arrays of objects, which are pickles, are refused."""
-    return [make_image(path, np.load(path, allow_pickle=False))]
+    if path.stat().st_size <= LARGE:
+        return [make_image(path, np.load(path, allow_pickle=False))]
+    from dask import array
+
+    mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    return [make_image(path, array.from_array(mapped, name=False))]

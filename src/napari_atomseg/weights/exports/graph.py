@@ -11,7 +11,8 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -40,8 +41,8 @@ on runs.
 INPUT, OUTPUT = "image", "maps"
 EXAMPLE = (2, 1, 64, 96)
 """Shape of the images that the graph is traced with."""
-STRIDE, LEAST_SIDE = 32, 64
-"""Pixels that sides are padded to multiples of at most, and that a side has at least."""
+LEAST_SIDE = 64
+"""Pixels that a side has at least."""
 AGREEMENT = 1e-3
 """Largest difference from torch that is accepted, in units of the maps' largest deviation."""
 ADVICE = "pip install 'napari-atomseg[export]'"
@@ -167,19 +168,18 @@ def graph_of(model: nn.Module) -> bytes:
         return file.read_bytes()
 
 
-class _quiet:
-    """Keeps the exporter's logs of packages that are not needed."""
-
-    _LOGGERS = ("torch.onnx", "torch.export", "onnxscript")
-
-    def __enter__(self) -> None:
-        self._levels = {name: logging.getLogger(name).level for name in self._LOGGERS}
-        for name in self._LOGGERS:
-            logging.getLogger(name).setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        for name, level in self._levels.items():
-            logging.getLogger(name).setLevel(level)
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Within, the exporter keeps silent about packages that are not needed."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def compared(
@@ -249,8 +249,8 @@ def description(card: ModelCard) -> dict[str, str]:
         "name": card.name,
         "input": "float32 (batch, 1, height, width)",
         "normalisation": scaled,
-        "padding": "none needed: the graph mirrors the bottom and right rows and columns up to a "
-        f"multiple of {STRIDE} pixels at most, and cuts its maps to the size of the image",
+        "padding": "none needed: the graph mirrors rows at the bottom and columns at the right, up "
+        "to the multiple of pixels that the network takes, and cuts its maps to the image",
         "least_side": str(LEAST_SIDE),
         "contrast": "columns bright"
         if card.sees == "prepared"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tempfile
 import zipfile
 from io import BytesIO
@@ -44,6 +45,7 @@ RDF, DOCUMENTATION = "rdf.yaml", "README.md"
 GRAPH, STATE = "weights.onnx", "weights.pt"
 TEST_SHAPE = (1, 1, 96, 112)
 _LONGEST_DESCRIPTION = 1024
+_SHORTEST_NAME, _LONGEST_NAME = 5, 64
 _SPDX = {"GPL-3.0": "GPL-3.0-only"}
 _PAGE = "https://github.com/napari-atomseg/napari-atomseg"
 
@@ -153,12 +155,12 @@ def _rdf(folder: Path, card: ModelCard) -> dict[str, Any]:
         scaling = {"id": "scale_range", "kwargs": {"axes": ["channel", "y", "x"], **limits}}
     names = [name.replace(":", "_") for name in channel_names(card)]
     by = card.citation.partition(",")[0] if card.citation else "napari-atomseg contributors"
-    cite = {"text": card.citation or "napari-atomseg", "url": card.source or _PAGE}
-    cite["url"] = cite["url"].partition(",")[0]
+    page = card.source.partition(",")[0] if card.source.startswith("https://") else _PAGE
+    cite = {"text": card.citation or "napari-atomseg", "url": page}
     return {
         "type": "model",
         "format_version": FORMAT,
-        "name": card.name,
+        "name": _package_name(card.name),
         "description": (card.description or card.name)[:_LONGEST_DESCRIPTION],
         "authors": [{"name": by}],
         "cite": [cite],
@@ -222,6 +224,12 @@ def _rdf(folder: Path, card: ModelCard) -> dict[str, Any]:
         },
         "config": {CONFIG: {"card": card.model_dump_json()}},
     }
+
+
+def _package_name(name: str) -> str:
+    """A name in the characters and the length that packages allow."""
+    allowed = re.sub(r"[^A-Za-z0-9_+\- ()]", "-", name)[:_LONGEST_NAME]
+    return allowed if len(allowed) >= _SHORTEST_NAME else f"{allowed} model"
 
 
 def _documentation(card: ModelCard) -> str:

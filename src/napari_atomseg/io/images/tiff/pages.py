@@ -63,12 +63,13 @@ def decode(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> NDArray[
             data = np.asarray(file)
     except (OSError, EOFError, ValueError) as error:
         raise _undecoded(path, whole) from error
-    if data.shape != whole.shape or data.dtype.kind not in (whole.dtype.kind, "b"):
+    kind = np.dtype(whole.dtype)
+    if data.shape != whole.shape or data.dtype.kind not in (kind.kind, "b"):
         raise _undecoded(path, whole)
-    # Pillow turns images around whose zero is white.
-    if whole.photometric == tifffile.PHOTOMETRIC.MINISWHITE and data.dtype == np.uint8:
-        data = 255 - data
-    return data.astype(whole.dtype)
+    # Pillow turns images of one or eight bits around whose zero is white.
+    if whole.photometric == tifffile.PHOTOMETRIC.MINISWHITE and data.dtype.itemsize == 1:
+        data = ~data
+    return data.astype(kind)
 
 
 def lacks_codec(error: Exception) -> bool:
@@ -110,7 +111,7 @@ def is_picture_of(small: NDArray[Any], raw: NDArray[Any]) -> bool:
     # The mean over a preview's pixel, sampled at its centre.
     blurred = np.nan_to_num(raw.astype(np.float64))
     if fewer.any():
-        blurred = ndimage.uniform_filter(blurred, np.rint(proportions).astype(int))
+        blurred = ndimage.uniform_filter(blurred, np.rint(proportions).astype(int).tolist())
     places = [
         np.clip(((np.arange(side) + 0.5) * part).astype(int), 0, length - 1)
         for side, part, length in zip(small.shape, proportions, raw.shape, strict=True)

@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_atomseg.io.images.contents import LARGE
 from napari_atomseg.io.images.image import (
     MicroscopeImage,
     Scale,
@@ -39,6 +40,8 @@ from napari_atomseg.io.images.tiff.tags import (
 _LOOSE = ("uniform", "generic")
 """Kinds of series that are nothing but pages of one shape and type."""
 _NAMES = {"C": "channel", "Z": "z", "T": "time", "I": "frame"}
+_UNTOLD = "IQTZ"
+"""Axes that programs write for pages of any meaning, if they have no step."""
 _ALPHA = (1, 2)
 """Extra samples of a page that are its opacity."""
 
@@ -124,18 +127,23 @@ def _read_series(
     metadata: dict[str, Any] = {"tags": short_tags(first)}
     record = _own_record(first)
     steps: dict[str, Scale] = {}
-    channels: tuple[str, ...] = ()
+    channels: Sequence[str] = ()
     if series.kind == "ome" and file.ome_metadata:
         tags, steps, channels = read_ome(file.ome_metadata, number)
     elif series.kind == "imagej":
         steps, channels = _imagej_steps(file.imagej_metadata or {})
     data, axes, of_samples = _without_samples(data, axes, first)
-    names, of_pages = _axis_names(data, axes, pages, steps)
-    notes = [note for note in (of_samples, of_pages) if note]
+    names, of_pages = _axis_names(axes, steps), ""
+    if len(names) == 3 and axes[0] in _UNTOLD and axes[0] not in steps and KEY not in record:
+        channels = channels or _titles(data, pages)
+        of_pages = _detectors(data, pages, channels)
+        names = ["channel" if of_pages else names[0], "y", "x"]
+    notes = [*tags.notes, *(note for note in (of_samples, of_pages) if note)]
     scales: list[Scale] = [steps.get(axis, UNKNOWN) for axis in axes[:-2]]
     scales += [tags.rows, tags.columns]
     metadata |= {"notes": notes} if notes else {}
-    metadata |= {"channels": list(channels)} if any(channels) else {}
+    named = len(channels) == dict(zip(names, data.shape, strict=True)).get("channel")
+    metadata |= {"channels": list(channels)} if named and any(channels) else {}
     metadata |= {"program": tags.program} if tags.program else {}
     if first.description and not record and not first.is_imagej:
         metadata["description"] = first.description
@@ -158,6 +166,8 @@ def _pixels(
 ) -> tuple[NDArray[Any], str]:
     """The pixels of these pages of a series, with a letter for each axis."""
     if series.kind not in _LOOSE or len(pages) == len(series.pages):
+        if series.nbytes > LARGE and "S" not in series.axes and series.dataoffset is not None:
+            return _stored(path, series), series.axes
         try:
             return np.asarray(series.asarray()), series.axes
         except (ValueError, ImportError) as error:
@@ -168,6 +178,15 @@ def _pixels(
         return np.stack(each).reshape(series.shape), series.axes
     axes = pages[0].aspage().axes
     return (each[0], axes) if len(each) == 1 else (np.stack(each), f"I{axes}")
+
+
+def _stored(path: Path, series: tifffile.TiffPageSeries) -> Any:
+    """Pixels that lie in the file one after the other, read when they are used."""
+    from dask import array
+
+    kind = np.dtype(series.dtype).newbyteorder(series.parent.byteorder)
+    pixels = np.memmap(path, kind, "r", series.dataoffset, series.shape)
+    return array.from_array(pixels, (*[1] * (series.ndim - 2), *series.shape[-2:]), name=False)
 
 
 def _without_samples(
@@ -199,40 +218,40 @@ def _has_alpha(page: tifffile.TiffPage, count: int) -> bool:
     return count == 2 and len(page.extrasamples) == 1 and page.extrasamples[0] in _ALPHA
 
 
-def _axis_names(
-    data: NDArray[Any], axes: str, pages: Sequence[Page], steps: Mapping[str, Scale]
-) -> tuple[list[str], str]:
-    """Names of the axes, and a note where the pages told that they are channels."""
+def _axis_names(axes: str, steps: Mapping[str, Scale]) -> list[str]:
+    """Names of the axes; T without an interval is only the order of frames."""
+    known = _NAMES | ({} if "T" in steps else {"T": "frame"})
     leading = axes[:-2]
-    names = [_NAMES.get(letter, f"axis {number}") for number, letter in enumerate(leading)]
-    # Without an interval, T is only the order of frames.
-    names = ["frame" if n == "time" and "T" not in steps else n for n in names]
-    note = ""
-    if leading in ("I", "Q"):
-        names = ["frame"]
+    if leading == "Q":
+        return ["frame", "y", "x"]
+    names = [known.get(letter, f"axis {number}") for number, letter in enumerate(leading)]
+    unique = [n if names.count(n) == 1 else f"axis {number}" for number, n in enumerate(names)]
+    return [*unique, "y", "x"]
+
+
+def _titles(data: NDArray[Any], pages: Sequence[Page]) -> list[str]:
+    """Names in the tags of pages that each have one image of a stack."""
+    return [page_title(page.aspage()) for page in pages] if len(pages) == len(data) else []
+
+
+def _detectors(data: NDArray[Any], pages: Sequence[Page], names: Sequence[str]) -> str:
+    """A note on why the images of a stack are those of detectors; empty if they are frames."""
+    times: list[str] = []
+    if len(pages) == len(data):
         tags = [page.aspage().tags for page in pages]
-        apart = len(pages) == len(data)
-        reason = are_detectors(
-            data,
-            [page_title(page.aspage()) for page in pages] if apart else [],
-            [str(each.valueof("DateTime", default="")) for each in tags] if apart else [],
-        )
-        if reason:
-            names = ["channel"]
-            note = f"The {len(data)} pages {reason}: they are taken as channels, not as frames."
-    return [*names, "y", "x"], note
+        times = [str(each.valueof("DateTime", default="")) for each in tags]
+    reason = are_detectors(data, names, times)
+    return f"The {len(data)} pages {reason}: they are channels, not frames." if reason else ""
 
 
 def _imagej_steps(metadata: Mapping[str, Any]) -> tuple[dict[str, Scale], tuple[str, ...]]:
-    """Steps of frames and slices, and names of channels, as ImageJ writes them."""
+    """Steps of frames and slices, and a label for each image, as ImageJ writes them."""
     steps: dict[str, Scale] = {}
     if metadata.get("finterval"):
         steps["T"] = float(metadata["finterval"]), "s"
     if metadata.get("spacing"):
         steps["Z"] = float(metadata["spacing"]), str(metadata.get("unit", ""))
-    labels = metadata.get("Labels") or ()
-    named = len(labels) == metadata.get("channels", 0) == metadata.get("images", 0)
-    return steps, tuple(map(str, labels)) if named else ()
+    return steps, tuple(map(str, metadata.get("Labels") or ()))
 
 
 def _own_record(page: tifffile.TiffPage) -> dict[str, Any]:

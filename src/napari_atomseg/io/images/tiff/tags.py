@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tifffile
@@ -27,6 +27,8 @@ _FEI = (34682, 34680)
 
 _ZEISS_WIDTH = 1024
 """Pixels of the display that the pixel size of Zeiss refers to."""
+_ROUNDED = 0.05
+"""Relative difference of two sizes of a pixel of which one is rounded."""
 
 _DIFFRACTION = 3
 """TVIPS' number for a microscope in diffraction mode."""
@@ -41,12 +43,14 @@ class PageTags:
     rows, columns : step and unit along y and x.
     kind : a diffraction pattern where the tags say so.
     program : whose tags these are.
+    notes : sentences for the user on tags that could not be read.
     """
 
     rows: Scale = UNKNOWN
     columns: Scale = UNKNOWN
     kind: Kind = "image"
     program: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def alike(self) -> tuple[Any, ...]:
@@ -64,7 +68,16 @@ def read_tags(page: tifffile.TiffPage) -> PageTags:
     TVIPS, JEOL SightX and Gatan; then the unit in a description that `tifffile` wrote, and last the
     resolution, where it is one of a microscope.
     """
-    return next((found for found in (way(page) for way in _WAYS) if found is not None), PageTags())
+    notes: list[str] = []
+    for way in _WAYS:
+        try:
+            found = way(page)
+        except Exception as error:  # what others wrote, and damaged: anything may be wrong with it
+            notes.append(f"Tags of page {page.index} could not be read: {error}.")
+            continue
+        if found is not None:
+            return replace(found, notes=tuple(notes))
+    return PageTags(notes=tuple(notes))
 
 
 def read_ome(text: str, number: int) -> tuple[PageTags, dict[str, Scale], tuple[str, ...]]:
@@ -150,7 +163,9 @@ def _fei(page: tifffile.TiffPage) -> PageTags | None:
     scan, image = metadata.get("Scan", {}), metadata.get("Image", {})
     height, width = _number(scan.get("PixelHeight")), _number(scan.get("PixelWidth"))
     if not height or not width:
-        beam = next((metadata[name] for name in ("IRBeam", "EBeam") if name in metadata), {})
+        beam: Mapping[str, Any] = next(
+            (metadata[name] for name in ("IRBeam", "EBeam") if name in metadata), {}
+        )
         fields = _number(beam.get("VFW")), _number(beam.get("HFW"))
         counts = _number(image.get("ResolutionY")), _number(image.get("ResolutionX"))
         height, width = (
@@ -165,14 +180,15 @@ def _zeiss(page: tifffile.TiffPage) -> PageTags | None:
     metadata = page.tags.valueof(_ZEISS)
     if not isinstance(metadata, Mapping):
         return None
-    unnamed = metadata.get("", ())
-    if len(unnamed) > 3 and _number(unnamed[3]):
-        size = float(unnamed[3]) * _ZEISS_WIDTH / page.imagewidth
-        return _found((size, "m"), (size, "m"), "Zeiss")
-    named = metadata.get("ap_image_pixel_size") or metadata.get("ap_pixel_size") or ()
-    if len(named) < 3:
-        return None
-    return _found((_number(named[1]), str(named[2])), (_number(named[1]), str(named[2])), "Zeiss")
+    unnamed, named = metadata.get("", ()), metadata.get("ap_image_pixel_size", ())
+    exact = _number(unnamed[3]) if len(unnamed) > 3 else None
+    size: Scale = (exact * _ZEISS_WIDTH / page.imagewidth, "m") if exact else UNKNOWN
+    if len(named) > 2:  # with fewer digits
+        rounded = _number(named[1]), str(named[2])
+        one, other = to_angstrom(*size), to_angstrom(*rounded)
+        if other and (not one or abs(one / other - 1) > _ROUNDED):
+            size = rounded
+    return _found(size, size, "Zeiss")
 
 
 def _olympus(page: tifffile.TiffPage) -> PageTags | None:
