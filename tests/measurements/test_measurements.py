@@ -34,7 +34,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 """Settings without which a measurement cannot run."""
 ONE_KIND = ("counts", "compare_counts")
 """Measurements that refuse columns of two kinds."""
-FILES = {"table", "image", "output", "frame", "model"}
+FILES = {"table", "image", "output", "dataset", "frame", "model"}
 """Parameters of commands that are no settings."""
 
 every = pytest.mark.parametrize("name", list(MEASUREMENTS))
