@@ -97,6 +97,13 @@ def test_a_film_of_few_per_cent_is_a_lattice_of_its_own(planted, strained, motif
     assert against["eps_yy"] == pytest.approx(strained, abs=0.001)
 
 
+def test_no_more_lattices_than_asked_for(planted) -> None:
+    table = layered(planted, lambda n: 0.04 * (n > 21.0))
+    found = find_lattices(table, 0.16, most=1)
+    assert len(found.lattices) == 1
+    assert found.changes["sharp"].tolist() == [True]
+
+
 def test_a_lamella_comes_back_to_the_first_lattice(planted) -> None:
     table = layered(planted, lambda n: 0.02 * ((n > 13) & (n < 24)))
     found = find_lattices(table, 0.16)
