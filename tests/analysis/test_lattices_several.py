@@ -109,7 +109,11 @@ def test_a_lamella_comes_back_to_the_first_lattice(planted) -> None:
     found = find_lattices(table, 0.16)
     assert len(found.lattices) == 2
     outer = (table["layer"] < 11) | (table["layer"] > 26)
-    assert found.columns.loc[outer, "lattice"].nunique() == 1
+    number = found.columns.loc[outer, "lattice"]
+    # Columns in corners have too few neighbours.
+    assert (number == number.mode()[0]).mean() > 0.98
+    inner = found.columns.loc[table["layer"].between(15, 22), "lattice"]
+    assert (inner == 1 - number.mode()[0]).all()
     assert found.changes["sharp"].sum() == 2
     assert sorted(zip(found.changes["lattice"], found.changes["beyond"], strict=True)) == [
         (0, 1), (1, 0),
