@@ -20,7 +20,6 @@ from napari_atomseg.localization.fit.joint.model import (
     COMMON,
     LOG_SIGMA,
     JointModel,
-    X,
     Y,
     fisher_blocks,
 )

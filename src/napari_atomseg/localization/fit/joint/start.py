@@ -115,8 +115,8 @@ def begun(
 ) -> tuple[Tensor, InitialEstimates, JointModel, Tensor]:
     """Parameters that a joint fit begins with, estimates with their width, and the model.
 
-    With them goes which columns (N,) merge. The windows of the model are as wide as its columns: it is made again where their width
-    changes.
+    With them goes which columns (N,) merge. The windows of the model are as wide as its columns: it
+    is made again where their width changes.
     """
     place = torch.stack([tensor_like(image, initial.y), tensor_like(image, initial.x)], dim=1)
     for number in range(ROUNDS):
