@@ -14,6 +14,7 @@ import pytest
 
 from napari_atomseg import analyze, localize, measurements
 from napari_atomseg._shared.objects import plain_image, plain_sampling, takes_images
+from napari_atomseg.io import read_image, write_image
 from napari_atomseg.io.images.image import MicroscopeImage, make_image
 
 PIXELS = np.random.default_rng(0).normal(5.0, 1.0, (12, 16))
@@ -132,6 +133,19 @@ def test_spectra_and_collections_are_refused() -> None:
     turned.dims = ("y", "x", "channel")
     with pytest.raises(TypeError, match="must come last"):
         plain_image(turned)
+
+
+def test_lists_of_objects_are_stacks() -> None:
+    pixels, sampling = plain_image([hyperspy(0.02, 0.01, "nm"), hyperspy(0.02, 0.01, "nm")])
+    np.testing.assert_array_equal(pixels, STACK[:2])
+    np.testing.assert_allclose(sampling, (0.2, 0.1))
+    with pytest.raises(ValueError, match="different calibrations"):
+        plain_image([hyperspy(0.02, 0.01, "nm"), hyperspy(0.02, 0.02, "nm")])
+
+
+def test_written_images_keep_the_calibration(tmp_path: Any) -> None:
+    write_image(tmp_path / "a.tif", hyperspy(0.02, 0.01, "nm", PIXELS.astype(np.float32)))
+    np.testing.assert_allclose(read_image(tmp_path / "a.tif").sampling, (0.2, 0.1), rtol=1e-6)
 
 
 def test_uneven_coordinates_are_not_used() -> None:

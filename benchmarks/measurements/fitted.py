@@ -1,19 +1,15 @@
-"""Stated against real errors of measurements on fitted columns, simulated and recorded.
+"""Stated against real errors of measurements on fitted columns of simulated images.
 
-    python -m benchmarks measurements fitted [--share 0.5] [--images FILE ...] [--stack FILE ...]
+    python -m benchmarks measurements fitted [--share 0.5]
 
 Simulated images of two sublattices with counted electrons are fitted, and what follows from the
-fits is compared with what was planted. Of a recorded image, the pixels of even and of odd numbers
-along the scan lines are two images of the same columns with noise of their own; frames of a
-recorded stack are repeats, too. Differences of two such fits over their error should have a root
-mean square of one.
+fits is compared with what was planted: the root mean square of deviations over errors should be
+one. `repeats` does the like with recorded images.
 """
 
 from __future__ import annotations
 
 import argparse
-from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -38,13 +34,15 @@ from napari_atomseg.analysis import (
     count_by_mixture,
     displacements,
     find_lattice,
+    find_lattices,
     geometric_phase,
     spacing_precision,
     spacings,
     strain,
+    unit_cells,
 )
-from napari_atomseg.io import read_image
-from napari_atomseg.localization import localize, refine_columns
+from napari_atomseg.analysis import octahedra as octahedra_of
+from napari_atomseg.localization import localize
 
 SIGMA = 4.0
 HEIGHTS = (150.0, 60.0)
@@ -149,52 +147,83 @@ def counts(rng: np.random.Generator) -> Deviations:
         yield "all atoms", np.array([np.nansum(off) / max(counted.total[1], 0.5)])
 
 
-def repeated(one: pd.DataFrame, other: pd.DataFrame) -> Deviations:
-    """Two fits of the same columns, rows alike; places in the same pixels."""
-    shift = (other[["y", "x"]] - one[["y", "x"]]).median()
+def cells(rng: np.random.Generator) -> Deviations:
+    """Sides of single unit cells, and the means of all."""
+    true = planted(CELL, CAGE, size=SIZE)
+    found = fitted(image_of(true, np.array(HEIGHTS)[true["kind"]], rng))
+    lattice = find_lattice(found, SAMPLING)
+    known = np.hypot(*(np.round(lattice.vectors @ np.linalg.inv(CELL)) @ CELL).T)
+    for kind in range(len(lattice)):
+        each = unit_cells(found, lattice, kind)
+        table = each.table
+        errors = each.mean_errors()
+        for name, length, part in zip("ab", known, errors, strict=True):
+            yield "sides of cells", ((table[name] - length) / table[f"{name}_err"]).to_numpy()
+            mean = float(table[name].mean())
+            yield "mean sides of cells", np.array([(mean - length) / (part * mean)])
+
+
+def octahedra(rng: np.random.Generator) -> Deviations:
+    """Tilts that alternate from octahedron to octahedron, and B columns off their middles."""
+    tilt, step = np.radians(4.0), 0.5 * float(CELL[0, 0])
+    count = int(SIZE / (2 * step)) - 1
+    i, j = np.indices((count, count)).reshape(2, -1)
+    corners = np.stack([i, j], axis=1) * 2.0 * step + 1.5 * step
+    # Each octahedron turns its oxygen against its neighbours, which turn the same one alike.
+    sign = np.where((i + j) % 2, -1.0, 1.0)
+    side = np.sin(tilt) * step * sign
+    parts = [
+        (corners, 150.0, 0),
+        (corners + step, 110.0, 1),
+        (corners + step + np.stack([np.full(len(i), step), side], axis=1), 60.0, 2),
+        (corners + step + np.stack([-side, np.full(len(i), step)], axis=1), 60.0, 2),
+    ]
+    places = np.concatenate([part[0] for part in parts])
+    true = pd.DataFrame(places, columns=["y", "x"])
+    true["kind"] = np.repeat([part[2] for part in parts], [len(part[0]) for part in parts])
+    heights = np.repeat([part[1] for part in parts], [len(part[0]) for part in parts])
+    found = fitted(image_of(true, heights, rng))
+    rows, index = pairs(found, true)
+    kind = true["kind"].to_numpy()[index]
+    cations, oxygen = (
+        found.iloc[rows[some]].reset_index(drop=True) for some in (kind < 2, kind == 2)
+    )
+    lattice = Lattice(corners[0], CELL, [[0.0, 0.0], [0.5, 0.5]], pixel=np.full(2, SAMPLING))
+    measured = octahedra_of(assign(cations, lattice), lattice, oxygen)
+    table = measured.table[measured.table["oxygens"] == 4]
+    # Of pairs of sides, both ends of each line move apart by 2 step sin(tilt) over 2 step.
+    angle = np.degrees(np.arctan(np.sin(tilt)))
+    odd = (table["i"] + table["j"]).to_numpy() % 2
+    z = [(table["tilt_deg"] - s * angle) / table["tilt_deg_err"] for s in (1.0, -1.0)]
+    turned = np.where(odd, z[1], z[0]), np.where(odd, z[0], z[1])
+    best = min(turned, key=lambda each: float(np.median(np.abs(each))))
+    yield "tilts of octahedra", np.asarray(best)
     for axis in "yx":
-        away = other[axis] - one[axis] - shift[axis]
-        z = away / np.hypot(one[f"{axis}_err"], other[f"{axis}_err"])
-        yield f"positions along {axis}", z.to_numpy()
-    scale = (other["volume"] / one["volume"]).median()
-    error = np.hypot(scale * one["volume_err"], other["volume_err"])
-    yield "volumes", ((other["volume"] - scale * one["volume"]) / error).to_numpy()
+        yield "B from the middle of oxygen", (table[f"d{axis}"] / table[f"d{axis}_err"]).to_numpy()
+    order = measured.order.set_index("order")
+    last = order.loc["alternating along a and b"]
+    yield "mean tilts", np.array([(abs(last["tilt_deg"]) - angle) / last["tilt_deg_err"]])
+    same = order.loc["the same everywhere"]
+    yield "mean tilts", np.array([same["tilt_deg"] / same["tilt_deg_err"]])
 
 
-def halves(path: Path) -> Deviations:
-    """Even and odd pixels of each scan line, two images on pixels twice as long along x."""
-    image = np.asarray(read_image(path).data, dtype=float)
-    image = image if image.ndim == 2 else image.reshape(-1, *image.shape[-2:])[0]
-    start = localize(image, sampling=SAMPLING, detector="peaks", edge="drop")
-    fits = []
-    for first in (0, 1):
-        table = start[["y"]].assign(x=(start["x"] - first) / 2)
-        table.attrs["sampling"] = (SAMPLING, 2 * SAMPLING)
-        contrast = start.attrs["contrast"]
-        fits.append(refine_columns(image[:, first::2], table, refine="gaussian", contrast=contrast))
-    one, other = fits
-    yield from repeated(one, other.assign(x=other["x"] + 0.5))
+def bicrystals(rng: np.random.Generator) -> Deviations:
+    """Two grains of one crystal: the cell of each lattice."""
+    cell, middle = 1.2 * SQUARE, 0.5 * SIZE
+    left, right = (planted(cell, size=SIZE, turn=turn) for turn in (0.0, rng.uniform(10.0, 20.0)))
+    both = pd.concat([left[left["x"] < middle - 8], right[right["x"] > middle + 8]])
+    found = fitted(image_of(both.reset_index(drop=True), np.full(len(both), 100.0), rng))
+    table = find_lattices(found, SAMPLING).table
+    side = SAMPLING * float(cell[0, 0])
+    for name in "ab":
+        yield "cells of several lattices", ((table[name] - side) / table[f"{name}_err"]).to_numpy()
 
 
-def frames(path: Path) -> Deviations:
-    """Each frame of a stack against the next one; drift is taken off."""
-    stack = np.asarray(read_image(path).data, dtype=float)
-    if stack.ndim != 3:
-        raise ValueError(f"{path}: a stack of frames is needed, not an image of {stack.shape}")
-    start = localize(stack.mean(axis=0), sampling=SAMPLING, detector="peaks", edge="drop")
-    contrast = start.attrs["contrast"]
-    places = start[["y", "x"]]
-    fits = [refine_columns(frame, places, refine="gaussian", contrast=contrast) for frame in stack]
-    for one, other in pairwise(fits):
-        yield from repeated(one, other)
-
-
-def row(source: str, name: str, each: list[Array]) -> dict[str, object]:
+def row(name: str, each: list[Array]) -> dict[str, object]:
     """What deviations over errors come to."""
     z = np.concatenate(each)
     z = z[np.isfinite(z)]
     return {
-        "columns of": source,
         "measurement": name,
         "values": str(len(z)),
         "rms of deviation / error": float(np.sqrt(np.mean(z**2))),
@@ -204,27 +233,15 @@ def row(source: str, name: str, each: list[Array]) -> dict[str, object]:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """How much of it, and recorded files."""
+    """How much of it."""
     shared.share(parser)
-    parser.add_argument("--images", type=Path, nargs="*", default=[], help="recorded images")
-    parser.add_argument("--stack", type=Path, nargs="*", default=[], help="recorded stacks")
 
 
 def run(options: argparse.Namespace) -> None:
     """Print the table."""
-    rows = []
-    sources: list[tuple[str, list[Deviations]]] = []
-    for part, measure in enumerate((crystals, strains, counts)):
-        repeats = max(1, round(options.share * TIMES))
-        sources.append(
-            ("simulated images", [measure(seeded(70 + part, s)) for s in range(repeats)])
-        )
-    sources += [(path.name, [halves(path)]) for path in options.images]
-    sources += [(path.name, [frames(path)]) for path in options.stack]
-    for source, several in sources:
-        found: dict[str, list[Array]] = {}
-        for deviations in several:
-            for name, z in deviations:
+    found: dict[str, list[Array]] = {}
+    for part, measure in enumerate((crystals, strains, counts, cells, octahedra, bicrystals)):
+        for seed in range(max(1, round(options.share * TIMES))):
+            for name, z in measure(seeded(70 + part, seed)):
                 found.setdefault(name, []).append(np.asarray(z, dtype=float))
-        rows += [row(source, name, each) for name, each in found.items()]
-    tables.show(pd.DataFrame(rows))
+    tables.show(pd.DataFrame([row(name, each) for name, each in found.items()]))

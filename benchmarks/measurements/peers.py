@@ -21,6 +21,8 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import platform
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +133,12 @@ def clicked(image: Array, sampling: float) -> tuple[pd.DataFrame, Array]:
     return table[table["sublattice"] >= 0].assign(kind=table["sublattice"]), vectors
 
 
+def multilayer(path: Path, folder: Path) -> Scene:
+    """PbTiO3 between SrRuO3, told as one crystal."""
+    sampling = float(np.mean(read_image(path).sampling))
+    return perovskite("pto", grey(path), sampling, folder, ("Pb", "Ti"))
+
+
 def silicon(path: Path, folder: Path) -> Scene:
     """Si along [110]: a dumbbell of a quarter of the longer side."""
     image = grey(path)
@@ -157,6 +165,14 @@ def grey(path: Path) -> Array:
     """The first frame of an image."""
     data = np.asarray(read_image(path).data, dtype=float)
     return data if data.ndim == 2 else data.reshape(-1, *data.shape[-2:])[0]
+
+
+def kept(folder: Path, name: str, make: Callable[[], Scene]) -> Scene:
+    """The scene of the folder, which is made first where there is none."""
+    path = folder / f"{name}.npz"
+    if not path.exists():
+        make().save(path)
+    return Scene.load(path)
 
 
 def inner(points: Array, shape: tuple[int, ...]) -> Array:
@@ -261,14 +277,11 @@ def run(options: argparse.Namespace) -> None:
     """Write the scenes, have them measured, and print a table each."""
     folder = options.folder
     folder.mkdir(parents=True, exist_ok=True)
-    scenes = [planted_scene(folder)]
+    scenes = [kept(folder, PLANTED, partial(planted_scene, folder))]
     if options.pto:
-        sampling = float(np.mean(read_image(options.pto).sampling))
-        scenes.append(perovskite("pto", grey(options.pto), sampling, folder, ("Pb", "Ti")))
+        scenes.append(kept(folder, "pto", partial(multilayer, options.pto, folder)))
     if options.si:
-        scenes.append(silicon(options.si, folder))
-    for scene in scenes:
-        scene.save(folder / f"{scene.name}.npz")
+        scenes.append(kept(folder, "si", partial(silicon, options.si, folder)))
     peer.run(argparse.Namespace(peer=OURS, folder=folder))
     names = [OURS]
     for each in options.peers:
@@ -293,7 +306,8 @@ def run(options: argparse.Namespace) -> None:
                 "package": name,
                 "version": str(answer["version"]),
                 "Python": str(answer["python"]),
-                "imports, CPU s": f"{float(answer['loading']):.1f}",
+                # Ours are those of this process, which has imported it already.
+                "imports, CPU s": "" if name == OURS else f"{float(answer['loading']):.1f}",
                 "repaired": str(answer["repaired"]),
             }
     tables.show(pd.DataFrame(rows))

@@ -7,9 +7,11 @@ high: noise and jitter of their lines are independent, drift and slow distortion
 recorded stack, each frame is compared with the next one. What columns are off by from one to the
 other, less the shift of all, should be as large as their errors together, along y and along x
 alike. Jitter moves all columns on a line at once: differences of columns side by side are then
-alike, more than of those above each other. The last two columns of the table have these
-correlations. Where lines share their noise, as in an image that was interpolated, the halves are
-too much alike, which a ratio well below one shows.
+alike, more than of those above each other. Two columns of the table have these correlations. Where
+lines share their noise, as in an image that was interpolated, the halves are too much alike: the
+last column has the correlation of the noise with the next line, as the fits of the whole image
+find it. Misfit, such as columns that are no Gaussians, is the same in both halves, too, and errors
+that allow for it are larger than the differences.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from benchmarks import options as shared
 from benchmarks import tables
 from benchmarks.measurements.planted import Array
 from napari_atomseg.analysis import Lattice, assign, displacements, find_lattice, spacings
+from napari_atomseg.analysis.lattice.assign import follow
+from napari_atomseg.analysis.lattice.find import fitted
 from napari_atomseg.io import read_image
 from napari_atomseg.localization import localize, refine_columns
 
@@ -112,6 +116,11 @@ def alike(repeat: Repeat, axis: int, along: bool) -> float:
     return float(np.mean(off[some[:, 0]] * off[some[:, 1]]) / np.mean(off**2))
 
 
+def shared_noise(repeat: Repeat) -> float:
+    """Correlation of the noise of the whole image with that of the next line."""
+    return float((repeat.start.attrs.get("noise") or {}).get("correlation_y", np.nan))
+
+
 def row(name: str, off: Array, stated: Array, unit: str, factor: float = 1.0) -> dict[str, object]:
     """Differences (n,) beside what their errors allow, both in a unit."""
     known = np.isfinite(off) & np.isfinite(stated) & (stated > 0)
@@ -140,6 +149,7 @@ def of_columns(repeats: list[Repeat], pixel: tuple[float, float]) -> list[dict[s
             | {
                 "alike on a line": np.nanmean([alike(each, axis, True) for each in repeats]),
                 "alike across": np.nanmean([alike(each, axis, False) for each in repeats]),
+                "noise shared with the next line": shared_noise(repeats[0]),
             }
         )
     off, stated = [], []
@@ -202,9 +212,6 @@ def of_lattices(repeats: list[Repeat], pixel: tuple[float, float]) -> list[dict[
 
 def measure_sides(sites: pd.DataFrame, known: Lattice) -> tuple[Array, Array]:
     """Lengths of a and b and their errors, Å, fitted to columns whose sites are known."""
-    from napari_atomseg.analysis.lattice.assign import follow
-    from napari_atomseg.analysis.lattice.find import fitted
-
     points = sites[["y", "x"]].to_numpy()
     lattice = fitted(known, points, follow(points, known), numbered=False)
     lengths = lattice.lengths_angstrom

@@ -282,6 +282,11 @@ def test_other_reflections_widen_the_errors_where_one_sublattice_jumps() -> None
     false = np.abs(maps.eps_xy) > 0.01
     assert false.any()
     assert np.nanmax(np.abs(maps.eps_xy[false]) / maps.eps_xy_err[false]) < 2.0
+    # Far from the wall the crystal is as it was, whatever the wall looks like.
+    far = np.abs(np.arange(image.shape[1]) - 220) > 95
+    z = maps.eps_xy[:, far] / maps.eps_xy_err[:, far]
+    assert np.sqrt(np.nanmean(z**2)) < 1.3
+    assert abs(np.nanmean(maps.eps_xy[:, far])) < 1e-3
     report = measure("gpa", None, image, sampling=0.1)
     assert "part of the cell moves" in str(report)
     calm = measure("gpa", None, pair_image((0.1, 0.1), noise=0.05), sampling=0.1)

@@ -1,4 +1,4 @@
-"""A lattice that is fitted over a dislocation says that its vectors are not those of the crystal."""
+"""A lattice fitted over a dislocation says that its vectors are not those of the crystal."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ SQUARE = [[20.0, 0.0], [0.0, 20.0]]
 
 
 def cautions(columns):
-    return [each for each in lattice_quality(columns, find_lattice(columns, 0.1)).warnings]
+    return lattice_quality(columns, find_lattice(columns, 0.1)).warnings
 
 
 def moved(columns, shift, noise=0.5, seed=0):

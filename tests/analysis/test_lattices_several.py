@@ -97,12 +97,23 @@ def test_a_film_of_few_per_cent_is_a_lattice_of_its_own(planted, strained, motif
     assert against["eps_yy"] == pytest.approx(strained, abs=0.001)
 
 
+def test_no_more_lattices_than_asked_for(planted) -> None:
+    table = layered(planted, lambda n: 0.04 * (n > 21.0))
+    found = find_lattices(table, 0.16, most=1)
+    assert len(found.lattices) == 1
+    assert found.changes["sharp"].tolist() == [True]
+
+
 def test_a_lamella_comes_back_to_the_first_lattice(planted) -> None:
     table = layered(planted, lambda n: 0.02 * ((n > 13) & (n < 24)))
     found = find_lattices(table, 0.16)
     assert len(found.lattices) == 2
     outer = (table["layer"] < 11) | (table["layer"] > 26)
-    assert found.columns.loc[outer, "lattice"].nunique() == 1
+    number = found.columns.loc[outer, "lattice"]
+    # Columns in corners have too few neighbours.
+    assert (number == number.mode()[0]).mean() > 0.98
+    inner = found.columns.loc[table["layer"].between(15, 22), "lattice"]
+    assert (inner == 1 - number.mode()[0]).all()
     assert found.changes["sharp"].sum() == 2
     assert sorted(zip(found.changes["lattice"], found.changes["beyond"], strict=True)) == [
         (0, 1), (1, 0),

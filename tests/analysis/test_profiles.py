@@ -255,6 +255,20 @@ def test_the_cation_in_the_octahedra_is_told_by_the_oxygen(a_brighter) -> None:
     assert abs(both) == pytest.approx(5.0, abs=0.3)
 
 
+def test_cations_of_one_brightness_are_told_by_their_names() -> None:
+    cations, oxygen = tilted(5.0, noise=0.2)
+    cations["volume"] = 100.0
+    lattice = find_lattice(cations, SAMPLING, sublattices=2)
+    with pytest.raises(ValueError, match="name their species"):
+        octahedra(cations, lattice, oxygen)
+    sites = assign(cations, lattice)
+    named = sites.assign(species=np.where(np.arange(len(sites)) < 144, "A", "B"))
+    found = octahedra(named, lattice, oxygen)
+    both = found.order.set_index("order").loc["alternating along a and b", "tilt_deg"]
+    assert abs(both) == pytest.approx(5.0, abs=0.3)
+    assert (named["species"].iloc[found.table["column"]] == "B").all()
+
+
 def test_a_cell_that_tilts_have_enlarged_makes_no_difference() -> None:
     cations, oxygen = tilted(5.0, noise=0.2)
     oxygen["volume"] = 20.0

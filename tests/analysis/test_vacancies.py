@@ -58,6 +58,8 @@ def test_a_pair_of_vacancies_side_by_side(planted):
     near = np.hypot(columns.true_y - 200.3, columns.true_x - 220.3).nsmallest(2).index
     found = find_vacancies(columns.drop(near))
     assert len(found) == 2
+    assert not found["surrounded"].any()
+    assert find_vacancies(columns.drop(near[:1]))["surrounded"].all()
 
 
 def test_a_dislocation_brings_no_vacancies_of_its_own(planted):

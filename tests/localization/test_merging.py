@@ -67,7 +67,7 @@ def test_errors_in_a_crystal_of_merging_columns_are_those_of_the_whole_matrix(dr
 
 @pytest.mark.parametrize(("distance", "told"), [(2.0, True), (3.0, True), (5.0, False)])
 def test_fits_one_by_one_say_that_columns_overlap(distance, told, draw, rng):
-    image, places, start = dumbbells(draw, rng, distance, 1000.0, side=4, cell=40.0)
+    image, _, start = dumbbells(draw, rng, distance, 1000.0, side=4, cell=40.0)
     columns = pd.DataFrame({"y": start[0], "x": start[1]})
     columns.attrs["notes"] = ["kept"]
     single = refine_columns(image.numpy(), columns, refine="gaussian")

@@ -34,7 +34,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 """Settings without which a measurement cannot run."""
 ONE_KIND = ("counts", "compare_counts")
 """Measurements that refuse columns of two kinds."""
-FILES = {"table", "image", "output", "frame", "model"}
+FILES = {"table", "image", "output", "dataset", "frame", "model"}
 """Parameters of commands that are no settings."""
 
 every = pytest.mark.parametrize("name", list(MEASUREMENTS))
@@ -299,7 +299,8 @@ def test_rings_of_thousands_of_columns_are_told_in_a_few_lines() -> None:
     assert len(lines) < 14
     # Graphene has two atoms in 5.24 Å²: 38.2 /nm²; its rings end within the outermost atoms.
     share = 27 / len(sheet)
-    told, density = next(line for line in lines if "vacancies" in line).split(", ")
+    told, density, enclosed = next(line for line in lines if "vacancies" in line).split(", ")
+    assert enclosed == "enclosed by rings"
     assert told == f"27 vacancies ({100 * share:.2g} %)"
     assert float(density.removesuffix(" /nm²")) == pytest.approx(38.2 * share, rel=0.1)
     assert not any("px" in line for line in lines)
@@ -326,6 +327,8 @@ def test_vacancies_have_their_share_their_density_and_places_in_angstrom() -> No
     report = measure("defects", columns.drop(gone.index), sampling=0.1, find="vacancies")
     assert report.lines == (
         "12 vacancies (0.75 %), 0.19 /nm²",
+        "   2 of them beside another vacancy, a hole or the border; rings have only those that "
+        "whole rings enclose",
         "   the table Vacancies has their places",
     )
     few = measure("defects", columns.drop(gone.index[:1]), sampling=0.1, find="vacancies")

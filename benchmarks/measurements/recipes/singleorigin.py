@@ -26,7 +26,7 @@ def measure(scene: Scene) -> Answer:
     lattice.roi = np.ones(image.shape)
     lattice.select_lattice_origin()
     lattice.make_reference_lattice()
-    lattice.fit_atom_columns(parallelize=False)
+    lattice.fit_atom_columns(parallelize=False, use_circ_gauss=True)
     kind = lattice.unitcell_2D.loc[lattice.origin_atom_column, "elem"]
     lattice.refine_reference_lattice(sites_to_use=[kind])
     table = lattice.at_cols.astype({"u": float, "v": float})

@@ -316,6 +316,19 @@ def _of_napari(image: Any, name: str) -> _Described | None:
     return _Described(data, (steps[0], steps[1]) if len(steps) == 2 else None, title)
 
 
+def _of_list(image: Any, name: str) -> _Described | None:
+    """Lists of such objects, as the frames of a stack."""
+    if not isinstance(image, (list, tuple)) or not image or _described(image[0], name) is None:
+        return None
+    every = [_described(each, name) for each in image]
+    steps = {str(None if each is None else each.steps) for each in every}
+    if len(steps) > 1:
+        raise ValueError(f"{name} has images of different calibrations: {' and '.join(steps)}")
+    first = every[0]
+    data = [each if found is None else found.data for each, found in zip(image, every, strict=True)]
+    return None if first is None else _Described(data, first.steps, first.what)
+
+
 def _of_mapping(image: Any, name: str) -> _Described | None:
     """Dictionaries of RosettaSciIO's readers and of ncempy."""
     if not isinstance(image, Mapping) or "data" not in image:
@@ -332,7 +345,7 @@ def _of_mapping(image: Any, name: str) -> _Described | None:
 
 _KINDS: Iterable[Callable[[Any, str], _Described | None]] = (
     _of_file, _of_hyperspy, _of_nion, _of_xarray, _of_abtem, _of_quantem, _of_emdfile, _of_napari,
-    _of_quantity, _of_mapping,
+    _of_quantity, _of_mapping, _of_list,
 )  # fmt: skip
 
 

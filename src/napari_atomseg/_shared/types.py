@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_atomseg._shared.sampling import Sampling as Sampling
+
 Array = NDArray[np.float64]
 """Positions, spectra and other numbers in double precision."""
 Image = NDArray[np.float32]
@@ -15,6 +17,3 @@ Labels = NDArray[np.int32]
 """(H, W) number of the region that a pixel belongs to; zero for none."""
 Mask = NDArray[np.bool_]
 """Pixels or columns that are meant."""
-
-Sampling = float | tuple[float, float]
-"""Å per pixel: one number for square pixels, (dy, dx) for others."""

@@ -227,16 +227,3 @@ def mean_sampling(sampling: Sampling) -> float:
     """
     dy, dx = pixel_size(sampling)
     return dy if dy == dx else float(np.sqrt(dy * dx))
-
-
-def read_sampling(value: object) -> Sampling:
-    """Sampling that is given as one or two numbers, or as a text with them: "0.1", "0.2 0.1".
-
-    Raises
-    ------
-    ValueError
-        It is not one or two positive numbers.
-    """
-    given: object = value.replace(",", " ").split() if isinstance(value, str) else value
-    dy, dx = pixel_size(given)  # type: ignore[arg-type]
-    return dy if dy == dx else (dy, dx)

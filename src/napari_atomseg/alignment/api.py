@@ -26,7 +26,7 @@ from napari_atomseg.alignment.settings import (
     Motion as Motions,
 )
 from napari_atomseg.alignment.shifts import Shifts, find_shifts
-from napari_atomseg.inference.frames import compact, examine
+from napari_atomseg.inference.frames import examine, holds
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.trust.correlation import NoiseCorrelation
 
@@ -179,8 +179,9 @@ def align(
     weight /= weight.sum()
     made = averaged(frames, out, motions, weight, gains, canvas, **hooks)
     report(progress, cancel, 1, 1, "Averaging frames")
+    single = holds(float(np.nanmean(made.image)), float(np.nanstd(made.image)))
     return Alignment(
-        compact(made.image) if np.isfinite(made.image).all() else made.image.astype(np.float32),
+        made.image.astype(np.float32) if single else made.image,
         made.error.astype(np.float32),
         made.frames.astype(np.float32),
         made.noise,

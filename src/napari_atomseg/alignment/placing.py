@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from scipy import ndimage
@@ -10,7 +11,8 @@ from scipy import ndimage
 from napari_atomseg._shared.types import Array, Mask
 from napari_atomseg.inference.scan.regrid import put_back
 
-SPLINE = 3
+Degree = Literal[1, 3]
+SPLINE: Degree = 3
 """Degree of the splines that frames are interpolated by."""
 TOUCHED = 1e-3
 """Part of a pixel that is left out, at most, in one that counts."""
@@ -49,8 +51,13 @@ class Motion:
 
     def turned(self) -> Motion:
         """The motion of the transposed frame."""
-        flip = [each[..., ::-1] for each in (self.shift, self.drift, self.jitter, self.error)]
-        return Motion(*flip, 1 - self.axis)
+        return Motion(
+            self.shift[::-1],
+            self.drift[:, ::-1],
+            self.jitter[:, ::-1],
+            self.error[:, ::-1],
+            1 - self.axis,
+        )
 
     def extent(self) -> tuple[Array, Array]:
         """Least and largest displacement (y, x) of the lines, without their jitter."""
@@ -81,7 +88,7 @@ class Canvas:
 
 
 def placed(
-    frame: Array, out: Mask, motion: Motion, canvas: Canvas, order: int = SPLINE
+    frame: Array, out: Mask, motion: Motion, canvas: Canvas, order: Degree = SPLINE
 ) -> tuple[Array, Mask]:
     """A frame (H, W) on the pixels of a canvas, and those of them that it saw.
 

@@ -317,7 +317,8 @@ class Consensus:
         grid = self.evidence.grid
         aligned = {int(k): self.spectra[k] for k in number}
         # What is left of the stack is moved as a whole, and by all that was moved before.
-        rest, fixed, offset = sum(aligned.values()), np.zeros((), complex), np.zeros(2)
+        rest = np.sum(list(aligned.values()), axis=0)
+        fixed, offset = np.zeros_like(rest), np.zeros(2)
         for done, k in enumerate(number):
             report(None, cancel, done, len(number), "")
             rest = rest - aligned[int(k)]
@@ -329,7 +330,7 @@ class Consensus:
                 moving = rest * grid.ramp(-offset)
                 step = self._step(fixed, moving, left, done + 1, furthest, doubts)
                 offset = offset + step
-        total = sum(aligned.values())
+        total = np.sum(list(aligned.values()), axis=0)
         for k in number[1:] if len(number) > 2 else ():
             report(None, cancel, int(k), len(number), "")
             step = self._step(total - aligned[k], aligned[k], 1, len(number) - 1, furthest, doubts)

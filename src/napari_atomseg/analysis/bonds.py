@@ -204,7 +204,8 @@ def bond_density(
     step : side of a bin, Å (or px); None takes a third of the narrowest bond's spread, but for
         many bins.
     width : of the Gaussian; None takes Scott's rule, the spread of a bond times n^(-1/6) of its n
-        vectors (Scott, Multivariate Density Estimation, Wiley 1992), of the narrowest.
+        vectors (Scott, Multivariate Density Estimation, Wiley 1992), of the narrowest, but not less
+        than a bin.
 
     Raises
     ------
@@ -229,6 +230,8 @@ def bond_density(
     side = step
     if side is None:
         side = max(narrow / FINEST, float((high - low).max()) / MOST_BINS)
+    # What is narrower than a bin would look as uneven as the bins.
+    smooth = max(smooth, side) if width is None else smooth
     for name, value in (("step", side), ("width", smooth)):
         if not value > 0:
             raise ValueError(f"{name}={value!r} must be positive")

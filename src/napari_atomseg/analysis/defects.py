@@ -50,9 +50,9 @@ def find_vacancies(
     Returns
     -------
     A row a vacancy: ``y``, ``x`` (px), the errors ``y_err``, ``x_err`` of the place, from how the
-    displacements around differ, the site ``i``, ``j``, ``sublattice``; ``surrounded``, whether every
-    other site about it (within 2.2 roots of the area of a site) has its column, which is not so
-    beside another vacancy, a hole or the border; and with a sampling ``y_angstrom``,
+    displacements around differ, the site ``i``, ``j``, ``sublattice``; ``surrounded``, whether
+    every other site about it (within 2.2 roots of the area of a site) has its column, which is not
+    so beside another vacancy, a hole or the border; and with a sampling ``y_angstrom``,
     ``x_angstrom``.
 
     Raises

@@ -130,7 +130,7 @@ def octahedra(
         try:
             found.append(_of_cations(table, lattice, kinds, oxygen, oxygen_sublattices))
         except ValueError as error:
-            problem = error
+            problem = problem or error
     if not found:
         raise problem or ValueError("the lattice has no cations")
     if sublattice is not None:
@@ -142,36 +142,45 @@ def octahedra(
 
 
 def _alike(table: pd.DataFrame, lattice: Lattice, kind: int) -> tuple[int, ...]:
-    """The sublattices of the species of one: by their names in the table, or their brightness."""
-    mine = table["sublattice"].to_numpy()
-    if "species" in table:
-        names = table["species"].astype(str).to_numpy()
-        own = names[mine == kind]
-        if len(own) and own[0]:
-            same = [k for k in range(len(lattice)) if (names[mine == k] == own[0]).mean() > 0.5]
-            return tuple(same) if kind in same else (kind,)
-    return next((group for group in _by_brightness(table, lattice) if kind in group), (kind,))
+    """The sublattices of the species of one."""
+    return next((group for group in _species(table, lattice) if kind in group), (kind,))
 
 
-def _by_brightness(table: pd.DataFrame, lattice: Lattice) -> list[tuple[int, ...]]:
-    """Sublattices (those with columns) by species, the brightest first."""
+def _species(table: pd.DataFrame, lattice: Lattice) -> list[tuple[int, ...]]:
+    """Sublattices (those with columns) by species: by their names in the table, if they have some,
+    or their brightness; the brightest first.
+    """
     mine = table["sublattice"].to_numpy()
     present = [k for k in range(len(lattice)) if (mine == k).any()]
     values = intensity_of(table, None)
-    if values is None:
-        return [(k,) for k in present]
-    known = np.isfinite(values)
-    present = [k for k in present if (known & (mine == k)).any()]
-    kinds = species_of_means([values[known & (mine == k)] for k in present])
-    return [
-        tuple(k for k, each in zip(present, kinds, strict=True) if each == one)
-        for one in np.unique(kinds)
-    ]
+    known = np.zeros(len(table), bool) if values is None else np.isfinite(values)
+    bright = {
+        k: -float(np.median(np.abs(values[known & (mine == k)])))
+        if values is not None and (known & (mine == k)).any()
+        else 0.0
+        for k in present
+    }
+    names: dict[int, str] = dict.fromkeys(present, "")
+    if "species" in table:
+        each = table["species"].astype(str).to_numpy()
+        names = {k: str(pd.Series(each[mine == k]).mode().iloc[0]) for k in present}
+    if all(name not in ("", "nan") for name in names.values()):
+        groups = {name: [k for k in present if names[k] == name] for name in names.values()}
+        found = [tuple(group) for group in groups.values()]
+    elif values is None or not all(bright.values()):
+        found = [(k,) for k in present]
+    else:
+        kinds = species_of_means([values[known & (mine == k)] for k in present])
+        found = [
+            tuple(k for k, one in zip(present, kinds, strict=True) if one == which)
+            for which in np.unique(kinds)
+        ]
+    return sorted(found, key=lambda group: min(bright[k] for k in group))
 
 
 def _cations(table: pd.DataFrame, lattice: Lattice) -> list[tuple[int, ...]]:
     """The two brightest species of columns, A and B in either order."""
-    return _by_brightness(table, lattice)[:2]
+    return _species(table, lattice)[:2]
 
 
 def _across(found: Octahedra) -> float:
@@ -205,7 +214,10 @@ def _of_cations(
         raise ValueError(f"sublattices {kinds} make no net of one column a cell")
     placed = assign(cations.reset_index(drop=True), net)
     if (placed["sublattice"] >= 0).mean() < NET:
-        raise ValueError(f"sublattices {kinds} make no net of one column a cell: choose another")
+        raise ValueError(
+            f"sublattices {kinds} make no net of one column a cell: choose another, or name the "
+            "species of A and B"
+        )
     points, errors = _oxygen(table, mine, lattice, oxygen, chosen)
     sites = SiteIndex(placed)
     rows = sites.of((0,))
@@ -214,7 +226,7 @@ def _of_cations(
     if not (near >= 0).any():
         raise ValueError(
             "no oxygen column stands between two B columns: check that both images have the same "
-            "pixels, and the sublattice"
+            "pixels, and the sublattice; where A and B are equally bright, name their species"
         )
     bonds = _bonds(sites, rows, faces, near, points, errors, net)
     found, shares = _octahedra(sites, rows, faces, near, points, errors, net)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Mask
 from napari_atomseg.inference.frames import as_frames
 from napari_atomseg.inference.marks import find_marks
@@ -37,6 +38,7 @@ class ScaleBar:
     box: tuple[int, int, int, int]
 
 
+@takes_images("image")
 def find_scale_bar(image: Any) -> ScaleBar:
     """Find the scale bar among what programs wrote into an image (H, W).
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_atomseg._shared.types import Array
+from napari_atomseg._shared.types import Array, Image
 from napari_atomseg.analysis.lattice.lattice import Lattice
 
 STEP = 1e-6
@@ -51,7 +53,7 @@ class PixelShape:
         size = float(np.sqrt(np.linalg.det(self.matrix)))
         return self.matrix / size, size
 
-    def correct(self, image: Array) -> tuple[Array, float, tuple[float, float]]:
+    def correct(self, image: NDArray[Any]) -> tuple[Image, float, tuple[float, float]]:
         """An image (..., H, W) on square pixels, without shear.
 
         Returns
@@ -138,7 +140,7 @@ def pixel_shape(lattice: Lattice, candidate: pd.Series) -> PixelShape:
 
 def _errors(values: Callable[[Array], Array], at: Array, errors: Array) -> Array:
     """Standard errors of values of numbers with independent errors, to first order."""
-    total, step = 0.0, STEP * float(np.abs(at).max())
+    total, step = np.zeros(3), STEP * float(np.abs(at).max())
     for place in np.ndindex(at.shape):
         moved = [at.copy(), at.copy()]
         moved[0][place] += step

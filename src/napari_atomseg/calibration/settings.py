@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from napari_atomseg._shared.types import Sampling
-from napari_atomseg._shared.units import read_sampling
+from napari_atomseg._shared.sampling import Sampling, read_sampling
 from napari_atomseg.settings import Settings, setting
 
 By = Literal["pixel", "line", "bar", "crystal"]

@@ -68,7 +68,8 @@ def calibrate(
 
         if output is not None:
             check_suffix(output)
-        read = Reading(dataset, frame, sampling).image(image)
+        reading = Reading(dataset, frame, sampling)
+        read = reading.image(image)
         by = chosen["by"]
         if by in ("bar", "crystal") and read.data.ndim > 2:
             raise ValueError(f"{image}: this is a stack; choose one of its images by --frame")

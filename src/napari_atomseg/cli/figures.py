@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_atomseg._shared.types import Sampling
-from napari_atomseg._shared.units import read_sampling
+from napari_atomseg._shared.sampling import Sampling, read_sampling
 from napari_atomseg.cli.app import app, print_line, session
 from napari_atomseg.cli.options import Reading, with_settings
 from napari_atomseg.settings import Settings, setting

@@ -13,7 +13,7 @@ import typer
 from pydantic import BaseModel
 from typer.core import TyperCommand
 
-from napari_atomseg._shared.units import read_sampling
+from napari_atomseg._shared.sampling import read_sampling
 from napari_atomseg.cli.app import Session, print_line, print_warning
 from napari_atomseg.settings import options
 

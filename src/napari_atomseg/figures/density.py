@@ -48,7 +48,8 @@ def density_map(
         if not far > 0:
             raise ValueError(f"reach={far!r} must be positive")
         if set(NEEDED) <= set(density):
-            away = (density[["vector_y", "vector_x"]] - around).abs().max(axis=1)
+            places = density[["vector_y", "vector_x"]].to_numpy(float)
+            away = np.abs(places - np.array(around)).max(axis=1)
             density = density[away <= far]
             if density.empty:
                 raise ValueError(f"around={around!r}: there is no density within {far:g} {unit}")

@@ -47,9 +47,7 @@ def overlapping(table: pd.DataFrame, aspect: float = 0.0) -> NDArray[np.bool_]:
     return near
 
 
-def overlap_notes(
-    tables: Sequence[pd.DataFrame], refine: Refine, aspect: float = 0.0
-) -> list[str]:
+def overlap_notes(tables: Sequence[pd.DataFrame], refine: Refine, aspect: float = 0.0) -> list[str]:
     """A sentence where columns share light and were measured one by one; none otherwise."""
     if refine not in ALONE:
         return []

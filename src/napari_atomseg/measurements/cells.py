@@ -90,8 +90,8 @@ def cells(
         middle = float(values.mean())
         error = np.degrees(both) if name == "angle" else part * middle
         lines.append(
-            f"{name}: mean {number(middle, float(error), unit)}, deviation {values.std():.3g}, from "
-            f"{low:.4g} to {high:.4g}"
+            f"{name}: mean {number(middle, float(error), unit)}, deviation {values.std():.3g}, "
+            f"from {low:.4g} to {high:.4g}"
         )
     if settings.c_axis == "longer":
         lines.append("c is the longer side of each cell: noise alone makes c/a larger than 1.")

@@ -130,7 +130,7 @@ def lattices(
         table[name] = observation.columns[name].to_numpy()
     return Report(
         tuple(lines),
-        {"Lattices": about, "Changes": found.changes},
+        {"Lattices": about} | ({} if found.changes.empty else {"Changes": found.changes}),
         marks,
         columns=table,
         features=tuple(name for name in _FEATURES if name in table),

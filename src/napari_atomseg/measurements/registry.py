@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, TypeVar, get_type_hints
 
-from napari_atomseg._shared.types import Sampling
-from napari_atomseg._shared.units import read_sampling
+from napari_atomseg._shared.sampling import Sampling, read_sampling
 from napari_atomseg.measurements.observation import ALL, Observation
 from napari_atomseg.measurements.report import Report
 from napari_atomseg.progress import CancelToken, Progress

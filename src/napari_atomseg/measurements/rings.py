@@ -136,7 +136,7 @@ def _lines(found: Rings, atoms: int, *, known: bool) -> list[str]:
     if unknown:
         lines.append(
             f"   {unknown} of them at the border or a hole, at a dislocation or disclination: what "
-            "they lack is not known, and not among the vacancies; those of a lattice have these, too"
+            "they lack is not known, and not among the vacancies, as those of a lattice are"
         )
     if len(defects) <= LISTED:
         for name, row in zip(names, rows(defects), strict=True):

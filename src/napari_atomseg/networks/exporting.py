@@ -58,7 +58,8 @@ def cropped(x: Tensor, height: int, width: int) -> Tensor:
 def frequencies(side: int, device: torch.device) -> Tensor:
     """(side,) those of `torch.fft.fftfreq`."""
     if not exporting():
-        return torch.fft.fftfreq(side, device=device)
+        known: Tensor = torch.fft.fftfreq(side, device=device)
+        return known
     place = torch.arange(side, device=device)
     count = place.max() + 1
     return torch.where(2 * place < count, place, place - count) / count
@@ -67,8 +68,9 @@ def frequencies(side: int, device: torch.device) -> Tensor:
 def half_frequencies(side: int, device: torch.device) -> Tensor:
     """(side // 2 + 1,) those of `torch.fft.rfftfreq`."""
     if not exporting():
-        return torch.fft.rfftfreq(side, device=device)
-    return torch.arange(side // 2 + 1, device=device) / (_count(side, device))
+        known: Tensor = torch.fft.rfftfreq(side, device=device)
+        return known
+    return torch.arange(side // 2 + 1, device=device) / _count(side, device)
 
 
 def evenly(count: int, device: torch.device) -> Tensor:
@@ -83,7 +85,8 @@ def rows_centred(x: Tensor, *, back: bool = False) -> Tensor:
     """(…, H, W) with the rows of `fftshift`, or of `ifftshift`."""
     if not exporting():
         shift = torch.fft.ifftshift if back else torch.fft.fftshift
-        return shift(x, dim=-2)
+        shifted: Tensor = shift(x, dim=-2)
+        return shifted
     side = x.shape[-2]
     first = torch.div(_count(side, x.device) + (0 if back else 1), 2, rounding_mode="floor")
     place = torch.arange(side, device=x.device) + first

@@ -157,7 +157,7 @@ def find_lattices(
     if not found:
         raise ValueError("the columns show no lattice over a region of its own")
     found = _joined(columns, label, found, weights, int(np.ceil(least)))
-    found, changes = _divided(points, label, found, weights, int(np.ceil(least)))
+    found, changes = _divided(points, label, found, weights, int(np.ceil(least)), most)
     if not 0 <= reference < len(found):
         raise ValueError(f"reference={reference!r}; the lattices are 0 to {len(found) - 1}")
     maps = [_map(each, found[reference]) for each in found]
@@ -254,9 +254,15 @@ def _sharp(
 
 
 def _divided(
-    points: Array, label: Indices, found: list[Lattice], weights: Array | None, smallest: int
+    points: Array,
+    label: Indices,
+    found: list[Lattice],
+    weights: Array | None,
+    smallest: int,
+    most: int,
 ) -> tuple[list[Lattice], pd.DataFrame]:
     """Lattices divided where strain makes a step; labels (N,) are changed; and all changes."""
+    count = len(found)
     parts: list[tuple[Lattice, NDArray[np.intp]]] = []
     gradual: list[tuple[Change, NDArray[np.intp]]] = []
     steps: list[tuple[Change, NDArray[np.intp], NDArray[np.intp]]] = []
@@ -273,9 +279,11 @@ def _divided(
             if change is not None and change.sharp:
                 after = behind(change, here.cells, here.sublattice, lattice)
                 steps.append((change, own[rows[~after]], own[rows[after]]))
-                waiting += [rows[~after], rows[after]]
-                continue
-            if change is not None:
+                if count < most:
+                    count += 1
+                    waiting += [rows[~after], rows[after]]
+                    continue
+            elif change is not None:
                 gradual.append((change, own[rows]))
             bright = None if weights is None else weights[own[rows]]
             whole = len(rows) == len(own) - len(off)

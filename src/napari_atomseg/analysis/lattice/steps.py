@@ -96,6 +96,8 @@ def find_change(
     The step with the most evidence; without one, the smooth change with the most; None where
     strain does not change.
     """
+    if len(points) < 2 * smallest:
+        return None
     sites = lattice.sites(cells[:, 0], cells[:, 1], sublattice)
     away = (points - sites) * lattice.scale
     index = cells + lattice.motif[sublattice]

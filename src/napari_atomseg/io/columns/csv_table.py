@@ -64,7 +64,7 @@ def read_table(
     table = _parsed(path, lines[count:])
     known = attrs.get("sampling", sampling)
     if axes is not None or units or origin != 0.0:
-        places = locate(path, list(table), {}, axes, units or None)
+        places = locate(path, list(map(str, table)), {}, axes, units or None)
         table = with_positions(table, places.names, places.units, known, origin)
     elif sampling is not None:
         table = with_positions(table, REQUIRED, "px", known)

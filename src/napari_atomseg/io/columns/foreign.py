@@ -14,7 +14,13 @@ import pandas as pd
 from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import angstroms, dimension, mean_sampling, pixel_size
-from napari_atomseg.io.columns.positions import Positions, has_positions, locate, split_unit
+from napari_atomseg.io.columns.positions import (
+    ASK_UNIT,
+    Positions,
+    has_positions,
+    locate,
+    split_unit,
+)
 from napari_atomseg.io.columns.sheet import Sheet, read_sheet
 from napari_atomseg.io.columns.table import (
     REQUIRED,
@@ -86,12 +92,16 @@ def read_foreign(
     table = table[[*REQUIRED, *(name for name in table if name not in REQUIRED)]]
     table = _with_lengths(table, said, places, known, notes)
     table = _with_frames(table, places)
+    if "index" not in table:
+        table = table.rename(columns={"": "index"})  # a first column that counts the rows
     notes += _doubts(path, table, in_pixels=not places.stated)
     if places.program:
         attrs["source"] = places.program
     if sampling is not None:
         attrs["sampling"] = known
-    table.attrs = attrs | ({"notes": notes} if notes else {})
+    if notes:
+        attrs["notes"] = notes
+    table.attrs.update(attrs.items())
     return table
 
 
@@ -166,7 +176,7 @@ def _with_lengths(
     result = table.copy()
     steps = (None, None) if sampling is None else pixel_size(sampling)
     mean = None if sampling is None else mean_sampling(sampling)
-    for name in list(table):
+    for name in map(str, table):
         plain, unit = split_unit(name)
         unit = unit or said.get(name)
         if name in REQUIRED or table[name].dtype.kind not in "if":
@@ -231,7 +241,6 @@ def _doubts(path: Path, table: pd.DataFrame, in_pixels: bool) -> list[str]:
     if 0 < spacing < _CLOSEST:
         notes.append(
             f"{path.name}: columns would be {spacing:.2g} px apart, closer than an image can show. "
-            "Where positions are not in pixels, give their unit (units=, or --units of columns "
-            "convert)."
+            f"Where positions are not in pixels, give {ASK_UNIT}."
         )
     return notes

@@ -145,29 +145,33 @@ def locate(
         unit = "px" if _kind(units) == "px" else units
         return Positions(found, (unit, unit), True, program, frame, first)
     stated = [_stated(name, said) for name in found]
-    for name, unit in zip(found, stated, strict=True):
-        if unit is not None and _kind(unit) is None:
+    for name, each in zip(found, stated, strict=True):
+        if each is not None and _kind(each) is None:
             raise ValueError(
-                f"{path}: column {name!r} is in {unit!r}, which is no length; where that is wrong, "
-                f"give {_ASK}"
+                f"{path}: column {name!r} is in {each!r}, which is no length; where that is wrong, "
+                f"give {ASK_UNIT}"
             )
     if None in stated and stated != [None, None]:
         without, other = found if stated[0] is None else found[::-1]
         raise ValueError(
-            f"{path}: column {other!r} has a unit and {without!r} has none; give {_ASK} for both"
+            f"{path}: column {other!r} has a unit and {without!r} has none; for both, give "
+            f"{ASK_UNIT}"
         )
     if stated == [None, None] and program in ("Fiji", "TrackMate"):
         raise ValueError(
             f"{path}: {program} writes {found[1]} and {found[0]} in the unit of the image's "
             "calibration, in pixels where it has none, and this table does not say which; give "
-            f"{_ASK}"
+            f"{ASK_UNIT}"
         )
     known = ["px" if unit is None or _kind(unit) == "px" else unit for unit in stated]
     sure = program == "napari" or None not in stated
     return Positions(found, (known[0], known[1]), sure, program, frame, first)
 
 
-_ASK = "the unit, 'px', 'nm', 'Å' or another length (units=, or --units of columns convert)"
+ASK_UNIT = (
+    "the unit, 'px', 'nm', 'Å' or another length (units= in Python, --units of columns convert, or "
+    "Text: unit in the Columns panel)"
+)
 
 
 def _kind(unit: str) -> str | None:
@@ -210,15 +214,16 @@ def _columns(
     if all(name.isdigit() for name in names[1:]) and not _named(names[0]):
         raise column_file_error(
             path,
-            "numbers without names; give the order of the first two columns, yx or xy (axes=, or "
-            "--axes of columns convert)",
+            "numbers without names; give the order of the first two columns, yx or xy (axes= in "
+            "Python, --axes of columns convert, or Text: axes in the Columns panel)",
         )
     plain = [split_unit(name)[0].lower() for name in names]
     lacking = " and ".join(axis for axis in "yx" if axis not in plain)
     raise column_file_error(
         path,
         f"not a table of columns; it lacks {lacking}. It has {', '.join(names)}: where positions "
-        "are among them, name those of y and x (axes=, or --axes of columns convert)",
+        "are among them, name those of y and x (axes= in Python, --axes of columns convert, or "
+        "Text: axes in the Columns panel)",
     )
 
 

@@ -198,7 +198,8 @@ def _loaded(path: Path, content: Content) -> Content:
             ) from error
     from dask import array
 
-    return {**content, "data": array.from_array(stored, name=False)}
+    lazy = array.from_array(stored, name=False)  # type: ignore[no-untyped-call]
+    return {**content, "data": lazy}
 
 
 def _tree(group: h5py.Group | None) -> dict[str, Any]:

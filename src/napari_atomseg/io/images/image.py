@@ -129,7 +129,8 @@ def make_image(
         leading = data.ndim - 2
         axes = (*(("frame",) if leading == 1 else (f"axis {i}" for i in range(leading))), "y", "x")
     if scales is None:
-        scales = [*[(None, None)] * (data.ndim - 2), *((size, "Å") for size in pixel)]
+        last = [(size, "Å" if size else None) for size in pixel]
+        scales = [*[(None, None)] * (data.ndim - 2), *last]
     known, notes = _read_scales(axes, scales)
     sampling = None
     if kind not in (*PROFILES, "diffraction"):

@@ -46,7 +46,7 @@ def read_mrc(path: Path) -> list[MicroscopeImage]:
 
 def _contents(path: Path, header: bytes, order: Order) -> list[Content]:
     """A file as RosettaSciIO reads it, or the whole images of a stack that was cut."""
-    options = {"endianness": order} if order == ">" else {}
+    options: dict[str, Any] = {"endianness": order} if order == ">" else {}
     columns, rows, count, mode = struct.unpack_from(f"{order}4i", header, _SIZES)
     start = _HEADER + struct.unpack_from(f"{order}i", header, _EXTENDED)[0]
     whole = (path.stat().st_size - start) // (columns * rows * _BYTES.get(mode, 1))

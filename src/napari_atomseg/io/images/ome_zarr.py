@@ -103,12 +103,12 @@ def read_zarr(path: Path) -> list[MicroscopeImage]:
 
 def _multiscales(path: Path, name: str, group: zarr.Group) -> list[MicroscopeImage]:
     """The images that OME metadata of a group describe."""
-    attributes = dict(group.attrs)
+    attributes: dict[str, Any] = dict(group.attrs)
     ome = attributes.get("ome", attributes)
-    multiscales = ome.get("multiscales", ()) if isinstance(ome, Mapping) else ()
+    ome = ome if isinstance(ome, Mapping) else {}
     return [
         _image(path, group, each, attributes.get(KEY), name, labels="image-label" in ome)
-        for each in multiscales
+        for each in ome.get("multiscales", ())
     ]
 
 
@@ -155,7 +155,7 @@ def _lazy(array: zarr.Array[Any]) -> Any:
         return np.asarray(array[:])
     from dask import array as lazy
 
-    return lazy.from_zarr(array)
+    return lazy.from_array(array, array.chunks, name=False)  # type: ignore[no-untyped-call]
 
 
 def _is_zarr(path: Path) -> bool:

@@ -33,4 +33,5 @@ def read_array(path: Path) -> list[MicroscopeImage]:
     from dask import array
 
     mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    return [make_image(path, array.from_array(mapped, name=False))]
+    lazy = array.from_array(mapped, name=False)  # type: ignore[no-untyped-call]
+    return [make_image(path, lazy)]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from napari_atomseg._shared.objects import plain_image, plain_sampling
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size, to_angstrom
 from napari_atomseg.io.images.hspy import write_hspy
@@ -70,6 +71,9 @@ def write_image(
             f"{path}: images are not written as {path.suffix or 'files without suffix'}; "
             f"known are {', '.join(WRITTEN_SUFFIXES)}"
         )
+    if not isinstance(data, MicroscopeImage):
+        data, own = plain_image(data, calibrate=sampling is None and scales is None, name="data")
+        sampling = own if own is not None else plain_sampling(sampling)
     image = data if isinstance(data, MicroscopeImage) else _image(np.asarray(data), axes)
     if scales is not None:
         pixel = sampling_of(*(to_angstrom(*scale) for scale in scales[-2:]))

@@ -188,7 +188,7 @@ def _rdf(folder: Path, card: ModelCard) -> dict[str, Any]:
         "outputs": [
             {
                 "id": OUTPUT,
-                "description": description(card)["units"][:_LONGEST_DESCRIPTION],
+                "description": "a map for each task; their units are in the documentation",
                 "axes": [
                     {"type": "batch"},
                     {"type": "channel", "channel_names": names},

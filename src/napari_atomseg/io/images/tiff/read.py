@@ -184,9 +184,16 @@ def _stored(path: Path, series: tifffile.TiffPageSeries) -> Any:
     """Pixels that lie in the file one after the other, read when they are used."""
     from dask import array
 
-    kind = np.dtype(series.dtype).newbyteorder(series.parent.byteorder)
-    pixels = np.memmap(path, kind, "r", series.dataoffset, series.shape)
-    return array.from_array(pixels, (*[1] * (series.ndim - 2), *series.shape[-2:]), name=False)
+    byteorder = series.keyframe.parent.byteorder
+    pixels: Any = np.memmap(
+        path,
+        np.dtype(series.dtype).newbyteorder(byteorder),
+        mode="r",
+        offset=series.dataoffset or 0,
+        shape=tuple(series.shape),
+    )
+    chunks = (*[1] * (series.ndim - 2), *series.shape[-2:])
+    return array.from_array(pixels, chunks, name=False)  # type: ignore[no-untyped-call]
 
 
 def _without_samples(

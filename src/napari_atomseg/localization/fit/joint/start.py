@@ -25,8 +25,7 @@ MERGING = 3.5
 """Columns nearer to each other than this, over the sigma of single fits, hide each other's width:
 single fits see no farther than their own half of the light, and take it for a narrow column."""
 STEPS, SMALL_CHANGE = 8, 0.01
-"""Steps of the width at places that are held, at most, and the change of ln sigma that ends them."""
-
+"""Steps of the width at held places, at most, and the change of ln sigma that ends them."""
 ROUNDS = 3
 """Models that are made, at most: each with windows of the width that the one before it found."""
 
@@ -115,8 +114,8 @@ def begun(
 ) -> tuple[Tensor, InitialEstimates, JointModel, Tensor]:
     """Parameters that a joint fit begins with, estimates with their width, and the model.
 
-    With them goes which columns (N,) merge. The windows of the model are as wide as its columns: it is made again where their width
-    changes.
+    With them goes which columns (N,) merge. The windows of the model are as wide as its columns: it
+    is made again where their width changes.
     """
     place = torch.stack([tensor_like(image, initial.y), tensor_like(image, initial.x)], dim=1)
     for number in range(ROUNDS):
