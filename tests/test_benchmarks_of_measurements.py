@@ -178,3 +178,22 @@ def test_strain_is_against_the_rest(measurements) -> None:
     sampled = recipes.sampled(scene, ramp, np.array([[5.0, 2.0], [5.0, 20.0], [5.0, 40.0]]))
     # A place outside of the map has no strain.
     np.testing.assert_allclose(sampled[:, 2], [0, 1.05 / 1.01 - 1])
+
+
+def test_halves_of_one_image_differ_by_their_errors_and_show_jitter(measurements) -> None:
+    repeats, rng = measurements("repeats"), np.random.default_rng(5)
+    axis = 10.0 + 20.0 * np.arange(10)
+    pixels = np.arange(200.0)
+    rows = np.exp(-((pixels[:, None] - axis) ** 2) / 32.0)
+    jitter = {"still": np.zeros(200), "moved": rng.normal(0.0, 0.6, 200)}
+    off, alike = {}, {}
+    for name, shift in jitter.items():
+        cols = np.exp(-((pixels[None, :, None] - shift[:, None, None] - axis) ** 2) / 32.0)
+        clean = 20.0 + 200.0 * np.einsum("ri,rcj->rc", rows, cols)
+        repeat = repeats.halves(rng.poisson(clean).astype(float), (0.1, 0.1))
+        away, stated = repeat.off()
+        off[name] = np.sqrt(np.nanmean((away / stated) ** 2, axis=0))
+        alike[name] = repeats.alike(repeat, 1, True)
+    np.testing.assert_allclose(off["still"], 1.0, atol=0.25)
+    # All columns of a row stand on the same displaced lines.
+    assert alike["moved"] > 0.5 > alike["still"] + 0.2
