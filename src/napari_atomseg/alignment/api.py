@@ -264,7 +264,7 @@ def _in_pm(table: pd.DataFrame, pixel: tuple[float, float] | None) -> pd.DataFra
     """The table with displacements along y and x in pm, too."""
     if pixel is None:
         return table
-    for name in [each for each in table if each.startswith(("shift_", "drift_"))]:
+    for name in [str(each) for each in table if str(each).startswith(("shift_", "drift_"))]:
         size = pixel[0] if name.split("_")[1] == "y" else pixel[1]
         table[f"{name}_pm"] = 100.0 * size * table[name]
     return table

@@ -92,7 +92,7 @@ def fit_lines(
 
     def level(plane: Array) -> Array:
         mean = (plane * used).sum(axis=1) / np.maximum(count, 1.0)
-        return (plane - mean[:, None]) * used
+        return np.asarray((plane - mean[:, None]) * used)
 
     own, model = level(frame), level(there)
     gain = max(float((own * model).sum() / (model**2).sum()), 1e-6)
@@ -181,21 +181,21 @@ def align_lines(
     shape = (frames.shape[1], frames.shape[2])
     both = len({motion.axis for motion in motions}) > 1
     jitter = np.zeros((len(frames), 2))
-    number = np.flatnonzero(kept)
+    number = [int(k) for k in np.flatnonzero(kept)]
     for round_ in range(ROUNDS):
         field = Canvas.around([motions[k] for k in number], shape, common=False)
         canvas = Canvas(
             (field.origin[0] - MARGIN, field.origin[1] - MARGIN),
             (field.shape[0] + 2 * MARGIN, field.shape[1] + 2 * MARGIN),
         )
-        planes = {}
+        planes: dict[int, tuple[Array, Mask]] = {}
         for k in number:
-            report(progress, cancel, round_ * len(frames) + int(k), ROUNDS * len(frames), "Lines")
+            report(progress, cancel, round_ * len(frames) + k, ROUNDS * len(frames), "Lines")
             planes[k] = placed(frames[k], out[k], motions[k], canvas)
         sums = {axis: _sum(planes, motions, axis, canvas) for axis in (0, 1)}
         fresh = list(motions)
         for k in number:
-            report(progress, cancel, round_ * len(frames) + int(k), ROUNDS * len(frames), "Lines")
+            report(progress, cancel, round_ * len(frames) + k, ROUNDS * len(frames), "Lines")
             total, often = sums[1 - motions[k].axis if both else motions[k].axis]
             if not both:
                 plane, own = planes[k]
@@ -236,7 +236,7 @@ def _updated(
     return moved_by(replace(motion, jitter=quick, error=error), drift), jitter
 
 
-def _anchored(motions: list[Motion], number: Array, both: bool) -> list[Motion]:
+def _anchored(motions: list[Motion], number: list[int], both: bool) -> list[Motion]:
     """Motions without what all frames have in common, which no comparison of them shows."""
     if both:
         # The lines of either direction see all of their own displacement but a common shift.
@@ -281,7 +281,7 @@ def linear_drift(
             motion = replace(Motion.still(np.zeros(2), shape, axis), drift=own)
             plane, _ = placed(frame, nothing, motion, canvas, order=1)
             made.append(spectrum(plane, weight))
-        return Places(evidence, spread, *made, min(shape) / 4).height()
+        return Places(evidence, spread, made[0], made[1], min(shape) / 4).height()
 
     tries = np.arange(-REACH, REACH + STEP / 2, STEP)
     points = [np.array(each) for each in product(tries, tries)]
@@ -297,4 +297,4 @@ def linear_drift(
             break
         centre = best
         points = [centre + step * np.array(each) for each in product((-1, 0, 1), repeat=2)]
-    return best * (rows.shape[0] / shape[0])
+    return np.asarray(best * (rows.shape[0] / shape[0]))

@@ -262,7 +262,7 @@ def _measured(points: Array, errors: Array) -> NDArray[np.bool_]:
     """
     known = np.isfinite(points).all(axis=1)
     fitted = np.isfinite(errors).all(axis=1)
-    return known & fitted if fitted.any() else known
+    return np.asarray(known & fitted if fitted.any() else known)
 
 
 def _beside(

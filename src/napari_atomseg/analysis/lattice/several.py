@@ -181,7 +181,8 @@ def _joined(
             gradient = _map(found[later], found[first])
             if gradient is None or not _alike(gradient, ALIKE, ALIKE_TURN):
                 continue
-            maps = [np.eye(2) if k == first else gradient for k in range(len(found))]
+            maps: list[Array | None] = [gradient] * len(found)
+            maps[first] = np.eye(2)
             chosen = np.where(np.isin(label, (first, later)), label, NONE)
             table = _assigned(columns, chosen, found, maps)
             if _goes_on(points, chosen, later, found[first], gradient, smallest) or not _sharp(
@@ -291,7 +292,7 @@ def _divided(
         if len(off):
             # Columns that no neighbour leads to stay with the part that is nearest.
             mine = [k for k, (_, rows) in enumerate(parts) if label[rows[0]] == number]
-            nearest = [cKDTree(points[parts[k][1]]).query(points[off])[0] for k in mine]
+            nearest = np.array([cKDTree(points[parts[k][1]]).query(points[off])[0] for k in mine])
             for column, which in zip(off, np.argmin(nearest, axis=0), strict=True):
                 one, rows = parts[mine[int(which)]]
                 parts[mine[int(which)]] = (one, np.append(rows, column))
@@ -322,8 +323,8 @@ def _change_row(
     """A row of `Lattices.changes`; a step lies where both sides are nearest to each other."""
     if change.sharp:
         distance, near = cKDTree(points[after]).query(points[before])
-        close = distance <= 1.5 * distance.min()
-        before, after = before[close], after[near[close]]
+        close = distance <= 1.5 * np.min(distance)
+        before, after = before[close], after[np.asarray(near)[close]]
     sides = [int(np.bincount(label[rows]).argmax()) for rows in (before, after)]
     middle = 0.5 * (points[before] + points[after]).mean(axis=0)
     return [*sides, change.sharp, *(change.strain[name] for name in STRAINS), change.width, *middle]

@@ -251,7 +251,7 @@ def _fit(design: Array, values: Array) -> tuple[Array, Array]:
     normal = design.T @ design
     normal[np.diag_indices_from(normal)] += 1e-9 * np.trace(normal) / len(normal)
     coefficients = np.linalg.solve(normal, design.T @ values)
-    return coefficients, values - design @ coefficients
+    return np.asarray(coefficients, np.float64), np.asarray(values - design @ coefficients)
 
 
 def _common(design: Array, kind: Indices, values: Array, joint: Array) -> bool:
@@ -267,7 +267,8 @@ def _common(design: Array, kind: Indices, values: Array, joint: Array) -> bool:
 
 def _noise(rest: Array, t: Array, v: Array) -> Array:
     """(2,) variance of residuals (N, 2) that nearest neighbours do not share."""
-    near = cKDTree(np.column_stack([t, v])).query(np.column_stack([t, v]), k=2)[1][:, 1]
+    places = np.column_stack([t, v])
+    near = np.asarray(cKDTree(places).query(places, k=2)[1])[:, 1]
     return np.asarray(0.5 * ((rest - rest[near]) ** 2).mean(axis=0))
 
 
