@@ -142,10 +142,6 @@ def test_what_fails_is_told_and_the_rest_is_measured(
     with np.load(tmp_path / "ours" / "good.npz") as answer:
         assert answer["columns"].shape == (5, 2)
         assert answer["lines"] > 5
-<<<<<<< HEAD
-<<<<<<< HEAD
-=======
->>>>>>> main
         assert answer["version"]
 
 
@@ -182,10 +178,6 @@ def test_strain_is_against_the_rest(measurements) -> None:
     sampled = recipes.sampled(scene, ramp, np.array([[5.0, 2.0], [5.0, 20.0], [5.0, 40.0]]))
     # A place outside of the map has no strain.
     np.testing.assert_allclose(sampled[:, 2], [0, 1.05 / 1.01 - 1])
-<<<<<<< HEAD
-=======
-=======
->>>>>>> main
 
 
 def test_halves_of_one_image_differ_by_their_errors_and_show_jitter(measurements) -> None:
@@ -205,7 +197,3 @@ def test_halves_of_one_image_differ_by_their_errors_and_show_jitter(measurements
     np.testing.assert_allclose(off["still"], 1.0, atol=0.25)
     # All columns of a row stand on the same displaced lines.
     assert alike["moved"] > 0.5 > alike["still"] + 0.2
-<<<<<<< HEAD
->>>>>>> honest
-=======
->>>>>>> main
