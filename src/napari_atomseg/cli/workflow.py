@@ -52,7 +52,7 @@ def run_workflow(
         if scheduler is not None:
             from distributed import Client
 
-            client = Client(scheduler)
+            client = Client(scheduler)  # type: ignore[no-untyped-call]
         try:
             run_files(
                 steps, files, output, sampling=sampling, client=client, done=show, **hooks(current)

@@ -96,7 +96,7 @@ def _restore(
 ) -> Any:
     settings.pop("consistency")
     task = settings.pop("task")
-    hooks = {"progress": progress, "cancel": cancel}
+    hooks: dict[str, Any] = {"progress": progress, "cancel": cancel}
     return restore(given.image, task, sampling=given.sampling, **settings, **hooks)
 
 
@@ -110,7 +110,7 @@ def _scan(
 def _segment(
     given: Given, progress: Progress | None, cancel: CancelToken | None, **settings: Any
 ) -> Any:
-    hooks = {"progress": progress, "cancel": cancel}
+    hooks: dict[str, Any] = {"progress": progress, "cancel": cancel}
     return segment(given.image, sampling=given.sampling, **settings, **hooks)
 
 

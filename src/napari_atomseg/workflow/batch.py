@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -108,19 +109,13 @@ def _on_workers(
     cancel: CancelToken | None,
 ) -> Iterator[FileResult]:
     """Results of the workers of a cluster, in the order of the images."""
-    from distributed import TimeoutError as Late
-    from distributed import wait
-
     futures = [client.submit(work, *pair, pure=False) for pair in pairs]
     try:
         for (file, _), future in zip(pairs, futures, strict=True):
             while not future.done():
                 if cancel is not None:
                     cancel.raise_if_cancelled()
-                try:
-                    wait([future], timeout=_POLL)
-                except Late:
-                    continue
+                time.sleep(_POLL)
             error = future.exception()
             yield future.result() if error is None else FileResult(str(file), FAILED, line(error))
     finally:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,8 +61,11 @@ def key_of(workflow: Workflow, file: Path, sampling: Sampling | None) -> str:
 def saved(folder: Path, key: str) -> FileResult | None:
     """The result of an earlier run, if it is of the same image and workflow, and all there."""
     try:
-        kept = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-        result = FileResult(**{k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()})
+        kept: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        values: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()
+        }
+        result = FileResult(**values)
     except (OSError, ValueError, TypeError, AttributeError):
         return None
     whole = result.key == key and all((folder / name).exists() for name in result.files)

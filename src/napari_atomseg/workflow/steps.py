@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -219,7 +219,7 @@ class _Loader(yaml.SafeLoader):
     By aliases a few lines can stand for millions.
     """
 
-    yaml_implicit_resolvers: ClassVar[Any] = {
+    yaml_implicit_resolvers = {  # noqa: RUF012 - the base class has it as an attribute
         first: [each for each in known if first not in "oOyYnN" or each[0] != _BOOL]
         for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
