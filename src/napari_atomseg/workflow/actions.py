@@ -37,11 +37,13 @@ class Given:
     image : (..., H, W); None for a measurement of columns alone.
     columns : table of the step that a measurement follows.
     sampling : Å per pixel of the image.
+    noise : how far the image's pixels share their noise, as averages know of themselves.
     """
 
     image: Any = None
     columns: pd.DataFrame | None = None
     sampling: Sampling | None = None
+    noise: Any = None
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,8 @@ def _localize(
     region: Any = None,
     **settings: Any,
 ) -> pd.DataFrame:
-    hooks: dict[str, Any] = {"progress": progress, "cancel": cancel}
-    return localize(given.image, sampling=given.sampling, region=region, **settings, **hooks)
+    more: dict[str, Any] = {"progress": progress, "cancel": cancel, "noise": given.noise}
+    return localize(given.image, sampling=given.sampling, region=region, **settings, **more)
 
 
 def _measure(

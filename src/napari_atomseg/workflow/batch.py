@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_atomseg._shared.types import Sampling
+from napari_atomseg.alignment.settings import noise_of
 from napari_atomseg.io import read_image
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.workflow.run import part_of, run
@@ -139,7 +140,9 @@ def _one(
             return before
         image = read_image(file)
         pixel = image.sampling if sampling is None else sampling
-        results = run(workflow, image.data, sampling=pixel, progress=progress, cancel=cancel)
+        hooks: dict[str, Any] = {"progress": progress, "cancel": cancel}
+        noise = noise_of(image.metadata.get("provenance", {}))
+        results = run(workflow, image.data, sampling=pixel, **noise, **hooks)
         return save(workflow, results, place, file, key, image.notes)
     except (ValueError, TypeError, OSError, ImportError, MemoryError, RuntimeError) as error:
         return FileResult(str(file), FAILED, line(error))

@@ -46,6 +46,7 @@ def run(
     image: Any,
     *,
     sampling: Sampling | None = None,
+    noise: Any = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> Results:
@@ -57,6 +58,7 @@ def run(
     image : (..., H, W) real numbers.
     sampling : Å per pixel of the image, one number or (dy, dx); that of the workflow, where it has
         one, takes precedence.
+    noise : how far pixels of the image share their noise, where that is known; see `localize`.
 
     Returns
     -------
@@ -80,7 +82,7 @@ def run(
         hook(0, 1, "")
         notes += _compared(step)
         try:
-            values[step.name] = _apply(step, values, samplings, hook, cancel)
+            values[step.name] = _apply(step, values, samplings, noise, hook, cancel)
         except (ValueError, TypeError) as error:
             raise type(error)(f"{step.name}: {error}") from error
         samplings[step.name] = _sampling_after(step, samplings[step.of])
@@ -93,6 +95,7 @@ def _apply(
     step: Step,
     values: Mapping[str, Any],
     samplings: Mapping[str, Sampling | None],
+    noise: Any,
     progress: Progress,
     cancel: CancelToken | None,
 ) -> Any:
@@ -100,7 +103,8 @@ def _apply(
     if step.region is not None:
         settings["region"] = list(step.region)
     if step.what.takes == "image":
-        given = Given(values[step.of], None, samplings[step.of])
+        of_it = noise if step.of == IMAGE else None
+        given = Given(values[step.of], None, samplings[step.of], of_it)
         return step.what.run(given, progress, cancel, **settings)
     source = values[step.of]
     columns = source.columns if isinstance(source, Report) else source
