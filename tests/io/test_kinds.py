@@ -337,3 +337,16 @@ def test_damaged_hdf5_is_read_or_refused_by_name(
     content[at : at + len(value)] = value
     path.write_bytes(content[: int(kept * len(content))])
     files.read_or_refused(path)
+
+
+def test_an_empty_array_hides_no_image(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("a", shape=(0, 5), dtype="f4")
+        file.create_dataset("b", shape=(3, 0, 5), dtype="f4")
+        file["image"] = PICTURE
+    (image,) = read_images(tmp_path / "a.h5")
+    assert image.title == "image"
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file.create_dataset("a", shape=(0, 5), dtype="f4")
+    with pytest.raises(ImageFileError, match="no image in it"):
+        read_images(tmp_path / "b.h5")
