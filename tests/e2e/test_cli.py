@@ -437,7 +437,8 @@ def test_align_refuses_what_are_no_frames_of_one_field(tmp_path: Path) -> None:
     for name, pixel in (("a", 0.15), ("b", 0.2)):
         write_image(tmp_path / f"{name}.tif", frame, sampling=pixel)
     done = run(tmp_path, "align", "a.tif", "b.tif", "--together", "-o", "x.tif", code=1)
-    assert "different sizes (a: 0.15" in done.stderr and "--sampling" in done.stderr
+    assert "different sizes (a: 0.15" in done.stderr
+    assert "--sampling" in done.stderr
     tifffile.imwrite(
         tmp_path / "c.tif", np.stack([frame, frame]), imagej=True, metadata={"axes": "CYX"}
     )

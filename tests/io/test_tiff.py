@@ -497,5 +497,6 @@ def test_a_unit_that_is_not_known_leaves_the_step_of_the_file(tmp_path: Path) ->
         metadata={"unit": "furlong"},
     )
     image = read_image(tmp_path / "a.tif")
-    assert image.sampling is None and "furlong" in image.notes[0]
+    assert image.sampling is None
+    assert "furlong" in image.notes[0]
     assert image.scales == ((0.5, None), (0.25, None))
