@@ -22,7 +22,8 @@ _EXTREMES, _VERSION = 76, 108
 header, the extreme values and the version of the format stand (Cheng et al., J. Struct. Biol. 192,
 146, 2015)."""
 _IMOD, _IMOD_FLAGS = b"IMOD", 152
-"""Mark of files of IMOD, and the byte at which it and flags stand, of which 1 is for signed bytes."""
+"""Mark of files of IMOD, and the byte at which it and its flags stand; the flag 1 is for signed
+bytes."""
 _BYTES = {0: 1, 1: 2, 2: 4, 4: 8, 6: 2, 12: 2}
 """Bytes of a number of each mode."""
 _VOLUME = 1
