@@ -17,6 +17,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import typer
 from scipy import ndimage
 from typer.testing import CliRunner, Result
@@ -429,6 +430,21 @@ def test_align_writes_what_the_call_gives(tmp_path: Path) -> None:
     same = read_image(tmp_path / "same.tif")
     np.testing.assert_allclose(same.data, mean.data, rtol=1e-5)
     assert read_image(tmp_path / "same-aligned.tif").data.shape == stack.shape
+
+
+def test_align_refuses_what_are_no_frames_of_one_field(tmp_path: Path) -> None:
+    frame = np.random.default_rng(0).poisson(50, (32, 32)).astype(np.uint16)
+    for name, pixel in (("a", 0.15), ("b", 0.2)):
+        write_image(tmp_path / f"{name}.tif", frame, sampling=pixel)
+    done = run(tmp_path, "align", "a.tif", "b.tif", "--together", "-o", "x.tif", code=1)
+    assert "different sizes (a: 0.15" in done.stderr
+    assert "--sampling" in done.stderr
+    tifffile.imwrite(
+        tmp_path / "c.tif", np.stack([frame, frame]), imagej=True, metadata={"axes": "CYX"}
+    )
+    done = run(tmp_path, "align", "c.tif", "-o", "x.tif", code=1)
+    assert "detectors" in done.stderr
+    assert not (tmp_path / "x.tif").exists()
 
 
 def test_calibrate_writes_the_sampling_that_it_finds(tmp_path: Path) -> None:
