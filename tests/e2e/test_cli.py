@@ -484,6 +484,8 @@ def test_convert_overwrites_no_source(tmp_path: Path) -> None:
     done = run(tmp_path, "columns", "convert", "a.csv", "a.csv", code=1)
     assert "would overwrite a.csv" in done.stderr
     assert (tmp_path / "a.csv").read_bytes() == written
+    done = run(tmp_path, "measure", "lattice", "a.csv", "-o", "a.csv", code=1)
+    assert "would overwrite a.csv" in done.stderr
     write_image(tmp_path / "a.h5", np.eye(16), sampling=0.2)
     done = run(tmp_path, "columns", "convert", "a.csv", "a.h5", "--image", "a.h5", code=1)
     assert "would overwrite a.h5" in done.stderr
