@@ -476,3 +476,18 @@ def test_one_or_two_numbers_are_a_sampling(scene: Path, tmp_path: Path) -> None:
         assert table.attrs["sampling"] == pytest.approx(found)
     done = run(tmp_path, "localize", scene / "pt.tif", "--sampling", "-1", code=2)
     assert "positive" in done.stderr
+
+
+def test_convert_overwrites_no_source(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("y;x;remark\n10,5;20,25;mine\n", encoding="utf-8")
+    written = (tmp_path / "a.csv").read_bytes()
+    done = run(tmp_path, "columns", "convert", "a.csv", "a.csv", code=1)
+    assert "would overwrite a.csv" in done.stderr
+    assert (tmp_path / "a.csv").read_bytes() == written
+    done = run(tmp_path, "measure", "lattice", "a.csv", "-o", "a.csv", code=1)
+    assert "would overwrite a.csv" in done.stderr
+    write_image(tmp_path / "a.h5", np.eye(16), sampling=0.2)
+    done = run(tmp_path, "columns", "convert", "a.csv", "a.h5", "--image", "a.h5", code=1)
+    assert "would overwrite a.h5" in done.stderr
+    done = run(tmp_path, "images", "convert", "a.h5", "new/folder/a.tif")
+    assert read_image(tmp_path / "new" / "folder" / "a.tif").sampling == pytest.approx(0.2)

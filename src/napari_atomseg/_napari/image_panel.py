@@ -206,7 +206,7 @@ def _model_box() -> ComboBox:
     return box
 
 
-def chosen_sampling(shown: float | None, own: Sampling | None) -> Sampling | None:
+def chosen_sampling(shown: Sampling | None, own: Sampling | None) -> Sampling | None:
     """Return what a panel shows, or the layer's own pair where that is what it stands for."""
     return own if own is not None and shown == shown_sampling(own) else shown
 

@@ -32,7 +32,7 @@ def read_velox(path: Path) -> list[MicroscopeImage]:
     """
     with h5py.File(path) as file:
         stream = "Data/SpectrumStream" in file
-    options = {"select_type": "images"} if stream else {}
+    options: dict[str, Any] = {"select_type": "images"} if stream else {}
     notes = [_SPECTRUM_IMAGE] if stream else []
     try:
         contents = rosetta_contents(path, "emd", **options)

@@ -39,7 +39,7 @@ _SHAPE = 0.02
 """Relative difference of the proportions of an image and its picture."""
 
 
-_BEYOND = re.compile(r"invalid (?:page|value) offset|metadata invalid or corrupted file")
+_BEYOND = re.compile(r"invalid (?:page |value )?offset|metadata invalid or corrupted file")
 """In messages of `tifffile` on what should stand where the file has ended."""
 
 
