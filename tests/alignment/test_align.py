@@ -236,6 +236,11 @@ def test_sampling_gives_picometres(scene: Scene) -> None:
         (np.ones((1, 32, 32)), {}, "two or more"),
         ([np.ones((32, 32)), np.ones((32, 30))], {}, "different shapes"),
         (np.ones((2, 32, 30)), {"directions": "orthogonal", "turned": 90}, "square"),
+        (
+            np.ones((2, 32, 32)),
+            {"directions": "orthogonal", "turned": 90, "sampling": (0.2, 0.1)},
+            "not square",
+        ),
         (np.ones((2, 32, 32)), {"motion": "leaps"}, "motion"),
         (np.ones((2, 32, 32)), {"max_shift": -1.0}, "max_shift"),
     ],

@@ -17,6 +17,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import typer
 from scipy import ndimage
 from typer.testing import CliRunner, Result
@@ -431,6 +432,21 @@ def test_align_writes_what_the_call_gives(tmp_path: Path) -> None:
     assert read_image(tmp_path / "same-aligned.tif").data.shape == stack.shape
 
 
+def test_align_refuses_what_are_no_frames_of_one_field(tmp_path: Path) -> None:
+    frame = np.random.default_rng(0).poisson(50, (32, 32)).astype(np.uint16)
+    for name, pixel in (("a", 0.15), ("b", 0.2)):
+        write_image(tmp_path / f"{name}.tif", frame, sampling=pixel)
+    done = run(tmp_path, "align", "a.tif", "b.tif", "--together", "-o", "x.tif", code=1)
+    assert "different sizes (a: 0.15" in done.stderr
+    assert "--sampling" in done.stderr
+    tifffile.imwrite(
+        tmp_path / "c.tif", np.stack([frame, frame]), imagej=True, metadata={"axes": "CYX"}
+    )
+    done = run(tmp_path, "align", "c.tif", "-o", "x.tif", code=1)
+    assert "detectors" in done.stderr
+    assert not (tmp_path / "x.tif").exists()
+
+
 def test_calibrate_writes_the_sampling_that_it_finds(tmp_path: Path) -> None:
     image = np.random.default_rng(0).normal(100, 10, (128, 128)).round().clip(1, 254)
     image[112:], image[118:122, 20:70] = 0, 255
@@ -460,3 +476,18 @@ def test_one_or_two_numbers_are_a_sampling(scene: Path, tmp_path: Path) -> None:
         assert table.attrs["sampling"] == pytest.approx(found)
     done = run(tmp_path, "localize", scene / "pt.tif", "--sampling", "-1", code=2)
     assert "positive" in done.stderr
+
+
+def test_convert_overwrites_no_source(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("y;x;remark\n10,5;20,25;mine\n", encoding="utf-8")
+    written = (tmp_path / "a.csv").read_bytes()
+    done = run(tmp_path, "columns", "convert", "a.csv", "a.csv", code=1)
+    assert "would overwrite a.csv" in done.stderr
+    assert (tmp_path / "a.csv").read_bytes() == written
+    done = run(tmp_path, "measure", "lattice", "a.csv", "-o", "a.csv", code=1)
+    assert "would overwrite a.csv" in done.stderr
+    write_image(tmp_path / "a.h5", np.eye(16), sampling=0.2)
+    done = run(tmp_path, "columns", "convert", "a.csv", "a.h5", "--image", "a.h5", code=1)
+    assert "would overwrite a.h5" in done.stderr
+    done = run(tmp_path, "images", "convert", "a.h5", "new/folder/a.tif")
+    assert read_image(tmp_path / "new" / "folder" / "a.tif").sampling == pytest.approx(0.2)

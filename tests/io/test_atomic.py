@@ -1,6 +1,7 @@
 """Files that are there whole or not at all."""
 
 import errno
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,10 @@ def test_a_write_that_fails_names_the_file(tmp_path):
     with pytest.raises(FileNotFoundError) as caught, whole_file(absent) as partial:
         partial.write_bytes(b"new")
     assert caught.value.filename == str(absent)
+    # Libraries name the absolute path.
+    with pytest.raises(FileNotFoundError) as caught, whole_file("absent/a.bin") as partial:
+        partial.absolute().write_bytes(b"new")
+    assert caught.value.filename == str(Path("absent/a.bin"))
 
 
 def test_what_fails_with_another_file_keeps_its_message(tmp_path):

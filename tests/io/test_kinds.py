@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -337,3 +338,69 @@ def test_damaged_hdf5_is_read_or_refused_by_name(
     content[at : at + len(value)] = value
     path.write_bytes(content[: int(kept * len(content))])
     files.read_or_refused(path)
+
+
+def test_an_empty_array_hides_no_image(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("a", shape=(0, 5), dtype="f4")
+        file.create_dataset("b", shape=(3, 0, 5), dtype="f4")
+        file["image"] = PICTURE
+    (image,) = read_images(tmp_path / "a.h5")
+    assert image.title == "image"
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file.create_dataset("a", shape=(0, 5), dtype="f4")
+    with pytest.raises(ImageFileError, match="no image in it"):
+        read_images(tmp_path / "b.h5")
+
+
+def write_velox(path: Path, detectors: dict[str, float], frames: int, **described: Any) -> None:
+    """Images of detectors as Velox writes them, with the means given; frames are the last axis."""
+    with h5py.File(path, "w") as file:
+        text = np.array([json.dumps({"format": "Velox", "version": "v11"})], object)
+        file.create_dataset("Version", data=text, dtype=h5py.string_dtype())
+        names = {f"Detector-{n}": {"DetectorName": each} for n, each in enumerate(detectors)}
+        for number, (name, mean) in enumerate(detectors.items()):
+            group = file.create_group(f"Data/Image/{number:032x}")
+            stack = np.random.default_rng(number).poisson(mean, (16, 20, frames))
+            group["Data"] = stack.astype(np.uint16)
+            result = {
+                "Detector": name,
+                "DetectorIndex": str(number),
+                "PixelSize": {"height": "2e-11", "width": "1e-11"},
+                "PixelUnitX": "m",
+                "PixelUnitY": "m",
+            }
+            whole = {"BinaryResult": result, **described}
+            whole |= {"Detectors": names} if described else {}
+            said = np.frombuffer(json.dumps(whole).encode(), np.uint8)
+            described_by = np.zeros((4096, frames), np.uint8)
+            described_by[: len(said)] = said[:, None]
+            group["Metadata"] = described_by
+
+
+@pytest.mark.parametrize("suffix", [".emd", ".h5"])
+@pytest.mark.parametrize("frames", [1, 3])
+@pytest.mark.parametrize("whole", [True, False])
+def test_every_detector_of_velox_is_an_image(
+    tmp_path: Path, suffix: str, frames: int, whole: bool
+) -> None:
+    pytest.importorskip("rsciio")
+    detectors = {"HAADF": 50.0, "DF4": 20.0, "DF2": 10.0, "BF": 90.0}
+    described: dict[str, Any] = {
+        "Core": {},
+        "Instrument": {"InstrumentModel": "Titan"},
+        "Acquisition": {"AcquisitionStartDatetime": {"DateTime": "1511443040"}},
+        "Optics": {"AccelerationVoltage": "300000"},
+        "Stage": {"AlphaTilt": "0", "Position": {"x": "0", "y": "0", "z": "0"}},
+        "Scan": {"FrameTime": "0.5"},
+    }
+    write_velox(tmp_path / f"a{suffix}", detectors, frames, **(described if whole else {}))
+    images = read_images(tmp_path / f"a{suffix}")
+    assert [image.title for image in images] == list(detectors)
+    for image, mean in zip(images, detectors.values(), strict=True):
+        assert image.data.shape == ((16, 20) if frames == 1 else (3, 16, 20))
+        assert image.data.mean() == pytest.approx(mean, rel=0.1)
+        assert image.sampling == pytest.approx((0.2, 0.1))
+        assert bool(image.notes) is not whole
+    chosen = read_image(tmp_path / f"a{suffix}", dataset="BF")
+    np.testing.assert_array_equal(chosen.data, images[3].data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,3 +111,47 @@ def test_damaged_files_are_read_or_refused_by_name(
     path.write_bytes(content[: int(kept * len(content))])
     for image in files.read_or_refused(path):
         assert image.sampling is None or np.all(np.array(image.sampling) > 0)
+
+
+def write_bytes(path: Path) -> np.ndarray:
+    """An image of mode 0 whose header has neither a version nor extreme values."""
+    files.write_mrc(path, PICTURE, 0.2)
+    numbers = np.arange(120, dtype=np.uint8).reshape(12, 10) * 2
+    path.write_bytes(path.read_bytes()[:1024] + numbers.tobytes())
+    changed(path, "<i", 12, 0)
+    changed(path, "<2f", 76, 0, 0)
+    changed(path, "<2i", 104, 0, 0)
+    return numbers
+
+
+@pytest.mark.parametrize(
+    ("layout", "at", "values", "signed"),
+    [
+        ("<i", 108, (20140,), True),
+        ("<2f", 76, (-128, 126), True),
+        ("<2f", 76, (0, 238), False),
+        ("<4sI", 152, (b"IMOD", 1), True),
+        ("<4sI", 152, (b"IMOD", 0), False),
+    ],
+)
+def test_bytes_have_the_sign_that_the_header_tells(
+    tmp_path: Path, layout: str, at: int, values: tuple[Any, ...], signed: bool
+) -> None:
+    numbers = write_bytes(tmp_path / "a.mrc")
+    changed(tmp_path / "a.mrc", layout, at, *values)
+    data = read_image(tmp_path / "a.mrc").data
+    np.testing.assert_array_equal(data, numbers.view(np.int8) if signed else numbers)
+
+
+@pytest.mark.parametrize("mark", [b"IMOD", b"\0" * 4])
+def test_extended_header_of_another_program_hides_no_scale(tmp_path: Path, mark: bytes) -> None:
+    """Of the length that the headers of Thermo Fisher have."""
+    files.write_mrc(tmp_path / "a.mrc", PICTURE, 0.2)
+    content = (tmp_path / "a.mrc").read_bytes()
+    further = (b"\1" if mark == b"IMOD" else b"\0") * 131072
+    (tmp_path / "a.mrc").write_bytes(content[:1024] + further + content[1024:])
+    changed(tmp_path / "a.mrc", "<i", 92, 131072)
+    changed(tmp_path / "a.mrc", "<4s", 152, mark)
+    image = read_image(tmp_path / "a.mrc")
+    np.testing.assert_array_equal(image.data, PICTURE)
+    assert image.sampling == pytest.approx(0.2)

@@ -184,3 +184,19 @@ def test_files_that_are_not_read_come_with_a_hint(tmp_path: Path, suffix: str) -
     (tmp_path / f"a{suffix}").write_bytes(b"?")
     with pytest.raises(ImageFileError, match=rf"a\{suffix}.*(export|save|open)"):
         read_image(tmp_path / f"a{suffix}")
+
+
+def test_arrays_of_old_matlab_are_read(tmp_path: Path) -> None:
+    savemat(tmp_path / "a.mat", {"image": PICTURE.astype(float)}, format="4")
+    image = read_image(tmp_path / "a.mat")
+    assert image.title == "image"
+    np.testing.assert_array_equal(image.data, PICTURE)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
+def test_what_is_no_picture_is_refused_in_a_line(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"a{suffix}").write_bytes(b"no picture" * 9)
+    with pytest.raises(ImageFileError) as caught:
+        read_image(tmp_path / f"a{suffix}")
+    assert "pip install" not in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -438,3 +438,65 @@ def test_previews_are_told_by_rank(tmp_path: Path) -> None:
     assert tiff_pages.is_picture_of(255 - grey_picture(RAW), RAW)
     assert not tiff_pages.is_picture_of(RAW, grey_picture(RAW))
     assert not tiff_pages.is_picture_of(grey_picture(counts(lattice(spacing=17.0))), RAW)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_whole_pages_of_a_file_that_was_cut_are_read(
+    tmp_path: Path, compression: str | None
+) -> None:
+    pages = np.random.default_rng(0).integers(0, 9999, (4, 24, 32)).astype(np.uint16)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for page in pages:
+            file.write(page, compression=compression, metadata=None, contiguous=False)
+    content = (tmp_path / "a.tif").read_bytes()
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        third = file.pages[2].aspage().dataoffsets[0]
+    (tmp_path / "a.tif").write_bytes(content[: third + 200])
+    image = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(image.data, pages[:2])
+    assert any("cut" in note or "whole" in note for note in image.notes)
+
+
+def test_one_damaged_page_leaves_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = np.random.default_rng(0).integers(0, 9999, (24, 32)).astype(np.uint16)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(page, compression="zlib", metadata=None)
+        file.write(page[:10], compression="zlib", metadata=None)
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        second = file.pages[1].aspage().dataoffsets[0]
+    content[second : second + 100] = bytes(100)
+    (tmp_path / "a.tif").write_bytes(content)
+    (image,) = read_images(tmp_path / "a.tif")
+    np.testing.assert_array_equal(image.data, page)
+    assert "Page 1 is damaged" in image.notes[0]
+    assert not caplog.records
+
+
+def test_a_lost_calibration_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Tags that stand behind the pixels are the first to go."""
+    pages = np.zeros((3, 24, 32), np.uint16)
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", pages, ome=True, metadata={"axes": "ZYX", "PhysicalSizeX": 1e-5}
+    )
+    content = (tmp_path / "a.ome.tif").read_bytes()
+    (tmp_path / "a.ome.tif").write_bytes(content[:-10])
+    image = read_image(tmp_path / "a.ome.tif")
+    assert image.sampling is not None or "cut" in image.notes[0]
+    assert not caplog.records
+
+
+def test_a_unit_that_is_not_known_leaves_the_step_of_the_file(tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.zeros((8, 8), np.uint16),
+        imagej=True,
+        resolution=(4, 2),
+        metadata={"unit": "furlong"},
+    )
+    image = read_image(tmp_path / "a.tif")
+    assert image.sampling is None
+    assert "furlong" in image.notes[0]
+    assert image.scales == ((0.5, None), (0.25, None))

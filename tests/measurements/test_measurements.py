@@ -309,6 +309,19 @@ def test_rings_of_thousands_of_columns_are_told_in_a_few_lines() -> None:
     assert {"y_angstrom", "x_angstrom"} <= set(defects)
 
 
+def test_rings_say_how_many_of_their_vacancies_they_do_not_count() -> None:
+    sheet = _honeycomb(20)
+    middle, corner = sheet.mean(), sheet.min()
+    inner = np.hypot(sheet["y"] - middle["y"], sheet["x"] - middle["x"]).idxmin()
+    # Bonds are 14.2 px long: the rings around an atom so near the border have atoms of the border.
+    outer = np.hypot(sheet["y"] - middle["y"], sheet["x"] - corner["x"] - 25.0).idxmin()
+    lines = measure("rings", sheet.drop([inner, outer]), sampling=0.1).lines
+    assert any(line.startswith("1 vacancy (") for line in lines)
+    assert "2 defects: 2 × vacancy" in lines
+    told = next(line for line in lines if "not counted" in line)
+    assert told.startswith("   1 of them, 1 × vacancy or divacancy among them, at the border")
+
+
 def test_a_bond_that_is_missing_is_no_missing_atom() -> None:
     sheet = _honeycomb(12)
     middle = np.hypot(sheet["y"] - 140, sheet["x"] - 160).idxmin()
@@ -326,9 +339,9 @@ def test_vacancies_have_their_share_their_density_and_places_in_angstrom() -> No
     gone = inner.sample(12, random_state=1)
     report = measure("defects", columns.drop(gone.index), sampling=0.1, find="vacancies")
     assert report.lines == (
-        "12 vacancies (0.75 %), 0.19 /nm²",
-        "   2 of them beside another vacancy, a hole or the border; rings have only those that "
-        "whole rings enclose",
+        "12 vacancies (0.75 %), 0.19 /nm², by empty sites of the lattice",
+        "   2 of them beside another vacancy, a hole or the border; Rings counts only those that "
+        "whole rings enclose, none whose rings reach the border",
         "   the table Vacancies has their places",
     )
     few = measure("defects", columns.drop(gone.index[:1]), sampling=0.1, find="vacancies")

@@ -79,8 +79,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         partial.replace(path)
     except OSError as error:
         # The system names the partial file or none; the user knows only `path`.
-        ours = error.filename is None or str(error.filename) == str(partial)
-        if error.errno is None or not ours:
+        if error.errno is None or not (error.filename is None or _is(error.filename, partial)):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
@@ -112,7 +111,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
                 old.replace(path)
             raise
     except OSError as error:
-        if error.errno is None or str(error.filename) != str(partial):
+        if error.errno is None or not _is(error.filename, partial):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
@@ -121,6 +120,11 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
                 shutil.rmtree(left, ignore_errors=True)
             else:
                 left.unlink(missing_ok=True)
+
+
+def _is(name: object, path: Path) -> bool:
+    """Whether an error names this path; some libraries make names absolute."""
+    return isinstance(name, (str, os.PathLike)) and Path(name).absolute() == path.absolute()
 
 
 def remove_partial(path: Path) -> None:

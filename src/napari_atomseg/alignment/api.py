@@ -160,6 +160,11 @@ def align(
     )
     pixel = pixel_size(sampling)
     examined = examine(_turned(stack, chosen))
+    if pixel and pixel[0] != pixel[1] and chosen.turned and chosen.directions == "orthogonal":
+        raise ValueError(
+            f"sampling={sampling!r} is of pixels that are not square: a turned scan has other "
+            "pixels; correct them first, as by calibrate"
+        )
     frames, out = examined.frames.astype(np.float64), examined.out
     if len(frames) < 2:
         raise ValueError("stack has one frame; two or more of one field can be aligned")

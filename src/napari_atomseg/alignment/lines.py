@@ -65,8 +65,8 @@ def fit_lines(
     average, seen : of other frames on a canvas, and which of its pixels any of them saw.
     """
     if motion.axis == 1:
-        turned = Canvas(canvas.origin[::-1], canvas.shape[::-1])
-        found = fit_lines(frame.T, out.T, motion.turned(), average.T, seen.T, turned)
+        across = Canvas(canvas.origin[::-1], canvas.shape[::-1])
+        found = fit_lines(frame.T, out.T, motion.turned(), average.T, seen.T, across)
         return LineFit(found.step[:, ::-1], found.spread[:, ::-1, ::-1])
     whole = motion.shift + motion.lines
     y, x = np.mgrid[: frame.shape[0], : frame.shape[1]].astype(np.float64)

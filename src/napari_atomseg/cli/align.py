@@ -25,6 +25,9 @@ from napari_atomseg.cli.options import (
 if TYPE_CHECKING:
     from napari_atomseg.io import MicroscopeImage
 
+_SAME_PIXELS = 0.01
+"""Relative difference of the pixels' sizes up to which files are of one field."""
+
 
 @app.command()
 @with_settings(AlignSettings)
@@ -59,6 +62,11 @@ def align(
         reading = Reading(dataset, sampling=sampling)
 
         def work(image: MicroscopeImage, result: Path) -> str:
+            if "channel" in image.axes:
+                raise ValueError(
+                    f"{image.name}: its images are those of detectors, not frames; align those of "
+                    "one detector"
+                )
             pixel = image.sampling
             made = compute(image.data, sampling=pixel, **chosen, **hooks(current))
             settings = {"sampling": pixel, **reading.chosen, **chosen}
@@ -85,13 +93,7 @@ def align(
         if not together:
             each_image(current, stacks, output, f"-average{IMAGE}", reading, work)
             return
-        import numpy as np
-
-        read = [reading.image(path) for path in stacks]
-        shapes = sorted({image.data.shape[-2:] for image in read})
-        if len(shapes) > 1:
-            raise ValueError(f"the files have frames of different sizes: {shapes}")
-        frames = [image.data.reshape(-1, *image.data.shape[-2:]) for image in read]
+        joined = _joined([reading.image(path) for path in stacks])
         result = output or stacks[0].with_name(f"{stacks[0].stem}-average.tif")
         if result.is_dir():
             result /= f"{stacks[0].stem}-average.tif"
@@ -99,13 +101,40 @@ def align(
             raise ValueError(f"the result would overwrite the image {result}")
         result.parent.mkdir(parents=True, exist_ok=True)
 
-        first = read[0]
-        stack = replace(
-            first,
-            data=np.concatenate(frames),
-            axes=("frame", *first.axes[-2:]),
-            scales=((None, None), *first.scales[-2:]),
-        )
-        done = work(stack, result)
+        done = work(joined, result)
         current.clear()
         print_line(f"{len(stacks)} files: {done} → {result}")
+
+
+def _joined(images: list[MicroscopeImage]) -> MicroscopeImage:
+    """The frames of all images as one stack, with the scale of the first that has one.
+
+    Raises
+    ------
+    ValueError
+        Frames or pixels differ in size, or images are those of detectors.
+    """
+    import numpy as np
+
+    from napari_atomseg._shared.units import pixel_size
+
+    shapes = sorted({image.data.shape[-2:] for image in images})
+    if len(shapes) > 1:
+        raise ValueError(f"the files have frames of different sizes: {shapes}")
+    scaled = [image for image in images if image.sampling is not None]
+    pixels = np.array([pixel_size(image.sampling) for image in scaled])
+    if scaled and not np.allclose(pixels, pixels[0], rtol=_SAME_PIXELS):
+        sizes = ", ".join(f"{image.name}: {image.sampling} Å" for image in scaled)
+        raise ValueError(
+            f"the files have pixels of different sizes ({sizes}); where that is wrong, give the "
+            "right one by --sampling"
+        )
+    first = (scaled or images)[0]
+    frames = [image.data.reshape(-1, *image.data.shape[-2:]) for image in images]
+    channels = any("channel" in image.axes for image in images)
+    return replace(
+        first,
+        data=np.concatenate(frames),
+        axes=("channel" if channels else "frame", *first.axes[-2:]),
+        scales=((None, None), *first.scales[-2:]),
+    )

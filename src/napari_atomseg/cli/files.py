@@ -52,7 +52,7 @@ def _described(image: MicroscopeImage) -> str:
     sizes = " × ".join(
         f"{length} {axis}" for length, axis in zip(image.data.shape, image.axes, strict=True)
     )
-    scales = [f"{step:.6g} {unit or ''}".strip() for step, unit in image.scales[-2:] if step]
+    scales = [f"{step:.6g} {unit}" for step, unit in image.scales[-2:] if step and unit]
     pixel = "no scale"
     if image.sampling is not None:
         size = image.sampling
@@ -90,5 +90,6 @@ def convert(
         record = image.metadata.get("provenance") or provenance(
             "convert", source.name, {"sampling": image.sampling, **reading.chosen}
         )
+        target.parent.mkdir(parents=True, exist_ok=True)
         write_image(target, image, metadata=record)
         print_line(f"{source}: {_described(image)} → {target}")

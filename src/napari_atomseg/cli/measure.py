@@ -100,6 +100,14 @@ def library(
         print_line(f"{crystal}: {len(table)} cross-sections → {output}")
 
 
+def _keep_inputs(files: dict[str, Any]) -> None:
+    """Refuse results that would be written over what is measured."""
+    read = [files[name].resolve() for name in ("table", "image") if files.get(name) is not None]
+    for name in ("output", "model"):
+        if files.get(name) is not None and files[name].resolve() in read:
+            raise ValueError(f"the result would overwrite {files[name]}")
+
+
 def _command(known: Measurement) -> Callable[..., None]:
     """The command of a measurement: reads, measures, prints the summary, and writes."""
     from napari_atomseg.measurements.registry import CommonSettings, Needs
@@ -114,6 +122,7 @@ def _command(known: Measurement) -> Callable[..., None]:
             common = {name: given.pop(name) for name in fields_of(CommonSettings)}
             files = {name: given.pop(name) for name in own}
             common |= CommonSettings(**common)
+            _keep_inputs(files)
             columns, image, scale = _read(files, common.pop("sampling"))
             report = run(
                 known.name, columns, image, sampling=scale, **common, **given, **hooks(current)

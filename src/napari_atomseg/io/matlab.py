@@ -132,9 +132,12 @@ def _object_of(reference: Any, kind: str, objects: _Objects | None) -> MatlabObj
 def _binary(path: Path) -> dict[str, Any]:
     """Variables of a file before -v7.3."""
     from scipy.io import loadmat
-    from scipy.io.matlab import MatlabOpaque, varmats_from_mat
+    from scipy.io.matlab import MatlabOpaque, matfile_version, varmats_from_mat
 
     with path.open("rb") as file:
+        if matfile_version(file)[0] == _VERSION_4:  # type: ignore[arg-type]
+            old = loadmat(file)  # type: ignore[arg-type]
+            return {k: _plain(v, None) for k, v in old.items() if k not in _HEADER}
         # Streams are read as well as paths, of which alone the stubs know.
         loaded: list[Any] = [loadmat(part) for _, part in varmats_from_mat(file)]  # type: ignore[arg-type]
     parts = [{k: v for k, v in each.items() if k not in _HEADER} for each in loaded]
@@ -155,6 +158,8 @@ def _binary(path: Path) -> dict[str, Any]:
     return result
 
 
+_VERSION_4 = 0
+"""What scipy says of the files of MATLAB 4, which hold nothing but arrays."""
 _HEADER = ("__header__", "__version__", "__globals__")
 _WORKSPACE = "__function_workspace__"
 """Name that scipy gives the subsystem."""

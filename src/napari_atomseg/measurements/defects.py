@@ -83,12 +83,13 @@ def _vacancy_lines(sited: Observation, empty: pd.DataFrame) -> list[str]:
     sites = int((sited.columns["sublattice"] >= 0).sum()) + len(empty)
     area = lattice.area * float(lattice.scale.prod()) * sites / len(lattice)
     share = f"{100 * len(empty) / sites:.2g} %"
-    lines = [vacancy_line(len(empty), share, area if known else float("nan"))]
+    told = vacancy_line(len(empty), share, area if known else float("nan"))
+    lines = [f"{told}, by empty sites of the lattice"]
     beside = int((~empty["surrounded"]).sum())
     if beside:
         lines.append(
-            f"   {beside} of them beside another vacancy, a hole or the border; rings have only "
-            "those that whole rings enclose"
+            f"   {beside} of them beside another vacancy, a hole or the border; Rings counts only "
+            "those that whole rings enclose, none whose rings reach the border"
         )
     if len(empty) > LISTED:
         return [*lines, "   the table Vacancies has their places"]

@@ -132,11 +132,14 @@ def _lines(found: Rings, atoms: int, *, known: bool) -> list[str]:
         defects["name"] != defects["sizes"], "rings of " + defects["sizes"]
     )
     lines.append(f"{plural(len(defects), 'defect')}: {_counted(names.value_counts())}")
-    unknown = int(defects["missing"].isna().sum())
-    if unknown:
+    unknown = defects["missing"].isna()
+    if unknown.any():
+        alike = int(names[unknown].str.startswith(("vacancy", "divacancy")).sum())
+        told = f", {alike} × vacancy or divacancy among them," if alike else ""
         lines.append(
-            f"   {unknown} of them at the border or a hole, at a dislocation or disclination: what "
-            "they lack is not known, and not among the vacancies, as those of a lattice are"
+            f"   {int(unknown.sum())} of them{told} at the border or a hole, at a dislocation or "
+            "disclination: what they lack is not known and not counted; Dislocations and vacancies "
+            "counts empty sites of the lattice there, too"
         )
     if len(defects) <= LISTED:
         for name, row in zip(names, rows(defects), strict=True):

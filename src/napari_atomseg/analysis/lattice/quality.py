@@ -110,8 +110,9 @@ def _torn(table: pd.DataFrame, lattice: Lattice) -> list[str]:
             mean = float(np.hypot(*usual.mean(axis=0)))
             found.append(
                 f"{name} is {length:.4g} {unit} by all sites, but the mean step from column to "
-                f"column is {mean:.4g} {unit}, {100 * off / length:.2g} % away: the crystal is "
-                "torn, as by a dislocation or a boundary; believe the steps, or measure a part"
+                f"column is {mean:.4g} {unit}, {100 * off / length:.2g} % of it away in length "
+                "and direction: the crystal is torn, as by a dislocation or a boundary, or bent; "
+                "believe the steps, or measure a part"
             )
     return found
 

@@ -109,7 +109,7 @@ def _plain(content: Content) -> Content:
     axes: list[Axis] = list(content.get("axes") or ())
     if len(axes) != data.ndim:
         axes = [{}] * data.ndim
-    kept = [number for number, size in enumerate(data.shape) if size > 1]
+    kept = [number for number, size in enumerate(data.shape) if size != 1]
     data = data.reshape([data.shape[number] for number in kept])
     axes = [axes[number] for number in kept]
     order = _rows_first(axes)

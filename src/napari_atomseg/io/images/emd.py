@@ -10,12 +10,9 @@ from napari_atomseg.io.images.contents import images_of
 from napari_atomseg.io.images.hdf5 import plain_arrays
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
 from napari_atomseg.io.images.rosetta import rosetta_contents
+from napari_atomseg.io.images.velox import is_velox, read_velox
 
 SUFFIXES = (".emd", ".de5")
-
-_SPECTRUM_IMAGE = (
-    "The spectrum image of this file was left out, which can be larger than the memory."
-)
 
 
 def read_emd(path: Path) -> list[MicroscopeImage]:
@@ -24,13 +21,10 @@ def read_emd(path: Path) -> list[MicroscopeImage]:
     Spectrum images of Velox, which are streams of counts, are left out; the notes say so.
     """
     with h5py.File(path) as file:
-        velox, stream = "Version" in file, "Data/SpectrumStream" in file
-    if not velox:
-        return _berkeley(path)
-    if not stream:
-        return images_of(path, rosetta_contents(path, "emd"))
-    contents = rosetta_contents(path, "emd", select_type="images")
-    return images_of(path, [{**each, "notes": [_SPECTRUM_IMAGE]} for each in contents])
+        velox, images = "Version" in file, is_velox(file)
+    if images:
+        return read_velox(path)
+    return images_of(path, rosetta_contents(path, "emd")) if velox else _berkeley(path)
 
 
 def _berkeley(path: Path) -> list[MicroscopeImage]:

@@ -1,4 +1,4 @@
-"""HDF5 in its layouts: HyperSpy, Berkeley EMD, NeXus, Delmic, Nion, or plain arrays."""
+"""HDF5 in its layouts: HyperSpy, Velox, Berkeley EMD, NeXus, Delmic, Nion, or plain arrays."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
 from napari_atomseg.io.images.layout import KEY, PROVENANCE, restored
 from napari_atomseg.io.images.nion import nion_content
 from napari_atomseg.io.images.rosetta import rosetta_contents
+from napari_atomseg.io.images.velox import is_velox, read_velox
 
 SUFFIXES = (".hspy", ".hdf5", ".h5", ".nxs")
 
@@ -30,6 +31,8 @@ def read_hdf5(path: Path) -> list[MicroscopeImage]:
     if find_spec("hdf5plugin"):
         import_module("hdf5plugin")  # makes its filters known to h5py
     with h5py.File(path) as file:
+        if is_velox(file):
+            return read_velox(path)
         plugin, options = _plugin(file)
         contents = list(_own(file)) if plugin is None else []
     found = images_of(path, [_loaded(path, each) for each in contents])

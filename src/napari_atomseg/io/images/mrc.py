@@ -17,12 +17,20 @@ SUFFIXES = (".mrc", ".mrcs", ".map", ".st", ".rec", ".ali", ".preali")
 
 _HEADER = 1024
 _SIZES, _COUNT, _INTERVALS, _CELL, _SPACE_GROUP, _EXTENDED = 0, 8, 28, 40, 88, 92
-"""Bytes at which NX, NZ, MX, the cell's edges in Å, the space group and the length of the extended
-header stand (Cheng et al., J. Struct. Biol. 192, 146, 2015)."""
+_EXTREMES, _VERSION = 76, 108
+"""Bytes at which NX, NZ, MX, the cell's edges in Å, the space group, the length of the extended
+header, the extreme values and the version of the format stand (Cheng et al., J. Struct. Biol. 192,
+146, 2015)."""
+_IMOD, _IMOD_FLAGS = b"IMOD", 152
+"""Mark of files of IMOD, and the byte at which it and its flags stand; the flag 1 is for signed
+bytes."""
 _BYTES = {0: 1, 1: 2, 2: 4, 4: 8, 6: 2, 12: 2}
 """Bytes of a number of each mode."""
 _VOLUME = 1
 """Space group of a volume; stacks of images have 0."""
+
+_STANDARD = 20140
+"""Version of the format since which bytes are signed."""
 
 Order = Literal["<", ">"]
 
@@ -76,13 +84,15 @@ def _with_scales(content: Content, header: bytes, order: Order) -> Content:
     if order == ">":
         data = np.asarray(data)
         data = data.view(data.dtype.newbyteorder(">"))
+    if data.dtype == np.uint8 and _has_signed_bytes(header, order):
+        data = data.view(np.int8)
     if "de_metadata" in original:
         # -1 in the description of a movie stands for an unknown size, which is read as 1.
         scales: list[float | None] = [
             None if axis.get("scale") in (1, -1) and axis.get("units") != "sec" else axis["scale"]
             for axis in axes
         ]
-    elif "fei_header" in original:
+    elif "fei_header" in original and not _is_of_imod(header) and axes[-1].get("scale"):
         scales = [axis.get("scale") for axis in axes]
     else:
         steps = _steps(header, order)
@@ -95,6 +105,23 @@ def _with_scales(content: Content, header: bytes, order: Order) -> Content:
             axis["units"] = "nm" if volume else None
     notes = [*content.get("notes", ()), *_notes(axes[-2:])]
     return {**content, "data": data, "axes": axes, "notes": notes}
+
+
+def _is_of_imod(header: bytes) -> bool:
+    return header[_IMOD_FLAGS : _IMOD_FLAGS + 4] in (_IMOD, _IMOD[::-1])
+
+
+def _has_signed_bytes(header: bytes, order: Order) -> bool:
+    """Whether the bytes of mode 0 are signed, as the standard has it since 2014.
+
+    IMOD writes unsigned ones if no flag says otherwise; so do programs of before 2014, whose files
+    are told by their extreme values.
+    """
+    if _is_of_imod(header):
+        return bool(header[_IMOD_FLAGS + 4 if order == "<" else _IMOD_FLAGS + 7] & 1)
+    low, high = struct.unpack_from(f"{order}2f", header, _EXTREMES)
+    version = struct.unpack_from(f"{order}i", header, _VERSION)[0]
+    return bool(low < 0 or (version >= _STANDARD and not high > np.iinfo(np.int8).max))
 
 
 def _steps(header: bytes, order: Order) -> list[float | None]:

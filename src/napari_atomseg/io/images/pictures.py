@@ -10,15 +10,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_atomseg.io.images.contents import LARGE
-from napari_atomseg.io.images.image import MicroscopeImage, luminance, make_image
+from napari_atomseg.io.images.image import (
+    ImageFileError,
+    MicroscopeImage,
+    luminance,
+    make_image,
+)
 
 _CHANNELS = 4
 """Longest last axis that is taken as colours."""
 
 
 def read_picture(path: Path) -> list[MicroscopeImage]:
-    """A picture as grey values; colours become their luminance."""
-    return [make_image(path, grey_values(imageio.imread(path)))]
+    """A picture as grey values; colours become their luminance.
+
+    Raises
+    ------
+    ImageFileError
+        It is no picture that can be read.
+    """
+    try:
+        pixels = imageio.imread(path)
+    except OSError as error:
+        if "backend" not in str(error):
+            raise
+        # It would name packages that read films.
+        raise ImageFileError(f"{path}: damaged, or not a {path.suffix} file") from error
+    return [make_image(path, grey_values(pixels))]
 
 
 def grey_values(data: NDArray[Any]) -> NDArray[Any]:

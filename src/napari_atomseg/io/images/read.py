@@ -84,7 +84,9 @@ def read_images(path: str | Path) -> list[MicroscopeImage]:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if not (path.is_file() or (path.is_dir() and suffix in FOLDERS)):
+    if path.is_dir() and suffix not in FOLDERS:
+        raise ImageFileError(f"{path}: a folder; give one of the image files in it")
+    if not path.exists():
         raise ImageFileError(f"{path}: no such file")
     if suffix not in READERS:
         hint = HINTS.get(suffix, f"known suffixes are {', '.join(READERS)}")
@@ -140,7 +142,9 @@ def _chosen(
     if found and found[0].data.ndim > 1:
         return found[0]
     wanted = "no image" if dataset is None else f"no dataset {dataset!r}"
-    raise ImageFileError(f"{path}: {wanted} in it; it has {'; '.join(_labels(images))}")
+    other = dataset is None and any(image.data.ndim > 1 for image in images)
+    hint = "; to take what is no image, give its number (dataset= or --dataset)" if other else ""
+    raise ImageFileError(f"{path}: {wanted} in it; it has {'; '.join(_labels(images))}{hint}")
 
 
 def _frame(path: Path, image: MicroscopeImage, frame: int) -> MicroscopeImage:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,10 @@ _SAME = 0.7
 """Rank correlation above which a page is a picture of another."""
 _SHAPE = 0.02
 """Relative difference of the proportions of an image and its picture."""
+
+
+_BEYOND = re.compile(r"invalid (?:page |value )?offset|metadata invalid or corrupted file")
+"""In messages of `tifffile` on what should stand where the file has ended."""
 
 
 class Undecoded(ImageFileError):
@@ -70,6 +76,38 @@ def decode(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> NDArray[
     if whole.photometric == tifffile.PHOTOMETRIC.MINISWHITE and data.dtype.itemsize == 1:
         data = ~data
     return data.astype(kind)
+
+
+def whole_pages(path: Path, pages: Sequence[tifffile.TiffPage | tifffile.TiffFrame]) -> list[Any]:
+    """The pages before the first that cannot be read."""
+    whole: list[Any] = []
+    for page in pages:
+        try:
+            decode(path, page)
+        except Exception:  # damaged in any way
+            break
+        whole.append(page)
+    return whole
+
+
+@contextmanager
+def hear_damage() -> Iterator[list[str]]:
+    """What `tifffile` logs meanwhile on pages and tags beyond the end of the file, unprinted."""
+    heard: list[str] = []
+
+    def listen(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if _BEYOND.search(message):
+            heard.append(message)
+            return False
+        return True
+
+    logger = logging.getLogger("tifffile")
+    logger.addFilter(listen)
+    try:
+        yield heard
+    finally:
+        logger.removeFilter(listen)
 
 
 def lacks_codec(error: Exception) -> bool:

@@ -25,8 +25,10 @@ from napari_atomseg.io.images.tiff.pages import (
     Undecoded,
     are_detectors,
     decode,
+    hear_damage,
     is_picture_of,
     lacks_codec,
+    whole_pages,
 )
 from napari_atomseg.io.images.tiff.tags import (
     UNKNOWN,
@@ -55,30 +57,46 @@ def read_tiff(path: Path) -> list[MicroscopeImage]:
     another one, in colours, in fewer bits or smaller, is a preview. Pages of one field, which
     several detectors see, are channels.
 
+    Of a file that was cut, or is damaged, what is whole is read, and the rest told in the notes.
+
     Raises
     ------
     Undecoded
         The pages are compressed in a way that needs the package imagecodecs.
-    ImageFileError
-        There is no image in the file.
+    Exception
+        Of any kind, where no page is whole.
     """
     images: list[MicroscopeImage] = []
     colours: list[bool] = []
-    undecoded: list[Undecoded] = []
-    with tifffile.TiffFile(path) as file:
+    failed: list[Exception] = []
+    notes: list[str] = []
+    with hear_damage() as damage, tifffile.TiffFile(path) as file:
         for number, series, pages, tags in _parts(file):
             try:
                 images.append(_read_series(path, file, number, series, pages, tags))
-            except Undecoded as error:
-                undecoded.append(error)
-                continue
+            except Exception as error:  # what a damaged page raises can be anything
+                failed.append(error)
+                notes.append(_failure(error, pages))
+                whole = whole_pages(path, pages) if series.kind in _LOOSE else []
+                if not whole:
+                    continue
+                images.append(_read_series(path, file, number, series, whole, tags))
             colours.append(_is_coloured(pages[0].aspage()))
-    if not images and undecoded:
-        raise undecoded[0]
-    if undecoded:
-        notes = [str(error) for error in undecoded]
-        images = [_noted(image, notes) for image in images]
-    return _previews(images, colours)
+    if not images and failed:
+        raise failed[0]
+    if damage:
+        notes.append("The file is damaged or was cut: further pages, or tags, are missing.")
+    return _previews([_noted(image, notes) for image in images], colours)
+
+
+def _failure(error: Exception, pages: Sequence[Page]) -> str:
+    """A note on a series that could not be read as a whole."""
+    if isinstance(error, Undecoded):
+        return str(error)
+    first, last = (np.ravel(page.index)[0] for page in (pages[0], pages[-1]))
+    which = f"Page {first} is" if first == last else f"Of pages {first} to {last} not all are"
+    end = "damaged or cut off" if first == last else "whole"
+    return f"{which} {end}: {error}."
 
 
 Part = tuple[int, tifffile.TiffPageSeries, Sequence[Page], PageTags]
@@ -275,6 +293,8 @@ def _own_record(page: tifffile.TiffPage) -> dict[str, Any]:
 
 
 def _noted(image: MicroscopeImage, notes: Sequence[str]) -> MicroscopeImage:
+    if not notes:
+        return image
     return replace(image, metadata={**image.metadata, "notes": [*image.notes, *notes]})
 
 

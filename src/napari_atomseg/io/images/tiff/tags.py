@@ -150,7 +150,8 @@ def _imagej(page: tifffile.TiffPage) -> PageTags | None:
     unit = tifffile.tifffile.imagej_description_metadata(page.description).get("unit")
     if is_unknown(unit):
         # Said in the notes of the image, with the unit that is not known.
-        return PageTags((1.0, str(unit)), (1.0, str(unit)), program="ImageJ")
+        rows, columns = ((size, str(unit)) for size in _resolution_steps(page))
+        return PageTags(rows, columns, program="ImageJ")
     found = _by_resolution(page, unit, "ImageJ")
     # ImageJ takes over the inches of a scanner or printer.
     return PageTags(program="ImageJ") if unit == "inch" and _printed(found) else found
