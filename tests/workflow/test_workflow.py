@@ -35,7 +35,7 @@ STRAIN = {
     "name": "strain",
     "action": "measure strain",
     "of": "columns",
-    "settings": {"radius": 9.0},
+    "settings": {"radius": 20.0},
 }
 
 

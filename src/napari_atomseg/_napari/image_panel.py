@@ -46,8 +46,8 @@ class SamplingSettings(Settings):
     )
 
 
-class LayerSettings(SamplingSettings):
-    """Settings of everything that applies a network to an image layer."""
+class DeviceSettings(Settings):
+    """Where to compute."""
 
     device: str = setting(
         AS_PREFERRED,
@@ -62,6 +62,10 @@ class LayerSettings(SamplingSettings):
         },
         section=ADVANCED,
     )
+
+
+class LayerSettings(SamplingSettings, DeviceSettings):
+    """Settings of everything that applies a network to an image layer."""
 
 
 class PreferredSettings(ModelSettings):

@@ -29,7 +29,7 @@ def run_workflow(
         str | None,
         typer.Option(
             help="Address of a dask scheduler whose workers share the work, such as "
-            "tcp://host:8786; it needs napari-atomseg[cluster].",
+            "tcp://host:8786; it needs the extra cluster.",
             show_default=False,
         ),
     ] = None,
