@@ -9,7 +9,7 @@ from typing import Any
 import lazy_loader
 
 _load, _, _names = lazy_loader.attach_stub(__name__, __file__)
-_ROOMS = {"analyze": "analysis", "measurements": "measurements"}
+_ROOMS = {"analyze": "analysis", "measurements": "measurements", "workflow": "workflow"}
 """Packages that are public as they are."""
 
 __all__ = sorted([*_ROOMS, *_names])

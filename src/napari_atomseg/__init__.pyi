@@ -1,5 +1,6 @@
 import napari_atomseg.analysis as analyze
 import napari_atomseg.measurements as measurements
+import napari_atomseg.workflow as workflow
 
 from .alignment import align
 from .calibration import calibrate
@@ -27,4 +28,5 @@ __all__ = [
     "segment",
     "simulate",
     "train",
+    "workflow",
 ]

@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
         imageio.imwrite(home / "circularMask" / f"{name}.png", mask)
         double = np.kron(grey, np.ones((2, 2), np.uint8))
         imageio.imwrite(home / "noNoiseUpinterpolation2x" / f"{name}.png", double)
-        (home / "positionRadius" / f"{name}.txt").write_text("6 6 2.5\n22 32 2.5\n")
+        (home / "positionRadius" / f"{name}.txt").write_text("7 7 2.5\n23 33 2.5\n")
         width = 20 if number % 2 else 10
         (home / "params" / f"{name}.txt").write_text(f"{width} 0 0 0 0 200 0 24 0.9 16 30 0 0")
     return home

@@ -9,7 +9,7 @@ import pytest
 from npe2 import PluginManifest
 from npe2.manifest.utils import import_python_name
 
-from napari_atomseg._napari.panel import Docked
+from napari_atomseg._napari.dock import Docked
 from napari_atomseg._napari.preferences import Preferences
 from napari_atomseg.io import COLUMN_SUFFIXES, IMAGE_SUFFIXES, WRITTEN_SUFFIXES
 from napari_atomseg.io.images.read import READERS

@@ -14,6 +14,7 @@ from napari_atomseg._napari.calibrate import Calibrate
 from napari_atomseg._napari.forms.form import Inputs, make_narrow
 from napari_atomseg._napari.layers import Source, layer_sampling, unwrapped
 from napari_atomseg._napari.models.choice import ModelChooser, model_changes, model_choices
+from napari_atomseg._napari.origin import Origin
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._shared.types import Sampling
@@ -45,8 +46,8 @@ class SamplingSettings(Settings):
     )
 
 
-class LayerSettings(SamplingSettings):
-    """Settings of everything that applies a network to an image layer."""
+class DeviceSettings(Settings):
+    """Where to compute."""
 
     device: str = setting(
         AS_PREFERRED,
@@ -61,6 +62,10 @@ class LayerSettings(SamplingSettings):
         },
         section=ADVANCED,
     )
+
+
+class LayerSettings(SamplingSettings, DeviceSettings):
+    """Settings of everything that applies a network to an image layer."""
 
 
 class PreferredSettings(ModelSettings):
@@ -112,6 +117,17 @@ class LayerPanel(Panel):
             raise ValueError(f"{layer.name!r} is not a layer of this viewer: add it first")
         self.reset_choices()
         self._image.value = layer
+
+    def warn_of_restored(self) -> None:
+        """Say below the image when it is a restored one, and offer the recorded one instead."""
+        self.origin = Origin()
+        self.form.rows.insertRow(1, self.origin)
+        self.origin.asked.connect(lambda name: setattr(self, "image", name))
+        self._image.changed.connect(self._follow_origin)
+        self._follow_origin()
+
+    def _follow_origin(self, _layer: object = None) -> None:
+        self.origin.follow(self.image, self.viewer.layers)
 
     def images(self) -> list[Image]:
         """Return the layers that can be chosen."""

@@ -106,12 +106,14 @@ class Source:
     """An image layer as it is before work starts; the layer may be removed meanwhile.
 
     `sampling` is Å per pixel, a pair (dy, dx) if the pixels are not square, None if unknown.
+    `raw` is the name of the recorded image: its own, or of the one that it was restored from.
     """
 
     name: str
     data: Any
     placement: Placement
     sampling: Sampling | None
+    raw: str
 
     @classmethod
     def of(cls, layer: Layer | None) -> Source:
@@ -129,7 +131,19 @@ class Source:
             raise ValueError(f"{layer.name!r} is a {kind} layer: choose an image layer")
         if layer.ndim < 2:
             raise ValueError(f"{layer.name!r} has {layer.ndim} axis: choose an image of 2 or more")
-        return cls(layer.name, grey_data(layer), Placement.of(layer), layer_sampling(layer))
+        return cls(
+            layer.name, grey_data(layer), Placement.of(layer), layer_sampling(layer), raw_of(layer)
+        )
+
+    @property
+    def told(self) -> str:
+        """The image in words, for results measured on it."""
+        return f"{self.raw} (raw)" if self.raw == self.name else f"{self.name} (restored)"
+
+
+def raw_of(layer: Layer) -> str:
+    """Name of the recorded image behind a layer: its own, unless it was restored."""
+    return str(layer.metadata.get(PROVENANCE, {}).get("raw", layer.name))
 
 
 def grey_data(layer: Image | Labels) -> Any:

@@ -34,7 +34,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_atomseg._napari.dock import Docked
 from napari_atomseg._napari.forms.form import Form, Inputs
+from napari_atomseg._napari.forms.live import LiveSettings, unknown
 from napari_atomseg._napari.jobs import Job, Show, Work, attempt, describe
 from napari_atomseg._napari.layers import unwrapped
 from napari_atomseg.settings import fields_of
@@ -49,28 +51,21 @@ Prepare = Callable[[], tuple[str, Work, Show]]
 """Gives the name of a job, its work, and what shows the result; see `Panel.prepare`."""
 
 
-class Docked(QWidget):
-    """A widget that stops its work when the dock that holds it is closed."""
-
-    def event(self, event: QEvent) -> bool:
-        """Notice that the dock is closed: the widget loses its parent."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.closed()
-        return bool(super().event(event))
-
-    def closed(self) -> None:
-        """Stop all work; called when the dock is closed."""
-
-
 class _PanelType(type(QWidget), ABCMeta):  # type: ignore[misc]
-    """Metaclass of classes that are both of Qt and abstract."""
+    """Metaclass of classes that are both of Qt and abstract, and closed to new names once made."""
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        panel = super().__call__(*args, **options)
+        panel._made = True
+        return panel
 
 
 class Panel(Docked, metaclass=_PanelType):
     """A dock panel that gathers settings, works in another thread and shows the result.
 
-    Every setting is an attribute of the panel that a script reads and sets, for example
-    ``panel.dose = 2e3``; ``panel.run()`` does what the Run button does and returns a `Job`.
+    ``panel.settings`` has every setting for scripts that read and set it, for example
+    ``panel.settings.dose = 2e3``; ``panel.dose = 2e3`` does the same. ``panel.run()`` does what the
+    Run button does and returns a `Job`. Names that a panel does not have are refused.
 
     Parameters
     ----------
@@ -82,6 +77,8 @@ class Panel(Docked, metaclass=_PanelType):
     title: ClassVar[str]
     width_of_form: ClassVar[int] = 300
     """Pixels across that the form takes of its own accord."""
+    _made = False
+    """Whether the constructors are through."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -112,7 +109,7 @@ class Panel(Docked, metaclass=_PanelType):
         self.message = QLabel()
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._scroll = _Scroll(self.form, self.width_of_form)
+        self._scroll = Scroll(self.form, self.width_of_form)
         self._body, self._footer, self._buttons = QVBoxLayout(), QVBoxLayout(), QHBoxLayout()
         self._buttons.addWidget(self.run_button, 2)
         self._buttons.addWidget(self.cancel_button, 1)
@@ -125,6 +122,22 @@ class Panel(Docked, metaclass=_PanelType):
         self._slots.addWidget(self.progress)
         self._slots.addWidget(self.message)
         self._slots.addLayout(self._footer)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; what is not there is a misspelt setting."""
+        known = name.startswith("_") or name in vars(self) or hasattr(type(self), name)
+        if self._made and not known:
+            raise AttributeError(f"{self.title}: {unknown(name, self.settings)}")
+        super().__setattr__(name, value)
+
+    @property
+    def settings(self) -> LiveSettings:
+        """The settings as they are in the form, to be read and set by name."""
+        return LiveSettings(self.forms)
+
+    def forms(self) -> tuple[Form, ...]:
+        """Return the forms whose settings the panel uses now."""
+        return (self.form,)
 
     def add_header(self, widget: QWidget, stretch: int = 0) -> None:
         """Put a widget above the settings, with a handle between the two; a panel has one.
@@ -286,11 +299,13 @@ class PanelTabs(Docked):
             panel.closed()
 
 
-class _Scroll(QScrollArea):
+class Scroll(QScrollArea):
     """Scrolls up and down only: never narrower than what it holds."""
 
     _GAP = 4
     """Pixels between the content and the scroll bar."""
+    _LEAST = 60
+    """Pixels of height that are asked for: two rows, so that any screen has room for a panel."""
 
     def __init__(self, content: QWidget, width: int) -> None:
         super().__init__()
@@ -309,10 +324,10 @@ class _Scroll(QScrollArea):
 
     def minimumSizeHint(self) -> QSize:
         """Return the width of the content, of a scroll bar and of the edges that a style sheet
-        draws, and a few lines of height.
+        draws, and two rows of height.
         """
         beside = self._GAP + self.verticalScrollBar().sizeHint().width() + 2 * self.frameWidth()
-        return QSize(self.widget().minimumSizeHint().width() + beside, 100)
+        return QSize(self.widget().minimumSizeHint().width() + beside, self._LEAST)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Ask for the height of the rows once they have their style."""

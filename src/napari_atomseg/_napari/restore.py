@@ -96,6 +96,7 @@ class Restore(ImagePanel):
             model=prediction.model,
             sha256=prediction.sha256,
         )
+        record["raw"] = source.raw
         if notes:
             record["notes"] = list(notes)
         if test is not None:

@@ -53,6 +53,7 @@ class Segment(ImagePanel):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer)
+        self.warn_of_restored()
         self.form.inputs["detector"].changed.connect(self._offer_models)
 
     @staticmethod

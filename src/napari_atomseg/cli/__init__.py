@@ -12,6 +12,7 @@ from napari_atomseg.cli import measure as _measure  # noqa: F401 - adds its comm
 from napari_atomseg.cli import models as _models  # noqa: F401 - adds its commands
 from napari_atomseg.cli import simulate as _simulate  # noqa: F401 - adds its command
 from napari_atomseg.cli import train as _train  # noqa: F401 - adds its command
+from napari_atomseg.cli import workflow as _workflow  # noqa: F401 - adds its command
 from napari_atomseg.cli.app import app
 
 __all__ = ["app"]

@@ -115,7 +115,9 @@ def _command(known: Measurement) -> Callable[..., None]:
 
     def command(**given: Any) -> None:
         with session() as current:
+            from napari_atomseg.io import provenance
             from napari_atomseg.measurements import measure as run
+            from napari_atomseg.measurements.files import write_report
 
             common = {name: given.pop(name) for name in fields_of(CommonSettings)}
             files = {name: given.pop(name) for name in own}
@@ -134,7 +136,10 @@ def _command(known: Measurement) -> Callable[..., None]:
             source = files["image"] if known.columns is not Needs.REQUIRED else files["table"]
             if files.get("model") is not None:
                 _write_model(report, files["model"])
-            _write(known, report, source, files["output"], settings | {"sampling": scale})
+            record = provenance(
+                f"measure {known.name}", source.name, settings | {"sampling": scale}
+            )
+            write_report(known, report, files["output"], scale, record)
             for line in report.lines:
                 print_line(line)
             print_line(f"{source} → {files['output']}")
@@ -220,44 +225,6 @@ def read_columns_of(
         columns = columns[columns["frame"] == frame].reset_index(drop=True)
         columns.attrs = attrs
     return columns, columns.attrs.get("sampling") if sampling is None else sampling
-
-
-def _write(
-    known: Measurement, report: Report, source: Path, output: Path, settings: dict[str, Any]
-) -> None:
-    """Write the result, and further tables beside it, with how they were made."""
-    from napari_atomseg.io import provenance, write_image
-    from napari_atomseg.measurements.registry import Needs
-    from napari_atomseg.measurements.report import ImageMarks
-
-    record = provenance(f"measure {known.name}", source.name, settings) | dict(report.record)
-    if known.columns is Needs.REQUIRED or report.result:
-        for title, table in report.tables.items():
-            if title != report.result:
-                name = title.lower().replace(" ", "-")
-                _write_table(output.with_name(f"{output.stem}-{name}.csv"), table, record)
-        if report.table is not None:
-            _write_table(output, report.table, record)
-        return
-    output.mkdir(parents=True, exist_ok=True)
-    for each in report.marks:
-        if isinstance(each, ImageMarks):
-            values = each.values.astype("float32")
-            write_image(output / f"{each.name}.tif", values, settings["sampling"], record)
-    if report.columns is not None:
-        _write_table(output / "columns.csv", report.columns, record)
-
-
-def _write_table(path: Path, table: pd.DataFrame, record: dict[str, Any]) -> None:
-    from napari_atomseg._shared.files import whole_file
-    from napari_atomseg.io import write_columns
-    from napari_atomseg.io.columns.csv_table import write_table
-
-    if {"y", "x"} <= set(table):
-        write_columns(path, table, record)
-        return
-    with whole_file(path) as partial:
-        write_table(partial, table, record)
 
 
 def _write_model(report: Report, path: Path) -> None:

@@ -205,7 +205,7 @@ def pairs(images: list[Path], output: Path | None, ending: str) -> list[tuple[Pa
     ValueError
         There is no image, or two results, or an image and a result, would be one file.
     """
-    files = [file for path in images for file in _image_files(path)]
+    files = [file for path in images for file in image_files(path)]
     several = len(images) > 1 or files != images
     if not files:
         raise ValueError(f"no images in {', '.join(map(str, images))}")
@@ -268,7 +268,8 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir() and path.suffix.lower() not in IMAGE_SUFFIXES
 
 
-def _image_files(path: Path) -> list[Path]:
+def image_files(path: Path) -> list[Path]:
+    """The images in a folder, by name; a file is one of its own."""
     from napari_atomseg.io import IMAGE_SUFFIXES
 
     if not _is_folder(path):

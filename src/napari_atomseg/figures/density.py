@@ -100,12 +100,13 @@ def density_grid(
     if not len(steps):
         raise ValueError("a density of a single bin cannot be drawn")
     step = float(steps.min())
-    index = points / step
+    first = points.min(axis=0)
+    index = (points - first) / step
     rows, cols = np.round(index).astype(int).T
     if np.abs(index - np.round(index)).max() > 0.1:
         raise ValueError("the vectors of the density are on no grid")
-    values = np.zeros((np.ptp(rows) + 1, np.ptp(cols) + 1))
-    values[rows - rows.min(), cols - cols.min()] = density["density"]
-    left, right = step * (cols.min() - 0.5), step * (cols.max() + 0.5)
-    top, bottom = step * (rows.min() - 0.5), step * (rows.max() + 0.5)
+    values = np.zeros((rows.max() + 1, cols.max() + 1))
+    values[rows, cols] = density["density"]
+    left, right = first[1] - 0.5 * step, first[1] + step * (cols.max() + 0.5)
+    top, bottom = first[0] - 0.5 * step, first[0] + step * (rows.max() + 0.5)
     return values, (left, right, bottom, top)

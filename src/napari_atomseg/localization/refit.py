@@ -122,9 +122,9 @@ def refine_columns(
     if chosen.all():
         new.attrs |= {"noise": noise_record(noise)}
     # What an earlier way of measuring said of overlap is no longer so.
-    kept = [note for note in columns.attrs.get("notes", []) if not is_overlap_note(note)]
+    before = [note for note in columns.attrs.get("notes", []) if not is_overlap_note(note)]
     each = [new[frame == number] for number in np.unique(frame)]
-    notes = kept + overlap_notes(each, fit.refine, refinement.aspect)
+    notes = before + overlap_notes(each, fit.refine, refinement.aspect)
     if notes or "notes" in columns.attrs:
         new.attrs["notes"] = notes
     return new if pixel is None else in_angstrom(new, pixel)

@@ -48,7 +48,7 @@ def standing_atoms(
     _, nearest = cKDTree(perfect.points).query(columns.points)
     parts = [
         _column(columns.counts[i], columns.numbers, heights[site], float(start[i]))
-        for i, site in enumerate(nearest)
+        for i, site in enumerate(np.atleast_1d(nearest))
     ]
     sizes = [len(z) for z, _ in parts]
     column = np.repeat(np.arange(len(columns)), sizes)

@@ -27,6 +27,7 @@ from napari_atomseg._napari.columns.plots import Plots
 from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg._napari.jobs import Job, Show, Work
 from napari_atomseg._napari.layers import PROVENANCE
+from napari_atomseg._napari.panel import Scroll
 from napari_atomseg.figures.tables import label
 from napari_atomseg.localization.settings import FitSettings
 from napari_atomseg.settings import Settings, about, setting
@@ -153,9 +154,8 @@ class ColumnsPanel(FiguresPanel):
         self.undo_button = QPushButton("Undo")
         self.undo_button.setToolTip("Undo the last edit or refit")
         self.tabs = QTabWidget()
-        self.tabs.addTab(self.plots, "Plot")
-        self.tabs.addTab(self.files, "Files")
-        self.tabs.addTab(self.figures, "Figures")
+        for name, page in (("Plot", self.plots), ("Files", self.files), ("Figures", self.figures)):
+            self.tabs.addTab(Scroll(page, self.width_of_form), name)
         self.add_body(self.legend)
         self.add_body(self.status)
         self.add_button(self.all_button)

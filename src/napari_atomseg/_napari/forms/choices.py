@@ -9,6 +9,8 @@ from typing import Any
 from qtpy.QtCore import QSignalBlocker, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QComboBox, QFileDialog, QWidget
 
+from napari_atomseg._napari.forms.elided import elide
+
 CRYSTAL_FILES = "Crystals (*.cif *.xyz *.vasp *.pdb);;All (*)"
 """File filter of a dialog for structure files."""
 _BROWSE = object()
@@ -39,6 +41,7 @@ class NameOrFile(QComboBox):
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(6)
         self.setMinimumWidth(80)
+        elide(self)
         self.currentIndexChanged.connect(self._choose)
 
     @property

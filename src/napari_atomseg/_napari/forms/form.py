@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
+from napari_atomseg._napari.forms.elided import elide
 from napari_atomseg._napari.forms.inputs import ReadInput, WordInput, folder_input
 from napari_atomseg._napari.forms.numbers import Numbers
 from napari_atomseg.settings import Setting, Settings, fields_of
@@ -69,7 +70,7 @@ def make_input(known: Setting) -> Any:
 
 
 def make_narrow(native: QWidget) -> None:
-    """Let an input shrink, so that the panel fits beside the image on a laptop.
+    """Let an input shrink, and elide its text, so that the panel fits beside the image on a laptop.
 
     napari's style sheet has wide spin boxes; only another style sheet overrules it.
     """
@@ -77,6 +78,7 @@ def make_narrow(native: QWidget) -> None:
         native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         native.setMinimumContentsLength(6)
         native.setMinimumWidth(80)
+        elide(native)
     for part in native.findChildren(QAbstractSpinBox):
         part.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
         part.setStyleSheet("min-width: 36px")

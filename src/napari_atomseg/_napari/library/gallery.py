@@ -50,7 +50,7 @@ class Gallery(QWidget):
         self.list.setUniformItemSizes(True)
         self.list.setIconSize(QSize(SIDE, SIDE))
         self.list.setSpacing(3)
-        self.list.setMinimumHeight(SIDE + 40)
+        self.list.setMinimumHeight(SIDE)
         self.list.itemActivated.connect(self._choose)
         self.position = QLabel()
         self.position.setAlignment(Qt.AlignmentFlag.AlignCenter)

@@ -162,6 +162,7 @@ class Localize(ImagePanel):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer, {"region": lambda: NameOrFile(WHOLE)})
+        self.warn_of_restored()
         self.table_button = QPushButton("Show table")
         self.table_button.setToolTip("Open napari's table of the selected layer's features")
         self.table_button.clicked.connect(self.show_table)
@@ -209,7 +210,8 @@ class Localize(ImagePanel):
         record = result.metadata[PROVENANCE]
         told = [record.get("training_range"), *record.get("notes", ())]
         where = "".join(f"; {each}" for each in told if each)
-        return f"{len(result.data)} columns{_median_error(result)}{where}. {_NEXT}"
+        count, on = len(result.data), record["measured"]
+        return f"{count} columns on {on}{_median_error(result)}{where}. {_NEXT}"
 
     def show_table(self) -> None:
         """Open napari's table of features beside the viewer."""
@@ -217,7 +219,7 @@ class Localize(ImagePanel):
 
     def _show(self, source: Source, options: dict[str, Any], result: Any) -> Points:
         columns, model = result
-        record = provenance("localize", source.name, options, **model)
+        record = provenance("localize", source.name, options, **model) | {"measured": source.told}
         layer = points_layer(
             columns,
             f"{source.name} columns",

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QLabel, QWidget
 from napari_atomseg._napari.columns.base import ColumnsLayerPanel
 from napari_atomseg._napari.columns.colours import colour_points
 from napari_atomseg._napari.columns.layers import ACTION, aligned
-from napari_atomseg._napari.forms.form import make_input
+from napari_atomseg._napari.forms.form import Form, make_input
 from napari_atomseg._napari.image_panel import chosen_sampling, shown_sampling
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import layer_sampling
@@ -73,9 +73,9 @@ class _PreparedMeasurement:
 class Measure(ColumnsLayerPanel):
     """Measures a points layer of columns, and its image where that is needed.
 
-    The settings of the chosen measurement are attributes of the panel too, where Qt has no other
-    use for their names: ``panel.measure = "strain"``, then ``panel.radius = 20.0``. All of them
-    are in ``panel.page.form``, by name.
+    ``panel.settings`` has those of the chosen measurement too: ``panel.settings.measure =
+    "strain"``, then ``panel.settings.radius = 20.0``. Where Qt has no other use for their names
+    they are attributes of the panel as well.
     """
 
     title = "Measure"
@@ -135,6 +135,10 @@ class Measure(ColumnsLayerPanel):
         if result.report.sublattices is not None:
             text += "Name the species in the tab Species. "
         return text + (_NEXT if result.report.features else "")
+
+    def forms(self) -> tuple[Form, ...]:
+        """Return the common form and that of the chosen measurement."""
+        return (self.form, self.page.form)
 
     @property
     def component(self) -> str:

@@ -27,9 +27,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_atomseg import weights
+from napari_atomseg._napari.dock import Docked
 from napari_atomseg._napari.jobs import Job, attempt, describe
 from napari_atomseg._napari.models.choice import fetch_model, model_changes
-from napari_atomseg._napari.panel import Docked
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.train.names import TASK_NAMES, metric_name
 from napari_atomseg.progress import CancelToken, Progress
@@ -51,7 +51,7 @@ class ModelDescription(QTextBrowser):
     def __init__(self) -> None:
         super().__init__()
         self.setOpenLinks(False)
-        self.setMinimumHeight(120)
+        self.setMinimumHeight(80)
 
     def text(self) -> str:
         """Return the text shown, without formatting."""

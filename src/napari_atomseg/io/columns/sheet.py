@@ -188,6 +188,12 @@ def read_sheet(path: Path, text: str, recognize: Recognize) -> Sheet:
         units = []
         place, titles, first = _beside(lines, above, first, separator, width, decimal)
     if first is None:
+        left = [n for n in body if n > place]
+        # One letter may be a unit by chance; positions have two lengths.
+        if left and sum(dimension(unit) in ("length", "pixel") for unit in units) < 2:
+            raise column_file_error(
+                path, f"line {left[0] + 1}: no numbers below the names {', '.join(titles)}"
+            )
         names = _unique(titles)
         return Sheet(names, [""] * len(names), [[] for _ in names], [], said, True, decimal)
     rows, numbers = _rows(lines, [n for n in body if n >= first], separator)

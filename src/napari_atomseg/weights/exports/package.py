@@ -128,7 +128,7 @@ def _test_image(card: ModelCard) -> NDArray[np.float32]:
     rows, cols = np.indices(TEST_SHAPE[2:]) / spacing
     peaks = (0.5 + 0.25 * (np.cos(2 * np.pi * rows) + np.cos(2 * np.pi * cols))) ** 4
     counts = np.random.default_rng(0).poisson(5.0 + 100.0 * peaks)
-    return counts.astype(np.float32)[None, None]
+    return np.asarray(counts, np.float32)[None, None]
 
 
 def _scaled(image: NDArray[np.float32], card: ModelCard) -> NDArray[np.float32]:

@@ -1,0 +1,63 @@
+"""The command that applies a workflow to images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from napari_atomseg.cli.app import app, print_line, session
+from napari_atomseg.cli.options import Images, SamplingOption, hooks, image_files
+
+
+@app.command("run")
+def run_workflow(
+    workflow: Annotated[Path, typer.Argument(help="Workflow, as YAML.")],
+    images: Images,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for the results: one folder an image, and the table results.csv.",
+            show_default=False,
+        ),
+    ],
+    sampling: SamplingOption = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a dask scheduler whose workers share the work, such as "
+            "tcp://host:8786; it needs the extra cluster.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Apply a workflow to images; run it again to do only what is missing."""
+    with session() as current:
+        from napari_atomseg.workflow import FileResult, Workflow, run_files
+
+        def show(result: FileResult) -> None:
+            current.clear()
+            if result.status == "failed":
+                current.fail(ValueError(f"{result.image}: {result.reason}"))
+                return
+            count = "" if result.columns is None else f"{result.columns} columns"
+            print_line(f"{result.image}: {count or 'done'}")
+
+        steps = Workflow.load(workflow)
+        files = [file for path in images for file in image_files(path)]
+        client: Any = None
+        if scheduler is not None:
+            from distributed import Client
+
+            client = Client(scheduler)  # type: ignore[no-untyped-call]
+        try:
+            run_files(
+                steps, files, output, sampling=sampling, client=client, done=show, **hooks(current)
+            )
+        finally:
+            if client is not None:
+                client.close()
+        print_line(f"{len(files)} images → {output}")

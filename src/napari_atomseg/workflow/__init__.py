@@ -1,0 +1,28 @@
+"""Workflows: the steps from an image to its measurements as data, to be kept and repeated.
+
+`Workflow.load` reads one, `run` applies it to an image, `run_files` to files, with one table of
+results. `as_python` and `as_commands` write it for other hands.
+"""
+
+from napari_atomseg.workflow.actions import ACTIONS, Action
+from napari_atomseg.workflow.batch import run_files
+from napari_atomseg.workflow.run import Results, run
+from napari_atomseg.workflow.saved import FileResult
+from napari_atomseg.workflow.steps import IMAGE, Step, Workflow, WorkflowError
+from napari_atomseg.workflow.words import as_commands, as_python, in_words
+
+__all__ = [
+    "ACTIONS",
+    "IMAGE",
+    "Action",
+    "FileResult",
+    "Results",
+    "Step",
+    "Workflow",
+    "WorkflowError",
+    "as_commands",
+    "as_python",
+    "in_words",
+    "run",
+    "run_files",
+]

@@ -1,0 +1,170 @@
+"""Apply a workflow to many files: one table of results, going on after bad files, resumable."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg.alignment.settings import noise_of
+from napari_atomseg.io import read_image
+from napari_atomseg.progress import CancelToken, Progress, report
+from napari_atomseg.workflow.run import part_of, run
+from napari_atomseg.workflow.saved import (
+    FAILED,
+    FileResult,
+    file_name,
+    key_of,
+    save,
+    saved,
+    write_summary,
+)
+from napari_atomseg.workflow.steps import Workflow
+
+TABLE, WORKFLOW = "results.csv", "workflow.yaml"
+"""Files in the folder of results."""
+_POLL = 0.2
+"""Seconds between two looks at the workers."""
+
+
+def run_files(
+    workflow: Workflow,
+    images: Iterable[str | Path],
+    output: str | Path,
+    *,
+    sampling: Sampling | None = None,
+    client: Any = None,
+    done: Callable[[FileResult], None] | None = None,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> list[FileResult]:
+    """Apply a workflow to image files.
+
+    Each image has a folder of its name in `output` with the results of every step; the table
+    ``results.csv`` has a row an image, those that failed with the reason. A later run does only
+    what is missing: images that are new or were changed, failed before, or were done by another
+    workflow.
+
+    Parameters
+    ----------
+    images : files of any kind that `io.read_image` reads.
+    output : folder, made where there is none.
+    sampling : Å per pixel of all images, in place of what the files say.
+    client : of ``dask.distributed``, over whose workers the images are spread; they read and write
+        the same paths. A worker that dies costs the image that it worked on.
+    done : called after each image.
+
+    Returns
+    -------
+    A result an image, in their order.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written.
+    ValueError
+        There are no images, or one is given twice.
+    Cancelled
+        `cancel` was set; what is done stays.
+    """
+    files = [Path(image) for image in images]
+    if not files:
+        raise ValueError("there are no images")
+    folder = Path(output)
+    places = _places(files, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    workflow.save(folder / WORKFLOW)
+    pairs = list(zip(files, places, strict=True))
+    work = partial(_one, workflow, sampling)
+    each_of = _here(work, pairs, progress, cancel)
+    if client is not None:
+        each_of = _on_workers(work, pairs, client, cancel)
+    found: list[FileResult] = []
+    for result in each_of:
+        found.append(result)
+        write_summary(folder / TABLE, found)
+        if done is not None:
+            done(result)
+        report(progress, cancel, len(found), len(files), Path(result.image).name)
+    return found
+
+
+def _here(
+    work: Callable[..., FileResult],
+    pairs: Sequence[tuple[Path, Path]],
+    progress: Progress | None,
+    cancel: CancelToken | None,
+) -> Iterator[FileResult]:
+    for number, (file, place) in enumerate(pairs):
+        hook = partial(part_of, progress, cancel, number, len(pairs), file.name)
+        yield work(file, place, progress=hook, cancel=cancel)
+
+
+def _on_workers(
+    work: Callable[..., FileResult],
+    pairs: Sequence[tuple[Path, Path]],
+    client: Any,
+    cancel: CancelToken | None,
+) -> Iterator[FileResult]:
+    """Results of the workers of a cluster, in the order of the images."""
+    futures = [client.submit(work, *pair, pure=False) for pair in pairs]
+    try:
+        for (file, _), future in zip(pairs, futures, strict=True):
+            while not future.done():
+                if cancel is not None:
+                    cancel.raise_if_cancelled()
+                time.sleep(_POLL)
+            error = future.exception()
+            yield future.result() if error is None else FileResult(str(file), FAILED, line(error))
+    finally:
+        client.cancel(futures)
+
+
+def _one(
+    workflow: Workflow,
+    sampling: Sampling | None,
+    file: Path,
+    place: Path,
+    *,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> FileResult:
+    """Apply a workflow to one file, unless that is done; an error becomes the reason."""
+    try:
+        key = key_of(workflow, file, sampling)
+        before = saved(place, key)
+        if before is not None:
+            return before
+        image = read_image(file)
+        pixel = image.sampling if sampling is None else sampling
+        hooks: dict[str, Any] = {"progress": progress, "cancel": cancel}
+        noise = noise_of(image.metadata.get("provenance", {}))
+        results = run(workflow, image.data, sampling=pixel, **noise, **hooks)
+        return save(workflow, results, place, file, key, image.notes)
+    except (ValueError, TypeError, OSError, ImportError, MemoryError, RuntimeError) as error:
+        return FileResult(str(file), FAILED, line(error))
+
+
+def _places(files: Sequence[Path], folder: Path) -> list[Path]:
+    """A folder of results for each file: its name, with the suffix where two would be one."""
+    if len({file.resolve() for file in files}) < len(files):
+        twice = next(file for file in files if files.count(file) > 1)
+        raise ValueError(f"{twice} is given twice")
+    stems = [file_name(file.stem).lower() for file in files]
+    names = [
+        file_name(file.stem if stems.count(stem) == 1 else file.name)
+        for file, stem in zip(files, stems, strict=True)
+    ]
+    lower = [name.lower() for name in names]
+    for place, name in enumerate(lower):
+        if lower.index(name) != place:
+            names[place] = f"{names[place]}-{place + 1}"
+    return [folder / name for name in names]
+
+
+def line(error: BaseException) -> str:
+    """An error in one line."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,230 @@
+"""A workflow as data: steps in order, each applied to the image or to what an earlier one made.
+
+As YAML::
+
+    made_with: 0.1.0
+    steps:
+      - {name: denoised, action: restore, settings: {task: denoise}}
+      - {name: columns, action: localize, settings: {refine: joint}}
+      - {name: strain, action: measure strain, of: columns, settings: {radius: 20.0}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_atomseg._shared.files import package_version, plain, whole_file
+from napari_atomseg.measurements.registry import Needs
+from napari_atomseg.workflow.actions import ACTIONS, Action
+
+IMAGE = "image"
+"""Name of the image that a workflow is applied to."""
+_LARGEST_FILE = 1_000_000
+"""Bytes; a workflow of a hundred steps has a tenth of this."""
+_MOST_STEPS = 1000
+_BOOL = "tag:yaml.org,2002:bool"
+
+Polygon = tuple[tuple[float, float], ...]
+
+
+class WorkflowError(ValueError):
+    """A workflow that cannot be used; the message names the step and what is wrong with it."""
+
+
+class Step(BaseModel):
+    """One step of a workflow.
+
+    Attributes
+    ----------
+    name : of its result, by which later steps refer to it.
+    action : a key of `ACTIONS`.
+    of : what it is applied to: "image", or the name of an earlier step.
+    on : the image of a measurement of columns.
+    settings : of the action; those that are not given have their defaults.
+    region : polygons (V, 2) of y, x in pixels that "localize" is limited to.
+    model, sha256 : name and hash of the weights it was made with, for comparison.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    name: str = Field(min_length=1)
+    action: str
+    of: str = IMAGE
+    on: str = IMAGE
+    settings: Mapping[str, Any] = Field(default_factory=dict)
+    region: tuple[Polygon, ...] | None = None
+    model: str = ""
+    sha256: str = ""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.action not in ACTIONS:
+            raise ValueError(f"action {self.action!r}; choose one of {', '.join(ACTIONS)}")
+        if self.region is not None and self.action != "localize":
+            raise ValueError(f"a region limits 'localize', not {self.action!r}")
+        try:
+            self.what.checked(self.settings)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def what(self) -> Action:
+        """The action itself."""
+        return ACTIONS[self.action]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of all that it is applied to."""
+        both = self.what.takes == "columns" and self.what.image is not Needs.NOTHING
+        return (self.of, self.on) if both else (self.of,)
+
+
+class Workflow(BaseModel):
+    """Steps in the order in which they are done.
+
+    Attributes
+    ----------
+    steps : the steps.
+    sampling : Å per pixel, one number or (dy, dx), in place of what images say themselves.
+    made_with : version of the package that it was made with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: tuple[Step, ...] = Field(min_length=1, max_length=_MOST_STEPS)
+    sampling: float | tuple[float, float] | None = None
+    made_with: str = Field(default_factory=package_version)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        kinds = {IMAGE: "image"}
+        for step in self.steps:
+            if step.name in kinds:
+                raise ValueError(f"two results are called {step.name!r}")
+            for place, name in enumerate(step.inputs):
+                wanted = step.what.takes if place == 0 else "image"
+                if name not in kinds:
+                    raise ValueError(f"step {step.name!r} takes {name!r}: no step before makes it")
+                if not _fits(kinds[name], wanted):
+                    raise ValueError(
+                        f"step {step.name!r} ({step.action}) takes {wanted}, "
+                        f"but {name!r} is {kinds[name]}"
+                    )
+            kinds[step.name] = step.what.gives
+        return self
+
+    @classmethod
+    def of(cls, steps: Iterable[Step | Mapping[str, Any]], **more: Any) -> Workflow:
+        """A workflow of steps.
+
+        Raises
+        ------
+        WorkflowError
+            A step is wrong, or refers to none before it.
+        """
+        return _made({"steps": tuple(steps), **more}, "workflow")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Workflow:
+        """Read a workflow from a YAML file.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        WorkflowError
+            It holds no workflow; the message names the file and the step.
+        """
+        path = Path(path)
+        if path.stat().st_size > _LARGEST_FILE:
+            raise WorkflowError(f"{path}: too large for a workflow")
+        try:
+            content = _Loader(path.read_text(encoding="utf-8")).get_single_data()
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+            raise WorkflowError(f"{path}: not a YAML file ({_line(error)})") from error
+        if not isinstance(content, dict):
+            raise WorkflowError(f"{path}: a workflow has a list called 'steps'")
+        return _made(content, str(path))
+
+    def save(self, path: str | Path) -> None:
+        """Write the workflow as YAML, whole or not at all."""
+        with whole_file(Path(path)) as partial:
+            partial.write_text(self.yaml(), encoding="utf-8")
+
+    def yaml(self) -> str:
+        """The workflow as YAML, with every setting."""
+        content = {
+            "made_with": self.made_with,
+            **({} if self.sampling is None else {"sampling": plain(self.sampling)}),
+            "steps": [_content(step) for step in self.steps],
+        }
+        return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100))
+
+
+def _content(step: Step) -> dict[str, Any]:
+    """A step for YAML, without what is empty."""
+    content: dict[str, Any] = {"name": step.name, "action": step.action}
+    names = ("of", "on")[: len(step.inputs)]
+    content |= {name: getattr(step, name) for name in names}
+    content["settings"] = plain(step.what.checked(step.settings))
+    if step.region is not None:
+        content["region"] = plain(step.region)
+    if step.model:
+        content |= {"model": step.model, "sha256": step.sha256}
+    return content
+
+
+def _fits(kind: str, wanted: str) -> bool:
+    """Whether a result can be taken; reports hold the columns that they measured."""
+    return kind == wanted or (kind, wanted) == ("report", "columns")
+
+
+def _made(content: Mapping[Any, Any], where: str) -> Workflow:
+    try:
+        return Workflow.model_validate(content)
+    except (ValidationError, TypeError) as error:
+        raise WorkflowError(f"{where}: {_first(error, content)}") from None
+
+
+def _first(error: Exception, content: Mapping[Any, Any]) -> str:
+    """The first fault in one line, with the step in which it is."""
+    if not isinstance(error, ValidationError):
+        return _line(error)
+    # A name that is not known explains why another is missing.
+    fault = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    place = list(fault["loc"])
+    step = ""
+    if len(place) > 1 and place[0] == "steps" and isinstance(place[1], int):
+        given = content["steps"][place[1]]
+        name = given.get("name", "") if isinstance(given, Mapping) else getattr(given, "name", "")
+        step = f"step {place[1] + 1}" + (f" ({name})" if name else "") + ": "
+        place = place[2:]
+    text = str(fault["msg"]).removeprefix("Value error, ")
+    return f"{step}{'.'.join(map(str, place))}{': ' if place else ''}{text}"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain YAML in which "on" is a word, as in YAML 1.2; aliases are refused.
+
+    By aliases a few lines can stand for millions.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - the base class has it as an attribute
+        first: [each for each in known if first not in "oOyYnN" or each[0] != _BOOL]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.YAMLError("aliases are not read")
+        return super().compose_node(parent, index)
