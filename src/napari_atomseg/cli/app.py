@@ -28,7 +28,7 @@ class Commands(TyperGroup):
         joined: list[str] = []
         for word in args:
             if len(joined) > 1 and joined[-2] == SAMPLING and _number(word) and _number(joined[-1]):
-                joined[-1] += f",{word}"
+                joined[-1] += f" {word}"
             else:
                 joined.append(word)
         return super().parse_args(ctx, joined)
