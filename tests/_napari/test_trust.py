@@ -68,7 +68,8 @@ def test_localize_warns_of_noise(dock: OpenPanel, viewer: Any) -> None:
     viewer.add_image(np.random.default_rng(0).poisson(3.0, (6, 96, 96)), name="noise")
     panel = dock("Localize")
     panel.run().result(PATIENCE)
-    assert panel.message.text().startswith("0 columns; no columns to judge the image by")
+    told = "0 columns on noise (raw); no columns to judge the image by"
+    assert panel.message.text().startswith(told)
     panel.min_score = 0.0
     assert len(panel.run().result(PATIENCE).data) > 0
     assert "outside the training range: " in panel.message.text()
