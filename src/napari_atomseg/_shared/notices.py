@@ -1,4 +1,4 @@
-"""Warnings that point at the code of whoever called the package."""
+"""Words for whoever called the package: warnings at their own line, errors in one line."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ def warn_caller(message: str) -> None:
 
 def _is_of(package: str, module: str) -> bool:
     return module == package or module.startswith(f"{package}.")
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error in one line; the name of its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

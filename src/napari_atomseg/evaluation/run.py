@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from napari_atomseg._shared.notices import one_line
 from napari_atomseg.evaluation.case import (
     Case,
     Dataset,
@@ -178,5 +179,5 @@ def _applied(
 
 
 def _failure(error: Exception) -> dict[str, Any]:
-    told = " ".join(str(error).split()) or type(error).__name__
+    told = one_line(error)
     return {"seconds": np.nan, "error": told}

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from napari_atomseg._shared.notices import one_line
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.alignment.settings import noise_of
 from napari_atomseg.io import read_image
@@ -118,7 +119,9 @@ def _on_workers(
                     cancel.raise_if_cancelled()
                 time.sleep(_POLL)
             error = future.exception()
-            yield future.result() if error is None else FileResult(str(file), FAILED, line(error))
+            yield (
+                future.result() if error is None else FileResult(str(file), FAILED, one_line(error))
+            )
     finally:
         client.cancel(futures)
 
@@ -145,7 +148,7 @@ def _one(
         results = run(workflow, image.data, sampling=pixel, **noise, **hooks)
         return save(workflow, results, place, file, key, image.notes)
     except (ValueError, TypeError, OSError, ImportError, MemoryError, RuntimeError) as error:
-        return FileResult(str(file), FAILED, line(error))
+        return FileResult(str(file), FAILED, one_line(error))
 
 
 def _places(files: Sequence[Path], folder: Path) -> list[Path]:
@@ -163,8 +166,3 @@ def _places(files: Sequence[Path], folder: Path) -> list[Path]:
         if lower.index(name) != place:
             names[place] = f"{names[place]}-{place + 1}"
     return [folder / name for name in names]
-
-
-def line(error: BaseException) -> str:
-    """An error in one line."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -19,6 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_atomseg._shared.files import package_version, plain, whole_file
+from napari_atomseg._shared.notices import one_line
 from napari_atomseg.measurements.registry import Needs
 from napari_atomseg.workflow.actions import ACTIONS, Action
 
@@ -147,7 +148,7 @@ class Workflow(BaseModel):
         try:
             content = _Loader(path.read_text(encoding="utf-8")).get_single_data()
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            raise WorkflowError(f"{path}: not a YAML file ({_line(error)})") from error
+            raise WorkflowError(f"{path}: not a YAML file ({one_line(error)})") from error
         if not isinstance(content, dict):
             raise WorkflowError(f"{path}: a workflow has a list called 'steps'")
         return _made(content, str(path))
@@ -195,7 +196,7 @@ def _made(content: Mapping[Any, Any], where: str) -> Workflow:
 def _first(error: Exception, content: Mapping[Any, Any]) -> str:
     """The first fault in one line, with the step in which it is."""
     if not isinstance(error, ValidationError):
-        return _line(error)
+        return one_line(error)
     # A name that is not known explains why another is missing.
     fault = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     place = list(fault["loc"])
@@ -207,10 +208,6 @@ def _first(error: Exception, content: Mapping[Any, Any]) -> str:
         place = place[2:]
     text = str(fault["msg"]).removeprefix("Value error, ")
     return f"{step}{'.'.join(map(str, place))}{': ' if place else ''}{text}"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 class _Loader(yaml.SafeLoader):
