@@ -92,11 +92,12 @@ class Restore(ImagePanel):
         record = provenance(
             "restore",
             source.name,
-            {"task": task, **options, **prediction.settings},
+            {**prediction.settings, "task": task, **options},
             model=prediction.model,
             sha256=prediction.sha256,
+            inputs={"of": source.described()},
         )
-        record["raw"] = source.raw
+        record |= {"raw": source.raw, "contrast": prediction.settings["contrast"]}
         if notes:
             record["notes"] = list(notes)
         if test is not None:

@@ -63,7 +63,14 @@ class Scan(ImagePanel):
         return "; ".join(result.metadata[PROVENANCE]["notes"])
 
     def _show(self, source: Source, options: dict[str, Any], made: Any) -> Image:
-        record = provenance("scan", source.name, options, model=made.model, sha256=made.sha256)
+        record = provenance(
+            "scan",
+            source.name,
+            options,
+            model=made.model,
+            sha256=made.sha256,
+            inputs={"of": source.described()},
+        )
         layer = image_layer(
             made.image,
             f"{source.name} scan lines",

@@ -81,7 +81,7 @@ class Segment(ImagePanel):
             labels,
             f"{source.name} segmented",
             source.placement.arguments(),
-            provenance("segment", source.name, options, **model),
+            provenance("segment", source.name, options, **model, inputs={"of": source.described()}),
         )
         layer.opacity = self.form["opacity"]
         layer.contour = self.form["contour"]

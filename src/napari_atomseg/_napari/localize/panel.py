@@ -19,6 +19,7 @@ from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import PROVENANCE, Placement, Source, points_layer
 from napari_atomseg._napari.measure.source import frame_shown
 from napari_atomseg._napari.models.choice import fetch_model, identity
+from napari_atomseg._shared.files import plain
 from napari_atomseg.alignment.settings import noise_of
 from napari_atomseg.inference.scan.settings import LINES_MODEL, ScanSettings
 from napari_atomseg.io import provenance
@@ -203,7 +204,7 @@ class Localize(ImagePanel):
         return (
             f"Localize {source.name}",
             partial(_localize, source.data, region, settings | noise),
-            partial(self._show, source, settings | {"region": chosen}),
+            partial(self._show, source, settings | {"region": chosen}, region),
         )
 
     def summary(self, result: Points) -> str:
@@ -217,9 +218,13 @@ class Localize(ImagePanel):
         """Open napari's table of features beside the viewer."""
         self.viewer.window.add_plugin_dock_widget("napari", "Features table widget")
 
-    def _show(self, source: Source, options: dict[str, Any], result: Any) -> Points:
+    def _show(self, source: Source, options: dict[str, Any], region: Any, result: Any) -> Points:
         columns, model = result
-        record = provenance("localize", source.name, options, **model) | {"measured_on": source.told}
+        inputs = {"of": source.described()}
+        record = provenance("localize", source.name, options, **model, inputs=inputs)
+        record["measured_on"] = source.told
+        if isinstance(region, list):
+            record["polygons"] = plain(region)
         layer = points_layer(
             columns,
             f"{source.name} columns",

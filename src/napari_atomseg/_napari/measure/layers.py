@@ -11,7 +11,7 @@ from napari.layers import Image, Layer, Points, Shapes, Tracks, Vectors
 from napari.utils.transforms import Affine
 
 from napari_atomseg._napari.columns.colours import Key, colour_points
-from napari_atomseg._napari.columns.layers import COMPONENT
+from napari_atomseg._napari.columns.layers import COMPONENT, MEASUREMENTS
 from napari_atomseg._napari.layers import PROVENANCE, Placement
 from napari_atomseg._napari.measure.source import LATTICE, ChosenColumns, put_features
 from napari_atomseg.measurements.observation import SELECTED
@@ -265,6 +265,13 @@ def _copy(columns: ChosenColumns) -> ChosenColumns:
 
 
 def _with(record: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
-    """Return the record of columns with that of their latest measurements, by kind."""
-    before = record.get("measured", {})
-    return {**record, "measured": {**before, measured["settings"]["measure"]: measured}}
+    """Return the record of columns with those of all their measurements, in order.
+
+    They leave out what they were measured of: these columns. One that repeats the last takes its
+    place.
+    """
+    inputs = {name: what for name, what in measured.get("inputs", {}).items() if name != "of"}
+    own = {**measured, "inputs": inputs}
+    before = list(record.get(MEASUREMENTS, ()))
+    kinds = [each["settings"]["measure"] for each in (*before[-1:], own)]
+    return {**record, MEASUREMENTS: [*before[: -1 if len(set(kinds)) < len(kinds) else None], own]}
