@@ -90,14 +90,14 @@ class Align(LayerPanel):
         def layer(data: Any, name: str, where: Placement) -> Image:
             return image_layer(data, f"{source.name} {name}", where.arguments(), record)
 
-        average = layer(done.average, "average", place)
-        added = [average]
-        if stack is not None:
-            added.insert(0, layer(stack, "aligned", _stacked(source.placement, done.origin)))
+        made_layers = {}
         if more[1]:
-            added.insert(0, layer(done.standard_error, "standard error", place))
-        for each in added:
-            self.viewer.add_layer(each)
+            made_layers["standard error"] = layer(done.standard_error, "standard error", place)
+        if stack is not None:
+            whole = _stacked(source.placement, done.origin)
+            made_layers["aligned"] = layer(stack, "aligned", whole)
+        made_layers["average"] = layer(done.average, "average", place)
+        *_, average = self.put(made_layers, "align", source.identity)
         self._show_shifts(done)
         return average
 

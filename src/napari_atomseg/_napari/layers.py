@@ -107,6 +107,7 @@ class Source:
 
     `sampling` is Å per pixel, a pair (dy, dx) if the pixels are not square, None if unknown.
     `raw` is the name of the recorded image: its own, or of the one that it was restored from.
+    `identity` tells the layer from all others, whatever they are called.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Source:
     placement: Placement
     sampling: Sampling | None
     raw: str
+    identity: str
 
     @classmethod
     def of(cls, layer: Layer | None) -> Source:
@@ -132,7 +134,12 @@ class Source:
         if layer.ndim < 2:
             raise ValueError(f"{layer.name!r} has {layer.ndim} axis: choose an image of 2 or more")
         return cls(
-            layer.name, grey_data(layer), Placement.of(layer), layer_sampling(layer), raw_of(layer)
+            layer.name,
+            grey_data(layer),
+            Placement.of(layer),
+            layer_sampling(layer),
+            raw_of(layer),
+            str(layer.unique_id),
         )
 
     @property

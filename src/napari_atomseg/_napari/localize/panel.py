@@ -210,7 +210,7 @@ class Localize(ImagePanel):
         record = result.metadata[PROVENANCE]
         told = [record.get("training_range"), *record.get("notes", ())]
         where = "".join(f"; {each}" for each in told if each)
-        count, on = len(result.data), record["measured"]
+        count, on = len(result.data), record["measured_on"]
         return f"{count} columns on {on}{_median_error(result)}{where}. {_NEXT}"
 
     def show_table(self) -> None:
@@ -219,7 +219,9 @@ class Localize(ImagePanel):
 
     def _show(self, source: Source, options: dict[str, Any], result: Any) -> Points:
         columns, model = result
-        record = provenance("localize", source.name, options, **model) | {"measured": source.told}
+        record = provenance("localize", source.name, options, **model) | {
+            "measured_on": source.told
+        }
         layer = points_layer(
             columns,
             f"{source.name} columns",
@@ -228,9 +230,9 @@ class Localize(ImagePanel):
             leading=tuple(source.data.shape[:-2]),
             colour_by=self.form["colour_by"],
         )
-        self.viewer.add_layer(layer)
+        (placed,) = self.put({"columns": layer}, "localize", source.identity, options["region"])
         self.table_button.setVisible(True)
-        return layer
+        return placed
 
     def _enable(self, _value: object = None) -> None:
         for name, refinements in _ONLY.items():
