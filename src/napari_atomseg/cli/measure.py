@@ -140,7 +140,7 @@ def _command(known: Measurement) -> Callable[..., None]:
                 f"measure {known.name}", source.name, settings | {"sampling": scale}
             )
             write_report(known, report, files["output"], scale, record)
-            for line in report.lines:
+            for line in report.summary:
                 print_line(line)
             print_line(f"{source} → {files['output']}")
 
