@@ -116,6 +116,7 @@ class Source:
     `raw` is the name of the recorded image: its own, or of the one that it was restored from.
     `record` says how the layer was made, `read` what its file says of the image, and `path` is the
     file where another reader opened it.
+    `identity` tells the layer from all others, whatever they are called.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Source:
     record: Mapping[str, Any]
     read: Mapping[str, Any]
     path: str | None
+    identity: str
 
     @classmethod
     def of(cls, layer: Layer | None) -> Source:
@@ -152,6 +154,7 @@ class Source:
             dict(layer.metadata.get(PROVENANCE, {})),
             dict(layer.metadata.get("file", {})),
             layer.source.path,
+            str(layer.unique_id),
         )
 
     def described(self) -> dict[str, Any]:

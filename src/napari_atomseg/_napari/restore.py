@@ -103,12 +103,13 @@ class Restore(ImagePanel):
         if test is not None:
             record["consistency"] = test.summary()
         layer = image_layer(prediction.maps[task], name, own.arguments(), record)
-        self.viewer.add_layer(layer)
+        made = {"image": layer}
         if test is not None:
             own_record = record | {"action": "consistency"}
-            tested = consistency_layer(test.z, f"{name} consistency", place.arguments(), own_record)
-            self.viewer.add_layer(tested)
-        return layer
+            made["consistency"] = consistency_layer(
+                test.z, f"{name} consistency", place.arguments(), own_record
+            )
+        return self.put(made, f"restore {task}", source.identity)[0]
 
 
 def _predict(

@@ -77,9 +77,9 @@ class Scan(ImagePanel):
             source.placement.arguments(),
             record | {"notes": list(made.notes)},
         )
-        self.viewer.add_layer(layer)
+        (placed,) = self.put({"image": layer}, "scan", source.identity)
         self._show_lines(made.lines)
-        return layer
+        return placed
 
     def _show_lines(self, lines: pd.DataFrame) -> None:
         """Show the plot of the lines, of the first frame of a stack, and the table of all."""

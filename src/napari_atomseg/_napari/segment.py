@@ -85,8 +85,8 @@ class Segment(ImagePanel):
         )
         layer.opacity = self.form["opacity"]
         layer.contour = self.form["contour"]
-        self.viewer.add_layer(layer)
-        return layer
+        (placed,) = self.put({"labels": layer}, "segment", source.identity)
+        return placed
 
 
 def _segment(

@@ -233,9 +233,9 @@ class Localize(ImagePanel):
             leading=tuple(source.data.shape[:-2]),
             colour_by=self.form["colour_by"],
         )
-        self.viewer.add_layer(layer)
+        (placed,) = self.put({"columns": layer}, "localize", source.identity, options["region"])
         self.table_button.setVisible(True)
-        return layer
+        return placed
 
     def _enable(self, _value: object = None) -> None:
         for name, refinements in _ONLY.items():
