@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_atomseg._napari.columns.layers import table_of
 from napari_atomseg._napari.layers import Placement, Source, layer_sampling
+from napari_atomseg._napari.stack import frame_shown
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.figures.tables import kind_text
 from napari_atomseg.measurements.observation import ALL, SELECTED, members
@@ -152,16 +153,6 @@ def put_features(columns: ChosenColumns, features: pd.DataFrame) -> None:
         values[columns.rows] = fresh
         table[name] = _typed(values, features[name].dtype.kind)
     columns.layer.features = table
-
-
-def frame_shown(layer: Layer, point: Any) -> tuple[int, ...]:
-    """Return the index along the leading axes of a layer that the viewer shows."""
-    if layer.ndim == 2:
-        return ()
-    place = np.zeros(layer.ndim)
-    known = np.asarray(point, dtype=float)[-layer.ndim :]
-    place[-len(known) :] = known
-    return tuple(int(index) for index in np.rint(layer.world_to_data(place))[:-2])
 
 
 def frame_of(layer: Image | None, point: Any) -> tuple[Any, tuple[int, ...], Placement | None]:
