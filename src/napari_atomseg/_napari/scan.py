@@ -54,9 +54,9 @@ class Scan(ImagePanel):
         source = self.source()
         options = self.layer_options(source) | {"scan": self.form["scan"]}
         return (
-            f"Scan lines of {source.name}",
+            f"Scan lines of {source.title}",
             partial(_corrected, source.data, options),
-            partial(self._show, source, options),
+            partial(self._show, source, options | source.chosen),
         )
 
     def summary(self, result: Image) -> str:
@@ -72,9 +72,9 @@ class Scan(ImagePanel):
             inputs={"of": source.described()},
         )
         layer = image_layer(
-            made.image,
-            f"{source.name} scan lines",
-            source.placement.arguments(),
+            source.stacked(made.image),
+            f"{source.title} scan lines",
+            source.place.arguments(),
             record | {"notes": list(made.notes)},
         )
         (placed,) = self.put({"image": layer}, "scan", source.identity)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Layer, Points, Shapes, Tracks, Vectors
-from napari.utils.transforms import Affine
 
 from napari_atomseg._napari.columns.colours import Key, colour_points
 from napari_atomseg._napari.columns.layers import COMPONENT, MEASUREMENTS
@@ -224,7 +223,7 @@ def _image(mark: ImageMarks, place: Place) -> Image:
         contrast_limits=(-limit if mark.signed else 0.0, limit),
         interpolation2d="nearest",
         metadata={COMPONENT: mark.name},
-        **_at_frame(place).arguments(),
+        **place.placement.at_frame(place.leading).arguments(),
     )
     if hasattr(layer, "colorbar"):
         layer.colorbar.visible = True
@@ -241,15 +240,6 @@ def _in_frame(places: Any, leading: tuple[int, ...]) -> Any:
     if not leading or places.shape[-1] != 2:
         return places
     return np.column_stack([np.tile(np.array(leading, float), (len(places), 1)), places])
-
-
-def _at_frame(place: Place) -> Placement:
-    """Return the placement of an image of one frame."""
-    at, lead = place.placement, place.leading
-    if not lead:
-        return at
-    whole = Affine(scale=at.scale, translate=at.translate, rotate=at.rotate, shear=at.shear)
-    return replace(at, translate=np.asarray(whole(np.array([*lead, 0.0, 0.0]))))
 
 
 def _copy(columns: ChosenColumns) -> ChosenColumns:
