@@ -8,13 +8,15 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from napari_atomseg._shared.outputs import check_outputs
 from napari_atomseg.progress import Cancelled, CancelToken
 
 SAMPLING = "--sampling"
@@ -140,7 +142,9 @@ class Session:
 
 
 @contextlib.contextmanager
-def session() -> Iterator[Session]:
+def session(
+    writes: Iterable[Path | None] = (), reads: Iterable[Path | None] = ()
+) -> Iterator[Session]:
     """Run a command: errors end it with exit code 1, Ctrl-C cancels it with 130.
 
     It ends without a word where nobody reads its output any more, as with `| head`.
@@ -150,6 +154,7 @@ def session() -> Iterator[Session]:
         warnings.showwarning = _warn
         try:
             with current.attempt():
+                check_outputs(writes, reads)
                 yield current
         except (Cancelled, KeyboardInterrupt):
             current.note("cancelled")

@@ -46,7 +46,9 @@ def _simulate(
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
     **settings: Any,
 ) -> None:
-    with session() as current:
+    writes = (output, columns, ideal, masks)
+    reads = [None if name is None else Path(name) for name in (crystal, recipe)]
+    with session(writes, reads) as current:
         for each in (output, ideal, masks):
             if each is not None:
                 check_suffix(each)
