@@ -20,8 +20,15 @@ def recipe(tmp_path: Path) -> Path:
     source = {"kind": "annotated", "images": [{"image": "scan.tif", "points": "scan.csv"}]}
     network = {"name": "atomsegnet_unet", "arguments": {"widths": [4, 8, 8]}}
     content = {
-        **{"name": "scan", "steps": 1, "batch": 1, "crop": 32, "validation": 1, "half": False},
-        **{"tasks": ["column_map"], "network": network, "source": source},
+        "name": "scan",
+        "steps": 1,
+        "batch": 1,
+        "crop": 32,
+        "validation": 1,
+        "half": False,
+        "tasks": ["column_map"],
+        "network": network,
+        "source": source,
     }
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path

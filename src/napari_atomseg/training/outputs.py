@@ -76,7 +76,8 @@ class Outputs:
             # What is damaged can be told from a file of another kind by its first bytes, the
             # length of a header, and the header.
             with path.open("rb") as file:
-                return file.read(9)[8:] in (b"{", b"")
+                begin = file.read(9)
+            return not begin or begin[8:] == b"{"
 
 
 def _paths(value: Any) -> Iterator[Path]:
