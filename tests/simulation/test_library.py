@@ -462,7 +462,8 @@ def test_workers_stop_at_once_with_their_parent(tmp_path: Path) -> None:
         "import sys\n"
         "from napari_atomseg.simulation.library.read import write_library\n"
         "if __name__ == '__main__':\n"
-        f"    write_library({str(tmp_path / 'library')!r}, 'columns', 10_000, shape=(64, 64), workers=2,\n"
+        f"    write_library({str(tmp_path / 'library')!r},\n"
+        "        'columns', 10_000, shape=(64, 64), workers=2,\n"
         "        progress=lambda *_: print('at work', flush=True))\n"
     )
     script = tmp_path / "script.py"
