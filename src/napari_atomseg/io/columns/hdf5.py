@@ -85,8 +85,9 @@ def read_hdf5(path: Path, sampling: Sampling | None) -> pd.DataFrame:
             ]
             parts = [_sublattice(group) for group in groups]
             images = [name for name in ("Experiments", "image_data", "data") if name in file]
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise column_file_error(path, f"damaged, or not HDF5 with columns ({error})") from error
+    except Exception as error:  # HDF5 raises any on a damaged file
+        reason = str(error) or type(error).__name__
+        raise column_file_error(path, f"damaged, or not HDF5 with columns ({reason})") from error
     if not parts:
         what = "an image, but no columns: localize it" if images else "no columns"
         raise column_file_error(path, f"this HDF5 file holds {what}")
