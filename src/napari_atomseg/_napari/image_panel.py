@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer
@@ -12,11 +13,12 @@ from napari.layers import Image, Layer
 from napari_atomseg import weights
 from napari_atomseg._napari.calibrate import Calibrate
 from napari_atomseg._napari.forms.form import Inputs, make_narrow
-from napari_atomseg._napari.layers import Source, layer_sampling, unwrapped
+from napari_atomseg._napari.layers import PASSING, Source, layer_sampling, unwrapped
 from napari_atomseg._napari.models.choice import ModelChooser, model_changes, model_choices
 from napari_atomseg._napari.origin import Origin
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preferences import preferences
+from napari_atomseg._napari.steps import recorded_image
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.settings import ADVANCED, ModelSettings
@@ -99,9 +101,9 @@ class LayerPanel(Panel):
         self.calibration = Calibrate(self.viewer, lambda: self.image)
         self.form.rows.insertRow(1, self.calibration)
         self._image.changed.connect(self._follow_image)
-        active = self.viewer.layers.selection.active
-        if active in self.images():
-            self._image.value = active
+        self._seen: WeakSet[Layer] = WeakSet()
+        self.take_newest()
+        self._image.changed.connect(self._saw)
         self._follow_image()
 
     @property
@@ -117,6 +119,27 @@ class LayerPanel(Panel):
             raise ValueError(f"{layer.name!r} is not a layer of this viewer: add it first")
         self.reset_choices()
         self._image.value = layer
+        self._saw()
+
+    def take_newest(self) -> None:
+        """Choose the recorded image behind what is selected or was added last.
+
+        Only layers that came after the last choice count: what the user chose stays.
+        """
+        layers = self.viewer.layers
+        fresh = [layer for layer in layers if layer not in self._seen]
+        active = layers.selection.active
+        candidates = [active] if active in fresh else []
+        for layer in (*candidates, *reversed(fresh)):
+            image = recorded_image(layer, layers)
+            if image in self.images():
+                self._image.reset_choices()
+                self._image.value = image
+                break
+        self._saw()
+
+    def _saw(self, _layer: object = None) -> None:
+        self._seen.update(self.viewer.layers)
 
     def warn_of_restored(self) -> None:
         """Say below the image when it is a restored one, and offer the recorded one instead."""
@@ -131,7 +154,11 @@ class LayerPanel(Panel):
 
     def images(self) -> list[Image]:
         """Return the layers that can be chosen."""
-        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+        return [
+            layer
+            for layer in self.viewer.layers
+            if isinstance(layer, Image) and PASSING not in layer.metadata
+        ]
 
     def reset_choices(self, event: Any = None) -> None:
         """Offer the layers that the viewer holds now; napari calls this when they change."""

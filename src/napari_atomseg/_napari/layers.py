@@ -27,6 +27,8 @@ PROVENANCE = "napari-atomseg"
 """Key of a layer's metadata for the record of how the layer was made."""
 MEASURED = "napari-atomseg measured"
 """Key of the metadata of a points layer for the positions (N, D) at which columns were measured."""
+PASSING = "napari-atomseg passing"
+"""Key of the metadata of layers that are shown for a while, and are nobody's result."""
 
 RESTORED = {
     "denoise": "denoised",

@@ -12,7 +12,13 @@ from napari.layers import Image, Layer, Points
 from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg import io
-from napari_atomseg._napari.layers import MEASURED, PROVENANCE, layer_sampling, sampling_of
+from napari_atomseg._napari.layers import (
+    MEASURED,
+    PASSING,
+    PROVENANCE,
+    layer_sampling,
+    sampling_of,
+)
 
 ACTION = "measure"
 """Action in the record of layers that a measurement drew."""
@@ -27,7 +33,11 @@ def columns_layers(layers: Iterable[Layer]) -> list[Points]:
 
 def image_layers(layers: Iterable[Layer]) -> list[Image]:
     """Return the images that columns may lie on."""
-    return [layer for layer in layers if isinstance(layer, Image) and not drawn(layer)]
+    return [
+        layer
+        for layer in layers
+        if isinstance(layer, Image) and not drawn(layer) and PASSING not in layer.metadata
+    ]
 
 
 def aligned(columns: Points, image: Image | None) -> bool:
