@@ -11,16 +11,25 @@ from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer
 
 from napari_atomseg import weights
-from napari_atomseg._napari.calibrate import Calibrate
+from napari_atomseg._napari.calibrate import Calibrate, UseScale
 from napari_atomseg._napari.forms.form import Inputs, make_narrow
-from napari_atomseg._napari.layers import PASSING, Source, layer_sampling, unwrapped
+from napari_atomseg._napari.layers import (
+    PASSING,
+    SAMPLING_DECIMALS,
+    Source,
+    chosen_sampling,
+    layer_sampling,
+    shown_sampling,
+    unwrapped,
+)
 from napari_atomseg._napari.models.choice import ModelChooser, model_changes, model_choices
 from napari_atomseg._napari.origin import Origin
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preferences import preferences
+from napari_atomseg._napari.replace import replacements
+from napari_atomseg._napari.stack import SHOWN, StackSettings, at_frame_shown, frames_of
 from napari_atomseg._napari.steps import recorded_image
 from napari_atomseg._shared.types import Sampling
-from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.settings import ADVANCED, ModelSettings
 from napari_atomseg.settings import Settings, about, setting
 
@@ -29,7 +38,6 @@ if TYPE_CHECKING:
 
 AS_PREFERRED = "preferences"
 _QUALITY = about(ModelSettings, "quality")
-_DECIMALS = 4
 
 
 class SamplingSettings(Settings):
@@ -41,9 +49,9 @@ class SamplingSettings(Settings):
         "Size of a pixel, taken from the layer's scale and units where it has any. "
         "If unknown, the scale of the columns is estimated from the image.",
         unit="Å/px",
-        limits=(10**-_DECIMALS, 100.0),
+        limits=(10**-SAMPLING_DECIMALS, 100.0),
         step=0.01,
-        decimals=_DECIMALS,
+        decimals=SAMPLING_DECIMALS,
         none="unknown",
     )
 
@@ -66,7 +74,7 @@ class DeviceSettings(Settings):
     )
 
 
-class LayerSettings(SamplingSettings, DeviceSettings):
+class LayerSettings(SamplingSettings, StackSettings, DeviceSettings):
     """Settings of everything that applies a network to an image layer."""
 
 
@@ -100,10 +108,12 @@ class LayerPanel(Panel):
         self.form.rows.insertRow(0, "Image", self._image.native)
         self.calibration = Calibrate(self.viewer, lambda: self.image)
         self.form.rows.insertRow(1, self.calibration)
+        self.use_scale = UseScale(self.viewer, self.form, lambda: self.image)
         self._image.changed.connect(self._follow_image)
         self._seen: WeakSet[Layer] = WeakSet()
         self.take_newest()
         self._image.changed.connect(self._saw)
+        replacements.happened.connect(self._follow_replaced)
         self._follow_image()
 
     @property
@@ -167,8 +177,19 @@ class LayerPanel(Panel):
         self.calibration.reset_choices()
 
     def source(self) -> Source:
-        """Return the data of the chosen layer; a ValueError is a sentence for the user."""
-        return Source.of(self.image)
+        """Return the data of the chosen layer, of a stack all frames or the one that is shown.
+
+        A ValueError is a sentence for the user.
+        """
+        layer = self.image
+        source = Source.of(layer)
+        if layer is None or not self._offers_frames() or self.form["stack"] != SHOWN:
+            return source
+        return at_frame_shown(source, layer, self.viewer.dims)
+
+    def _offers_frames(self) -> bool:
+        """Whether there are frames to choose from, and the panel can work on one of them."""
+        return "stack" in self.form.inputs and frames_of(self.image) > 1
 
     def sampling_of(self, source: Source) -> Sampling | None:
         """Return the sampling that the panel shows, or the layer's own pair that it stands for."""
@@ -185,11 +206,19 @@ class LayerPanel(Panel):
         if layer is not None:
             for emitter in (layer.events.scale, layer.events.units):
                 emitter.connect(self._show_sampling)
+        if "stack" in self.form.inputs:
+            self.form.show_row("stack", self._offers_frames())
         self._show_sampling()
+
+    def _follow_replaced(self, old: Layer, new: Layer) -> None:
+        """Choose the image that came in place of the chosen one."""
+        if old is not new and old is self._followed and new in self.images():
+            self.image = new
 
     def _show_sampling(self, event: Any = None) -> None:
         sampling = None if self.image is None else layer_sampling(self.image)
         self.form["sampling"] = None if sampling is None else shown_sampling(sampling)
+        self.use_scale.offer()
 
 
 class ImagePanel(LayerPanel):
@@ -247,13 +276,3 @@ def _model_box() -> ComboBox:
     box = ComboBox(name="model", choices=lambda _widget: model_choices())
     make_narrow(box.native)
     return box
-
-
-def chosen_sampling(shown: Sampling | None, own: Sampling | None) -> Sampling | None:
-    """Return what a panel shows, or the layer's own pair where that is what it stands for."""
-    return own if own is not None and shown == shown_sampling(own) else shown
-
-
-def shown_sampling(sampling: Sampling) -> float:
-    """Return the one number that stands for a sampling in a panel."""
-    return round(mean_sampling(sampling), _DECIMALS)

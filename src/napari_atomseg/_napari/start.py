@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from magicgui.widgets import ComboBox
 from napari.layers import Image
@@ -29,6 +29,7 @@ from napari_atomseg._napari.layers import PROVENANCE, layer_sampling, raw_of, un
 from napari_atomseg._napari.panel import Scroll
 from napari_atomseg._napari.step_row import PLUGIN, NextButton, StepRow
 from napari_atomseg._shared.units import pixel_size
+from napari_atomseg.networks.tasks import Modality
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -200,7 +201,6 @@ def image_in_words(layer: Image) -> str:
         frames *= length
     size = f"{height} × {width} pixels"
     what = f"{frames} frames of {size}" if len(shape) > 2 else size
-    file = layer.metadata.get("file", {})
     origin = layer.metadata.get(PROVENANCE, {})
     kind = origin.get("settings", {}).get("kind", "image") if origin.get("action") == "read" else ""
     sampling = pixel_size(layer_sampling(layer))
@@ -209,7 +209,10 @@ def image_in_words(layer: Image) -> str:
         told = f"{what}, {scale}."
     else:
         dy, dx = sampling
-        pixel = f"{dy:.4g} Å" if abs(dy - dx) <= 1e-3 * dx else f"{dy:.4g} × {dx:.4g} Å"
+        unit, factor = ("Å", 1.0) if max(sampling) < 100.0 else ("nm", 0.1)
+        square = abs(dy - dx) <= 1e-3 * dx
+        pixel = f"{dx * factor:.4g} {unit}"
+        pixel = pixel if square else f"{dy * factor:.4g} × {pixel}"
         told = f"{what} of {pixel}: a field of {_field(height * dy, width * dx)}."
     if raw_of(layer) != layer.name:
         told += f" Restored from {raw_of(layer)!r}."
@@ -217,8 +220,17 @@ def image_in_words(layer: Image) -> str:
         told += " A picture in colours, whose luminance is used."
     if kind not in ("", "image"):
         told += f" The file calls it {kind}."
-    modality = file.get("modality")
-    return f"{told} {modality}." if modality else told
+    modality = _modality(layer)
+    return f"{told} Recorded by {modality}." if modality else told
+
+
+def _modality(layer: Image) -> str:
+    """Kind of the microscope, as the file of a layer names it; empty where it does not."""
+    known = layer.metadata.get("file", {}).get("metadata", {}).get("Acquisition_instrument", {})
+    if "SEM" in known:
+        return "SEM"
+    mode = str(known.get("TEM", {}).get("acquisition_mode", ""))
+    return mode if mode in get_args(Modality) else ""
 
 
 def _field(height: float, width: float) -> str:

@@ -9,10 +9,7 @@ from napari.layers import Image, Labels, Layer, Points
 
 from napari_atomseg._napari.columns.edits import REFIT
 from napari_atomseg._napari.columns.layers import ACTION, columns_layers, drawn
-from napari_atomseg._napari.layers import PASSING, PROVENANCE, layer_sampling, raw_of
-
-FIGURES = "napari-atomseg figures"
-"""Key of a columns layer's metadata for the files of its figures."""
+from napari_atomseg._napari.layers import PASSING, PROVENANCE, SAVED_FIGURES, layer_sampling, raw_of
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,7 @@ STEPS = (
         "Figure",
         "Make a figure",
         (Way("Columns", "overlays, vector maps, histograms and strain maps", page="Figures"),),
-        _with_record(FIGURES),
+        _with_record(SAVED_FIGURES),
     ),
 )
 """The steps in order."""
