@@ -12,13 +12,18 @@ from napari.utils.theme import get_theme
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QLabel, QWidget
 
+from napari_atomseg._napari.calibrate import UseScale
 from napari_atomseg._napari.columns.base import ColumnsLayerPanel
 from napari_atomseg._napari.columns.colours import colour_points
 from napari_atomseg._napari.columns.layers import ACTION, aligned
 from napari_atomseg._napari.forms.form import Form, make_input
-from napari_atomseg._napari.image_panel import chosen_sampling, shown_sampling
 from napari_atomseg._napari.jobs import Show, Work
-from napari_atomseg._napari.layers import Source, layer_sampling
+from napari_atomseg._napari.layers import (
+    Source,
+    chosen_sampling,
+    layer_sampling,
+    shown_sampling,
+)
 from napari_atomseg._napari.measure.layers import Measured, Place, make_layers, show
 from napari_atomseg._napari.measure.page import Page, align, inputs_of, offer
 from napari_atomseg._napari.measure.results import Results
@@ -89,6 +94,7 @@ class Measure(ColumnsLayerPanel):
         self.hint.setWordWrap(True)
         self.measured: Measured | None = None
         self.form.layout().insertWidget(1, self.page)
+        self.use_scale = UseScale(self.viewer, self.form, lambda: self.columns)
         self.add_body(self.hint)
         self.add_footer(self.results)
         self.form.inputs["measure"].changed.connect(self._turn_page)
@@ -229,6 +235,7 @@ class Measure(ColumnsLayerPanel):
     def _show_sampling(self, event: Any = None) -> None:
         sampling = None if self._followed is None else layer_sampling(self._followed)
         self.form["sampling"] = None if sampling is None else shown_sampling(sampling)
+        self.use_scale.offer()
 
     def _offer(self, event: Any = None) -> None:
         """Offer the groups, features and sublattices that the columns have now."""

@@ -77,7 +77,7 @@ class Results(QTabWidget):
         self.tables: dict[str, pd.DataFrame] = {}
         self._text_colour = "white"
         self._plot: Plot | None = None
-        self.setMinimumHeight(150)
+        self.setMinimumHeight(110)
         self._lay_out()
         self.which.changed.connect(self._list)
         self.species.itemChanged.connect(self._rename)
