@@ -59,6 +59,7 @@ class Action:
     settings : their names, defaults and checks.
     takes, gives : the kinds of what it is applied to, and of its result.
     image : whether a measurement of columns takes their image too.
+    columns : whether a measurement of an image takes columns too.
     run : applies it to what is given; further arguments are settings as keywords.
     uses_model : whether a trained network does it.
     """
@@ -69,6 +70,7 @@ class Action:
     gives: Kind
     image: Needs
     run: Callable[..., Any]
+    columns: Needs = Needs.NOTHING
     uses_model: bool = True
 
     def checked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,6 +170,7 @@ def _of_measurement(name: str) -> Action:
         "report",
         known.image,
         partial(_measure, name),
+        known.columns,
         uses_model=False,
     )
 

@@ -18,7 +18,7 @@ from napari_atomseg.workflow.steps import IMAGE, Step, Workflow, WorkflowError
 from napari_atomseg.workflow.words import in_words
 
 Record = Mapping[str, Any]
-"""What `io.provenance` writes: action, settings, model, and under ``inputs`` what it was made of."""
+"""What `io.provenance` writes: action, settings, model, and as ``inputs`` what it was made of."""
 Described = Mapping[str, Any]
 """An image or table as `io.inputs` describes it: name, file, hash, and its record."""
 
@@ -31,8 +31,6 @@ _NAMES = {
     "localize": "columns",
 }
 """Names of results of which the record has none."""
-_GIVEN = ("sampling", "frame")
-"""Settings that a step takes from the image, or has beside its settings."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +183,10 @@ class _Chain:
         """Add the steps that lead to an image or a table; return the name of the last one."""
         record = described.get("record") or {}
         action = _action(record)
-        if action is None or _not_as_recorded(described):
+        if len(described["shape"]) == 1 and action is None:
+            self._refuse(f"the columns {described['name']!r} were not localized by this plugin")
+            return IMAGE
+        if action is None or (_changed(described) and len(described["shape"]) > 1):
             return self._begin(described)
         known = _identity(record)
         if known not in self._known:
@@ -196,6 +197,11 @@ class _Chain:
             name = self._measured(name, measured)
         if described.get("edited"):
             self._refuse(f"{described['name']!r}: {described['edited']}, which no step repeats")
+        elif _changed(described):
+            self._refuse(
+                f"the columns {described['name']!r} were changed since they were made, which no "
+                "step repeats"
+            )
         return name
 
     def sampling(self) -> Sampling | None:
@@ -243,12 +249,17 @@ class _Chain:
             self._refuse(f"{action!r} is no step of a workflow")
             return of
         what = ACTIONS[action]
+        beside = {"on": on}
         if action.startswith(MEASURE) and what.takes == "image":
-            # The layer of columns that the page names is not looked at.
+            beside = {"columns": of} if "on" in inputs and what.columns is Needs.OPTIONAL else {}
             of = on if "on" in inputs else of
         settings = dict(record["settings"])
         self._note_sampling(action, of, settings)
-        made = self._made_step(self._named(name, action), action, of, on, settings, record)
+        made = self._made_step(
+            {"name": self._named(name, action), "action": action, "of": of, **beside},
+            settings,
+            record,
+        )
         for problem in _not_repeated(what.image, action, settings, record, self._subset(of)):
             self._refuse(problem)
         if made is None:
@@ -260,8 +271,9 @@ class _Chain:
         return made.name
 
     def _made_step(
-        self, name: str, action: str, of: str, on: str, settings: dict[str, Any], record: Record
+        self, start: dict[str, Any], settings: dict[str, Any], record: Record
     ) -> Step | None:
+        action = start["action"]
         known = fields_of(ACTIONS[action].settings)
         frame = record.get("frame", settings.get("frame") if "frame" not in known else None)
         if frame is not None and not action.startswith(MEASURE) and "file" in _of(record):
@@ -272,15 +284,8 @@ class _Chain:
                 [
                     *self.steps,
                     {
-                        "name": name,
-                        "action": action,
-                        "of": of,
-                        "on": on,
-                        "settings": {
-                            key: value
-                            for key, value in settings.items()
-                            if key in known and key not in _GIVEN
-                        },
+                        **start,
+                        "settings": {k: v for k, v in settings.items() if k in known},
                         "region": record.get("polygons"),
                         "frame": [frame] if isinstance(frame, int) else frame,
                         "model": record.get("model", ""),
@@ -292,13 +297,17 @@ class _Chain:
             self._refuse(str(error))
             return None
 
-    def _note_sampling(self, action: str, of: str, settings: Mapping[str, Any]) -> None:
+    def _note_sampling(self, action: str, of: str, settings: dict[str, Any]) -> None:
+        """Take the size of a pixel from the settings, unless a measurement has one of its own."""
         if "sampling" not in settings:
             return
         used, finer = _pair(settings["sampling"]), self._samplings.get(of, 1.0)
         if used is not None:
             used = (used[0] * finer, used[1] * finer) if isinstance(used, tuple) else used * finer
-        self._used.append(used)
+        own = action.startswith(MEASURE) and used is not None and self._used
+        if not own or used == self._used[0]:
+            self._used.append(used)
+            del settings["sampling"]
 
     def _subset(self, of: str) -> bool:
         """Whether a step measured only some of the columns."""
@@ -370,18 +379,17 @@ def _identity(record: Record) -> str:
     return json.dumps(own, sort_keys=True, default=str)
 
 
-def _not_as_recorded(described: Described) -> bool:
-    """Whether an image has other pixels than its record says: then it is one of its own."""
+def _changed(described: Described) -> bool:
+    """Whether pixels or positions are others than the record is of."""
     known = (described.get("record") or {}).get("result")
-    of_image = len(described["shape"]) > 1
-    return of_image and known is not None and known != described["sha256"]
+    return known is not None and known != described.get("sha256", known)
 
 
 def _not_in_its_file(described: Described) -> str:
     record = described.get("record") or {}
     opened = described.get("opened")
     changed = opened is not None and opened != described["sha256"]
-    if changed or ("file" not in described and _not_as_recorded(described)):
+    if changed or ("file" not in described and _changed(described)):
         return "its pixels were changed by hand"
     if "channel" in described:
         return f"detector {described['channel']} of the data set"
