@@ -92,14 +92,14 @@ class Align(LayerPanel):
             own = record | {"part": name}
             return image_layer(data, f"{source.name} {name}", where.arguments(), own)
 
-        average = layer(done.average, AVERAGE, place)
-        added = [average]
-        if stack is not None:
-            added.insert(0, layer(stack, "aligned", _stacked(source.placement, done.origin)))
+        made_layers = {}
         if more[1]:
-            added.insert(0, layer(done.standard_error, "standard error", place))
-        for each in added:
-            self.viewer.add_layer(each)
+            made_layers["standard error"] = layer(done.standard_error, "standard error", place)
+        if stack is not None:
+            whole = _stacked(source.placement, done.origin)
+            made_layers["aligned"] = layer(stack, "aligned", whole)
+        made_layers[AVERAGE] = layer(done.average, AVERAGE, place)
+        *_, average = self.put(made_layers, "align", source.identity)
         self._show_shifts(done)
         return average
 

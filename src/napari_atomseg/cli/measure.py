@@ -147,7 +147,7 @@ def _command(known: Measurement) -> Callable[..., None]:
             if files.get("frame") is not None:
                 record["frame"] = [files["frame"]]
             write_report(known, report, files["output"], scale, record)
-            for line in report.lines:
+            for line in report.summary:
                 print_line(line)
             print_line(f"{source} → {files['output']}")
 

@@ -23,6 +23,7 @@ from napari_atomseg._napari.measure.layers import Measured, Place, make_layers, 
 from napari_atomseg._napari.measure.page import Page, align, inputs_of, offer
 from napari_atomseg._napari.measure.results import Results
 from napari_atomseg._napari.measure.source import ChosenColumns, frame_of
+from napari_atomseg._napari.replace import hide
 from napari_atomseg.io import provenance
 from napari_atomseg.measurements import MEASUREMENTS, Measurement, Observation, Report
 from napari_atomseg.measurements.registry import (
@@ -204,9 +205,9 @@ class Measure(ColumnsLayerPanel):
     def _show(
         self, columns: ChosenColumns, record: dict[str, Any], result: tuple[Report, list[Layer]]
     ) -> Measured:
-        for layer in self.measured.layers if self.measured is not None else ():
-            layer.visible = False
-        self.measured = show(self.viewer, columns, record, *result)
+        if self.measured is not None:
+            hide(self.measured.layers)
+        self.measured = show(self.viewer, columns, record, *result, put=self.put)
         measured = self.measured
         self.results.show_report(measured.report, measured.note, measured.key)
         self._show_image()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_atomseg._napari.columns.layers import described, table_of
 from napari_atomseg._napari.layers import FEATURES, Placement, Source, layer_sampling
+from napari_atomseg._napari.stack import frame_shown
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.figures.tables import kind_text
 from napari_atomseg.io.inputs import table_digest
@@ -165,16 +166,6 @@ def put_features(columns: ChosenColumns, features: pd.DataFrame) -> None:
     # Unless they were changed by hand before, and so stay.
     if not columns.edited:
         columns.layer.metadata[FEATURES] = table_digest(columns.layer.features)
-
-
-def frame_shown(layer: Layer, point: Any) -> tuple[int, ...]:
-    """Return the index along the leading axes of a layer that the viewer shows."""
-    if layer.ndim == 2:
-        return ()
-    place = np.zeros(layer.ndim)
-    known = np.asarray(point, dtype=float)[-layer.ndim :]
-    place[-len(known) :] = known
-    return tuple(int(index) for index in np.rint(layer.world_to_data(place))[:-2])
 
 
 def frame_of(layer: Image | None, point: Any) -> tuple[Any, tuple[int, ...], Placement | None]:
