@@ -275,10 +275,7 @@ class _Chain:
     ) -> Step | None:
         action = start["action"]
         known = fields_of(ACTIONS[action].settings)
-        frame = record.get("frame", settings.get("frame") if "frame" not in known else None)
-        if frame is not None and not action.startswith(MEASURE) and "file" in _of(record):
-            # Commands note the frame of the file, which is the image here.
-            frame = None if _of(record).get("frame") == frame else frame
+        taken = record.get("inputs", {}).get("of", {}).get("taken")
         try:
             return Workflow.of(
                 [
@@ -287,7 +284,7 @@ class _Chain:
                         **start,
                         "settings": {k: v for k, v in settings.items() if k in known},
                         "region": record.get("polygons"),
-                        "frame": [frame] if isinstance(frame, int) else frame,
+                        "frame": record.get("frame", taken),
                         "model": record.get("model", ""),
                         "sha256": record.get("sha256", ""),
                     },
@@ -366,11 +363,6 @@ def _action(record: Record) -> str | None:
     if action == MEASURE.strip():
         return f"{MEASURE}{record['settings'].get('measure')}"
     return action if action in _MADE or action in ACTIONS else None
-
-
-def _of(record: Record) -> Described:
-    described: Described = record.get("inputs", {}).get("of", {})
-    return described
 
 
 def _identity(record: Record) -> str:
