@@ -7,7 +7,7 @@ write it for other hands.
 
 from napari_atomseg.workflow.actions import ACTIONS, Action
 from napari_atomseg.workflow.batch import run_files
-from napari_atomseg.workflow.images import ImageArray, ImageFile, frames, frames_of
+from napari_atomseg.workflow.images import ImageArray, ImageFile, files_in, frames, frames_of
 from napari_atomseg.workflow.records import History, history_of, workflow_of
 from napari_atomseg.workflow.run import Results, run
 from napari_atomseg.workflow.saved import FileResult, summary_of
@@ -28,6 +28,7 @@ __all__ = [
     "WorkflowError",
     "as_commands",
     "as_python",
+    "files_in",
     "frames",
     "frames_of",
     "history_of",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import numpy as np
 
 from napari_atomseg._shared.files import digest, sha256
 from napari_atomseg._shared.types import Sampling
-from napari_atomseg.io import MicroscopeImage, read_image
+from napari_atomseg.io import IMAGE_SUFFIXES, MicroscopeImage, read_image
+from napari_atomseg.io.images.read import FOLDERS
 from napari_atomseg.io.inputs import INPUT, image_input, with_input
 
 
@@ -152,3 +154,26 @@ def forget() -> None:
 @lru_cache(maxsize=256)
 def _hash_of(path: Path, _modified: int, _size: int) -> str:
     return sha256(path)
+
+
+def files_in(folder: str | Path, pattern: str | None = None) -> list[Path]:
+    """The images in a folder, by name.
+
+    Parameters
+    ----------
+    pattern : of names, such as ``"*.dm4"`` or ``"overview*"``; by default every file with a suffix
+        of images.
+
+    Raises
+    ------
+    OSError
+        There is no such folder.
+    """
+    inside = sorted(Path(folder).iterdir())
+    if pattern is None:
+        return [file for file in inside if file.suffix.lower() in IMAGE_SUFFIXES]
+    return [
+        file
+        for file in inside
+        if fnmatch(file.name, pattern) and (file.is_file() or file.suffix.lower() in FOLDERS)
+    ]

@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from napari_atomseg._shared.files import digest
+from napari_atomseg._shared.notices import one_line
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.alignment.settings import AVERAGE, NOISE
+from napari_atomseg.io import read_image
 from napari_atomseg.measurements.observation import SELECTED
 from napari_atomseg.measurements.registry import Needs
 from napari_atomseg.settings import fields_of
 from napari_atomseg.workflow.actions import ACTIONS, MEASURE
 from napari_atomseg.workflow.steps import IMAGE, Step, Workflow, WorkflowError
-from napari_atomseg.workflow.words import in_words
+from napari_atomseg.workflow.words import as_commands, as_python, in_words
 
 Record = Mapping[str, Any]
 """What `io.provenance` writes: action, settings, model, and as ``inputs`` what it was made of."""
@@ -109,6 +112,40 @@ class History:
     result: str = ""
     problem: str = ""
 
+    def python(self) -> str:
+        """A Python script that makes the result again.
+
+        Raises
+        ------
+        WorkflowError
+            It cannot be repeated, or its image is in no file; the message says why.
+        """
+        workflow, image, file = self._repeatable()
+        return as_python(
+            workflow, file, dataset=image.dataset, frame=image.frame, noise=image.noise
+        )
+
+    def commands(self) -> list[str]:
+        """Commands that make the result again, one a step.
+
+        Raises
+        ------
+        ValueError
+            As `python`, or there is no command for a step.
+        """
+        workflow, image, file = self._repeatable()
+        return as_commands(workflow, file, dataset=image.dataset, frame=image.frame)
+
+    def _repeatable(self) -> tuple[Workflow, Recorded, Path]:
+        if self.workflow is None or self.image is None:
+            raise WorkflowError(self.problem)
+        if self.image.file is None or self.image.problem:
+            raise WorkflowError(
+                f"the image {self.image.name!r} is {self.image.problem}: save it, open the file "
+                "and work on that, or save the workflow, which runs on any image"
+            )
+        return self.workflow, self.image, self.image.file
+
 
 def history_of(described: Described) -> History:
     """Return how a result was made, and the workflow that makes it again.
@@ -122,6 +159,9 @@ def history_of(described: Described) -> History:
     record = described.get("record") or {}
     if _action(record) is None:
         return _of_an_image(described, record)
+    if _changed(described) and len(described["shape"]) > 1:
+        chain.problem = f"the pixels of {described['name']!r} were changed since they were made"
+        described = {**described, "sha256": record["result"]}
     chain.follow(described)
     lines = ([chain.image.words] if chain.image else []) + chain.lines
     problem, workflow = chain.problem, None
@@ -146,6 +186,22 @@ def workflow_of(described: Described) -> Workflow:
     if found.workflow is None:
         raise WorkflowError(found.problem)
     return found.workflow
+
+
+def other_pixels(image: Recorded) -> str:
+    """Whether the file of an image no longer has its pixels: a sentence, empty where it has them.
+
+    The file is read.
+    """
+    if image.file is None:
+        return f"the image {image.name!r} is {image.problem}"
+    try:
+        read = read_image(image.file, image.dataset, image.frame)
+    except OSError as error:
+        return one_line(error)
+    if digest(read.data) == image.sha256:
+        return ""
+    return f"{image.file.name} has other pixels than those that the result was made of"
 
 
 def _of_an_image(described: Described, record: Record) -> History:
@@ -382,12 +438,12 @@ def _not_in_its_file(described: Described) -> str:
     opened = described.get("opened")
     changed = opened is not None and opened != described["sha256"]
     if changed or ("file" not in described and _changed(described)):
-        return "its pixels were changed by hand"
+        return "changed by hand since it was opened"
     if "channel" in described:
         return f"detector {described['channel']} of the data set"
     if "file" not in described:
         how = {"simulate": "simulated", "download": "downloaded"}.get(record.get("action", ""), "")
-        return f"{how or 'made here'} and in no file"
+        return f"{how or 'made here'}, in no file"
     return ""
 
 

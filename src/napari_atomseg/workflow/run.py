@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg._shared.types import Sampling
-from napari_atomseg.alignment import Alignment
 from napari_atomseg.alignment.settings import NOISE
 from napari_atomseg.measurements import Report
 from napari_atomseg.progress import CancelToken, Progress, report
@@ -91,7 +90,7 @@ def run(
             made = _apply(step, values, samplings, noises, hook, cancel)
         except (ValueError, TypeError) as error:
             raise type(error)(f"{step.name}: {error}") from error
-        if isinstance(made, Alignment):
+        if step.action == "align":
             noises[step.name] = made.record()[NOISE]
             notes += [f"{step.name}: {note}" for note in made.notes]
             made = made.average

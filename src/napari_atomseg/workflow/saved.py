@@ -191,7 +191,7 @@ def _written(
     table = results.columns(step.name) if step.what.gives in ("columns", "report") else None
     if table is not None:
         made = table.copy()
-        made.attrs = dict(record)
+        made.attrs |= record
         described[step.name] = columns_input(made, step.name)
     elif not isinstance(value, Report):
         described[step.name] = image_input(value, step.name, record=record)
