@@ -81,7 +81,7 @@ def test_what_panels_did_is_repeated_from_its_file_to_the_same_bytes(
     layer = done["columns"]
     table = read_columns(out / f"{found.result}.csv")
     assert table[["y", "x"]].to_numpy().tobytes() == layer.data.tobytes()
-    for name in ("volume", "y_err", "eps_xx", "rotation", "sublattice"):
+    for name in ("volume", "y_err", "eps_xx", "eps_xy", "sublattice"):
         assert table[name].to_numpy().tobytes() == layer.features[name].to_numpy().tobytes(), name
     # The map that the measurement drew has the same chain, also when the image layer is gone.
     viewer.layers.remove(survey)

@@ -52,9 +52,13 @@ class ImageFile:
         OSError
             The file cannot be read.
         """
-        state = self.path.stat()
-        known = _hash_of(self.path, state.st_mtime_ns, state.st_size)
-        return f"{known} {self.dataset!r} {self.frame!r}"
+        # Of a folder, as Zarr is, all files count.
+        inside = [file for file in sorted(self.path.rglob("*")) if file.is_file()]
+        known = [
+            f"{file.relative_to(self.path).as_posix()} {_hash_of(file, *_state(file))}"
+            for file in inside or [self.path]
+        ]
+        return "\n".join([*known, repr(self.dataset), repr(self.frame)])
 
     def read(self) -> MicroscopeImage:
         """Read the image.
@@ -149,6 +153,12 @@ def _stack(path: Path, dataset: int | str | None, _modified: int) -> MicroscopeI
 def forget() -> None:
     """Give back the memory of the stack that was read last."""
     _stack.cache_clear()
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """When a file was written last, and its size, by which its hash need not be found again."""
+    state = path.stat()
+    return state.st_mtime_ns, state.st_size
 
 
 @lru_cache(maxsize=256)

@@ -300,11 +300,13 @@ class _Chain:
             self._refuse(f"the record of {name or action!r} does not say what it was made of")
             return IMAGE
         of = columns or self.follow(inputs["of"])
-        on = self.follow(inputs["on"]) if "on" in inputs else IMAGE
         if action not in ACTIONS:
             self._refuse(f"{action!r} is no step of a workflow")
             return of
         what = ACTIONS[action]
+        # Panels choose an image for measurements that do not look at it, too.
+        seen = "on" in inputs and what.image is not Needs.NOTHING
+        on = self.follow(inputs["on"]) if seen else IMAGE
         beside = {"on": on}
         if action.startswith(MEASURE) and what.takes == "image":
             beside = {"columns": of} if "on" in inputs and what.columns is Needs.OPTIONAL else {}
@@ -312,7 +314,7 @@ class _Chain:
         settings = dict(record["settings"])
         self._note_sampling(action, of, settings)
         made = self._made_step(
-            {"name": self._named(name, action), "action": action, "of": of, **beside},
+            {"name": self._named(name, action, inputs), "action": action, "of": of, **beside},
             settings,
             record,
         )
@@ -367,17 +369,18 @@ class _Chain:
         step = next((each for each in self.steps if each.name == of), None)
         return step is not None and step.settings.get("use", "all") != "all"
 
-    def _named(self, name: str, action: str) -> str:
-        """A name for a result, without that of the image, unlike those before."""
+    def _named(self, name: str, action: str, inputs: Described) -> str:
+        """A name for a result, without that of the image and its frame, unlike those before."""
         kind = action.removeprefix(MEASURE)
         if self.image is not None:
-            name = name.removeprefix(self.image.name)
+            taken = ", ".join(map(str, inputs.get("of", {}).get("taken", ())))
+            name = name.removeprefix(self.image.name).strip().removeprefix(f"frame {taken}")
         if action.startswith(MEASURE):
             name = kind
         plain = name.strip() or _NAMES.get(action, kind)
-        taken = {IMAGE, *(step.name for step in self.steps)}
+        others = {IMAGE, *(step.name for step in self.steps)}
         number, unique = 1, plain
-        while unique in taken:
+        while unique in others:
             number += 1
             unique = f"{plain} {number}"
         return unique
