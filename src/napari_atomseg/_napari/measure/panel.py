@@ -128,8 +128,9 @@ class Measure(ColumnsLayerPanel):
         if self.image is not None:
             inputs["on"] = Source.of(self.image).described()
         record = provenance(ACTION, columns.name, options, inputs=inputs)
-        if columns.leading:
-            record["frame"] = list(columns.leading)
+        shown = columns.leading or frame
+        if shown and not known.stack:
+            record["frame"] = list(shown)
         if self.image is not None and not observation.aligned:
             record["aligned"] = False
         task = _PreparedMeasurement(
