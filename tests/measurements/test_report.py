@@ -58,6 +58,7 @@ def test_directions_are_those_seen_with_y_down() -> None:
 
 
 def test_brackets_are_explained_where_there_are_any() -> None:
-    assert BRACKETS in Report(("a line",), headline="a = 3.905(2) Å").summary
-    assert BRACKETS not in Report(("a line",), headline="12 rings (3 %)").summary
+    assert Report(("a line",), headline="a = 3.905(2) Å").footnote == BRACKETS
+    assert Report((), headline="12 rings (3 %)", basis="of 9 columns").footnote == "of 9 columns"
+    assert Report(("a line",), headline="12 rings").summary == ("12 rings", "", "a line")
     assert Report(("a line",)).summary == ("a line",)

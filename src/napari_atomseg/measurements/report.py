@@ -24,11 +24,23 @@ SIGNED = "RdBu_r"
 
 @dataclass(frozen=True)
 class Scale:
-    """Colours by a number: a feature, a colour map and the numbers at its ends."""
+    """Colours by a number.
+
+    Attributes
+    ----------
+    feature : that has the numbers.
+    colormap : by name.
+    limits : numbers at its ends.
+    title, unit : for a key; by default the feature in words.
+    directions : the numbers are angles, in degrees counter-clockwise from x.
+    """
 
     feature: str
     colormap: str
     limits: tuple[float, float]
+    title: str = ""
+    unit: str = ""
+    directions: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,7 @@ class PolygonMarks:
     closed : polygons, or lines from corner to corner.
     table : a row a polygon.
     legend, legend_title : colour of each kind of polygon, and what the kinds are.
+    scale : what the colours of the polygons mean where they are numbers.
     """
 
     name: str
@@ -105,6 +118,7 @@ class PolygonMarks:
     table: pd.DataFrame | None = None
     legend: Mapping[str, str] = field(default_factory=dict)
     legend_title: str = ""
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +135,7 @@ class ImageMarks:
     prefix : how it was measured, before its name, such as "GPA ".
     on_image : whether the pixels are those of the image, or those that the columns count in.
     signed : colours from -limit over white to +limit, or grey from 0 to the limit.
+    title : of the colours' key; by default the name.
     """
 
     name: str
@@ -132,6 +147,7 @@ class ImageMarks:
     prefix: str = ""
     on_image: bool = False
     signed: bool = True
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,7 +202,8 @@ class Report:
     atoms : a model in three dimensions.
     record : plain values that are saved with the result, beside the settings.
     headline : the result in one line. Digits in brackets are the standard error of the last
-        digits, see `concise`; a spread is called so.
+        digits, see `concise`.
+    basis : what the headline rests on: of how many columns, and what ± means where it has that.
     """
 
     lines: tuple[str, ...]
@@ -203,6 +220,7 @@ class Report:
     atoms: Atoms | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
     headline: str = ""
+    basis: str = ""
 
     @property
     def table(self) -> pd.DataFrame | None:
@@ -211,17 +229,22 @@ class Report:
 
     @property
     def summary(self) -> tuple[str, ...]:
-        """The headline, what its brackets mean where it has any, and the lines."""
+        """The headline, what it rests on, and the lines."""
         if not self.headline:
             return self.lines
-        about = (BRACKETS,) if _IN_BRACKETS.search(self.headline) else ()
-        return (self.headline, *about, "", *self.lines)
+        return (self.headline, *filter(None, [self.footnote]), "", *self.lines)
+
+    @property
+    def footnote(self) -> str:
+        """What the headline rests on, and what its brackets mean where it has any."""
+        brackets = BRACKETS if _IN_BRACKETS.search(self.headline + self.basis) else ""
+        return "; ".join(filter(None, [self.basis, brackets]))
 
     def __str__(self) -> str:
         return "\n".join(self.summary)
 
 
-BRACKETS = "In brackets: the standard error of the last digits."
+BRACKETS = "in brackets, the standard error of the last digits"
 _IN_BRACKETS = re.compile(r"\d\([\d.]+\)")
 
 

@@ -11,11 +11,13 @@ import numpy as np
 from napari.layers import Image, Layer, Points, Shapes, Tracks, Vectors
 from napari.utils.transforms import Affine
 
-from napari_atomseg._napari.columns.colours import Key, colour_points
+from napari_atomseg._napari.columns.colours import colour_points
 from napari_atomseg._napari.columns.layers import COMPONENT
+from napari_atomseg._napari.keys import Key, in_words, key_of, show_key
 from napari_atomseg._napari.layers import PROVENANCE, Placement
 from napari_atomseg._napari.measure.source import LATTICE, ChosenColumns, put_features
 from napari_atomseg._napari.replace import note_features
+from napari_atomseg.figures.tables import label
 from napari_atomseg.measurements.observation import SELECTED
 from napari_atomseg.measurements.report import (
     SIGNED,
@@ -61,6 +63,15 @@ class Measured:
     report: Report
     note: str = ""
     key: Key = field(default_factory=Key)
+
+    @property
+    def maps(self) -> list[Layer]:
+        """The layers that are read instead of the columns: those whose colours have a key.
+
+        None where the measurement colours the columns themselves.
+        """
+        coloured = self.report.colour_by is not None
+        return [] if coloured else [layer for layer in self.layers if key_of(layer) is not None]
 
     @property
     def images(self) -> dict[str, Image]:
@@ -169,7 +180,7 @@ def _vectors(mark: VectorMarks, place: Place) -> Vectors:
     else:
         alike = isinstance(mark.colour, str)
         looks["edge_color"] = mark.colour if alike else list(mark.colour)
-    return Vectors(
+    layer = Vectors(
         np.stack([start, step], axis=1),
         name=mark.name,
         length=mark.factor,
@@ -180,6 +191,9 @@ def _vectors(mark: VectorMarks, place: Place) -> Vectors:
         **looks,
         **place.placement.arguments(),
     )
+    if isinstance(mark.colour, Scale):
+        show_key(layer, _key(mark.colour))
+    return layer
 
 
 @_layer.register
@@ -188,7 +202,7 @@ def _polygons(mark: PolygonMarks, place: Place) -> Shapes:
     # Napari need not triangulate those of four corners, of which there are thousands.
     four = all(len(each) == 4 for each in corners)
     closed = "rectangle" if four else "polygon"
-    return Shapes(
+    layer = Shapes(
         corners,
         name=mark.name,
         shape_type=closed if mark.closed else "path",
@@ -198,6 +212,24 @@ def _polygons(mark: PolygonMarks, place: Place) -> Shapes:
         opacity=mark.opacity,
         features=_features(mark.table),
         **place.placement.arguments(),
+    )
+    if mark.scale is not None:
+        show_key(layer, _key(mark.scale))
+    elif mark.legend:
+        show_key(layer, Key(mark.legend_title, kinds=dict(mark.legend), title=mark.legend_title))
+    return layer
+
+
+def _key(scale: Scale) -> Key:
+    low, high = scale.limits
+    title = (scale.title or label(scale.feature)) + in_words(scale.unit)
+    return Key(
+        scale.feature,
+        low,
+        high,
+        title=title,
+        colormap=scale.colormap,
+        wheel=scale.directions,
     )
 
 
@@ -226,8 +258,8 @@ def _image(mark: ImageMarks, place: Place) -> Image:
         metadata={COMPONENT: mark.name},
         **_at_frame(place).arguments(),
     )
-    if hasattr(layer, "colorbar"):
-        layer.colorbar.visible = True
+    title = f"{mark.prefix}{mark.title or name}{in_words(mark.unit)}"
+    show_key(layer, Key(mark.name, title=title))
     return layer
 
 

@@ -19,9 +19,10 @@ from napari_atomseg._napari.forms.form import Form, make_input
 from napari_atomseg._napari.image_panel import chosen_sampling, shown_sampling
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import layer_sampling
+from napari_atomseg._napari.measure.cover import Cover
 from napari_atomseg._napari.measure.layers import Measured, Place, make_layers, show
 from napari_atomseg._napari.measure.page import Page, align, inputs_of, offer
-from napari_atomseg._napari.measure.results import Results
+from napari_atomseg._napari.measure.results import Headline, Results
 from napari_atomseg._napari.measure.source import ChosenColumns, frame_of
 from napari_atomseg._napari.replace import hide
 from napari_atomseg.io import provenance
@@ -86,10 +87,12 @@ class Measure(ColumnsLayerPanel):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer, inputs_of(MeasureSettings, None) | {"measure": _titles})
         self.results, self.hint, self.page = Results(), QLabel(), Page()
+        self.headline, self._cover = Headline(), Cover(self.viewer)
         self.hint.setWordWrap(True)
         self.measured: Measured | None = None
         self.form.layout().insertWidget(1, self.page)
         self.add_body(self.hint)
+        self.add_footer(self.headline, stretch=0)
         self.add_footer(self.results)
         self.form.inputs["measure"].changed.connect(self._turn_page)
         self.results.renamed.connect(self.rename)
@@ -201,8 +204,10 @@ class Measure(ColumnsLayerPanel):
             hide(self.measured.layers)
         self.measured = show(self.viewer, columns, record, *result, put=self.put)
         measured = self.measured
+        self.headline.show_report(measured.report)
         self.results.show_report(measured.report, measured.note, measured.key)
         self._show_image()
+        self._cover.follow(measured.columns, measured.maps)
         shown = [layer for layer in measured.layers if layer.visible]
         self.viewer.layers.selection.active = shown[-1] if shown else measured.columns
         self._offer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
     QHBoxLayout,
+    QLabel,
     QPlainTextEdit,
     QPushButton,
     QTableWidget,
@@ -25,8 +27,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_atomseg._napari.columns.colours import Key, Legend
+from napari_atomseg._napari.columns.colours import Legend
 from napari_atomseg._napari.forms.choices import NameOrFile
+from napari_atomseg._napari.keys import Key
 from napari_atomseg.figures.canvas import SEQUENTIAL
 from napari_atomseg.figures.density import density_grid, highest
 from napari_atomseg.figures.tables import label
@@ -42,6 +45,25 @@ _COARSE = 36
 """Squares across a density in the panel."""
 _FIXED = ("sublattice", "columns", "intensity")
 """What is listed of a species beside its name."""
+
+
+class Headline(QLabel):
+    """The result of a measurement in one large line, which can be copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setTextFormat(Qt.TextFormat.RichText)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.hide()
+
+    def show_report(self, report: Report) -> None:
+        """Show the headline of a report, and below it what it rests on."""
+        first, small = html.escape(report.headline), html.escape(report.footnote)
+        self.setText(
+            f"<span style='font-size: large'><b>{first}</b></span><br><small>{small}</small>"
+        )
+        self.setVisible(bool(report.headline))
 
 
 class Results(QTabWidget):
