@@ -54,23 +54,30 @@ class Scan(ImagePanel):
         source = self.source()
         options = self.layer_options(source) | {"scan": self.form["scan"]}
         return (
-            f"Scan lines of {source.name}",
+            f"Scan lines of {source.title}",
             partial(_corrected, source.data, options),
-            partial(self._show, source, options),
+            partial(self._show, source, options | source.chosen),
         )
 
     def summary(self, result: Image) -> str:
         return "; ".join(result.metadata[PROVENANCE]["notes"])
 
     def _show(self, source: Source, options: dict[str, Any], made: Any) -> Image:
-        record = provenance("scan", source.name, options, model=made.model, sha256=made.sha256)
+        record = provenance(
+            "scan",
+            source.name,
+            options,
+            model=made.model,
+            sha256=made.sha256,
+            inputs={"of": source.described()},
+        )
         layer = image_layer(
-            made.image,
-            f"{source.name} scan lines",
-            source.placement.arguments(),
+            source.stacked(made.image),
+            f"{source.title} scan lines",
+            source.place.arguments(),
             record | {"notes": list(made.notes)},
         )
-        (placed,) = self.put({"image": layer}, "scan", source.identity)
+        (placed,) = self.put({"image": layer}, "scan", source.identity, *source.frame)
         self._show_lines(made.lines)
         return placed
 

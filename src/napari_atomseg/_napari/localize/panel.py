@@ -17,8 +17,9 @@ from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import PROVENANCE, Placement, Source, points_layer
-from napari_atomseg._napari.measure.source import frame_shown
 from napari_atomseg._napari.models.choice import fetch_model, identity
+from napari_atomseg._napari.stack import frame_shown
+from napari_atomseg._shared.files import plain
 from napari_atomseg.alignment.settings import noise_of
 from napari_atomseg.inference.scan.settings import LINES_MODEL, ScanSettings
 from napari_atomseg.io import provenance
@@ -201,9 +202,9 @@ class Localize(ImagePanel):
         # An average of aligned frames says how far its pixels share their noise.
         noise = {} if self.image is None else noise_of(self.image.metadata.get(PROVENANCE, {}))
         return (
-            f"Localize {source.name}",
+            f"Localize {source.title}",
             partial(_localize, source.data, region, settings | noise),
-            partial(self._show, source, settings | {"region": chosen}),
+            partial(self._show, source, settings | {"region": chosen} | source.chosen, region),
         )
 
     def summary(self, result: Points) -> str:
@@ -217,20 +218,24 @@ class Localize(ImagePanel):
         """Open napari's table of features beside the viewer."""
         self.viewer.window.add_plugin_dock_widget("napari", "Features table widget")
 
-    def _show(self, source: Source, options: dict[str, Any], result: Any) -> Points:
+    def _show(self, source: Source, options: dict[str, Any], region: Any, result: Any) -> Points:
         columns, model = result
-        record = provenance("localize", source.name, options, **model) | {
-            "measured_on": source.told
-        }
+        inputs = {"of": source.described()}
+        record = provenance("localize", source.name, options, **model, inputs=inputs)
+        record["measured_on"] = source.told
+        if isinstance(region, list):
+            record["polygons"] = plain(region)
         layer = points_layer(
-            columns,
-            f"{source.name} columns",
+            source.with_frames(columns),
+            f"{source.title} columns",
             source.placement.arguments(),
             record | {key: columns.attrs[key] for key in _VERDICTS if key in columns.attrs},
-            leading=tuple(source.data.shape[:-2]),
+            leading=source.shape[:-2],
             colour_by=self.form["colour_by"],
         )
-        (placed,) = self.put({"columns": layer}, "localize", source.identity, options["region"])
+        (placed,) = self.put(
+            {"columns": layer}, "localize", source.identity, options["region"], *source.frame
+        )
         self.table_button.setVisible(True)
         return placed
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Layer, Points, Shapes, Tracks, Vectors
-from napari.utils.transforms import Affine
 
 from napari_atomseg._napari.columns.colours import colour_points
-from napari_atomseg._napari.columns.layers import COMPONENT
+from napari_atomseg._napari.columns.layers import COMPONENT, MEASUREMENTS
 from napari_atomseg._napari.keys import Key, in_words, key_of, show_key
 from napari_atomseg._napari.layers import PROVENANCE, Placement
 from napari_atomseg._napari.measure.source import LATTICE, ChosenColumns, put_features
@@ -256,7 +255,7 @@ def _image(mark: ImageMarks, place: Place) -> Image:
         contrast_limits=(-limit if mark.signed else 0.0, limit),
         interpolation2d="nearest",
         metadata={COMPONENT: mark.name},
-        **_at_frame(place).arguments(),
+        **place.placement.at_frame(place.leading).arguments(),
     )
     title = f"{mark.prefix}{mark.title or name}{in_words(mark.unit)}"
     show_key(layer, Key(mark.name, title=title))
@@ -273,15 +272,6 @@ def _in_frame(places: Any, leading: tuple[int, ...]) -> Any:
     if not leading or places.shape[-1] != 2:
         return places
     return np.column_stack([np.tile(np.array(leading, float), (len(places), 1)), places])
-
-
-def _at_frame(place: Place) -> Placement:
-    """Return the placement of an image of one frame."""
-    at, lead = place.placement, place.leading
-    if not lead:
-        return at
-    whole = Affine(scale=at.scale, translate=at.translate, rotate=at.rotate, shear=at.shear)
-    return replace(at, translate=np.asarray(whole(np.array([*lead, 0.0, 0.0]))))
 
 
 def _copy(columns: ChosenColumns) -> ChosenColumns:
@@ -307,6 +297,13 @@ def _copy(columns: ChosenColumns) -> ChosenColumns:
 
 
 def _with(record: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
-    """Return the record of columns with that of their latest measurements, by kind."""
-    before = record.get("measured", {})
-    return {**record, "measured": {**before, measured["settings"]["measure"]: measured}}
+    """Return the record of columns with those of all their measurements, in order.
+
+    They leave out what they were measured of: these columns. One that repeats the last takes its
+    place.
+    """
+    inputs = {name: what for name, what in measured.get("inputs", {}).items() if name != "of"}
+    own = {**measured, "inputs": inputs}
+    before = list(record.get(MEASUREMENTS, ()))
+    kinds = [each["settings"]["measure"] for each in (*before[-1:], own)]
+    return {**record, MEASUREMENTS: [*before[: -1 if len(set(kinds)) < len(kinds) else None], own]}

@@ -18,7 +18,7 @@ from napari_atomseg._napari.columns.layers import ACTION, aligned
 from napari_atomseg._napari.forms.form import Form, make_input
 from napari_atomseg._napari.image_panel import chosen_sampling, shown_sampling
 from napari_atomseg._napari.jobs import Show, Work
-from napari_atomseg._napari.layers import layer_sampling
+from napari_atomseg._napari.layers import Source, layer_sampling
 from napari_atomseg._napari.measure.cover import Cover
 from napari_atomseg._napari.measure.layers import Measured, Place, make_layers, show
 from napari_atomseg._napari.measure.page import Page, align, inputs_of, offer
@@ -121,7 +121,14 @@ class Measure(ColumnsLayerPanel):
         options = dict(common) | dict(settings) | {"sampling": sampling}
         if self.image is not None:
             options["image"] = self.image.name
-        record = provenance(ACTION, columns.name, options)
+        inputs = {"of": columns.described}
+        if self.image is not None:
+            inputs["on"] = Source.of(self.image).described()
+        record = provenance(ACTION, columns.name, options, inputs=inputs)
+        if columns.leading:
+            record["frame"] = list(columns.leading)
+        if self.image is not None and not observation.aligned:
+            record["aligned"] = False
         task = _PreparedMeasurement(
             known,
             settings,
