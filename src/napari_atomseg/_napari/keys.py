@@ -272,7 +272,7 @@ def ticks_between(low: float, high: float) -> list[tuple[float, str]]:
     """Round numbers from low to high, and how they are written: with the same decimals."""
     if not low < high:
         return []
-    values = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    values = np.asarray(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
     slack = 1e-6 * (high - low)
     values = values[(values >= low - slack) & (values <= high + slack)]
     if not len(values):
