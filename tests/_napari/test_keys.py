@@ -15,7 +15,7 @@ from qtpy.QtGui import QColor
 from superqt.utils import qimage_to_array
 
 from napari_atomseg._napari.columns.colours import colour_points
-from napari_atomseg._napari.keys import Key, draw_key, key_of, show_key, ticks_between
+from napari_atomseg._napari.keys import Key, draw_key, key_of, power_of, show_key, ticks_between
 from napari_atomseg._napari.layers import points_layer
 
 from .test_measure import add, measure, perovskite
@@ -26,13 +26,22 @@ DARK, BRIGHT = QColor("black"), QColor("white")
 pytestmark = pytest.mark.usefixtures("qtbot")
 
 
-@given(st.floats(-1e4, 1e4), st.floats(1e-3, 1e4))
-def test_ticks_are_round_numbers_within_the_bar(low: float, span: float) -> None:
-    ticks = ticks_between(low, low + span)
+@given(st.floats(-1e4, 1e4), st.floats(1e-2, 1e4), st.sampled_from([1e-6, 1.0, 1e7]))
+def test_ticks_are_round_numbers_within_the_bar(low: float, span: float, scale: float) -> None:
+    low, high = scale * low, scale * (low + span)
+    ticks, unit = ticks_between(low, high), 10.0 ** power_of(low, high)
     assert 1 <= len(ticks) <= 7
     for value, text in ticks:
-        assert low - 1e-3 * span <= value <= low + 1.001 * span
-        assert float(text.replace("\N{MINUS SIGN}", "-")) == pytest.approx(value, abs=1e-3 * span)
+        assert low - 1e-3 * (high - low) <= value <= high + 1e-3 * (high - low)
+        read = unit * float(text.replace("\N{MINUS SIGN}", "-"))
+        assert read == pytest.approx(value, abs=2e-3 * (high - low))
+        assert len(text) <= 9
+
+
+def test_long_numbers_have_their_power_in_the_heading() -> None:
+    assert Key("volume", 2e5, 1e6, title="volume").heading == ["volume", "× 10⁶"]
+    assert [text for _, text in ticks_between(2e5, 1e6)] == ["0.2", "0.4", "0.6", "0.8", "1.0"]
+    assert Key("volume", 2.0, 99e3, title="volume").heading == ["volume"]
 
 
 def test_zero_is_in_the_middle_of_a_signed_bar() -> None:

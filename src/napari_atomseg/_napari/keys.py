@@ -49,6 +49,7 @@ _NONE = ("", "-1")
 """Kinds of columns on no sublattice, lattice or grain."""
 _STOPS = 33
 """Colours of a gradient."""
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _UNITS = {"%": "percent", "°": "degrees", "px": "pixels", "pm": "picometres", "Å": "ångströms"}
 
 
@@ -82,6 +83,9 @@ class Key:
         from napari_atomseg.figures.tables import label
 
         lines = (self.title or label(self.feature)).split("\n")
+        power = 0 if self.kinds else power_of(self.low, self.high)
+        if power:
+            lines.append(f"× 10{str(power).translate(_RAISED)}")
         return lines + [f"white: {self.unknown} without"] * bool(self.unknown)
 
 
@@ -268,25 +272,35 @@ def _set_stops(gradient: Any, colormap: Any, at: Any, places: Any = None) -> Non
         gradient.setColorAt(float(place), QColor.fromRgbF(*(float(each) for each in colour)))
 
 
+def power_of(low: float, high: float) -> int:
+    """Power of ten that numbers are divided by where they would be long; else 0."""
+    largest = max(abs(low), abs(high))
+    if not np.isfinite(largest) or largest == 0 or 1e-3 <= largest < 1e5:
+        return 0
+    return int(np.floor(np.log10(largest)))
+
+
 def ticks_between(low: float, high: float) -> list[tuple[float, str]]:
-    """Round numbers from low to high, and how they are written: with the same decimals."""
+    """Round numbers from low to high, and how they are written: with the same decimals.
+
+    What is written is divided by ten to `power_of`.
+    """
     if not low < high:
         return []
+    unit = 10.0 ** power_of(low, high)
+    low, high = low / unit, high / unit
     values = np.asarray(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
     slack = 1e-6 * (high - low)
     values = values[(values >= low - slack) & (values <= high + slack)]
     if not len(values):
         return []
     step = values[1] - values[0] if len(values) > 1 else high - low
-    if max(abs(low), abs(high)) >= 1e5 or step < 1e-4:
-        return [(float(value), f"{value:.3g}") for value in values]
     decimals = max(0, -int(np.floor(np.log10(step) + 1e-9)))
     # Steps of 2.5 have one decimal more than those of 2.
-    decimals += not np.allclose(values, np.round(values, decimals), atol=1e-3 * step)
-    return [
-        (float(value), f"{value + 0.0:.{decimals}f}".replace("-", "\N{MINUS SIGN}"))
-        for value in values
-    ]
+    decimals += not np.allclose(values, np.round(values, decimals), rtol=0, atol=1e-3 * step)
+    texts = [f"{value:.{decimals}f}" for value in np.where(abs(values) < slack, 0.0, values)]
+    texts = [text.replace("-", "\N{MINUS SIGN}") for text in texts]
+    return [(float(unit * value), text) for value, text in zip(values, texts, strict=True)]
 
 
 def _write(painter: QPainter, x: float, middle: float, text: str) -> None:

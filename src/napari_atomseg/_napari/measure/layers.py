@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
@@ -54,14 +54,12 @@ class Measured:
     layers : new ones.
     report : with summary, tables and plot.
     note : for the user, where the results are elsewhere than expected.
-    key : what the colours of the columns mean.
     """
 
     columns: Points
     layers: tuple[Layer, ...]
     report: Report
     note: str = ""
-    key: Key = field(default_factory=Key)
 
     @property
     def maps(self) -> list[Layer]:
@@ -121,10 +119,7 @@ def show(
     put: Put,
 ) -> Measured:
     """Join the features to the columns, and add the layers: images below the columns."""
-    legends = [mark for mark in report.marks if isinstance(mark, PolygonMarks) and mark.legend]
-    target, note, key = columns, "", Key()
-    if legends:
-        key = Key(legends[0].legend_title, kinds=dict(legends[0].legend))
+    target, note = columns, ""
     if columns.layer not in viewer.layers or not columns.unchanged():
         target, note = _copy(columns), "The columns changed meanwhile: see the new layer."
         viewer.add_layer(target.layer)
@@ -134,16 +129,17 @@ def show(
         note_features(layer, report.features)
         layer.metadata[PROVENANCE] = _with(layer.metadata.get(PROVENANCE, {}), record)
         if report.colour_by is not None:
-            key = colour_points(layer, report.colour_by)
+            colour_points(layer, report.colour_by)
     if report.lattice is not None:
         layer.metadata[LATTICE] = report.lattice
     parts = {each.name.removeprefix(f"{columns.name} "): each for each in layers}
-    kind = f"measure {record['settings']['measure']}"
+    settings = record["settings"]
+    kind = f"measure {settings['measure']} of {settings['use']}"
     shown = put(parts, kind, str(layer.unique_id), *columns.leading)
     for each in shown:
         if isinstance(each, Image) and viewer.layers.index(each) > viewer.layers.index(layer):
             viewer.layers.move(viewer.layers.index(each), viewer.layers.index(layer))
-    return Measured(layer, tuple(shown), report, note, key)
+    return Measured(layer, tuple(shown), report, note)
 
 
 @singledispatch

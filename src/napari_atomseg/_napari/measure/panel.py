@@ -178,7 +178,7 @@ class Measure(ColumnsLayerPanel):
         names = features["species"].astype(object)
         names[chosen] = name
         layer.features = features.assign(species=names)
-        self.results.legend.show_key(colour_points(layer, "species"))
+        colour_points(layer, "species")
         self._offer()
 
     def save_table(self, path: str | Path, table: str = "") -> None:
@@ -212,7 +212,7 @@ class Measure(ColumnsLayerPanel):
         self.measured = show(self.viewer, columns, record, *result, put=self.put)
         measured = self.measured
         self.headline.show_report(measured.report)
-        self.results.show_report(measured.report, measured.note, measured.key)
+        self.results.show_report(measured.report, measured.note)
         self._show_image()
         self._cover.follow(measured.columns, measured.maps)
         shown = [layer for layer in measured.layers if layer.visible]

@@ -27,9 +27,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_atomseg._napari.columns.colours import Legend
 from napari_atomseg._napari.forms.choices import NameOrFile
-from napari_atomseg._napari.keys import Key
 from napari_atomseg.figures.canvas import SEQUENTIAL
 from napari_atomseg.figures.density import density_grid, highest
 from napari_atomseg.figures.tables import label
@@ -81,7 +79,6 @@ class Results(QTabWidget):
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
         self.text.setPlaceholderText("Run a measurement to see its results here.")
-        self.legend = Legend()
         self.images = NameOrFile({"": "no image"})
         self.images.setToolTip("The image that is shown; the others are hidden")
         self.figure = Figure(layout="constrained")
@@ -112,7 +109,6 @@ class Results(QTabWidget):
         layout = QVBoxLayout(summary)
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.text, 1)
-        layout.addWidget(self.legend)
         layout.addWidget(self.images)
         layout.addWidget(self.model_button)
         tables = QWidget()
@@ -134,9 +130,8 @@ class Results(QTabWidget):
         """Show nothing."""
         self.show_report(Report(()))
 
-    def show_report(self, report: Report, note: str = "", key: Key | None = None) -> None:
-        """Show a report, and what the colours of the columns mean."""
-        self.legend.show_key(key or Key())
+    def show_report(self, report: Report, note: str = "") -> None:
+        """Show a report."""
         caption = ["", *report.caption] if report.caption else []
         self.text.setPlainText("\n".join([note] * bool(note) + list(report.lines) + caption))
         self.model_button.setVisible(report.atoms is not None)
