@@ -283,8 +283,9 @@ def test_tables_of_other_programs_open_as_points(
 def test_points_that_napari_saved_itself_come_back(
     viewer: Any, tmp_path: Path, columns: pd.DataFrame, ndim: int
 ) -> None:
-    table = columns.assign(species="Sr", frame=np.arange(len(columns)) % 2)
-    leading = () if ndim == 2 else (2,)
+    table, leading = columns.assign(species="Sr"), (2,) * (ndim - 2)
+    if leading:
+        table["frame"] = np.arange(len(table)) % 2
     saved = points_layer(table, "columns", {}, {}, leading=leading)
     viewer.add_layer(saved)
     saved.save(str(tmp_path / "a.csv"), plugin="napari")
