@@ -43,6 +43,8 @@ def test_concise_numbers_are_read_back_within_their_precision(value: float, erro
         (2.0, 0.0996, "2.00(10) Å"),
         (1.0, float("nan"), "1 Å"),
         (3.90512, 0.0, "3.905 Å"),
+        (243.0, 1e-9, "243 Å"),
+        (0.96, 0.97, "1.0(1.0) Å"),
         (float("nan"), 1.0, "not known"),
     ],
 )

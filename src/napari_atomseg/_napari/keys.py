@@ -1,24 +1,15 @@
-"""Keys in the canvas: what the colours of a layer mean, drawn over the image.
-
-Napari has colour bars for images and numbers, without a title, a unit, or names of kinds. These
-keys are overlays of their layer: napari stacks them in a corner, hides them with the layer, takes
-them away with it, and draws them in screenshots of the canvas. How overlays are drawn is no public
-part of napari; all that this plugin uses of it stands in this module.
-"""
+"""Keys: what the colours of a layer mean, as pictures that are drawn over the image."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
-from napari._vispy.overlays.base import LayerOverlayMixin, VispyCanvasOverlay
-from napari._vispy.utils.visual import overlay_to_visual
-from napari.components._viewer_constants import CanvasPosition
-from napari.components.overlays import CanvasOverlay
-from napari.layers import Image, Layer
+from napari.layers import Layer
 from napari.utils.colormaps import ensure_colormap
 from qtpy.QtCore import QPointF, QRectF, Qt
 from qtpy.QtGui import (
@@ -32,9 +23,6 @@ from qtpy.QtGui import (
     QPainter,
 )
 from qtpy.QtWidgets import QApplication
-from superqt.utils import qimage_to_array
-from vispy.scene import Image as Picture
-from vispy.visuals.transforms import STTransform
 
 RAMP = "cool"
 """From cyan to magenta, both bright on any image."""
@@ -50,6 +38,7 @@ _NONE = ("", "-1")
 _STOPS = 33
 """Colours of a gradient."""
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_log = logging.getLogger(__name__)
 _UNITS = {"%": "percent", "°": "degrees", "px": "pixels", "pm": "picometres", "Å": "ångströms"}
 
 
@@ -99,64 +88,33 @@ def show_key(layer: Layer, key: Key | None) -> None:
 
     Bars of images follow the contrast limits and the colour map of the layer.
     """
+    overlay_of = _overlays()
+    if overlay_of is None:
+        return
     overlays = layer._overlays
     if key is None or not key.feature:
         overlays.pop(_NAME, None)
     elif _NAME in overlays:
         overlays[_NAME].key = key
     else:
-        overlays[_NAME] = KeyOverlay(key=key, visible=True)
+        overlays[_NAME] = overlay_of(key=key, visible=True)
 
 
 def key_of(layer: Layer) -> Key | None:
     """Return the key that is drawn for a layer, or None."""
-    overlay = layer._overlays.get(_NAME)
+    overlay = getattr(layer, "_overlays", {}).get(_NAME)
     return None if overlay is None else overlay.key
 
 
-class KeyOverlay(CanvasOverlay):
-    """A key, below the right upper corner of the canvas."""
-
-    key: Any = None
-    position: CanvasPosition | Any = CanvasPosition.TOP_RIGHT
-    box: bool = False
-
-
-class _VispyKey(LayerOverlayMixin, VispyCanvasOverlay):
-    """Draws the key of a layer, anew whenever it, the layer's colours or the theme change."""
-
-    def __init__(self, *, font_info: Any, **options: Any) -> None:
-        blank = np.zeros((1, 1, 4), np.uint8)
-        super().__init__(node=Picture(blank), font_info=font_info, **options)
-        self.overlay.events.key.connect(self._draw)
-        if isinstance(self.layer, Image):
-            self.layer.events.contrast_limits.connect(self._draw)
-            self.layer.events.colormap.connect(self._draw)
-        self.viewer.canvas.events.background_color.connect(self._draw)
-        self.reset()
-        self._draw()
-
-    def _draw(self, event: Any = None) -> None:
-        key = self.overlay.key
-        if isinstance(self.layer, Image):
-            low, high = self.layer.contrast_limits
-            key = replace(key, low=low, high=high, colormap=self.layer.colormap)
-        ratio = QApplication.primaryScreen().devicePixelRatio()
-        background = QColor.fromRgbF(*map(float, self.viewer.canvas.background_color))
-        picture = draw_key(key, background, ratio)
-        self.node.set_data(qimage_to_array(picture))
-        self.x_size, self.y_size = picture.width() / ratio, picture.height() / ratio
-        self.node.transform = STTransform(scale=(1.0 / ratio, 1.0 / ratio))
-        self.node.update()
-        self._on_position_change()
-
-    def close(self) -> None:
-        """Let go of the key and the layer."""
-        self.overlay.events.key.disconnect(self._draw)
-        super().close()
-
-
-overlay_to_visual[KeyOverlay] = _VispyKey
+@cache
+def _overlays() -> Any:
+    """The class of keys in the canvas; None where another napari draws overlays in another way."""
+    try:
+        from napari_atomseg._napari.canvas import KeyOverlay
+    except (ImportError, AttributeError) as error:
+        _log.info("this napari shows no keys in the canvas: %s", error)
+        return None
+    return KeyOverlay
 
 
 def draw_key(key: Key, background: QColor, ratio: float = 1.0) -> QImage:
@@ -233,7 +191,6 @@ def _bar(key: Key, metrics: QFontMetricsF) -> tuple[Body, float, float]:
     above = 0.5 * _LINE
 
     def draw(painter: QPainter) -> None:
-        # From the top down, as gradients run.
         gradient = QLinearGradient(0, above + along, 0, above)
         _set_stops(gradient, key.colormap, np.linspace(0, 1, _STOPS))
         painter.setBrush(QBrush(gradient))
@@ -287,6 +244,8 @@ def ticks_between(low: float, high: float) -> list[tuple[float, str]]:
     """
     if not low < high:
         return []
+    from matplotlib.ticker import MaxNLocator
+
     unit = 10.0 ** power_of(low, high)
     low, high = low / unit, high / unit
     values = np.asarray(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))

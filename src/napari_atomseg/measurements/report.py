@@ -244,6 +244,8 @@ class Report:
         return "\n".join(self.summary)
 
 
+FINEST = 6
+"""Decimals of an error that are written, at most."""
 BRACKETS = "in brackets, the standard error of the last digits"
 _IN_BRACKETS = re.compile(r"\d\([\d.]+\)")
 
@@ -252,7 +254,8 @@ def concise(value: float, error: float = float("nan"), unit: str = "") -> str:
     """A number with its standard error in brackets, in units of the last digits: "3.905(2) Å".
 
     The error has one digit, or two where these are 10 to 19 and one would be rounded by half of it.
-    An error of more than the unit has its point: "23.4(1.4)". Without an error, four digits.
+    An error of more than the unit has its point: "23.4(1.4)". Without an error, four digits; errors
+    below any measurement's, as of a perfect fit, are not written.
     """
     if not np.isfinite(value):
         return "not known"
@@ -261,13 +264,10 @@ def concise(value: float, error: float = float("nan"), unit: str = "") -> str:
         return f"{value:.4g}{behind}"
     power = int(f"{error:.1e}".partition("e")[2])
     power -= f"{error:.1e}".startswith("1")
+    if power < -FINEST:
+        return f"{value:.{FINEST + 1}g}{behind}"
     digits = max(0, -power)
-    # A tiny error, as of a perfect fit, would ask for digits that no measurement has.
-    digits = min(digits, 6)
-    error = round(error, -power) if power > 0 else round(error, digits)
-    value = round(value, -power) if power > 0 else value
-    if error == 0:
-        return f"{value:.{digits}f}{behind}"
+    error, value = round(error, -power), round(value, -power)
     last = f"{error * 10**digits:.0f}" if error < 1 else f"{error:.{digits}f}"
     return f"{value:.{digits}f}({last}){behind}"
 
