@@ -21,6 +21,7 @@ from qtpy.QtGui import (
     QImage,
     QLinearGradient,
     QPainter,
+    QPainterPath,
 )
 from qtpy.QtWidgets import QApplication
 
@@ -214,9 +215,10 @@ def _wheel(key: Key) -> tuple[Body, float, float]:
         _set_stops(gradient, key.colormap, (turn + 0.5) % 1.0, turn)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QBrush(gradient))
-        painter.drawEllipse(QRectF(0, 0, _WHEEL, _WHEEL))
-        painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Clear)
-        painter.drawEllipse(QPointF(0.5 * _WHEEL, 0.5 * _WHEEL), 0.25 * _WHEEL, 0.25 * _WHEEL)
+        ring, middle = QPainterPath(), QPointF(0.5 * _WHEEL, 0.5 * _WHEEL)
+        for radius in (0.5 * _WHEEL, 0.25 * _WHEEL):
+            ring.addEllipse(middle, radius, radius)
+        painter.drawPath(ring)
 
     return draw, _WHEEL, _WHEEL
 
