@@ -19,6 +19,7 @@ from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
 from napari_atomseg._napari.columns.colours import ALIKE, colour_points
+from napari_atomseg._napari.keys import Key, show_key
 from napari_atomseg._shared.files import digest
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import mean_sampling
@@ -346,6 +347,8 @@ def consistency_layer(
     looks = {"colormap": _DIFFERENCE, "blending": "additive"}
     layer = image_layer(z, name, place, provenance, **looks)
     layer.contrast_limits = (-_CLEAR, _CLEAR)
+    title = "restored beside raw\nblue: too much light\norange: too little\nin standard deviations"
+    show_key(layer, Key("consistency", title=title))
     return layer
 
 
