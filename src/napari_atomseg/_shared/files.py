@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
+
+from napari_atomseg._shared.outputs import check_file
+
+_IN_USE: set[Path] = set()
+"""Partial files and folders that this process is writing."""
+
+_MOST_VALUES = 4_000_000
+"""Values of a stack up to which its digest is that of all."""
 
 
 @cache
@@ -30,6 +40,8 @@ def provenance(
     *,
     model: str = "",
     sha256: str = "",
+    inputs: Mapping[str, Any] | None = None,
+    result: Any = None,
 ) -> dict[str, Any]:
     """Provenance of one result, in values that JSON can hold.
 
@@ -39,16 +51,47 @@ def provenance(
     source : name of the image or crystal that the result was made from.
     settings : all settings needed to repeat it.
     model, sha256 : name of the trained network and hash of its file, where one was used.
+    inputs : what it was made from, as `io.inputs` describes it: "of", and "on" for the image of a
+        measurement of columns.
+    result : array of which the record has the `digest`, so that later changes are known.
     """
     record: dict[str, Any] = {
         "package": "napari-atomseg",
         "version": package_version(),
+        "versions": _versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "action": action,
         "source": source,
         "settings": {name: plain(value) for name, value in settings.items()},
     }
-    return record | ({"model": model, "sha256": sha256} if model else {})
+    if model:
+        record |= {"model": model, "sha256": sha256}
+    if inputs:
+        record["inputs"] = plain(inputs)
+    return record | ({} if result is None else {"result": digest(result)})
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Versions of the packages that make the numbers."""
+    return {name: metadata.version(name) for name in ("numpy", "scipy", "torch")}
+
+
+def digest(data: Any) -> str:
+    """SHA-256 of the shape, the type and the values of an array.
+
+    Of large stacks only the middle image is taken, and of a very large image every second or third
+    row and so on, so that this takes a tenth of a second at most, also of lazy data.
+    """
+    values = data
+    if data.ndim > 2 and np.prod(data.shape, dtype=float) > _MOST_VALUES:
+        values = data[tuple(size // 2 for size in data.shape[:-2])]
+    step = -(-int(np.prod(values.shape, dtype=float)) // (4 * _MOST_VALUES))
+    values = np.asarray(values[:: max(step, 1)])
+    values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
+    known = hashlib.sha256(f"{tuple(map(int, data.shape))} {values.dtype.name}".encode())
+    known.update(values.view(np.uint8) if values.size else b"")
+    return known.hexdigest()
 
 
 def plain(value: Any) -> Any:
@@ -68,14 +111,18 @@ def plain(value: Any) -> Any:
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A temporary path that replaces `path` if the block succeeds, and is removed if not.
 
+    Each call has a path of its own: of several at once, the last one to succeed stays.
+
     Raises
     ------
     OSError
-        The file cannot be written, for example because the disk is full. The message names `path`,
-        which is left unchanged.
+        The file cannot be written, for example because the disk is full, or `path` is no regular
+        file. The message names `path`, which is left unchanged.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    check_file(path)
+    partial = _beside(path, "partial")
+    _IN_USE.add(partial)
     try:
         yield partial
         partial.replace(path)
@@ -86,6 +133,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
+        _IN_USE.discard(partial)
 
 
 @contextmanager
@@ -98,9 +146,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         The folder cannot be written; what was at `path` is left unchanged.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial, old = _beside(path, "partial"), _beside(path, "old")
     try:
         partial.mkdir()
         yield partial
@@ -130,9 +176,21 @@ def _is(name: object, path: Path) -> bool:
 
 
 def remove_partial(path: Path) -> None:
-    """Remove the partial files of processes that were killed while they wrote `path`."""
+    """Remove the partial files of processes that were killed while they wrote `path`.
+
+    Those of processes that are alive stay.
+    """
     for left in path.parent.glob(f".{escape(path.name)}.*.partial"):
-        left.unlink(missing_ok=True)
+        writer = left.name.rsplit(".", 2)[1].partition("-")[0]
+        here = writer == str(os.getpid())
+        alive = left in _IN_USE if here else writer.isdecimal() and psutil.pid_exists(int(writer))
+        if not alive:
+            left.unlink(missing_ok=True)
+
+
+def _beside(path: Path, kind: str) -> Path:
+    """A hidden name beside `path` that tells its process, and that no other call has."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.{kind}")
 
 
 def sha256(path: str | Path) -> str:

@@ -13,6 +13,7 @@ import typer
 from pydantic import BaseModel
 from typer.core import TyperCommand
 
+from napari_atomseg._shared.outputs import check_outputs
 from napari_atomseg._shared.sampling import read_sampling
 from napari_atomseg.cli.app import Session, print_line, print_warning
 from napari_atomseg.settings import options
@@ -99,11 +100,18 @@ class Reading:
             image, data=frames[self.frame], axes=image.axes[-2:], scales=image.scales[-2:]
         )
 
+    def inputs(self, image: MicroscopeImage) -> dict[str, Any]:
+        """What a result is made of, for its record; nothing where that is no single file."""
+        from napari_atomseg.io.inputs import INPUT
+
+        return {"of": image.metadata[INPUT]} if INPUT in image.metadata else {}
+
     def _read(self, path: Path, frame: int | None) -> MicroscopeImage:
         from napari_atomseg.io import read_image
         from napari_atomseg.io.images.write import resampled
+        from napari_atomseg.io.inputs import with_input
 
-        image = read_image(path, self.dataset, frame)
+        image = with_input(read_image(path, self.dataset, frame), path, self.dataset, frame)
         for note in image.notes:
             print_warning(f"{path}: {note}")
         return image if self.sampling is None else resampled(image, self.sampling)
@@ -213,12 +221,7 @@ def pairs(images: list[Path], output: Path | None, ending: str) -> list[tuple[Pa
         results = [output]
     else:
         results = [(output or file.parent) / f"{file.stem}{ending}" for file in files]
-    places = [result.resolve() for result in results]
-    for file, place in zip(files, places, strict=True):
-        if places.count(place) > 1:
-            raise ValueError(f"several results would be written to {place}")
-        if place in [each.resolve() for each in files]:
-            raise ValueError(f"the result would overwrite the image {file}")
+    check_outputs(results, files)
     return list(zip(files, results, strict=True))
 
 
