@@ -23,7 +23,7 @@ class Docked(QWidget):
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is None:
                 self.closed()
-            elif _dock_of(self) is not None:
+            elif _dock_of(self) is not None and not _within_docked(self):
                 # The dock itself has no place in the window yet.
                 QTimer.singleShot(0, self._join)
         return bool(super().event(event))
@@ -89,6 +89,14 @@ class Docked(QWidget):
         dock.setWindowTitle(dock.windowTitle().removesuffix(_PLUGIN))
         # The row of tabs is laid out first.
         QTimer.singleShot(0, dock.raise_)
+
+
+def _within_docked(widget: QWidget) -> bool:
+    """Whether a widget is part of another one that is docked, which joins for both."""
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, Docked):
+        parent = parent.parentWidget()
+    return parent is not None
 
 
 def _dock_of(widget: QWidget) -> QDockWidget | None:
