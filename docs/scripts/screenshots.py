@@ -1,4 +1,4 @@
-"""The panels on measured images, for the README and docs/guide.md; needs a screen.
+"""The panels on measured images, for the README and the pages of the steps; needs a screen.
 
     python docs/scripts/draw.py screenshots panels si110_adf_512.png 0.0977
     python docs/scripts/draw.py screenshots training nanoparticle_adf_1182.png 0.0726
