@@ -17,6 +17,8 @@ from napari_atomseg._napari.models.choice import ModelChooser, model_changes, mo
 from napari_atomseg._napari.origin import Origin
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preferences import preferences
+from napari_atomseg._napari.replace import replacements
+from napari_atomseg._napari.stack import SHOWN, StackSettings, at_frame_shown, frames_of
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.settings import ADVANCED, ModelSettings
@@ -64,7 +66,7 @@ class DeviceSettings(Settings):
     )
 
 
-class LayerSettings(SamplingSettings, DeviceSettings):
+class LayerSettings(SamplingSettings, StackSettings, DeviceSettings):
     """Settings of everything that applies a network to an image layer."""
 
 
@@ -99,6 +101,7 @@ class LayerPanel(Panel):
         self.calibration = Calibrate(self.viewer, lambda: self.image)
         self.form.rows.insertRow(1, self.calibration)
         self._image.changed.connect(self._follow_image)
+        replacements.happened.connect(self._follow_replaced)
         active = self.viewer.layers.selection.active
         if active in self.images():
             self._image.value = active
@@ -140,8 +143,19 @@ class LayerPanel(Panel):
         self.calibration.reset_choices()
 
     def source(self) -> Source:
-        """Return the data of the chosen layer; a ValueError is a sentence for the user."""
-        return Source.of(self.image)
+        """Return the data of the chosen layer, of a stack all frames or the one that is shown.
+
+        A ValueError is a sentence for the user.
+        """
+        layer = self.image
+        source = Source.of(layer)
+        if layer is None or not self._offers_frames() or self.form["stack"] != SHOWN:
+            return source
+        return at_frame_shown(source, layer, self.viewer.dims)
+
+    def _offers_frames(self) -> bool:
+        """Whether there are frames to choose from, and the panel can work on one of them."""
+        return "stack" in self.form.inputs and frames_of(self.image) > 1
 
     def sampling_of(self, source: Source) -> Sampling | None:
         """Return the sampling that the panel shows, or the layer's own pair that it stands for."""
@@ -158,7 +172,14 @@ class LayerPanel(Panel):
         if layer is not None:
             for emitter in (layer.events.scale, layer.events.units):
                 emitter.connect(self._show_sampling)
+        if "stack" in self.form.inputs:
+            self.form.show_row("stack", self._offers_frames())
         self._show_sampling()
+
+    def _follow_replaced(self, old: Layer, new: Layer) -> None:
+        """Choose the image that came in place of the chosen one."""
+        if old is not new and old is self._followed and new in self.images():
+            self.image = new
 
     def _show_sampling(self, event: Any = None) -> None:
         sampling = None if self.image is None else layer_sampling(self.image)

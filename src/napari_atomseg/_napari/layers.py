@@ -6,7 +6,7 @@ One layer without units would switch units off in the whole viewer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -19,12 +19,19 @@ from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
 from napari_atomseg._napari.columns.colours import ALIKE, colour_points
+from napari_atomseg._shared.files import digest
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.inference.frames import float_type
-from napari_atomseg.io.images.image import luminance
+from napari_atomseg.io.images.image import LUMINANCE, luminance
+from napari_atomseg.io.inputs import image_input, table_digest
+from napari_atomseg.io.inputs import positions as counted
 
 PROVENANCE = "napari-atomseg"
 """Key of a layer's metadata for the record of how the layer was made."""
+READ = "read"
+"""Action in the record of an image that this plugin's reader opened."""
+FEATURES = "napari-atomseg features"
+"""Key of the metadata of a points layer for the digest of the features that were measured."""
 MEASURED = "napari-atomseg measured"
 """Key of the metadata of a points layer for the positions (N, D) at which columns were measured."""
 
@@ -88,6 +95,15 @@ class Placement:
         mine, its = ([getattr(place, name) for name in names] for place in (self, other))
         return len(self.scale) == len(other.scale) and all(map(np.allclose, mine, its))
 
+    def at_frame(self, frame: tuple[int, ...]) -> Placement:
+        """Return the placement of a layer with one frame of this one, by its index."""
+        if not frame:
+            return self
+        place = Affine(
+            scale=self.scale, translate=self.translate, rotate=self.rotate, shear=self.shear
+        )
+        return replace(self, translate=np.asarray(place(np.array([*frame, 0.0, 0.0]))))
+
     def doubled(self) -> Placement:
         """Return the placement of a layer with twice as many pixels along the last two axes.
 
@@ -107,6 +123,11 @@ class Source:
 
     `sampling` is Å per pixel, a pair (dy, dx) if the pixels are not square, None if unknown.
     `raw` is the name of the recorded image: its own, or of the one that it was restored from.
+    `record` says how the layer was made, `read` what its file says of the image, and `path` is the
+    file where another reader opened it.
+    `identity` tells the layer from all others, whatever they are called.
+    `placement` and `shape` are those of the whole layer, also where `data` (H, W) is only one frame
+    of it, whose index along the leading axes is `frame`.
     """
 
     name: str
@@ -114,6 +135,12 @@ class Source:
     placement: Placement
     sampling: Sampling | None
     raw: str
+    record: Mapping[str, Any]
+    read: Mapping[str, Any]
+    path: str | None
+    identity: str
+    shape: tuple[int, ...]
+    frame: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, layer: Layer | None) -> Source:
@@ -131,9 +158,71 @@ class Source:
             raise ValueError(f"{layer.name!r} is a {kind} layer: choose an image layer")
         if layer.ndim < 2:
             raise ValueError(f"{layer.name!r} has {layer.ndim} axis: choose an image of 2 or more")
+        data = grey_data(layer)
         return cls(
-            layer.name, grey_data(layer), Placement.of(layer), layer_sampling(layer), raw_of(layer)
+            layer.name,
+            data,
+            Placement.of(layer),
+            layer_sampling(layer),
+            raw_of(layer),
+            dict(layer.metadata.get(PROVENANCE, {})),
+            dict(layer.metadata.get("file", {})),
+            layer.source.path,
+            str(layer.unique_id),
+            tuple(data.shape),
         )
+
+    def described(self) -> dict[str, Any]:
+        """Return what the image is, for the record of a result: file, hash, and its own record."""
+        made = self.record
+        if made.get("action") != READ:
+            file = None if made else self.path
+            return image_input(self.data, self.name, file=file, record=made)
+        known = made["settings"]
+        return image_input(
+            self.data,
+            self.name,
+            file=made["source"],
+            dataset=known.get("dataset"),
+            frame=known.get("frame"),
+            sampling=known.get("sampling"),
+            record=self.read.get("provenance"),
+        ) | {"opened": made.get("result"), **{n: known[n] for n in ("channel",) if n in known}}
+
+    def at(self, frame: tuple[int, ...]) -> Source:
+        """Return one frame of a stack, by its index along the leading axes."""
+        return replace(self, data=self.data[frame], frame=frame) if frame else self
+
+    @property
+    def title(self) -> str:
+        """The name in those of results: of one frame, with its number."""
+        return f"{self.name} frame {', '.join(map(str, self.frame))}" if self.frame else self.name
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The frame for the record of a result, where one was chosen: as `read_image` takes it."""
+        if not self.frame:
+            return {}
+        return {"frame": self.frame[0] if len(self.frame) == 1 else list(self.frame)}
+
+    @property
+    def place(self) -> Placement:
+        """Where the pixels of a result lie: on all frames, or on the one that was chosen."""
+        return self.placement.at_frame(self.frame)
+
+    def stacked(self, result: Any) -> Any:
+        """Return the result of a frame with the leading axes of the layer, each of length 1."""
+        return result[(None,) * len(self.frame)] if self.frame else result
+
+    def with_frames(self, columns: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns of a chosen frame as those of the stack, with the frame's number."""
+        if not self.frame:
+            return columns
+        attrs, number = columns.attrs, int(np.ravel_multi_index(self.frame, self.shape[:-2]))
+        columns = columns.copy()
+        columns.insert(0, "frame", number)
+        columns.attrs = attrs
+        return columns
 
     @property
     def told(self) -> str:
@@ -147,13 +236,26 @@ def raw_of(layer: Layer) -> str:
 
 
 def grey_data(layer: Image | Labels) -> Any:
-    """Return the data of a layer at full resolution; lazy data stay lazy.
+    """Return the data of a layer at full resolution; lazy data stay lazy, as arrays of dask.
 
     Colours become their luminance, as in files: screenshots and exported pictures are grey images
     stored as colours.
     """
     data = layer.data[0] if layer.multiscale else layer.data
-    return luminance(np.asarray(data)) if getattr(layer, "rgb", False) else data
+    coloured = getattr(layer, "rgb", False)
+    if not is_lazy(data):
+        return luminance(data) if coloured else data
+    if not hasattr(data, "dask"):
+        from dask import array
+
+        data = array.from_array(data)  # type: ignore[no-untyped-call]
+    # Whether all colours are the same would be seen in all frames only.
+    return (data[..., :3] @ LUMINANCE).astype(np.float32) if coloured else data
+
+
+def is_lazy(data: Any) -> bool:
+    """Whether pixels are read or computed only when they are used, as those of dask and Zarr."""
+    return not isinstance(data, np.ndarray)
 
 
 def unwrapped(thing: Any) -> Any:
@@ -206,7 +308,7 @@ def image_layer(
         data,
         name=name,
         contrast_limits=contrast_limits(data),
-        metadata={PROVENANCE: provenance},
+        metadata={PROVENANCE: {"result": digest(data), **provenance}},
         **(place | looks),
     )
 
@@ -228,7 +330,8 @@ def labels_layer(
     labels: NDArray[Any], name: str, place: dict[str, Any], provenance: dict[str, Any]
 ) -> Labels:
     """Return a label layer in its place, translucent enough to see the atoms through it."""
-    return Labels(labels, name=name, opacity=0.5, metadata={PROVENANCE: provenance}, **place)
+    record = {"result": digest(labels), **provenance}
+    return Labels(labels, name=name, opacity=0.5, metadata={PROVENANCE: record}, **place)
 
 
 def points_layer(
@@ -264,9 +367,13 @@ def points_layer(
         face_color="transparent",
         border_width=0.15,
         border_color=ALIKE,
-        metadata={PROVENANCE: provenance, MEASURED: positions.copy()},
+        metadata={
+            PROVENANCE: {"result": digest(counted(columns)), **provenance},
+            MEASURED: positions.copy(),
+        },
         **place,
     )
+    layer.metadata[FEATURES] = table_digest(layer.features)
     colour_points(layer, colour_by)
     return layer
 
@@ -292,8 +399,11 @@ def point_size(columns: pd.DataFrame) -> float:
 
 
 def contrast_limits(data: NDArray[Any]) -> tuple[float, float]:
-    """Return black and white points that neither hot pixels nor NaN disturb."""
-    if hasattr(data, "dask"):  # of data in a file, one image
+    """Return black and white points that neither hot pixels nor NaN disturb.
+
+    Of a stack that is not in memory they are those of its middle frame, the only one that is read.
+    """
+    if is_lazy(data):
         data = np.asarray(data[tuple(size // 2 for size in data.shape[:-2])])
     step = max(1, int(np.sqrt(np.prod(data.shape) / _LIMITS_PIXELS)))
     values = np.asarray(data[..., ::step, ::step]).ravel()

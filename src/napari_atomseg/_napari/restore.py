@@ -75,9 +75,9 @@ class Restore(ImagePanel):
         source = self.source()
         task, options, scan = self.form["task"], self.options(source), self.form["scan"]
         return (
-            f"Restore {source.name}",
+            f"Restore {source.title}",
             partial(_predict, source.data, task, options, self.form["consistency"], scan),
-            partial(self._show, source, task, options | {"scan": scan}),
+            partial(self._show, source, task, options | {"scan": scan} | source.chosen),
         )
 
     def summary(self, result: Image) -> str:
@@ -87,27 +87,30 @@ class Restore(ImagePanel):
 
     def _show(self, source: Source, task: str, options: dict[str, Any], result: Any) -> Image:
         prediction, test, notes = result
-        place, name = source.placement, f"{source.name} {RESTORED[task]}"
+        place, name = source.place, f"{source.title} {RESTORED[task]}"
         own = place.doubled() if task == "upinterpolation" else place
         record = provenance(
             "restore",
             source.name,
-            {"task": task, **options, **prediction.settings},
+            {**prediction.settings, "task": task, **options},
             model=prediction.model,
             sha256=prediction.sha256,
+            inputs={"of": source.described()},
         )
-        record["raw"] = source.raw
+        record |= {"raw": source.raw, "contrast": prediction.settings["contrast"]}
         if notes:
             record["notes"] = list(notes)
         if test is not None:
             record["consistency"] = test.summary()
-        layer = image_layer(prediction.maps[task], name, own.arguments(), record)
-        self.viewer.add_layer(layer)
+        restored = source.stacked(prediction.maps[task])
+        made = {"image": image_layer(restored, name, own.arguments(), record)}
         if test is not None:
             own_record = record | {"action": "consistency"}
-            tested = consistency_layer(test.z, f"{name} consistency", place.arguments(), own_record)
-            self.viewer.add_layer(tested)
-        return layer
+            z = source.stacked(test.z)
+            made["consistency"] = consistency_layer(
+                z, f"{name} consistency", place.arguments(), own_record
+            )
+        return self.put(made, f"restore {task}", source.identity)[0]
 
 
 def _predict(

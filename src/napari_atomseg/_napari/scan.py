@@ -54,25 +54,32 @@ class Scan(ImagePanel):
         source = self.source()
         options = self.layer_options(source) | {"scan": self.form["scan"]}
         return (
-            f"Scan lines of {source.name}",
+            f"Scan lines of {source.title}",
             partial(_corrected, source.data, options),
-            partial(self._show, source, options),
+            partial(self._show, source, options | source.chosen),
         )
 
     def summary(self, result: Image) -> str:
         return "; ".join(result.metadata[PROVENANCE]["notes"])
 
     def _show(self, source: Source, options: dict[str, Any], made: Any) -> Image:
-        record = provenance("scan", source.name, options, model=made.model, sha256=made.sha256)
+        record = provenance(
+            "scan",
+            source.name,
+            options,
+            model=made.model,
+            sha256=made.sha256,
+            inputs={"of": source.described()},
+        )
         layer = image_layer(
-            made.image,
-            f"{source.name} scan lines",
-            source.placement.arguments(),
+            source.stacked(made.image),
+            f"{source.title} scan lines",
+            source.place.arguments(),
             record | {"notes": list(made.notes)},
         )
-        self.viewer.add_layer(layer)
+        (placed,) = self.put({"image": layer}, "scan", source.identity)
         self._show_lines(made.lines)
-        return layer
+        return placed
 
     def _show_lines(self, lines: pd.DataFrame) -> None:
         """Show the plot of the lines, of the first frame of a stack, and the table of all."""

@@ -65,9 +65,9 @@ class Segment(ImagePanel):
         options = self.options(source)
         options |= {name: self.form[name] for name in LabelSettings.model_fields}
         return (
-            f"Segment {source.name}",
+            f"Segment {source.title}",
             partial(_segment, source.data, options),
-            partial(self._show, source, options),
+            partial(self._show, source, options | source.chosen),
         )
 
     def summary(self, result: Labels) -> str:
@@ -78,15 +78,15 @@ class Segment(ImagePanel):
     def _show(self, source: Source, options: dict[str, Any], result: Any) -> Labels:
         labels, model = result
         layer = labels_layer(
-            labels,
-            f"{source.name} segmented",
-            source.placement.arguments(),
-            provenance("segment", source.name, options, **model),
+            source.stacked(labels),
+            f"{source.title} segmented",
+            source.place.arguments(),
+            provenance("segment", source.name, options, **model, inputs={"of": source.described()}),
         )
         layer.opacity = self.form["opacity"]
         layer.contour = self.form["contour"]
-        self.viewer.add_layer(layer)
-        return layer
+        (placed,) = self.put({"labels": layer}, "segment", source.identity)
+        return placed
 
 
 def _segment(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Unpack
@@ -14,9 +14,9 @@ from napari_atomseg import weights
 from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Image, Mask, Sampling
 from napari_atomseg._shared.units import mean_sampling
-from napari_atomseg.inference.frames import Examined, as_frames, examine, float_type
+from napari_atomseg.inference.frames import as_frames, check_image, float_type
 from napari_atomseg.inference.predictor import LEVEL, Predictor
-from napari_atomseg.inference.scale import agreed_contrasts
+from napari_atomseg.inference.scale import sampled_frames
 from napari_atomseg.inference.scan.api import correct_scan
 from napari_atomseg.inference.scan.settings import Scan
 from napari_atomseg.inference.settings import (
@@ -25,6 +25,13 @@ from napari_atomseg.inference.settings import (
     Precision,
     RestorationTask,
     inference_settings,
+)
+from napari_atomseg.inference.stacks import (
+    Frames,
+    StackView,
+    is_lazy,
+    merged_notes,
+    settled_contrasts,
 )
 from napari_atomseg.networks.tasks import INTENSITIES, UPINTERPOLATION, Modality
 from napari_atomseg.progress import CancelToken, Progress, report
@@ -115,47 +122,60 @@ def predict(
         `cancel` was raised.
     """
     chosen = inference_settings(inference, model, options)
-    examined = examine(image)
-    frames, shape = examined.frames, examined.shape
+    return predicted(Frames(image), tasks, chosen, sampling, progress=progress, cancel=cancel)
+
+
+def predicted(
+    frames: Frames,
+    tasks: Sequence[str],
+    chosen: InferenceSettings,
+    sampling: Sampling | None,
+    view: StackView | None = None,
+    *,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> Prediction:
+    """Apply a model to frames, see `predict`.
+
+    Parameters
+    ----------
+    view : what the stack settled that they are of; None where they settle it themselves.
+    """
+    path, predictor = _opened(chosen, tasks)
     pixel = None if sampling is None else mean_sampling(sampling)
-    path = weights.resolve(chosen.model, tasks=tasks)
-    predictor = _predictor(
-        str(path), path.stat().st_mtime_ns, chosen.device, chosen.precision, chosen.tile_size
-    )
-    unknown = [task for task in tasks if task not in predictor.tasks]
-    if unknown:
-        known = ", ".join(predictor.tasks)
-        raise ValueError(
-            f"task {unknown[0]!r} is not one of model {predictor.card.name}: {known}; "
-            + weights.choice(tasks)
-        )
-    middle = len(frames) // 2
-    contrasts = (str(chosen.contrast),) * len(frames)
-    if chosen.contrast == "auto":
-        leanings = [predictor.leaning(frame, pixel) for frame in frames]
-        contrasts = agreed_contrasts(leanings, frames)
-    recorded = frames if isinstance(image, Examined) else as_frames(image)[0]
-    signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
+    if view is None:
+        view = view_of(frames, tasks, chosen, sampling)
+    magnifications = view.magnifications
+    if magnifications is None:
+        raise ValueError("view has no magnifications")
     whole = predictor.card.sees == "as recorded"
-    if whole:
-        frames, signs = recorded, [1.0] * len(frames)
-    magnifications = predictor.magnifications(signs[middle] * frames[middle], tasks, pixel)
     maps: dict[str, Image] = {}
     magnified: dict[float, dict[str, Image]] = {}
-    for index, frame in enumerate(frames):
+    contrasts: list[str] = []
+    notes: list[tuple[str, ...]] = []
+    for index in range(len(frames)):
 
         def of_frame(done: int, total: int, message: str, index: int = index) -> None:
             report(progress, cancel, index * total + done, len(frames) * total, message)
 
-        sign = signs[index]
+        examined, recorded = frames[index], frames.recorded(index)
+        plane = examined.frames[0]
+        contrasts.append(view.contrast(index, plane, lambda each: predictor.leaning(each, pixel)))
+        notes.append(examined.notes)
+        sign = -1.0 if contrasts[-1] == "dark" and not whole else 1.0
         made = predictor.maps(
-            sign * frame, tuple(tasks), magnifications, of_frame, cancel, chosen.quality
+            sign * (recorded if whole else plane),
+            tuple(tasks),
+            magnifications,
+            of_frame,
+            cancel,
+            chosen.quality,
         )
-        marks = examined.marks[index]
+        marks = examined.marks[0]
         # What is about a mark is specimen, or a smooth edge: recorded, it would be a noisy rim.
-        kept = np.zeros_like(marks) if whole else marks & ~examined.edges[index]
+        kept = np.zeros_like(marks) if whole else marks & ~examined.edges[0]
         signed = {
-            task: _with_marks(sign * plane, task, recorded[index], kept)
+            task: _with_marks(sign * plane, task, recorded, kept)
             if task in INTENSITIES
             else ~marks * plane
             for task, plane in made.whole.items()
@@ -174,6 +194,7 @@ def predict(
         "zoom": magnifications.restoring,
         "magnifications": list(magnifications.detecting),
     }
+    shape = frames.shape
 
     def stacked(planes: dict[str, Image]) -> dict[str, Image]:
         return {t: stack.reshape(*shape[:-2], *stack.shape[1:]) for t, stack in planes.items()}
@@ -187,9 +208,59 @@ def predict(
         settings,
         predictor.card.species,
         {factor: stacked(planes) for factor, planes in magnified.items()},
-        contrasts,
-        examined.notes,
+        tuple(contrasts),
+        frames.notes or merged_notes(notes),
     )
+
+
+def view_of(
+    frames: Frames,
+    tasks: Sequence[str],
+    chosen: InferenceSettings,
+    sampling: Sampling | None,
+    count: int | None = None,
+) -> StackView:
+    """What some frames settle for all of their stack: its contrast, and how a network sees it.
+
+    Parameters
+    ----------
+    count : frames of the stack, of which `frames` are those of `sampled_frames`; by default they
+        are all.
+    """
+    _, predictor = _opened(chosen, tasks)
+    pixel = None if sampling is None else mean_sampling(sampling)
+    numbers = sampled_frames(len(frames) if count is None else count)
+    places = numbers if count is None else range(len(frames))
+    middle = (len(frames) if count is None else count) // 2
+    if chosen.contrast != "auto":
+        numbers, places = (middle,), [places[numbers.index(middle)]]
+    planes = [frames[place].frames[0] for place in places]
+    view = settled_contrasts(
+        chosen.contrast, numbers, planes, lambda plane: predictor.leaning(plane, pixel)
+    )
+    at = numbers.index(middle)
+    seen = planes[at]
+    if predictor.card.sees == "as recorded":
+        seen = frames.recorded(places[at])
+    elif view.contrast(middle, seen, lambda plane: predictor.leaning(plane, pixel)) == "dark":
+        seen = -1.0 * seen
+    return replace(view, magnifications=predictor.magnifications(seen, tasks, pixel))
+
+
+def _opened(chosen: InferenceSettings, tasks: Sequence[str]) -> tuple[Path, Predictor]:
+    """The file of a model and the network in it, which has the tasks."""
+    path = weights.resolve(chosen.model, tasks=tasks)
+    predictor = _predictor(
+        str(path), path.stat().st_mtime_ns, chosen.device, chosen.precision, chosen.tile_size
+    )
+    unknown = [task for task in tasks if task not in predictor.tasks]
+    if unknown:
+        known = ", ".join(predictor.tasks)
+        raise ValueError(
+            f"task {unknown[0]!r} is not one of model {predictor.card.name}: {known}; "
+            + weights.choice(tasks)
+        )
+    return path, predictor
 
 
 def _with_marks(plane: Image, task: str, recorded: Image, marks: Mask) -> Image:
@@ -257,45 +328,86 @@ def restore(
     if modality is not None and chosen.model is None:
         proposal = weights.propose_model(modality, task, sampling, quality=chosen.quality)
         model = proposal.model
-    if hasattr(image, "dask"):
-        whole = image.rechunk({**dict.fromkeys(range(image.ndim - 2), 1), -2: -1, -1: -1})
-        finer = 2 if task == UPINTERPOLATION else 1
-        height, width = (finer * n for n in image.shape[-2:])
-        kind = float_type(image.dtype)
-        return whole.map_blocks(
-            _restored,
-            kind,
-            task,
-            model,
-            sampling,
-            chunks=(*whole.chunks[:-2], (height,), (width,)),
-            dtype=kind,
-            meta=np.empty((0,) * image.ndim, kind),
-            scan=scan,
-            inference=inference,
-            progress=progress,
-            cancel=cancel,
-            **options,
-        )
+    hooks: dict[str, Any] = {"progress": progress, "cancel": cancel}
+    if is_lazy(image):
+        chosen = chosen if model is None else chosen.updated(model=model)
+        return _lazily(image, task, sampling, scan, chosen, hooks)
     if scan != "none":
-        image = correct_scan(
-            image, scan, device=chosen.device, progress=progress, cancel=cancel
-        ).image
+        image = correct_scan(image, scan, device=chosen.device, **hooks).image
     return predict(
-        image,
-        (task,),
-        model=model,
-        sampling=sampling,
-        inference=inference,
-        progress=progress,
-        cancel=cancel,
-        **options,
+        image, (task,), model=model, sampling=sampling, inference=inference, **hooks, **options
     ).maps[task]
 
 
-def _restored(block: Any, kind: Any, *arguments: Any, **options: Any) -> Any:
+def _lazily(
+    image: Any,
+    task: str,
+    sampling: Sampling | None,
+    scan: Scan,
+    chosen: InferenceSettings,
+    hooks: dict[str, Any],
+) -> Any:
+    """An array of dask restored frame by frame, as `restore` restores one in memory."""
+    from dask import delayed
+
+    check_image(image.dtype, image.shape)
+    leading = image.shape[:-2]
+    count = int(np.prod(leading, dtype=np.int64))
+    index = [np.unravel_index(number, leading) for number in sampled_frames(count)]
+    some = [image[tuple(map(int, each))] for each in index]
+    settle: Any = delayed(_settled, pure=True)
+    view = settle(some, count, task, sampling, scan, chosen)
+    whole = image.rechunk({**dict.fromkeys(range(image.ndim - 2), 1), -2: -1, -1: -1})
+    finer = 2 if task == UPINTERPOLATION else 1
+    height, width = (finer * n for n in image.shape[-2:])
+    kind = float_type(image.dtype)
+    return whole.map_blocks(
+        _restored,
+        kind,
+        task,
+        sampling,
+        scan,
+        chosen,
+        chunks=(*whole.chunks[:-2], (height,), (width,)),
+        dtype=kind,
+        meta=np.empty((0,) * image.ndim, kind),
+        view=view,
+        hooks=hooks,
+    )
+
+
+def _settled(
+    some: list[Any],
+    count: int,
+    task: str,
+    sampling: Sampling | None,
+    scan: Scan,
+    chosen: InferenceSettings,
+) -> StackView:
+    """What frames of a lazy stack settle for all, see `view_of`."""
+    image: Any = np.stack(some)
+    if scan != "none":
+        image = correct_scan(image, scan, device=chosen.device).image
+    return view_of(Frames(image), (task,), chosen, sampling, count)
+
+
+def _restored(
+    block: Any,
+    kind: Any,
+    task: str,
+    sampling: Sampling | None,
+    scan: Scan,
+    chosen: InferenceSettings,
+    view: StackView,
+    hooks: dict[str, Any],
+) -> Any:
     """A block of a lazy image restored, in the type that was promised of it."""
-    return restore(block, *arguments, **options).astype(kind, copy=False)
+    if scan != "none":
+        block = correct_scan(block, scan, device=chosen.device, **hooks).image
+    # The number of the frame in its stack is that of none of those that were looked at.
+    alone = replace(view, leanings={})
+    made = predicted(Frames(block), (task,), chosen, sampling, alone, **hooks)
+    return made.maps[task].astype(kind, copy=False)
 
 
 @lru_cache(maxsize=4)

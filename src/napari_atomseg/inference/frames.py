@@ -33,16 +33,7 @@ def as_frames(image: Any) -> tuple[Image, tuple[int, ...]]:
         The array has fewer than two axes, no pixels, or looks like an RGB image.
     """
     array = np.asarray(image)
-    if array.dtype == object or array.dtype.kind not in "biuf":
-        raise TypeError(f"image has values of type {array.dtype}; real numbers are needed")
-    if array.ndim < 2:
-        raise ValueError(f"image has shape {array.shape}; two axes (rows, columns) are needed")
-    if 0 in array.shape:
-        raise ValueError(f"image has shape {array.shape}: it holds no pixels")
-    if array.ndim == 3 and array.shape[-1] in (3, 4) and min(array.shape[:2]) > 4:
-        raise ValueError(
-            f"image has shape {array.shape}, an RGB image; convert it to grey values first"
-        )
+    check_image(array.dtype, array.shape)
     frames = array.reshape(-1, *array.shape[-2:]).astype(float_type(array.dtype))
     bad = ~np.isfinite(frames)
     if bad.any():
@@ -52,6 +43,18 @@ def as_frames(image: Any) -> tuple[Image, tuple[int, ...]]:
             if holes.any():
                 frame[holes] = 0.0 if holes.all() else np.nanmedian(frame)
     return frames, array.shape
+
+
+def check_image(kind: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Raise the errors of `as_frames` for values of a type, and an array of a shape."""
+    if kind.kind not in "biuf":
+        raise TypeError(f"image has values of type {kind}; real numbers are needed")
+    if len(shape) < 2:
+        raise ValueError(f"image has shape {shape}; two axes (rows, columns) are needed")
+    if 0 in shape:
+        raise ValueError(f"image has shape {shape}: it holds no pixels")
+    if len(shape) == 3 and shape[-1] in (3, 4) and min(shape[:2]) > 4:
+        raise ValueError(f"image has shape {shape}, an RGB image; convert it to grey values first")
 
 
 def float_type(kind: DTypeLike) -> type[np.floating[Any]]:

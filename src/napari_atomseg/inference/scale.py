@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -37,6 +38,8 @@ DARK = -0.15
 """Skewness below which columns are dark; that of bright honeycombs is hardly below zero."""
 DOUBTFUL = 0.5
 """Absolute skewness up to which noise and uneven backgrounds may be its cause."""
+SAMPLED = 9
+"""Frames of a long stack that settle what is common to all."""
 SKEWNESS_PER_LEAN = 3.0
 """Weight of a network's preference, best on simulated images of both contrasts and many doses."""
 
@@ -151,26 +154,76 @@ def leaning(image: Image, spacing: float, lean: Callable[[], float] | None = Non
     return skewness - DARK
 
 
-def agreed_contrasts(
-    leanings: Sequence[float], frames: Sequence[NDArray[Any]] | NDArray[Any] = ()
-) -> tuple[str, ...]:
-    """Contrast of each frame of a stack, "bright" or "dark".
+@dataclass(frozen=True)
+class Contrasts:
+    """What frames of a stack say together of their contrast, by which each is then judged.
 
     Frames are alike unless the image says otherwise: one whose own `leaning` is clear goes by it,
     as the channels of two detectors do; the others have the contrast of the median frame, or the
     opposite of the clearest frame, where they are dark where that is bright.
 
+    Attributes
+    ----------
+    bright : whether the median frame has bright columns.
+    pattern : of the clearest frame, see `clear_middle`; None where none is clear.
+    opposite : whether frames that are the opposite of it have bright columns.
+    """
+
+    bright: bool
+    pattern: NDArray[Any] | None = None
+    opposite: bool = False
+
+    @classmethod
+    def of(
+        cls, leanings: Sequence[float], frames: Sequence[NDArray[Any]] | NDArray[Any] = ()
+    ) -> Contrasts:
+        """Take the leanings of frames, and the frames (N, H, W) where they can be compared."""
+        common = float(np.median(leanings)) > 0
+        comparable = len(frames) == len(leanings) > 1
+        if not comparable or not any(map(_is_clear, leanings)):
+            return cls(common)
+        best = int(np.argmax(np.abs(leanings)))
+        bright = leanings[best] > 0 if _is_clear(leanings[best]) else common
+        return cls(common, clear_middle(frames[best]), not bright)
+
+    def __call__(self, leaning: float, frame: NDArray[Any] | None = None) -> str:
+        """Whether a frame has "bright" or "dark" columns."""
+        bright = self.bright
+        if _is_clear(leaning):
+            bright = leaning > 0
+        elif (
+            self.pattern is not None
+            and frame is not None
+            and are_opposite(clear_middle(frame), self.pattern)
+        ):
+            bright = self.opposite
+        return "bright" if bright else "dark"
+
+
+def _is_clear(leaning: float) -> bool:
+    return abs(leaning + DARK) > DOUBTFUL
+
+
+def sampled_frames(count: int) -> tuple[int, ...]:
+    """Frames of a stack that settle what is common to all: the middle one, and some evenly."""
+    even = np.rint(np.linspace(0, count - 1, min(count, SAMPLED))).astype(int)
+    return tuple(sorted({*map(int, even), count // 2}))
+
+
+def agreed_contrasts(
+    leanings: Sequence[float], frames: Sequence[NDArray[Any]] | NDArray[Any] = ()
+) -> tuple[str, ...]:
+    """Contrast of each frame of a stack, "bright" or "dark", see `Contrasts`.
+
     Parameters
     ----------
     frames : (N, H, W), or none if they cannot be compared.
     """
-    common = float(np.median(leanings)) > 0
-    clear = [abs(each + DARK) > DOUBTFUL for each in leanings]
-    own = [each > 0 if sure else common for each, sure in zip(leanings, clear, strict=True)]
-    if len(frames) == len(leanings) and any(clear) and not all(clear):
-        best = int(np.argmax(np.abs(leanings)))
-        pattern = clear_middle(frames[best])
-        for number, sure in enumerate(clear):
-            if not sure and are_opposite(clear_middle(frames[number]), pattern):
-                own[number] = not own[best]
-    return tuple("bright" if bright else "dark" for bright in own)
+    comparable = len(frames) == len(leanings)
+    some = sampled_frames(len(leanings))
+    agreed = Contrasts.of(
+        [leanings[i] for i in some], [frames[i] for i in some] if comparable else ()
+    )
+    return tuple(
+        agreed(each, frames[number] if comparable else None) for number, each in enumerate(leanings)
+    )

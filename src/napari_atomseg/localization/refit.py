@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.units import pixel_size
-from napari_atomseg.inference.frames import examine
+from napari_atomseg.inference.stacks import Frames
 from napari_atomseg.localization.fit.correlation import NoiseFound, noise_record
 from napari_atomseg.localization.fit.refinement import Refinement, levelled
 from napari_atomseg.localization.overlap import is_overlap_note, overlap_notes
@@ -52,7 +52,7 @@ def refine_columns(
     Parameters
     ----------
     image : (H, W), or a stack where the table has a ``frame``; pixels that are NaN, hot or dead are
-        not measured.
+        not measured. Of an array of dask only frames with such columns are read.
     columns : table with ``y`` and ``x`` in pixels, other columns as of `localize` or fewer. Where
         ``columns.attrs`` has a sampling (dy, dx), columns are round in Å.
     only : (N,) which rows, as booleans, or the places of rows; None for all. The others are
@@ -81,9 +81,9 @@ def refine_columns(
             name: columns.attrs[name] for name in FitSettings.model_fields if name in columns.attrs
         }
         fit = FitSettings(**made)
-    raw = examine(image).measured()
+    raw = Frames(image)
     given = {**options, "refine": refine}
-    often, known = frame_weights(given, raw.shape[1:]), known_noise(given)
+    often, known = frame_weights(given, raw.shape[-2:]), known_noise(given)
     fit = fit.updated(**{name: value for name, value in given.items() if value is not None})
     pixel = pixel_size(columns.attrs.get("sampling"))
     refinement = Refinement(fit, device, frames=often, pixel=pixel, noise=known)
@@ -104,7 +104,7 @@ def refine_columns(
         some = chosen[there]
         y, x = places[:, there]
         sign = signs[number]
-        plane, offset = levelled(raw[number], fit)
+        plane, offset = levelled(raw[int(number)].measured()[0], fit)
         shared = _shared(columns.iloc[there[~some]], fit, sign, offset)
         measure = replace(refinement, common=shared)
         fits = measure.some(sign * plane, y, x, some, cancel)

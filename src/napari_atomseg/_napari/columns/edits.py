@@ -261,16 +261,28 @@ def _measure(
     cancel: CancelToken,
 ) -> pd.DataFrame:
     from napari_atomseg.inference.api import common_contrast
-    from napari_atomseg.inference.frames import examine
-    from napari_atomseg.inference.scale import agreed_contrasts, estimate_spacing, leaning
+    from napari_atomseg.inference.scale import estimate_spacing, leaning
+    from napari_atomseg.inference.stacks import Frames, sample, settled_contrasts
     from napari_atomseg.localization.refit import refine_columns
 
-    examined = examine(image)
     if "contrast" not in table.attrs:
-        sure = [leaning(frame, estimate_spacing(frame)) for frame in examined.frames]
-        table.attrs["contrast"] = common_contrast(agreed_contrasts(sure, examined.frames))
+        frames = Frames(image)
+
+        def lean(plane: Any) -> float:
+            return leaning(plane, estimate_spacing(plane))
+
+        view = settled_contrasts("auto", *sample(frames), lean)
+        numbers = table["frame"].to_numpy()[rows] if "frame" in table else np.zeros(1, int)
+        own = {
+            int(number): view.contrast(int(number), frames[int(number)].frames[0], lean)
+            for number in np.unique(numbers)
+        }
+        # Of frames without a column to measure none is needed.
+        any_of = next(iter(own.values()))
+        contrasts = [own.get(number, any_of) for number in range(len(frames))]
+        table.attrs["contrast"] = common_contrast(contrasts)
     return refine_columns(
-        examined, table, rows, device=preferences().device, progress=progress, cancel=cancel
+        image, table, rows, device=preferences().device, progress=progress, cancel=cancel
     )
 
 

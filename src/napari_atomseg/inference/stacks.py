@@ -1,0 +1,164 @@
+"""Frames of a stack one by one, and what they settle together: contrast and magnification.
+
+Stacks that are not in memory, arrays of dask, are read frame by frame; what they give is what the
+same stack in memory gives.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from napari_atomseg._shared.types import Image
+from napari_atomseg.inference.frames import Examined, as_frames, check_image, examine
+from napari_atomseg.inference.magnification import Magnifications
+from napari_atomseg.inference.scale import Contrasts, sampled_frames
+
+
+def is_lazy(image: Any) -> bool:
+    """Whether an image is an array of dask, whose pixels are read when they are used."""
+    return hasattr(image, "dask")
+
+
+class Frames(Sequence[Examined]):
+    """The frames of an image or stack, each examined alone.
+
+    Those of an array of dask are read when they are used, and the last one is kept.
+
+    Parameters
+    ----------
+    image : (..., H, W) real numbers, or what `examine` made of them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `as_frames`.
+    """
+
+    def __init__(self, image: Any) -> None:
+        self._lazy = image if is_lazy(image) else None
+        if self._lazy is None:
+            self._whole = examine(image)
+            self.shape = self._whole.shape
+            self._recorded = None if isinstance(image, Examined) else image
+        else:
+            check_image(image.dtype, image.shape)
+            self.shape = tuple(image.shape)
+        self._last: tuple[int, Examined, Image] | None = None
+
+    def __len__(self) -> int:
+        return int(np.prod(self.shape[:-2], dtype=np.int64))
+
+    def __getitem__(self, number: Any) -> Examined:
+        """One frame, by its number over all leading axes."""
+        if self._lazy is not None:
+            return self._read(number)[0]
+        whole, one = self._whole, slice(number, number + 1)
+        parts = (each[one] for each in (whole.frames, whole.out, whole.marks, whole.edges))
+        return Examined(*parts, self.shape[-2:], whole.notes)
+
+    def recorded(self, number: int) -> Image:
+        """(H, W) a frame as it was recorded, but for pixels that are not finite."""
+        if self._lazy is not None:
+            return self._read(number)[1]
+        if self._recorded is None:
+            return self._whole.frames[number]
+        plane = np.asarray(self._recorded).reshape(-1, *self.shape[-2:])[number]
+        return as_frames(plane)[0][0]
+
+    def planes(self) -> Sequence[Image]:
+        """(N, H, W) the frames as networks see them."""
+        return self._whole.frames if self._lazy is None else _Planes(self)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was odd in the image itself, a sentence each; of lazy stacks each frame has its."""
+        return self._whole.notes if self._lazy is None else ()
+
+    def _read(self, number: int) -> tuple[Examined, Image]:
+        if self._last is None or self._last[0] != number:
+            index = np.unravel_index(number, self.shape[:-2])
+            plane = np.asarray(self._lazy[tuple(map(int, index))])
+            self._last = (number, examine(plane), as_frames(plane)[0][0])
+        return self._last[1:]
+
+
+class _Planes(Sequence[Image]):
+    """Frames of a lazy stack as networks see them."""
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, number: Any) -> Image:
+        plane: Image = self._frames[int(number)].frames[0]
+        return plane
+
+    def __iter__(self) -> Iterator[Image]:
+        return (self[number] for number in range(len(self)))
+
+
+@dataclass(frozen=True)
+class StackView:
+    """How a network sees the frames of a stack: settled by some of them for all.
+
+    Attributes
+    ----------
+    contrasts : the contrast that was chosen, or what some frames say of that of each.
+    magnifications : by which all frames are seen; None where no network sees them.
+    leanings : of the frames that were looked at, by their numbers.
+    """
+
+    contrasts: Contrasts | str
+    magnifications: Magnifications | None = None
+    leanings: Mapping[int, float] = field(default_factory=dict)
+
+    def contrast(self, number: int, plane: Image, lean: Callable[[Image], float]) -> str:
+        """Whether a frame (H, W) has "bright" or "dark" columns."""
+        if isinstance(self.contrasts, str):
+            return self.contrasts
+        known = self.leanings.get(number)
+        return self.contrasts(lean(plane) if known is None else known, plane)
+
+
+def settled_contrasts(
+    contrast: str, numbers: Sequence[int], planes: Sequence[Image], lean: Callable[[Image], float]
+) -> StackView:
+    """Return the view of a stack by the contrast, "auto" or known, and by some of its frames.
+
+    Parameters
+    ----------
+    numbers, planes : of the frames that are looked at, see `sampled_frames`.
+    lean : the leaning of a frame, see `scale.leaning`.
+    """
+    if contrast != "auto":
+        return StackView(contrast)
+    leanings = {number: lean(plane) for number, plane in zip(numbers, planes, strict=True)}
+    return StackView(Contrasts.of(list(leanings.values()), planes), None, leanings)
+
+
+def sample(frames: Frames) -> tuple[tuple[int, ...], list[Image]]:
+    """Numbers and planes of the frames that settle what is common to all."""
+    numbers = sampled_frames(len(frames))
+    return numbers, [frames[number].frames[0] for number in numbers]
+
+
+def merged_notes(notes: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """Notes on frames that were worked on one by one, those that say the same only once."""
+    first: dict[str, tuple[str, int]] = {}
+    count: dict[str, int] = {}
+    for number, each in enumerate(notes):
+        for note in each:
+            kind = re.sub(r"\d+(\.\d+)?", "0", note)
+            first.setdefault(kind, (note, number))
+            count[kind] = count.get(kind, 0) + 1
+    return tuple(
+        f"frame {number}: {note}" + (f" (and {count[kind] - 1} like it)" if count[kind] > 1 else "")
+        for kind, (note, number) in first.items()
+    )

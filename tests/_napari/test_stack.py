@@ -1,0 +1,160 @@
+"""Stacks in the window: all frames or the one shown, and frames that are not in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+from napari.layers import Image
+
+from napari_atomseg._napari.layers import Source, contrast_limits, grey_data
+from napari_atomseg._napari.stack import frames_of
+from napari_atomseg.simulation import Simulation
+
+OpenPanel = Callable[[str], Any]
+PATIENCE = 120.0
+
+pytestmark = pytest.mark.usefixtures("qtbot")
+
+
+class Film:
+    """A dask stack that counts how often each of its frames is computed."""
+
+    def __init__(self, frame: Any, lengths: tuple[int, ...], seed: int = 0) -> None:
+        self.frame, self.read = np.asarray(frame, np.float32), Counter[tuple[int, ...]]()
+        chunks = (*((1,) * n for n in lengths), *((n,) for n in self.frame.shape))
+        self.data = da.map_blocks(
+            self._block, chunks=chunks, dtype=np.float32, meta=np.empty((0,) * len(chunks), "f4")
+        )
+
+    def _block(self, block_info: Any = None) -> Any:
+        index = tuple(int(i) for i in block_info[None]["chunk-location"][:-2])
+        self.read[index] += 1
+        return np.roll(self.frame, sum(index), axis=0)[(None,) * len(index)]
+
+
+@pytest.fixture
+def film(viewer: Any, scene: Simulation) -> Film:
+    """Two thousand frames, of which the viewer shows number 7, calibrated."""
+    made = Film(scene.image[:64, :80], (2000,))
+    viewer.add_image(
+        made.data,
+        name="film",
+        contrast_limits=(0, 1),
+        scale=(1, 0.15, 0.15),
+        translate=(0, 3, 4),
+        units=("pixel", "angstrom", "angstrom"),
+    )
+    viewer.dims.set_current_step(0, 7)
+    made.read.clear()
+    return made
+
+
+def shown_only(film: Film) -> bool:
+    return set(film.read) <= {(7,)}
+
+
+def test_the_frame_shown_is_restored_and_appears_there(
+    dock: OpenPanel, viewer: Any, film: Film
+) -> None:
+    panel = dock("Restore")
+    panel.stack = "shown"
+    restored = panel.run().result(PATIENCE)
+    assert shown_only(film)
+    assert restored.data.shape == (1, 64, 80)
+    np.testing.assert_allclose(restored.translate, (7, 3, 4))
+    assert restored.name == "film frame 7 denoised"
+    assert restored.metadata["napari-atomseg"]["settings"]["frame"] == 7
+    alone = viewer.add_image(film.data[7].compute(), scale=(0.15, 0.15), units=("angstrom",) * 2)
+    panel.image = alone
+    same = panel.run().result(PATIENCE)
+    np.testing.assert_array_equal(restored.data[0], same.data)
+    assert viewer.layers.units is not None
+
+
+@pytest.mark.parametrize("name", ["Segment", "Scan"])
+def test_results_of_a_frame_lie_on_it(name: str, dock: OpenPanel, film: Film) -> None:
+    panel = dock(name)
+    panel.stack = "shown"
+    made = panel.run().result(PATIENCE)
+    assert shown_only(film)
+    assert made.data.shape == (1, 64, 80)
+    np.testing.assert_allclose(made.data_to_world((0, 5, 6)), (7, 3.75, 4.9))
+
+
+def test_columns_of_a_frame_are_in_it(dock: OpenPanel, viewer: Any, film: Film) -> None:
+    panel = dock("Localize")
+    panel.stack, panel.detector, panel.sensitivity, panel.edge = "shown", "peaks", 0.0, "drop"
+    points = panel.run().result(PATIENCE)
+    assert shown_only(film)
+    assert set(points.data[:, 0]) == {7.0}
+    assert set(points.features["frame"]) == {7}
+    np.testing.assert_allclose(points.scale, viewer.layers["film"].scale)
+    # They are measured again on the stack, of which only their frame is read.
+    columns = dock("Columns")
+    columns.refit_all().result(PATIENCE)
+    assert shown_only(film)
+
+
+def test_of_more_axes_the_slice_in_sight_counts(
+    dock: OpenPanel, viewer: Any, scene: Simulation
+) -> None:
+    film = Film(scene.image[:64, :80], (3, 2))
+    layer = viewer.add_image(film.data, name="4-D", contrast_limits=(0, 1))
+    viewer.dims.current_step = (2, 1, 0, 0)
+    film.read.clear()
+    panel = dock("Localize")
+    panel.stack, panel.detector, panel.sensitivity = "shown", "peaks", 0.0
+    viewer.dims.transpose()
+    points = panel.run().result(PATIENCE)
+    assert set(film.read) <= {(2, 1)}
+    assert set(map(tuple, points.data[:, :2])) == {(2.0, 1.0)}
+    assert set(points.features["frame"]) == {5}
+    assert points.metadata["napari-atomseg"]["settings"]["frame"] == [2, 1]
+    viewer.dims.roll()
+    assert panel.run().error is not None
+    assert "shows no single frame of '4-D'" in panel.message.text()
+    viewer.dims.order = (0, 1, 2, 3)
+    layer.translate = (5, 0, 0, 0)
+    viewer.add_image(np.zeros((3, 2, 8, 8)))
+    viewer.dims.current_step = (0, 0, 0, 0)
+    panel.image = layer
+    assert panel.run().error is not None
+    assert "no frame at this place" in panel.message.text()
+
+
+def test_frames_are_offered_of_stacks_only(
+    dock: OpenPanel, viewer: Any, image_layer: Any, scene: Simulation
+) -> None:
+    stack = viewer.add_image(np.stack([scene.image] * 2), name="stack")
+    panel = dock("Restore")
+    for layer, shown in ((stack, True), (image_layer, False)):
+        panel.image = layer
+        assert panel.form.inputs["stack"].native.isHidden() == (not shown)
+    # What was chosen for a stack does not matter for a single image.
+    panel.stack = "shown"
+    assert panel.source().frame == ()
+
+
+def test_only_a_frame_is_looked_at_for_the_contrast(scene: Simulation) -> None:
+    film = Film(scene.image, (9,))
+    contrast_limits(film.data)
+    assert film.read == {(4,): 1}
+
+
+def test_colours_and_levels_that_are_not_in_memory_stay_there() -> None:
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 255, (4, 8, 9, 3)).astype(np.uint8)
+    film = Image(da.from_array(colours, chunks=(1, -1, -1, -1)), rgb=True, multiscale=False)
+    grey = grey_data(film)
+    assert hasattr(grey, "dask")
+    whole = grey_data(Image(colours, rgb=True))
+    np.testing.assert_allclose(grey.compute(), whole, rtol=1e-6)
+    levels = [da.zeros((5, 8, 8), chunks=1), da.zeros((5, 4, 4), chunks=1)]
+    pyramid = Image(levels, multiscale=True)
+    assert Source.of(pyramid).data.shape == (5, 8, 8)
+    assert frames_of(pyramid) == 5
