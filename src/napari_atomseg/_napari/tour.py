@@ -233,6 +233,7 @@ class Tour(Docked):
         job = self.job
         if job is None:
             return
+        self.message.setText("")
         if job.cancelled:
             self.message.setText("Cancelled. Do it again, or go on without this step.")
         elif job.error is not None:
