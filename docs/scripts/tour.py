@@ -15,11 +15,11 @@ from window import open_viewer, settle, take
 
 from napari_atomseg._napari.tour import STOPS
 
-SIDE = 520
+SIDE = 460
 """Pixels of the moving picture, whose caption stands below."""
 CAPTION = 34
-COLOURS = 96
-HOLD, FADE, FADES = 1700, 70, 5
+COLOURS = 64
+HOLD, FADE, FADES = 1800, 90, 3
 """Milliseconds of a step and of each picture between two, and how many there are of these."""
 WORDS = (
     "recorded counts",
@@ -67,7 +67,7 @@ def captioned(picture: NDArray[np.uint8], words: str) -> Image.Image:
 
 
 def move(pictures: list[Image.Image], path: Path) -> None:
-    """Write pictures that fade into each other, and into the first again, in one palette."""
+    """Write pictures that fade into each other, and into the first again."""
     frames, times = [], []
     for here, there in zip(pictures, [*pictures[1:], pictures[0]], strict=True):
         frames.append(here)
@@ -75,14 +75,5 @@ def move(pictures: list[Image.Image], path: Path) -> None:
         for step in range(1, FADES + 1):
             frames.append(Image.blend(here, there, step / (FADES + 1)))
             times.append(FADE)
-    palette = _together(pictures).quantize(COLOURS)
-    few = [each.quantize(palette=palette, dither=Image.Dither.NONE) for each in frames]
+    few = [each.quantize(COLOURS, dither=Image.Dither.NONE) for each in frames]
     few[0].save(path, save_all=True, append_images=few[1:], duration=times, loop=0, optimize=True)
-
-
-def _together(pictures: list[Image.Image]) -> Image.Image:
-    width, height = pictures[0].size
-    sheet = Image.new("RGB", (width * len(pictures), height))
-    for place, each in enumerate(pictures):
-        sheet.paste(each, (width * place, 0))
-    return sheet

@@ -37,7 +37,7 @@ def test_the_sample_is_the_recipe_and_has_its_scale() -> None:
     ((data, options, kind),) = samples.polar_domains()
     layer = Layer.create(data, options, kind)
     assert kind == "image"
-    assert layer.scale == pytest.approx([0.2, 0.2])
+    assert layer.scale == pytest.approx([0.17, 0.17])
     assert np.array_equal(data, sample("polar-domains", 0, 1).image)
 
 
@@ -100,7 +100,7 @@ def test_five_steps_lead_from_sample_data_to_a_map(dock: OpenPanel, viewer: Any)
     )
     # Columns are measured in the recorded image, though a restored one is newer.
     assert localized.metadata["napari-atomseg"]["source"] == image.name
-    shifts = localized.features.dropna(subset=["dy"]).dy * 20.0  # pm
+    shifts = localized.features.dropna(subset=["dy"]).dy * 17.0  # pm
     assert len(shifts) > 20
     # PbTiO3 has up and down, by 16 pm in bulk.
     assert np.percentile(shifts, 10) < -8.0

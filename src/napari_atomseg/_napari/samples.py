@@ -45,7 +45,8 @@ def polar_domains() -> list[LayerData]:
     """PbTiO3 between layers of SrTiO3, in 180° domains; the recipe has its name."""
     from napari_atomseg.simulation import sample
 
-    return _layers(sample("polar-domains", index=0, seed=1))
+    ((data, options, kind),) = _layers(sample("polar-domains", index=0, seed=1))
+    return [(data, {**options, "name": "PbTiO3/SrTiO3"}, kind)]
 
 
 def silicon() -> list[LayerData]:
