@@ -23,7 +23,7 @@ class Docked(QWidget):
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is None:
                 self.closed()
-            elif _dock_of(self) is not None and not _within_docked(self):
+            elif dock_of(self) is not None and not _within_docked(self):
                 # The dock itself has no place in the window yet.
                 QTimer.singleShot(0, self._join)
         return bool(super().event(event))
@@ -70,7 +70,7 @@ class Docked(QWidget):
         """Stop all work; called when the dock is closed."""
 
     def _join(self) -> None:
-        dock = _dock_of(self)
+        dock = dock_of(self)
         window = None if dock is None else dock.parent()
         if dock is None or not isinstance(window, QMainWindow) or dock.isFloating():
             return
@@ -99,7 +99,7 @@ def _within_docked(widget: QWidget) -> bool:
     return parent is not None
 
 
-def _dock_of(widget: QWidget) -> QDockWidget | None:
+def dock_of(widget: QWidget) -> QDockWidget | None:
     """The dock that holds a widget, whatever lies between."""
     parent = widget.parentWidget()
     while parent is not None and not isinstance(parent, QDockWidget):
