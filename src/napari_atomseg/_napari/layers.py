@@ -19,8 +19,10 @@ from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
 from napari_atomseg._napari.columns.colours import ALIKE, colour_points
+from napari_atomseg._napari.keys import Key, show_key
 from napari_atomseg._shared.files import digest
 from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.frames import float_type
 from napari_atomseg.io.images.image import LUMINANCE, luminance
 from napari_atomseg.io.inputs import image_input, table_digest
@@ -34,6 +36,10 @@ FEATURES = "napari-atomseg features"
 """Key of the metadata of a points layer for the digest of the features that were measured."""
 MEASURED = "napari-atomseg measured"
 """Key of the metadata of a points layer for the positions (N, D) at which columns were measured."""
+SAVED_FIGURES = "napari-atomseg figures"
+"""Key of a columns layer's metadata for the files of its figures."""
+PASSING = "napari-atomseg passing"
+"""Key of the metadata of layers that are shown for a while, and are nobody's result."""
 
 RESTORED = {
     "denoise": "denoised",
@@ -43,6 +49,8 @@ RESTORED = {
 }
 """Ends of the names of restored layers by task."""
 
+SAMPLING_DECIMALS = 4
+"""Decimals of a sampling (Å per pixel) in a panel."""
 _ISOTROPIC = 1e-3
 """Relative difference of the two samplings below which an image counts as isotropic."""
 _LIMITS = (0.1, 99.9)
@@ -285,6 +293,16 @@ def sampling_of(scale: Sequence[float], units: Sequence[pint.Unit]) -> Sampling 
     return dy if abs(dy - dx) <= _ISOTROPIC * dx else (dy, dx)
 
 
+def chosen_sampling(shown: Sampling | None, own: Sampling | None) -> Sampling | None:
+    """Return what a panel shows, or the layer's own pair where that is what it stands for."""
+    return own if own is not None and shown == shown_sampling(own) else shown
+
+
+def shown_sampling(sampling: Sampling) -> float:
+    """Return the one number that stands for a sampling in a panel."""
+    return round(mean_sampling(sampling), SAMPLING_DECIMALS)
+
+
 def _in_angstrom(scale: float, unit: pint.Unit) -> float | None:
     try:
         length = float((scale * unit).to("angstrom").magnitude)
@@ -329,6 +347,8 @@ def consistency_layer(
     looks = {"colormap": _DIFFERENCE, "blending": "additive"}
     layer = image_layer(z, name, place, provenance, **looks)
     layer.contrast_limits = (-_CLEAR, _CLEAR)
+    title = "restored beside raw\nblue: too much light\norange: too little\nin standard deviations"
+    show_key(layer, Key("consistency", title=title))
     return layer
 
 

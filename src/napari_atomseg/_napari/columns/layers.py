@@ -15,6 +15,7 @@ from napari_atomseg import io
 from napari_atomseg._napari.layers import (
     FEATURES,
     MEASURED,
+    PASSING,
     PROVENANCE,
     Source,
     grey_data,
@@ -39,7 +40,11 @@ def columns_layers(layers: Iterable[Layer]) -> list[Points]:
 
 def image_layers(layers: Iterable[Layer]) -> list[Image]:
     """Return the images that columns may lie on."""
-    return [layer for layer in layers if isinstance(layer, Image) and not drawn(layer)]
+    return [
+        layer
+        for layer in layers
+        if isinstance(layer, Image) and not drawn(layer) and PASSING not in layer.metadata
+    ]
 
 
 def aligned(columns: Points, image: Image | None) -> bool:
