@@ -233,7 +233,7 @@ class Panel(Docked, metaclass=_PanelType):
         self.job.progressed.connect(self.show_progress)
         self.job.settled.connect(self._settled)
         self.progress.setRange(0, 0)
-        self.message.setText("")
+        self.message.setText(f"{self.job.name} …")
         self._show_running(True)
         self.job.start()
         return self.job
