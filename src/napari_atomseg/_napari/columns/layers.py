@@ -27,8 +27,6 @@ from napari_atomseg.io.inputs import columns_input, image_input, positions, tabl
 
 ACTION = "measure"
 """Action in the record of layers that a measurement drew."""
-MEASUREMENTS = "measurements"
-"""Key of the record of columns for those of what was measured of them, in order."""
 COMPONENT = "napari-atomseg component"
 """Key of the metadata of an image of strain for the component that it shows."""
 
