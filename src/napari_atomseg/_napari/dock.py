@@ -29,7 +29,7 @@ class Docked(QWidget):
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is None:
                 self.closed()
-            elif _dock_of(self) is not None:
+            elif _dock_of(self) is not None and not _within_docked(self):
                 # The dock itself is in no window yet.
                 self._before = {
                     window: window.height()
@@ -117,6 +117,14 @@ class Docked(QWidget):
         if window.height() > height and not window.isMaximized() and not window.isFullScreen():
             window.resize(window.width(), height)
         self._before = {}
+
+
+def _within_docked(widget: QWidget) -> bool:
+    """Whether a widget is part of another one that is docked, which joins for both."""
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, Docked):
+        parent = parent.parentWidget()
+    return parent is not None
 
 
 def _dock_of(widget: QWidget) -> QDockWidget | None:

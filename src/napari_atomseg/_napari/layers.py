@@ -19,6 +19,7 @@ from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
 from napari_atomseg._napari.columns.colours import ALIKE, colour_points
+from napari_atomseg._napari.keys import Key, show_key
 from napari_atomseg._shared.files import digest
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import mean_sampling
@@ -133,8 +134,8 @@ class Source:
     `record` says how the layer was made, `read` what its file says of the image, and `path` is the
     file where another reader opened it.
     `identity` tells the layer from all others, whatever they are called.
-    `placement` and `shape` are those of the whole layer, also where `data` (H, W) is only one frame
-    of it, whose index along the leading axes is `frame`.
+    `placement`, `shape` and `whole` are those of the whole layer, also where `data` (H, W) is only
+    one frame of it, whose index along the leading axes is `frame`.
     """
 
     name: str
@@ -147,6 +148,7 @@ class Source:
     path: str | None
     identity: str
     shape: tuple[int, ...]
+    whole: Any
     frame: tuple[int, ...] = ()
 
     @classmethod
@@ -177,24 +179,29 @@ class Source:
             layer.source.path,
             str(layer.unique_id),
             tuple(data.shape),
+            data,
         )
 
     def described(self) -> dict[str, Any]:
         """Return what the image is, for the record of a result: file, hash, and its own record."""
         made = self.record
+        taken = {"taken": list(self.frame)} if self.frame else {}
         if made.get("action") != READ:
             file = None if made else self.path
-            return image_input(self.data, self.name, file=file, record=made)
+            return image_input(self.whole, self.name, file=file, record=made) | taken
         known = made["settings"]
-        return image_input(
-            self.data,
+        if "channel" in known:
+            taken["channel"] = known["channel"]
+        described = image_input(
+            self.whole,
             self.name,
             file=made["source"],
             dataset=known.get("dataset"),
             frame=known.get("frame"),
             sampling=known.get("sampling"),
             record=self.read.get("provenance"),
-        ) | {"opened": made.get("result"), **{n: known[n] for n in ("channel",) if n in known}}
+        )
+        return described | taken | {"opened": made.get("result")}
 
     def at(self, frame: tuple[int, ...]) -> Source:
         """Return one frame of a stack, by its index along the leading axes."""
@@ -340,6 +347,8 @@ def consistency_layer(
     looks = {"colormap": _DIFFERENCE, "blending": "additive"}
     layer = image_layer(z, name, place, provenance, **looks)
     layer.contrast_limits = (-_CLEAR, _CLEAR)
+    title = "restored beside raw\nblue: too much light\norange: too little\nin standard deviations"
+    show_key(layer, Key("consistency", title=title))
     return layer
 
 

@@ -144,7 +144,7 @@ class Restore(ImagePanel):
             made["consistency"] = consistency_layer(
                 z, f"{name} consistency", place.arguments(), own_record
             )
-        return self.put(made, f"restore {task}", source.identity)[0]
+        return self.put(made, f"restore {task}", source.identity, *source.frame)[0]
 
 
 def _predict(

@@ -13,7 +13,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel, QPushButton, QTabWidget
 
 from napari_atomseg._napari.columns import files as columns_files
-from napari_atomseg._napari.columns.colours import COLOURED, Key, Legend, colour_points
+from napari_atomseg._napari.columns.colours import COLOURED, Legend, colour_points
 from napari_atomseg._napari.columns.edits import REFIT, Edits, refit
 from napari_atomseg._napari.columns.figures import (
     FigureChoices,
@@ -26,6 +26,7 @@ from napari_atomseg._napari.columns.layers import table_of
 from napari_atomseg._napari.columns.plots import Plots
 from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg._napari.jobs import Job, Show, Work
+from napari_atomseg._napari.keys import Key
 from napari_atomseg._napari.layers import PROVENANCE
 from napari_atomseg._napari.panel import Scroll
 from napari_atomseg.figures.tables import label
