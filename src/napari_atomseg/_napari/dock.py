@@ -7,9 +7,17 @@ from types import MappingProxyType
 
 from qtpy.QtCore import QEvent, QPoint, Qt, QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QAbstractItemView, QApplication, QDockWidget, QMainWindow, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QDockWidget,
+    QMainWindow,
+    QTabBar,
+    QWidget,
+)
 
 _PLUGIN = " (napari-atomseg)"
+_CHILDREN = Qt.FindChildOption.FindDirectChildrenOnly
 _ROW = 8
 """Pixels by which the middles of widgets in one row may differ."""
 
@@ -29,7 +37,7 @@ class Docked(QWidget):
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is None:
                 self.closed()
-            elif _dock_of(self) is not None and not _within_docked(self):
+            elif dock_of(self) is not None and not _within_docked(self):
                 # The dock itself is in no window yet.
                 self._before = {
                     window: window.height()
@@ -85,7 +93,7 @@ class Docked(QWidget):
 
         Called by itself soon after the panel was put into a dock.
         """
-        dock = _dock_of(self)
+        dock = dock_of(self)
         window = None if dock is None else dock.parent()
         if dock is None or not isinstance(window, QMainWindow) or dock.isFloating():
             return
@@ -108,11 +116,14 @@ class Docked(QWidget):
 
     def _come_forward(self) -> None:
         """Raise the dock, and undo what the window has grown before the dock became a tab."""
-        dock = _dock_of(self)
+        dock = dock_of(self)
         if dock is None:
             return
         dock.raise_()
         window = dock.parentWidget()
+        for tabs in window.findChildren(QTabBar, options=_CHILDREN):
+            # Names of ten panels would be cut to a letter each.
+            tabs.setElideMode(Qt.TextElideMode.ElideNone)
         height = self._before.get(window, window.height())
         if window.height() > height and not window.isMaximized() and not window.isFullScreen():
             window.resize(window.width(), height)
@@ -127,7 +138,7 @@ def _within_docked(widget: QWidget) -> bool:
     return parent is not None
 
 
-def _dock_of(widget: QWidget) -> QDockWidget | None:
+def dock_of(widget: QWidget) -> QDockWidget | None:
     """The dock that holds a widget, whatever lies between."""
     parent = widget.parentWidget()
     while parent is not None and not isinstance(parent, QDockWidget):
