@@ -102,6 +102,13 @@ def test_a_door_that_is_asked_for_the_panel_does_not_wait_for_the_thread(
     assert isinstance(door.panel, Panel)
     door.closed()
     door.deleteLater()
+    figures: Any = doors.Columns(viewer)
+    figures.turn_to("Figures")
+    figures.take_newest()
+    assert not figures.ready
+    assert figures.tabs.tabText(figures.tabs.currentIndex()) == "Figures"
+    figures.closed()
+    figures.deleteLater()
 
 
 def test_modules_are_loaded_in_order_and_faults_do_not_stop_it(qtbot: Any) -> None:
@@ -122,4 +129,5 @@ def test_doors_have_no_names_of_their_own_that_panels_use() -> None:
     for door in Door.__subclasses__():
         names = {name for name in vars(door.panel_type()) if not name.startswith("_")}
         assert not names & {"panel", "ready", "module", "name_of_panel", "panel_type", "made"}
-    assert own == {"closed", "reset_choices"}
+    passed_on = {"closed", "reset_choices", "turn_to", "take_newest"}
+    assert own == passed_on | {"join", "tab_stops"}

@@ -7,9 +7,17 @@ from types import MappingProxyType
 
 from qtpy.QtCore import QEvent, QPoint, Qt, QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QAbstractItemView, QApplication, QDockWidget, QMainWindow, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QDockWidget,
+    QMainWindow,
+    QTabBar,
+    QWidget,
+)
 
 _PLUGIN = " (napari-atomseg)"
+_CHILDREN = Qt.FindChildOption.FindDirectChildrenOnly
 _ROW = 8
 """Pixels by which the middles of widgets in one row may differ."""
 
@@ -113,6 +121,9 @@ class Docked(QWidget):
             return
         dock.raise_()
         window = dock.parentWidget()
+        for tabs in window.findChildren(QTabBar, options=_CHILDREN):
+            # Names of ten panels would be cut to a letter each.
+            tabs.setElideMode(Qt.TextElideMode.ElideNone)
         height = self._before.get(window, window.height())
         if window.height() > height and not window.isMaximized() and not window.isFullScreen():
             window.resize(window.width(), height)

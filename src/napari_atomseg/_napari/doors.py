@@ -109,12 +109,26 @@ class Door(Docked, metaclass=_DoorType):
             self._layout.replaceWidget(self._sign, panel)
             self._sign.hide()
             self._sign.deleteLater()
+            if self._page:
+                self.turn_to(self._page)
         return self._panel
 
     def reset_choices(self, event: Any = None) -> None:
         """Pass on that the layers of the viewer changed."""
         if self.ready and hasattr(self._panel, "reset_choices"):
             self.panel.reset_choices(event)
+
+    def turn_to(self, page: str) -> None:
+        """Show a page of the panel, as soon as the panel is there."""
+        if not self.ready:
+            self._page = page
+        elif hasattr(self._panel, "turn_to"):
+            self.panel.turn_to(page)
+
+    def take_newest(self) -> None:
+        """Choose what the step before left; a panel that is not there yet will by itself."""
+        if self.ready and hasattr(self._panel, "take_newest"):
+            self.panel.take_newest()
 
     def closed(self) -> None:
         if self.ready:
@@ -141,6 +155,10 @@ class Door(Docked, metaclass=_DoorType):
     def _open(self) -> None:
         if self._viewer is not None:
             self.panel  # noqa: B018
+
+
+class Start(Door, place="start:Start"):
+    """Door of the Start panel."""
 
 
 class Simulate(Door, place="simulate.panel:Simulate"):
