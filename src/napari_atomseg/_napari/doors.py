@@ -109,12 +109,24 @@ class Door(Docked, metaclass=_DoorType):
             self._layout.replaceWidget(self._sign, panel)
             self._sign.hide()
             self._sign.deleteLater()
+            self.turn_to(self._page)
         return self._panel
 
     def reset_choices(self, event: Any = None) -> None:
         """Pass on that the layers of the viewer changed."""
         if self.ready and hasattr(self._panel, "reset_choices"):
             self.panel.reset_choices(event)
+
+    def turn_to(self, page: str) -> None:
+        """Turn to a page of the panel, once that is there."""
+        self._page = page
+        if self.ready and page and hasattr(self._panel, "turn_to"):
+            self.panel.turn_to(page)
+
+    def take_newest(self) -> None:
+        """Pass on that the panel was opened on what was made last; a new panel sees for itself."""
+        if self.ready and hasattr(self._panel, "take_newest"):
+            self.panel.take_newest()
 
     def closed(self) -> None:
         if self.ready:
@@ -141,6 +153,10 @@ class Door(Docked, metaclass=_DoorType):
     def _open(self) -> None:
         if self._viewer is not None:
             self.panel  # noqa: B018
+
+
+class Start(Door, place="start:Start"):
+    """Door of the Start panel."""
 
 
 class Simulate(Door, place="simulate.panel:Simulate"):
@@ -173,6 +189,14 @@ class Columns(Door, place="columns.panel:ColumnsPanel"):
 
 class Measure(Door, place="measure.panel:Measure"):
     """Door of the Measure panel."""
+
+
+class History(Door, place="history:History"):
+    """Door of the History page."""
+
+
+class Batch(Door, place="batch:Batch"):
+    """Door of the Batch page."""
 
 
 class Library(Door, place="library.panel:LibraryPanel"):

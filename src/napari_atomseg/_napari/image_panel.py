@@ -5,22 +5,31 @@ from __future__ import annotations
 from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer
 
 from napari_atomseg import weights
-from napari_atomseg._napari.calibrate import Calibrate
+from napari_atomseg._napari.calibrate import Calibrate, UseScale
 from napari_atomseg._napari.forms.form import Inputs, make_narrow
-from napari_atomseg._napari.layers import Source, layer_sampling, unwrapped
+from napari_atomseg._napari.layers import (
+    PASSING,
+    SAMPLING_DECIMALS,
+    Source,
+    chosen_sampling,
+    layer_sampling,
+    shown_sampling,
+    unwrapped,
+)
 from napari_atomseg._napari.models.choice import ModelChooser, model_changes, model_choices
 from napari_atomseg._napari.origin import Origin
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.replace import replacements
 from napari_atomseg._napari.stack import SHOWN, StackSettings, at_frame_shown, frames_of
+from napari_atomseg._napari.steps import recorded_image
 from napari_atomseg._shared.types import Sampling
-from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.settings import ADVANCED, ModelSettings
 from napari_atomseg.settings import Settings, about, setting
 
@@ -29,7 +38,6 @@ if TYPE_CHECKING:
 
 AS_PREFERRED = "preferences"
 _QUALITY = about(ModelSettings, "quality")
-_DECIMALS = 4
 
 
 class SamplingSettings(Settings):
@@ -41,9 +49,9 @@ class SamplingSettings(Settings):
         "Size of a pixel, taken from the layer's scale and units where it has any. "
         "If unknown, the scale of the columns is estimated from the image.",
         unit="Å/px",
-        limits=(10**-_DECIMALS, 100.0),
+        limits=(10**-SAMPLING_DECIMALS, 100.0),
         step=0.01,
-        decimals=_DECIMALS,
+        decimals=SAMPLING_DECIMALS,
         none="unknown",
     )
 
@@ -100,11 +108,12 @@ class LayerPanel(Panel):
         self.form.rows.insertRow(0, "Image", self._image.native)
         self.calibration = Calibrate(self.viewer, lambda: self.image)
         self.form.rows.insertRow(1, self.calibration)
+        self.use_scale = UseScale(self.viewer, self.form, lambda: self.image)
         self._image.changed.connect(self._follow_image)
+        self._seen: WeakSet[Layer] = WeakSet()
+        self.take_newest()
+        self._image.changed.connect(self._saw)
         replacements.happened.connect(self._follow_replaced)
-        active = self.viewer.layers.selection.active
-        if active in self.images():
-            self._image.value = active
         self._follow_image()
 
     @property
@@ -120,6 +129,27 @@ class LayerPanel(Panel):
             raise ValueError(f"{layer.name!r} is not a layer of this viewer: add it first")
         self.reset_choices()
         self._image.value = layer
+        self._saw()
+
+    def take_newest(self) -> None:
+        """Choose the recorded image behind what is selected or was added last.
+
+        Only layers that came after the last choice count: what the user chose stays.
+        """
+        layers = self.viewer.layers
+        fresh = [layer for layer in layers if layer not in self._seen]
+        active = layers.selection.active
+        candidates = [active] if active in fresh else []
+        for layer in (*candidates, *reversed(fresh)):
+            image = recorded_image(layer, layers)
+            if image in self.images():
+                self._image.reset_choices()
+                self._image.value = image
+                break
+        self._saw()
+
+    def _saw(self, _layer: object = None) -> None:
+        self._seen.update(self.viewer.layers)
 
     def warn_of_restored(self) -> None:
         """Say below the image when it is a restored one, and offer the recorded one instead."""
@@ -134,7 +164,11 @@ class LayerPanel(Panel):
 
     def images(self) -> list[Image]:
         """Return the layers that can be chosen."""
-        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+        return [
+            layer
+            for layer in self.viewer.layers
+            if isinstance(layer, Image) and PASSING not in layer.metadata
+        ]
 
     def reset_choices(self, event: Any = None) -> None:
         """Offer the layers that the viewer holds now; napari calls this when they change."""
@@ -184,6 +218,7 @@ class LayerPanel(Panel):
     def _show_sampling(self, event: Any = None) -> None:
         sampling = None if self.image is None else layer_sampling(self.image)
         self.form["sampling"] = None if sampling is None else shown_sampling(sampling)
+        self.use_scale.offer()
 
 
 class ImagePanel(LayerPanel):
@@ -241,13 +276,3 @@ def _model_box() -> ComboBox:
     box = ComboBox(name="model", choices=lambda _widget: model_choices())
     make_narrow(box.native)
     return box
-
-
-def chosen_sampling(shown: Sampling | None, own: Sampling | None) -> Sampling | None:
-    """Return what a panel shows, or the layer's own pair where that is what it stands for."""
-    return own if own is not None and shown == shown_sampling(own) else shown
-
-
-def shown_sampling(sampling: Sampling) -> float:
-    """Return the one number that stands for a sampling in a panel."""
-    return round(mean_sampling(sampling), _DECIMALS)

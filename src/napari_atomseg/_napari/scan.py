@@ -77,7 +77,7 @@ class Scan(ImagePanel):
             source.place.arguments(),
             record | {"notes": list(made.notes)},
         )
-        (placed,) = self.put({"image": layer}, "scan", source.identity)
+        (placed,) = self.put({"image": layer}, "scan", source.identity, *source.frame)
         self._show_lines(made.lines)
         return placed
 

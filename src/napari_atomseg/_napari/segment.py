@@ -85,7 +85,7 @@ class Segment(ImagePanel):
         )
         layer.opacity = self.form["opacity"]
         layer.contour = self.form["contour"]
-        (placed,) = self.put({"labels": layer}, "segment", source.identity)
+        (placed,) = self.put({"labels": layer}, "segment", source.identity, *source.frame)
         return placed
 
 

@@ -90,7 +90,7 @@ def digest(data: Any) -> str:
     values = np.asarray(values[:: max(step, 1)])
     values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
     known = hashlib.sha256(f"{tuple(map(int, data.shape))} {values.dtype.name}".encode())
-    known.update(values.view(np.uint8) if values.size else b"")
+    known.update(values.tobytes())
     return known.hexdigest()
 
 

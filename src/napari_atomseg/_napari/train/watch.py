@@ -318,17 +318,6 @@ def species_colour(number: int) -> NDArray[np.float64]:
     return np.asarray(_COLOURS[number % len(_COLOURS)])
 
 
-def time_left(seconds: float) -> str:
-    """Return the time that is left in words, empty if it is not known."""
-    if not math.isfinite(seconds):
-        return ""
-    if seconds < 90:
-        return f", {seconds:.0f} s left"
-    if seconds < 5400:
-        return f", {seconds / 60:.0f} min left"
-    return f", {seconds / 3600:.1f} h left"
-
-
 def _offer(box: QComboBox, choices: Mapping[str, str]) -> None:
     """Offer choices, and keep the chosen one where it is among them."""
     if [box.itemData(place) for place in range(box.count())] == list(choices):
