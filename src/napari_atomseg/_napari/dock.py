@@ -18,12 +18,15 @@ class Docked(QWidget):
     the screen. A dock that is dragged elsewhere stays there.
     """
 
+    _below = False
+    """Whether the dock stands below the image, not beside it with the others."""
+
     def event(self, event: QEvent) -> bool:
         """Notice that the widget is put into a dock, and that the dock is closed."""
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is None:
                 self.closed()
-            elif dock_of(self) is not None:
+            elif dock_of(self) is not None and not _within_docked(self):
                 # The dock itself has no place in the window yet.
                 QTimer.singleShot(0, self._join)
         return bool(super().event(event))
@@ -74,6 +77,9 @@ class Docked(QWidget):
         window = None if dock is None else dock.parent()
         if dock is None or not isinstance(window, QMainWindow) or dock.isFloating():
             return
+        if self._below:
+            window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+            window.resizeDocks([dock], [self.minimumSizeHint().height()], Qt.Orientation.Vertical)
         area = window.dockWidgetArea(dock)
         for other in window.findChildren(QDockWidget):
             if (
@@ -89,6 +95,14 @@ class Docked(QWidget):
         dock.setWindowTitle(dock.windowTitle().removesuffix(_PLUGIN))
         # The row of tabs is laid out first.
         QTimer.singleShot(0, dock.raise_)
+
+
+def _within_docked(widget: QWidget) -> bool:
+    """Whether a widget is part of another one that is docked, which joins for both."""
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, Docked):
+        parent = parent.parentWidget()
+    return parent is not None
 
 
 def dock_of(widget: QWidget) -> QDockWidget | None:

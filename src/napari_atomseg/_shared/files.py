@@ -27,6 +27,7 @@ _MOST_VALUES = 4_000_000
 """Values of a stack up to which its digest is that of all."""
 
 
+@cache
 def package_version() -> str:
     """Version of the installed package."""
     return metadata.version("napari-atomseg")

@@ -127,6 +127,11 @@ class CurvePlot(FigureCanvasQTAgg):
             due = max(0.0, self._drawn + _REDRAW - time.monotonic())
             self._timer.start(round(1000 * due))
 
+    def draw_idle(self) -> None:
+        """Draw once there were curves: axes alone take a tenth of a second."""
+        if self.curves or hasattr(self, "renderer"):
+            super().draw_idle()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Keep the margins, which hold the numbers of the axes."""
         super().resizeEvent(event)
