@@ -56,6 +56,19 @@ def test_panels_are_tabs_of_one_dock(window: QMainWindow, dock: OpenPanel, qtbot
     assert dock_of(last).windowTitle() == WIDGETS[-1]
 
 
+def test_panels_opened_in_one_breath_leave_the_window_as_it_is(
+    window: QMainWindow, dock: OpenPanel, qtbot: Any
+) -> None:
+    """As a script does, which gives the window no time between two of them."""
+    height = window.height()
+    panels = [dock(name) for name in ("Restore", "Localize", "Columns", "Measure", "Segment")]
+    last = dock_of(panels[-1])
+    qtbot.waitUntil(lambda: len(window.tabifiedDockWidgets(last)) == 4, timeout=5000)
+    qtbot.waitUntil(lambda: window.height() == height, timeout=5000)
+    qtbot.wait(50)
+    assert window.height() == height
+
+
 @pytest.mark.parametrize("name", WIDGETS)
 def test_any_panel_fits_below_300_pixels(viewer: Any, dock: OpenPanel, name: str) -> None:
     assert dock(name).minimumSizeHint().height() <= 300

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -53,8 +55,10 @@ from napari_atomseg.localization.settings import (
 )
 from napari_atomseg.localization.table import column_table, joined
 from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS
-from napari_atomseg.progress import CancelToken, Progress, report
+from napari_atomseg.progress import CancelToken, Progress, report, stage, telling
 from napari_atomseg.trust.judge import DENOISED, Judge
+
+JUDGING = "Comparing the columns with the recorded image"
 
 
 @takes_images("image")
@@ -159,7 +163,8 @@ def localize(
     given |= {} if model is None else {"model": model}
     given |= {} if refine == "gaussian" else {"refine": refine}
     pixel = pixel_size(sampling)
-    examined = examine(image)
+    with telling(partial(report, progress, cancel, 0, 0)):
+        examined = examine(image)
     frames, shape = examined.frames, examined.shape
     often, known = frame_weights(given, frames.shape[1:]), known_noise(given)
     chosen = LocalizeSettings(**ChainMap(given, *groups))
@@ -172,7 +177,9 @@ def localize(
         using = Model.of(examined, chosen.model)
         detector = using.detector(chosen.detector)
         tasks = using.tasks(chosen, detector)
-        prediction = using.predict(tasks, sampling, chosen, progress, cancel)
+        prediction = using.predict(tasks, sampling, chosen, stage(progress, 0, 2), cancel)
+        progress = stage(progress, 1, 2)
+        report(progress, cancel, 0, 1, JUDGING)
         contrasts = prediction.contrasts
         if chosen.on != "raw":
             restored = using.restored(prediction)
@@ -201,9 +208,10 @@ def localize(
     unjittered = Unjittered(chosen, frames, pixel)
     tables, remarks, counts = [], [], np.zeros(2, dtype=int)
     for number, frame in enumerate(frames):
-        report(progress, cancel, number, len(frames), "Measuring columns")
-        found, judged, columns = search(number, cancel)
-        measured, inside = measure(number, columns, cancel)
+        with _part(progress, cancel, 2 * number, 2 * len(frames), "Finding columns"):
+            found, judged, columns = search(number, cancel)
+        with _part(progress, cancel, 2 * number + 1, 2 * len(frames), "Measuring columns"):
+            measured, inside = measure(number, columns, cancel)
         if judge is not None and judged is not None:
             seen = judge.seen(number, columns.y[columns.added], columns.x[columns.added])
             judged = columns.extended(judged, seen.consistency, seen.signal)
@@ -276,7 +284,8 @@ def segment(
     ValueError, TypeError, WeightsError, Cancelled
         As in `localize`.
     """
-    examined = examine(image)
+    with telling(partial(report, progress, cancel, 0, 0)):
+        examined = examine(image)
     frames, shape = examined.frames, examined.shape
     applied = inference_settings(inference, model, options)
     chosen = LocalizeSettings(
@@ -285,7 +294,9 @@ def segment(
     using = Model.of(examined, chosen.model, COLUMNS)
     by_mask = using.detector(detector) == "otsu"
     tasks = [using.mask] if by_mask else using.offered([*COLUMNS, DENOISED])
-    prediction = using.predict(tasks, sampling, chosen, progress, cancel)
+    prediction = using.predict(tasks, sampling, chosen, stage(progress, 0, 2), cancel)
+    progress = stage(progress, 1, 2)
+    report(progress, cancel, 0, 1, JUDGING)
     judge = None if by_mask else using.judge(prediction, sampling, min_score)
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in prediction.contrasts]
     find = _Detector(frames, signs, (), prediction, using.mask if by_mask else "")
@@ -297,8 +308,9 @@ def segment(
     search = _Search(find, complete, judge, examined.measured(), chosen)
     labels = np.zeros(frames.shape, np.int32)
     for number in range(len(frames)):
+        with _part(progress, cancel, number, len(frames), "Finding columns"):
+            found, _, columns = search(number, cancel)
         report(progress, cancel, number, len(frames), "Labelling columns")
-        found, _, columns = search(number, cancel)
         keep = (columns.score >= least) & ~examined.hides(number, columns.y, columns.x)
         numbers = columns.label[keep]
         found = found.keeping(np.isin(np.arange(1, len(found) + 1), numbers))
@@ -311,7 +323,19 @@ def segment(
             labels[number],
             *(columns.y[new], columns.x[new], columns.fits.sigma[new], columns.label[new]),
         )
+    report(progress, cancel, len(frames), len(frames), "Labelling columns")
     return labels.reshape(shape)
+
+
+@contextmanager
+def _part(
+    progress: Progress | None, cancel: CancelToken | None, done: int, total: int, message: str
+) -> Iterator[None]:
+    """A part of the work, within which others say what they do."""
+    told = partial(report, progress, cancel, done, total)
+    told(message)
+    with telling(told):
+        yield
 
 
 @dataclass(frozen=True)
