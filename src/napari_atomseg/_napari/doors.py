@@ -213,3 +213,5 @@ class Models(Door, place="models.panel:Models"):
 
 class Tour(Door, place="tour:Tour"):
     """Door of the tour."""
+
+    _below = True
