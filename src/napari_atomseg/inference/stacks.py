@@ -7,11 +7,12 @@ same stack in memory gives.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from napari_atomseg._shared.types import Image
 from napari_atomseg.inference.frames import Examined, as_frames, check_image, examine
@@ -41,9 +42,10 @@ class Frames(Sequence[Examined]):
 
     def __init__(self, image: Any) -> None:
         self._lazy = image if is_lazy(image) else None
+        self.whole: Examined | None = None
         if self._lazy is None:
-            self._whole = examine(image)
-            self.shape = self._whole.shape
+            self.whole = examine(image)
+            self.shape = self.whole.shape
             self._recorded = None if isinstance(image, Examined) else image
         else:
             check_image(image.dtype, image.shape)
@@ -55,29 +57,26 @@ class Frames(Sequence[Examined]):
 
     def __getitem__(self, number: Any) -> Examined:
         """One frame, by its number over all leading axes."""
-        if self._lazy is not None:
+        if self.whole is None:
             return self._read(number)[0]
-        whole, one = self._whole, slice(number, number + 1)
+        whole, one = self.whole, slice(number, number + 1)
         parts = (each[one] for each in (whole.frames, whole.out, whole.marks, whole.edges))
         return Examined(*parts, self.shape[-2:], whole.notes)
 
     def recorded(self, number: int) -> Image:
         """(H, W) a frame as it was recorded, but for pixels that are not finite."""
-        if self._lazy is not None:
+        if self.whole is None:
             return self._read(number)[1]
         if self._recorded is None:
-            return self._whole.frames[number]
+            plane: Image = self.whole.frames[number]
+            return plane
         plane = np.asarray(self._recorded).reshape(-1, *self.shape[-2:])[number]
         return as_frames(plane)[0][0]
-
-    def planes(self) -> Sequence[Image]:
-        """(N, H, W) the frames as networks see them."""
-        return self._whole.frames if self._lazy is None else _Planes(self)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was odd in the image itself, a sentence each; of lazy stacks each frame has its."""
-        return self._whole.notes if self._lazy is None else ()
+        return () if self.whole is None else self.whole.notes
 
     def _read(self, number: int) -> tuple[Examined, Image]:
         if self._last is None or self._last[0] != number:
@@ -85,23 +84,6 @@ class Frames(Sequence[Examined]):
             plane = np.asarray(self._lazy[tuple(map(int, index))])
             self._last = (number, examine(plane), as_frames(plane)[0][0])
         return self._last[1:]
-
-
-class _Planes(Sequence[Image]):
-    """Frames of a lazy stack as networks see them."""
-
-    def __init__(self, frames: Frames) -> None:
-        self._frames = frames
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def __getitem__(self, number: Any) -> Image:
-        plane: Image = self._frames[int(number)].frames[0]
-        return plane
-
-    def __iter__(self) -> Iterator[Image]:
-        return (self[number] for number in range(len(self)))
 
 
 @dataclass(frozen=True)
@@ -118,6 +100,11 @@ class StackView:
     contrasts: Contrasts | str
     magnifications: Magnifications | None = None
     leanings: Mapping[int, float] = field(default_factory=dict)
+
+    def of_frame(self, number: int) -> StackView:
+        """Return the view of a single frame by itself, whose number is then 0."""
+        known = self.leanings.get(number)
+        return replace(self, leanings={} if known is None else {0: known})
 
     def contrast(self, number: int, plane: Image, lean: Callable[[Image], float]) -> str:
         """Whether a frame (H, W) has "bright" or "dark" columns."""
@@ -143,6 +130,58 @@ def settled_contrasts(
     return StackView(Contrasts.of(list(leanings.values()), planes), None, leanings)
 
 
+def each_frame(
+    image: Any,
+    settle: Callable[[Frames, int], StackView],
+    work: Callable[[Image, StackView], Any],
+    kind: DTypeLike,
+    finer: int = 1,
+) -> Any:
+    """Return an array of dask whose frames are worked on one by one when they are computed.
+
+    Parameters
+    ----------
+    image : (..., H, W) array of dask.
+    settle : gives the view of the whole stack from the frames of `sampled_frames`, and the number
+        of all.
+    work : makes the result of a frame (H, W) by that view.
+    kind : type of the result.
+    finer : pixels of the result along y and x in the place of one.
+    """
+    from dask import delayed
+
+    leading = image.shape[:-2]
+    count = int(np.prod(leading, dtype=np.int64))
+    places = [np.unravel_index(number, leading) for number in sampled_frames(count)]
+    some = [image[tuple(map(int, place))] for place in places]
+    view = delayed(_settled)(some, count, settle)
+    whole = image.rechunk({**dict.fromkeys(range(image.ndim - 2), 1), -2: -1, -1: -1})
+    return whole.map_blocks(
+        _worked,
+        chunks=(*whole.chunks[:-2], *((finer * side,) for side in image.shape[-2:])),
+        dtype=kind,
+        meta=np.empty((0,) * image.ndim, kind),
+        work=work,
+        kind=kind,
+        view=view,
+    )
+
+
+def _settled(
+    some: list[Image], count: int, settle: Callable[[Frames, int], StackView]
+) -> StackView:
+    """The view of a stack; further frames are none of those that were looked at."""
+    return replace(settle(Frames(np.stack(some)), count), leanings={})
+
+
+def _worked(
+    block: Any, work: Callable[[Image, StackView], Any], kind: DTypeLike, view: StackView
+) -> Any:
+    """A block of one frame, in the type that was promised of it."""
+    made = work(block.reshape(block.shape[-2:]), view)
+    return made.reshape(*block.shape[:-2], *made.shape).astype(kind, copy=False)
+
+
 def sample(frames: Frames) -> tuple[tuple[int, ...], list[Image]]:
     """Numbers and planes of the frames that settle what is common to all."""
     numbers = sampled_frames(len(frames))
@@ -159,6 +198,8 @@ def merged_notes(notes: Iterable[Sequence[str]]) -> tuple[str, ...]:
             first.setdefault(kind, (note, number))
             count[kind] = count.get(kind, 0) + 1
     return tuple(
-        f"frame {number}: {note}" + (f" (and {count[kind] - 1} like it)" if count[kind] > 1 else "")
+        f"frame {number}"
+        + (f" and {count[kind] - 1} more" if count[kind] > 1 else "")
+        + f": {note}"
         for kind, (note, number) in first.items()
     )
