@@ -34,6 +34,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 """Settings without which a measurement cannot run."""
 ONE_KIND = ("counts", "compare_counts")
 """Measurements that refuse columns of two kinds."""
+LONGEST = 130
+"""Characters of a headline: two lines of a panel."""
 FILES = {"table", "image", "output", "dataset", "frame", "model"}
 """Parameters of commands that are no settings."""
 
@@ -154,7 +156,7 @@ def test_command_prints_the_summary_and_writes_the_result(
     done = CliRunner().invoke(app, ["measure", name, *map(str, arguments)])
     assert done.exit_code == 0, done.output
     printed = done.stdout.splitlines()
-    assert printed[:-1] == "\n".join(report.lines).splitlines()
+    assert printed[:-1] == str(report).splitlines()
     written = sorted(path.name for path in (tmp_path).iterdir() if path.name.startswith("result"))
     if known.columns is Needs.REQUIRED or report.result:
         assert report.table is not None
@@ -168,6 +170,9 @@ def test_command_prints_the_summary_and_writes_the_result(
 @every
 def test_report_fits_the_columns_that_were_measured(name: str, image: Any) -> None:
     report = measured(name, image)
+    assert 0 < len(report.headline) <= LONGEST
+    assert "\n" not in report.headline
+    assert "nan" not in report.headline
     if report.columns is not None:
         assert len(report.columns) == len(columns_for(name))
         assert set(report.features) <= set(report.columns)

@@ -16,7 +16,7 @@ from napari_atomseg._napari.image_panel import LayerPanel, SamplingSettings
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import PROVENANCE, Placement, Source, image_layer
 from napari_atomseg._napari.scan import fill
-from napari_atomseg.alignment.settings import AlignSettings
+from napari_atomseg.alignment.settings import AVERAGE, AlignSettings
 from napari_atomseg.io import provenance
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.settings import setting
@@ -83,21 +83,23 @@ class Align(LayerPanel):
         self, source: Source, options: dict[str, Any], more: tuple[bool, bool], made: Any
     ) -> Image:
         done, stack = made
-        record = provenance("align", source.name, options) | done.record()
+        inputs = {"of": source.described()}
+        record = provenance("align", source.name, options, inputs=inputs) | done.record()
         record |= {"notes": list(done.notes)}
         place = _flat(source.placement, done.origin)
 
         def layer(data: Any, name: str, where: Placement) -> Image:
-            return image_layer(data, f"{source.name} {name}", where.arguments(), record)
+            own = record | {"part": name}
+            return image_layer(data, f"{source.name} {name}", where.arguments(), own)
 
-        average = layer(done.average, "average", place)
-        added = [average]
-        if stack is not None:
-            added.insert(0, layer(stack, "aligned", _stacked(source.placement, done.origin)))
+        made_layers = {}
         if more[1]:
-            added.insert(0, layer(done.standard_error, "standard error", place))
-        for each in added:
-            self.viewer.add_layer(each)
+            made_layers["standard error"] = layer(done.standard_error, "standard error", place)
+        if stack is not None:
+            whole = _stacked(source.placement, done.origin)
+            made_layers["aligned"] = layer(stack, "aligned", whole)
+        made_layers[AVERAGE] = layer(done.average, AVERAGE, place)
+        *_, average = self.put(made_layers, "align", source.identity)
         self._show_shifts(done)
         return average
 

@@ -17,6 +17,7 @@ from napari_atomseg._napari.models.choice import ModelChooser, model_changes, mo
 from napari_atomseg._napari.origin import Origin
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preferences import preferences
+from napari_atomseg._napari.replace import replacements
 from napari_atomseg._napari.stack import SHOWN, StackSettings, at_frame_shown, frames_of
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import mean_sampling
@@ -100,6 +101,7 @@ class LayerPanel(Panel):
         self.calibration = Calibrate(self.viewer, lambda: self.image)
         self.form.rows.insertRow(1, self.calibration)
         self._image.changed.connect(self._follow_image)
+        replacements.happened.connect(self._follow_replaced)
         active = self.viewer.layers.selection.active
         if active in self.images():
             self._image.value = active
@@ -173,6 +175,11 @@ class LayerPanel(Panel):
         if "stack" in self.form.inputs:
             self.form.show_row("stack", self._offers_frames())
         self._show_sampling()
+
+    def _follow_replaced(self, old: Layer, new: Layer) -> None:
+        """Choose the image that came in place of the chosen one."""
+        if old is not new and old is self._followed and new in self.images():
+            self.image = new
 
     def _show_sampling(self, event: Any = None) -> None:
         sampling = None if self.image is None else layer_sampling(self.image)

@@ -6,7 +6,7 @@ One layer without units would switch units off in the whole viewer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -19,12 +19,19 @@ from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
 from napari_atomseg._napari.columns.colours import ALIKE, colour_points
+from napari_atomseg._shared.files import digest
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.inference.frames import float_type
 from napari_atomseg.io.images.image import LUMINANCE, luminance
+from napari_atomseg.io.inputs import image_input, table_digest
+from napari_atomseg.io.inputs import positions as counted
 
 PROVENANCE = "napari-atomseg"
 """Key of a layer's metadata for the record of how the layer was made."""
+READ = "read"
+"""Action in the record of an image that this plugin's reader opened."""
+FEATURES = "napari-atomseg features"
+"""Key of the metadata of a points layer for the digest of the features that were measured."""
 MEASURED = "napari-atomseg measured"
 """Key of the metadata of a points layer for the positions (N, D) at which columns were measured."""
 
@@ -116,6 +123,9 @@ class Source:
 
     `sampling` is Å per pixel, a pair (dy, dx) if the pixels are not square, None if unknown.
     `raw` is the name of the recorded image: its own, or of the one that it was restored from.
+    `record` says how the layer was made, `read` what its file says of the image, and `path` is the
+    file where another reader opened it.
+    `identity` tells the layer from all others, whatever they are called.
     `placement` and `shape` are those of the whole layer, also where `data` (H, W) is only one frame
     of it, whose index along the leading axes is `frame`.
     """
@@ -125,6 +135,10 @@ class Source:
     placement: Placement
     sampling: Sampling | None
     raw: str
+    record: Mapping[str, Any]
+    read: Mapping[str, Any]
+    path: str | None
+    identity: str
     shape: tuple[int, ...]
     frame: tuple[int, ...] = ()
 
@@ -151,8 +165,29 @@ class Source:
             Placement.of(layer),
             layer_sampling(layer),
             raw_of(layer),
+            dict(layer.metadata.get(PROVENANCE, {})),
+            dict(layer.metadata.get("file", {})),
+            layer.source.path,
+            str(layer.unique_id),
             tuple(data.shape),
         )
+
+    def described(self) -> dict[str, Any]:
+        """Return what the image is, for the record of a result: file, hash, and its own record."""
+        made = self.record
+        if made.get("action") != READ:
+            file = None if made else self.path
+            return image_input(self.data, self.name, file=file, record=made)
+        known = made["settings"]
+        return image_input(
+            self.data,
+            self.name,
+            file=made["source"],
+            dataset=known.get("dataset"),
+            frame=known.get("frame"),
+            sampling=known.get("sampling"),
+            record=self.read.get("provenance"),
+        ) | {"opened": made.get("result"), **{n: known[n] for n in ("channel",) if n in known}}
 
     def at(self, frame: tuple[int, ...]) -> Source:
         """Return one frame of a stack, by its index along the leading axes."""
@@ -273,7 +308,7 @@ def image_layer(
         data,
         name=name,
         contrast_limits=contrast_limits(data),
-        metadata={PROVENANCE: provenance},
+        metadata={PROVENANCE: {"result": digest(data), **provenance}},
         **(place | looks),
     )
 
@@ -295,7 +330,8 @@ def labels_layer(
     labels: NDArray[Any], name: str, place: dict[str, Any], provenance: dict[str, Any]
 ) -> Labels:
     """Return a label layer in its place, translucent enough to see the atoms through it."""
-    return Labels(labels, name=name, opacity=0.5, metadata={PROVENANCE: provenance}, **place)
+    record = {"result": digest(labels), **provenance}
+    return Labels(labels, name=name, opacity=0.5, metadata={PROVENANCE: record}, **place)
 
 
 def points_layer(
@@ -331,9 +367,13 @@ def points_layer(
         face_color="transparent",
         border_width=0.15,
         border_color=ALIKE,
-        metadata={PROVENANCE: provenance, MEASURED: positions.copy()},
+        metadata={
+            PROVENANCE: {"result": digest(counted(columns)), **provenance},
+            MEASURED: positions.copy(),
+        },
         **place,
     )
+    layer.metadata[FEATURES] = table_digest(layer.features)
     colour_points(layer, colour_by)
     return layer
 

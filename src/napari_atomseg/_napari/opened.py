@@ -10,7 +10,7 @@ from typing import Any
 from napari.layers import Layer
 from napari.utils.notifications import show_info, show_warning
 
-from napari_atomseg._napari.layers import image_layer, labels_layer
+from napari_atomseg._napari.layers import READ, image_layer, labels_layer
 from napari_atomseg._shared.units import pixel_size, to_angstrom
 from napari_atomseg.io import MicroscopeImage, provenance
 from napari_atomseg.io.images.image import PROFILES, ImageFileError
@@ -39,9 +39,9 @@ def file_layers(path: Path, images: Sequence[MicroscopeImage]) -> list[Layer]:
         show_info(f"{path.name}: not opened as images: {names}")
     several = len(shown) > 1
     return [
-        _layer(path, each, name)
+        _layer(path, each, name, part)
         for image in shown
-        for each, name in _channels(image, _name(image, several))
+        for each, name, part in _channels(image, _name(image, several))
     ]
 
 
@@ -109,10 +109,12 @@ def _name(image: MicroscopeImage, several: bool) -> str:
     return name if image.kind == "image" else f"{name} ({image.kind})"
 
 
-def _channels(image: MicroscopeImage, name: str) -> Iterator[tuple[MicroscopeImage, str]]:
-    """Each channel of an image by itself, so that each has its own contrast."""
+def _channels(
+    image: MicroscopeImage, name: str
+) -> Iterator[tuple[MicroscopeImage, str, dict[str, int]]]:
+    """Each channel of an image by itself, so that each has its own contrast, and which it is."""
     if "channel" not in image.axes[:-2]:
-        yield image, name
+        yield image, name, {}
         return
     axis = image.axes.index("channel")
     names = image.metadata.get("channels") or ()
@@ -124,12 +126,13 @@ def _channels(image: MicroscopeImage, name: str) -> Iterator[tuple[MicroscopeIma
             scales=(*image.scales[:axis], *image.scales[axis + 1 :]),
         )
         title = names[number] if number < len(names) and names[number] else f"channel {number}"
-        yield channel, f"{name} {title}"
+        # As `read_image` takes it; along another axis there is no name for it.
+        yield channel, f"{name} {title}", {"channel" if axis else "frame": number}
 
 
-def _layer(path: Path, image: MicroscopeImage, name: str) -> Layer:
-    settings = {"sampling": image.sampling, "dataset": image.title, "kind": image.kind}
-    made = provenance("read", str(path), settings)
+def _layer(path: Path, image: MicroscopeImage, name: str, part: dict[str, int]) -> Layer:
+    settings = {"sampling": image.sampling, "dataset": image.title, "kind": image.kind, **part}
+    made = provenance(READ, str(path.absolute()), settings)
     place = placed(image)
     if image.metadata.get("labels") and image.data.dtype.kind in "ui":
         layer: Layer = labels_layer(image.data, name, place, made)

@@ -14,7 +14,7 @@ about the work, and calls nothing of its subclasses, which then fill its slots::
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
@@ -34,6 +34,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_atomseg._napari import replace
 from napari_atomseg._napari.dock import Docked
 from napari_atomseg._napari.forms.form import Form, Inputs
 from napari_atomseg._napari.forms.live import LiveSettings, unknown
@@ -43,6 +44,7 @@ from napari_atomseg.settings import fields_of
 
 if TYPE_CHECKING:
     import napari.viewer
+    from napari.layers import Layer
 
     from napari_atomseg.settings import Setting
     from napari_atomseg.settings import Settings as FormSettings
@@ -95,6 +97,7 @@ class Panel(Docked, metaclass=_PanelType):
         super().__init__()
         self.viewer = unwrapped(viewer)
         self.job: Job | None = None
+        self._placed: list[Layer] = []
         self._summary: Callable[[Any], str] = self.summary
         self.form = Form(self.Settings, inputs)
         self.run_button = QPushButton("Run")
@@ -120,7 +123,16 @@ class Panel(Docked, metaclass=_PanelType):
         self._slots.addLayout(self._body)
         self._slots.addLayout(self._buttons)
         self._slots.addWidget(self.progress)
-        self._slots.addWidget(self.message)
+        self.keep_button = QPushButton("Keep")
+        self.keep_button.setToolTip(
+            "Keep this result as it is: the next run adds its own beside it, to compare"
+        )
+        self.keep_button.clicked.connect(lambda _on: self.keep())
+        self.keep_button.hide()
+        told = QHBoxLayout()
+        told.addWidget(self.message, 1)
+        told.addWidget(self.keep_button, 0, Qt.AlignmentFlag.AlignTop)
+        self._slots.addLayout(told)
         self._slots.addLayout(self._footer)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -225,6 +237,31 @@ class Panel(Docked, metaclass=_PanelType):
         self._show_running(True)
         self.job.start()
         return self.job
+
+    def put(self, layers: Mapping[str, Layer], kind: str, *source: object) -> list[Layer]:
+        """Add the layers of a result in place of those of its kind and source; see `replace.put`.
+
+        Returns
+        -------
+        The layers that are in the viewer now, in the order of `layers`.
+        """
+        self._placed = replace.put(self.viewer, layers, kind, *source)
+        self.keep_button.setVisible(bool(self._placed))
+        return self._placed
+
+    def keep(self) -> list[Layer]:
+        """Keep the last result: the next run adds its layers beside it instead of replacing it.
+
+        Returns
+        -------
+        The layers that are kept by this call.
+        """
+        kept = replace.keep(layer for layer in self._placed if layer in self.viewer.layers)
+        self._placed = []
+        self.keep_button.hide()
+        if kept:
+            self.message.setText(f"Kept: {', '.join(repr(layer.name) for layer in kept)}")
+        return kept
 
     def attempt(self, act: Callable[[], Any]) -> Any:
         """Do what a button asks for at once; an error becomes a message, not a traceback."""

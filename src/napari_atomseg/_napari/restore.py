@@ -92,24 +92,25 @@ class Restore(ImagePanel):
         record = provenance(
             "restore",
             source.name,
-            {"task": task, **options, **prediction.settings},
+            {**prediction.settings, "task": task, **options},
             model=prediction.model,
             sha256=prediction.sha256,
+            inputs={"of": source.described()},
         )
-        record["raw"] = source.raw
+        record |= {"raw": source.raw, "contrast": prediction.settings["contrast"]}
         if notes:
             record["notes"] = list(notes)
         if test is not None:
             record["consistency"] = test.summary()
         restored = source.stacked(prediction.maps[task])
-        layer = image_layer(restored, name, own.arguments(), record)
-        self.viewer.add_layer(layer)
+        made = {"image": image_layer(restored, name, own.arguments(), record)}
         if test is not None:
             own_record = record | {"action": "consistency"}
             z = source.stacked(test.z)
-            tested = consistency_layer(z, f"{name} consistency", place.arguments(), own_record)
-            self.viewer.add_layer(tested)
-        return layer
+            made["consistency"] = consistency_layer(
+                z, f"{name} consistency", place.arguments(), own_record
+            )
+        return self.put(made, f"restore {task}", source.identity)[0]
 
 
 def _predict(

@@ -63,16 +63,23 @@ class Scan(ImagePanel):
         return "; ".join(result.metadata[PROVENANCE]["notes"])
 
     def _show(self, source: Source, options: dict[str, Any], made: Any) -> Image:
-        record = provenance("scan", source.name, options, model=made.model, sha256=made.sha256)
+        record = provenance(
+            "scan",
+            source.name,
+            options,
+            model=made.model,
+            sha256=made.sha256,
+            inputs={"of": source.described()},
+        )
         layer = image_layer(
             source.stacked(made.image),
             f"{source.title} scan lines",
             source.place.arguments(),
             record | {"notes": list(made.notes)},
         )
-        self.viewer.add_layer(layer)
+        (placed,) = self.put({"image": layer}, "scan", source.identity)
         self._show_lines(made.lines)
-        return layer
+        return placed
 
     def _show_lines(self, lines: pd.DataFrame) -> None:
         """Show the plot of the lines, of the first frame of a stack, and the table of all."""

@@ -81,12 +81,12 @@ class Segment(ImagePanel):
             source.stacked(labels),
             f"{source.title} segmented",
             source.place.arguments(),
-            provenance("segment", source.name, options, **model),
+            provenance("segment", source.name, options, **model, inputs={"of": source.described()}),
         )
         layer.opacity = self.form["opacity"]
         layer.contour = self.form["contour"]
-        self.viewer.add_layer(layer)
-        return layer
+        (placed,) = self.put({"labels": layer}, "segment", source.identity)
+        return placed
 
 
 def _segment(

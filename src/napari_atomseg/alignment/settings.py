@@ -15,6 +15,9 @@ ADVANCED = "Advanced"
 NOISE = "noise_correlation"
 """Key of how far the pixels of an average share their noise, in the record of its file or layer."""
 
+AVERAGE = "average"
+"""The part of an alignment, in the record of its file or layer, that is its result."""
+
 
 class AlignSettings(Settings):
     """How the frames of a stack are aligned and averaged."""

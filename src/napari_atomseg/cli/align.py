@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_atomseg.alignment.settings import AlignSettings
+from napari_atomseg.alignment.settings import AVERAGE, AlignSettings
 from napari_atomseg.cli.app import app, print_line, session
 from napari_atomseg.cli.options import (
     IMAGE,
@@ -55,7 +55,7 @@ def align(
     """
     with session() as current:
         from napari_atomseg import align as compute
-        from napari_atomseg._shared.files import whole_file
+        from napari_atomseg._shared.files import digest, whole_file
         from napari_atomseg.figures import frame_shifts, save
         from napari_atomseg.io import provenance, write_image
 
@@ -70,16 +70,20 @@ def align(
             pixel = image.sampling
             made = compute(image.data, sampling=pixel, **chosen, **hooks(current))
             settings = {"sampling": pixel, **reading.chosen, **chosen}
-            record = provenance("align", image.name, settings) | made.record()
+            inputs = reading.inputs(image)
+            record = provenance("align", image.name, settings, inputs=inputs) | made.record()
 
             def beside(ending: str) -> Path:
                 return result.with_name(f"{result.stem}{ending}")
 
-            write_image(result, made.average, pixel, record)
-            write_image(beside("-error.tif"), made.standard_error, pixel, record)
-            write_image(beside("-frames.tif"), made.frames, pixel, record)
+            def write(path: Path, data: Any, part: str) -> None:
+                write_image(path, data, pixel, record | {"part": part, "result": digest(data)})
+
+            write(result, made.average, AVERAGE)
+            write(beside("-error.tif"), made.standard_error, "standard error")
+            write(beside("-frames.tif"), made.frames, "frames")
             if aligned:
-                write_image(beside("-aligned.tif"), made.stack(), pixel, record)
+                write(beside("-aligned.tif"), made.stack(), "aligned")
             tables = {".csv": made.shifts}
             if made.lines is not None:
                 tables["-lines.csv"] = made.lines
@@ -117,6 +121,7 @@ def _joined(images: list[MicroscopeImage]) -> MicroscopeImage:
     import numpy as np
 
     from napari_atomseg._shared.units import pixel_size
+    from napari_atomseg.io.inputs import INPUT
 
     shapes = sorted({image.data.shape[-2:] for image in images})
     if len(shapes) > 1:
@@ -132,8 +137,11 @@ def _joined(images: list[MicroscopeImage]) -> MicroscopeImage:
     first = (scaled or images)[0]
     frames = [image.data.reshape(-1, *image.data.shape[-2:]) for image in images]
     channels = any("channel" in image.axes for image in images)
+    # The record of a result says what single file it is of.
+    metadata = {name: value for name, value in first.metadata.items() if name != INPUT}
     return replace(
         first,
+        metadata=metadata,
         data=np.concatenate(frames),
         axes=("channel" if channels else "frame", *first.axes[-2:]),
         scales=((None, None), *first.scales[-2:]),

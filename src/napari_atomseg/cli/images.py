@@ -54,6 +54,7 @@ def restore(
         from napari_atomseg import consistency as compare
         from napari_atomseg import correct_scan
         from napari_atomseg import restore as compute
+        from napari_atomseg._shared.files import digest
         from napari_atomseg.io import write_image
         from napari_atomseg.networks.tasks import COARSE
         from napari_atomseg.weights import propose_model
@@ -75,13 +76,13 @@ def restore(
 
             restored, coarse = made(task), COARSE.get(task, task)
             settings = {"task": task, "sampling": pixel, "scan": scan, **reading.chosen, **own}
-            record = _record("restore", image.name, settings)
+            record = _record("restore", image.name, settings, reading.inputs(image), restored)
             write_image(result, image.like(restored), metadata=record)
             if not consistency:
                 return done
             test = compare(data, restored if task == coarse else made(coarse), coarse)
             beside = result.with_name(f"{result.stem}-consistency{result.suffix}")
-            tested = record | {"action": "consistency"}
+            tested = record | {"action": "consistency", "result": digest(test.z)}
             write_image(beside, image.like(test.z), metadata=tested)
             return f"{done}; {test.summary()}"
 
@@ -114,7 +115,15 @@ def scan(
             pixel = image.sampling
             made = correct_scan(image.data, sampling=pixel, **chosen, **hooks(current))
             settings = {"sampling": pixel, **reading.chosen, **chosen}
-            record = provenance("scan", image.name, settings, model=made.model, sha256=made.sha256)
+            record = provenance(
+                "scan",
+                image.name,
+                settings,
+                model=made.model,
+                sha256=made.sha256,
+                inputs=reading.inputs(image),
+                result=made.image,
+            )
             write_image(result, image.like(made.image), metadata=record)
             with whole_file(result.with_suffix(".csv")) as partial:
                 made.lines.to_csv(partial, index=False)
@@ -147,7 +156,8 @@ def segment(
         def work(image: MicroscopeImage, result: Path) -> str:
             pixel = image.sampling
             labels = compute(image.data, sampling=pixel, **chosen, **hooks(current))
-            record = _record("segment", image.name, {"sampling": pixel, **reading.chosen, **chosen})
+            settings = {"sampling": pixel, **reading.chosen, **chosen}
+            record = _record("segment", image.name, settings, reading.inputs(image), labels)
             write_image(result, image.like(labels), metadata=record, labels=True)
             frames = labels.reshape(-1, *labels.shape[-2:])
             return f"{sum(np.count_nonzero(np.unique(frame)) for frame in frames)} columns"
@@ -176,6 +186,7 @@ def localize(
     with session() as current:
         from napari_atomseg import localize as compute
         from napari_atomseg.io import provenance, read_image, write_columns
+        from napari_atomseg.io.inputs import positions
 
         mask = None if region is None else read_image(region).data
 
@@ -186,7 +197,13 @@ def localize(
             )
             current.cancel.raise_if_cancelled()
             settings = {"sampling": pixel, "region": None if region is None else str(region)}
-            record = provenance("localize", image.name, settings | reading.chosen | chosen)
+            record = provenance(
+                "localize",
+                image.name,
+                settings | reading.chosen | chosen,
+                inputs=reading.inputs(image),
+                result=positions(table),
+            )
             write_columns(result, table, record)
             verdict = table.attrs.get("training_range")
             told = [f"{len(table)} columns" + (f", {verdict}" if verdict else "")]
@@ -238,7 +255,9 @@ def demo(
             print_line(f"no window: {problem}")
 
 
-def _record(action: str, source: str, settings: dict[str, Any]) -> dict[str, Any]:
+def _record(
+    action: str, source: str, settings: dict[str, Any], inputs: dict[str, Any], result: Any
+) -> dict[str, Any]:
     """Provenance with the model's name and hash."""
     from napari_atomseg import weights
     from napari_atomseg.io import provenance
@@ -246,5 +265,11 @@ def _record(action: str, source: str, settings: dict[str, Any]) -> dict[str, Any
 
     path = weights.resolve(settings["model"])
     return provenance(
-        action, source, settings, model=read_card(path).name, sha256=weights.sha256(path)
+        action,
+        source,
+        settings,
+        model=read_card(path).name,
+        sha256=weights.sha256(path),
+        inputs=inputs,
+        result=result,
     )

@@ -116,6 +116,7 @@ def _command(known: Measurement) -> Callable[..., None]:
     def command(**given: Any) -> None:
         with session() as current:
             from napari_atomseg.io import provenance
+            from napari_atomseg.io.inputs import positions
             from napari_atomseg.measurements import measure as run
             from napari_atomseg.measurements.files import write_report
 
@@ -123,7 +124,7 @@ def _command(known: Measurement) -> Callable[..., None]:
             files = {name: given.pop(name) for name in own}
             common |= CommonSettings(**common)
             _keep_inputs(files)
-            columns, image, scale = _read(files, common.pop("sampling"))
+            columns, image, scale, inputs = _read(files, common.pop("sampling"))
             report = run(
                 known.name, columns, image, sampling=scale, **common, **given, **hooks(current)
             )
@@ -137,10 +138,16 @@ def _command(known: Measurement) -> Callable[..., None]:
             if files.get("model") is not None:
                 _write_model(report, files["model"])
             record = provenance(
-                f"measure {known.name}", source.name, settings | {"sampling": scale}
+                f"measure {known.name}",
+                source.name,
+                settings | {"sampling": scale},
+                inputs=inputs,
+                result=None if report.columns is None else positions(report.columns),
             )
+            if files.get("frame") is not None:
+                record["frame"] = [files["frame"]]
             write_report(known, report, files["output"], scale, record)
-            for line in report.lines:
+            for line in report.summary:
                 print_line(line)
             print_line(f"{source} → {files['output']}")
 
@@ -198,33 +205,43 @@ def _files(known: Measurement) -> list[inspect.Parameter]:
 
 def _read(
     files: dict[str, Any], sampling: Sampling | None
-) -> tuple[pd.DataFrame | None, np.ndarray | None, Any]:
-    """The columns, the image and the sampling that one of them has, if it is not given."""
+) -> tuple[pd.DataFrame | None, np.ndarray | None, Any, dict[str, Any]]:
+    """The columns, the image, the sampling that one of them has, if it is not given, and what they
+    are, for the record.
+    """
+    from napari_atomseg.io.inputs import INPUT
+
     columns, image, scale = None, None, sampling
+    inputs: dict[str, Any] = {}
     if files.get("table") is not None:
-        columns, scale = read_columns_of(files["table"], sampling, files.get("frame"))
+        path = files["table"]
+        columns, scale, inputs["of"] = _columns_of(path, sampling, files.get("frame"))
     if files.get("image") is not None:
         reading = Reading(files.get("dataset"), files.get("frame"), scale)
         single = "frame" in files
         read = reading.plane(files["image"]) if single else reading.image(files["image"])
         image, scale = read.data, read.sampling if single else scale
-    return columns, image, scale
+        inputs["on" if inputs else "of"] = read.metadata[INPUT]
+    return columns, image, scale, inputs
 
 
-def read_columns_of(
+def _columns_of(
     path: Path, sampling: Sampling | None, frame: int | None
-) -> tuple[pd.DataFrame, Any]:
-    """The columns of a file, or of one frame in it, and their sampling."""
+) -> tuple[pd.DataFrame, Any, dict[str, Any]]:
+    """The columns of a file, or of one frame in it, their sampling, and what they are."""
     from napari_atomseg.io import read_columns
+    from napari_atomseg.io.inputs import columns_input
 
     columns = read_columns(path, sampling=sampling)
+    described = columns_input(columns, path.name, file=path)
     if frame is not None:
         if "frame" not in columns or not (columns["frame"] == frame).any():
             raise ValueError(f"{path}: no columns of frame {frame}")
         attrs = columns.attrs
         columns = columns[columns["frame"] == frame].reset_index(drop=True)
         columns.attrs = attrs
-    return columns, columns.attrs.get("sampling") if sampling is None else sampling
+    scale = columns.attrs.get("sampling") if sampling is None else sampling
+    return columns, scale, described
 
 
 def _write_model(report: Report, path: Path) -> None:

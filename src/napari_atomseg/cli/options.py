@@ -99,11 +99,18 @@ class Reading:
             image, data=frames[self.frame], axes=image.axes[-2:], scales=image.scales[-2:]
         )
 
+    def inputs(self, image: MicroscopeImage) -> dict[str, Any]:
+        """What a result is made of, for its record; nothing where that is no single file."""
+        from napari_atomseg.io.inputs import INPUT
+
+        return {"of": image.metadata[INPUT]} if INPUT in image.metadata else {}
+
     def _read(self, path: Path, frame: int | None) -> MicroscopeImage:
         from napari_atomseg.io import read_image
         from napari_atomseg.io.images.write import resampled
+        from napari_atomseg.io.inputs import with_input
 
-        image = read_image(path, self.dataset, frame)
+        image = with_input(read_image(path, self.dataset, frame), path, self.dataset, frame)
         for note in image.notes:
             print_warning(f"{path}: {note}")
         return image if self.sampling is None else resampled(image, self.sampling)

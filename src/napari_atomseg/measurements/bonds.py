@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
+import pandas as pd
+
 from napari_atomseg.analysis import bond_density, bond_distributions, bond_vectors
 from napari_atomseg.measurements.observation import Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, Role, measurement
-from napari_atomseg.measurements.report import NO_SAMPLING, Plot, Report, number, plural, rows
+from napari_atomseg.measurements.report import (
+    NO_SAMPLING,
+    Plot,
+    Report,
+    concise,
+    number,
+    plural,
+    rows,
+)
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.settings import setting
 
@@ -117,4 +128,19 @@ def bonds(
             unit=observation.unit,
         ),
         lattice=lattice,
+        headline=_headline(bonds, len(found), observation.unit, factor, unit),
+    )
+
+
+def _headline(bonds: pd.DataFrame, vectors: int, unit: str, factor: float, of_spread: str) -> str:
+    """The shortest bond: the length of its mean vector, and how much it spreads along it."""
+    lengths = np.hypot(bonds["vector_y"], bonds["vector_x"])
+    row = bonds.loc[lengths.idxmin()]
+    length = float(lengths.min())
+    along = np.hypot(row["vector_y"] * row["vector_y_err"], row["vector_x"] * row["vector_x_err"])
+    error = float(along / length) if length > 0 else float("nan")
+    return (
+        f"shortest bond {concise(length, error, unit)}, spread {factor * row['along']:.3g} "
+        f"{of_spread} along it (standard deviation); {plural(vectors, 'vector')} of "
+        f"{plural(len(bonds), 'bond')}"
     )

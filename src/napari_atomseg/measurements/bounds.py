@@ -55,14 +55,17 @@ def bounds(
     report(progress, cancel, 0, 1, "Computing bounds")
     table = column_bounds(observation.columns, options.pop("shape"), **options)
     middle = table[["y_bound", "x_bound"]].median()
-    lines = [f"median bound: y {middle['y_bound']:.4f}, x {middle['x_bound']:.4f} px"]
+    text = f"y {middle['y_bound']:.4f}, x {middle['x_bound']:.4f} px"
+    lines = [f"median bound: {text}"]
     if observation.sampling is not None:
         y, x = 100 * middle[["y_bound", "x_bound"]] * observation.pixel
-        lines.append(f"   y {y:.3g}, x {x:.3g} pm")
+        text = f"y {y:.3g}, x {x:.3g} pm"
+        lines.append(f"   {text}")
     lines.append(f"of {plural(int(table['y_bound'].notna().sum()), 'column')}")
     return Report(
         tuple(lines),
         columns=table,
         features=tuple(f"{name}_bound" for name in _NAMES),
         colour_by="x_bound",
+        headline=f"at best {text}: median standard errors that the noise allows",
     )

@@ -15,6 +15,7 @@ from napari_atomseg.measurements.report import (
     Plot,
     PolygonMarks,
     Report,
+    concise,
     number,
     plural,
 )
@@ -77,6 +78,8 @@ def cells(
     of_a, of_b = found.mean_errors()
     both = float(np.hypot(of_a, of_b))
     area = "area" if pixels else "area_angstrom2"
+    names = {"ratio": "ratio", "a": f"a{end}", "b": f"b{end}", "angle": "angle_deg", "area": area}
+    headline = ""
     # Angles change by what is across the sides, over their lengths.
     for name, column, unit, part in (
         ("a", f"a{end}", observation.unit, of_a),
@@ -93,9 +96,18 @@ def cells(
             f"{name}: mean {number(middle, float(error), unit)}, deviation {values.std():.3g}, "
             f"from {low:.4g} to {high:.4g}"
         )
+        if column == names[settings.colour]:
+            title = (
+                "longer side over shorter"
+                if (column, settings.c_axis) == ("ratio", "longer")
+                else name
+            )
+            headline = (
+                f"{title} = {concise(middle, float(error), unit)}; spread {values.std():.2g} "
+                f"(standard deviation) of {plural(len(table), 'cell')}"
+            )
     if settings.c_axis == "longer":
         lines.append("c is the longer side of each cell: noise alone makes c/a larger than 1.")
-    names = {"ratio": "ratio", "a": f"a{end}", "b": f"b{end}", "angle": "angle_deg", "area": area}
     values = table[names[settings.colour]].to_numpy()
     low, high = np.percentile(values, ENDS)
     marks: tuple[PolygonMarks, ...] = ()
@@ -120,6 +132,7 @@ def cells(
         result="Cells",
         plot=Plot({settings.colour: values}, names[settings.colour].replace("_", " "), "cells"),
         lattice=lattice,
+        headline=headline,
     )
 
 

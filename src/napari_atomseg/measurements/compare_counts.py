@@ -15,7 +15,7 @@ from napari_atomseg.localization import refine_columns
 from napari_atomseg.measurements.counts import FIRST, WIDTH, left_out_lines
 from napari_atomseg.measurements.observation import Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, Needs, Role, measurement
-from napari_atomseg.measurements.report import Plot, Report, plural
+from napari_atomseg.measurements.report import Plot, Report, concise, plural
 from napari_atomseg.progress import CancelToken, Progress, stage
 from napari_atomseg.settings import setting
 
@@ -150,7 +150,18 @@ def _report(observation: Observation, found: dict[str, tuple[str, str, Counts | 
         columns=observation.columns.assign(**features),
         features=tuple(features),
         plot=Plot(curves, "classes", "ICL above the best") if curves else None,
+        headline=_headline(counts),
     )
+
+
+def _headline(counts: dict[str, Counts]) -> str:
+    totals = [counted.total for counted in counts.values()]
+    if not totals:
+        return "No way can tell the numbers of atoms"
+    if len(totals) == 1:
+        return f"{concise(*totals[0])} atoms by the one way that can tell"
+    low, high = min(totals), max(totals)
+    return f"{concise(*low)} to {concise(*high)} atoms, by {len(totals)} ways of counting"
 
 
 def _agreement(counts: dict[str, Counts]) -> pd.DataFrame:

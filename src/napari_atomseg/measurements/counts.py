@@ -19,7 +19,7 @@ from napari_atomseg.analysis.counting.evidence import checked_value
 from napari_atomseg.analysis.counting.library import read_library
 from napari_atomseg.measurements.observation import Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, Needs, Role, measurement
-from napari_atomseg.measurements.report import Plot, PointMarks, Report, number, plural
+from napari_atomseg.measurements.report import Plot, PointMarks, Report, concise, number, plural
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.settings import setting
 
@@ -155,6 +155,7 @@ def counts(
         colour_by="count" if found.known else settings.value,
         plot=_plot(found, settings.value, observation),
         atoms=model,
+        headline=_headline(found),
     )
 
 
@@ -207,6 +208,17 @@ def left_out_lines(left_out: pd.DataFrame, total: int) -> list[str]:
         return []
     parts = ", ".join(f"{count} {why}" for why, count in left_out["reason"].value_counts().items())
     return [f"Left out: {len(left_out)} of {plural(total, 'column')} ({parts})."]
+
+
+def _headline(found: Counts) -> str:
+    if not found.known:
+        why = f": {found.doubts[0].reason}" if found.doubts else ""
+        return f"The numbers of atoms cannot be told{why}"
+    columns = int(found.columns["count"].notna().sum())
+    return (
+        f"{concise(*found.total)} atoms in {plural(columns, 'column')} of {found.numbers[0]} to "
+        f"{found.numbers[-1]}; {100 * found.miscounted:.2g} % expected to be miscounted"
+    )
 
 
 def _lines(found: Counts, area: str) -> list[str]:

@@ -72,7 +72,18 @@ def defects(
     kinds = {"Dislocations": "dislocation", "Vacancies": "vacancy"}
     parts = [table.assign(kind=kinds[name]) for name, table in tables.items()]
     every = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-    return Report(tuple(lines), {"Defects": every} | tables, tuple(marks), result="Defects")
+    headline = ", ".join(
+        plural(len(tables[name]), kind) for name, kind in kinds.items() if name in tables
+    )
+    if settings.find != "dislocations" and len(empty):
+        headline += f" ({_share(sited, empty)} of the sites)"
+    return Report(
+        tuple(lines),
+        {"Defects": every} | tables,
+        tuple(marks),
+        result="Defects",
+        headline=headline,
+    )
 
 
 def _vacancy_lines(sited: Observation, empty: pd.DataFrame) -> list[str]:
@@ -80,10 +91,9 @@ def _vacancy_lines(sited: Observation, empty: pd.DataFrame) -> list[str]:
     if not len(empty):
         return ["no vacancies"]
     known, lattice = sited.sampling is not None, sited.known_lattice()
-    sites = int((sited.columns["sublattice"] >= 0).sum()) + len(empty)
+    sites = _sites(sited, empty)
     area = lattice.area * float(lattice.scale.prod()) * sites / len(lattice)
-    share = f"{100 * len(empty) / sites:.2g} %"
-    told = vacancy_line(len(empty), share, area if known else float("nan"))
+    told = vacancy_line(len(empty), _share(sited, empty), area if known else float("nan"))
     lines = [f"{told}, by empty sites of the lattice"]
     beside = int((~empty["surrounded"]).sum())
     if beside:
@@ -94,6 +104,15 @@ def _vacancy_lines(sited: Observation, empty: pd.DataFrame) -> list[str]:
     if len(empty) > LISTED:
         return [*lines, "   the table Vacancies has their places"]
     return lines + [f"   at {place(row, known=known)}" for row in rows(empty)]
+
+
+def _sites(sited: Observation, empty: pd.DataFrame) -> int:
+    """Number of sites of the lattice, with a column or without."""
+    return int((sited.columns["sublattice"] >= 0).sum()) + len(empty)
+
+
+def _share(sited: Observation, empty: pd.DataFrame) -> str:
+    return f"{100 * len(empty) / _sites(sited, empty):.2g} %"
 
 
 def _dislocation_lines(found: pd.DataFrame, *, known: bool) -> list[str]:

@@ -20,13 +20,17 @@ from napari_atomseg.measurements.report import (
     Report,
     Scale,
     VectorMarks,
+    concise,
     mean,
     number,
     plural,
+    towards,
 )
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.settings import setting
 
+CLEAR = 3.0
+"""Standard errors from which on a mean vector is told from none."""
 _ROUND = np.array([1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0])
 """Factors by which arrows are drawn longer, times powers of ten."""
 
@@ -157,7 +161,33 @@ def displacements(
         # For profiles of the table of displacements by layers.
         record={"lattice": lattice_record(lattice)},
         plot=Plot(values, f"displacement ({unit})", "columns"),
+        headline=_headline(found, end, unit, _name(table, kind)),
     )
+
+
+def _headline(found: pd.DataFrame, end: str, unit: str, name: str) -> str:
+    """The mean vector, where there is one beyond its error, and the typical length."""
+    typical = f"median length {found['length' + end].median():.3g} {unit}"
+    size, error, clear, way = mean_vector(found, f"dy{end}", f"dx{end}")
+    if not clear:
+        return f"{name}: no common displacement, {concise(size, error, unit)}; {typical}"
+    text = f"{name}: {concise(size, error, unit)} {way} on average; {typical}"
+    if "p" in found:
+        size, error, _, way = mean_vector(found, "p_y", "p_x")
+        text = f"P = {concise(size, error, 'µC/cm²')} {way}; {text}"
+    return text
+
+
+def mean_vector(found: pd.DataFrame, y: str, x: str) -> tuple[float, float, bool, str]:
+    """Length of the mean of vectors, its standard error, whether it is clear, and its direction.
+
+    The error is that along the mean, by the scatter of the vectors. A mean of less than three of
+    its errors is not told from zero.
+    """
+    (dy, dy_err), (dx, dx_err) = mean(found[y]), mean(found[x])
+    size = float(np.hypot(dy, dx))
+    error = float(np.hypot(dy * dy_err, dx * dx_err) / size) if size > 0 else float("nan")
+    return size, error, bool(size > CLEAR * error), towards(dy, dx)
 
 
 def exaggeration(arrows: NDArray[np.float64], spacing: float) -> float:

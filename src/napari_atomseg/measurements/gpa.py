@@ -14,6 +14,7 @@ from napari_atomseg.measurements.strain import (
     AXES,
     COMPONENTS,
     ReferenceSettings,
+    strain_headline,
     strain_images,
     strain_lines,
 )
@@ -102,6 +103,9 @@ def gpa(
         columns=columns,
         features=tuple(features),
         record={"resolution": maps.resolution, "reflections": maps.reflections.tolist()},
+        headline=strain_headline(
+            values, "pixels", np.zeros(image.shape, bool) if region is None else region
+        ),
     )
 
 

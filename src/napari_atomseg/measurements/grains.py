@@ -6,13 +6,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from napari_atomseg.analysis import find_grains
+from napari_atomseg.analysis import Grains, find_grains
 from napari_atomseg.measurements.observation import Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, measurement
 from napari_atomseg.measurements.report import (
     NO_SAMPLING,
     PolygonMarks,
     Report,
+    concise,
     number,
     plural,
     rows,
@@ -103,4 +104,21 @@ def grains(
         features=tuple(new),
         colour_by="grain" if len(found.grains) > 1 else "orientation_deg",
         record={"fold": found.fold},
+        headline=_headline(found, observation.unit),
     )
+
+
+def _headline(found: Grains, unit: str) -> str:
+    """How many grains, and the longest boundary, or the orientation where there is one grain."""
+    text = plural(len(found.grains), "grain")
+    if len(found.boundaries):
+        longest = found.boundaries.loc[found.boundaries["length"].idxmax()]
+        turn = concise(longest["misorientation_deg"], longest["misorientation_deg_err"], "°")
+        return (
+            f"{text}; turned by {turn} across the longest boundary, {longest['length']:.3g} {unit}"
+        )
+    if len(found.grains) == 1:
+        only = found.grains.iloc[0]
+        angle = concise(only["orientation_deg"], only["orientation_deg_err"], "°")
+        return f"{text} of {plural(int(only['columns']), 'column')}, orientation {angle}"
+    return text

@@ -31,6 +31,7 @@ from napari_atomseg.measurements.report import (
     PolygonMarks,
     Report,
     VectorMarks,
+    concise,
     number,
     plural,
     rows,
@@ -181,16 +182,31 @@ def lattice(
         lattice=found,
         sublattices=kinds,
         record={"lattice": lattice_record(found)},
+        headline=_headline(found, table, observation),
     )
+
+
+def lengths_of(found: Lattice, observation: Observation) -> tuple[Any, Any]:
+    """Lengths of a and b and their standard errors, in the unit of the observation."""
+    lengths = found.lengths if observation.sampling is None else found.lengths_angstrom
+    return lengths, found.lengths_err * lengths / found.lengths
+
+
+def _headline(found: Lattice, table: pd.DataFrame, observation: Observation) -> str:
+    on = int((table["sublattice"] >= 0).sum())
+    both = ", ".join(
+        f"{name} = {concise(length, error, observation.unit)}"
+        for name, length, error in zip("ab", *lengths_of(found, observation), strict=True)
+    )
+    kinds = plural(len(found), "sublattice")
+    return f"{both}, {found.angle_deg:.2f}°: {plural(on, 'column')} on {kinds}"
 
 
 def _lattice_lines(found: Lattice, table: pd.DataFrame, observation: Observation) -> list[str]:
     on = int((table["sublattice"] >= 0).sum())
     pixels = observation.sampling is None
     lines = [NO_SAMPLING] if pixels else []
-    lengths = found.lengths if pixels else found.lengths_angstrom
-    errors = found.lengths_err * lengths / found.lengths
-    for name, length, error in zip("ab", lengths, errors, strict=True):
+    for name, length, error in zip("ab", *lengths_of(found, observation), strict=True):
         lines.append(f"{name} = {number(length, error, observation.unit)}")
     lines.append(f"angle {found.angle_deg:.2f}°; a is {found.rotation_deg:.2f}° from x")
     lost = f"; {len(table) - on} on no site" if on < len(table) else ""

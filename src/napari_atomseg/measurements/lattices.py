@@ -15,6 +15,7 @@ from napari_atomseg.measurements.report import (
     NO_SAMPLING,
     Report,
     VectorMarks,
+    concise,
     number,
     plural,
     rows,
@@ -24,6 +25,8 @@ from napari_atomseg.settings import setting
 
 COLOURS = ("#ff4040", "#40c0ff", "#40ff40", "#ffff00", "#ff40ff", "#ffa23f", "#ffffff", "#8073ac")
 """Colours of the vectors of each lattice."""
+LISTED = 2
+"""Lattices whose cells are in the headline."""
 _SITE = {name: f"lattice_{name}" for name in SITE}
 """What sites are called in the result: those of `measure lattice`, which all other measurements
 take, are cells of one lattice alone."""
@@ -135,7 +138,17 @@ def lattices(
         columns=table,
         features=tuple(name for name in _FEATURES if name in table),
         colour_by="lattice",
+        headline=f"{plural(len(about), 'lattice')}: {_cells(about, unit)}",
     )
+
+
+def _cells(about: pd.DataFrame, unit: str) -> str:
+    """The sides of the first cells in words."""
+    told = []
+    for row in rows(about.head(LISTED)):
+        a, b = concise(row.a, row.a_err, unit), concise(row.b, row.b_err, unit)
+        told.append(f"a = {a}, b = {b}")
+    return "; ".join(told + ["…"] * (len(about) > LISTED))
 
 
 def _changes(changes: pd.DataFrame) -> list[str]:

@@ -86,4 +86,6 @@ def line(
         (marks,),
         result="Line profile",
         plot=Plot({"intensity": curve}, f"distance ({observation.unit})", "intensity"),
+        headline=f"intensity from {number(known.min())} to {number(known.max())} along "
+        f"{length:.4g} {observation.unit}",
     )

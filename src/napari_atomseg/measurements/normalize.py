@@ -126,7 +126,10 @@ def normalize(
         signed=False,
     )
     record = {"vacuum": float(vacuum), "beam": float(beam)}
-    return Report(tuple(lines), marks=(mark,), record=record)
+    headline = (
+        f"image at {middle:.4g} of the beam (median), {low:.4g} to {high:.4g} (1 to 99 % of pixels)"
+    )
+    return Report(tuple(lines), marks=(mark,), record=record, headline=headline)
 
 
 def _vacuum(

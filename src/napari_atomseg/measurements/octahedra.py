@@ -19,6 +19,7 @@ from napari_atomseg.measurements.report import (
     Report,
     Scale,
     VectorMarks,
+    concise,
     mean,
     number,
     plural,
@@ -126,7 +127,18 @@ def octahedra(
         result="Octahedra",
         plot=Plot({"tilt": table["tilt_deg"].to_numpy()}, "tilt (°)", "octahedra"),
         lattice=lattice,
+        headline=_headline(found),
     )
+
+
+def _headline(found: Octahedra) -> str:
+    """The largest mean tilt that the octahedra have in one of the orders."""
+    count = plural(len(found.table), "octahedron").replace("octahedrons", "octahedra")
+    known = found.order[np.isfinite(found.order["tilt_deg"])]
+    if known.empty:
+        return count
+    row = known.loc[known["tilt_deg"].abs().idxmax()]
+    return f"tilt {concise(row['tilt_deg'], row['tilt_deg_err'], '°')}, {row['order']}; {count}"
 
 
 def _taken(found: Octahedra, sited: Observation) -> str:

@@ -11,7 +11,15 @@ from napari_atomseg.analysis import binned_profile, layer_profile
 from napari_atomseg.analysis.lattice.sites import intensity_of
 from napari_atomseg.measurements.observation import Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, Role, measurement
-from napari_atomseg.measurements.report import NO_SAMPLING, Plot, Report, number, plural, rows
+from napari_atomseg.measurements.report import (
+    NO_SAMPLING,
+    Plot,
+    Report,
+    concise,
+    number,
+    plural,
+    rows,
+)
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.settings import setting
 
@@ -127,7 +135,17 @@ def profile(
         result="Profile",
         plot=Plot(curves, f"distance ({observation.unit})", name.replace("_", " ")),
         lattice=lattice,
+        headline=_headline(found, name),
     )
+
+
+def _headline(found: pd.DataFrame, name: str) -> str:
+    """The lowest and the highest layer."""
+    low, high = (
+        concise(found.loc[row, name], found.loc[row, f"{name}_err"])
+        for row in (found[name].idxmin(), found[name].idxmax())
+    )
+    return f"{name.replace('_', ' ')} from {low} to {high} in {plural(len(found), 'layer')}"
 
 
 def _quantity(table: pd.DataFrame, feature: str | None) -> tuple[str, pd.DataFrame]:

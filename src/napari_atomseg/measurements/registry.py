@@ -17,7 +17,7 @@ from enum import Enum
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 from napari_atomseg._shared.sampling import Sampling, read_sampling
-from napari_atomseg.measurements.observation import ALL, Observation
+from napari_atomseg.measurements.observation import ALL, Observation, lattice_record
 from napari_atomseg.measurements.report import Report
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.settings import Settings, describe, fields_of, setting
@@ -211,7 +211,9 @@ def finished(report: Report, observation: Observation) -> Report:
         if table is not None:
             table.attrs = {} if observation.sampling is None else {"sampling": observation.sampling}
     if report.columns is not None:
-        report.columns.attrs |= dict(report.record)
+        lattice = observation.lattice if report.lattice is None else report.lattice
+        known = {} if lattice is None else {"lattice": lattice_record(lattice)}
+        report.columns.attrs |= known | dict(report.record)
     return report
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -171,7 +172,7 @@ class Report:
 
     Attributes
     ----------
-    lines : summary.
+    lines : summary, behind the headline.
     tables : results by title.
     marks : what is drawn on the image, the last on top.
     caption : how it is drawn; beside the summary where the marks are shown.
@@ -184,6 +185,8 @@ class Report:
     sublattices : a row a sublattice: ``sublattice``, ``species``, ``columns``, ``intensity``.
     atoms : a model in three dimensions.
     record : plain values that are saved with the result, beside the settings.
+    headline : the result in one line. Digits in brackets are the standard error of the last
+        digits, see `concise`; a spread is called so.
     """
 
     lines: tuple[str, ...]
@@ -199,14 +202,66 @@ class Report:
     sublattices: pd.DataFrame | None = None
     atoms: Atoms | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
+    headline: str = ""
 
     @property
     def table(self) -> pd.DataFrame | None:
         """The result: one of the tables, or the columns; None where it is images."""
         return self.tables[self.result] if self.result else self.columns
 
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """The headline, what its brackets mean where it has any, and the lines."""
+        if not self.headline:
+            return self.lines
+        about = (BRACKETS,) if _IN_BRACKETS.search(self.headline) else ()
+        return (self.headline, *about, "", *self.lines)
+
     def __str__(self) -> str:
-        return "\n".join(self.lines)
+        return "\n".join(self.summary)
+
+
+BRACKETS = "In brackets: the standard error of the last digits."
+_IN_BRACKETS = re.compile(r"\d\([\d.]+\)")
+
+
+def concise(value: float, error: float = float("nan"), unit: str = "") -> str:
+    """A number with its standard error in brackets, in units of the last digits: "3.905(2) Å".
+
+    The error has one digit, or two where these are 10 to 19 and one would be rounded by half of it.
+    An error of more than the unit has its point: "23.4(1.4)". Without an error, four digits.
+    """
+    if not np.isfinite(value):
+        return "not known"
+    behind = f" {unit}" if unit and unit != "°" else unit
+    if not np.isfinite(error) or error <= 0:
+        return f"{value:.4g}{behind}"
+    power = int(f"{error:.1e}".partition("e")[2])
+    power -= f"{error:.1e}".startswith("1")
+    digits = max(0, -power)
+    # A tiny error, as of a perfect fit, would ask for digits that no measurement has.
+    digits = min(digits, 6)
+    error = round(error, -power) if power > 0 else round(error, digits)
+    value = round(value, -power) if power > 0 else value
+    if error == 0:
+        return f"{value:.{digits}f}{behind}"
+    last = f"{error * 10**digits:.0f}" if error < 1 else f"{error:.{digits}f}"
+    return f"{value:.{digits}f}({last}){behind}"
+
+
+def towards(y: float, x: float) -> str:
+    """A direction in the image in words, y pointing down: "towards the right (+x)"."""
+    names = {
+        0: "the right (+x)",
+        1: "the lower right",
+        2: "the bottom (+y)",
+        3: "the lower left",
+        4: "the left (-x)",
+        5: "the upper left",
+        6: "the top (-y)",
+        7: "the upper right",
+    }
+    return f"towards {names[round(np.degrees(np.arctan2(y, x)) / 45.0) % 8]}"
 
 
 def number(value: float, error: float = float("nan"), unit: str = "") -> str:

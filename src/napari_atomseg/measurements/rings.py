@@ -104,6 +104,19 @@ def rings(
         observation.columns.assign(coordination=found.coordination),
         ("coordination",),
         result="Rings",
+        headline=_headline(found, len(observation.columns)),
+    )
+
+
+def _headline(found: Rings, atoms: int) -> str:
+    """The most frequent ring, and how many atoms are missing in the others."""
+    sizes = found.table["size"].value_counts()
+    share = 100.0 * sizes.iloc[0] / len(found.table)
+    missing = int(found.defects["missing"].clip(lower=0).sum()) if len(found.defects) else 0
+    lost = f" ({100 * missing / (atoms + missing):.2g} %)" if missing else ""
+    return (
+        f"{plural(len(found.table), 'ring')}, {share:.3g} % of {sizes.index[0]} atoms; "
+        f"{plural(len(found.defects), 'defect')}, {plural(missing, 'vacancy')}{lost} in them"
     )
 
 

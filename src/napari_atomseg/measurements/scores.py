@@ -72,4 +72,6 @@ def scores(
         ),
         features=("offset_y", "offset_x", "distance"),
         colour_by="distance",
+        headline=f"F1 {found.f1:.4f}: {found.matched} of {plural(found.truth, 'column')} found, "
+        f"{found.found - found.matched} false; {found.rmse:.3g} px off (rms)",
     )

@@ -18,6 +18,7 @@ from napari_atomseg.measurements.report import (
     Report,
     Scale,
     VectorMarks,
+    concise,
     number,
     plural,
 )
@@ -96,7 +97,19 @@ def spacings(
         tuple(features),
         result="Pairs",
         plot=Plot(values_of, f"spacing ({observation.unit})", "pairs"),
+        headline=_headline(precision, pixels=pixels),
     )
+
+
+def _headline(precision: pd.DataFrame, *, pixels: bool) -> str:
+    """Mean spacings, and how much they spread."""
+    unit, factor, small = ("px", 0.01, "px") if pixels else ("Å", 1.0, "pm")
+    means = ", ".join(
+        f"{axis} = {concise(row['mean_angstrom'], row['mean_err_angstrom'], unit)}"
+        for axis, row in precision.iterrows()
+    )
+    spreads = " and ".join(f"{factor * each:.3g}" for each in precision["deviation_pm"])
+    return f"{means}; spread {spreads} {small} (standard deviation)"
 
 
 def _frames_lines(frames: int, precision: pd.DataFrame, target: float) -> list[str]:

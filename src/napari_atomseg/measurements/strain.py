@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import field_validator
 
-from napari_atomseg._shared.types import Array
+from napari_atomseg._shared.types import Array, Mask
 from napari_atomseg.analysis import find_lattice
 from napari_atomseg.analysis import strain as strain_of
 from napari_atomseg.measurements.observation import ALL, SITE, Observation
@@ -123,7 +123,35 @@ def strain(
         marks=strain_images(maps),
         columns=found,
         features=tuple(names),
+        headline=strain_headline(
+            {name: found[name].to_numpy() for name in COMPONENTS},
+            "columns",
+            np.zeros(len(found), bool) if chosen is None else chosen,
+        ),
     )
+
+
+def strain_headline(values: Mapping[str, Array], of: str, reference: Mask) -> str:
+    """Mean and spread of the strain outside of the reference, where it is 0.
+
+    Values of neighbours share columns or pixels, so that their mean has no standard error that
+    the spread would show.
+
+    Parameters
+    ----------
+    of : what has values, "columns" or "pixels".
+    reference : which of them are the reference; where none or all are, all count.
+    """
+    outside = ~reference if reference.any() and not reference.all() else np.ones_like(reference)
+    parts = []
+    for name in ("eps_xx", "eps_yy"):
+        here = values[name][outside]
+        here = 100.0 * here[np.isfinite(here)]
+        if len(here):
+            parts.append(f"{COMPONENTS[name]} {here.mean():+.2f} ± {here.std():.2f} %")
+    where = f" {of} outside of the reference" if reference.any() else f" {of}"
+    count = int(np.isfinite(values["eps_xx"][outside]).sum())
+    return f"{', '.join(parts)}: mean ± spread (standard deviation) of {count}{where}"
 
 
 def zero_line(reference: int | None) -> str:

@@ -18,6 +18,7 @@ from napari_atomseg.measurements.report import (
     Report,
     TrackMarks,
     VectorMarks,
+    concise,
     number,
     plural,
     rows,
@@ -130,6 +131,18 @@ def tracks(
             f"drift ({observation.unit})",
         ),
         record={"drift": found.drift.tolist(), "drift_err": found.drift_err.tolist()},
+        headline=_headline(found, observation),
+    )
+
+
+def _headline(found: Tracks, observation: Observation) -> str:
+    last, error = found.drift[-1] * observation.pixel, found.drift_err[-1] * observation.pixel
+    size = float(np.hypot(*last))
+    along = float(np.hypot(*(last * error)) / size) if size > 0 else float("nan")
+    return (
+        f"{plural(int(found.columns['track'].nunique()), 'track')} over {len(found.drift)} frames, "
+        f"{plural(len(found.hops), 'hop')}, {plural(len(found.vacancies), 'vacancy')}; drift "
+        f"{concise(size, along, observation.unit)} in all"
     )
 
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from napari_atomseg import weights
 from napari_atomseg._shared.types import Sampling
+from napari_atomseg.alignment import Alignment, align
+from napari_atomseg.alignment.settings import AlignSettings
 from napari_atomseg.inference import correct_scan, restore
 from napari_atomseg.inference.scan.settings import ScanCorrectionSettings
 from napari_atomseg.inference.settings import InferenceSettings, RestorationSettings
@@ -109,6 +112,13 @@ def _scan(
     return correct_scan(given.image, sampling=given.sampling, **settings, **hooks).image
 
 
+def _align(
+    given: Given, progress: Progress | None, cancel: CancelToken | None, **settings: Any
+) -> Alignment:
+    hooks: dict[str, Any] = {"progress": progress, "cancel": cancel}
+    return align(np.asarray(given.image), sampling=given.sampling, **settings, **hooks)
+
+
 def _segment(
     given: Given, progress: Progress | None, cancel: CancelToken | None, **settings: Any
 ) -> Any:
@@ -167,6 +177,7 @@ ACTIONS: dict[str, Action] = {
     for each in (
         Action("restore", RestoreSettings, "image", "image", Needs.REQUIRED, _restore),
         Action("scan", ScanCorrectionSettings, "image", "image", Needs.REQUIRED, _scan),
+        Action("align", AlignSettings, "image", "image", Needs.REQUIRED, _align, uses_model=False),
         Action("segment", SegmentSettings, "image", "labels", Needs.REQUIRED, _segment),
         Action("localize", LocalizeSettings, "image", "columns", Needs.REQUIRED, _localize),
         *(_of_measurement(name) for name in MEASUREMENTS),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from napari_atomseg._shared.types import Sampling
+from napari_atomseg.alignment import Alignment
+from napari_atomseg.alignment.settings import NOISE
 from napari_atomseg.measurements import Report
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.workflow.actions import Given, identity
@@ -25,11 +28,13 @@ class Results:
     values : by the name of each step: a restored image (..., H, W), labels (..., H, W), a table of
         columns, or a `Report`.
     samplings : Å per pixel of each of these images; None where it is not known.
+    noises : how far the pixels of averages share their noise, by the name of their step.
     notes : what is different from how the workflow was made, a sentence each.
     """
 
     values: Mapping[str, Any]
     samplings: Mapping[str, Sampling | None]
+    noises: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Any:
@@ -76,26 +81,32 @@ def run(
     pixel = sampling if workflow.sampling is None else workflow.sampling
     values: dict[str, Any] = {IMAGE: image}
     samplings: dict[str, Sampling | None] = {IMAGE: pixel}
+    noises = {} if noise is None else {IMAGE: noise}
     notes: list[str] = []
     for number, step in enumerate(workflow.steps):
         hook = partial(part_of, progress, cancel, number, len(workflow.steps), step.name)
         hook(0, 1, "")
         notes += _compared(step)
         try:
-            values[step.name] = _apply(step, values, samplings, noise, hook, cancel)
+            made = _apply(step, values, samplings, noises, hook, cancel)
         except (ValueError, TypeError) as error:
             raise type(error)(f"{step.name}: {error}") from error
+        if isinstance(made, Alignment):
+            noises[step.name] = made.record()[NOISE]
+            notes += [f"{step.name}: {note}" for note in made.notes]
+            made = made.average
+        values[step.name] = made
         samplings[step.name] = _sampling_after(step, samplings[step.of])
     report(progress, cancel, len(workflow.steps), len(workflow.steps), "")
-    made = {name: value for name, value in values.items() if name != IMAGE}
-    return Results(made, samplings, tuple(notes))
+    found = {name: value for name, value in values.items() if name != IMAGE}
+    return Results(found, samplings, noises, tuple(notes))
 
 
 def _apply(
     step: Step,
     values: Mapping[str, Any],
     samplings: Mapping[str, Sampling | None],
-    noise: Any,
+    noises: Mapping[str, Any],
     progress: Progress,
     cancel: CancelToken | None,
 ) -> Any:
@@ -103,16 +114,47 @@ def _apply(
     if step.region is not None:
         settings["region"] = list(step.region)
     if step.what.takes == "image":
-        of_it = noise if step.of == IMAGE else None
-        given = Given(values[step.of], None, samplings[step.of], of_it)
+        pixels = _framed(values[step.of], step.frame)
+        given = Given(pixels, None, samplings[step.of], noises.get(step.of))
         return step.what.run(given, progress, cancel, **settings)
     source = values[step.of]
     columns = source.columns if isinstance(source, Report) else source
     if columns is None:
         raise ValueError(f"{step.of!r} measured no columns")
-    image = values[step.on] if len(step.inputs) > 1 else None
+    image = _framed(values[step.on], step.frame) if len(step.inputs) > 1 else None
+    if step.frame is not None:
+        columns = _columns_of(columns, step.frame, np.shape(values[IMAGE])[:-2])
     given = Given(image, columns, samplings[step.of])
     return step.what.run(given, progress, cancel, **settings)
+
+
+def _framed(image: Any, frame: tuple[int, ...] | None) -> Any:
+    """One image of a stack; a single image stands for the frame that was taken of it before.
+
+    Raises
+    ------
+    ValueError
+        The stack has no such frame.
+    """
+    shape = np.shape(image)[:-2]
+    if frame is None or not shape:
+        return image
+    if len(frame) != len(shape) or any(not 0 <= i < n for i, n in zip(frame, shape, strict=True)):
+        raise ValueError(f"frame={list(frame)} is none of a stack of shape {shape}")
+    return image[frame]
+
+
+def _columns_of(
+    columns: pd.DataFrame, frame: tuple[int, ...], shape: tuple[int, ...]
+) -> pd.DataFrame:
+    """The columns of one frame, in a stack with the leading axes `shape`."""
+    if "frame" not in columns:
+        return columns
+    number = frame[0] if len(frame) == 1 else int(np.ravel_multi_index(frame, shape))
+    attrs = columns.attrs
+    columns = columns[columns["frame"] == number].reset_index(drop=True)
+    columns.attrs = attrs
+    return columns
 
 
 def _sampling_after(step: Step, before: Sampling | None) -> Sampling | None:

@@ -163,6 +163,6 @@ def _told(workflow: Workflow, results: Results) -> Iterator[str]:
     for step in workflow.steps:
         value = results[step.name]
         lines = (
-            value.lines if isinstance(value, Report) else getattr(value, "attrs", {}).get("notes")
+            value.summary if isinstance(value, Report) else getattr(value, "attrs", {}).get("notes")
         )
         yield from (f"{step.name}: {line}" for line in lines or ())

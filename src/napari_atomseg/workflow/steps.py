@@ -48,6 +48,8 @@ class Step(BaseModel):
     on : the image of a measurement of columns.
     settings : of the action; those that are not given have their defaults.
     region : polygons (V, 2) of y, x in pixels that "localize" is limited to.
+    frame : index along the leading axes of a stack of the one image that is taken, of a measurement
+        also of its columns.
     model, sha256 : name and hash of the weights it was made with, for comparison.
     """
 
@@ -59,6 +61,7 @@ class Step(BaseModel):
     on: str = IMAGE
     settings: Mapping[str, Any] = Field(default_factory=dict)
     region: tuple[Polygon, ...] | None = None
+    frame: tuple[int, ...] | None = None
     model: str = ""
     sha256: str = ""
 
@@ -176,6 +179,8 @@ def _content(step: Step) -> dict[str, Any]:
     content["settings"] = plain(step.what.checked(step.settings))
     if step.region is not None:
         content["region"] = plain(step.region)
+    if step.frame is not None:
+        content["frame"] = list(step.frame)
     if step.model:
         content |= {"model": step.model, "sha256": step.sha256}
     return content

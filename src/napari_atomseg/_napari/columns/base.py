@@ -13,6 +13,7 @@ from napari_atomseg._napari.columns.layers import columns_layers, image_layers, 
 from napari_atomseg._napari.forms.form import Inputs, make_narrow
 from napari_atomseg._napari.layers import Placement, Source, unwrapped
 from napari_atomseg._napari.panel import Panel
+from napari_atomseg._napari.replace import replacements
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -34,6 +35,7 @@ class ColumnsLayerPanel(Panel):
         if active in self._layers(Points):
             self._columns.value = active
         self._columns.changed.connect(self._follow)
+        replacements.happened.connect(self._follow_replaced)
 
     @property
     def columns(self) -> Points | None:
@@ -110,6 +112,17 @@ class ColumnsLayerPanel(Panel):
         if image is not None:
             self._image.value = image
         self.layer_changed(before)
+
+    def _follow_replaced(self, old: Layer, new: Layer) -> None:
+        """Follow the layer that came in place of a chosen one, or its other data."""
+        if new not in self.viewer.layers:
+            return
+        if old is self._followed and old is new:
+            self.layer_changed(old)
+        elif old is self._followed:
+            self.columns = new
+        elif old is not new and old is self.image:
+            self.image = new
 
     @abstractmethod
     def layer_changed(self, before: Points | None) -> None:

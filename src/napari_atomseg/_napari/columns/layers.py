@@ -12,10 +12,20 @@ from napari.layers import Image, Layer, Points
 from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg import io
-from napari_atomseg._napari.layers import MEASURED, PROVENANCE, layer_sampling, sampling_of
+from napari_atomseg._napari.layers import (
+    FEATURES,
+    MEASURED,
+    PROVENANCE,
+    layer_sampling,
+    sampling_of,
+)
+from napari_atomseg._shared.files import digest
+from napari_atomseg.io.inputs import columns_input, positions, table_digest
 
 ACTION = "measure"
 """Action in the record of layers that a measurement drew."""
+MEASUREMENTS = "measurements"
+"""Key of the record of columns for those of what was measured of them, in order."""
 COMPONENT = "napari-atomseg component"
 """Key of the metadata of an image of strain for the component that it shows."""
 
@@ -119,12 +129,46 @@ def write_layer(
     sampling = sampling_of(attributes["scale"], attributes["units"])
     table = position_table(data, attributes["features"], sampling)
     record = {**attributes["metadata"].get(PROVENANCE, {}), **table.attrs}
+    by_hand = edited(data, attributes["features"], attributes["metadata"])
+    if by_hand:
+        record["edited"] = by_hand
     placement = {name: attributes[name] for name in _PLACEMENT}
     placement["units"] = [str(unit) for unit in attributes["units"]]
     table.attrs = {"sampling": sampling}
     io.write_columns(
         path, table, {**record, "placement": placement}, image=image, elements=elements
     )
+
+
+def edited(data: ArrayLike, features: Any, metadata: Mapping[str, Any]) -> str:
+    """Return what was changed by hand in a points layer since it was made, in words; "" if nothing.
+
+    Parameters
+    ----------
+    data, features, metadata : of the layer.
+    """
+    record, measured = metadata.get(PROVENANCE, {}), metadata.get(MEASURED)
+    known = record.get("result")
+    table = position_table(data, features)
+    told = [record["edited"]] if record.get("edited") else []
+    if known is not None and digest(positions(table)) != known:
+        here = np.asarray(data, dtype=float)
+        moved = gone = 0
+        if measured is not None and np.shape(measured)[1:] == here.shape[1:]:
+            moved = int((rows_at(here, measured) < 0).sum())
+            gone = max(0, len(measured) - len(here))
+        counts = {"added or moved": moved, "deleted": gone}
+        parts = [f"{count} {how}" for how, count in counts.items() if count]
+        told.append(f"columns {' and '.join(parts) or 'added, moved or deleted'} by hand")
+    elif FEATURES in metadata and table_digest(pd.DataFrame(features)) != metadata[FEATURES]:
+        told.append("features changed by hand")
+    return "; ".join(dict.fromkeys(told))
+
+
+def described(layer: Points) -> dict[str, Any]:
+    """Return what the columns of a layer are, for the record of what is measured of them."""
+    by_hand = edited(layer.data, layer.features, layer.metadata)
+    return columns_input(table_of(layer), layer.name, edited=by_hand)
 
 
 def rows_at(positions: NDArray[Any], data: NDArray[Any]) -> NDArray[np.intp]:

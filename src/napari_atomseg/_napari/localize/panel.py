@@ -19,6 +19,7 @@ from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import PROVENANCE, Placement, Source, points_layer
 from napari_atomseg._napari.models.choice import fetch_model, identity
 from napari_atomseg._napari.stack import frame_shown
+from napari_atomseg._shared.files import plain
 from napari_atomseg.alignment.settings import noise_of
 from napari_atomseg.inference.scan.settings import LINES_MODEL, ScanSettings
 from napari_atomseg.io import provenance
@@ -203,23 +204,27 @@ class Localize(ImagePanel):
         return (
             f"Localize {source.title}",
             partial(_localize, source.data, region, settings | noise),
-            partial(self._show, source, settings | {"region": chosen} | source.chosen),
+            partial(self._show, source, settings | {"region": chosen} | source.chosen, region),
         )
 
     def summary(self, result: Points) -> str:
         record = result.metadata[PROVENANCE]
         told = [record.get("training_range"), *record.get("notes", ())]
         where = "".join(f"; {each}" for each in told if each)
-        count, on = len(result.data), record["measured"]
+        count, on = len(result.data), record["measured_on"]
         return f"{count} columns on {on}{_median_error(result)}{where}. {_NEXT}"
 
     def show_table(self) -> None:
         """Open napari's table of features beside the viewer."""
         self.viewer.window.add_plugin_dock_widget("napari", "Features table widget")
 
-    def _show(self, source: Source, options: dict[str, Any], result: Any) -> Points:
+    def _show(self, source: Source, options: dict[str, Any], region: Any, result: Any) -> Points:
         columns, model = result
-        record = provenance("localize", source.name, options, **model) | {"measured": source.told}
+        inputs = {"of": source.described()}
+        record = provenance("localize", source.name, options, **model, inputs=inputs)
+        record["measured_on"] = source.told
+        if isinstance(region, list):
+            record["polygons"] = plain(region)
         layer = points_layer(
             source.with_frames(columns),
             f"{source.title} columns",
@@ -228,9 +233,9 @@ class Localize(ImagePanel):
             leading=source.shape[:-2],
             colour_by=self.form["colour_by"],
         )
-        self.viewer.add_layer(layer)
+        (placed,) = self.put({"columns": layer}, "localize", source.identity, options["region"])
         self.table_button.setVisible(True)
-        return layer
+        return placed
 
     def _enable(self, _value: object = None) -> None:
         for name, refinements in _ONLY.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,10 @@ import numpy as np
 from napari.layers import Image, Layer, Points, Shapes, Tracks, Vectors
 
 from napari_atomseg._napari.columns.colours import Key, colour_points
-from napari_atomseg._napari.columns.layers import COMPONENT
+from napari_atomseg._napari.columns.layers import COMPONENT, MEASUREMENTS
 from napari_atomseg._napari.layers import PROVENANCE, Placement
 from napari_atomseg._napari.measure.source import LATTICE, ChosenColumns, put_features
+from napari_atomseg._napari.replace import note_features
 from napari_atomseg.measurements.observation import SELECTED
 from napari_atomseg.measurements.report import (
     SIGNED,
@@ -95,12 +97,17 @@ def make_layers(
     return layers
 
 
+Put = Callable[..., list[Layer]]
+"""Adds the layers of a result in place of the former ones, as `Panel.put`."""
+
+
 def show(
     viewer: napari.viewer.Viewer,
     columns: ChosenColumns,
     record: dict[str, Any],
     report: Report,
     layers: list[Layer],
+    put: Put,
 ) -> Measured:
     """Join the features to the columns, and add the layers: images below the columns."""
     legends = [mark for mark in report.marks if isinstance(mark, PolygonMarks) and mark.legend]
@@ -113,16 +120,19 @@ def show(
     layer = target.layer
     if report.columns is not None and report.features:
         put_features(target, report.columns[list(report.features)])
+        note_features(layer, report.features)
         layer.metadata[PROVENANCE] = _with(layer.metadata.get(PROVENANCE, {}), record)
         if report.colour_by is not None:
             key = colour_points(layer, report.colour_by)
     if report.lattice is not None:
         layer.metadata[LATTICE] = report.lattice
-    for each in layers:
-        viewer.add_layer(each)
-        if isinstance(each, Image):
+    parts = {each.name.removeprefix(f"{columns.name} "): each for each in layers}
+    kind = f"measure {record['settings']['measure']}"
+    shown = put(parts, kind, str(layer.unique_id), *columns.leading)
+    for each in shown:
+        if isinstance(each, Image) and viewer.layers.index(each) > viewer.layers.index(layer):
             viewer.layers.move(viewer.layers.index(each), viewer.layers.index(layer))
-    return Measured(layer, tuple(layers), report, note, key)
+    return Measured(layer, tuple(shown), report, note, key)
 
 
 @singledispatch
@@ -255,6 +265,13 @@ def _copy(columns: ChosenColumns) -> ChosenColumns:
 
 
 def _with(record: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
-    """Return the record of columns with that of their latest measurements, by kind."""
-    before = record.get("measured", {})
-    return {**record, "measured": {**before, measured["settings"]["measure"]: measured}}
+    """Return the record of columns with those of all their measurements, in order.
+
+    They leave out what they were measured of: these columns. One that repeats the last takes its
+    place.
+    """
+    inputs = {name: what for name, what in measured.get("inputs", {}).items() if name != "of"}
+    own = {**measured, "inputs": inputs}
+    before = list(record.get(MEASUREMENTS, ()))
+    kinds = [each["settings"]["measure"] for each in (*before[-1:], own)]
+    return {**record, MEASUREMENTS: [*before[: -1 if len(set(kinds)) < len(kinds) else None], own]}

@@ -18,11 +18,12 @@ from napari_atomseg._napari.columns.layers import ACTION, aligned
 from napari_atomseg._napari.forms.form import Form, make_input
 from napari_atomseg._napari.image_panel import chosen_sampling, shown_sampling
 from napari_atomseg._napari.jobs import Show, Work
-from napari_atomseg._napari.layers import layer_sampling
+from napari_atomseg._napari.layers import Source, layer_sampling
 from napari_atomseg._napari.measure.layers import Measured, Place, make_layers, show
 from napari_atomseg._napari.measure.page import Page, align, inputs_of, offer
 from napari_atomseg._napari.measure.results import Results
 from napari_atomseg._napari.measure.source import ChosenColumns, frame_of
+from napari_atomseg._napari.replace import hide
 from napari_atomseg.io import provenance
 from napari_atomseg.measurements import MEASUREMENTS, Measurement, Observation, Report
 from napari_atomseg.measurements.registry import (
@@ -117,7 +118,14 @@ class Measure(ColumnsLayerPanel):
         options = dict(common) | dict(settings) | {"sampling": sampling}
         if self.image is not None:
             options["image"] = self.image.name
-        record = provenance(ACTION, columns.name, options)
+        inputs = {"of": columns.described}
+        if self.image is not None:
+            inputs["on"] = Source.of(self.image).described()
+        record = provenance(ACTION, columns.name, options, inputs=inputs)
+        if columns.leading:
+            record["frame"] = list(columns.leading)
+        if self.image is not None and not observation.aligned:
+            record["aligned"] = False
         task = _PreparedMeasurement(
             known,
             settings,
@@ -196,9 +204,9 @@ class Measure(ColumnsLayerPanel):
     def _show(
         self, columns: ChosenColumns, record: dict[str, Any], result: tuple[Report, list[Layer]]
     ) -> Measured:
-        for layer in self.measured.layers if self.measured is not None else ():
-            layer.visible = False
-        self.measured = show(self.viewer, columns, record, *result)
+        if self.measured is not None:
+            hide(self.measured.layers)
+        self.measured = show(self.viewer, columns, record, *result, put=self.put)
         measured = self.measured
         self.results.show_report(measured.report, measured.note, measured.key)
         self._show_image()

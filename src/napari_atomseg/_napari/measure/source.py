@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,12 @@ import pandas as pd
 from napari.layers import Image, Layer, Points
 from numpy.typing import NDArray
 
-from napari_atomseg._napari.columns.layers import table_of
-from napari_atomseg._napari.layers import Placement, Source, layer_sampling
+from napari_atomseg._napari.columns.layers import described, table_of
+from napari_atomseg._napari.layers import FEATURES, Placement, Source, layer_sampling
 from napari_atomseg._napari.stack import frame_shown
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.figures.tables import kind_text
+from napari_atomseg.io.inputs import table_digest
 from napari_atomseg.measurements.observation import ALL, SELECTED, members
 
 LATTICE = "napari-atomseg lattice"
@@ -36,6 +38,7 @@ class ChosenColumns:
     table : (N) the columns to be measured, numbered from 0; ``selected`` are those selected.
     rows : (N,) their points.
     leading : index of the frame shown; empty for all frames, or where there is one.
+    described : what they are, for the record.
     """
 
     layer: Points
@@ -46,6 +49,12 @@ class ChosenColumns:
     leading: tuple[int, ...]
     placement: Placement
     sampling: Sampling | None
+    described: Mapping[str, Any]
+
+    @property
+    def edited(self) -> bool:
+        """Whether they were changed by hand since they were made."""
+        return "edited" in self.described
 
     @classmethod
     def of(cls, layer: Layer | None, use: str, point: Any, *, stack: bool) -> ChosenColumns:
@@ -92,6 +101,7 @@ class ChosenColumns:
             leading,
             Placement.of(layer),
             layer_sampling(layer),
+            described(layer),
         )
 
     def lattice(self, sampling: Sampling | None) -> Any:
@@ -153,6 +163,9 @@ def put_features(columns: ChosenColumns, features: pd.DataFrame) -> None:
         values[columns.rows] = fresh
         table[name] = _typed(values, features[name].dtype.kind)
     columns.layer.features = table
+    # Unless they were changed by hand before, and so stay.
+    if not columns.edited:
+        columns.layer.metadata[FEATURES] = table_digest(columns.layer.features)
 
 
 def frame_of(layer: Image | None, point: Any) -> tuple[Any, tuple[int, ...], Placement | None]:

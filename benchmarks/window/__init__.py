@@ -1,0 +1,1 @@
+"""How fluid the window stays: longest gaps of its event loop, and how soon work is cancelled."""

@@ -1,0 +1,396 @@
+"""From the record that a result carries to the workflow that made it, and its chain in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg.alignment.settings import AVERAGE, NOISE
+from napari_atomseg.measurements.observation import SELECTED
+from napari_atomseg.measurements.registry import Needs
+from napari_atomseg.settings import fields_of
+from napari_atomseg.workflow.actions import ACTIONS, MEASURE
+from napari_atomseg.workflow.steps import IMAGE, Step, Workflow, WorkflowError
+from napari_atomseg.workflow.words import in_words
+
+Record = Mapping[str, Any]
+"""What `io.provenance` writes: action, settings, model, and under ``inputs`` what it was made of."""
+Described = Mapping[str, Any]
+"""An image or table as `io.inputs` describes it: name, file, hash, and its record."""
+
+_MADE = {MEASURE.strip(), *(name for name in ACTIONS if not name.startswith(MEASURE))}
+_NAMES = {
+    "restore": "restored",
+    "scan": "lines",
+    "align": AVERAGE,
+    "segment": "labels",
+    "localize": "columns",
+}
+"""Names of results of which the record has none."""
+_GIVEN = ("sampling", "frame")
+"""Settings that a step takes from the image, or has beside its settings."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The image that a chain begins with.
+
+    Attributes
+    ----------
+    name : of the layer or file.
+    file, dataset, frame : where it was read from, see `io.read_image`; None without a file.
+    sampling : Å per pixel that the file states.
+    sha256 : digest of its pixels, see `io.inputs`.
+    shape : of its pixels.
+    noise : whether its record says how far pixels share their noise, as of averages.
+    problem : why the file does not give these pixels; empty where it does.
+    """
+
+    name: str
+    file: Path | None
+    dataset: int | str | None
+    frame: int | None
+    sampling: Sampling | None
+    sha256: str
+    shape: tuple[int, ...]
+    noise: bool
+    problem: str
+
+    @classmethod
+    def of(cls, described: Described) -> Recorded:
+        """Take the image from its description."""
+        record = described.get("record") or {}
+        file = described.get("file")
+        return cls(
+            str(described["name"]),
+            None if file is None else Path(file),
+            described.get("dataset"),
+            described.get("frame"),
+            _pair(described.get("sampling")),
+            str(described["sha256"]),
+            tuple(described["shape"]),
+            NOISE in record,
+            _not_in_its_file(described),
+        )
+
+    @property
+    def words(self) -> str:
+        """The image in a line: where it is from, its size and its scale."""
+        where = repr(self.name) if self.file is None else str(self.file.name)
+        parts = [] if self.dataset is None else [f"data set {self.dataset!r}"]
+        parts += [] if self.frame is None else [f"frame {self.frame}"]
+        parts.append(f"{' × '.join(map(str, self.shape))} pixels")
+        if self.sampling is not None:
+            size = self.sampling
+            text = f"{size[0]:.5g} × {size[1]:.5g}" if isinstance(size, tuple) else f"{size:.5g}"
+            parts.append(f"{text} Å per pixel")
+        parts += [] if not self.problem else [self.problem]
+        return f"{where}: {', '.join(parts)}"
+
+
+@dataclass(frozen=True)
+class History:
+    """How a result was made.
+
+    Attributes
+    ----------
+    lines : a line a step, the image first.
+    image : what the chain begins with; None where there is no record.
+    workflow : repeats it; None where that is not possible.
+    result : name of the step that gives the result.
+    problem : why it cannot be repeated, a sentence; empty where it can.
+    """
+
+    lines: tuple[str, ...]
+    image: Recorded | None
+    workflow: Workflow | None
+    result: str = ""
+    problem: str = ""
+
+
+def history_of(described: Described) -> History:
+    """Return how a result was made, and the workflow that makes it again.
+
+    Parameters
+    ----------
+    described : the result as `io.inputs.image_input` or `columns_input` describe it: name, digest,
+        and its record, which holds those of all that it was made from.
+    """
+    chain = _Chain()
+    record = described.get("record") or {}
+    if _action(record) is None:
+        return _of_an_image(described, record)
+    chain.follow(described)
+    lines = ([chain.image.words] if chain.image else []) + chain.lines
+    problem, workflow = chain.problem, None
+    if not problem:
+        try:
+            workflow = Workflow.of(chain.steps, sampling=chain.sampling())
+        except WorkflowError as error:
+            problem = str(error)
+    last = chain.steps[-1].name if chain.steps else ""
+    return History(tuple(lines), chain.image, workflow, last, problem)
+
+
+def workflow_of(described: Described) -> Workflow:
+    """The workflow that makes a result again.
+
+    Raises
+    ------
+    WorkflowError
+        It cannot be repeated; the message says why.
+    """
+    found = history_of(described)
+    if found.workflow is None:
+        raise WorkflowError(found.problem)
+    return found.workflow
+
+
+def _of_an_image(described: Described, record: Record) -> History:
+    """The history of what no step made: an image as it was opened, or a layer of something else."""
+    name, action = described["name"], record.get("action")
+    if action == "consistency":
+        told = (
+            f"{name!r} compares a restored image with the recorded one: choose the restored image "
+            "to repeat it"
+        )
+        return History((), None, None, problem=told)
+    if "sha256" not in described:
+        return History((), None, None, problem=f"{name!r} was not made by this plugin")
+    image = Recorded.of(described)
+    how = f"made by {action!r}" if action else "as it was opened"
+    told = f"{name!r} is an image {how}: no step was applied to it yet"
+    return History((image.words,), image, None, problem=told)
+
+
+@dataclass
+class _Chain:
+    """The steps that lead to a result, as they are found."""
+
+    image: Recorded | None = None
+    steps: list[Step] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    problem: str = ""
+    _known: dict[str, str] = field(default_factory=dict)
+    _samplings: dict[str, float] = field(default_factory=lambda: {IMAGE: 1.0})
+    """How much larger the image's pixels are than those of each result."""
+    _used: list[Sampling | None] = field(default_factory=list)
+    """Å per pixel of the image, as each step had it."""
+
+    def follow(self, described: Described) -> str:
+        """Add the steps that lead to an image or a table; return the name of the last one."""
+        record = described.get("record") or {}
+        action = _action(record)
+        if action is None or _not_as_recorded(described):
+            return self._begin(described)
+        known = _identity(record)
+        if known not in self._known:
+            inputs = record.get("inputs", {})
+            self._known[known] = self._step(str(described["name"]), action, record, inputs)
+        name = self._known[known]
+        for measured in record.get("measurements", ()):
+            name = self._measured(name, measured)
+        if described.get("edited"):
+            self._refuse(f"{described['name']!r}: {described['edited']}, which no step repeats")
+        return name
+
+    def sampling(self) -> Sampling | None:
+        """Å per pixel that the workflow must state: what the image does not say itself."""
+        own = None if self.image is None else self.image.sampling
+        if all(each == own for each in self._used):
+            return None
+        if any(each != self._used[0] for each in self._used):
+            raise WorkflowError("the steps had pixels of different sizes")
+        if self._used[0] is None:
+            raise WorkflowError("the steps did not use the size of a pixel that the image states")
+        return self._used[0]
+
+    def _begin(self, described: Described) -> str:
+        record = described.get("record") or {}
+        if record.get("action") == "consistency":
+            self._refuse(f"{described['name']!r} is no image but a test of one")
+        image = Recorded.of(described)
+        if self.image is None:
+            self.image = image
+        elif image.sha256 != self.image.sha256:
+            self._refuse(
+                f"it was made of two images, {self.image.name!r} and {image.name!r}: a workflow "
+                "has one"
+            )
+        return IMAGE
+
+    def _measured(self, columns: str, record: Record) -> str:
+        """Add a measurement of columns that are a step already."""
+        known = _identity(record) + columns
+        if known not in self._known:
+            kind = _action(record) or ""
+            self._known[known] = self._step("", kind, record, record.get("inputs", {}), columns)
+        return self._known[known]
+
+    def _step(
+        self, name: str, action: str, record: Record, inputs: Described, columns: str = ""
+    ) -> str:
+        if not columns and "of" not in inputs:
+            self._refuse(f"the record of {name or action!r} does not say what it was made of")
+            return IMAGE
+        of = columns or self.follow(inputs["of"])
+        on = self.follow(inputs["on"]) if "on" in inputs else IMAGE
+        if action not in ACTIONS:
+            self._refuse(f"{action!r} is no step of a workflow")
+            return of
+        what = ACTIONS[action]
+        if action.startswith(MEASURE) and what.takes == "image":
+            # The layer of columns that the page names is not looked at.
+            of = on if "on" in inputs else of
+        settings = dict(record["settings"])
+        self._note_sampling(action, of, settings)
+        made = self._made_step(self._named(name, action), action, of, on, settings, record)
+        for problem in _not_repeated(what.image, action, settings, record, self._subset(of)):
+            self._refuse(problem)
+        if made is None:
+            return of
+        self.steps.append(made)
+        self.lines.append(in_words(made))
+        finer = 2.0 if settings.get("task") == "upinterpolation" else 1.0
+        self._samplings[made.name] = self._samplings[of] * finer
+        return made.name
+
+    def _made_step(
+        self, name: str, action: str, of: str, on: str, settings: dict[str, Any], record: Record
+    ) -> Step | None:
+        known = fields_of(ACTIONS[action].settings)
+        frame = record.get("frame", settings.get("frame") if "frame" not in known else None)
+        if frame is not None and not action.startswith(MEASURE) and "file" in _of(record):
+            # Commands note the frame of the file, which is the image here.
+            frame = None if _of(record).get("frame") == frame else frame
+        try:
+            return Workflow.of(
+                [
+                    *self.steps,
+                    {
+                        "name": name,
+                        "action": action,
+                        "of": of,
+                        "on": on,
+                        "settings": {
+                            key: value
+                            for key, value in settings.items()
+                            if key in known and key not in _GIVEN
+                        },
+                        "region": record.get("polygons"),
+                        "frame": [frame] if isinstance(frame, int) else frame,
+                        "model": record.get("model", ""),
+                        "sha256": record.get("sha256", ""),
+                    },
+                ]
+            ).steps[-1]
+        except WorkflowError as error:
+            self._refuse(str(error))
+            return None
+
+    def _note_sampling(self, action: str, of: str, settings: Mapping[str, Any]) -> None:
+        if "sampling" not in settings:
+            return
+        used, finer = _pair(settings["sampling"]), self._samplings.get(of, 1.0)
+        if used is not None:
+            used = (used[0] * finer, used[1] * finer) if isinstance(used, tuple) else used * finer
+        self._used.append(used)
+
+    def _subset(self, of: str) -> bool:
+        """Whether a step measured only some of the columns."""
+        step = next((each for each in self.steps if each.name == of), None)
+        return step is not None and step.settings.get("use", "all") != "all"
+
+    def _named(self, name: str, action: str) -> str:
+        """A name for a result, without that of the image, unlike those before."""
+        kind = action.removeprefix(MEASURE)
+        if self.image is not None:
+            name = name.removeprefix(self.image.name)
+        if action.startswith(MEASURE):
+            name = kind
+        plain = name.strip() or _NAMES.get(action, kind)
+        taken = {IMAGE, *(step.name for step in self.steps)}
+        number, unique = 1, plain
+        while unique in taken:
+            number += 1
+            unique = f"{plain} {number}"
+        return unique
+
+    def _refuse(self, why: str) -> None:
+        """Note the first reason for which the result cannot be repeated."""
+        self.problem = self.problem or why
+
+
+def _not_repeated(
+    image: Needs, action: str, settings: Mapping[str, Any], record: Record, subset: bool
+) -> Iterator[str]:
+    """What of a step a workflow does not hold, in words."""
+    region = settings.get("region")
+    if action == "localize" and region and record.get("polygons") is None:
+        yield (
+            f"the columns were limited to the labels {region!r}, which a workflow does not hold: "
+            "draw the region as shapes"
+        )
+    if settings.get("use") == SELECTED:
+        yield "selected columns were measured, and a selection differs by image"
+    if subset:
+        yield (
+            f"{action.removeprefix(MEASURE)!r} was measured of all columns after a measurement of "
+            "some of them"
+        )
+    if action == "align" and record.get("part", AVERAGE) != AVERAGE:
+        yield f"a workflow takes the average of aligned frames, not their {record['part']}"
+    if action.startswith(MEASURE):
+        if not record.get("aligned", True):
+            yield "the image of the measurement does not lie on the columns"
+        if image is Needs.OPTIONAL and "on" not in record.get("inputs", {}):
+            yield f"{action.removeprefix(MEASURE)!r} was measured without the image"
+
+
+def _action(record: Record) -> str | None:
+    """The action that made a result, as workflows call it; None where no step did."""
+    action = str(record.get("action", ""))
+    if action == MEASURE.strip():
+        return f"{MEASURE}{record['settings'].get('measure')}"
+    return action if action in _MADE or action in ACTIONS else None
+
+
+def _of(record: Record) -> Described:
+    described: Described = record.get("inputs", {}).get("of", {})
+    return described
+
+
+def _identity(record: Record) -> str:
+    """What a record and its copy have in common."""
+    own = {name: value for name, value in record.items() if name != "measurements"}
+    return json.dumps(own, sort_keys=True, default=str)
+
+
+def _not_as_recorded(described: Described) -> bool:
+    """Whether an image has other pixels than its record says: then it is one of its own."""
+    known = (described.get("record") or {}).get("result")
+    of_image = len(described["shape"]) > 1
+    return of_image and known is not None and known != described["sha256"]
+
+
+def _not_in_its_file(described: Described) -> str:
+    record = described.get("record") or {}
+    opened = described.get("opened")
+    changed = opened is not None and opened != described["sha256"]
+    if changed or ("file" not in described and _not_as_recorded(described)):
+        return "its pixels were changed by hand"
+    if "channel" in described:
+        return f"detector {described['channel']} of the data set"
+    if "file" not in described:
+        how = {"simulate": "simulated", "download": "downloaded"}.get(record.get("action", ""), "")
+        return f"{how or 'made here'} and in no file"
+    return ""
+
+
+def _pair(sampling: Any) -> Sampling | None:
+    """A sampling as the functions take it; JSON has lists."""
+    return (sampling[0], sampling[1]) if isinstance(sampling, (list, tuple)) else sampling
