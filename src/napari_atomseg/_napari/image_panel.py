@@ -12,15 +12,16 @@ from napari.layers import Image, Layer
 from napari_atomseg import weights
 from napari_atomseg._napari.calibrate import Calibrate
 from napari_atomseg._napari.forms.form import Inputs, make_narrow
+from napari_atomseg._napari.jobs import Job
 from napari_atomseg._napari.layers import Source, layer_sampling, unwrapped
 from napari_atomseg._napari.models.choice import ModelChooser, model_changes, model_choices
 from napari_atomseg._napari.origin import Origin
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.replace import replacements
+from napari_atomseg._napari.scale import DECIMALS, UseScale, chosen_sampling, shown_sampling
 from napari_atomseg._napari.stack import SHOWN, StackSettings, at_frame_shown, frames_of
 from napari_atomseg._shared.types import Sampling
-from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.settings import ADVANCED, ModelSettings
 from napari_atomseg.settings import Settings, about, setting
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 AS_PREFERRED = "preferences"
 _QUALITY = about(ModelSettings, "quality")
-_DECIMALS = 4
 
 
 class SamplingSettings(Settings):
@@ -41,9 +41,9 @@ class SamplingSettings(Settings):
         "Size of a pixel, taken from the layer's scale and units where it has any. "
         "If unknown, the scale of the columns is estimated from the image.",
         unit="Å/px",
-        limits=(10**-_DECIMALS, 100.0),
+        limits=(10**-DECIMALS, 100.0),
         step=0.01,
-        decimals=_DECIMALS,
+        decimals=DECIMALS,
         none="unknown",
     )
 
@@ -100,6 +100,10 @@ class LayerPanel(Panel):
         self.form.rows.insertRow(0, "Image", self._image.native)
         self.calibration = Calibrate(self.viewer, lambda: self.image)
         self.form.rows.insertRow(1, self.calibration)
+        self.use_scale = UseScale()
+        row, _ = self.form.rows.getWidgetPosition(self.form.inputs["sampling"].native)
+        self.form.rows.insertRow(row + 1, self.use_scale)
+        self.form.inputs["sampling"].changed.connect(self._offer_scale)
         self._image.changed.connect(self._follow_image)
         replacements.happened.connect(self._follow_replaced)
         active = self.viewer.layers.selection.active
@@ -157,6 +161,18 @@ class LayerPanel(Panel):
         """Whether there are frames to choose from, and the panel can work on one of them."""
         return "stack" in self.form.inputs and frames_of(self.image) > 1
 
+    def run(self) -> Job:
+        """Start working, as the Run button does; a scale that was typed becomes that of the layer.
+
+        Raises
+        ------
+        RuntimeError
+            If the panel is still at work.
+        """
+        if self.job is None or self.job.done:
+            self.use_scale.apply(self.viewer, self.form["sampling"], self.image)
+        return super().run()
+
     def sampling_of(self, source: Source) -> Sampling | None:
         """Return the sampling that the panel shows, or the layer's own pair that it stands for."""
         return chosen_sampling(self.form["sampling"], source.sampling)
@@ -184,6 +200,10 @@ class LayerPanel(Panel):
     def _show_sampling(self, event: Any = None) -> None:
         sampling = None if self.image is None else layer_sampling(self.image)
         self.form["sampling"] = None if sampling is None else shown_sampling(sampling)
+        self._offer_scale()
+
+    def _offer_scale(self, event: Any = None) -> None:
+        self.use_scale.follow(self.form["sampling"], self.image)
 
 
 class ImagePanel(LayerPanel):
@@ -241,13 +261,3 @@ def _model_box() -> ComboBox:
     box = ComboBox(name="model", choices=lambda _widget: model_choices())
     make_narrow(box.native)
     return box
-
-
-def chosen_sampling(shown: Sampling | None, own: Sampling | None) -> Sampling | None:
-    """Return what a panel shows, or the layer's own pair where that is what it stands for."""
-    return own if own is not None and shown == shown_sampling(own) else shown
-
-
-def shown_sampling(sampling: Sampling) -> float:
-    """Return the one number that stands for a sampling in a panel."""
-    return round(mean_sampling(sampling), _DECIMALS)

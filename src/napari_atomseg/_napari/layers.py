@@ -127,7 +127,7 @@ class Source:
     file where another reader opened it.
     `identity` tells the layer from all others, whatever they are called.
     `placement` and `shape` are those of the whole layer, also where `data` (H, W) is only one frame
-    of it, whose index along the leading axes is `frame`.
+    of it, `whole`, whose index along the leading axes is `frame`.
     """
 
     name: str
@@ -140,6 +140,7 @@ class Source:
     path: str | None
     identity: str
     shape: tuple[int, ...]
+    whole: Any
     frame: tuple[int, ...] = ()
 
     @classmethod
@@ -170,17 +171,18 @@ class Source:
             layer.source.path,
             str(layer.unique_id),
             tuple(data.shape),
+            data,
         )
 
     def described(self) -> dict[str, Any]:
         """Return what the image is, for the record of a result: file, hash, and its own record."""
         made = self.record
         if made.get("action") != READ:
-            file = None if made else self.path
-            return image_input(self.data, self.name, file=file, record=made)
+            file = None if made.get("action") else self.path
+            return image_input(self.whole, self.name, file=file, record=made)
         known = made["settings"]
         return image_input(
-            self.data,
+            self.whole,
             self.name,
             file=made["source"],
             dataset=known.get("dataset"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
@@ -12,14 +14,16 @@ from qtpy.QtWidgets import QLabel
 from napari_atomseg import weights
 from napari_atomseg._napari.image_panel import AS_PREFERRED, ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Show, Work
+from napari_atomseg._napari.large import StoreSettings, computed
 from napari_atomseg._napari.layers import (
     PROVENANCE,
     RESTORED,
     Source,
     consistency_layer,
     image_layer,
+    is_lazy,
 )
-from napari_atomseg._napari.models.choice import fetch_model, model_changes
+from napari_atomseg._napari.models.choice import fetch_model, identity, model_changes
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg.inference.scan.settings import LINES_MODEL
 from napari_atomseg.inference.settings import RestorationSettings
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
 
-class RestoreSettings(ImageSettings, RestorationSettings):
+class RestoreSettings(ImageSettings, RestorationSettings, StoreSettings):
     """Settings of the Restore panel."""
 
 
@@ -74,9 +78,20 @@ class Restore(ImagePanel):
     def prepare(self) -> tuple[str, Work, Show]:
         source = self.source()
         task, options, scan = self.form["task"], self.options(source), self.form["scan"]
+        tested = self.form["consistency"]
+        if is_lazy(source.data) and source.data.ndim > 2:
+            if tested:
+                raise ValueError(
+                    f"{source.name!r} is not in memory: the result can be tested for the one frame "
+                    "that is shown"
+                )
+            store = (f"{source.title} {RESTORED[task]}", self.form["store"])
+            work: Work = partial(_lazily, source.data, task, options, scan, store)
+        else:
+            work = partial(_predict, source.data, task, options, tested, scan)
         return (
             f"Restore {source.title}",
-            partial(_predict, source.data, task, options, self.form["consistency"], scan),
+            work,
             partial(self._show, source, task, options | {"scan": scan} | source.chosen),
         )
 
@@ -110,7 +125,34 @@ class Restore(ImagePanel):
             made["consistency"] = consistency_layer(
                 z, f"{name} consistency", place.arguments(), own_record
             )
-        return self.put(made, f"restore {task}", source.identity)[0]
+        return self.put(made, f"restore {task}", source.identity, *source.frame)[0]
+
+
+def _lazily(
+    data: Any,
+    task: str,
+    options: dict[str, Any],
+    scan: Any,
+    store: tuple[str, Path | None],
+    progress: Progress,
+    cancel: CancelToken,
+) -> tuple[Any, None, tuple[str, ...]]:
+    """Return the prediction of a stack that is read and restored frame by frame."""
+    from napari_atomseg.inference import Prediction, restore
+
+    model = fetch_model(options["model"], progress, cancel)
+    if scan != "none":
+        fetch_model(LINES_MODEL, progress, cancel)
+    lazy = restore(data, task, scan=scan, **options | {"model": model}, cancel=cancel)
+    made, (name, folder) = identity(model), store
+    record = provenance("restore", name, {"task": task, **options, "scan": scan}, **made)
+    stack = computed(lazy, name, folder, record, progress, cancel)
+    settings = {"tasks": [task], "contrast": options["contrast"]}
+    return (
+        Prediction({task: stack}, math.nan, options["contrast"], **made, settings=settings),
+        None,
+        (),
+    )
 
 
 def _predict(

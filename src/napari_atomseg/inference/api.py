@@ -14,7 +14,7 @@ from napari_atomseg import weights
 from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Image, Mask, Sampling
 from napari_atomseg._shared.units import mean_sampling
-from napari_atomseg.inference.frames import as_frames, check_image, float_type
+from napari_atomseg.inference.frames import as_frames, float_type
 from napari_atomseg.inference.predictor import LEVEL, Predictor
 from napari_atomseg.inference.scale import sampled_frames
 from napari_atomseg.inference.scan.api import correct_scan
@@ -332,7 +332,6 @@ def restore(
     hooks: dict[str, Any] = {"progress": progress, "cancel": cancel}
     if is_lazy(image):
         chosen = chosen if model is None else chosen.updated(model=model)
-        check_image(image.dtype, image.shape)
         known = {"task": task, "sampling": sampling, "scan": scan, "chosen": chosen}
         return each_frame(
             image,
@@ -350,16 +349,17 @@ def restore(
 
 def _settled(
     frames: Frames,
-    count: int,
     task: str,
     sampling: Sampling | None,
     scan: Scan,
     chosen: InferenceSettings,
 ) -> StackView:
     """How a network sees a stack that is restored, by some of its frames."""
-    if scan != "none" and frames.whole is not None:
-        frames = Frames(correct_scan(frames.whole, scan, device=chosen.device).image)
-    return view_of(frames, (task,), chosen, sampling, count)
+    if scan == "none":
+        return view_of(frames, (task,), chosen, sampling)
+    some = np.stack([frames.recorded(number) for number in sampled_frames(len(frames))])
+    straight = Frames(correct_scan(some, scan, device=chosen.device).image)
+    return view_of(straight, (task,), chosen, sampling, len(frames))
 
 
 def _restored(

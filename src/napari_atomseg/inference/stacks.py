@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -41,7 +42,7 @@ class Frames(Sequence[Examined]):
     """
 
     def __init__(self, image: Any) -> None:
-        self._lazy = image if is_lazy(image) else None
+        self._lazy = image if is_lazy(image) and image.ndim > 2 else None
         self.whole: Examined | None = None
         if self._lazy is None:
             self.whole = examine(image)
@@ -81,7 +82,8 @@ class Frames(Sequence[Examined]):
     def _read(self, number: int) -> tuple[Examined, Image]:
         if self._last is None or self._last[0] != number:
             index = np.unravel_index(number, self.shape[:-2])
-            plane = np.asarray(self._lazy[tuple(map(int, index))])
+            # In this thread: it may be one of dask's own.
+            plane = self._lazy[tuple(map(int, index))].compute(scheduler="synchronous")
             self._last = (number, examine(plane), as_frames(plane)[0][0])
         return self._last[1:]
 
@@ -132,7 +134,7 @@ def settled_contrasts(
 
 def each_frame(
     image: Any,
-    settle: Callable[[Frames, int], StackView],
+    settle: Callable[[Frames], StackView],
     work: Callable[[Image, StackView], Any],
     kind: DTypeLike,
     finer: int = 1,
@@ -142,43 +144,48 @@ def each_frame(
     Parameters
     ----------
     image : (..., H, W) array of dask.
-    settle : gives the view of the whole stack from the frames of `sampled_frames`, and the number
-        of all.
+    settle : gives the view of the whole stack, when the first frame is computed.
     work : makes the result of a frame (H, W) by that view.
     kind : type of the result.
     finer : pixels of the result along y and x in the place of one.
     """
-    from dask import delayed
-
-    leading = image.shape[:-2]
-    count = int(np.prod(leading, dtype=np.int64))
-    places = [np.unravel_index(number, leading) for number in sampled_frames(count)]
-    some = [image[tuple(map(int, place))] for place in places]
-    view = delayed(_settled)(some, count, settle)
+    check_image(image.dtype, image.shape)
     whole = image.rechunk({**dict.fromkeys(range(image.ndim - 2), 1), -2: -1, -1: -1})
     return whole.map_blocks(
         _worked,
+        name=f"frames-{uuid4().hex}",
         chunks=(*whole.chunks[:-2], *((finer * side,) for side in image.shape[-2:])),
         dtype=kind,
         meta=np.empty((0,) * image.ndim, kind),
         work=work,
         kind=kind,
-        view=view,
+        settled=_Settled(image, settle),
     )
 
 
-def _settled(
-    some: list[Image], count: int, settle: Callable[[Frames, int], StackView]
-) -> StackView:
-    """The view of a stack; further frames are none of those that were looked at."""
-    return replace(settle(Frames(np.stack(some)), count), leanings={})
+class _Settled:
+    """The view of a stack, settled once, however many of its frames are computed when."""
+
+    def __init__(self, image: Any, settle: Callable[[Frames], StackView]) -> None:
+        from dask.utils import SerializableLock
+
+        self._image, self._settle = image, settle
+        self._view: StackView | None = None
+        self._lock = SerializableLock()
+
+    def __call__(self) -> StackView:
+        with self._lock:
+            if self._view is None:
+                # The number of a frame is not known where it is worked on alone.
+                self._view = replace(self._settle(Frames(self._image)), leanings={})
+            return self._view
 
 
 def _worked(
-    block: Any, work: Callable[[Image, StackView], Any], kind: DTypeLike, view: StackView
+    block: Any, work: Callable[[Image, StackView], Any], kind: DTypeLike, settled: _Settled
 ) -> Any:
     """A block of one frame, in the type that was promised of it."""
-    made = work(block.reshape(block.shape[-2:]), view)
+    made = work(block.reshape(block.shape[-2:]), settled())
     return made.reshape(*block.shape[:-2], *made.shape).astype(kind, copy=False)
 
 

@@ -343,11 +343,11 @@ def segment(
 
 
 def _segmented_view(
-    frames: Frames, count: int, sampling: Sampling | None, chosen: LocalizeSettings
+    frames: Frames, sampling: Sampling | None, chosen: LocalizeSettings
 ) -> StackView:
     """How a network sees a stack that is segmented, by some of its frames."""
-    using = Model.of(frames[0], chosen.model, COLUMNS)
-    return using.view_of(frames, _labelling(using, chosen), sampling, chosen, count)
+    using = Model.of(frames[len(frames) // 2], chosen.model, COLUMNS)
+    return using.view_of(frames, _labelling(using, chosen), sampling, chosen)
 
 
 def _segmented_frame(

@@ -120,10 +120,9 @@ class Model:
         tasks: Sequence[str],
         sampling: Sampling | None,
         chosen: InferenceSettings,
-        count: int | None = None,
     ) -> StackView:
         """How the model sees all frames of a stack, see `inference.api.view_of`."""
-        return view_of(frames, tasks, self._applied(chosen), sampling, count)
+        return view_of(frames, tasks, self._applied(chosen), sampling)
 
     def _applied(self, chosen: InferenceSettings) -> InferenceSettings:
         known = {name: getattr(chosen, name) for name in InferenceSettings.model_fields}

@@ -233,7 +233,9 @@ class Localize(ImagePanel):
             leading=source.shape[:-2],
             colour_by=self.form["colour_by"],
         )
-        (placed,) = self.put({"columns": layer}, "localize", source.identity, options["region"])
+        (placed,) = self.put(
+            {"columns": layer}, "localize", source.identity, options["region"], *source.frame
+        )
         self.table_button.setVisible(True)
         return placed
 

@@ -16,14 +16,14 @@ from napari_atomseg._napari.columns.base import ColumnsLayerPanel
 from napari_atomseg._napari.columns.colours import colour_points
 from napari_atomseg._napari.columns.layers import ACTION, aligned
 from napari_atomseg._napari.forms.form import Form, make_input
-from napari_atomseg._napari.image_panel import chosen_sampling, shown_sampling
-from napari_atomseg._napari.jobs import Show, Work
+from napari_atomseg._napari.jobs import Job, Show, Work
 from napari_atomseg._napari.layers import Source, layer_sampling
 from napari_atomseg._napari.measure.layers import Measured, Place, make_layers, show
 from napari_atomseg._napari.measure.page import Page, align, inputs_of, offer
 from napari_atomseg._napari.measure.results import Results
 from napari_atomseg._napari.measure.source import ChosenColumns, frame_of
 from napari_atomseg._napari.replace import hide
+from napari_atomseg._napari.scale import UseScale, chosen_sampling, shown_sampling
 from napari_atomseg.io import provenance
 from napari_atomseg.measurements import MEASUREMENTS, Measurement, Observation, Report
 from napari_atomseg.measurements.registry import (
@@ -91,6 +91,10 @@ class Measure(ColumnsLayerPanel):
         self.form.layout().insertWidget(1, self.page)
         self.add_body(self.hint)
         self.add_footer(self.results)
+        self.use_scale = UseScale()
+        row, _ = self.form.rows.getWidgetPosition(self.form.inputs["sampling"].native)
+        self.form.rows.insertRow(row + 1, self.use_scale)
+        self.form.inputs["sampling"].changed.connect(self._offer_scale)
         self.form.inputs["measure"].changed.connect(self._turn_page)
         self.results.renamed.connect(self.rename)
         self.results.saving.connect(self._save)
@@ -136,6 +140,18 @@ class Measure(ColumnsLayerPanel):
             None if placement is None else Place(placement, frame),
         )
         return f"{known.title} of {columns.name}", task, partial(self._show, columns, record)
+
+    def run(self) -> Job:
+        """Start working, as the Run button does; a scale that was typed becomes that of the layer.
+
+        Raises
+        ------
+        RuntimeError
+            If the panel is still at work.
+        """
+        if self.job is None or self.job.done:
+            self.use_scale.apply(self.viewer, self.form["sampling"], self.columns)
+        return super().run()
 
     def summary(self, result: Measured) -> str:
         names = [layer.name for layer in result.layers if layer.visible]
@@ -229,6 +245,10 @@ class Measure(ColumnsLayerPanel):
     def _show_sampling(self, event: Any = None) -> None:
         sampling = None if self._followed is None else layer_sampling(self._followed)
         self.form["sampling"] = None if sampling is None else shown_sampling(sampling)
+        self._offer_scale()
+
+    def _offer_scale(self, event: Any = None) -> None:
+        self.use_scale.follow(self.form["sampling"], self.columns)
 
     def _offer(self, event: Any = None) -> None:
         """Offer the groups, features and sublattices that the columns have now."""

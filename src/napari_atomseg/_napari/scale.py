@@ -1,0 +1,113 @@
+"""A size of pixels that is typed in a panel: also that of the layer, so that results lie on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Layer, Points
+from qtpy.QtWidgets import QCheckBox
+
+from napari_atomseg._napari.layers import PROVENANCE, Placement, layer_sampling
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import mean_sampling, pixel_size
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+DECIMALS = 4
+"""Decimals of a sampling in a panel."""
+
+
+class UseScale(QCheckBox):
+    """Whether a typed size of a pixel becomes that of the layer; shown only where they differ.
+
+    The layer's scale places its results, and the scale bar, the ruler and other panels read it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("Use this scale for the layer")
+        self.setChecked(True)
+        self.setToolTip(
+            "When the work starts, the layer and all that lies on it get pixels of this size, so\n"
+            "that results lie on them and the scale bar is right; otherwise the size is used for\n"
+            "this work alone."
+        )
+        self.hide()
+
+    def follow(self, typed: Sampling | None, layer: Layer | None) -> None:
+        """Show the choice where a layer has another size of its pixels than what is typed."""
+        self.setVisible(layer is not None and is_new(typed, layer))
+
+    def apply(
+        self, viewer: napari.viewer.Viewer, typed: Sampling | None, layer: Layer | None
+    ) -> None:
+        """Set the size of a layer's pixels to what is typed, where that is wanted and new."""
+        if layer is not None and typed is not None and self.isChecked() and is_new(typed, layer):
+            set_sampling(viewer, layer, typed, ("typed in a panel",))
+
+
+def is_new(typed: Sampling | None, layer: Layer) -> bool:
+    """Whether a typed sampling is another one than the layer has."""
+    own = layer_sampling(layer)
+    return typed is not None and (own is None or chosen_sampling(typed, own) != own)
+
+
+def chosen_sampling(shown: Sampling | None, own: Sampling | None) -> Sampling | None:
+    """Return what a panel shows, or the layer's own pair where that is what it stands for."""
+    return own if own is not None and shown == shown_sampling(own) else shown
+
+
+def shown_sampling(sampling: Sampling) -> float:
+    """Return the one number that stands for a sampling in a panel."""
+    return round(mean_sampling(sampling), DECIMALS)
+
+
+def set_sampling(
+    viewer: napari.viewer.Viewer, image: Layer, sampling: Sampling, notes: tuple[str, ...] = ()
+) -> None:
+    """Set the size of a layer's pixels (Å), and of all layers that lie on it or were made from it.
+
+    They keep their place relative to each other: what lies on the image still does.
+    """
+    before, size = Placement.of(image), np.asarray(pixel_size(sampling))
+    together = [
+        layer
+        for layer in viewer.layers
+        if layer is image or (layer.ndim >= 2 and _belongs(layer, image, before))
+    ]
+    factor = size / np.asarray(before.scale, dtype=float)[-2:]
+    for layer in together:
+        leading = layer.ndim - 2
+        layer.units = (*tuple(layer.units)[:leading], "angstrom", "angstrom")
+        layer.scale = (*layer.scale[:leading], *(np.asarray(layer.scale)[-2:] * factor))
+        shift = np.asarray(layer.translate, dtype=float)
+        shift[-2:] *= factor
+        layer.translate = shift
+        if isinstance(layer, Points) and {"y_angstrom", "x_angstrom"} <= set(layer.features):
+            places = np.asarray(layer.data)[:, -2:] * np.asarray(layer.scale)[-2:]
+            layer.features = layer.features.assign(y_angstrom=places[:, 0], x_angstrom=places[:, 1])
+    image.metadata[PROVENANCE] = {
+        **image.metadata.get(PROVENANCE, {}),
+        "calibration": {"sampling": sampling, "notes": list(notes)},
+    }
+
+
+def _belongs(layer: Layer, image: Layer, place: Placement) -> bool:
+    """Whether a layer lies on the pixels of an image, on halves of them, or was made from it."""
+    own = Placement.of(layer)
+    if _lies_on(own, place) or _lies_on(own, place.doubled()):
+        return True
+    source = layer.metadata.get(PROVENANCE, {}).get("source")
+    return source == image.name and np.allclose(own.scale[-2:], place.scale[-2:])
+
+
+def _lies_on(own: Placement, image: Placement) -> bool:
+    """Whether a layer has the placement of an image along its last two axes."""
+    for name in ("scale", "translate"):
+        mine, its = (np.asarray(getattr(each, name))[-2:] for each in (own, image))
+        if not np.allclose(mine, its):
+            return False
+    turns = (np.asarray(each.rotate)[-2:, -2:] for each in (own, image))
+    affines = (np.asarray(each.affine)[-3:, -3:] for each in (own, image))
+    return np.allclose(*turns) and np.allclose(*affines)
