@@ -1,11 +1,18 @@
 """Files that are there whole or not at all."""
 
 import errno
+import os
+import stat
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from napari_atomseg._shared.files import remove_partial, whole_file
+from napari_atomseg._shared.outputs import check_outputs
 
 
 def test_a_file_appears_when_its_block_succeeds(tmp_path):
@@ -56,8 +63,58 @@ def test_what_fails_with_another_file_keeps_its_message(tmp_path):
 
 
 def test_what_killed_processes_left_of_a_file_is_removed_and_nothing_else(tmp_path):
-    kept = ["a[1].bin", ".a[1].bin.7", ".a1.bin.7.partial", ".b.bin.7.partial"]
-    for name in [*kept, ".a[1].bin.7.partial", ".a[1].bin.12.partial"]:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    mine = f".a[1].bin.{os.getpid()}-0.partial"  # of an earlier process with this number
+    kept = [
+        "a[1].bin",
+        ".a[1].bin.7",
+        f".a1.bin.{ended.pid}-0.partial",
+        f".b.bin.{ended.pid}-0.partial",
+        f".a[1].bin.{os.getppid()}-0.partial",  # its process is alive
+    ]
+    for name in [*kept, f".a[1].bin.{ended.pid}-0.partial", mine]:
         (tmp_path / name).write_bytes(b"x")
-    remove_partial(tmp_path / "a[1].bin")
+    with whole_file(tmp_path / "a[1].bin") as partial:
+        partial.write_bytes(b"whole")
+        remove_partial(tmp_path / "a[1].bin")
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted(kept)
+    assert (tmp_path / "a[1].bin").read_bytes() == b"whole"
+
+
+def test_threads_that_write_one_path_do_not_disturb_each_other(tmp_path):
+    path, both = tmp_path / "a.bin", threading.Barrier(2)
+
+    def write(text: bytes) -> None:
+        for _ in range(20):
+            with whole_file(path) as partial:
+                partial.write_bytes(text)
+                both.wait(timeout=10)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(write, text) for text in (b"one" * 1000, b"two" * 1000)]:
+            done.result()
+    assert path.read_bytes() in (b"one" * 1000, b"two" * 1000)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.bin"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_only_regular_files_are_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder", os.devnull):
+        with pytest.raises(OSError, match=name), whole_file(tmp_path / name) as partial:
+            partial.write_bytes(b"x")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_outputs_are_neither_inputs_nor_each_other(tmp_path):
+    (tmp_path / "a.csv").write_text("x", encoding="utf-8")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "a.csv")
+    os.link(tmp_path / "a.csv", tmp_path / "hard.csv")
+    for same in ("a.csv", "link.csv", "hard.csv", "folder/../a.csv"):
+        with pytest.raises(ValueError, match="would overwrite"):
+            check_outputs([tmp_path / same], [tmp_path / "a.csv", None])
+    with pytest.raises(ValueError, match="several results"):
+        check_outputs([tmp_path / "new.csv", None, tmp_path / "." / "new.csv"])
+    check_outputs([tmp_path / "new.csv", tmp_path / "b.csv"], [tmp_path / "a.csv"])

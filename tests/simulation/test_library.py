@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import errno
 import hashlib
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ from typing import Any
 import imageio.v3 as imageio
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import zarr
 
@@ -437,3 +440,42 @@ def test_what_is_no_library_is_said(tmp_path: Path) -> None:
         open_library(tmp_path).sample(0)
     with pytest.raises(IndexError, match="sample 1: the library has 1"):
         open_library(tmp_path).sample(1)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_damaged_blocks_are_made_again(layout: Any, tmp_path: Path) -> None:
+    library = write(tmp_path / "library", 6, layout=layout)
+    before = bytes_of(library.folder)
+    pictures = "samples.zarr/image/c" if layout == "zarr" else "image"
+    for damaged in (*(library.folder / pictures).rglob("*"), library.folder / "SHA256SUMS"):
+        if damaged.is_file():
+            damaged.write_bytes(damaged.read_bytes()[:-9] + b"x")
+    (library.folder / ".blocks" / "00001.json").write_bytes(b"{")
+    again = write(tmp_path / "library", 6, layout=layout)
+    again.verify()
+    assert bytes_of(again.folder) == before
+
+
+def test_workers_stop_at_once_with_their_parent(tmp_path: Path) -> None:
+    """Cancelled, they end; killed, it leaves none behind."""
+    code = (
+        "import sys\n"
+        "from napari_atomseg.simulation.library.read import write_library\n"
+        "if __name__ == '__main__':\n"
+        f"    write_library({str(tmp_path / 'library')!r},\n"
+        "        'columns', 10_000, shape=(64, 64), workers=2,\n"
+        "        progress=lambda *_: print('at work', flush=True))\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code, encoding="utf-8")
+    parent = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    for _ in range(2):  # the first line is said before there are workers
+        assert b"at work" in parent.stdout.readline()
+    workers = psutil.Process(parent.pid).children(recursive=True)
+    assert workers
+    parent.kill()
+    _, alive = psutil.wait_procs(workers, timeout=5)
+    parent.wait()
+    parent.stdout.close()
+    assert not alive

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
+
+from napari_atomseg._shared.outputs import check_file
+
+_IN_USE: set[Path] = set()
+"""Partial files and folders that this process is writing."""
 
 _MOST_VALUES = 4_000_000
 """Values of a stack up to which its digest is that of all."""
@@ -103,14 +110,18 @@ def plain(value: Any) -> Any:
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A temporary path that replaces `path` if the block succeeds, and is removed if not.
 
+    Each call has a path of its own: of several at once, the last one to succeed stays.
+
     Raises
     ------
     OSError
-        The file cannot be written, for example because the disk is full. The message names `path`,
-        which is left unchanged.
+        The file cannot be written, for example because the disk is full, or `path` is no regular
+        file. The message names `path`, which is left unchanged.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    check_file(path)
+    partial = _beside(path, "partial")
+    _IN_USE.add(partial)
     try:
         yield partial
         partial.replace(path)
@@ -121,6 +132,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
+        _IN_USE.discard(partial)
 
 
 @contextmanager
@@ -133,9 +145,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         The folder cannot be written; what was at `path` is left unchanged.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial, old = _beside(path, "partial"), _beside(path, "old")
     try:
         partial.mkdir()
         yield partial
@@ -165,9 +175,21 @@ def _is(name: object, path: Path) -> bool:
 
 
 def remove_partial(path: Path) -> None:
-    """Remove the partial files of processes that were killed while they wrote `path`."""
+    """Remove the partial files of processes that were killed while they wrote `path`.
+
+    Those of processes that are alive stay.
+    """
     for left in path.parent.glob(f".{escape(path.name)}.*.partial"):
-        left.unlink(missing_ok=True)
+        writer = left.name.rsplit(".", 2)[1].partition("-")[0]
+        here = writer == str(os.getpid())
+        alive = left in _IN_USE if here else writer.isdecimal() and psutil.pid_exists(int(writer))
+        if not alive:
+            left.unlink(missing_ok=True)
+
+
+def _beside(path: Path, kind: str) -> Path:
+    """A hidden name beside `path` that tells its process, and that no other call has."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.{kind}")
 
 
 def sha256(path: str | Path) -> str:

@@ -56,6 +56,7 @@ def align(
     with session() as current:
         from napari_atomseg import align as compute
         from napari_atomseg._shared.files import digest, whole_file
+        from napari_atomseg._shared.outputs import check_outputs
         from napari_atomseg.figures import frame_shifts, save
         from napari_atomseg.io import provenance, write_image
 
@@ -101,8 +102,7 @@ def align(
         result = output or stacks[0].with_name(f"{stacks[0].stem}-average.tif")
         if result.is_dir():
             result /= f"{stacks[0].stem}-average.tif"
-        if result.resolve() in [path.resolve() for path in stacks]:
-            raise ValueError(f"the result would overwrite the image {result}")
+        check_outputs([result], stacks)
         result.parent.mkdir(parents=True, exist_ok=True)
 
         done = work(joined, result)

@@ -7,14 +7,17 @@ import os
 import signal
 import sys
 import threading
+import unicodedata
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from napari_atomseg._shared.outputs import check_outputs
 from napari_atomseg.progress import Cancelled, CancelToken
 
 SAMPLING = "--sampling"
@@ -118,7 +121,7 @@ class Session:
     def note(self, message: str) -> None:
         """Print a line on standard error, above the progress bar."""
         self.clear()
-        typer.echo(message, err=True)
+        typer.echo(printable(message), err=True)
 
     def fail(self, error: Exception) -> None:
         """Print the error in one line; the command will exit with code 1."""
@@ -140,7 +143,9 @@ class Session:
 
 
 @contextlib.contextmanager
-def session() -> Iterator[Session]:
+def session(
+    writes: Iterable[Path | None] = (), reads: Iterable[Path | None] = ()
+) -> Iterator[Session]:
     """Run a command: errors end it with exit code 1, Ctrl-C cancels it with 130.
 
     It ends without a word where nobody reads its output any more, as with `| head`.
@@ -150,6 +155,7 @@ def session() -> Iterator[Session]:
         warnings.showwarning = _warn
         try:
             with current.attempt():
+                check_outputs(writes, reads)
                 yield current
         except (Cancelled, KeyboardInterrupt):
             current.note("cancelled")
@@ -171,7 +177,7 @@ def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -
 
 def print_warning(text: str) -> None:
     """Print a line on standard error that a command goes on after."""
-    typer.echo(f"warning: {' '.join(text.split())}", err=True)
+    typer.echo(printable(f"warning: {' '.join(text.split())}"), err=True)
 
 
 @contextlib.contextmanager
@@ -196,5 +202,14 @@ def _interrupts(cancel: CancelToken) -> Iterator[None]:
 def print_line(text: str) -> None:
     """Print a line on standard output, also where it cannot show every character."""
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+    sys.stdout.write(printable(text).encode(encoding, "replace").decode(encoding) + "\n")
     sys.stdout.flush()
+
+
+def printable(text: str) -> str:
+    """Text without codes by which a file could command the terminal; they are shown escaped."""
+    return "".join(ascii(each)[1:-1] if _commands(each) else each for each in text)
+
+
+def _commands(character: str) -> bool:
+    return character not in "\t\n" and unicodedata.category(character) in ("Cc", "Cf")

@@ -57,7 +57,8 @@ def calibrate(
     **chosen: Any,
 ) -> None:
     """Find the size of a pixel: as given, from a line, from the burnt-in bar, or from a crystal."""
-    with session() as current:
+    beside = None if output is None or not shear else _columns_of(output)
+    with session((output, beside), (image, columns)) as current:
         from napari_atomseg import calibrate as compute
         from napari_atomseg.io import (
             provenance,
@@ -73,8 +74,6 @@ def calibrate(
         by = chosen["by"]
         if by in ("bar", "crystal") and read.data.ndim > 2:
             raise ValueError(f"{image}: this is a stack; choose one of its images by --frame")
-        if output is not None and output.resolve() == image.resolve():
-            raise ValueError(f"the result would overwrite the image {image}")
         if shear and by != "crystal":
             raise ValueError("--shear needs --by crystal: shear is seen by a known crystal alone")
         made = compute(
@@ -98,4 +97,9 @@ def calibrate(
         write_image(output, straight, size, record)
         if made.columns is not None:
             table = made.pixels.correct_columns(made.columns, first)
-            write_columns(output.with_name(f"{output.stem}-columns.csv"), table, record)
+            write_columns(_columns_of(output), table, record)
+
+
+def _columns_of(output: Path) -> Path:
+    """The file for the columns of a straightened image."""
+    return output.with_name(f"{output.stem}-columns.csv")

@@ -69,11 +69,9 @@ def convert(
     ] = None,
 ) -> None:
     """Convert a table of columns from one format to another."""
-    with session():
+    with session([target], (source, image)):
         from napari_atomseg.io import provenance, read_columns, write_columns
 
-        if target.resolve() in [each.resolve() for each in (source, image) if each is not None]:
-            raise ValueError(f"the result would overwrite {target}")
         picture = None if image is None else Reading(dataset, frame).image(image)
         scale = picture.sampling if sampling is None and picture is not None else sampling
         order = axes.split(",") if axes is not None and "," in axes else axes

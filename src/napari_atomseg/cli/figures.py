@@ -95,7 +95,7 @@ def overlay(
     **options: Any,
 ) -> None:
     """Columns drawn on their image."""
-    with session():
+    with session([output], (image, table)):
         from napari_atomseg import figures
         from napari_atomseg.io import read_columns
 
@@ -133,7 +133,7 @@ def vectors(
     **options: Any,
 ) -> None:
     """Vectors at columns drawn as arrows."""
-    with session():
+    with session([output], (table, image)):
         from napari_atomseg import figures
         from napari_atomseg.io import read_columns
 
@@ -173,7 +173,7 @@ def histogram(
     **options: Any,
 ) -> None:
     """Histogram of values of a table."""
-    with session():
+    with session([output], [table]):
         from napari_atomseg import figures
         from napari_atomseg.io import read_columns
 
@@ -211,7 +211,7 @@ def strain(
     **options: Any,
 ) -> None:
     """Maps of strain and rotation."""
-    with session():
+    with session([output], source):
         from napari_atomseg import figures
         from napari_atomseg.io import IMAGE_SUFFIXES, read_columns
 
@@ -254,7 +254,7 @@ def density(
     **options: Any,
 ) -> None:
     """Two-dimensional density of bond vectors."""
-    with session():
+    with session([output], [table]):
         import pandas as pd
 
         from napari_atomseg import figures

@@ -79,12 +79,10 @@ def convert(
     frame: FrameOption = None,
 ) -> None:
     """Write an image to a file of another format, with its axes, scales and record."""
-    with session():
+    with session([target], [source]):
         from napari_atomseg.io import provenance, write_image
 
         check_suffix(target)
-        if target.resolve() == source.resolve():
-            raise ValueError(f"the result would overwrite the image {source}")
         reading = Reading(dataset, frame, sampling)
         image = reading.image(source)
         record = image.metadata.get("provenance") or provenance(

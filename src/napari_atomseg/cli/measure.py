@@ -83,7 +83,8 @@ def library(
     seed: Annotated[int, typer.Option(help="Seed of the vibrations.")] = 0,
 ) -> None:
     """Simulate the cross-sections of 1, 2, … atoms, by multislice."""
-    with session() as current:
+    with session([output], [Path(crystal)]) as current:
+        from napari_atomseg._shared.files import whole_file
         from napari_atomseg.analysis import simulate_library
         from napari_atomseg.specimen.crystals.axis import read_axis
 
@@ -96,16 +97,9 @@ def library(
             seed=seed,
             **hooks(current),
         )
-        table.to_csv(output, index=False)
+        with whole_file(output) as partial:
+            table.to_csv(partial, index=False)
         print_line(f"{crystal}: {len(table)} cross-sections → {output}")
-
-
-def _keep_inputs(files: dict[str, Any]) -> None:
-    """Refuse results that would be written over what is measured."""
-    read = [files[name].resolve() for name in ("table", "image") if files.get(name) is not None]
-    for name in ("output", "model"):
-        if files.get(name) is not None and files[name].resolve() in read:
-            raise ValueError(f"the result would overwrite {files[name]}")
 
 
 def _command(known: Measurement) -> Callable[..., None]:
@@ -114,16 +108,17 @@ def _command(known: Measurement) -> Callable[..., None]:
     from napari_atomseg.settings import fields_of, options
 
     def command(**given: Any) -> None:
-        with session() as current:
+        files = {name: given.pop(name) for name in own}
+        in_folder = known.columns is not Needs.REQUIRED and files["output"].is_dir()
+        writes = [files.get("model"), None if in_folder else files["output"]]
+        with session(writes, (files.get("table"), files.get("image"))) as current:
             from napari_atomseg.io import provenance
             from napari_atomseg.io.inputs import positions
             from napari_atomseg.measurements import measure as run
             from napari_atomseg.measurements.files import write_report
 
             common = {name: given.pop(name) for name in fields_of(CommonSettings)}
-            files = {name: given.pop(name) for name in own}
             common |= CommonSettings(**common)
-            _keep_inputs(files)
             columns, image, scale, inputs = _read(files, common.pop("sampling"))
             report = run(
                 known.name, columns, image, sampling=scale, **common, **given, **hooks(current)

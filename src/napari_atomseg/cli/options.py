@@ -13,6 +13,7 @@ import typer
 from pydantic import BaseModel
 from typer.core import TyperCommand
 
+from napari_atomseg._shared.outputs import check_outputs
 from napari_atomseg._shared.sampling import read_sampling
 from napari_atomseg.cli.app import Session, print_line, print_warning
 from napari_atomseg.settings import options
@@ -220,12 +221,7 @@ def pairs(images: list[Path], output: Path | None, ending: str) -> list[tuple[Pa
         results = [output]
     else:
         results = [(output or file.parent) / f"{file.stem}{ending}" for file in files]
-    places = [result.resolve() for result in results]
-    for file, place in zip(files, places, strict=True):
-        if places.count(place) > 1:
-            raise ValueError(f"several results would be written to {place}")
-        if place in [each.resolve() for each in files]:
-            raise ValueError(f"the result would overwrite the image {file}")
+    check_outputs(results, files)
     return list(zip(files, results, strict=True))
 
 

@@ -46,7 +46,9 @@ def _simulate(
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
     **settings: Any,
 ) -> None:
-    with session() as current:
+    writes = (output, columns, ideal, masks)
+    reads = [None if name is None else Path(name) for name in (crystal, recipe)]
+    with session(writes, reads) as current:
         for each in (output, ideal, masks):
             if each is not None:
                 check_suffix(each)
@@ -115,16 +117,17 @@ def _write(
 
 def _distortions(words: list[str] | tuple[()]) -> tuple[Any, ...]:
     """Return what is written as a kind, as YAML, or in a YAML file, in the order given."""
-    import yaml
+    from napari_atomseg._shared.plain_yaml import read_yaml, read_yaml_file
 
     every: list[Any] = []
     for word in words:
-        is_file = word.endswith((".yaml", ".yml"))
-        text = Path(word).read_text(encoding="utf-8") if is_file else word
-        try:
-            found = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ValueError(f"distortion={word!r} is not YAML: {error}") from error
+        if word.endswith((".yaml", ".yml")):
+            found = read_yaml_file(Path(word))
+        else:
+            try:
+                found = read_yaml(word)
+            except ValueError as error:
+                raise ValueError(f"distortion={word!r} is not YAML: {error}") from error
         each = found if isinstance(found, list) else [found]
         every += [{"kind": one} if isinstance(one, str) else one for one in each]
     return tuple(every)

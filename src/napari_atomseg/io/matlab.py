@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_atomseg.io.tried import try_file
+
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _OBJECT = 0xDD000000
 """First number of an array that stands for objects."""
@@ -46,7 +48,10 @@ def read_variables(path: Path) -> dict[str, Any]:
     Structures are dictionaries, objects of classes `MatlabObject`, cells lists, text `str`;
     numbers are arrays with MATLAB's axes, or single ones. A damaged file raises any exception.
     """
-    return _hdf5(path) if _is_hdf5(path) else _binary(path)
+    if not _is_hdf5(path):
+        return _binary(path)
+    try_file(path)
+    return _hdf5(path)
 
 
 def save_as_structure(variables: Mapping[str, Any]) -> str:

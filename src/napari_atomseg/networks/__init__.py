@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_atomseg.networks.register import architectures
+from napari_atomseg.networks.register import LARGEST_COUNT, architectures
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,4 +52,9 @@ def create(name: str, **kwargs: Any) -> nn.Module:
             f"network {name!r} is not known; choose one of "
             f"{', '.join([*names(), *discriminators()])}"
         )
+    for argument, value in kwargs.items():
+        if isinstance(value, (list, tuple)) and len(value) > LARGEST_COUNT:
+            raise ValueError(
+                f"{argument} has {len(value)} numbers; at most {LARGEST_COUNT} are taken"
+            )
     return known[name].network(**known[name].preset | kwargs)

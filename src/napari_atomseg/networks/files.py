@@ -61,6 +61,9 @@ def load_weights(path: str | Path) -> tuple[nn.Module, ModelCard]:
             tensors = {name: _loaded(file.get_tensor(name)) for name in names}
         network = networks.create(card.architecture, **card.arguments)
         network.load_state_dict(tensors)
+        for name, value in tensors.items():
+            if value.is_floating_point() and not bool(value.isfinite().all()):
+                raise ValueError(f"tensor {name} holds numbers that are not finite")
     except MISFITS as error:
         raise WeightsError(f"{path}: does not fit its architecture ({error})") from error
     return network.eval().requires_grad_(False), card

@@ -10,12 +10,10 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from napari_atomseg.networks import exporting
+from napari_atomseg.networks.register import LARGEST_COUNT
 
 ACTIVATIONS = ("none", "sigmoid", "tanh", "softmax")
 """Activations after the last layer; softmax is over the channels."""
-
-LARGEST_COUNT = 64
-"""Largest number of blocks of one kind; a card with more is damaged."""
 
 
 def pad_to_multiple(x: Tensor, stride: int, least: int = 1) -> Tensor:

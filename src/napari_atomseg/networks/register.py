@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 PACKAGE = "napari_atomseg.networks"
+LARGEST_COUNT = 64
+"""Largest number of levels, or of blocks of one kind; a card with more is damaged."""
 AnyNetwork = TypeVar("AnyNetwork", bound="type[nn.Module]")
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import yaml
 from pydantic import Field as Option
 from pydantic import ValidationError, model_validator
 
+from napari_atomseg._shared.plain_yaml import read_yaml_file
 from napari_atomseg.distortion import AnyDistortion
 from napari_atomseg.distortion.camera import HotPixels, Readout
 from napari_atomseg.distortion.counting import Shot
@@ -202,10 +202,7 @@ def _file(recipe: str | Path, folder: Path | None) -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a YAML file: {error}") from error
+    content = read_yaml_file(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold a mapping of a recipe's parts")
     return content

@@ -21,6 +21,7 @@ from napari_atomseg.training.data import ExampleMaker, Examples, batches
 from napari_atomseg.training.engine import Engine, start_engine
 from napari_atomseg.training.events import Preview, TensorBoardCurves, TrainingEvent, write_log
 from napari_atomseg.training.initial import outputs_of, start_from, with_hash
+from napari_atomseg.training.outputs import Outputs
 from napari_atomseg.training.recipe import TrainingRecipe, load_recipe
 from napari_atomseg.training.sources import PairSource
 from napari_atomseg.training.step import Diverged, Stepper, new_judge, new_judge_optimizer
@@ -95,8 +96,8 @@ def train(
     Raises
     ------
     ValueError
-        The recipe is wrong, the source cannot give what it asks for, or the checkpoint belongs to
-        another recipe.
+        The recipe is wrong, the source cannot give what it asks for, the checkpoint belongs to
+        another recipe, or a file would be written over one that is read or of another kind.
     OSError
         A file cannot be read or written; the last checkpoint is intact.
     Diverged
@@ -106,25 +107,26 @@ def train(
     Cancelled
         `cancel` was raised; a checkpoint stays and no weights are written.
     """
+    file = Path(recipe) if isinstance(recipe, (str, Path)) else None
     recipe = with_hash(load_recipe(recipe))
-    output = Path(output or f"{recipe.name}.safetensors")
-    output.parent.mkdir(parents=True, exist_ok=True)
+    outputs = Outputs(Path(output or f"{recipe.name}.safetensors"))
+    outputs.check(recipe, file)
     engine = start_engine(device, recipe.batch)
     if source is None:
         source = recipe.pairs.open(recipe.seed, recipe.targets)
     lacking = [name for name in recipe.targets if name not in source.targets]
     if lacking:
         raise ValueError(f"the source gives no {', '.join(lacking)}, which the tasks need")
-    run = _Run(recipe, source, output, engine, progress, cancel, watch)
+    run = _Run(recipe, source, outputs, engine, progress, cancel, watch)
     run.begin(resume)
     if tensorboard and engine.rank == 0:
-        run.curves = TensorBoardCurves(output.with_suffix(".tensorboard"), run.state.step)
+        run.curves = TensorBoardCurves(outputs.weights.with_suffix(".tensorboard"), run.state.step)
     try:
         run.go()
     finally:
         if run.curves is not None:
             run.curves.close()
-    return output
+    return outputs.weights
 
 
 class _Run:
@@ -134,19 +136,17 @@ class _Run:
         self,
         recipe: TrainingRecipe,
         source: PairSource,
-        output: Path,
+        outputs: Outputs,
         engine: Engine,
         progress: Progress | None,
         cancel: CancelToken | None,
         watch: Watch | None,
     ) -> None:
-        self.recipe, self.source, self.output, self.engine = recipe, source, output, engine
+        self.recipe, self.source, self.outputs, self.engine = recipe, source, outputs, engine
         self.cancel = cancel
         # Only one process reports.
         self.progress, self.watch = (progress, watch) if engine.rank == 0 else (None, None)
         self.settings = recipe.model_dump(mode="json")
-        self.checkpoint = output.with_suffix(".checkpoint")
-        self.table = output.with_suffix(".csv")
         self.curves: TensorBoardCurves | None = None
         self.maker = ExampleMaker(recipe, source)
         self.state = new_state(recipe, source.species, engine.device)
@@ -156,10 +156,10 @@ class _Run:
     def begin(self, resume: bool) -> None:
         """Go on from the checkpoint, where there is one, and make the validation images."""
         if self.engine.rank == 0:
-            for path in (self.output, self.checkpoint, self.table):
+            for path in self.outputs:
                 remove_partial(path)
-        if resume and self.checkpoint.exists():
-            load_checkpoint(self.checkpoint, self.state, self.settings)
+        if resume and self.outputs.checkpoint.exists():
+            load_checkpoint(self.outputs.checkpoint, self.state, self.settings)
         self.engine.wait()
         self.validation = Validation(self.recipe, self.maker.validation(str(self.engine.device)))
 
@@ -208,7 +208,7 @@ class _Run:
         if not math.isfinite(scores["validation_loss"]):
             raise Diverged(
                 f"the validation loss at step {state.step} is not finite; the checkpoint "
-                f"{self.checkpoint} is of an earlier step"
+                f"{self.outputs.checkpoint} is of an earlier step"
             )
         entry = {"step": float(state.step), "loss": self.loss, **scores}
         state.log.append(entry)
@@ -216,7 +216,7 @@ class _Run:
             state.best = {n: t.clone() for n, t in state.average.state_dict().items()}
         self._save()
         if self.engine.rank == 0:
-            write_log(self.table, state.log)
+            write_log(self.outputs.losses, state.log)
         if self.curves is not None:
             self.curves.add(entry)
         self.seconds += time.monotonic() - start
@@ -234,7 +234,7 @@ class _Run:
 
     def _save(self) -> None:
         if self.engine.rank == 0:
-            save_checkpoint(self.checkpoint, self.state, self.settings)
+            save_checkpoint(self.outputs.checkpoint, self.state, self.settings)
 
     def _finished(self) -> bool:
         """Whether the steps are done, or the loss has not fallen for too long."""
@@ -251,7 +251,7 @@ class _Run:
         if self.engine.rank == 0:
             species, steps = self.source.species, int(entry["step"])
             card = model_card(self.recipe, species, self.validation, steps, entry)
-            save_weights(self.output, state.average, card)
+            save_weights(self.outputs.weights, state.average, card)
         self.engine.wait()
 
 

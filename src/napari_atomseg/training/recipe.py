@@ -6,7 +6,6 @@ from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     Field,
@@ -17,6 +16,7 @@ from pydantic import (
 )
 
 from napari_atomseg import networks
+from napari_atomseg._shared.plain_yaml import read_yaml_file
 from napari_atomseg.networks.tasks import LINE_SHIFTS, TARGETS, TASKS
 from napari_atomseg.ranges import FOLDER, Part, RecipePath, faults
 from napari_atomseg.settings import setting
@@ -368,10 +368,7 @@ def load_recipe(recipe: str | Path | dict[str, Any] | TrainingRecipe) -> Trainin
     where, context = "recipe", {}
     if not isinstance(recipe, dict):
         where, context = str(recipe), {FOLDER: Path(recipe).resolve().parent}
-        try:
-            recipe = yaml.safe_load(Path(recipe).read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{where} is not a YAML file: {error}") from error
+        recipe = read_yaml_file(Path(recipe))
     try:
         return TrainingRecipe.model_validate(recipe, context=context)
     except ValidationError as error:

@@ -18,7 +18,7 @@ from napari_atomseg.workflow.steps import IMAGE, Step, Workflow, WorkflowError
 from napari_atomseg.workflow.words import in_words
 
 Record = Mapping[str, Any]
-"""What `io.provenance` writes: action, settings, model, and under ``inputs`` what it was made of."""
+"""What `io.provenance` writes: action, settings, model, and what it was made of (``inputs``)."""
 Described = Mapping[str, Any]
 """An image or table as `io.inputs` describes it: name, file, hash, and its record."""
 

@@ -16,6 +16,7 @@ import pandas as pd
 from napari_atomseg._shared.files import plain, provenance, sha256, whole_file
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.io import write_columns, write_image
+from napari_atomseg.io.columns.csv_table import spreadsheet_safe
 from napari_atomseg.measurements import MEASUREMENTS, Report
 from napari_atomseg.measurements.files import write_report
 from napari_atomseg.workflow.actions import MEASURE
@@ -120,7 +121,7 @@ def write_summary(path: Path, found: Sequence[FileResult]) -> None:
     ]
     table = pd.DataFrame(rows).astype({"columns": "Int64"})
     with whole_file(path) as partial:
-        table.to_csv(partial, index=False)
+        spreadsheet_safe(table).to_csv(partial, index=False)
 
 
 def file_name(title: str) -> str:

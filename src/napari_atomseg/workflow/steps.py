@@ -20,15 +20,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from napari_atomseg._shared.files import package_version, plain, whole_file
 from napari_atomseg._shared.notices import one_line
+from napari_atomseg._shared.plain_yaml import read_yaml_file
 from napari_atomseg.measurements.registry import Needs
 from napari_atomseg.workflow.actions import ACTIONS, Action
 
 IMAGE = "image"
 """Name of the image that a workflow is applied to."""
-_LARGEST_FILE = 1_000_000
 """Bytes; a workflow of a hundred steps has a tenth of this."""
 _MOST_STEPS = 1000
-_BOOL = "tag:yaml.org,2002:bool"
 
 Polygon = tuple[tuple[float, float], ...]
 
@@ -145,13 +144,10 @@ class Workflow(BaseModel):
         WorkflowError
             It holds no workflow; the message names the file and the step.
         """
-        path = Path(path)
-        if path.stat().st_size > _LARGEST_FILE:
-            raise WorkflowError(f"{path}: too large for a workflow")
         try:
-            content = _Loader(path.read_text(encoding="utf-8")).get_single_data()
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            raise WorkflowError(f"{path}: not a YAML file ({one_line(error)})") from error
+            content = read_yaml_file(Path(path), words=True)
+        except ValueError as error:
+            raise WorkflowError(one_line(error)) from error
         if not isinstance(content, dict):
             raise WorkflowError(f"{path}: a workflow has a list called 'steps'")
         return _made(content, str(path))
@@ -213,20 +209,3 @@ def _first(error: Exception, content: Mapping[Any, Any]) -> str:
         place = place[2:]
     text = str(fault["msg"]).removeprefix("Value error, ")
     return f"{step}{'.'.join(map(str, place))}{': ' if place else ''}{text}"
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain YAML in which "on" is a word, as in YAML 1.2; aliases are refused.
-
-    By aliases a few lines can stand for millions.
-    """
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - the base class has it as an attribute
-        first: [each for each in known if first not in "oOyYnN" or each[0] != _BOOL]
-        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("aliases are not read")
-        return super().compose_node(parent, index)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, create_model
 from napari_atomseg import weights
 from napari_atomseg._napari.forms.inputs import NO_FOLDER, chosen_folder
 from napari_atomseg._napari.train.layers import Pair
+from napari_atomseg._shared.plain_yaml import read_yaml
 from napari_atomseg.networks.tasks import TASKS
 from napari_atomseg.ranges import FOLDER as RECIPE_FOLDER
 from napari_atomseg.ranges import Part
@@ -297,8 +298,8 @@ def arguments_text(arguments: dict[str, Any]) -> str:
 
 def _arguments(text: str) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(f"{{{text}}}")
-    except yaml.YAMLError:
+        found = read_yaml(f"{{{text}}}")
+    except ValueError:
         found = None
     if not isinstance(found, dict) or any(value is None for value in found.values()):
         raise ValueError(

@@ -18,6 +18,9 @@ from napari_atomseg.io.columns.positions import locate
 from napari_atomseg.io.columns.sheet import decode
 from napari_atomseg.io.columns.table import REQUIRED, column_file_error, unit_of, with_positions
 
+_FORMULA, _QUOTE = ("=", "+", "-", "@", "\t", "\r"), "'"
+"""What begins a formula in spreadsheets, and what marks a text there."""
+
 
 def write_table(path: Path, columns: pd.DataFrame, metadata: Mapping[str, Any]) -> None:
     """Write a table with header lines ``# key: value``, values in JSON."""
@@ -30,7 +33,34 @@ def write_table(path: Path, columns: pd.DataFrame, metadata: Mapping[str, Any]) 
     ]
     with path.open("w", encoding="utf-8", newline="") as file:
         file.writelines(lines)
-        columns.to_csv(file, index=False, lineterminator="\n")
+        spreadsheet_safe(columns).to_csv(file, index=False, lineterminator="\n")
+
+
+def spreadsheet_safe(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose texts no spreadsheet takes for formulas: those get an apostrophe before them.
+
+    `read_table` takes it away again.
+    """
+    texts = {
+        name: [_quoted(value) for value in column]
+        for name, column in table.items()
+        if not pd.api.types.is_numeric_dtype(column) and column.map(_is_formula).any()
+    }
+    safe = table.assign(**texts) if texts else table
+    return safe.rename(columns=_quoted)
+
+
+def _is_formula(value: object) -> bool:
+    return isinstance(value, str) and value.lstrip(_QUOTE)[:1] in _FORMULA and value != ""
+
+
+def _quoted(value: Any) -> Any:
+    return f"{_QUOTE}{value}" if _is_formula(value) else value
+
+
+def _unquoted(value: Any) -> Any:
+    quoted = isinstance(value, str) and value[:1] == _QUOTE and _is_formula(value[1:])
+    return value[1:] if quoted else value
 
 
 def read_table(
@@ -84,7 +114,9 @@ def _parsed(path: Path, body: Sequence[str]) -> pd.DataFrame:
         )
     except (ValueError, csv.Error) as error:
         raise column_file_error(path, f"not a table ({error})") from error
-    table.columns = [str(name) for name in table.columns]
+    table.columns = [_unquoted(str(name)) for name in table.columns]
+    texts = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
+    table = table.assign(**{name: table[name].map(_unquoted) for name in texts})
     for name in REQUIRED:
         if not table.empty and not pd.api.types.is_numeric_dtype(table[name]):
             raise column_file_error(path, f"column {name!r} must be numbers")

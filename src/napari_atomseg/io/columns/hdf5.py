@@ -20,6 +20,7 @@ from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size, to_angstrom
 from napari_atomseg.io.columns.table import column_file_error, with_positions
 from napari_atomseg.io.columns.text import RECORD, numbers, record, restored, tag_names
+from napari_atomseg.io.tried import try_file
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Colours of sublattices, distinct also for colour-blind readers (Okabe & Ito 2008)."""
@@ -74,6 +75,7 @@ def read_hdf5(path: Path, sampling: Sampling | None) -> pd.DataFrame:
     """
     import h5py
 
+    try_file(path)
     try:
         with h5py.File(path) as file:
             if RECORD in file:
@@ -85,8 +87,9 @@ def read_hdf5(path: Path, sampling: Sampling | None) -> pd.DataFrame:
             ]
             parts = [_sublattice(group) for group in groups]
             images = [name for name in ("Experiments", "image_data", "data") if name in file]
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise column_file_error(path, f"damaged, or not HDF5 with columns ({error})") from error
+    except Exception as error:  # HDF5 raises any on a damaged file
+        reason = str(error) or type(error).__name__
+        raise column_file_error(path, f"damaged, or not HDF5 with columns ({reason})") from error
     if not parts:
         what = "an image, but no columns: localize it" if images else "no columns"
         raise column_file_error(path, f"this HDF5 file holds {what}")

@@ -11,6 +11,7 @@ from napari_atomseg.io.images.hdf5 import plain_arrays
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
 from napari_atomseg.io.images.rosetta import rosetta_contents
 from napari_atomseg.io.images.velox import is_velox, read_velox
+from napari_atomseg.io.tried import try_file
 
 SUFFIXES = (".emd", ".de5")
 
@@ -20,6 +21,7 @@ def read_emd(path: Path) -> list[MicroscopeImage]:
 
     Spectrum images of Velox, which are streams of counts, are left out; the notes say so.
     """
+    try_file(path)
     with h5py.File(path) as file:
         velox, images = "Version" in file, is_velox(file)
     if images:

@@ -19,6 +19,7 @@ from napari_atomseg.io.images.layout import KEY, PROVENANCE, restored
 from napari_atomseg.io.images.nion import nion_content
 from napari_atomseg.io.images.rosetta import rosetta_contents
 from napari_atomseg.io.images.velox import is_velox, read_velox
+from napari_atomseg.io.tried import try_file
 
 SUFFIXES = (".hspy", ".hdf5", ".h5", ".nxs")
 
@@ -30,6 +31,7 @@ def read_hdf5(path: Path) -> list[MicroscopeImage]:
     """Every data set of an HDF5 file; those of HyperSpy need no other package."""
     if find_spec("hdf5plugin"):
         import_module("hdf5plugin")  # makes its filters known to h5py
+    try_file(path)
     with h5py.File(path) as file:
         if is_velox(file):
             return read_velox(path)

@@ -15,6 +15,7 @@ import zarr
 
 from napari_atomseg._shared.files import plain, whole_folder
 from napari_atomseg._shared.units import dimension, parse_unit
+from napari_atomseg._shared.zarr_arrays import require_safe
 from napari_atomseg.io.images.contents import LARGE
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage, Scale, make_image
 from napari_atomseg.io.images.layout import KEY, LABELS, PROVENANCE, describe, restored
@@ -113,6 +114,8 @@ def read_zarr(path: Path) -> list[MicroscopeImage]:
     ------
     ImageFileError
         There is no array of two axes or more in it.
+    ValueError
+        Its pixels are compressed by a codec that may do more than that.
     """
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
@@ -176,6 +179,7 @@ def _of_array(path: Path, array: zarr.Array[Any], name: str) -> MicroscopeImage:
 
 def _lazy(array: zarr.Array[Any]) -> Any:
     """The pixels of an array: of a large one when they are used."""
+    require_safe(array)
     if array.nbytes <= LARGE:
         return np.asarray(array[:])
     from dask import array as lazy

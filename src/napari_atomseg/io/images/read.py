@@ -19,6 +19,7 @@ from napari_atomseg.io.images.rosetta import read_microscope
 from napari_atomseg.io.images.text import read_text_image
 from napari_atomseg.io.images.tia import read_emi, read_series
 from napari_atomseg.io.images.tiff.read import read_tiff
+from napari_atomseg.io.tried import UnsafeFileError
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 _TIFFS = (".tif", ".tiff")
@@ -88,6 +89,8 @@ def read_images(path: str | Path) -> list[MicroscopeImage]:
         raise ImageFileError(f"{path}: a folder; give one of the image files in it")
     if not path.exists():
         raise ImageFileError(f"{path}: no such file")
+    if not path.is_dir() and not path.is_file():
+        raise ImageFileError(f"{path}: this is no regular file")
     if suffix not in READERS:
         hint = HINTS.get(suffix, f"known suffixes are {', '.join(READERS)}")
         raise ImageFileError(
@@ -97,6 +100,8 @@ def read_images(path: str | Path) -> list[MicroscopeImage]:
         images = READERS[suffix](path)
     except ImageFileError:
         raise
+    except UnsafeFileError as error:
+        raise ImageFileError(str(error)) from error
     except Exception as error:  # readers of foreign formats raise any exception on a damaged file
         reason = str(error) or type(error).__name__
         raise ImageFileError(f"{path}: damaged, or not a {suffix} file ({reason})") from error

@@ -14,6 +14,7 @@ from typing import Any
 
 from napari_atomseg.io.images.contents import LARGE, Content, images_of
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
+from napari_atomseg.io.tried import try_file
 
 FORMATS = {
     ".dm3": "digitalmicrograph",
@@ -51,9 +52,11 @@ def rosetta_contents(
     Raises
     ------
     ImageFileError
-        RosettaSciIO, or a package that it needs for this format, is not installed.
+        RosettaSciIO, or a package that it needs for this format, is not installed; or the file
+        would make it hang, crash, or use all memory.
     """
     try:
+        try_file(path, plugin, **options)
         reader = import_module(f"rsciio.{plugin}")
         with _quiet():
             if lazy is None:

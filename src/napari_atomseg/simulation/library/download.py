@@ -15,6 +15,9 @@ from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.simulation.library.files import explained_full_disk
 from napari_atomseg.simulation.library.layout import LibraryError
 
+_RATIO = 100.0
+"""How many times larger than its archive a library may be; pictures hardly shrink."""
+_HERE = ("localhost", "127.0.0.1", "::1")
 _ADVICE = "free some room and download the library again"
 
 
@@ -32,8 +35,8 @@ def download_library(
 
     Parameters
     ----------
-    url : address (http or https) of the archive, such as
-        https://github.com/xinhuolin/TEM-ImageNet-v1.3/archive/refs/heads/master.zip
+    url : address (https; http only of this machine, or where `sha256` is given) of the archive,
+        such as https://github.com/xinhuolin/TEM-ImageNet-v1.3/archive/refs/heads/master.zip
     folder : where the library's folder is to be made.
     sha256 : checksum of the archive; None: not checked.
 
@@ -44,20 +47,23 @@ def download_library(
     Raises
     ------
     ValueError
-        The address is not one of the web.
+        The address is not one of the web, or what it gives could be changed on the way.
     FileExistsError
         There is a folder of that name.
     ConnectionError
         The address did not give the archive.
     LibraryError
-        The file is no ZIP archive, or one that would write outside its folder.
+        The file is no ZIP archive, or one that would write outside its folder or far more than it
+        has itself.
     Cancelled
         `cancel` was raised.
     """
     url = url.strip()
     address = urlsplit(url)
     if address.scheme not in ("http", "https") or not address.netloc:
-        raise ValueError(f"url={url!r} must begin with https:// or http://")
+        raise ValueError(f"url={url!r} must begin with https://")
+    if address.scheme == "http" and sha256 is None and address.hostname not in _HERE:
+        raise ValueError(f"url={url!r}: use https://, or give the archive's SHA-256")
     name = PurePosixPath(unquote(address.path)).name or address.netloc
     folder = Path(folder)
     key = sha256 or hashlib.sha256(url.encode()).hexdigest()
@@ -119,11 +125,16 @@ def _unpack(
             for member in members:
                 if not _stays_inside(member.filename):
                     raise LibraryError(f"{url}: unsafe archive, it holds {member.filename!r}")
-            needed = sum(member.file_size for member in members)
+            needed, held = sum(member.file_size for member in members), archive.stat().st_size
+            if needed > _RATIO * max(held, 2**20):
+                raise LibraryError(
+                    f"{url}: not unpacked, its {held / 1e6:.0f} MB would become "
+                    f"{needed / 1e9:.1f} GB"
+                )
             if needed > shutil.disk_usage(archive.parent).free:
                 raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed")
             for done, member in enumerate(members):
-                report(progress, cancel, done, len(members), "unpacking")
+                report(progress, cancel, done, len(members), f"unpacking {needed / 1e6:.0f} MB")
                 # ZipFile never makes links: one in the archive becomes a plain file.
                 file.extract(member, folder)
     except zipfile.BadZipFile as error:

@@ -243,7 +243,7 @@ def _open_own(folder: Path) -> Library:
         folder / INDEX, dtype={"name": str, "material": str, "zone_axis": str}, na_values=[""]
     )
     table = table.fillna({"material": "", "zone_axis": ""})
-    store = ZarrStore(folder) if header.layout == "zarr" else FolderStore(folder, sums)
+    store = ZarrStore(folder, sums) if header.layout == "zarr" else FolderStore(folder, sums)
     return Library(folder, header, table, store)
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -38,6 +42,8 @@ from napari_atomseg.simulation.library.layout import (
 
 _BLOCKS = ".blocks"
 """Folder with the record of every finished block."""
+_POLL = 0.2
+"""Seconds between two looks of a worker at its parent."""
 _RESUME = "free some room and run the same again: it goes on where it stopped"
 
 Ticks = Callable[[], None]
@@ -119,7 +125,11 @@ def write_library(
     with explained_full_disk(folder, _RESUME):
         _begin(folder, header)
         blocks = [_Block(folder, header, n) for n in range(-(-count // BLOCK))]
-        todo = [block for block in blocks if not _is_done(block)]
+        todo = []
+        for block in blocks:
+            report(None, cancel, 0, count)
+            if not _is_done(block):
+                todo.append(block)
         done = count - sum(len(block.indices) for block in todo)
 
         def tick(samples: int) -> None:
@@ -171,11 +181,17 @@ def _require_same(folder: Path, known: Header, header: Header) -> None:
 
 
 def _is_done(block: _Block) -> bool:
+    """Whether a block is there, whole and undamaged."""
     if not block.record.is_file():
         return False
-    record = json.loads(block.record.read_text(encoding="utf-8"))
-    complete = len(record["rows"]) == len(block.indices)
-    return complete and all((block.folder / file).is_file() for file in record["sums"])
+    try:
+        record = json.loads(block.record.read_text(encoding="utf-8"))
+        complete = len(record["rows"]) == len(block.indices)
+        sums = dict(record["sums"])
+    except (ValueError, TypeError, KeyError):
+        return False
+    files = ((block.folder / file, wanted) for file, wanted in sums.items())
+    return complete and all(file.is_file() and sha256(file) == wanted for file, wanted in files)
 
 
 def _make(blocks: list[_Block], workers: int, tick: Callable[[int], None]) -> None:
@@ -195,13 +211,18 @@ def _make(blocks: list[_Block], workers: int, tick: Callable[[int], None]) -> No
         tick(result)
 
     untyped: Any = dask
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _use_one_thread)
+    context = get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(workers, context, _begin_worker, (stop,))
     try:
         with untyped.callbacks.Callback(posttask=count_block):
             tasks = [untyped.delayed(_outcome, pure=False)(block) for block in blocks]
             untyped.compute(
                 *tasks, scheduler="processes", pool=pool, num_workers=workers, chunksize=1
             )
+    except BaseException:
+        stop.set()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -261,10 +282,24 @@ def _finish(folder: Path, header: Header, blocks: list[_Block]) -> None:
     write_whole(folder / SUMS, format_sums(sums))
 
 
-def _use_one_thread() -> None:
+def _begin_worker(stop: Event) -> None:
+    """Prepare a process that makes blocks: it ends with its parent, or when it is asked to.
+
+    Ctrl-C reaches all processes of a terminal; the parent is the one that answers.
+    """
     import torch
 
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
+
+
+def _end_with_parent(stop: Event) -> None:
+    parent = parent_process()
+    while not stop.wait(_POLL) and (parent is None or parent.is_alive()):
+        pass
+    # Also in the middle of a sample, which may take minutes; no file is half-written.
+    os._exit(1)
 
 
 @contextmanager

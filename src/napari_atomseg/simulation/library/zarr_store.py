@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from napari_atomseg._shared.files import sha256
 from napari_atomseg._shared.types import Image
+from napari_atomseg._shared.zarr_arrays import require_safe
 from napari_atomseg.simulation.library.layout import BLOCK, MAPS, LibraryError, Parts
 
 STORE = "samples.zarr"
@@ -23,7 +25,12 @@ def prepare(folder: Path, first: Parts, count: int) -> None:
     """Create the arrays of `count` samples like the first, or lengthen those that are there."""
     import zarr
 
-    root = zarr.open_group(folder / STORE, mode="a", zarr_format=3)
+    try:
+        root = zarr.open_group(folder / STORE, mode="a", zarr_format=3)
+    except (ValueError, KeyError, TypeError) as error:
+        raise LibraryError(
+            f"{folder / STORE}: damaged ({error}); remove it, and run the same again"
+        ) from error
     for name, picture in first.pictures.items():
         _array(root, name, (count, *picture.shape), np.dtype(np.float32))
     for name in first.texts:
@@ -59,6 +66,10 @@ def write_block(folder: Path, number: int, block: list[Parts]) -> dict[str, str]
     import zarr
 
     root: Any = zarr.open_group(folder / STORE, mode="r+")
+    for name in root:
+        # What is left of an earlier attempt would be read first, and may be damaged.
+        for file in _files(folder, name, number):
+            file.unlink()
     place = slice(number * BLOCK, number * BLOCK + len(block))
     for name in block[0].pictures:
         root[name][place] = np.stack([parts.pictures[name] for parts in block])
@@ -77,13 +88,18 @@ def write_block(folder: Path, number: int, block: list[Parts]) -> dict[str, str]
 
 
 def _sums(folder: Path, root: Any, number: int) -> dict[str, str]:
-    """Checksums of the shards of one block: `c/NUMBER`, a file or a folder of files."""
+    """Checksums of the shards of one block."""
     sums: dict[str, str] = {}
     for name in sorted(root):
-        place = folder / STORE / name / "c" / str(number)
-        files = [place] if place.is_file() else sorted(place.rglob("*"))
-        sums |= {f.relative_to(folder).as_posix(): sha256(f) for f in files if f.is_file()}
+        files = _files(folder, name, number)
+        sums |= {f.relative_to(folder).as_posix(): sha256(f) for f in files}
     return sums
+
+
+def _files(folder: Path, array: str, number: int) -> list[Path]:
+    """The shards of one block of an array: `c/NUMBER`, a file or a folder of files."""
+    place = folder / STORE / array / "c" / str(number)
+    return [place] if place.is_file() else [f for f in sorted(place.rglob("*")) if f.is_file()]
 
 
 def metadata_sums(folder: Path) -> dict[str, str]:
@@ -93,19 +109,32 @@ def metadata_sums(folder: Path) -> dict[str, str]:
 
 
 class ZarrStore:
-    """Reads the samples of one store; damaged chunks are noticed by their CRC."""
+    """Reads the samples of one store; files are compared with their sums before they are decoded.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Parameters
+    ----------
+    sums : SHA-256 of the library's files.
+    """
+
+    def __init__(self, folder: Path, sums: Mapping[str, str]) -> None:
+        self.folder, self._sums = folder, sums
+        self._checked: set[str] = set()
 
     @cached_property
     def _arrays(self) -> dict[str, Any]:
         import zarr
 
+        for name, wanted in self._sums.items():
+            if name.startswith(f"{STORE}/") and name.endswith("/zarr.json"):
+                self._compare(name, wanted)
         try:
-            return dict(zarr.open_group(self.folder / STORE, mode="r").arrays())
+            group = zarr.open_group(self.folder / STORE, mode="r", zarr_format=3)
+            found = dict(group.arrays())
+            for array in found.values():
+                require_safe(array)
         except (OSError, ValueError) as error:
             raise LibraryError(f"{self.folder / STORE}: no Zarr store ({error})") from error
+        return found
 
     def image(self, number: int, name: str) -> Image:
         """(H, W) float32 image of a sample."""
@@ -135,9 +164,26 @@ class ZarrStore:
         return Parts(name, pictures, maps, texts)
 
     def _read(self, array: str, place: Any) -> Any:
+        number = place[0] if isinstance(place, tuple) else place
+        self._check(array, number // BLOCK)
         try:
             found = self._arrays[array][place]
         except Exception as error:  # codecs raise anything on a damaged chunk
             where = self.folder / STORE / array
             raise LibraryError(f"{where}: damaged ({error})") from error
         return found[()] if getattr(found, "ndim", 1) == 0 else found
+
+    def _check(self, array: str, block: int) -> None:
+        """Compare the files of a block with their sums, once."""
+        place = f"{STORE}/{array}/c/{block}"
+        if place in self._checked:
+            return
+        for name, wanted in self._sums.items():
+            if name == place or name.startswith(f"{place}/"):
+                self._compare(name, wanted)
+        self._checked.add(place)
+
+    def _compare(self, name: str, wanted: str) -> None:
+        path = self.folder / name
+        if not path.is_file() or sha256(path) != wanted:
+            raise LibraryError(f"{path}: missing or damaged")

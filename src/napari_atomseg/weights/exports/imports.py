@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import ValidationError
 
+from napari_atomseg._shared.plain_yaml import read_yaml
 from napari_atomseg.networks.card import LARGEST_CARD, ModelCard, WeightsError
 from napari_atomseg.networks.schemes import RANGE, STANDARD
 from napari_atomseg.networks.tasks import TARGETS
@@ -98,8 +98,8 @@ def _description(
     if names[found[0]].file_size > LARGEST_CARD:
         raise WeightsError(f"{where}: too large to be a description")
     try:
-        rdf = yaml.safe_load(_read(archive, names[found[0]], where).decode("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        rdf = read_yaml(_read(archive, names[found[0]], where).decode("utf-8"))
+    except ValueError as error:
         raise WeightsError(f"{where}: not a YAML file ({error})") from error
     if not isinstance(rdf, dict) or rdf.get("type") != "model":
         raise WeightsError(f"{where}: does not describe a model")
