@@ -104,6 +104,7 @@ def test_columns_of_a_frame_are_in_it(dock: OpenPanel, viewer: Any, film: Film) 
     columns = dock("Columns")
     columns.refit_all().result(PATIENCE)
     assert shown_only(film)
+    assert columns.plots.histogram.get_title() == "frame 7"
 
 
 def test_of_more_axes_the_slice_in_sight_counts(
@@ -211,6 +212,29 @@ def test_what_has_no_room_is_refused_with_the_sizes(
     with pytest.raises(ValueError, match=r"aligning needs .* take 25.2 GB, and 1.0 GB are free"):
         require_memory(many, 32, "aligning")
     require_memory(np.zeros((2, 8, 8)), 10**9, "what is in memory already")
+
+
+def test_edits_and_plots_of_a_stack_say_their_frames(
+    dock: OpenPanel, viewer: Any, scene: Simulation
+) -> None:
+    stack = np.stack([scene.image[:64, :80]] * 3)
+    viewer.add_image(stack, name="stack")
+    panel = dock("Localize")
+    panel.detector, panel.sensitivity, panel.edge = "peaks", 0.0, "drop"
+    points = panel.run().result(PATIENCE)
+    columns = dock("Columns")
+    columns.select("y", 0.0, 1e3)
+    assert columns.plots.histogram.get_title() == "3 frames together, 0 to 2"
+    before = {k: points.data[points.data[:, 0] == k] for k in (0, 2)}
+    viewer.dims.set_current_step(0, 1)
+    there = np.flatnonzero(points.data[:, 0] == 1)[0]
+    points.selected_data = {int(there)}
+    points.remove_selected()
+    points.add([1.0, 30.4, 40.2])
+    columns.run().result(PATIENCE)
+    assert columns.summary(points).startswith("1 column ")
+    for frame, places in before.items():
+        np.testing.assert_array_equal(points.data[points.data[:, 0] == frame], places)
 
 
 def test_only_a_frame_is_looked_at_for_the_contrast(scene: Simulation) -> None:

@@ -108,6 +108,6 @@ def _lies_on(own: Placement, image: Placement) -> bool:
         mine, its = (np.asarray(getattr(each, name))[-2:] for each in (own, image))
         if not np.allclose(mine, its):
             return False
-    turns = (np.asarray(each.rotate)[-2:, -2:] for each in (own, image))
-    affines = (np.asarray(each.affine)[-3:, -3:] for each in (own, image))
-    return np.allclose(*turns) and np.allclose(*affines)
+    turned = np.allclose(np.asarray(own.rotate)[-2:, -2:], np.asarray(image.rotate)[-2:, -2:])
+    moved = np.allclose(np.asarray(own.affine)[-3:, -3:], np.asarray(image.affine)[-3:, -3:])
+    return turned and moved

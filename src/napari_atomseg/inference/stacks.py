@@ -26,7 +26,7 @@ def is_lazy(image: Any) -> bool:
     return hasattr(image, "dask")
 
 
-class Frames(Sequence[Examined]):
+class Frames:
     """The frames of an image or stack, each examined alone.
 
     Those of an array of dask are read when they are used, and the last one is kept.
@@ -47,7 +47,7 @@ class Frames(Sequence[Examined]):
         if self._lazy is None:
             self.whole = examine(image)
             self.shape = self.whole.shape
-            self._recorded = None if isinstance(image, Examined) else image
+            self._recorded = None if isinstance(image, Examined) else np.asarray(image)
         else:
             check_image(image.dtype, image.shape)
             self.shape = tuple(image.shape)
@@ -56,13 +56,19 @@ class Frames(Sequence[Examined]):
     def __len__(self) -> int:
         return int(np.prod(self.shape[:-2], dtype=np.int64))
 
-    def __getitem__(self, number: Any) -> Examined:
+    def __getitem__(self, number: int) -> Examined:
         """One frame, by its number over all leading axes."""
         if self.whole is None:
             return self._read(number)[0]
         whole, one = self.whole, slice(number, number + 1)
-        parts = (each[one] for each in (whole.frames, whole.out, whole.marks, whole.edges))
-        return Examined(*parts, self.shape[-2:], whole.notes)
+        return Examined(
+            whole.frames[one],
+            whole.out[one],
+            whole.marks[one],
+            whole.edges[one],
+            self.shape[-2:],
+            whole.notes,
+        )
 
     def recorded(self, number: int) -> Image:
         """(H, W) a frame as it was recorded, but for pixels that are not finite."""
@@ -71,8 +77,8 @@ class Frames(Sequence[Examined]):
         if self._recorded is None:
             plane: Image = self.whole.frames[number]
             return plane
-        plane = np.asarray(self._recorded).reshape(-1, *self.shape[-2:])[number]
-        return as_frames(plane)[0][0]
+        recorded = np.asarray(self._recorded).reshape(-1, *self.shape[-2:])[number]
+        return first_frame(recorded)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -80,12 +86,20 @@ class Frames(Sequence[Examined]):
         return () if self.whole is None else self.whole.notes
 
     def _read(self, number: int) -> tuple[Examined, Image]:
+        if self._lazy is None:
+            raise IndexError(f"no frame {number}")
         if self._last is None or self._last[0] != number:
             index = np.unravel_index(number, self.shape[:-2])
             # In this thread: it may be one of dask's own.
             plane = self._lazy[tuple(map(int, index))].compute(scheduler="synchronous")
-            self._last = (number, examine(plane), as_frames(plane)[0][0])
+            self._last = (number, examine(plane), first_frame(plane))
         return self._last[1:]
+
+
+def first_frame(image: Any) -> Image:
+    """(H, W) a single image as `as_frames` has it."""
+    plane: Image = as_frames(image)[0][0]
+    return plane
 
 
 @dataclass(frozen=True)
