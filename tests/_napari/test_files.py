@@ -279,6 +279,23 @@ def test_tables_of_other_programs_open_as_points(
     np.testing.assert_allclose(layer.data, found)
 
 
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_points_that_napari_saved_itself_come_back(
+    viewer: Any, tmp_path: Path, columns: pd.DataFrame, ndim: int
+) -> None:
+    table, leading = columns.assign(species="Sr"), (2,) * (ndim - 2)
+    if leading:
+        table["frame"] = np.arange(len(table)) % 2
+    saved = points_layer(table, "columns", {}, {}, leading=leading)
+    viewer.add_layer(saved)
+    saved.save(str(tmp_path / "a.csv"), plugin="napari")
+    viewer.layers.clear()
+    (layer,) = viewer.open(str(tmp_path / "a.csv"), plugin="napari-atomseg")
+    np.testing.assert_allclose(layer.data, saved.data)
+    assert set(layer.features["species"]) == {"Sr"}
+    np.testing.assert_allclose(layer.features["volume"], saved.features["volume"])
+
+
 @pytest.mark.parametrize(
     "content",
     ["1,2\n3,4\n", "a,b\n1,2\n", "index,shape-type,vertex-index,axis-0,axis-1\n0,line,0,1,2\n", ""],

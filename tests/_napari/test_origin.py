@@ -31,8 +31,8 @@ def test_a_restored_image_is_told_before_columns_are_measured(
 ) -> None:
     """One click takes the recorded one, and the warning is gone."""
     raw, restored = survey
-    viewer.layers.selection.active = restored
     panel = dock(name)
+    panel.image = restored
     assert not panel.origin.isHidden()
     assert "'survey'" in panel.origin.text.text()
     panel.origin.button.click()

@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 
 from napari_atomseg import weights
 from napari_atomseg._napari.dock import Docked
+from napari_atomseg._napari.doors import Door
 from napari_atomseg._napari.localize.panel import region_of
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg.localization import localize
@@ -41,7 +42,9 @@ def panel_types(kind: type = Docked) -> list[type]:
     """Every class of panels and of tabs with panels."""
     manifest = PluginManifest.from_distribution("napari-atomseg")
     for command in manifest.contributions.commands:
-        import_python_name(command.python_name)
+        found = import_python_name(command.python_name)
+        if isinstance(found, type) and issubclass(found, Door):
+            found.panel_type()
     return [each for sub in kind.__subclasses__() for each in (sub, *panel_types(sub))]
 
 

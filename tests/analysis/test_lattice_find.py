@@ -179,3 +179,10 @@ def test_a_hundred_thousand_columns_take_seconds(planted) -> None:
     assert time.process_time() - start < 20.0
     assert len(lattice) == 2
     assert (table["sublattice"] == table["kind"]).all()
+
+
+def test_a_column_far_from_all_others_costs_no_memory():
+    points = np.stack(np.meshgrid(10.0 * np.arange(8), 10.0 * np.arange(8)), -1).reshape(-1, 2)
+    points[0] = 1e12
+    with pytest.raises(ValueError, match="no lattice"):
+        find_lattice(points)

@@ -158,3 +158,10 @@ def test_bad_arguments_are_named(change, message):
     good = {"columns": pd.DataFrame({"frame": [0], "y": [1.0], "x": [1.0]})}
     with pytest.raises(ValueError, match=message):
         link_tracks(**{**good, **change})
+
+
+@pytest.mark.parametrize("number", [-1, 2**40])
+def test_numbers_that_are_none_of_frames_are_refused(number):
+    columns = pd.DataFrame({"frame": [0, 1, number], "y": 5.0, "x": 5.0})
+    with pytest.raises(ValueError, match=f"frame={number} "):
+        link_tracks(columns)

@@ -43,6 +43,8 @@ def test_concise_numbers_are_read_back_within_their_precision(value: float, erro
         (2.0, 0.0996, "2.00(10) Å"),
         (1.0, float("nan"), "1 Å"),
         (3.90512, 0.0, "3.905 Å"),
+        (243.0, 1e-9, "243 Å"),
+        (0.96, 0.97, "1.0(1.0) Å"),
         (float("nan"), 1.0, "not known"),
     ],
 )
@@ -58,6 +60,7 @@ def test_directions_are_those_seen_with_y_down() -> None:
 
 
 def test_brackets_are_explained_where_there_are_any() -> None:
-    assert BRACKETS in Report(("a line",), headline="a = 3.905(2) Å").summary
-    assert BRACKETS not in Report(("a line",), headline="12 rings (3 %)").summary
+    assert Report(("a line",), headline="a = 3.905(2) Å").footnote == BRACKETS
+    assert Report((), headline="12 rings (3 %)", basis="of 9 columns").footnote == "of 9 columns"
+    assert Report(("a line",), headline="12 rings").summary == ("12 rings", "", "a line")
     assert Report(("a line",)).summary == ("a line",)

@@ -23,6 +23,7 @@ from napari_atomseg._napari.layers import (
     layer_sampling,
     points_layer,
     sampled,
+    shown_sampling,
 )
 from napari_atomseg._napari.scale import set_sampling
 from napari_atomseg.calibration.settings import CalibrationSettings
@@ -71,7 +72,7 @@ class Calibrate(Section):
         self.form.rows.addRow("Columns", self.columns.native)
         self.draw_button = _button("Draw", "Draw a line of known length in a layer of its own")
         self.apply_button = _button(
-            "Apply", "Set the size of the pixels of this image and of all layers that lie on it"
+            "Use this scale", "Set the size of the pixels of this image and of all that lies on it"
         )
         self.correct_button = _button(
             "Correct shear", "Add the image and its columns on square pixels, without shear"
@@ -110,7 +111,7 @@ class Calibrate(Section):
             self._viewer.add_layer(layer)
         self._viewer.layers.selection.active = layer
         layer.mode = "add_line"
-        self.message.setText("Draw the line in the image, then give its length and Apply.")
+        self.message.setText("Draw the line in the image, give its length, then use this scale.")
         return layer
 
     def apply(self) -> Job:
@@ -229,6 +230,52 @@ class Calibrate(Section):
         for widget in (self.columns.native, label, self.correct_button):
             widget.setVisible(by == "crystal")
         self.draw_button.setVisible(by == "line")
+
+
+class UseScale(QPushButton):
+    """Appears below a sampling that was typed, and gives it to the layer, once for all panels.
+
+    Parameters
+    ----------
+    viewer : with the layers.
+    form : has the sampling (Å per pixel).
+    layer : gives the layer that is chosen.
+    """
+
+    def __init__(
+        self, viewer: napari.viewer.Viewer, form: Form, layer: Callable[[], Layer | None]
+    ) -> None:
+        super().__init__("Use this scale for the layer")
+        self.setToolTip(
+            "Set the size of its pixels, and of all layers that lie on it: all panels, the scale\n"
+            "bar and files follow"
+        )
+        self._viewer, self._form, self._layer = viewer, form, layer
+        row, _ = form.rows.getWidgetPosition(form.inputs["sampling"].native)
+        form.rows.insertRow(row + 1, self)
+        form.inputs["sampling"].changed.connect(self.offer)
+        self.clicked.connect(lambda _on: self.use())
+        self.hide()
+
+    def offer(self, _sampling: object = None) -> None:
+        """Show the button where the form has another sampling than the layer."""
+        typed, layer = self._form["sampling"], self._layer()
+        own = None if layer is None else layer_sampling(layer)
+        same = own is not None and typed == shown_sampling(own)
+        self.setVisible(layer is not None and typed is not None and not same)
+
+    def settle(self) -> None:
+        """Give the sampling to a layer that has none, so that results lie on it, in Å."""
+        layer = self._layer()
+        if layer is not None and layer_sampling(layer) is None:
+            self.use()
+
+    def use(self) -> None:
+        """Give the sampling to the layer."""
+        typed, layer = self._form["sampling"], self._layer()
+        if typed is not None and layer is not None:
+            set_sampling(self._viewer, layer, typed, ("typed",))
+        self.offer()
 
 
 def _button(text: str, tip: str) -> QPushButton:

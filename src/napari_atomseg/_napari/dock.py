@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+from qtpy.QtCore import QEvent, QPoint, Qt, QTimer
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QAbstractItemView, QDockWidget, QMainWindow, QWidget
 
 _PLUGIN = " (napari-atomseg)"
+_ROW = 8
+"""Pixels by which the middles of widgets in one row may differ."""
 
 
 class Docked(QWidget):
@@ -20,10 +23,48 @@ class Docked(QWidget):
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is None:
                 self.closed()
-            elif _dock_of(self) is not None:
+            elif _dock_of(self) is not None and not _within_docked(self):
                 # The dock itself has no place in the window yet.
                 QTimer.singleShot(0, self._join)
         return bool(super().event(event))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        # Tab would go from cell to cell, and never leave a table.
+        for view in self.findChildren(QAbstractItemView):
+            view.setTabKeyNavigation(False)
+
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        """Move the focus by Tab, in the order in which the inputs stand, and round within the
+        panel: not on to the layer list and the canvas.
+        """
+        stops = self.tab_stops()
+        here = self.window().focusWidget()
+        at = next((k for k, stop in enumerate(stops) if here in (stop, stop.focusProxy())), None)
+        if not stops:
+            return False
+        if at is None:
+            at = -1 if forward else 0
+        reason = Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason
+        stops[(at + (1 if forward else -1)) % len(stops)].setFocus(reason)
+        return True
+
+    def tab_stops(self) -> list[QWidget]:
+        """Return what Tab stops at, row by row."""
+        stops = [
+            widget
+            for widget in self.findChildren(QWidget)
+            if widget.focusPolicy() & Qt.FocusPolicy.TabFocus
+            and widget.focusProxy() is None
+            and widget.isEnabled()
+            and widget.isVisibleTo(self)
+        ]
+        return sorted(stops, key=lambda widget: self._place(widget))
+
+    def _place(self, widget: QWidget) -> tuple[int, int]:
+        """Where a widget stands, downwards and across; of a row, the middle decides."""
+        middle = widget.mapTo(self, QPoint(0, widget.height() // 2))
+        return middle.y() // _ROW, middle.x()
 
     def closed(self) -> None:
         """Stop all work; called when the dock is closed."""
@@ -48,6 +89,14 @@ class Docked(QWidget):
         dock.setWindowTitle(dock.windowTitle().removesuffix(_PLUGIN))
         # The row of tabs is laid out first.
         QTimer.singleShot(0, dock.raise_)
+
+
+def _within_docked(widget: QWidget) -> bool:
+    """Whether a widget is part of another one that is docked, which joins for both."""
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, Docked):
+        parent = parent.parentWidget()
+    return parent is not None
 
 
 def _dock_of(widget: QWidget) -> QDockWidget | None:

@@ -5,22 +5,30 @@ from __future__ import annotations
 from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer
 
 from napari_atomseg import weights
-from napari_atomseg._napari.calibrate import Calibrate
+from napari_atomseg._napari.calibrate import Calibrate, UseScale
 from napari_atomseg._napari.forms.form import Inputs, make_narrow
-from napari_atomseg._napari.jobs import Job
-from napari_atomseg._napari.layers import Source, layer_sampling, unwrapped
+from napari_atomseg._napari.layers import (
+    PASSING,
+    SAMPLING_DECIMALS,
+    Source,
+    chosen_sampling,
+    layer_sampling,
+    shown_sampling,
+    unwrapped,
+)
 from napari_atomseg._napari.models.choice import ModelChooser, model_changes, model_choices
 from napari_atomseg._napari.origin import Origin
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.replace import replacements
-from napari_atomseg._napari.scale import DECIMALS, UseScale, chosen_sampling, shown_sampling
 from napari_atomseg._napari.stack import SHOWN, StackSettings, at_frame_shown, frames_of
+from napari_atomseg._napari.steps import recorded_image
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.inference.settings import ADVANCED, ModelSettings
 from napari_atomseg.settings import Settings, about, setting
@@ -41,9 +49,9 @@ class SamplingSettings(Settings):
         "Size of a pixel, taken from the layer's scale and units where it has any. "
         "If unknown, the scale of the columns is estimated from the image.",
         unit="Å/px",
-        limits=(10**-DECIMALS, 100.0),
+        limits=(10**-SAMPLING_DECIMALS, 100.0),
         step=0.01,
-        decimals=DECIMALS,
+        decimals=SAMPLING_DECIMALS,
         none="unknown",
     )
 
@@ -100,15 +108,12 @@ class LayerPanel(Panel):
         self.form.rows.insertRow(0, "Image", self._image.native)
         self.calibration = Calibrate(self.viewer, lambda: self.image)
         self.form.rows.insertRow(1, self.calibration)
-        self.use_scale = UseScale()
-        row, _ = self.form.rows.getWidgetPosition(self.form.inputs["sampling"].native)
-        self.form.rows.insertRow(row + 1, self.use_scale)
-        self.form.inputs["sampling"].changed.connect(self._offer_scale)
+        self.use_scale = UseScale(self.viewer, self.form, lambda: self.image)
         self._image.changed.connect(self._follow_image)
+        self._seen: WeakSet[Layer] = WeakSet()
+        self.take_newest()
+        self._image.changed.connect(self._saw)
         replacements.happened.connect(self._follow_replaced)
-        active = self.viewer.layers.selection.active
-        if active in self.images():
-            self._image.value = active
         self._follow_image()
 
     @property
@@ -124,6 +129,27 @@ class LayerPanel(Panel):
             raise ValueError(f"{layer.name!r} is not a layer of this viewer: add it first")
         self.reset_choices()
         self._image.value = layer
+        self._saw()
+
+    def take_newest(self) -> None:
+        """Choose the recorded image behind what is selected or was added last.
+
+        Only layers that came after the last choice count: what the user chose stays.
+        """
+        layers = self.viewer.layers
+        fresh = [layer for layer in layers if layer not in self._seen]
+        active = layers.selection.active
+        candidates = [active] if active in fresh else []
+        for layer in (*candidates, *reversed(fresh)):
+            image = recorded_image(layer, layers)
+            if image in self.images():
+                self._image.reset_choices()
+                self._image.value = image
+                break
+        self._saw()
+
+    def _saw(self, _layer: object = None) -> None:
+        self._seen.update(self.viewer.layers)
 
     def warn_of_restored(self) -> None:
         """Say below the image when it is a restored one, and offer the recorded one instead."""
@@ -138,7 +164,11 @@ class LayerPanel(Panel):
 
     def images(self) -> list[Image]:
         """Return the layers that can be chosen."""
-        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+        return [
+            layer
+            for layer in self.viewer.layers
+            if isinstance(layer, Image) and PASSING not in layer.metadata
+        ]
 
     def reset_choices(self, event: Any = None) -> None:
         """Offer the layers that the viewer holds now; napari calls this when they change."""
@@ -162,7 +192,7 @@ class LayerPanel(Panel):
         return "stack" in self.form.inputs and frames_of(self.image) > 1
 
     def run(self) -> Job:
-        """Start working, as the Run button does; a scale that was typed becomes that of the layer.
+        """Start working, as the Run button does; a layer without a scale takes the typed one.
 
         Raises
         ------
@@ -170,7 +200,7 @@ class LayerPanel(Panel):
             If the panel is still at work.
         """
         if self.job is None or self.job.done:
-            self.use_scale.apply(self.viewer, self.form["sampling"], self.image)
+            self.use_scale.settle()
         return super().run()
 
     def sampling_of(self, source: Source) -> Sampling | None:
@@ -200,10 +230,7 @@ class LayerPanel(Panel):
     def _show_sampling(self, event: Any = None) -> None:
         sampling = None if self.image is None else layer_sampling(self.image)
         self.form["sampling"] = None if sampling is None else shown_sampling(sampling)
-        self._offer_scale()
-
-    def _offer_scale(self, event: Any = None) -> None:
-        self.use_scale.follow(self.form["sampling"], self.image)
+        self.use_scale.offer()
 
 
 class ImagePanel(LayerPanel):

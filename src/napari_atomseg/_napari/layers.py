@@ -19,8 +19,10 @@ from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
 from napari_atomseg._napari.columns.colours import ALIKE, colour_points
+from napari_atomseg._napari.keys import Key, show_key
 from napari_atomseg._shared.files import digest
 from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.frames import float_type
 from napari_atomseg.io.images.image import LUMINANCE, luminance
 from napari_atomseg.io.inputs import image_input, table_digest
@@ -34,6 +36,10 @@ FEATURES = "napari-atomseg features"
 """Key of the metadata of a points layer for the digest of the features that were measured."""
 MEASURED = "napari-atomseg measured"
 """Key of the metadata of a points layer for the positions (N, D) at which columns were measured."""
+SAVED_FIGURES = "napari-atomseg figures"
+"""Key of a columns layer's metadata for the files of its figures."""
+PASSING = "napari-atomseg passing"
+"""Key of the metadata of layers that are shown for a while, and are nobody's result."""
 
 RESTORED = {
     "denoise": "denoised",
@@ -43,6 +49,8 @@ RESTORED = {
 }
 """Ends of the names of restored layers by task."""
 
+SAMPLING_DECIMALS = 4
+"""Decimals of a sampling (Å per pixel) in a panel."""
 _ISOTROPIC = 1e-3
 """Relative difference of the two samplings below which an image counts as isotropic."""
 _LIMITS = (0.1, 99.9)
@@ -126,8 +134,8 @@ class Source:
     `record` says how the layer was made, `read` what its file says of the image, and `path` is the
     file where another reader opened it.
     `identity` tells the layer from all others, whatever they are called.
-    `placement` and `shape` are those of the whole layer, also where `data` (H, W) is only one frame
-    of it, `whole`, whose index along the leading axes is `frame`.
+    `placement`, `shape` and `whole` are those of the whole layer, also where `data` (H, W) is only
+    one frame of it, whose index along the leading axes is `frame`.
     """
 
     name: str
@@ -177,11 +185,14 @@ class Source:
     def described(self) -> dict[str, Any]:
         """Return what the image is, for the record of a result: file, hash, and its own record."""
         made = self.record
+        taken = {"taken": list(self.frame)} if self.frame else {}
         if made.get("action") != READ:
             file = None if made.get("action") else self.path
-            return image_input(self.whole, self.name, file=file, record=made)
+            return image_input(self.whole, self.name, file=file, record=made) | taken
         known = made["settings"]
-        return image_input(
+        if "channel" in known:
+            taken["channel"] = known["channel"]
+        described = image_input(
             self.whole,
             self.name,
             file=made["source"],
@@ -189,7 +200,8 @@ class Source:
             frame=known.get("frame"),
             sampling=known.get("sampling"),
             record=self.read.get("provenance"),
-        ) | {"opened": made.get("result"), **{n: known[n] for n in ("channel",) if n in known}}
+        )
+        return described | taken | {"opened": made.get("result")}
 
     def at(self, frame: tuple[int, ...]) -> Source:
         """Return one frame of a stack, by its index along the leading axes."""
@@ -281,6 +293,16 @@ def sampling_of(scale: Sequence[float], units: Sequence[pint.Unit]) -> Sampling 
     return dy if abs(dy - dx) <= _ISOTROPIC * dx else (dy, dx)
 
 
+def chosen_sampling(shown: Sampling | None, own: Sampling | None) -> Sampling | None:
+    """Return what a panel shows, or the layer's own pair where that is what it stands for."""
+    return own if own is not None and shown == shown_sampling(own) else shown
+
+
+def shown_sampling(sampling: Sampling) -> float:
+    """Return the one number that stands for a sampling in a panel."""
+    return round(mean_sampling(sampling), SAMPLING_DECIMALS)
+
+
 def _in_angstrom(scale: float, unit: pint.Unit) -> float | None:
     try:
         length = float((scale * unit).to("angstrom").magnitude)
@@ -325,6 +347,8 @@ def consistency_layer(
     looks = {"colormap": _DIFFERENCE, "blending": "additive"}
     layer = image_layer(z, name, place, provenance, **looks)
     layer.contrast_limits = (-_CLEAR, _CLEAR)
+    title = "restored beside raw\nblue: too much light\norange: too little\nin standard deviations"
+    show_key(layer, Key("consistency", title=title))
     return layer
 
 

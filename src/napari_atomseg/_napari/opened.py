@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def file_layers(path: Path, images: Sequence[MicroscopeImage]) -> list[Layer]:
         show_info(f"{path.name}: not opened as images: {names}")
     several = len(shown) > 1
     return [
-        _layer(path, each, name, part)
+        file_layer(path, each, name, part)
         for image in shown
         for each, name, part in _channels(image, _name(image, several))
     ]
@@ -146,7 +146,13 @@ def _channels(
         yield channel, f"{name} {title}", {"channel" if axis else "frame": number}
 
 
-def _layer(path: Path, image: MicroscopeImage, name: str, part: dict[str, int]) -> Layer:
+def file_layer(path: Path, image: MicroscopeImage, name: str, part: Mapping[str, int]) -> Layer:
+    """Return an image of a file as a layer.
+
+    Parameters
+    ----------
+    part : ``frame`` or ``channel``, where the image is one of a data set.
+    """
     settings = {"sampling": image.sampling, "dataset": image.title, "kind": image.kind, **part}
     made = provenance(READ, str(path.absolute()), settings)
     place = placed(image) | _written(image)

@@ -3,12 +3,13 @@
 A panel is made in one step: the constructor of `Panel` makes the form, the buttons and the lines
 about the work, and calls nothing of its subclasses, which then fill its slots::
 
+    steps     the row of steps, where the panel is one of them
     header    shares the height with the settings, by a handle between the two
     settings  the form, which scrolls
     body      rows below the settings
-    buttons   Run, those of the subclass, Cancel
-    progress and message
     footer    results; they take the height that the settings do not need
+    message, next step, progress
+    buttons   Run, those of the subclass, Cancel: at the lower edge of every panel
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ from napari_atomseg._napari.forms.form import Form, Inputs
 from napari_atomseg._napari.forms.live import LiveSettings, unknown
 from napari_atomseg._napari.jobs import Job, Show, Work, attempt, describe
 from napari_atomseg._napari.layers import unwrapped
+from napari_atomseg._napari.step_row import NextButton, StepRow
+from napari_atomseg._napari.steps import step_of
+from napari_atomseg._napari.time_left import TimeLeft, in_words
 from napari_atomseg.settings import fields_of
 
 if TYPE_CHECKING:
@@ -108,21 +112,34 @@ class Panel(Docked, metaclass=_PanelType):
         self.cancel_button.clicked.connect(self.cancel)
         self.cancel_button.hide()
         self.progress = QProgressBar()
+        self._time_left = TimeLeft()
         self.progress.hide()
         self.message = QLabel()
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        name = type(self).__name__.removesuffix("Panel")
+        self.step_row = None if step_of(name) is None else StepRow(self.viewer, name)
+        self.next_button = NextButton(self.viewer, name)
         self._scroll = Scroll(self.form, self.width_of_form)
         self._body, self._footer, self._buttons = QVBoxLayout(), QVBoxLayout(), QHBoxLayout()
         self._buttons.addWidget(self.run_button, 2)
         self._buttons.addWidget(self.cancel_button, 1)
-        self._slots = QVBoxLayout(self)
-        self._slots.setContentsMargins(6, 6, 6, 6)
-        self._slots.setSpacing(4)
+        # A widget of its own takes all the height that is left, whatever its content needs: Run
+        # stays at the lower edge.
+        upper, frame = QWidget(), QVBoxLayout(self)
+        # napari would put a stretch below Run.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self._slots = QVBoxLayout(upper)
+        self._slots.setContentsMargins(0, 0, 0, 0)
+        frame.setContentsMargins(6, 6, 6, 6)
+        for layout in (frame, self._slots):
+            layout.setSpacing(4)
         self._slots.addWidget(self._scroll, 1)
         self._slots.addLayout(self._body)
-        self._slots.addLayout(self._buttons)
-        self._slots.addWidget(self.progress)
+        self._slots.addLayout(self._footer)
+        if self.step_row is not None:
+            frame.addWidget(self.step_row)
+        frame.addWidget(upper, 1)
         self.keep_button = QPushButton("Keep")
         self.keep_button.setToolTip(
             "Keep this result as it is: the next run adds its own beside it, to compare"
@@ -132,8 +149,10 @@ class Panel(Docked, metaclass=_PanelType):
         told = QHBoxLayout()
         told.addWidget(self.message, 1)
         told.addWidget(self.keep_button, 0, Qt.AlignmentFlag.AlignTop)
-        self._slots.addLayout(told)
-        self._slots.addLayout(self._footer)
+        frame.addLayout(told)
+        for widget in (self.next_button, self.progress):
+            frame.addWidget(widget)
+        frame.addLayout(self._buttons)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; what is not there is a misspelt setting."""
@@ -179,7 +198,7 @@ class Panel(Docked, metaclass=_PanelType):
         self._buttons.insertWidget(self._buttons.count() - 1, button, 1)
 
     def add_footer(self, widget: QWidget, stretch: int = 1) -> None:
-        """Put a widget below the message.
+        """Put a widget below the settings and the body.
 
         Parameters
         ----------
@@ -233,7 +252,10 @@ class Panel(Docked, metaclass=_PanelType):
         self.job.progressed.connect(self.show_progress)
         self.job.settled.connect(self._settled)
         self.progress.setRange(0, 0)
+        self.progress.setFormat("%p%")
+        self._time_left = TimeLeft()
         self.message.setText("")
+        self.next_button.offer(False)
         self._show_running(True)
         self.job.start()
         return self.job
@@ -287,11 +309,25 @@ class Panel(Docked, metaclass=_PanelType):
         """Follow a job that ended, well or not; called after its message is shown."""
 
     def show_progress(self, done: int, total: int, message: str) -> None:
-        """Show how far the work is; `total` is 0 as long as that is not known."""
+        """Show how far the work is, and the time left of the part that the message names.
+
+        Parameters
+        ----------
+        total : 0 as long as it is not known.
+        """
         self.progress.setRange(0, total)
         self.progress.setValue(done)
+        left = self._time_left.report(done, total, message)
+        self.progress.setFormat("%p%" if left is None else f"%p%, {in_words(left)}")
         if message and self.job is not None and not self.job.cancel_requested:
             self.message.setText(message)
+
+    def take_newest(self) -> None:
+        """Choose what the step before left; called when the panel is opened and raised."""
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.take_newest()
 
     def _run_clicked(self) -> None:
         self.run()
@@ -307,6 +343,9 @@ class Panel(Docked, metaclass=_PanelType):
             self.message.setText(describe(job.error))
         else:
             self.message.setText(self._summary(job.result()))
+        self.next_button.offer(job.error is None)
+        if self.step_row is not None:
+            self.step_row.refresh()
         self.finished(job)
 
     def _show_running(self, running: bool) -> None:
@@ -350,6 +389,7 @@ class Scroll(QScrollArea):
         self.setWidget(content)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setViewportMargins(0, 0, self._GAP, 0)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 

@@ -18,6 +18,7 @@ import pandas as pd
 from napari.layers import Image, Labels, Layer, Points
 from qtpy.QtCore import QObject, Signal  # type: ignore[attr-defined]
 
+from napari_atomseg._napari.keys import key_of, show_key
 from napari_atomseg._napari.layers import Placement
 
 if TYPE_CHECKING:
@@ -157,15 +158,16 @@ def _take_over(viewer: napari.viewer.Viewer, old: Layer | None, new: Layer) -> L
         viewer.add_layer(new)
         return new
     before = old.metadata[RESULT]
+    if isinstance(old, Points):
+        hide(_made_from(viewer, old))
     visible = old.visible or before.get("hidden", False)
     name = new.name
     if type(old) is type(new) and old.ndim == new.ndim and type(new) in _REFILL:
-        if isinstance(old, Points):
-            hide(_made_from(viewer, old))
         # The record first: whoever watches the data compares them with it.
         old.metadata = new.metadata
         _REFILL[type(new)](old, new, before)
         _move(old, Placement.of(new))
+        show_key(old, key_of(new))
         now = old
     else:
         viewer.layers.insert(viewer.layers.index(old), new)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QLabel
 
 from napari_atomseg import weights
 from napari_atomseg._napari.image_panel import AS_PREFERRED, ImagePanel, ImageSettings
-from napari_atomseg._napari.jobs import Show, Work
+from napari_atomseg._napari.jobs import Job, Show, Work
 from napari_atomseg._napari.large import StoreSettings, computed
 from napari_atomseg._napari.layers import (
     PROVENANCE,
@@ -25,17 +26,28 @@ from napari_atomseg._napari.layers import (
 )
 from napari_atomseg._napari.models.choice import fetch_model, identity, model_changes
 from napari_atomseg._napari.preferences import preferences
+from napari_atomseg._napari.swipe import Swipe
 from napari_atomseg.inference.scan.settings import LINES_MODEL
-from napari_atomseg.inference.settings import RestorationSettings
+from napari_atomseg.inference.settings import ModelSettings, RestorationSettings
 from napari_atomseg.io import provenance
 from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.settings import about, setting
 
 if TYPE_CHECKING:
     import napari.viewer
 
+_QUALITY = about(ModelSettings, "quality")
+
 
 class RestoreSettings(ImageSettings, RestorationSettings, StoreSettings):
     """Settings of the Restore panel."""
+
+    quality: str = setting(
+        AS_PREFERRED,
+        _QUALITY.label,
+        f"{_QUALITY.help} Preferences has the default.",
+        choices={AS_PREFERRED: "as in Preferences", "standard": "fast", "best": "best"},
+    )
 
 
 class Restore(ImagePanel):
@@ -50,7 +62,11 @@ class Restore(ImagePanel):
         self.why.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.why.hide()
         super().__init__(viewer)
+        self.form.place_below("task", "modality", "quality")
         self.add_body(self.why)
+        self.swipe = Swipe(self.viewer)
+        self.add_body(self.swipe)
+        self.swipe.offer()
         self.form.inputs["task"].changed.connect(self._offer_models)
         # The input itself does not report a change to None.
         self.form.inputs["modality"].native.currentIndexChanged.connect(self.propose)
@@ -99,6 +115,24 @@ class Restore(ImagePanel):
         record = result.metadata[PROVENANCE]
         told = "; ".join([*record.get("notes", ()), *filter(None, [record.get("consistency")])])
         return f"Added {result.name!r}" + (f": {told}" if told else "")
+
+    def finished(self, job: Job) -> None:
+        self.swipe.offer()
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Offer the images that the viewer holds now, and those to compare."""
+        super().reset_choices(event)
+        self.swipe.offer()
+
+    def closed(self) -> None:
+        self.swipe.on = False
+        super().closed()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Put the images back as they were where another panel takes the place of this one."""
+        super().hideEvent(event)
+        if not event.spontaneous():
+            self.swipe.on = False
 
     def _show(self, source: Source, task: str, options: dict[str, Any], result: Any) -> Image:
         prediction, test, notes = result

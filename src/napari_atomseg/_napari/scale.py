@@ -1,4 +1,4 @@
-"""A size of pixels that is typed in a panel: also that of the layer, so that results lie on it."""
+"""The size of the pixels of a layer, set for all layers that lie on it or were made from it."""
 
 from __future__ import annotations
 
@@ -6,61 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Layer, Points
-from qtpy.QtWidgets import QCheckBox
 
-from napari_atomseg._napari.layers import PROVENANCE, Placement, layer_sampling
+from napari_atomseg._napari.layers import PROVENANCE, Placement
 from napari_atomseg._shared.types import Sampling
-from napari_atomseg._shared.units import mean_sampling, pixel_size
+from napari_atomseg._shared.units import pixel_size
 
 if TYPE_CHECKING:
     import napari.viewer
-
-DECIMALS = 4
-"""Decimals of a sampling in a panel."""
-
-
-class UseScale(QCheckBox):
-    """Whether a typed size of a pixel becomes that of the layer; shown only where they differ.
-
-    The layer's scale places its results, and the scale bar, the ruler and other panels read it.
-    """
-
-    def __init__(self) -> None:
-        super().__init__("Use this scale for the layer")
-        self.setChecked(True)
-        self.setToolTip(
-            "When the work starts, the layer and all that lies on it get pixels of this size, so\n"
-            "that results lie on them and the scale bar is right; otherwise the size is used for\n"
-            "this work alone."
-        )
-        self.hide()
-
-    def follow(self, typed: Sampling | None, layer: Layer | None) -> None:
-        """Show the choice where a layer has another size of its pixels than what is typed."""
-        self.setVisible(layer is not None and is_new(typed, layer))
-
-    def apply(
-        self, viewer: napari.viewer.Viewer, typed: Sampling | None, layer: Layer | None
-    ) -> None:
-        """Set the size of a layer's pixels to what is typed, where that is wanted and new."""
-        if layer is not None and typed is not None and self.isChecked() and is_new(typed, layer):
-            set_sampling(viewer, layer, typed, ("typed in a panel",))
-
-
-def is_new(typed: Sampling | None, layer: Layer) -> bool:
-    """Whether a typed sampling is another one than the layer has."""
-    own = layer_sampling(layer)
-    return typed is not None and (own is None or chosen_sampling(typed, own) != own)
-
-
-def chosen_sampling(shown: Sampling | None, own: Sampling | None) -> Sampling | None:
-    """Return what a panel shows, or the layer's own pair where that is what it stands for."""
-    return own if own is not None and shown == shown_sampling(own) else shown
-
-
-def shown_sampling(sampling: Sampling) -> float:
-    """Return the one number that stands for a sampling in a panel."""
-    return round(mean_sampling(sampling), DECIMALS)
 
 
 def set_sampling(

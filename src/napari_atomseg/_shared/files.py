@@ -27,6 +27,7 @@ _MOST_VALUES = 4_000_000
 """Values of a stack up to which its digest is that of all."""
 
 
+@cache
 def package_version() -> str:
     """Version of the installed package."""
     return metadata.version("napari-atomseg")
@@ -89,7 +90,7 @@ def digest(data: Any) -> str:
     values = np.asarray(values[:: max(step, 1)])
     values = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
     known = hashlib.sha256(f"{tuple(map(int, data.shape))} {values.dtype.name}".encode())
-    known.update(values.view(np.uint8) if values.size else b"")
+    known.update(values.tobytes())
     return known.hexdigest()
 
 

@@ -141,6 +141,8 @@ def follow(frame: Indices, site: Indices, hops: pd.DataFrame) -> Indices:
 
 REACH = 0.45
 """Largest distance of a column from its site, over the typical spacing."""
+MOST_FRAMES = 1_000_000
+"""Frames of a stack; a larger number is none of a frame."""
 HOP = 1.6
 """Typical spacings that a column may hop from one frame to the next."""
 ROUNDS = 10
@@ -226,6 +228,12 @@ def link_tracks(
             raise ValueError(f"{name}={length!r} must be positive, in px")
     points = placed(columns, None)
     frame = columns["frame"].to_numpy(dtype=np.int64)
+    for number in (frame.min(initial=0), frame.max(initial=0)):
+        if not 0 <= number < MOST_FRAMES:
+            raise ValueError(
+                f"frame={number} of the columns must be from 0 to {MOST_FRAMES - 1}: "
+                "frames are counted from 0"
+            )
     count = int(frame.max(initial=-1)) + 1
     spacing = median_spacing(*(points[frame == number] for number in np.unique(frame)))
     spacing = np.inf if np.isnan(spacing) else spacing

@@ -8,7 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from napari_atomseg.cli.app import app, print_line, session
-from napari_atomseg.cli.options import Images, SamplingOption, hooks, image_files
+from napari_atomseg.cli.options import (
+    DatasetOption,
+    FrameOption,
+    Images,
+    SamplingOption,
+    hooks,
+    image_files,
+)
 
 
 @app.command("run")
@@ -25,6 +32,11 @@ def run_workflow(
         ),
     ],
     sampling: SamplingOption = None,
+    dataset: DatasetOption = None,
+    frame: FrameOption = None,
+    frames: Annotated[
+        bool, typer.Option("--frames", help="Take each frame of a stack as an image of its own.")
+    ] = False,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -36,28 +48,37 @@ def run_workflow(
 ) -> None:
     """Apply a workflow to images; run it again to do only what is missing."""
     with session() as current:
-        from napari_atomseg.workflow import FileResult, Workflow, run_files
+        from napari_atomseg.workflow import FileResult, ImageFile, Workflow, run_files, summary_of
+        from napari_atomseg.workflow import frames as frames_in
 
         def show(result: FileResult) -> None:
             current.clear()
             if result.status == "failed":
                 current.fail(ValueError(f"{result.image}: {result.reason}"))
                 return
-            count = "" if result.columns is None else f"{result.columns} columns"
-            print_line(f"{result.image}: {count or 'done'}")
+            count = "done" if result.columns is None else f"{result.columns} columns"
+            before = " (done before)" if result.kept else ""
+            print_line(f"{result.image}: {count}{before}")
 
         steps = Workflow.load(workflow)
-        files = [file for path in images for file in image_files(path)]
+        if frames and frame is not None:
+            raise ValueError("--frame is one frame of each stack, and --frames are all: choose one")
+        files = [
+            each
+            for path in images
+            for file in image_files(path)
+            for each in (frames_in(file, dataset) if frames else [ImageFile(file, dataset, frame)])
+        ]
         client: Any = None
         if scheduler is not None:
             from distributed import Client
 
             client = Client(scheduler)  # type: ignore[no-untyped-call]
         try:
-            run_files(
+            found = run_files(
                 steps, files, output, sampling=sampling, client=client, done=show, **hooks(current)
             )
         finally:
             if client is not None:
                 client.close()
-        print_line(f"{len(files)} images → {output}")
+        print_line(f"{summary_of(found)} → {output}")

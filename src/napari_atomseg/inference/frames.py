@@ -18,12 +18,16 @@ OFFSET = 1e4
 """Offset over the deviation of an image from which on float32 loses its contrast."""
 
 
+_EXACT = 2**53
+"""Largest whole number up to which float64 holds them all."""
+
+
 def as_frames(image: Any) -> tuple[Image, tuple[int, ...]]:
     """(N, H, W) frames of an image or stack, and the shape it came in.
 
     They are float32 where that holds the image's type exactly, and float64 otherwise, so that the
-    contrast is kept on any offset. Pixels that are NaN or infinite become the median of their
-    frame.
+    contrast is kept on any offset. Of whole numbers that neither holds, the offset is removed
+    first. Pixels that are masked, NaN or infinite become the median of their frame.
 
     Raises
     ------
@@ -32,8 +36,7 @@ def as_frames(image: Any) -> tuple[Image, tuple[int, ...]]:
     ValueError
         The array has fewer than two axes, no pixels, or looks like an RGB image.
     """
-    array = np.asarray(image)
-    check_image(array.dtype, array.shape)
+    array = as_numbers(image)
     frames = array.reshape(-1, *array.shape[-2:]).astype(float_type(array.dtype))
     bad = ~np.isfinite(frames)
     if bad.any():
@@ -43,6 +46,27 @@ def as_frames(image: Any) -> tuple[Image, tuple[int, ...]]:
             if holes.any():
                 frame[holes] = 0.0 if holes.all() else np.nanmedian(frame)
     return frames, array.shape
+
+
+def as_numbers(image: Any) -> NDArray[Any]:
+    """The values of an image as an array that floating point holds, NaN where they are masked.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `as_frames`.
+    """
+    masked = isinstance(image, np.ma.MaskedArray) and bool(np.ma.getmaskarray(image).any())
+    array = np.ma.getdata(image) if masked else np.asarray(image)
+    check_image(array.dtype, array.shape)
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
+        low, high = int(array.min()), int(array.max())
+        if max(-low, high) > _EXACT:
+            # Differences of whole numbers wrap around, and so are right in any type of 64 bits.
+            array = (array - array.dtype.type(low)).astype(np.uint64)
+    if masked:
+        array = np.where(np.ma.getmaskarray(image), np.nan, array.astype(float_type(array.dtype)))
+    return array
 
 
 def check_image(kind: np.dtype[Any], shape: tuple[int, ...]) -> None:
@@ -127,7 +151,7 @@ def examine(image: Any) -> Examined:
     if isinstance(image, Examined):
         return image
     frames, shape = as_frames(image)
-    out = ~np.isfinite(np.asarray(image).reshape(frames.shape))
+    out = ~np.isfinite(as_numbers(image).reshape(frames.shape))
     marks, written, edges, missing = (np.zeros_like(out) for _ in range(4))
     outliers = 0
     for number, frame in enumerate(frames):

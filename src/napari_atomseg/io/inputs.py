@@ -107,7 +107,7 @@ def table_digest(columns: pd.DataFrame) -> str:
         if values.dtype.kind not in "iufb":
             values = values.astype(str)
         known.update(f"{name} {values.dtype}".encode())
-        known.update(pd.util.hash_pandas_object(values, index=False).to_numpy())
+        known.update(pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes())
     return known.hexdigest()
 
 

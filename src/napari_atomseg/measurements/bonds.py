@@ -115,6 +115,7 @@ def bonds(
     lines += ["", "y points down; [i j] are cells from the one column to the other."]
     groups = list(found.groupby(["di", "dj"], sort=False))[:PLOTTED]
     lengths = {f"[{i} {j}]": part["length"].to_numpy() for (i, j), part in groups}
+    headline, basis = _headline(bonds, len(found), observation.unit, factor, unit)
     return Report(
         tuple(lines),
         {"Vectors": found, "Bonds": bonds, "Density": binned},
@@ -128,19 +129,22 @@ def bonds(
             unit=observation.unit,
         ),
         lattice=lattice,
-        headline=_headline(bonds, len(found), observation.unit, factor, unit),
+        headline=headline,
+        basis=basis,
     )
 
 
-def _headline(bonds: pd.DataFrame, vectors: int, unit: str, factor: float, of_spread: str) -> str:
-    """The shortest bond: the length of its mean vector, and how much it spreads along it."""
+def _headline(
+    bonds: pd.DataFrame, vectors: int, unit: str, factor: float, of_spread: str
+) -> tuple[str, str]:
+    """Headline and basis of the report: length of the shortest mean vector, and its spread."""
     lengths = np.hypot(bonds["vector_y"], bonds["vector_x"])
     row = bonds.loc[lengths.idxmin()]
     length = float(lengths.min())
     along = np.hypot(row["vector_y"] * row["vector_y_err"], row["vector_x"] * row["vector_x_err"])
     error = float(along / length) if length > 0 else float("nan")
     return (
-        f"shortest bond {concise(length, error, unit)}, spread {factor * row['along']:.3g} "
-        f"{of_spread} along it (standard deviation); {plural(vectors, 'vector')} of "
-        f"{plural(len(bonds), 'bond')}"
+        f"shortest bond {concise(length, error, unit)}",
+        f"{plural(vectors, 'vector')} of {plural(len(bonds), 'bond')}; the shortest spreads by "
+        f"{factor * row['along']:.3g} {of_spread} along it (standard deviation)",
     )

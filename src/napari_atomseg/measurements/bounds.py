@@ -67,5 +67,6 @@ def bounds(
         columns=table,
         features=tuple(f"{name}_bound" for name in _NAMES),
         colour_by="x_bound",
-        headline=f"at best {text}: median standard errors that the noise allows",
+        headline=f"at best {text}",
+        basis="median of the smallest standard errors that the noise allows",
     )

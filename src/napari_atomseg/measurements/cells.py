@@ -15,6 +15,7 @@ from napari_atomseg.measurements.report import (
     Plot,
     PolygonMarks,
     Report,
+    Scale,
     concise,
     number,
     plural,
@@ -24,6 +25,8 @@ from napari_atomseg.settings import setting
 
 MOST_CELLS = 4000
 """More polygons make napari slow."""
+COLORMAP = "viridis"
+"""Of the cells, from dark blue to yellow."""
 ENDS = (2.0, 98.0)
 """Percentiles at which the colours end."""
 
@@ -79,7 +82,7 @@ def cells(
     both = float(np.hypot(of_a, of_b))
     area = "area" if pixels else "area_angstrom2"
     names = {"ratio": "ratio", "a": f"a{end}", "b": f"b{end}", "angle": "angle_deg", "area": area}
-    headline = ""
+    title = shown_unit = headline = basis = ""
     # Angles change by what is across the sides, over their lengths.
     for name, column, unit, part in (
         ("a", f"a{end}", observation.unit, of_a),
@@ -97,14 +100,12 @@ def cells(
             f"from {low:.4g} to {high:.4g}"
         )
         if column == names[settings.colour]:
-            title = (
-                "longer side over shorter"
-                if (column, settings.c_axis) == ("ratio", "longer")
-                else name
-            )
-            headline = (
-                f"{title} = {concise(middle, float(error), unit)}; spread {values.std():.2g} "
-                f"(standard deviation) of {plural(len(table), 'cell')}"
+            longer = column == "ratio" and settings.c_axis == "longer"
+            title, shown_unit = "longer side over shorter" if longer else name, unit
+            headline = f"{title} = {concise(middle, float(error), unit)}"
+            basis = (
+                f"mean of {plural(len(table), 'cell')}, which spread by {values.std():.2g} "
+                "(standard deviation)"
             )
     if settings.c_axis == "longer":
         lines.append("c is the longer side of each cell: noise alone makes c/a larger than 1.")
@@ -120,6 +121,13 @@ def cells(
                 0.03 * observation.spacing,
                 faces=_colours(values, float(low), float(high)),
                 table=table,
+                scale=Scale(
+                    names[settings.colour],
+                    COLORMAP,
+                    (float(low), float(high)),
+                    title,
+                    shown_unit,
+                ),
             ),
         )
         caption = (f"Cells: blue is {low:.4g} or less, yellow {high:.4g} or more.",)
@@ -133,6 +141,7 @@ def cells(
         plot=Plot({settings.colour: values}, names[settings.colour].replace("_", " "), "cells"),
         lattice=lattice,
         headline=headline,
+        basis=basis,
     )
 
 
@@ -142,4 +151,4 @@ def _colours(values: Array, low: float, high: float) -> tuple[str, ...]:
     from matplotlib.colors import to_hex
 
     span = high - low if high > low else 1.0
-    return tuple(to_hex(colour) for colour in colormaps["viridis"]((values - low) / span))
+    return tuple(to_hex(colour) for colour in colormaps[COLORMAP]((values - low) / span))

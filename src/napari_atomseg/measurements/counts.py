@@ -146,6 +146,7 @@ def counts(
         tables["Left out"] = found.left_out
         places = found.left_out[["y", "x"]].to_numpy()
         marks = (PointMarks("left out", places, observation.spacing, table=found.left_out),)
+    headline, basis = _headline(found)
     return Report(
         (*_lines(found, area), *about),
         tables,
@@ -155,7 +156,8 @@ def counts(
         colour_by="count" if found.known else settings.value,
         plot=_plot(found, settings.value, observation),
         atoms=model,
-        headline=_headline(found),
+        headline=headline,
+        basis=basis,
     )
 
 
@@ -210,14 +212,16 @@ def left_out_lines(left_out: pd.DataFrame, total: int) -> list[str]:
     return [f"Left out: {len(left_out)} of {plural(total, 'column')} ({parts})."]
 
 
-def _headline(found: Counts) -> str:
+def _headline(found: Counts) -> tuple[str, str]:
+    """Headline and basis of the report."""
     if not found.known:
-        why = f": {found.doubts[0].reason}" if found.doubts else ""
-        return f"The numbers of atoms cannot be told{why}"
-    columns = int(found.columns["count"].notna().sum())
+        why = found.doubts[0].reason if found.doubts else ""
+        return "The numbers of atoms cannot be told", why
+    columns = plural(int(found.columns["count"].notna().sum()), "column")
     return (
-        f"{concise(*found.total)} atoms in {plural(columns, 'column')} of {found.numbers[0]} to "
-        f"{found.numbers[-1]}; {100 * found.miscounted:.2g} % expected to be miscounted"
+        f"{concise(*found.total)} atoms in {columns}",
+        f"{found.numbers[0]} to {found.numbers[-1]} atoms a column; "
+        f"{100 * found.miscounted:.2g} % of the columns are expected to be miscounted",
     )
 
 

@@ -123,9 +123,9 @@ def displacements(
         features[feature][found["column"]] = found[name]
     against = "all others" if around is None else " and ".join(_name(table, k) for k in around)
     lines = [NO_SAMPLING] if pixels else []
+    of_what = "their own kind" if len(lattice) == 1 else against
     lines.append(
-        f"displacements of {plural(len(found), 'column')} of {_name(table, kind)} against "
-        f"{'their own kind' if len(lattice) == 1 else against}"
+        f"displacements of {plural(len(found), 'column')} of {_name(table, kind)} against {of_what}"
     )
     for axis in "xy":
         lines.append(f"mean d{axis} = {number(*mean(found[f'd{axis}{end}']), unit)}")
@@ -146,7 +146,7 @@ def displacements(
         found[["y", "x"]].to_numpy(),
         arrows,
         0.22 * sited.spacing,
-        Scale("angle_deg", "hsv", (-180.0, 180.0)),
+        Scale("angle_deg", "hsv", (-180.0, 180.0), "displaced towards", directions=True),
         factor,
         table=found,
     )
@@ -161,17 +161,18 @@ def displacements(
         # For profiles of the table of displacements by layers.
         record={"lattice": lattice_record(lattice)},
         plot=Plot(values, f"displacement ({unit})", "columns"),
-        headline=_headline(found, end, unit, _name(table, kind)),
+        headline=_headline(found, end, unit),
+        basis=f"{plural(len(found), 'column')} of {_name(table, kind)} against {of_what}, median "
+        f"length {length.median():.3g} {unit}",
     )
 
 
-def _headline(found: pd.DataFrame, end: str, unit: str, name: str) -> str:
-    """The mean vector, where there is one beyond its error, and the typical length."""
-    typical = f"median length {found['length' + end].median():.3g} {unit}"
+def _headline(found: pd.DataFrame, end: str, unit: str) -> str:
+    """The mean vector, and its direction where it is clear."""
     size, error, clear, way = mean_vector(found, f"dy{end}", f"dx{end}")
     if not clear:
-        return f"{name}: no common displacement, {concise(size, error, unit)}; {typical}"
-    text = f"{name}: {concise(size, error, unit)} {way} on average; {typical}"
+        return f"no common displacement: {concise(size, error, unit)} on average"
+    text = f"displaced by {concise(size, error, unit)} {way} on average"
     if "p" in found:
         size, error, _, way = mean_vector(found, "p_y", "p_x")
         text = f"P = {concise(size, error, 'µC/cm²')} {way}; {text}"

@@ -97,15 +97,17 @@ def gpa(
         ),
         AXES,
     ]
+    headline, basis = strain_headline(
+        values, "pixel", np.zeros(image.shape, bool) if region is None else region
+    )
     return Report(
         tuple(lines),
         marks=strain_images(values, "GPA ", on_image=True),
         columns=columns,
         features=tuple(features),
         record={"resolution": maps.resolution, "reflections": maps.reflections.tolist()},
-        headline=strain_headline(
-            values, "pixels", np.zeros(image.shape, bool) if region is None else region
-        ),
+        headline=headline,
+        basis=basis,
     )
 
 

@@ -112,7 +112,7 @@ def _headline(found: Grains, unit: str) -> str:
     """How many grains, and the longest boundary, or the orientation where there is one grain."""
     text = plural(len(found.grains), "grain")
     if len(found.boundaries):
-        longest = found.boundaries.loc[found.boundaries["length"].idxmax()]
+        longest = found.boundaries.iloc[int(found.boundaries["length"].to_numpy().argmax())]
         turn = concise(longest["misorientation_deg"], longest["misorientation_deg_err"], "°")
         return (
             f"{text}; turned by {turn} across the longest boundary, {longest['length']:.3g} {unit}"

@@ -68,12 +68,13 @@ def integrals(
     sections = sections[np.isfinite(sections)]
     lines = [NO_SAMPLING] if observation.sampling is None else []
     lines.append(f"{plural(len(sections), 'integral')} of {plural(len(table), 'column')}")
-    headline = "no column has its share inside the image"
+    headline, basis = "no column has its share inside the image", ""
     if len(sections):
         low, middle, high = np.percentile(sections, [1, 50, 99])
-        headline = (
-            f"integral {number(middle)} in intensity times {area} (median), spread "
-            f"{number(sections.std())} (standard deviation) of {plural(len(sections), 'column')}"
+        headline = f"integral {number(middle)} (intensity times {area})"
+        basis = (
+            f"median of {plural(len(sections), 'column')}, which spread by "
+            f"{number(sections.std())} (standard deviation)"
         )
         lines.append(
             f"median {number(middle)}, from {number(low)} to {number(high)} "
@@ -86,4 +87,5 @@ def integrals(
         colour_by="integral",
         plot=Plot({"integral": sections}, f"integral (intensity {area})", "columns"),
         headline=headline,
+        basis=basis,
     )

@@ -182,7 +182,8 @@ def lattice(
         lattice=found,
         sublattices=kinds,
         record={"lattice": lattice_record(found)},
-        headline=_headline(found, table, observation),
+        headline=_headline(found, observation),
+        basis=f"{plural(_on_sites(table), 'column')} on {plural(len(found), 'sublattice')}",
     )
 
 
@@ -192,18 +193,21 @@ def lengths_of(found: Lattice, observation: Observation) -> tuple[Any, Any]:
     return lengths, found.lengths_err * lengths / found.lengths
 
 
-def _headline(found: Lattice, table: pd.DataFrame, observation: Observation) -> str:
-    on = int((table["sublattice"] >= 0).sum())
+def _headline(found: Lattice, observation: Observation) -> str:
     both = ", ".join(
         f"{name} = {concise(length, error, observation.unit)}"
         for name, length, error in zip("ab", *lengths_of(found, observation), strict=True)
     )
-    kinds = plural(len(found), "sublattice")
-    return f"{both}, {found.angle_deg:.2f}°: {plural(on, 'column')} on {kinds}"
+    return f"{both}, {found.angle_deg:.2f}°"
+
+
+def _on_sites(table: pd.DataFrame) -> int:
+    """Number of columns on a site of the lattice."""
+    return int((table["sublattice"] >= 0).sum())
 
 
 def _lattice_lines(found: Lattice, table: pd.DataFrame, observation: Observation) -> list[str]:
-    on = int((table["sublattice"] >= 0).sum())
+    on = _on_sites(table)
     pixels = observation.sampling is None
     lines = [NO_SAMPLING] if pixels else []
     for name, length, error in zip("ab", *lengths_of(found, observation), strict=True):

@@ -126,10 +126,13 @@ def normalize(
         signed=False,
     )
     record = {"vacuum": float(vacuum), "beam": float(beam)}
-    headline = (
-        f"image at {middle:.4g} of the beam (median), {low:.4g} to {high:.4g} (1 to 99 % of pixels)"
+    return Report(
+        tuple(lines),
+        marks=(mark,),
+        record=record,
+        headline=f"image at {middle:.4g} of the beam",
+        basis=f"median; 98 % of pixels from {low:.4g} to {high:.4g}",
     )
-    return Report(tuple(lines), marks=(mark,), record=record, headline=headline)
 
 
 def _vacuum(

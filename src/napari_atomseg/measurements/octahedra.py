@@ -107,12 +107,13 @@ def octahedra(
     arrows = found.oxygen[["dy", "dx"]].to_numpy()
     factor = exaggeration(arrows, sited.spacing)
     bound = float(np.nanpercentile(np.abs(table["tilt_deg"]), 98)) or 1.0
+    longest = float(np.abs(arrows).max())
     marks = VectorMarks(
         "oxygen shifts",
         found.oxygen[["y", "x"]].to_numpy(),
         arrows,
         0.2 * sited.spacing,
-        Scale("dy", SIGNED, (-float(np.abs(arrows).max()), float(np.abs(arrows).max()))),
+        Scale("dy", SIGNED, (-longest, longest), "oxygen shifted along y", "px"),
         factor,
         table=found.oxygen,
     )

@@ -141,10 +141,8 @@ def profile(
 
 def _headline(found: pd.DataFrame, name: str) -> str:
     """The lowest and the highest layer."""
-    low, high = (
-        concise(found.loc[row, name], found.loc[row, f"{name}_err"])
-        for row in (found[name].idxmin(), found[name].idxmax())
-    )
+    values, errors = found[name].to_numpy(dtype=float), found[f"{name}_err"].to_numpy(dtype=float)
+    low, high = (concise(values[row], errors[row]) for row in (values.argmin(), values.argmax()))
     return f"{name.replace('_', ' ')} from {low} to {high} in {plural(len(found), 'layer')}"
 
 

@@ -24,11 +24,23 @@ SIGNED = "RdBu_r"
 
 @dataclass(frozen=True)
 class Scale:
-    """Colours by a number: a feature, a colour map and the numbers at its ends."""
+    """Colours by a number.
+
+    Attributes
+    ----------
+    feature : that has the numbers.
+    colormap : by name.
+    limits : numbers at its ends.
+    title, unit : for a key; by default the feature in words.
+    directions : the numbers are angles, in degrees counter-clockwise from x.
+    """
 
     feature: str
     colormap: str
     limits: tuple[float, float]
+    title: str = ""
+    unit: str = ""
+    directions: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,7 @@ class PolygonMarks:
     closed : polygons, or lines from corner to corner.
     table : a row a polygon.
     legend, legend_title : colour of each kind of polygon, and what the kinds are.
+    scale : what the colours of the polygons mean where they are numbers.
     """
 
     name: str
@@ -105,6 +118,7 @@ class PolygonMarks:
     table: pd.DataFrame | None = None
     legend: Mapping[str, str] = field(default_factory=dict)
     legend_title: str = ""
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +135,7 @@ class ImageMarks:
     prefix : how it was measured, before its name, such as "GPA ".
     on_image : whether the pixels are those of the image, or those that the columns count in.
     signed : colours from -limit over white to +limit, or grey from 0 to the limit.
+    title : of the colours' key; by default the name.
     """
 
     name: str
@@ -132,6 +147,7 @@ class ImageMarks:
     prefix: str = ""
     on_image: bool = False
     signed: bool = True
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,7 +202,8 @@ class Report:
     atoms : a model in three dimensions.
     record : plain values that are saved with the result, beside the settings.
     headline : the result in one line. Digits in brackets are the standard error of the last
-        digits, see `concise`; a spread is called so.
+        digits, see `concise`.
+    basis : what the headline rests on: of how many columns, and what ± means where it has that.
     """
 
     lines: tuple[str, ...]
@@ -203,6 +220,7 @@ class Report:
     atoms: Atoms | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
     headline: str = ""
+    basis: str = ""
 
     @property
     def table(self) -> pd.DataFrame | None:
@@ -211,17 +229,24 @@ class Report:
 
     @property
     def summary(self) -> tuple[str, ...]:
-        """The headline, what its brackets mean where it has any, and the lines."""
+        """The headline, what it rests on, and the lines."""
         if not self.headline:
             return self.lines
-        about = (BRACKETS,) if _IN_BRACKETS.search(self.headline) else ()
-        return (self.headline, *about, "", *self.lines)
+        return (self.headline, *filter(None, [self.footnote]), "", *self.lines)
+
+    @property
+    def footnote(self) -> str:
+        """What the headline rests on, and what its brackets mean where it has any."""
+        brackets = BRACKETS if _IN_BRACKETS.search(self.headline + self.basis) else ""
+        return "; ".join(filter(None, [self.basis, brackets]))
 
     def __str__(self) -> str:
         return "\n".join(self.summary)
 
 
-BRACKETS = "In brackets: the standard error of the last digits."
+FINEST = 6
+"""Decimals of an error that are written, at most."""
+BRACKETS = "in brackets, the standard error of the last digits"
 _IN_BRACKETS = re.compile(r"\d\([\d.]+\)")
 
 
@@ -229,7 +254,8 @@ def concise(value: float, error: float = float("nan"), unit: str = "") -> str:
     """A number with its standard error in brackets, in units of the last digits: "3.905(2) Å".
 
     The error has one digit, or two where these are 10 to 19 and one would be rounded by half of it.
-    An error of more than the unit has its point: "23.4(1.4)". Without an error, four digits.
+    An error of more than the unit has its point: "23.4(1.4)". Without an error, four digits; errors
+    below any measurement's, as of a perfect fit, are not written.
     """
     if not np.isfinite(value):
         return "not known"
@@ -238,13 +264,10 @@ def concise(value: float, error: float = float("nan"), unit: str = "") -> str:
         return f"{value:.4g}{behind}"
     power = int(f"{error:.1e}".partition("e")[2])
     power -= f"{error:.1e}".startswith("1")
+    if power < -FINEST:
+        return f"{value:.{FINEST + 1}g}{behind}"
     digits = max(0, -power)
-    # A tiny error, as of a perfect fit, would ask for digits that no measurement has.
-    digits = min(digits, 6)
-    error = round(error, -power) if power > 0 else round(error, digits)
-    value = round(value, -power) if power > 0 else value
-    if error == 0:
-        return f"{value:.{digits}f}{behind}"
+    error, value = round(error, -power), round(value, -power)
     last = f"{error * 10**digits:.0f}" if error < 1 else f"{error:.{digits}f}"
     return f"{value:.{digits}f}({last}){behind}"
 

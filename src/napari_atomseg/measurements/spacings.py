@@ -82,12 +82,13 @@ def spacings(
         start,
         end - start,
         0.12 * sited.spacing,
-        Scale("deviation", SIGNED, (-bound, bound)),
+        Scale("deviation", SIGNED, (-bound, bound), "spacing less median", observation.unit),
         arrows=False,
         table=pairs[["axis", length]].assign(deviation=deviation),
     )
     shown = _in_pixels(precision) if pixels else precision
     values_of = {axis: pairs.loc[pairs["axis"] == axis, length].to_numpy() for axis in ("a", "b")}
+    headline, basis = _headline(precision, pixels=pixels)
     return Report(
         tuple(lines),
         {"Precision": shown.reset_index(), "Pairs": pairs},
@@ -97,19 +98,24 @@ def spacings(
         tuple(features),
         result="Pairs",
         plot=Plot(values_of, f"spacing ({observation.unit})", "pairs"),
-        headline=_headline(precision, pixels=pixels),
+        headline=headline,
+        basis=basis,
     )
 
 
-def _headline(precision: pd.DataFrame, *, pixels: bool) -> str:
-    """Mean spacings, and how much they spread."""
+def _headline(precision: pd.DataFrame, *, pixels: bool) -> tuple[str, str]:
+    """Headline and basis of the report: mean spacings, and how much they spread."""
     unit, factor, small = ("px", 0.01, "px") if pixels else ("Å", 1.0, "pm")
     means = ", ".join(
         f"{axis} = {concise(row['mean_angstrom'], row['mean_err_angstrom'], unit)}"
         for axis, row in precision.iterrows()
     )
     spreads = " and ".join(f"{factor * each:.3g}" for each in precision["deviation_pm"])
-    return f"{means}; spread {spreads} {small} (standard deviation)"
+    count = plural(int(precision["count"].sum()), "pair")
+    return (
+        means,
+        f"means of {count}, which spread by {spreads} {small} (standard deviation)",
+    )
 
 
 def _frames_lines(frames: int, precision: pd.DataFrame, target: float) -> list[str]:

@@ -28,6 +28,8 @@ AXES = (
 )
 _BOUND = 99.0
 """Percentile of the absolute values at which the colours end."""
+_SPREAD = (15.87, 50.0, 84.13)
+"""Percentiles that stand one standard deviation from the middle of a normal distribution."""
 _LEAST = 1e-4
 """The colours of strain end no nearer to zero than here, and those of rotation (°)."""
 
@@ -118,40 +120,43 @@ def strain(
     lines.append(f"strain about {plural(int(found['eps_xx'].notna().sum()), 'column')}")
     lines += [*strain_lines({name: found[name] for name in names}), ""]
     lines += [zero_line(None if chosen is None else int(chosen.sum())), AXES]
+    headline, basis = strain_headline(
+        {name: found[name].to_numpy() for name in COMPONENTS},
+        "column",
+        np.zeros(len(found), bool) if chosen is None else chosen,
+    )
     return Report(
         tuple(lines),
         marks=strain_images(maps),
         columns=found,
         features=tuple(names),
-        headline=strain_headline(
-            {name: found[name].to_numpy() for name in COMPONENTS},
-            "columns",
-            np.zeros(len(found), bool) if chosen is None else chosen,
-        ),
+        headline=headline,
+        basis=basis,
     )
 
 
-def strain_headline(values: Mapping[str, Array], of: str, reference: Mask) -> str:
-    """Mean and spread of the strain outside of the reference, where it is 0.
+def strain_headline(values: Mapping[str, Array], of: str, reference: Mask) -> tuple[str, str]:
+    """Headline and basis of a report: the strain outside of the reference, where it is 0.
 
-    Values of neighbours share columns or pixels, so that their mean has no standard error that
-    the spread would show.
+    Values of neighbours share columns or pixels, so that the scatter shows no standard error of
+    their mean: what is given is how much they spread, by quantiles, which single misfits at a
+    border hardly change.
 
     Parameters
     ----------
-    of : what has values, "columns" or "pixels".
+    of : what has values, "column" or "pixel".
     reference : which of them are the reference; where none or all are, all count.
     """
     outside = ~reference if reference.any() and not reference.all() else np.ones_like(reference)
     parts = []
     for name in ("eps_xx", "eps_yy"):
-        here = values[name][outside]
-        here = 100.0 * here[np.isfinite(here)]
-        if len(here):
-            parts.append(f"{COMPONENTS[name]} {here.mean():+.2f} ± {here.std():.2f} %")
-    where = f" {of} outside of the reference" if reference.any() else f" {of}"
-    count = int(np.isfinite(values["eps_xx"][outside]).sum())
-    return f"{', '.join(parts)}: mean ± spread (standard deviation) of {count}{where}"
+        here = 100.0 * values[name][outside]
+        low, middle, high = np.percentile(here[np.isfinite(here)], _SPREAD)
+        parts.append(f"{COMPONENTS[name]} = {middle:+.2f} ± {0.5 * (high - low):.2f} %")
+    count = plural(int(np.isfinite(values["eps_xx"][outside]).sum()), of)
+    where = " outside of the reference" if not outside.all() else ""
+    basis = f"median ± half of what 68 % of {count}{where} span: a spread, no error"
+    return ", ".join(parts), basis
 
 
 def zero_line(reference: int | None) -> str:
@@ -198,6 +203,7 @@ def strain_images(
                 COMPONENTS[name],
                 prefix,
                 on_image,
+                title="rotation, counter-clockwise" if turned else f"strain {COMPONENTS[name]}",
             )
         )
     return tuple(images)

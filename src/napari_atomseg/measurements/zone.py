@@ -10,7 +10,7 @@ from pydantic import field_validator
 from napari_atomseg.analysis import find_zone_axis, name_by_elements
 from napari_atomseg.measurements.observation import Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, Role, measurement
-from napari_atomseg.measurements.report import Report, plural
+from napari_atomseg.measurements.report import Report
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.settings import setting
 
@@ -75,6 +75,7 @@ def zone(
     )
     fits = bool(found["fits"].iloc[0])
     table = name_by_elements(sited.columns, lattice, found.iloc[0]) if fits else sited.columns
+    headline, basis = _headline(found)
     return Report(
         tuple(_lines(found, known=observation.sampling is not None)),
         {"Zone axes": found},
@@ -83,22 +84,25 @@ def zone(
         colour_by="species" if fits else None,
         result="Zone axes",
         lattice=lattice,
-        headline=_headline(found),
+        headline=headline,
+        basis=basis,
     )
 
 
-def _headline(zones: pd.DataFrame) -> str:
+def _headline(zones: pd.DataFrame) -> tuple[str, str]:
+    """Headline and basis of the report."""
     best = zones.iloc[0]
     fit = (
         f"lengths {best['length_misfit_percent']:+.2f} %, angle {best['angle_misfit_deg']:+.2f}°, "
         f"columns {best['motif_rms_pm']:.1f} pm off (rms)"
     )
     name = f"{best['crystal']} {best['zone_axis']}"
-    if not best["fits"]:
-        return f"No zone axis fits; the nearest is {name}: {fit}"
     others = int(((zones["rank"] == 1) & zones["fits"]).sum()) - 1
-    alike = f"; {plural(others, 'other')} fit as well" if others else ""
-    return f"{name}: {fit}{alike}"
+    alike = f"; {others} more fit as well" if others > 0 else ""
+    return (
+        name if best["fits"] else f"No zone axis fits; the nearest is {name}",
+        fit + alike,
+    )
 
 
 def _lines(zones: pd.DataFrame, *, known: bool) -> list[str]:

@@ -78,16 +78,21 @@ def models() -> pd.DataFrame:
     """
     import pandas as pd
 
+    return pd.DataFrame(_rows(), columns=list(_COLUMNS))
+
+
+def _rows() -> list[dict[str, Any]]:
+    """The rows of `models`."""
     registry = read_registry()
     rows = [_published_row(entry) for entry in registry.values()]
     for name, path in own_models(registry).items():
         try:
             rows.append(_own_row(name, path))
         except (OSError, ValueError) as error:
-            warnings.warn(f"model file left out: {error}", stacklevel=2)
+            warnings.warn(f"model file left out: {error}", stacklevel=3)
     known = {row["name"] for row in rows}
     rows += [_row_to_import(each) for name, each in downloadable().items() if name not in known]
-    return pd.DataFrame(rows, columns=list(_COLUMNS))
+    return rows
 
 
 def models_for(tasks: Collection[str]) -> list[str]:
@@ -97,10 +102,9 @@ def models_for(tasks: Collection[str]) -> list[str]:
     """
     from napari_atomseg.networks.tasks import predictable
 
-    table = models()
-    table = table[~table["foreign"] | table["downloaded"]]
-    able = [set(tasks) <= set(predictable(known)) for known in table["tasks"]]
-    return sorted(map(str, table["name"][able]), key=lambda name: name != DEFAULT)
+    usable = [row for row in _rows() if row["downloaded"] or not row["foreign"]]
+    able = [row["name"] for row in usable if set(tasks) <= set(predictable(row["tasks"]))]
+    return sorted(able, key=lambda name: name != DEFAULT)
 
 
 def model_entry(name: str) -> Entry:

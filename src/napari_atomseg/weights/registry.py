@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,6 +87,13 @@ def read_registry(path: Path = REGISTRY) -> dict[str, Entry]:
 
 def load_registry(path: Path = REGISTRY) -> Registry:
     """The registry as stored in the file."""
+    state = path.stat()
+    return _parsed(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=4)
+def _parsed(path: Path, modified: int, size: int) -> Registry:
+    """A file that was read is kept; a changed one is read anew (`modified`, `size`)."""
     return Registry.model_validate_json(path.read_text(encoding="utf-8"))
 
 

@@ -1,13 +1,16 @@
 """Workflows: the steps from an image to its measurements as data, to be kept and repeated.
 
 `Workflow.load` reads one, `run` applies it to an image, `run_files` to files, with one table of
-results. `as_python` and `as_commands` write it for other hands.
+results. `history_of` finds the workflow of a result by its record. `as_python` and `as_commands`
+write it for other hands.
 """
 
 from napari_atomseg.workflow.actions import ACTIONS, Action
 from napari_atomseg.workflow.batch import run_files
+from napari_atomseg.workflow.images import ImageArray, ImageFile, files_in, frames, frames_of
+from napari_atomseg.workflow.records import History, history_of, workflow_of
 from napari_atomseg.workflow.run import Results, run
-from napari_atomseg.workflow.saved import FileResult
+from napari_atomseg.workflow.saved import FileResult, summary_of
 from napari_atomseg.workflow.steps import IMAGE, Step, Workflow, WorkflowError
 from napari_atomseg.workflow.words import as_commands, as_python, in_words
 
@@ -16,13 +19,22 @@ __all__ = [
     "IMAGE",
     "Action",
     "FileResult",
+    "History",
+    "ImageArray",
+    "ImageFile",
     "Results",
     "Step",
     "Workflow",
     "WorkflowError",
     "as_commands",
     "as_python",
+    "files_in",
+    "frames",
+    "frames_of",
+    "history_of",
     "in_words",
     "run",
     "run_files",
+    "summary_of",
+    "workflow_of",
 ]

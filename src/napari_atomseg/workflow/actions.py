@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from napari_atomseg import weights
 from napari_atomseg._shared.types import Sampling
-from napari_atomseg.alignment import Alignment, align
 from napari_atomseg.alignment.settings import AlignSettings
-from napari_atomseg.inference import correct_scan, restore
 from napari_atomseg.inference.scan.settings import ScanCorrectionSettings
 from napari_atomseg.inference.settings import InferenceSettings, RestorationSettings
-from napari_atomseg.localization import localize, segment
 from napari_atomseg.localization.settings import LabelSettings, LocalizeSettings
 from napari_atomseg.measurements import MEASUREMENTS, Report, measure
 from napari_atomseg.measurements.registry import CommonSettings, Needs
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.settings import Settings, fields_of
+
+if TYPE_CHECKING:
+    from napari_atomseg.alignment import Alignment
 
 MEASURE = "measure "
 """Before the name of a measurement in that of its action."""
@@ -59,6 +59,7 @@ class Action:
     settings : their names, defaults and checks.
     takes, gives : the kinds of what it is applied to, and of its result.
     image : whether a measurement of columns takes their image too.
+    columns : whether a measurement of an image takes columns too.
     run : applies it to what is given; further arguments are settings as keywords.
     uses_model : whether a trained network does it.
     """
@@ -69,6 +70,7 @@ class Action:
     gives: Kind
     image: Needs
     run: Callable[..., Any]
+    columns: Needs = Needs.NOTHING
     uses_model: bool = True
 
     def checked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,6 +101,8 @@ class SegmentSettings(InferenceSettings, LabelSettings):
 def _restore(
     given: Given, progress: Progress | None, cancel: CancelToken | None, **settings: Any
 ) -> Any:
+    from napari_atomseg.inference import restore
+
     settings.pop("consistency")
     task = settings.pop("task")
     hooks: dict[str, Any] = {"progress": progress, "cancel": cancel}
@@ -108,6 +112,8 @@ def _restore(
 def _scan(
     given: Given, progress: Progress | None, cancel: CancelToken | None, **settings: Any
 ) -> Any:
+    from napari_atomseg.inference import correct_scan
+
     hooks: dict[str, Any] = {"progress": progress, "cancel": cancel}
     return correct_scan(given.image, sampling=given.sampling, **settings, **hooks).image
 
@@ -115,6 +121,8 @@ def _scan(
 def _align(
     given: Given, progress: Progress | None, cancel: CancelToken | None, **settings: Any
 ) -> Alignment:
+    from napari_atomseg.alignment import align
+
     hooks: dict[str, Any] = {"progress": progress, "cancel": cancel}
     return align(np.asarray(given.image), sampling=given.sampling, **settings, **hooks)
 
@@ -122,6 +130,8 @@ def _align(
 def _segment(
     given: Given, progress: Progress | None, cancel: CancelToken | None, **settings: Any
 ) -> Any:
+    from napari_atomseg.localization import segment
+
     hooks: dict[str, Any] = {"progress": progress, "cancel": cancel}
     return segment(given.image, sampling=given.sampling, **settings, **hooks)
 
@@ -134,6 +144,8 @@ def _localize(
     region: Any = None,
     **settings: Any,
 ) -> pd.DataFrame:
+    from napari_atomseg.localization import localize
+
     more: dict[str, Any] = {"progress": progress, "cancel": cancel, "noise": given.noise}
     return localize(given.image, sampling=given.sampling, region=region, **settings, **more)
 
@@ -168,6 +180,7 @@ def _of_measurement(name: str) -> Action:
         "report",
         known.image,
         partial(_measure, name),
+        known.columns,
         uses_model=False,
     )
 

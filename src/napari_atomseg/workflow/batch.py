@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import Any
 from napari_atomseg._shared.notices import one_line
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.alignment.settings import noise_of
-from napari_atomseg.io import read_image
 from napari_atomseg.progress import CancelToken, Progress, report
+from napari_atomseg.workflow.images import ImageArray, ImageFile, forget
 from napari_atomseg.workflow.run import part_of, run
 from napari_atomseg.workflow.saved import (
     FAILED,
     FileResult,
+    clear_partial,
     file_name,
     key_of,
     save,
@@ -30,10 +32,12 @@ TABLE, WORKFLOW = "results.csv", "workflow.yaml"
 _POLL = 0.2
 """Seconds between two looks at the workers."""
 
+_Image = ImageFile | ImageArray
+
 
 def run_files(
     workflow: Workflow,
-    images: Iterable[str | Path],
+    images: Iterable[str | Path | ImageFile | ImageArray],
     output: str | Path,
     *,
     sampling: Sampling | None = None,
@@ -42,7 +46,7 @@ def run_files(
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
 ) -> list[FileResult]:
-    """Apply a workflow to image files.
+    """Apply a workflow to image files, or to the frames of stacks.
 
     Each image has a folder of its name in `output` with the results of every step; the table
     ``results.csv`` has a row an image, those that failed with the reason. A later run does only
@@ -51,12 +55,13 @@ def run_files(
 
     Parameters
     ----------
-    images : files of any kind that `io.read_image` reads.
+    images : files of any kind that `io.read_image` reads; `frames` and `frames_of` make one image
+        of each frame of a stack.
     output : folder, made where there is none.
     sampling : Å per pixel of all images, in place of what the files say.
     client : of ``dask.distributed``, over whose workers the images are spread; they read and write
         the same paths. A worker that dies costs the image that it worked on.
-    done : called after each image.
+    done : called after each image; of those that an earlier run has done, ``kept`` is true.
 
     Returns
     -------
@@ -71,42 +76,47 @@ def run_files(
     Cancelled
         `cancel` was set; what is done stays.
     """
-    files = [Path(image) for image in images]
+    files = [image if isinstance(image, _Image) else ImageFile(Path(image)) for image in images]
     if not files:
         raise ValueError("there are no images")
     folder = Path(output)
     places = _places(files, folder)
     folder.mkdir(parents=True, exist_ok=True)
     workflow.save(folder / WORKFLOW)
+    clear_partial(folder)
     pairs = list(zip(files, places, strict=True))
     work = partial(_one, workflow, sampling)
     each_of = _here(work, pairs, progress, cancel)
     if client is not None:
         each_of = _on_workers(work, pairs, client, cancel)
     found: list[FileResult] = []
-    for result in each_of:
-        found.append(result)
-        write_summary(folder / TABLE, found)
-        if done is not None:
-            done(result)
-        report(progress, cancel, len(found), len(files), Path(result.image).name)
+    try:
+        for result in each_of:
+            found.append(result)
+            write_summary(folder / TABLE, found)
+            if done is not None:
+                done(result)
+            report(progress, cancel, len(found), len(files), Path(result.image).name)
+    finally:
+        forget()
     return found
 
 
 def _here(
     work: Callable[..., FileResult],
-    pairs: Sequence[tuple[Path, Path]],
+    pairs: Sequence[tuple[_Image, Path]],
     progress: Progress | None,
     cancel: CancelToken | None,
 ) -> Iterator[FileResult]:
     for number, (file, place) in enumerate(pairs):
-        hook = partial(part_of, progress, cancel, number, len(pairs), file.name)
+        hook = partial(part_of, progress, cancel, number, len(pairs), Path(file.label).name)
+        hook(0, 1, "")
         yield work(file, place, progress=hook, cancel=cancel)
 
 
 def _on_workers(
     work: Callable[..., FileResult],
-    pairs: Sequence[tuple[Path, Path]],
+    pairs: Sequence[tuple[_Image, Path]],
     client: Any,
     cancel: CancelToken | None,
 ) -> Iterator[FileResult]:
@@ -119,9 +129,8 @@ def _on_workers(
                     cancel.raise_if_cancelled()
                 time.sleep(_POLL)
             error = future.exception()
-            yield (
-                future.result() if error is None else FileResult(str(file), FAILED, one_line(error))
-            )
+            failed = FileResult(file.label, FAILED, "" if error is None else one_line(error))
+            yield future.result() if error is None else failed
     finally:
         client.cancel(futures)
 
@@ -129,7 +138,7 @@ def _on_workers(
 def _one(
     workflow: Workflow,
     sampling: Sampling | None,
-    file: Path,
+    file: _Image,
     place: Path,
     *,
     progress: Progress | None = None,
@@ -141,24 +150,26 @@ def _one(
         before = saved(place, key)
         if before is not None:
             return before
-        image = read_image(file)
+        image = file.read()
         pixel = image.sampling if sampling is None else sampling
         hooks: dict[str, Any] = {"progress": progress, "cancel": cancel}
         noise = noise_of(image.metadata.get("provenance", {}))
         results = run(workflow, image.data, sampling=pixel, **noise, **hooks)
-        return save(workflow, results, place, file, key, image.notes)
+        return save(workflow, results, place, file.label, key, image)
     except (ValueError, TypeError, OSError, ImportError, MemoryError, RuntimeError) as error:
-        return FileResult(str(file), FAILED, one_line(error))
+        return FileResult(file.label, FAILED, one_line(error))
 
 
-def _places(files: Sequence[Path], folder: Path) -> list[Path]:
+def _places(files: Sequence[_Image], folder: Path) -> list[Path]:
     """A folder of results for each file: its name, with the suffix where two would be one."""
-    if len({file.resolve() for file in files}) < len(files):
-        twice = next(file for file in files if files.count(file) > 1)
+    whole = [str(Path(file.label).absolute()) for file in files]
+    twice = next((label for label, count in Counter(whole).items() if count > 1), None)
+    if twice is not None:
         raise ValueError(f"{twice} is given twice")
     stems = [file_name(file.stem).lower() for file in files]
+    several = Counter(stems)
     names = [
-        file_name(file.stem if stems.count(stem) == 1 else file.name)
+        file_name(file.stem if several[stem] == 1 else Path(file.label).name)
         for file, stem in zip(files, stems, strict=True)
     ]
     lower = [name.lower() for name in names]

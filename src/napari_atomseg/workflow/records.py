@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from napari_atomseg._shared.files import digest
+from napari_atomseg._shared.notices import one_line
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.alignment.settings import AVERAGE, NOISE
+from napari_atomseg.io import read_image
 from napari_atomseg.measurements.observation import SELECTED
 from napari_atomseg.measurements.registry import Needs
 from napari_atomseg.settings import fields_of
 from napari_atomseg.workflow.actions import ACTIONS, MEASURE
 from napari_atomseg.workflow.steps import IMAGE, Step, Workflow, WorkflowError
-from napari_atomseg.workflow.words import in_words
+from napari_atomseg.workflow.words import as_commands, as_python, in_words
 
 Record = Mapping[str, Any]
 """What `io.provenance` writes: action, settings, model, and what it was made of (``inputs``)."""
@@ -31,8 +34,6 @@ _NAMES = {
     "localize": "columns",
 }
 """Names of results of which the record has none."""
-_GIVEN = ("sampling", "frame")
-"""Settings that a step takes from the image, or has beside its settings."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,40 @@ class History:
     result: str = ""
     problem: str = ""
 
+    def python(self) -> str:
+        """A Python script that makes the result again.
+
+        Raises
+        ------
+        WorkflowError
+            It cannot be repeated, or its image is in no file; the message says why.
+        """
+        workflow, image, file = self._repeatable()
+        return as_python(
+            workflow, file, dataset=image.dataset, frame=image.frame, noise=image.noise
+        )
+
+    def commands(self) -> list[str]:
+        """Commands that make the result again, one a step.
+
+        Raises
+        ------
+        ValueError
+            As `python`, or there is no command for a step.
+        """
+        workflow, image, file = self._repeatable()
+        return as_commands(workflow, file, dataset=image.dataset, frame=image.frame)
+
+    def _repeatable(self) -> tuple[Workflow, Recorded, Path]:
+        if self.workflow is None or self.image is None:
+            raise WorkflowError(self.problem)
+        if self.image.file is None or self.image.problem:
+            raise WorkflowError(
+                f"the image {self.image.name!r} is {self.image.problem}: save it, open the file "
+                "and work on that, or save the workflow, which runs on any image"
+            )
+        return self.workflow, self.image, self.image.file
+
 
 def history_of(described: Described) -> History:
     """Return how a result was made, and the workflow that makes it again.
@@ -124,6 +159,9 @@ def history_of(described: Described) -> History:
     record = described.get("record") or {}
     if _action(record) is None:
         return _of_an_image(described, record)
+    if _changed(described) and len(described["shape"]) > 1:
+        chain.problem = f"the pixels of {described['name']!r} were changed since they were made"
+        described = {**described, "sha256": record["result"]}
     chain.follow(described)
     lines = ([chain.image.words] if chain.image else []) + chain.lines
     problem, workflow = chain.problem, None
@@ -148,6 +186,22 @@ def workflow_of(described: Described) -> Workflow:
     if found.workflow is None:
         raise WorkflowError(found.problem)
     return found.workflow
+
+
+def other_pixels(image: Recorded) -> str:
+    """Whether the file of an image no longer has its pixels: a sentence, empty where it has them.
+
+    The file is read.
+    """
+    if image.file is None:
+        return f"the image {image.name!r} is {image.problem}"
+    try:
+        read = read_image(image.file, image.dataset, image.frame)
+    except OSError as error:
+        return one_line(error)
+    if digest(read.data) == image.sha256:
+        return ""
+    return f"{image.file.name} has other pixels than those that the result was made of"
 
 
 def _of_an_image(described: Described, record: Record) -> History:
@@ -185,7 +239,10 @@ class _Chain:
         """Add the steps that lead to an image or a table; return the name of the last one."""
         record = described.get("record") or {}
         action = _action(record)
-        if action is None or _not_as_recorded(described):
+        if len(described["shape"]) == 1 and action is None:
+            self._refuse(f"the columns {described['name']!r} were not localized by this plugin")
+            return IMAGE
+        if action is None or (_changed(described) and len(described["shape"]) > 1):
             return self._begin(described)
         known = _identity(record)
         if known not in self._known:
@@ -196,6 +253,11 @@ class _Chain:
             name = self._measured(name, measured)
         if described.get("edited"):
             self._refuse(f"{described['name']!r}: {described['edited']}, which no step repeats")
+        elif _changed(described):
+            self._refuse(
+                f"the columns {described['name']!r} were changed since they were made, which no "
+                "step repeats"
+            )
         return name
 
     def sampling(self) -> Sampling | None:
@@ -238,17 +300,24 @@ class _Chain:
             self._refuse(f"the record of {name or action!r} does not say what it was made of")
             return IMAGE
         of = columns or self.follow(inputs["of"])
-        on = self.follow(inputs["on"]) if "on" in inputs else IMAGE
         if action not in ACTIONS:
             self._refuse(f"{action!r} is no step of a workflow")
             return of
         what = ACTIONS[action]
+        # Panels choose an image for measurements that do not look at it, too.
+        seen = "on" in inputs and what.image is not Needs.NOTHING
+        on = self.follow(inputs["on"]) if seen else IMAGE
+        beside = {"on": on}
         if action.startswith(MEASURE) and what.takes == "image":
-            # The layer of columns that the page names is not looked at.
+            beside = {"columns": of} if "on" in inputs and what.columns is Needs.OPTIONAL else {}
             of = on if "on" in inputs else of
         settings = dict(record["settings"])
         self._note_sampling(action, of, settings)
-        made = self._made_step(self._named(name, action), action, of, on, settings, record)
+        made = self._made_step(
+            {"name": self._named(name, action, inputs), "action": action, "of": of, **beside},
+            settings,
+            record,
+        )
         for problem in _not_repeated(what.image, action, settings, record, self._subset(of)):
             self._refuse(problem)
         if made is None:
@@ -260,29 +329,20 @@ class _Chain:
         return made.name
 
     def _made_step(
-        self, name: str, action: str, of: str, on: str, settings: dict[str, Any], record: Record
+        self, start: dict[str, Any], settings: dict[str, Any], record: Record
     ) -> Step | None:
+        action = start["action"]
         known = fields_of(ACTIONS[action].settings)
-        frame = record.get("frame", settings.get("frame") if "frame" not in known else None)
-        if frame is not None and not action.startswith(MEASURE) and "file" in _of(record):
-            # Commands note the frame of the file, which is the image here.
-            frame = None if _of(record).get("frame") == frame else frame
+        taken = record.get("inputs", {}).get("of", {}).get("taken")
         try:
             return Workflow.of(
                 [
                     *self.steps,
                     {
-                        "name": name,
-                        "action": action,
-                        "of": of,
-                        "on": on,
-                        "settings": {
-                            key: value
-                            for key, value in settings.items()
-                            if key in known and key not in _GIVEN
-                        },
+                        **start,
+                        "settings": {k: v for k, v in settings.items() if k in known},
                         "region": record.get("polygons"),
-                        "frame": [frame] if isinstance(frame, int) else frame,
+                        "frame": record.get("frame", taken),
                         "model": record.get("model", ""),
                         "sha256": record.get("sha256", ""),
                     },
@@ -292,30 +352,35 @@ class _Chain:
             self._refuse(str(error))
             return None
 
-    def _note_sampling(self, action: str, of: str, settings: Mapping[str, Any]) -> None:
+    def _note_sampling(self, action: str, of: str, settings: dict[str, Any]) -> None:
+        """Take the size of a pixel from the settings, unless a measurement has one of its own."""
         if "sampling" not in settings:
             return
         used, finer = _pair(settings["sampling"]), self._samplings.get(of, 1.0)
         if used is not None:
             used = (used[0] * finer, used[1] * finer) if isinstance(used, tuple) else used * finer
-        self._used.append(used)
+        own = action.startswith(MEASURE) and used is not None and self._used
+        if not own or used == self._used[0]:
+            self._used.append(used)
+            del settings["sampling"]
 
     def _subset(self, of: str) -> bool:
         """Whether a step measured only some of the columns."""
         step = next((each for each in self.steps if each.name == of), None)
         return step is not None and step.settings.get("use", "all") != "all"
 
-    def _named(self, name: str, action: str) -> str:
-        """A name for a result, without that of the image, unlike those before."""
+    def _named(self, name: str, action: str, inputs: Described) -> str:
+        """A name for a result, without that of the image and its frame, unlike those before."""
         kind = action.removeprefix(MEASURE)
         if self.image is not None:
-            name = name.removeprefix(self.image.name)
+            taken = ", ".join(map(str, inputs.get("of", {}).get("taken", ())))
+            name = name.removeprefix(self.image.name).strip().removeprefix(f"frame {taken}")
         if action.startswith(MEASURE):
             name = kind
         plain = name.strip() or _NAMES.get(action, kind)
-        taken = {IMAGE, *(step.name for step in self.steps)}
+        others = {IMAGE, *(step.name for step in self.steps)}
         number, unique = 1, plain
-        while unique in taken:
+        while unique in others:
             number += 1
             unique = f"{plain} {number}"
         return unique
@@ -359,35 +424,29 @@ def _action(record: Record) -> str | None:
     return action if action in _MADE or action in ACTIONS else None
 
 
-def _of(record: Record) -> Described:
-    described: Described = record.get("inputs", {}).get("of", {})
-    return described
-
-
 def _identity(record: Record) -> str:
     """What a record and its copy have in common."""
     own = {name: value for name, value in record.items() if name != "measurements"}
     return json.dumps(own, sort_keys=True, default=str)
 
 
-def _not_as_recorded(described: Described) -> bool:
-    """Whether an image has other pixels than its record says: then it is one of its own."""
+def _changed(described: Described) -> bool:
+    """Whether pixels or positions are others than the record is of."""
     known = (described.get("record") or {}).get("result")
-    of_image = len(described["shape"]) > 1
-    return of_image and known is not None and known != described["sha256"]
+    return known is not None and known != described.get("sha256", known)
 
 
 def _not_in_its_file(described: Described) -> str:
     record = described.get("record") or {}
     opened = described.get("opened")
     changed = opened is not None and opened != described["sha256"]
-    if changed or ("file" not in described and _not_as_recorded(described)):
-        return "its pixels were changed by hand"
+    if changed or ("file" not in described and _changed(described)):
+        return "changed by hand since it was opened"
     if "channel" in described:
         return f"detector {described['channel']} of the data set"
     if "file" not in described:
         how = {"simulate": "simulated", "download": "downloaded"}.get(record.get("action", ""), "")
-        return f"{how or 'made here'} and in no file"
+        return f"{how or 'made here'}, in no file"
     return ""
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg._shared.types import Sampling
-from napari_atomseg.alignment import Alignment
 from napari_atomseg.alignment.settings import NOISE
 from napari_atomseg.measurements import Report
 from napari_atomseg.progress import CancelToken, Progress, report
@@ -91,7 +90,7 @@ def run(
             made = _apply(step, values, samplings, noises, hook, cancel)
         except (ValueError, TypeError) as error:
             raise type(error)(f"{step.name}: {error}") from error
-        if isinstance(made, Alignment):
+        if step.action == "align":
             noises[step.name] = made.record()[NOISE]
             notes += [f"{step.name}: {note}" for note in made.notes]
             made = made.average
@@ -113,18 +112,12 @@ def _apply(
     settings = step.what.checked(step.settings)
     if step.region is not None:
         settings["region"] = list(step.region)
-    if step.what.takes == "image":
-        pixels = _framed(values[step.of], step.frame)
-        given = Given(pixels, None, samplings[step.of], noises.get(step.of))
-        return step.what.run(given, progress, cancel, **settings)
-    source = values[step.of]
-    columns = source.columns if isinstance(source, Report) else source
-    if columns is None:
-        raise ValueError(f"{step.of!r} measured no columns")
-    image = _framed(values[step.on], step.frame) if len(step.inputs) > 1 else None
-    if step.frame is not None:
-        columns = _columns_of(columns, step.frame, np.shape(values[IMAGE])[:-2])
-    given = Given(image, columns, samplings[step.of])
+    on_columns = step.what.takes == "columns"
+    source = step.of if on_columns else step.columns
+    columns = None if not source else _columns_of(step, source, values)
+    pixels = step.of if not on_columns else step.on if step.with_image else ""
+    image = _framed(values[pixels], step.frame) if pixels else None
+    given = Given(image, columns, samplings[step.of], noises.get(step.of))
     return step.what.run(given, progress, cancel, **settings)
 
 
@@ -144,12 +137,15 @@ def _framed(image: Any, frame: tuple[int, ...] | None) -> Any:
     return image[frame]
 
 
-def _columns_of(
-    columns: pd.DataFrame, frame: tuple[int, ...], shape: tuple[int, ...]
-) -> pd.DataFrame:
-    """The columns of one frame, in a stack with the leading axes `shape`."""
-    if "frame" not in columns:
+def _columns_of(step: Step, source: str, values: Mapping[str, Any]) -> pd.DataFrame:
+    """The columns that a step takes of those of another: all, or those of its frame."""
+    value, frame = values[source], step.frame
+    columns = value.columns if isinstance(value, Report) else value
+    if columns is None:
+        raise ValueError(f"{source!r} measured no columns")
+    if frame is None or "frame" not in columns:
         return columns
+    shape = np.shape(values[IMAGE])[:-2]
     number = frame[0] if len(frame) == 1 else int(np.ravel_multi_index(frame, shape))
     attrs = columns.attrs
     columns = columns[columns["frame"] == number].reset_index(drop=True)

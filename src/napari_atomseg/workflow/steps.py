@@ -45,6 +45,7 @@ class Step(BaseModel):
     action : a key of `ACTIONS`.
     of : what it is applied to: "image", or the name of an earlier step.
     on : the image of a measurement of columns.
+    columns : the step whose columns a measurement of an image takes too; "" for none.
     settings : of the action; those that are not given have their defaults.
     region : polygons (V, 2) of y, x in pixels that "localize" is limited to.
     frame : index along the leading axes of a stack of the one image that is taken, of a measurement
@@ -58,6 +59,7 @@ class Step(BaseModel):
     action: str
     of: str = IMAGE
     on: str = IMAGE
+    columns: str = ""
     settings: Mapping[str, Any] = Field(default_factory=dict)
     region: tuple[Polygon, ...] | None = None
     frame: tuple[int, ...] | None = None
@@ -70,6 +72,8 @@ class Step(BaseModel):
             raise ValueError(f"action {self.action!r}; choose one of {', '.join(ACTIONS)}")
         if self.region is not None and self.action != "localize":
             raise ValueError(f"a region limits 'localize', not {self.action!r}")
+        if self.columns and self.what.columns is not Needs.OPTIONAL:
+            raise ValueError(f"columns are no choice of {self.action!r}: see 'of'")
         try:
             self.what.checked(self.settings)
         except TypeError as error:
@@ -83,9 +87,15 @@ class Step(BaseModel):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of all that it is applied to."""
-        both = self.what.takes == "columns" and self.what.image is not Needs.NOTHING
-        return (self.of, self.on) if both else (self.of,)
+        """Names of all that it is applied to: first what it is of, then the image or columns."""
+        if self.with_image:
+            return self.of, self.on
+        return (self.of, self.columns) if self.columns else (self.of,)
+
+    @property
+    def with_image(self) -> bool:
+        """Whether it measures columns on their image."""
+        return self.what.takes == "columns" and self.what.image is not Needs.NOTHING
 
 
 class Workflow(BaseModel):
@@ -111,7 +121,8 @@ class Workflow(BaseModel):
             if step.name in kinds:
                 raise ValueError(f"two results are called {step.name!r}")
             for place, name in enumerate(step.inputs):
-                wanted = step.what.takes if place == 0 else "image"
+                beside = "image" if step.with_image else "columns"
+                wanted = step.what.takes if place == 0 else beside
                 if name not in kinds:
                     raise ValueError(f"step {step.name!r} takes {name!r}: no step before makes it")
                 if not _fits(kinds[name], wanted):
@@ -170,7 +181,7 @@ class Workflow(BaseModel):
 def _content(step: Step) -> dict[str, Any]:
     """A step for YAML, without what is empty."""
     content: dict[str, Any] = {"name": step.name, "action": step.action}
-    names = ("of", "on")[: len(step.inputs)]
+    names = ("of", "on" if step.with_image else "columns")[: len(step.inputs)]
     content |= {name: getattr(step, name) for name in names}
     content["settings"] = plain(step.what.checked(step.settings))
     if step.region is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Layer, Points
@@ -14,6 +15,7 @@ from napari_atomseg._napari.forms.form import Inputs, make_narrow
 from napari_atomseg._napari.layers import Placement, Source, unwrapped
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.replace import replacements
+from napari_atomseg._napari.steps import columns_behind
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -31,10 +33,10 @@ class ColumnsLayerPanel(Panel):
         self.form.rows.insertRow(1, "Image", self._image.native)
         self.calibration = Calibrate(self.viewer, lambda: self.image)
         self.form.rows.insertRow(2, self.calibration)
-        active = self.viewer.layers.selection.active
-        if active in self._layers(Points):
-            self._columns.value = active
-        self._columns.changed.connect(self._follow)
+        self._seen: WeakSet[Layer] = WeakSet()
+        self._choose_newest()
+        for react in (self._follow, self._saw):
+            self._columns.changed.connect(react)
         replacements.happened.connect(self._follow_replaced)
 
     @property
@@ -45,6 +47,7 @@ class ColumnsLayerPanel(Panel):
     @columns.setter
     def columns(self, layer: Points | str) -> None:
         self._choose(self._columns, layer, Points)
+        self._saw()
         self._follow()
 
     @property
@@ -62,6 +65,30 @@ class ColumnsLayerPanel(Panel):
         self._image.reset_choices()
         self.calibration.reset_choices()
         self._follow()
+
+    def take_newest(self) -> None:
+        """Choose the columns that are selected, or those that were added last.
+
+        Only layers that came after the last choice count: what the user chose stays.
+        """
+        self._choose_newest()
+        self._follow()
+
+    def _choose_newest(self) -> None:
+        layers = self.viewer.layers
+        fresh = [layer for layer in layers if layer not in self._seen]
+        active = layers.selection.active
+        candidates = [active] if active in fresh else []
+        for layer in (*candidates, *reversed(fresh)):
+            columns = columns_behind(layer, layers)
+            if columns is not None:
+                self._columns.reset_choices()
+                self._columns.value = columns
+                break
+        self._saw()
+
+    def _saw(self, _layer: object = None) -> None:
+        self._seen.update(self.viewer.layers)
 
     def require_columns(self) -> Points:
         """Return the layer of columns, or raise a ValueError for the user that there is none."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QBrush, QColor, QLinearGradient, QPainter
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_atomseg._napari.keys import RAMP, Key, show_key
+
 COLOURED = "napari-atomseg colours"
 """Key of the metadata of a points layer for the feature that colours it."""
-RAMP = "cool"
-"""From cyan to magenta, both bright on any image."""
 KINDS = ("#ff00ff", "#00ff00", "#ffa500", "#00ffff", "#ff4040", "#ffff00", "#8080ff", "#ff9ecf")
 """Colours of kinds, bright on any image and far from each other."""
 ALIKE = "yellow"
@@ -30,30 +29,17 @@ _COLOURED = (2.0, 98.0)
 """Percentiles of a feature between which its colours run."""
 
 
-@dataclass(frozen=True)
-class Key:
-    """What colours mean: numbers run from `low` to `high`, or each kind has a colour.
-
-    `feature` is empty where all points are alike, `unknown` counts those without a value.
-    """
-
-    feature: str = ""
-    low: float = 0.0
-    high: float = 0.0
-    kinds: dict[str, str] = field(default_factory=dict)
-    unknown: int = 0
-
-
 def colour_points(layer: Points, feature: str | None) -> Key:
     """Colour points by a feature, and return what the colours mean.
 
     Numbers run from cyan to magenta between two percentiles; words, yes and no, and few whole
     numbers have a colour each. Points without a value are white. All are yellow where they are
-    alike.
+    alike. The canvas shows the same key.
     """
     if feature is None or feature not in layer.features or layer.features[feature].nunique() < 2:
         layer.border_color = ALIKE
         layer.metadata[COLOURED] = ""
+        show_key(layer, None)
         return Key()
     from napari_atomseg.figures.tables import is_category
 
@@ -64,6 +50,7 @@ def colour_points(layer: Points, feature: str | None) -> Key:
         colours, key = _by_number(feature, values)
     layer.border_color = colours
     layer.metadata[COLOURED] = feature
+    show_key(layer, key)
     return key
 
 

@@ -25,7 +25,7 @@ from napari_atomseg._napari.columns.layers import COMPONENT, drawn, table_of
 from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg._napari.forms.form import form_rows
 from napari_atomseg._napari.jobs import Job, Show, Work
-from napari_atomseg._napari.layers import PROVENANCE, grey_data, layer_sampling
+from napari_atomseg._napari.layers import PROVENANCE, SAVED_FIGURES, grey_data, layer_sampling
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.figures.strain import NAMES as STRAINS
 from napari_atomseg.figures.vectors import PAIRS
@@ -237,12 +237,16 @@ class FiguresPanel(ColumnsLayerPanel):
             record = provenance(f"figure {kind}", layer.name, asdict(choices))
             record["columns"] = layer.metadata.get(PROVENANCE)
             work = partial(make_figure, draw if drawn is None else lambda: drawn, path, record)
-            return f"Figure of {layer.name}", work, self._show_figure
+            return f"Figure of {layer.name}", work, partial(self._show_figure, layer, path)
 
         return self.begin(prepare, lambda _figure: "" if path is None else f"Saved as {path.name}")
 
-    def _show_figure(self, made: tuple[Figure, NDArray[np.uint8]]) -> Figure:
+    def _show_figure(
+        self, layer: Points, path: Path | None, made: tuple[Figure, NDArray[np.uint8]]
+    ) -> Figure:
         figure, pixels = made
+        if path is not None:
+            layer.metadata[SAVED_FIGURES] = [*layer.metadata.get(SAVED_FIGURES, ()), str(path)]
         self.figures.show_pixels(pixels)
         return figure
 

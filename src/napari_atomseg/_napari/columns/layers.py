@@ -8,19 +8,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from napari.layers import Image, Layer, Points
+from napari.layers import Image, Labels, Layer, Points
 from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg import io
 from napari_atomseg._napari.layers import (
     FEATURES,
     MEASURED,
+    PASSING,
     PROVENANCE,
+    Source,
+    grey_data,
     layer_sampling,
     sampling_of,
 )
 from napari_atomseg._shared.files import digest
-from napari_atomseg.io.inputs import columns_input, positions, table_digest
+from napari_atomseg.io.inputs import columns_input, image_input, positions, table_digest
 
 ACTION = "measure"
 """Action in the record of layers that a measurement drew."""
@@ -37,7 +40,11 @@ def columns_layers(layers: Iterable[Layer]) -> list[Points]:
 
 def image_layers(layers: Iterable[Layer]) -> list[Image]:
     """Return the images that columns may lie on."""
-    return [layer for layer in layers if isinstance(layer, Image) and not drawn(layer)]
+    return [
+        layer
+        for layer in layers
+        if isinstance(layer, Image) and not drawn(layer) and PASSING not in layer.metadata
+    ]
 
 
 def aligned(columns: Points, image: Image | None) -> bool:
@@ -176,6 +183,20 @@ def described(layer: Points) -> dict[str, Any]:
     """Return what the columns of a layer are, for the record of what is measured of them."""
     by_hand = edited(layer.data, layer.features, layer.metadata)
     return columns_input(table_of(layer), layer.name, edited=by_hand)
+
+
+def layer_described(layer: Layer) -> dict[str, Any]:
+    """Return what any layer is, for its history; a name alone where the plugin knows nothing."""
+    record = layer.metadata.get(PROVENANCE, {})
+    if drawn(layer):
+        return {"name": layer.name, "shape": [], "record": record}
+    if isinstance(layer, Points) and record:
+        return described(layer)
+    if isinstance(layer, Image) and layer.ndim >= 2:
+        return Source.of(layer).described()
+    if isinstance(layer, Labels) and record:
+        return image_input(grey_data(layer), layer.name, record=record)
+    return {"name": layer.name}
 
 
 def rows_at(positions: NDArray[Any], data: NDArray[Any]) -> NDArray[np.intp]:

@@ -13,7 +13,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel, QPushButton, QTabWidget
 
 from napari_atomseg._napari.columns import files as columns_files
-from napari_atomseg._napari.columns.colours import COLOURED, Key, Legend, colour_points
+from napari_atomseg._napari.columns.colours import COLOURED, Legend, colour_points
 from napari_atomseg._napari.columns.edits import REFIT, Edits, refit
 from napari_atomseg._napari.columns.figures import (
     FigureChoices,
@@ -26,6 +26,7 @@ from napari_atomseg._napari.columns.layers import table_of
 from napari_atomseg._napari.columns.plots import Plots
 from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg._napari.jobs import Job, Show, Work
+from napari_atomseg._napari.keys import Key
 from napari_atomseg._napari.layers import PROVENANCE
 from napari_atomseg._napari.panel import Scroll
 from napari_atomseg.figures.tables import label
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import napari.viewer
 
 _NOTHING = {"": "nothing"}
+_PAGES = ("Plot", "Files", "Figures")
 _REFINEMENTS = about(FitSettings, "refine").choices or {}
 
 
@@ -83,6 +85,10 @@ class ColumnsPanel(FiguresPanel):
             return self.run()
         finally:
             self._everything = False
+
+    def turn_to(self, page: str) -> None:
+        """Show the page of figures, or that of corrections."""
+        self.tabs.setCurrentIndex(_PAGES.index(page or _PAGES[0]))
 
     def undo(self) -> bool:
         """Undo the last edit or refit; return whether there was one."""
@@ -154,7 +160,7 @@ class ColumnsPanel(FiguresPanel):
         self.undo_button = QPushButton("Undo")
         self.undo_button.setToolTip("Undo the last edit or refit")
         self.tabs = QTabWidget()
-        for name, page in (("Plot", self.plots), ("Files", self.files), ("Figures", self.figures)):
+        for name, page in zip(_PAGES, (self.plots, self.files, self.figures), strict=True):
             self.tabs.addTab(Scroll(page, self.width_of_form), name)
         self.add_body(self.legend)
         self.add_body(self.status)
@@ -163,6 +169,7 @@ class ColumnsPanel(FiguresPanel):
         self.add_footer(self.tabs)
 
     def _connect(self) -> None:
+        self.tabs.currentChanged.connect(self._mark_step)
         self.all_button.clicked.connect(lambda _on: self.refit_all())
         self.undo_button.clicked.connect(lambda _on: self.undo())
         self.form.inputs["colour_by"].changed.connect(lambda _name: self._recolour())
@@ -233,6 +240,12 @@ class ColumnsPanel(FiguresPanel):
         self.files.export_button.setEnabled(count > 0)
         for button in self.figures.buttons.values():
             button.setEnabled(idle and count > 0)
+
+    def _mark_step(self, place: int) -> None:
+        """Mark the step that the page belongs to."""
+        if self.step_row is not None:
+            figures = place == _PAGES.index("Figures")
+            self.step_row.mark("Columns", "Figures" if figures else "")
 
     def _replot(self) -> None:
         self._refresh.stop()

@@ -134,6 +134,15 @@ class Form(QWidget):
         if label is not None:
             label.setVisible(shown)
 
+    def place_below(self, first: str, *names: str) -> None:
+        """Move inputs outside the sections below another one, in their order."""
+        rows = self.rows
+        for name in reversed(names):
+            taken = rows.takeRow(self.inputs[name].native)
+            label, native = taken.labelItem.widget(), taken.fieldItem.widget()
+            row, _ = rows.getWidgetPosition(self.inputs[first].native)
+            rows.insertRow(row + 1, label, native)
+
     def _add(self, known: Setting, widget: Any) -> None:
         self.inputs[known.name] = widget
         if known.section not in self._rows_of:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Layer, Points, Shapes, Tracks, Vectors
 
-from napari_atomseg._napari.columns.colours import Key, colour_points
+from napari_atomseg._napari.columns.colours import colour_points
 from napari_atomseg._napari.columns.layers import COMPONENT, MEASUREMENTS
+from napari_atomseg._napari.keys import Key, in_words, key_of, show_key
 from napari_atomseg._napari.layers import PROVENANCE, Placement
 from napari_atomseg._napari.measure.source import LATTICE, ChosenColumns, put_features
 from napari_atomseg._napari.replace import note_features
+from napari_atomseg.figures.tables import label
 from napari_atomseg.measurements.observation import SELECTED
 from napari_atomseg.measurements.report import (
     SIGNED,
@@ -52,14 +54,21 @@ class Measured:
     layers : new ones.
     report : with summary, tables and plot.
     note : for the user, where the results are elsewhere than expected.
-    key : what the colours of the columns mean.
     """
 
     columns: Points
     layers: tuple[Layer, ...]
     report: Report
     note: str = ""
-    key: Key = field(default_factory=Key)
+
+    @property
+    def maps(self) -> list[Layer]:
+        """The layers that are read instead of the columns: those whose colours have a key.
+
+        None where the measurement colours the columns themselves.
+        """
+        coloured = self.report.colour_by is not None
+        return [] if coloured else [layer for layer in self.layers if key_of(layer) is not None]
 
     @property
     def images(self) -> dict[str, Image]:
@@ -110,10 +119,7 @@ def show(
     put: Put,
 ) -> Measured:
     """Join the features to the columns, and add the layers: images below the columns."""
-    legends = [mark for mark in report.marks if isinstance(mark, PolygonMarks) and mark.legend]
-    target, note, key = columns, "", Key()
-    if legends:
-        key = Key(legends[0].legend_title, kinds=dict(legends[0].legend))
+    target, note = columns, ""
     if columns.layer not in viewer.layers or not columns.unchanged():
         target, note = _copy(columns), "The columns changed meanwhile: see the new layer."
         viewer.add_layer(target.layer)
@@ -123,16 +129,17 @@ def show(
         note_features(layer, report.features)
         layer.metadata[PROVENANCE] = _with(layer.metadata.get(PROVENANCE, {}), record)
         if report.colour_by is not None:
-            key = colour_points(layer, report.colour_by)
+            colour_points(layer, report.colour_by)
     if report.lattice is not None:
         layer.metadata[LATTICE] = report.lattice
     parts = {each.name.removeprefix(f"{columns.name} "): each for each in layers}
-    kind = f"measure {record['settings']['measure']}"
+    settings = record["settings"]
+    kind = f"measure {settings['measure']} of {settings['use']}"
     shown = put(parts, kind, str(layer.unique_id), *columns.leading)
     for each in shown:
         if isinstance(each, Image) and viewer.layers.index(each) > viewer.layers.index(layer):
             viewer.layers.move(viewer.layers.index(each), viewer.layers.index(layer))
-    return Measured(layer, tuple(shown), report, note, key)
+    return Measured(layer, tuple(shown), report, note)
 
 
 @singledispatch
@@ -168,7 +175,7 @@ def _vectors(mark: VectorMarks, place: Place) -> Vectors:
     else:
         alike = isinstance(mark.colour, str)
         looks["edge_color"] = mark.colour if alike else list(mark.colour)
-    return Vectors(
+    layer = Vectors(
         np.stack([start, step], axis=1),
         name=mark.name,
         length=mark.factor,
@@ -179,6 +186,9 @@ def _vectors(mark: VectorMarks, place: Place) -> Vectors:
         **looks,
         **place.placement.arguments(),
     )
+    if isinstance(mark.colour, Scale):
+        show_key(layer, _key(mark.colour))
+    return layer
 
 
 @_layer.register
@@ -187,7 +197,7 @@ def _polygons(mark: PolygonMarks, place: Place) -> Shapes:
     # Napari need not triangulate those of four corners, of which there are thousands.
     four = all(len(each) == 4 for each in corners)
     closed = "rectangle" if four else "polygon"
-    return Shapes(
+    layer = Shapes(
         corners,
         name=mark.name,
         shape_type=closed if mark.closed else "path",
@@ -197,6 +207,24 @@ def _polygons(mark: PolygonMarks, place: Place) -> Shapes:
         opacity=mark.opacity,
         features=_features(mark.table),
         **place.placement.arguments(),
+    )
+    if mark.scale is not None:
+        show_key(layer, _key(mark.scale))
+    elif mark.legend:
+        show_key(layer, Key(mark.legend_title, kinds=dict(mark.legend), title=mark.legend_title))
+    return layer
+
+
+def _key(scale: Scale) -> Key:
+    low, high = scale.limits
+    title = (scale.title or label(scale.feature)) + in_words(scale.unit)
+    return Key(
+        scale.feature,
+        low,
+        high,
+        title=title,
+        colormap=scale.colormap,
+        wheel=scale.directions,
     )
 
 
@@ -225,8 +253,8 @@ def _image(mark: ImageMarks, place: Place) -> Image:
         metadata={COMPONENT: mark.name},
         **place.placement.at_frame(place.leading).arguments(),
     )
-    if hasattr(layer, "colorbar"):
-        layer.colorbar.visible = True
+    title = f"{mark.prefix}{mark.title or name}{in_words(mark.unit)}"
+    show_key(layer, Key(mark.name, title=title))
     return layer
 
 

@@ -12,18 +12,24 @@ from napari.utils.theme import get_theme
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QLabel, QWidget
 
+from napari_atomseg._napari.calibrate import UseScale
 from napari_atomseg._napari.columns.base import ColumnsLayerPanel
 from napari_atomseg._napari.columns.colours import colour_points
 from napari_atomseg._napari.columns.layers import ACTION, aligned
 from napari_atomseg._napari.forms.form import Form, make_input
 from napari_atomseg._napari.jobs import Job, Show, Work
-from napari_atomseg._napari.layers import Source, layer_sampling
+from napari_atomseg._napari.layers import (
+    Source,
+    chosen_sampling,
+    layer_sampling,
+    shown_sampling,
+)
+from napari_atomseg._napari.measure.cover import Cover
 from napari_atomseg._napari.measure.layers import Measured, Place, make_layers, show
 from napari_atomseg._napari.measure.page import Page, align, inputs_of, offer
-from napari_atomseg._napari.measure.results import Results
+from napari_atomseg._napari.measure.results import Headline, Results
 from napari_atomseg._napari.measure.source import ChosenColumns, frame_of
 from napari_atomseg._napari.replace import hide
-from napari_atomseg._napari.scale import UseScale, chosen_sampling, shown_sampling
 from napari_atomseg.io import provenance
 from napari_atomseg.measurements import MEASUREMENTS, Measurement, Observation, Report
 from napari_atomseg.measurements.registry import (
@@ -86,15 +92,14 @@ class Measure(ColumnsLayerPanel):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__(viewer, inputs_of(MeasureSettings, None) | {"measure": _titles})
         self.results, self.hint, self.page = Results(), QLabel(), Page()
+        self.headline, self._cover = Headline(), Cover(self.viewer)
         self.hint.setWordWrap(True)
         self.measured: Measured | None = None
         self.form.layout().insertWidget(1, self.page)
+        self.use_scale = UseScale(self.viewer, self.form, lambda: self.columns)
         self.add_body(self.hint)
+        self.add_footer(self.headline, stretch=0)
         self.add_footer(self.results)
-        self.use_scale = UseScale()
-        row, _ = self.form.rows.getWidgetPosition(self.form.inputs["sampling"].native)
-        self.form.rows.insertRow(row + 1, self.use_scale)
-        self.form.inputs["sampling"].changed.connect(self._offer_scale)
         self.form.inputs["measure"].changed.connect(self._turn_page)
         self.results.renamed.connect(self.rename)
         self.results.saving.connect(self._save)
@@ -126,8 +131,9 @@ class Measure(ColumnsLayerPanel):
         if self.image is not None:
             inputs["on"] = Source.of(self.image).described()
         record = provenance(ACTION, columns.name, options, inputs=inputs)
-        if columns.leading:
-            record["frame"] = list(columns.leading)
+        shown = columns.leading or frame
+        if shown and not known.stack:
+            record["frame"] = list(shown)
         if self.image is not None and not observation.aligned:
             record["aligned"] = False
         task = _PreparedMeasurement(
@@ -142,7 +148,7 @@ class Measure(ColumnsLayerPanel):
         return f"{known.title} of {columns.name}", task, partial(self._show, columns, record)
 
     def run(self) -> Job:
-        """Start working, as the Run button does; a scale that was typed becomes that of the layer.
+        """Start working, as the Run button does; a layer without a scale takes the typed one.
 
         Raises
         ------
@@ -150,7 +156,7 @@ class Measure(ColumnsLayerPanel):
             If the panel is still at work.
         """
         if self.job is None or self.job.done:
-            self.use_scale.apply(self.viewer, self.form["sampling"], self.columns)
+            self.use_scale.settle()
         return super().run()
 
     def summary(self, result: Measured) -> str:
@@ -191,7 +197,7 @@ class Measure(ColumnsLayerPanel):
         names = features["species"].astype(object)
         names[chosen] = name
         layer.features = features.assign(species=names)
-        self.results.legend.show_key(colour_points(layer, "species"))
+        colour_points(layer, "species")
         self._offer()
 
     def save_table(self, path: str | Path, table: str = "") -> None:
@@ -224,8 +230,10 @@ class Measure(ColumnsLayerPanel):
             hide(self.measured.layers)
         self.measured = show(self.viewer, columns, record, *result, put=self.put)
         measured = self.measured
-        self.results.show_report(measured.report, measured.note, measured.key)
+        self.headline.show_report(measured.report)
+        self.results.show_report(measured.report, measured.note)
         self._show_image()
+        self._cover.follow(measured.columns, measured.maps)
         shown = [layer for layer in measured.layers if layer.visible]
         self.viewer.layers.selection.active = shown[-1] if shown else measured.columns
         self._offer()
@@ -245,10 +253,7 @@ class Measure(ColumnsLayerPanel):
     def _show_sampling(self, event: Any = None) -> None:
         sampling = None if self._followed is None else layer_sampling(self._followed)
         self.form["sampling"] = None if sampling is None else shown_sampling(sampling)
-        self._offer_scale()
-
-    def _offer_scale(self, event: Any = None) -> None:
-        self.use_scale.follow(self.form["sampling"], self.columns)
+        self.use_scale.offer()
 
     def _offer(self, event: Any = None) -> None:
         """Offer the groups, features and sublattices that the columns have now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
     QHBoxLayout,
+    QLabel,
     QPlainTextEdit,
     QPushButton,
     QTableWidget,
@@ -25,7 +27,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_atomseg._napari.columns.colours import Key, Legend
 from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg.figures.canvas import SEQUENTIAL
 from napari_atomseg.figures.density import density_grid, highest
@@ -44,6 +45,25 @@ _FIXED = ("sublattice", "columns", "intensity")
 """What is listed of a species beside its name."""
 
 
+class Headline(QLabel):
+    """The result of a measurement in one large line, which can be copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setTextFormat(Qt.TextFormat.RichText)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.hide()
+
+    def show_report(self, report: Report) -> None:
+        """Show the headline of a report, and below it what it rests on."""
+        first, small = html.escape(report.headline), html.escape(report.footnote)
+        self.setText(
+            f"<span style='font-size: large'><b>{first}</b></span><br><small>{small}</small>"
+        )
+        self.setVisible(bool(report.headline))
+
+
 class Results(QTabWidget):
     """Summary, plot, species and tables of the last measurement.
 
@@ -59,7 +79,6 @@ class Results(QTabWidget):
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
         self.text.setPlaceholderText("Run a measurement to see its results here.")
-        self.legend = Legend()
         self.images = NameOrFile({"": "no image"})
         self.images.setToolTip("The image that is shown; the others are hidden")
         self.figure = Figure(layout="constrained")
@@ -77,7 +96,7 @@ class Results(QTabWidget):
         self.tables: dict[str, pd.DataFrame] = {}
         self._text_colour = "white"
         self._plot: Plot | None = None
-        self.setMinimumHeight(150)
+        self.setMinimumHeight(110)
         self._lay_out()
         self.which.changed.connect(self._list)
         self.species.itemChanged.connect(self._rename)
@@ -90,7 +109,6 @@ class Results(QTabWidget):
         layout = QVBoxLayout(summary)
         layout.setContentsMargins(2, 2, 2, 2)
         layout.addWidget(self.text, 1)
-        layout.addWidget(self.legend)
         layout.addWidget(self.images)
         layout.addWidget(self.model_button)
         tables = QWidget()
@@ -112,9 +130,8 @@ class Results(QTabWidget):
         """Show nothing."""
         self.show_report(Report(()))
 
-    def show_report(self, report: Report, note: str = "", key: Key | None = None) -> None:
-        """Show a report, and what the colours of the columns mean."""
-        self.legend.show_key(key or Key())
+    def show_report(self, report: Report, note: str = "") -> None:
+        """Show a report."""
         caption = ["", *report.caption] if report.caption else []
         self.text.setPlainText("\n".join([note] * bool(note) + list(report.lines) + caption))
         self.model_button.setVisible(report.atoms is not None)

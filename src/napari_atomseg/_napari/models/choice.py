@@ -43,7 +43,7 @@ def fetch_model(model: str | Path | None, progress: Progress, cancel: CancelToke
     return weights.resolve(model, progress=progress, cancel=cancel)
 
 
-def identity(weights_file: Path) -> dict[str, str]:
+def identity(weights_file: Path) -> dict[str, Any]:
     """Return the name and hash of a model, for the provenance of a result."""
     from napari_atomseg.networks.card import read_card
 

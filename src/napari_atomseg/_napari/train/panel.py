@@ -16,6 +16,7 @@ from napari_atomseg._napari.layers import unwrapped
 from napari_atomseg._napari.models.choice import model_changes
 from napari_atomseg._napari.models.panel import OwnModels
 from napari_atomseg._napari.panel import Panel, PanelTabs
+from napari_atomseg._napari.time_left import in_words
 from napari_atomseg._napari.train.annotate import Annotate
 from napari_atomseg._napari.train.inputs import (
     beginnings,
@@ -43,7 +44,7 @@ from napari_atomseg._napari.train.recipe import (
     rows_of,
     values_of,
 )
-from napari_atomseg._napari.train.watch import Listener, Watch, time_left
+from napari_atomseg._napari.train.watch import Listener, Watch
 from napari_atomseg.training import TrainingRecipe, load_recipe
 from napari_atomseg.weights.store import own_models
 
@@ -241,7 +242,8 @@ class Training(Panel):
         if self.paused:
             return
         if total and message.startswith("loss"):
-            message = f"step {done} of {total}, {message}{time_left(self._left)}"
+            left = f", {in_words(self._left)}" if math.isfinite(self._left) else ""
+            message = f"step {done} of {total}, {message}{left}"
         elif total:
             message = ""  # the scores are in the plots
         super().show_progress(done, total, message)

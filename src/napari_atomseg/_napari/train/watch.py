@@ -127,6 +127,11 @@ class CurvePlot(FigureCanvasQTAgg):
             due = max(0.0, self._drawn + _REDRAW - time.monotonic())
             self._timer.start(round(1000 * due))
 
+    def draw_idle(self) -> None:
+        """Draw once there were curves: axes alone take a tenth of a second."""
+        if self.curves or hasattr(self, "renderer"):
+            super().draw_idle()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Keep the margins, which hold the numbers of the axes."""
         super().resizeEvent(event)
@@ -311,17 +316,6 @@ class Watch(QWidget):
 def species_colour(number: int) -> NDArray[np.float64]:
     """Return the colour (red, green, blue in 0..1) of a species, by the number of its channel."""
     return np.asarray(_COLOURS[number % len(_COLOURS)])
-
-
-def time_left(seconds: float) -> str:
-    """Return the time that is left in words, empty if it is not known."""
-    if not math.isfinite(seconds):
-        return ""
-    if seconds < 90:
-        return f", {seconds:.0f} s left"
-    if seconds < 5400:
-        return f", {seconds / 60:.0f} min left"
-    return f", {seconds / 3600:.1f} h left"
 
 
 def _offer(box: QComboBox, choices: Mapping[str, str]) -> None:

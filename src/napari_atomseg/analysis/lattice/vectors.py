@@ -12,6 +12,8 @@ from skimage.feature import peak_local_max
 from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.types import Array, Mask
 
+MOST_BINS = 1000
+"""Bins from the middle to the edge of the histogram of vectors to neighbours."""
 NEIGHBOURS = 90
 """Vectors are taken to so many neighbours of a column: some five spacings far."""
 PATCHES = (400, 120)
@@ -220,6 +222,9 @@ def _common_vectors(points: Array, tree: cKDTree, reach: float) -> Array:
     far = float(np.median(distance[:, -1]))
     steps = (points[index[:, 1:]] - points[:, None])[distance[:, 1:] <= far]
     steps = np.concatenate([steps, -steps])
+    if far > MOST_BINS * 0.5 * reach:
+        # Single columns far from all others, as of a damaged table.
+        raise ValueError(NO_LATTICE)
     bins = int(np.ceil(far / (0.5 * reach)))
     edges = 0.5 * reach * (np.arange(-bins, bins + 2) - 0.5)
     counts = np.histogram2d(steps[:, 0], steps[:, 1], bins=[edges, edges])[0]

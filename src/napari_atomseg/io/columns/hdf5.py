@@ -24,6 +24,8 @@ from napari_atomseg.io.tried import try_file
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Colours of sublattices, distinct also for colour-blind readers (Okabe & Ito 2008)."""
+_LARGEST_IMAGE = 2**28
+"""Pixels of the largest black image that is written."""
 _SPECIES = ("sublattice", "species")
 _LATTICES = ("sublattice", "atom_lattice", "sub_lattice")
 """Parts of Atomap's names of groups."""
@@ -140,6 +142,11 @@ def _picture(columns: pd.DataFrame, image: ArrayLike | None) -> NDArray[Any]:
     if image is None:
         last = [columns[a].max() if len(columns) else 0.0 for a in ("y", "x")]
         height, width = (max(8, int(np.ceil(np.nan_to_num(each))) + 1) for each in last)
+        if height * width > _LARGEST_IMAGE:
+            raise ValueError(
+                f"the columns reach to y = {height - 1}, x = {width - 1}: HDF5 for Atomap holds an "
+                "image of that size; give image="
+            )
         return np.zeros((height, width), np.float32)
     picture = np.asarray(image)
     if picture.ndim != 2:

@@ -1,0 +1,195 @@
+"""The widgets of the manifest: each opens at once, and holds its panel once that is loaded.
+
+A panel imports the algorithms behind it, which takes seconds for the first one. Inside the event
+loop, where a user clicked, a door stands in the dock at once and the modules are loaded in another
+thread (`warm`). In a script, or when the panel's module is there already, the class makes the panel
+itself and no door.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from inspect import signature
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
+
+from napari_atomseg._napari.dock import Docked
+from napari_atomseg._napari.warm import in_event_loop, loaded, loader
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+_ROOM = "napari_atomseg._napari"
+_BEHIND = ("torch", "napari_atomseg.inference.predictor", "napari_atomseg.localization.api")
+"""Loaded after all panels: what their work imports."""
+_WIDTH = 300
+"""Pixels across that a door takes."""
+
+
+class _DoorType(type(QWidget)):  # type: ignore[misc]
+    """Metaclass of doors: makes the panel itself where nobody would wait for it."""
+
+    def __call__(cls, viewer: Any) -> Any:
+        if in_event_loop() and not loaded(cls.module):
+            return super().__call__(viewer)
+        return cls.made(viewer)
+
+
+class Door(Docked, metaclass=_DoorType):
+    """Stands for a panel until it is loaded, and holds it then.
+
+    Names that it does not have are the panel's. Asking for one of them loads the panel, and waits
+    for it, so that a script may set and run what it has just opened.
+
+    Parameters
+    ----------
+    viewer : the viewer that the panel is for.
+    """
+
+    module: ClassVar[str] = ""
+    """Where the panel is."""
+    name_of_panel: ClassVar[str] = ""
+    """Its name there."""
+
+    _panel: QWidget | None = None
+    _viewer: Any = None
+    _page = ""
+
+    def __init_subclass__(cls, place: str) -> None:
+        super().__init_subclass__()
+        module, _, cls.name_of_panel = place.partition(":")
+        cls.module = f"{_ROOM}.{module}"
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._sign = QWidget()
+        words = QLabel(f"Loading {type(self).__name__} …")
+        words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        busy = QProgressBar()
+        busy.setRange(0, 0)
+        rows = QVBoxLayout(self._sign)
+        rows.addStretch()
+        rows.addWidget(words)
+        rows.addWidget(busy)
+        rows.addStretch()
+        self._sign.setMinimumWidth(_WIDTH)
+        self._layout.addWidget(self._sign)
+        loader.settled.connect(self._follow)
+        loader.ask([self.module])
+        others = [door.module for door in Door.__subclasses__()]
+        loader.ask([*others, *_BEHIND], later=True)
+
+    @classmethod
+    def panel_type(cls) -> Any:
+        """The class of the panel, imported where it is not yet."""
+        return getattr(import_module(cls.module), cls.name_of_panel)
+
+    @classmethod
+    def made(cls, viewer: Any) -> Any:
+        """A panel of a viewer; some need none."""
+        kind = cls.panel_type()
+        return kind(viewer) if "viewer" in signature(kind.__init__).parameters else kind()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the panel is there."""
+        return self._panel is not None
+
+    @property
+    def panel(self) -> Any:
+        """The panel, loaded now if need be."""
+        if self._panel is None:
+            loader.settled.disconnect(self._follow)
+            panel = self._panel = self.made(self._viewer)
+            self._layout.replaceWidget(self._sign, panel)
+            self._sign.hide()
+            self._sign.deleteLater()
+        return self._panel
+
+    def reset_choices(self, event: Any = None) -> None:
+        """Pass on that the layers of the viewer changed."""
+        if self.ready and hasattr(self._panel, "reset_choices"):
+            self.panel.reset_choices(event)
+
+    def closed(self) -> None:
+        if self.ready:
+            self.panel.closed()
+        else:
+            self._viewer = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "native":
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
+        return getattr(self.panel, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_"):
+            super().__setattr__(name, value)
+        else:
+            setattr(self.panel, name, value)
+
+    def _follow(self, module: str) -> None:
+        if module == self.module and self._viewer is not None and not self.ready:
+            # Not within the signal: the dock is laid out, and painted, before the panel is made.
+            QTimer.singleShot(0, self._open)
+
+    def _open(self) -> None:
+        if self._viewer is not None:
+            self.panel  # noqa: B018
+
+
+class Simulate(Door, place="simulate.panel:Simulate"):
+    """Door of the Simulate panel."""
+
+
+class Restore(Door, place="restore:Restore"):
+    """Door of the Restore panel."""
+
+
+class Scan(Door, place="scan:Scan"):
+    """Door of the Scan panel."""
+
+
+class Align(Door, place="align:Align"):
+    """Door of the Align panel."""
+
+
+class Segment(Door, place="segment:Segment"):
+    """Door of the Segment panel."""
+
+
+class Localize(Door, place="localize.panel:Localize"):
+    """Door of the Localize panel."""
+
+
+class Columns(Door, place="columns.panel:ColumnsPanel"):
+    """Door of the Columns panel."""
+
+
+class Measure(Door, place="measure.panel:Measure"):
+    """Door of the Measure panel."""
+
+
+class History(Door, place="history:History"):
+    """Door of the History page."""
+
+
+class Batch(Door, place="batch:Batch"):
+    """Door of the Batch page."""
+
+
+class Library(Door, place="library.panel:LibraryPanel"):
+    """Door of the Library panel."""
+
+
+class Train(Door, place="train.panel:Train"):
+    """Door of the Train panel."""
+
+
+class Models(Door, place="models.panel:Models"):
+    """Door of the Models panel."""
