@@ -38,12 +38,16 @@ def test_typed_scale_is_that_of_the_layer_and_its_results(
     name: str, dock: OpenPanel, viewer: Any, bare: Any
 ) -> None:
     panel = dock(name)
+    before = bare.world_to_data(viewer.scene.camera.center[-2:]), viewer.scene.camera.zoom
     if name == "Localize":
         panel.detector, panel.sensitivity = "peaks", 0.0
     made = run(panel, bare)
     assert layer_sampling(bare) == layer_sampling(made) == pytest.approx(0.15)
     np.testing.assert_allclose(made.data_to_world((5, 6)), bare.data_to_world((5, 6)))
     np.testing.assert_allclose(bare.translate, (1.5, 3.0))
+    # The window shows the same part of the image.
+    np.testing.assert_allclose(bare.world_to_data(viewer.scene.camera.center[-2:]), before[0])
+    assert viewer.scene.camera.zoom == pytest.approx(before[1] / 0.15)
     # What napari's scale bar goes by.
     assert tuple(map(str, viewer.layers.units)) == ("angstrom", "angstrom")
     record = made.metadata["napari-atomseg"]
@@ -52,15 +56,16 @@ def test_typed_scale_is_that_of_the_layer_and_its_results(
         np.testing.assert_allclose(made.features["y_angstrom"], 0.15 * made.data[:, 0])
 
 
-def test_a_scale_for_this_work_alone_leaves_the_layer(dock: OpenPanel, bare: Any) -> None:
+def test_a_scale_that_is_known_is_changed_by_the_button_alone(dock: OpenPanel, bare: Any) -> None:
+    bare.scale, bare.units = (0.2, 0.2), ("angstrom", "angstrom")
     panel = dock("Localize")
     panel.detector, panel.sensitivity = "peaks", 0.0
-    panel.use_scale.setChecked(False)
     panel.image, panel.sampling = bare, 0.15
     made = panel.run().result(PATIENCE)
-    assert layer_sampling(bare) is None
-    np.testing.assert_allclose(made.scale, bare.scale)
+    assert layer_sampling(bare) == layer_sampling(made) == pytest.approx(0.2)
     assert made.metadata["napari-atomseg"]["settings"]["sampling"] == pytest.approx(0.15)
+    panel.use_scale.click()
+    assert layer_sampling(bare) == layer_sampling(made) == pytest.approx(0.15)
 
 
 def test_what_was_made_before_the_scale_was_known_moves_with_the_image(

@@ -112,7 +112,9 @@ def columns_layer(
     columns = columns if placed.all() else columns[placed].reset_index(drop=True)
     columns.attrs = attrs
     made = {str(key): value for key, value in columns.attrs.items()} | record
-    leading = (int(columns["frame"].max()) + 1,) if "frame" in columns and len(columns) else ()
+    leading: tuple[int, ...] = ()
+    if "frame" in columns and len(columns):
+        leading = (int(columns["frame"].max()) + 1,)
     place = made.pop("placement", None)
     if isinstance(place, Mapping):
         place = dict(place)

@@ -13,6 +13,7 @@ from napari.layers import Image, Layer
 from napari_atomseg import weights
 from napari_atomseg._napari.calibrate import Calibrate, UseScale
 from napari_atomseg._napari.forms.form import Inputs, make_narrow
+from napari_atomseg._napari.jobs import Job
 from napari_atomseg._napari.layers import (
     PASSING,
     SAMPLING_DECIMALS,
@@ -109,6 +110,12 @@ class LayerPanel(Panel):
         self.calibration = Calibrate(self.viewer, lambda: self.image)
         self.form.rows.insertRow(1, self.calibration)
         self.use_scale = UseScale(self.viewer, self.form, lambda: self.image)
+        if "stack" in self.form.inputs:
+            # Which frames belongs to the image, wherever the settings of a panel put it.
+            taken = self.form.rows.takeRow(self.form.inputs["stack"].native)
+            label, choice = taken.labelItem.widget(), taken.fieldItem.widget()
+            row, _ = self.form.rows.getWidgetPosition(self.use_scale)
+            self.form.rows.insertRow(row + 1, label, choice)
         self._image.changed.connect(self._follow_image)
         self._seen: WeakSet[Layer] = WeakSet()
         self.take_newest()

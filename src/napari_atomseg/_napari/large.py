@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 
 from napari_atomseg._napari.layers import is_lazy
+from napari_atomseg._shared.types import Sampling
 from napari_atomseg.inference.settings import ADVANCED
 from napari_atomseg.io.images.contents import LARGE
 from napari_atomseg.progress import CancelToken, Progress, report
@@ -42,6 +43,7 @@ def computed(
     lazy: Any,
     name: str,
     folder: Path | None,
+    sampling: Sampling | None,
     record: dict[str, Any],
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
@@ -53,7 +55,7 @@ def computed(
     lazy : array of dask (..., H, W).
     name : of the Zarr, where the stack has more than `LARGE` bytes.
     folder : for it; None for a temporary one.
-    record : how the stack was made, for the Zarr.
+    sampling, record : Å per pixel, and how the stack was made, for the Zarr.
 
     Raises
     ------
@@ -74,6 +76,7 @@ def computed(
     from napari_atomseg.io.images.image import MicroscopeImage
     from napari_atomseg.io.images.layout import PROVENANCE
     from napari_atomseg.io.images.ome_zarr import read_zarr, write_zarr
+    from napari_atomseg.io.images.write import resampled
 
     within = Path(_temporary().name) if folder is None else folder
     require_room(lazy, within)
@@ -83,7 +86,7 @@ def computed(
     image = MicroscopeImage(
         lazy, None, axes, title=name, scales=scales, metadata={PROVENANCE: record}
     )
-    write_zarr(path, image, progress, cancel)
+    write_zarr(path, resampled(image, sampling), progress, cancel)
     return read_zarr(path)[0].data
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QHideEvent
@@ -164,7 +165,7 @@ class Restore(ImagePanel):
 
 def _lazily(
     data: Any,
-    task: str,
+    task: Any,
     options: dict[str, Any],
     scan: Any,
     store: tuple[str, Path | None],
@@ -179,14 +180,21 @@ def _lazily(
         fetch_model(LINES_MODEL, progress, cancel)
     lazy = restore(data, task, scan=scan, **options | {"model": model}, cancel=cancel)
     made, (name, folder) = identity(model), store
-    record = provenance("restore", name, {"task": task, **options, "scan": scan}, **made)
-    stack = computed(lazy, name, folder, record, progress, cancel)
-    settings = {"tasks": [task], "contrast": options["contrast"]}
-    return (
-        Prediction({task: stack}, math.nan, options["contrast"], **made, settings=settings),
-        None,
-        (),
+    settings = {"task": task, **options, "scan": scan}
+    record = provenance("restore", name, settings, model=made["model"], sha256=made["sha256"])
+    sampling = options["sampling"]
+    if sampling is not None and task == "upinterpolation":
+        sampling = tuple(0.5 * size for size in np.broadcast_to(sampling, 2))
+    stack = computed(lazy, name, folder, sampling, record, progress, cancel)
+    done = Prediction(
+        {task: stack},
+        math.nan,
+        options["contrast"],
+        made["model"],
+        made["sha256"],
+        {"tasks": [task], "contrast": options["contrast"]},
     )
+    return done, None, ()
 
 
 def _predict(

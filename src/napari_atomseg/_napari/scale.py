@@ -39,6 +39,10 @@ def set_sampling(
         if isinstance(layer, Points) and {"y_angstrom", "x_angstrom"} <= set(layer.features):
             places = np.asarray(layer.data)[:, -2:] * np.asarray(layer.scale)[-2:]
             layer.features = layer.features.assign(y_angstrom=places[:, 0], x_angstrom=places[:, 1])
+    # What is in sight stays in sight.
+    camera = viewer.scene.camera
+    camera.center = (*camera.center[:-2], *(np.asarray(camera.center[-2:]) * factor))
+    camera.zoom /= float(factor.mean())
     image.metadata[PROVENANCE] = {
         **image.metadata.get(PROVENANCE, {}),
         "calibration": {"sampling": sampling, "notes": list(notes)},

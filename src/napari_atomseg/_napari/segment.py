@@ -110,6 +110,6 @@ def _segment(
     settings = options | {"model": model}
     if is_lazy(data) and data.ndim > 2:
         lazy = segment(data, **settings, cancel=cancel)
-        record = provenance("segment", name, options, **made)
-        return computed(lazy, name, folder, record, progress, cancel), made
+        record = provenance("segment", name, options, model=made["model"], sha256=made["sha256"])
+        return computed(lazy, name, folder, options["sampling"], record, progress, cancel), made
     return segment(data, **settings, progress=progress, cancel=cancel), made

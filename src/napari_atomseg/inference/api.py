@@ -231,7 +231,7 @@ def view_of(
     _, predictor = _opened(chosen, tasks)
     pixel = None if sampling is None else mean_sampling(sampling)
     numbers = sampled_frames(len(frames) if count is None else count)
-    places = numbers if count is None else range(len(frames))
+    places: Sequence[int] = numbers if count is None else range(len(frames))
     middle = (len(frames) if count is None else count) // 2
     if chosen.contrast != "auto":
         numbers, places = (middle,), [places[numbers.index(middle)]]
@@ -332,7 +332,7 @@ def restore(
     hooks: dict[str, Any] = {"progress": progress, "cancel": cancel}
     if is_lazy(image):
         chosen = chosen if model is None else chosen.updated(model=model)
-        known = {"task": task, "sampling": sampling, "scan": scan, "chosen": chosen}
+        known: dict[str, Any] = {"task": task, "sampling": sampling, "scan": scan, "chosen": chosen}
         return each_frame(
             image,
             partial(_settled, **known),

@@ -339,7 +339,8 @@ def segment(
         return _segmented(frames.whole, sampling, chosen, None, progress, cancel)
     some = partial(_segmented_view, sampling=sampling, chosen=chosen)
     work = partial(_segmented_frame, sampling=sampling, chosen=chosen, hooks=(progress, cancel))
-    return each_frame(image, some, work, np.int32)
+    labels: Labels = each_frame(image, some, work, np.int32)
+    return labels
 
 
 def _segmented_view(

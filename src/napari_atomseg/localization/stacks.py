@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from napari_atomseg._shared.types import Array, Sampling
+from napari_atomseg._shared.types import Image, Sampling
 from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.api import common_contrast
 from napari_atomseg.inference.scale import estimate_spacing, leaning
@@ -32,7 +32,7 @@ def stack_view(frames: Frames, sampling: Sampling | None, chosen: LocalizeSettin
         return using.view_of(frames, tasks, sampling, chosen)
     mean = None if sampling is None else mean_sampling(sampling)
 
-    def lean(plane: Array) -> float:
+    def lean(plane: Image) -> float:
         return leaning(plane, estimate_spacing(plane, mean))
 
     return settled_contrasts(chosen.contrast, *sample(frames), lean)
@@ -40,7 +40,7 @@ def stack_view(frames: Frames, sampling: Sampling | None, chosen: LocalizeSettin
 
 def attrs_of(tables: Sequence[pd.DataFrame]) -> dict[str, Any]:
     """``attrs`` of the table of a stack from those of its frames, which were made apart."""
-    each = [dict(table.attrs) for table in tables]
+    each: list[dict[str, Any]] = [{str(k): v for k, v in table.attrs.items()} for table in tables]
     attrs = dict(each[0])
     notes = list(merged_notes(known["notes"] for known in each))
     attrs |= {"contrast": common_contrast([known["contrast"] for known in each]), "notes": notes}
