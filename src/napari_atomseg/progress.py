@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 Progress = Callable[[int, int, str], None]
 """Called as ``progress(done, total, message)`` while work goes on, from the thread that works."""
@@ -65,6 +67,57 @@ class PauseToken(CancelToken):
         if not self.cancelled:
             self._running.wait()
         super().raise_if_cancelled()
+
+
+_CURRENT: ContextVar[CancelToken | None] = ContextVar("cancel", default=None)
+
+
+@contextmanager
+def cancellable(cancel: CancelToken | None) -> Iterator[None]:
+    """Within, `checkpoint` looks at this token, in the thread that called it.
+
+    None leaves that of the caller.
+    """
+    if cancel is None:
+        yield
+        return
+    before = _CURRENT.set(cancel)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(before)
+
+
+def checkpoint() -> None:
+    """Raise `Cancelled` if the work around was cancelled, see `cancellable`.
+
+    For loops and layers deep inside, which know nothing of progress: they call it at least twice
+    a second, so that work of any size stops within one.
+    """
+    cancel = _CURRENT.get()
+    if cancel is not None:
+        cancel.raise_if_cancelled()
+
+
+_TELLER: ContextVar[Callable[[str], None] | None] = ContextVar("teller", default=None)
+
+
+@contextmanager
+def telling(teller: Callable[[str], None]) -> Iterator[None]:
+    """Within, `tell` says by `teller` what is being done, in the thread that called it."""
+    before = _TELLER.set(teller)
+    try:
+        yield
+    finally:
+        _TELLER.reset(before)
+
+
+def tell(message: str) -> None:
+    """Say what is being done, within a step of the progress that is not divided; a `checkpoint`."""
+    checkpoint()
+    teller = _TELLER.get()
+    if teller is not None:
+        teller(message)
 
 
 def report(

@@ -206,6 +206,21 @@ def test_cancel_ends_the_pause_between_two_rounds(
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.parametrize("silent", ["slow", "stall"])
+def test_cancel_does_not_wait_for_a_silent_server(
+    silent: str, tmp_path: Path, serve: Any, entry: Entry
+) -> None:
+    """It answers, or goes on, after two seconds; what arrived by then is kept."""
+    folder, cancel = tmp_path / "models", CancelToken()
+    threading.Timer(0.3, cancel.cancel).start()
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        download(at(entry, serve(silent)), folder, cancel=cancel)
+    assert time.monotonic() - began < 1.3
+    held = sum(file.stat().st_size for file in folder.iterdir())
+    assert held > 0 if silent == "stall" else held == 0
+
+
 def test_a_whole_part_needs_no_request(tmp_path: Path, entry: Entry, weights_file: Path) -> None:
     folder = tmp_path / "models"
     folder.mkdir()

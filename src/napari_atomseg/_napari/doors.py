@@ -193,3 +193,7 @@ class Train(Door, place="train.panel:Train"):
 
 class Models(Door, place="models.panel:Models"):
     """Door of the Models panel."""
+
+
+class Tour(Door, place="tour:Tour"):
+    """Door of the tour."""

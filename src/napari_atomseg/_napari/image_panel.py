@@ -109,13 +109,13 @@ class LayerPanel(Panel):
         self.form.rows.insertRow(0, "Image", self._image.native)
         self.calibration = Calibrate(self.viewer, lambda: self.image)
         self.form.rows.insertRow(1, self.calibration)
+        # Sampling and frames belong to the image, wherever the settings of a panel put them.
+        for row, name in ((2, "sampling"), (3, "stack")):
+            if name in self.form.inputs:
+                taken = self.form.rows.takeRow(self.form.inputs[name].native)
+                label, choice = taken.labelItem.widget(), taken.fieldItem.widget()
+                self.form.rows.insertRow(row, label, choice)
         self.use_scale = UseScale(self.viewer, self.form, lambda: self.image)
-        if "stack" in self.form.inputs:
-            # Which frames belongs to the image, wherever the settings of a panel put it.
-            taken = self.form.rows.takeRow(self.form.inputs["stack"].native)
-            label, choice = taken.labelItem.widget(), taken.fieldItem.widget()
-            row, _ = self.form.rows.getWidgetPosition(self.use_scale)
-            self.form.rows.insertRow(row + 1, label, choice)
         self._image.changed.connect(self._follow_image)
         self._seen: WeakSet[Layer] = WeakSet()
         self.take_newest()

@@ -24,7 +24,7 @@ from qtpy.QtCore import (  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QLabel
 from superqt.utils import FunctionWorker
 
-from napari_atomseg.progress import Cancelled, CancelToken, PauseToken, Progress
+from napari_atomseg.progress import Cancelled, CancelToken, PauseToken, Progress, cancellable
 
 Work = Callable[[Progress, CancelToken], Any]
 """Runs in another thread; touches no widget, viewer or layer."""
@@ -60,7 +60,8 @@ class _Task:
 
     def __call__(self) -> None:
         try:
-            self.value = self._work(self._report, self.token)
+            with cancellable(self.token):
+                self.value = self._work(self._report, self.token)
         except Exception as error:
             self.error = error
 

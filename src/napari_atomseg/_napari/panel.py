@@ -254,7 +254,7 @@ class Panel(Docked, metaclass=_PanelType):
         self.progress.setRange(0, 0)
         self.progress.setFormat("%p%")
         self._time_left = TimeLeft()
-        self.message.setText("")
+        self.message.setText(f"{self.job.name} …")
         self.next_button.offer(False)
         self._show_running(True)
         self.job.start()

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_atomseg._napari.jobs import describe
 from napari_atomseg._napari.layers import contrast_limits
-from napari_atomseg.progress import Cancelled, CancelToken
+from napari_atomseg.progress import Cancelled, CancelToken, cancellable
 
 SIDE = 256
 """Pixels a side of a preview, at most."""
@@ -86,7 +86,8 @@ class Newest(QObject):
     def _do(self, work: Callable[[CancelToken], Any], token: CancelToken) -> None:
         result, reason = None, None
         try:
-            result = work(token)
+            with cancellable(token):
+                result = work(token)
         except Exception as error:
             reason = error
         with contextlib.suppress(RuntimeError):  # the window is gone

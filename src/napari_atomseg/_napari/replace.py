@@ -247,7 +247,7 @@ def _data_sum(layer: Layer) -> int:
         data = whole[..., ::step, ::step]
     total = 0
     for part in data if isinstance(data, list) else [data]:
-        total = zlib.crc32(np.ascontiguousarray(part), total)
+        total = zlib.crc32(np.ascontiguousarray(part).data, total)
     return total
 
 

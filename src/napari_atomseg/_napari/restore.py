@@ -43,7 +43,7 @@ _QUALITY = about(ModelSettings, "quality")
 class RestoreSettings(ImageSettings, RestorationSettings, StoreSettings):
     """Settings of the Restore panel."""
 
-    quality: str = setting(
+    quality: str = setting(  # type: ignore[assignment]
         AS_PREFERRED,
         _QUALITY.label,
         f"{_QUALITY.help} Preferences has the default.",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -34,6 +36,9 @@ _UNKNOWN_CHUNK = 2**18
 
 _TICK = 0.05
 """Seconds between two checks of `cancel` while nothing arrives."""
+
+_AHEAD = 8
+"""Pieces that may have arrived before they are written."""
 
 _TEMPORARY = {408, 425, 429, 500, 502, 503, 504}
 """HTTP errors after which another attempt may succeed."""
@@ -119,7 +124,7 @@ def download(
 
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial") if partial is None else Path(partial)
-    file = _Download(path, partial, sha256, size, advance)
+    file = _Download(path, partial, sha256, size, advance, cancel)
     with _alone(path, cancel):
         try:
             _from_any(urls, file, cancel)
@@ -144,7 +149,9 @@ class _Download:
         digest: str | None,
         size: int | None,
         advance: Callable[[int, int | None], None],
+        cancel: CancelToken | None,
     ) -> None:
+        self._cancel = cancel
         self.path, self.partial, self._digest, self._size = path, partial, digest, size
         self._validator = partial.with_name(f"{partial.name}.etag")
         self._advance = advance
@@ -182,14 +189,17 @@ class _Download:
     def _attempt(self, url: str) -> None:
         self.resumed = self.held > 0
         if self._size is None or self.held != self._size:
-            with _explained(), self._request(url) as response:
-                self._receive(response)
+            stream = _beside(self._stream(url, self._headers()), self._cancel)
+            with _explained(), closing(stream):
+                response = next(stream)
+                self._receive(response, stream)
         if self._digest and file_sha256(self.partial) != self._digest:
             self._refuse("its bytes are not those expected (wrong SHA-256 hash)")
         self.partial.replace(self.path)
         self._validator.unlink(missing_ok=True)
 
-    def _request(self, url: str) -> requests.Response:
+    def _headers(self) -> dict[str, str]:
+        """What is asked for: the rest of the bytes, where some are held."""
         headers = {"Accept-Encoding": "identity"}
         if self.held and self._digest is None:
             if self._validator.exists():
@@ -198,9 +208,16 @@ class _Download:
                 self.discard()
         if self.held:
             headers["Range"] = f"bytes={self.held}-"
-        return requests.get(url, headers=headers, stream=True, timeout=TIMEOUT)
+        return headers
 
-    def _receive(self, response: requests.Response) -> None:
+    def _stream(self, url: str, headers: dict[str, str]) -> Generator[Any, None, None]:
+        """The answer of an address, then the bytes of the file in pieces."""
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+            yield response
+            held = self.held if response.status_code == 206 else 0
+            yield from response.iter_content(_chunk(self._size or _whole_size(response, held)))
+
+    def _receive(self, response: requests.Response, chunks: Iterator[bytes]) -> None:
         if self.resumed and response.status_code == 416:
             if response.headers.get("Content-Range") == f"bytes */{self.held}":
                 return
@@ -219,7 +236,7 @@ class _Download:
         total = self._size or _whole_size(response, done)
         with self.partial.open("ab" if self.resumed else "wb") as file:
             self._advance(done, total)
-            for chunk in response.iter_content(_chunk(total)):
+            for chunk in chunks:
                 done += len(chunk)
                 if total is not None and done > total:
                     break
@@ -315,6 +332,50 @@ def _alone(path: Path, cancel: CancelToken | None) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _beside(
+    items: Generator[Any, None, None], cancel: CancelToken | None
+) -> Generator[Any, None, None]:
+    """Items that are made in another thread, so that waiting for a silent server is cancelled.
+
+    The other thread alone touches the connection, and closes it when its time is out.
+    """
+    arrived: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(maxsize=_AHEAD)
+    stopped = threading.Event()
+
+    def put(item: Any, error: BaseException | None) -> bool:
+        while not stopped.is_set():
+            with suppress(queue.Full):
+                arrived.put((item, error), timeout=_TICK)
+                return True
+        return False
+
+    def make() -> None:
+        try:
+            with closing(items):
+                for item in items:
+                    if not put(item, None):
+                        return
+            put(None, StopIteration())
+        except BaseException as error:
+            put(None, error)
+
+    threading.Thread(target=make, name="download", daemon=True).start()
+    try:
+        while True:
+            _check(cancel)
+            try:
+                item, error = arrived.get(timeout=_TICK)
+            except queue.Empty:
+                continue
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        stopped.set()
 
 
 def _wait(seconds: float, cancel: CancelToken | None) -> None:

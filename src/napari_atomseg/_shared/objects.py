@@ -21,6 +21,7 @@ import numpy as np
 from napari_atomseg._shared.notices import warn_caller
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import angstroms, dimension, to_angstrom
+from napari_atomseg.progress import cancellable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,6 +43,8 @@ def takes_images(
     *names: str, sampling: bool | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a function whose arguments of these names may be images of other libraries.
+
+    Its keyword `cancel`, if it has one, is what a `checkpoint` within looks at.
 
     They are replaced by their pixels. Where the function has a `sampling` that is not given, it is
     the calibration of the first; one that is given may be a quantity with a unit of length.
@@ -74,7 +77,8 @@ def takes_images(
                 values[at] = known
             elif known is not None and calibrated:
                 named["sampling"] = known
-            return function(*values, **named)  # type: ignore[arg-type]
+            with cancellable(named.get("cancel")):
+                return function(*values, **named)  # type: ignore[arg-type]
 
         return wrapped
 

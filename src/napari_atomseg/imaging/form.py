@@ -15,6 +15,7 @@ from napari_atomseg._shared.types import Array
 from napari_atomseg.imaging.hrtem import HRTEMOptics, phase_contrast
 from napari_atomseg.imaging.optics import IncoherentOptics, Optics
 from napari_atomseg.imaging.scattering import Band, structure_factors
+from napari_atomseg.progress import checkpoint
 from napari_atomseg.specimen.columns import Scatterers
 from napari_atomseg.specimen.specimen import Field
 
@@ -66,6 +67,7 @@ def form_image(
     samples = list(zip(optics, scatterers, fields, strict=True))
     image = torch.empty((len(samples), *canvases.pop()), device=device)
     for group in _groups(samples, device):
+        checkpoint()
         form = _coherent if samples[group[0]][0].coherent else _incoherent
         image[group] = form([samples[i] for i in group], device)
     return image

@@ -17,7 +17,7 @@ from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.inference.frames import as_frames, float_type
 from napari_atomseg.inference.predictor import LEVEL, Predictor
 from napari_atomseg.inference.scale import sampled_frames
-from napari_atomseg.inference.scan.api import correct_scan
+from napari_atomseg.inference.scan.api import LOADING, correct_scan
 from napari_atomseg.inference.scan.settings import Scan
 from napari_atomseg.inference.settings import (
     InferenceOptions,
@@ -35,7 +35,7 @@ from napari_atomseg.inference.stacks import (
     settled_contrasts,
 )
 from napari_atomseg.networks.tasks import INTENSITIES, UPINTERPOLATION, Modality
-from napari_atomseg.progress import CancelToken, Progress, report
+from napari_atomseg.progress import CancelToken, Progress, report, tell, telling
 
 __all__ = ["Prediction", "as_frames", "predict", "restore"]
 MIXED = "mixed"
@@ -123,7 +123,9 @@ def predict(
         `cancel` was raised.
     """
     chosen = inference_settings(inference, model, options)
-    return predicted(Frames(image), tasks, chosen, sampling, progress=progress, cancel=cancel)
+    with telling(partial(report, progress, cancel, 0, 0)):
+        frames = Frames(image)
+    return predicted(frames, tasks, chosen, sampling, progress=progress, cancel=cancel)
 
 
 def predicted(
@@ -142,10 +144,13 @@ def predicted(
     ----------
     view : what the stack settled that they are of; None where they settle it themselves.
     """
+    at_first = partial(report, progress, cancel, 0, 0)
+    at_first(LOADING)
     path, predictor = _opened(chosen, tasks)
     pixel = None if sampling is None else mean_sampling(sampling)
     if view is None:
-        view = view_of(frames, tasks, chosen, sampling)
+        with telling(at_first):
+            view = view_of(frames, tasks, chosen, sampling)
     magnifications = view.magnifications
     if magnifications is None:
         raise ValueError("view has no magnifications")
@@ -159,7 +164,8 @@ def predicted(
         def of_frame(done: int, total: int, message: str, index: int = index) -> None:
             report(progress, cancel, index * total + done, len(frames) * total, message)
 
-        examined, recorded = frames[index], frames.recorded(index)
+        with telling(partial(of_frame, 0, 1)):
+            examined, recorded = frames[index], frames.recorded(index)
         plane = examined.frames[0]
         contrasts.append(view.contrast(index, plane, lambda each: predictor.leaning(each, pixel)))
         notes.append(examined.notes)
@@ -236,6 +242,7 @@ def view_of(
     if chosen.contrast != "auto":
         numbers, places = (middle,), [places[numbers.index(middle)]]
     planes = [frames[place].frames[0] for place in places]
+    tell("Estimating contrast and distance of the columns")
     view = settled_contrasts(
         chosen.contrast, numbers, planes, lambda plane: predictor.leaning(plane, pixel)
     )

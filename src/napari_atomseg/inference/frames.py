@@ -13,6 +13,7 @@ from napari_atomseg._shared.types import Array, Image, Mask
 from napari_atomseg.inference.marks import find_marks, share
 from napari_atomseg.inference.missing import find_missing
 from napari_atomseg.inference.outliers import filled, find_outliers
+from napari_atomseg.progress import checkpoint, tell
 
 OFFSET = 1e4
 """Offset over the deviation of an image from which on float32 loses its contrast."""
@@ -155,17 +156,20 @@ def examine(image: Any) -> Examined:
     marks, written, edges, missing = (np.zeros_like(out) for _ in range(4))
     outliers = 0
     for number, frame in enumerate(frames):
+        tell("Looking for faulty pixels, bars and text")
         missing[number] = find_missing(np.where(out[number], np.nan, frame))
         if missing[number].any():
             out[number] |= missing[number]
             # As pixels that are not finite, see `as_frames`.
             frame[missing[number]] = np.median(frame[~out[number]])
+        checkpoint()
         found = find_marks(frame)
         # Where flat areas are most of it, an image is not a picture with marks on it.
         if found.all.mean() <= MOSTLY:
             written[number], marks[number] = found.written, found.all & ~out[number]
             edges[number] = found.edges & marks[number]
         out[number] |= marks[number]
+        checkpoint()
         hot = find_outliers(frame, ~out[number])
         outliers += int(hot.sum())
         out[number] |= hot

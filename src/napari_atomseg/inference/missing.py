@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_atomseg._shared.types import Array, Image, Mask
+from napari_atomseg.progress import checkpoint
 
 PLENTY = 0.01
 """Share of the pixels from which on exact zeros may be missing pixels."""
@@ -143,6 +144,7 @@ def _quartile(frame: Image, zero: Mask, places: NDArray[np.intp], reach: int, pa
     windows = sliding_window_view(np.pad(hidden, reach, constant_values=np.inf), (side, side))
     found = np.full(len(places), np.nan)
     for start in range(0, len(places), CHUNK):
+        checkpoint()
         rows, cols = places[start : start + CHUNK].T
         values = windows[rows, cols].reshape(len(rows), -1).astype(np.float64)
         values[:, side * side // 2] = np.inf

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_atomseg._shared.types import Array, Image, Mask
+from napari_atomseg.progress import checkpoint
 
 Places = tuple[NDArray[np.intp], NDArray[np.intp]]
 
@@ -73,6 +74,7 @@ def find_outliers(frame: Image, valid: Mask | None = None) -> Mask:
     found = none.copy()
     for _ in range(PASSES):
         known = valid & ~found
+        checkpoint()
         noise = _Noise.of(image, known)
         new = (_hot(image, known, noise) | _hot(-image, known, noise.negative())) & known
         if not new.any():
@@ -256,6 +258,7 @@ def _hot(image: Image, known: Mask, noise: _Noise) -> Mask:
     patches = sliding_window_view(np.pad(image, REACH, mode="reflect"), (side, side))
     sure = sliding_window_view(np.pad(known, REACH, mode="reflect"), (side, side))
     for some in np.array_split(np.arange(len(rows)), max(1, len(rows) // 20_000)):
+        checkpoint()
         at = rows[some], cols[some]
         patch = patches[at].astype(np.float64)
         _add_singles(found, at, patch, sure[at], noise, usual)

@@ -35,10 +35,10 @@ from napari_atomseg.inference.settings import (
 from napari_atomseg.inference.tiles import Blender, tiles, upsampled
 from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.maps import selected
-from napari_atomseg.networks.pieces import InPieces, pieces_of
+from napari_atomseg.networks.pieces import InPieces, interruptible, pieces_of
 from napari_atomseg.networks.schemes import scheme
 from napari_atomseg.networks.tasks import ELEMENTS, INTENSITIES, UPINTERPOLATION, predictable
-from napari_atomseg.progress import CancelToken, Progress, report
+from napari_atomseg.progress import CancelToken, Progress, checkpoint, report
 
 FLAT = 1e-6
 """Deviation over mean below which an image is constant but for the rounding of its numbers."""
@@ -116,7 +116,7 @@ class Predictor:
         self.species = self.channels - len(self.card.tasks) + 1
         self.device = choose_device(chosen.device)
         self.precision, self.tile_size = chosen.precision, chosen.tile_size
-        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = interruptible(network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._recent: OrderedDict[str, Tensor] = OrderedDict()
 
     def leaning(self, frame: Image, sampling: float | None = None) -> float:
@@ -213,9 +213,11 @@ class Predictor:
             def within(done: int, total: int, message: str, number: int = number) -> None:
                 report(progress, cancel, number * total + done, len(factors) * total, message)
 
+            within(0, 1, "Preparing the image")
             finished = self._finished(image, factor, tasks, within, cancel, quality)
             if factor in restoring:
                 for task in intensities:
+                    checkpoint()
                     level = offset if task in LEVEL else 0.0
                     kind: type[np.float32 | np.float64] = (
                         np.float32 if holds(level, scale) else np.float64
@@ -228,6 +230,7 @@ class Predictor:
                     task: _picture(task, planes.numpy()) for task, planes in known.items()
                 }
                 for task in columns:
+                    checkpoint()
                     planes = self._resampled(finished, task, frame.shape).numpy().clip(0.0, 1.0)
                     made = _picture(task, planes.astype(np.float32))
                     if task not in whole:
@@ -326,12 +329,12 @@ class Predictor:
         windows = list(tiles(shape, window))
         blender = Blender(self.channels, shape)
         for done, tile in enumerate(windows):
-            report(progress, cancel, done, len(windows), "tiles")
+            report(progress, cancel, done, len(windows), f"Tile {done + 1} of {len(windows)}")
             part = image[..., tile.top : tile.bottom, tile.left : tile.right]
             with pieces_of(piece, None if cancel is None else cancel.raise_if_cancelled):
                 output = self._output(part, half)
             blender.add(tile, self.scheme.compose(output, part, self.card.tasks)[0])
-        report(progress, cancel, len(windows), len(windows), "tiles")
+        report(progress, cancel, len(windows), len(windows), "Joining tiles")
         return blender.result()
 
 

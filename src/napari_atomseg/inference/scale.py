@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from napari_atomseg._shared.contrast import are_opposite, clear_middle
 from napari_atomseg._shared.types import Array, Image
+from napari_atomseg.progress import checkpoint
 
 SMALLEST, LARGEST = 4.0, 150.0
 """Range of spacings considered, pixels."""
@@ -70,6 +71,7 @@ def estimate_spacing(image: Image, sampling: float | None = None) -> float:
     if low >= high:
         return fallback
     spacings = np.geomspace(0.8 * low, 1.2 * high, 48)
+    checkpoint()
     found, error = _scale_strength(image, spacings / SPACING_PER_SCALE)
     strength = ndimage.gaussian_filter1d(found, 1.0)
     inner = strength[1:-1]
@@ -144,7 +146,9 @@ def leaning(image: Image, spacing: float, lean: Callable[[], float] | None = Non
         a network in the image exceeds that in its negative.
     """
     flat = ndimage.gaussian_filter(image, 0.12 * spacing)
+    checkpoint()
     flat -= ndimage.gaussian_filter(image, 1.0 * spacing)
+    checkpoint()
     deviation = flat.std()
     if not deviation > 0:
         return -DARK

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,9 +57,11 @@ from napari_atomseg.localization.settings import (
 from napari_atomseg.localization.stacks import attrs_of, stack_view
 from napari_atomseg.localization.table import column_table, joined
 from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS
-from napari_atomseg.progress import CancelToken, Progress, report
+from napari_atomseg.progress import CancelToken, Progress, report, stage, telling
 from napari_atomseg.trust.correlation import NoiseCorrelation
 from napari_atomseg.trust.judge import DENOISED, Judge
+
+JUDGING = "Comparing the columns with the recorded image"
 
 
 @takes_images("image")
@@ -163,7 +166,8 @@ def localize(
     given: dict[str, Any] = {**options}
     given |= {} if model is None else {"model": model}
     given |= {} if refine == "gaussian" else {"refine": refine}
-    frames = Frames(image)
+    with telling(partial(report, progress, cancel, 0, 0)):
+        frames = Frames(image)
     shape = (frames.shape[-2], frames.shape[-1])
     often, known = frame_weights(given, shape), known_noise(given)
     chosen = LocalizeSettings(**ChainMap(given, *groups))
@@ -217,7 +221,9 @@ def _localized(
         using = Model.of(examined, chosen.model, view=view)
         detector = using.detector(chosen.detector)
         tasks = using.tasks(chosen, detector)
-        prediction = using.predict(tasks, sampling, chosen, progress, cancel)
+        prediction = using.predict(tasks, sampling, chosen, stage(progress, 0, 2), cancel)
+        progress = stage(progress, 1, 2)
+        report(progress, cancel, 0, 1, JUDGING)
         contrasts = prediction.contrasts
         if chosen.on != "raw":
             restored = using.restored(prediction)
@@ -254,9 +260,10 @@ def _localized(
     unjittered = Unjittered(chosen, frames, pixel)
     tables, remarks, counts = [], [], np.zeros(2, dtype=int)
     for number, frame in enumerate(frames):
-        report(progress, cancel, number, len(frames), "Measuring columns")
-        found, judged, columns = search(number, cancel)
-        measured, inside = measure(number, columns, cancel)
+        with _part(progress, cancel, 2 * number, 2 * len(frames), "Finding columns"):
+            found, judged, columns = search(number, cancel)
+        with _part(progress, cancel, 2 * number + 1, 2 * len(frames), "Measuring columns"):
+            measured, inside = measure(number, columns, cancel)
         if judge is not None and judged is not None:
             seen = judge.seen(number, columns.y[columns.added], columns.x[columns.added])
             judged = columns.extended(judged, seen.consistency, seen.signal)
@@ -334,7 +341,8 @@ def segment(
     chosen = LocalizeSettings(
         **dict(applied), detector=detector, min_score=min_score, sensitivity=sensitivity
     )
-    frames = Frames(image)
+    with telling(partial(report, progress, cancel, 0, 0)):
+        frames = Frames(image)
     if frames.whole is not None:
         return _segmented(frames.whole, sampling, chosen, None, progress, cancel)
     some = partial(_segmented_view, sampling=sampling, chosen=chosen)
@@ -382,7 +390,9 @@ def _segmented(
     using = Model.of(examined, chosen.model, COLUMNS, view)
     detector = using.detector(chosen.detector)
     by_mask, tasks = detector == "otsu", _labelling(using, chosen)
-    prediction = using.predict(tasks, sampling, chosen, progress, cancel)
+    prediction = using.predict(tasks, sampling, chosen, stage(progress, 0, 2), cancel)
+    progress = stage(progress, 1, 2)
+    report(progress, cancel, 0, 1, JUDGING)
     judge = None if by_mask else using.judge(prediction, sampling, min_score)
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in prediction.contrasts]
     find = _Detector(frames, signs, (), prediction, using.mask if by_mask else "")
@@ -394,8 +404,9 @@ def _segmented(
     search = _Search(find, complete, judge, examined.measured(), chosen)
     labels = np.zeros(frames.shape, np.int32)
     for number in range(len(frames)):
+        with _part(progress, cancel, number, len(frames), "Finding columns"):
+            found, _, columns = search(number, cancel)
         report(progress, cancel, number, len(frames), "Labelling columns")
-        found, _, columns = search(number, cancel)
         keep = (columns.score >= least) & ~examined.hides(number, columns.y, columns.x)
         numbers = columns.label[keep]
         found = found.keeping(np.isin(np.arange(1, len(found) + 1), numbers))
@@ -408,7 +419,19 @@ def _segmented(
             labels[number],
             *(columns.y[new], columns.x[new], columns.fits.sigma[new], columns.label[new]),
         )
+    report(progress, cancel, len(frames), len(frames), "Labelling columns")
     return labels.reshape(shape)
+
+
+@contextmanager
+def _part(
+    progress: Progress | None, cancel: CancelToken | None, done: int, total: int, message: str
+) -> Iterator[None]:
+    """A part of the work, within which others say what they do."""
+    told = partial(report, progress, cancel, done, total)
+    told(message)
+    with telling(told):
+        yield
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 from napari_atomseg._shared.sampling import Sampling, read_sampling
 from napari_atomseg.measurements.observation import ALL, Observation, lattice_record
 from napari_atomseg.measurements.report import Report
-from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.progress import CancelToken, Progress, cancellable
 from napari_atomseg.settings import Settings, describe, fields_of, setting
 
 Run = Callable[[Observation, Any, Progress | None, CancelToken | None], Report]
@@ -202,7 +202,9 @@ def measure(
         if needed is Needs.REQUIRED and given is None:
             raise ValueError(f"{name} needs {what}")
     observation = Observation.of(columns, image, sampling=sampling, use=use, lattice=lattice)
-    return finished(known.run(observation, chosen, progress, cancel), observation)
+    with cancellable(cancel):
+        found = known.run(observation, chosen, progress, cancel)
+    return finished(found, observation)
 
 
 def finished(report: Report, observation: Observation) -> Report:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from napari_atomseg.progress import checkpoint
+
 ALIGNED = 2
 """Pieces and what is around them start at multiples of this, as layers of stride 2 need."""
 
@@ -43,6 +45,21 @@ def pieces_of(side: int, check: Callable[[], None] | None = None) -> Iterator[No
         yield
     finally:
         _LIMIT.reset(token)
+
+
+def interruptible(network: nn.Module) -> nn.Module:
+    """The network, which stops before its next layer where the work around is cancelled.
+
+    See `progress.checkpoint`. Layers of a network take up to some tenths of a second.
+    """
+    for module in network.modules():
+        if next(module.children(), None) is None:
+            module.register_forward_pre_hook(_check)
+    return network
+
+
+def _check(module: nn.Module, inputs: object) -> None:
+    checkpoint()
 
 
 class InPieces(nn.Module):

@@ -24,7 +24,7 @@ from napari_atomseg.imaging import (
     Probe,
     RadialImaging,
 )
-from napari_atomseg.progress import CancelToken, Progress, report
+from napari_atomseg.progress import CancelToken, Progress, cancellable, report
 from napari_atomseg.simulation.background import Background
 from napari_atomseg.simulation.render import render
 from napari_atomseg.simulation.result import Simulation, collect
@@ -193,6 +193,14 @@ def simulate(
     chosen = SimulationSettings(
         **{name: arguments[name] for name in SimulationSettings.model_fields}
     )
+    with cancellable(cancel):
+        return _simulated(chosen, device, progress, cancel)
+
+
+def _simulated(
+    chosen: SimulationSettings, device: str, progress: Progress | None, cancel: CancelToken | None
+) -> Simulation:
+    """What `simulate` returns."""
     report(progress, cancel, 0, 3, "placing atoms")
     field = field_of(chosen)
     specimen = specimen_of(chosen, field)

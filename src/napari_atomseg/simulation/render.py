@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 
 from napari_atomseg import imaging
 from napari_atomseg.distortion.scan import LineMotion, shift_lines
+from napari_atomseg.progress import checkpoint
 from napari_atomseg.simulation.background import background_image
 from napari_atomseg.simulation.scene import Scene
 from napari_atomseg.simulation.slow import moments_seed, multislice_image
@@ -76,10 +77,13 @@ def render(
 
 
 def _render_group(scenes: Sequence[Scene], device: str, clean: Tensor | None) -> Batch:
+    checkpoint()
     generators = [_generator(scene.seed, device) for scene in scenes]
     clean = _formed(scenes, device) if clean is None else clean.to(device)
+    checkpoint()
     clean = torch.stack([_scaled(image, s) for image, s in zip(clean, scenes, strict=True)])
     clean, ideal = _levelled(clean, scenes, generators)
+    checkpoint()
     masks = label_targets(scenes, device)
     sharp = {name: masks.pop(name) for name in (SHARP,) if name in masks}
     truth = {"ideal": ideal, "clean": clean, **sharp}
@@ -176,6 +180,7 @@ def _distorted(
     listed = {d.place: d.distortion for scene in scenes for d in scene.distortions}
     motion = None
     for place, distortion in sorted(listed.items()):
+        checkpoint()
         drawn = {
             i: d.values for i, s in enumerate(scenes) for d in s.distortions if d.place == place
         }

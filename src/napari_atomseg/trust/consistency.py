@@ -17,6 +17,7 @@ from napari_atomseg._shared.types import Array, Image
 from napari_atomseg.inference.frames import as_frames, compact, examine
 from napari_atomseg.inference.scale import SPACING_PER_SCALE, estimate_spacing
 from napari_atomseg.networks.tasks import RESTORATION
+from napari_atomseg.progress import checkpoint
 from napari_atomseg.trust.correlation import NoiseCorrelation
 from napari_atomseg.trust.noise import (
     REACH,
@@ -262,15 +263,18 @@ class _Test:
         lines: Array = np.zeros((len(raw), 1))
         # The weights follow from the noise, and the noise from the residual of the weighted fit.
         for _ in range(ROUNDS):
+            checkpoint()
             mean = expected_image(raw - lines, restored, weight, task, sigma)
             self.noise = noise or estimate_noise(mean, raw - lines - mean, valid, window)
             self.variance, self.shot = self.noise.variance(mean), self.noise.shot(mean)
             weight = valid / self.variance
             lines = line_offsets(raw - mean, weight)
+        checkpoint()
         self.expected = mean + lines
         left = np.where(valid, raw - self.expected, 0.0)
         self.residual = left / np.sqrt(self.variance)
         self.correlation = NoiseCorrelation() if noise else self._correlation(window)
+        checkpoint()
         z = matched(left, weight, sigma) / np.sqrt(max(1.0, column_excess(self.correlation, sigma)))
         low, high = np.percentile(z[valid], (25, 75)) if valid.any() else (0.0, 0.0)
         self.spread = float(high - low) / QUARTILES
@@ -278,6 +282,7 @@ class _Test:
 
     def misfit(self, side: int) -> Array:
         """Local χ² as a standard normal number."""
+        checkpoint()
         spread = variance_of_square(self.noise.gain, self.shot, self.variance)
         return chi_square(self.residual, spread * self.correlation.patch, self.valid, side)
 

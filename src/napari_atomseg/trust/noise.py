@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
 from napari_atomseg._shared.types import Array, Mask
+from napari_atomseg.progress import checkpoint
 
 REACH = 4.0
 """Radius of the matched filter over its sigma."""
@@ -148,11 +149,13 @@ def estimate_noise(expected: Array, residual: Array, valid: Mask, window: int) -
     squared, used = residual**2, valid
     model = NoiseModel(0.0, float(np.sqrt(squared[valid].mean())), zero)
     for number in range(ROUNDS):
+        checkpoint()
         variance = model.variance(expected, steepness)
         spread = variance_of_square(model.gain, model.shot(expected), variance)
         if number:
             explained = valid & ~_unexplained(variance, spread, squared, valid, window)
             used = explained if explained.sum() > 0.5 * valid.sum() else valid
+        checkpoint()
         share = np.flatnonzero(used.ravel())
         share = share[:: max(1, len(share) // PIXELS)]
         weight = 1.0 / (variance.ravel()[share] * np.sqrt(spread.ravel()[share]))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.types import Array
+from napari_atomseg.progress import checkpoint
 
 NEIGHBOURS = 8
 """Nearest columns whose arrangement is compared."""
@@ -18,6 +19,8 @@ TOLERANCE = 0.2
 """A translated column meets another within this fraction of the distance of nearest columns."""
 LEAST_ANGLE = 0.35
 """Sine of the angle between two directions, at least; columns along lines have one alone."""
+TOGETHER = 1000
+"""Columns whose surroundings are looked up at once."""
 
 
 def two_dimensional_order(y: Array, x: Array, shape: tuple[int, ...]) -> Array:
@@ -58,10 +61,15 @@ def _met(
     tree: cKDTree, moved: NDArray[np.float64], limit: Array, shape: tuple[int, ...]
 ) -> NDArray[np.float64]:
     """(N, V) fraction of the places (N, V, K, 2) within the image that a column is at."""
-    inside = np.all((moved >= 0) & (moved <= np.array(shape) - 1.0), axis=-1)
-    distance, _ = tree.query(moved, distance_upper_bound=float(limit.max()))
-    met = (distance <= limit[:, None, None]) & inside
-    return np.asarray(met.sum(axis=-1) / np.maximum(inside.sum(axis=-1), NEIGHBOURS / 2))
+    found, farthest = np.zeros(moved.shape[:2]), float(limit.max())
+    for first in range(0, len(moved), TOGETHER):
+        checkpoint()
+        some = slice(first, first + TOGETHER)
+        inside = np.all((moved[some] >= 0) & (moved[some] <= np.array(shape) - 1.0), axis=-1)
+        distance, _ = tree.query(moved[some], distance_upper_bound=farthest)
+        met = (distance <= limit[some, None, None]) & inside
+        found[some] = met.sum(axis=-1) / np.maximum(inside.sum(axis=-1), NEIGHBOURS / 2)
+    return found
 
 
 def _in_two_directions(

@@ -10,8 +10,9 @@ from scipy import ndimage
 
 from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.types import Array
+from napari_atomseg.progress import checkpoint
 from napari_atomseg.trust.consistency import Consistency
-from napari_atomseg.trust.order import two_dimensional_order
+from napari_atomseg.trust.order import TOGETHER, two_dimensional_order
 
 CELL = 2.5
 """Radius of the window about a column over its sigma."""
@@ -63,11 +64,14 @@ def evidence(test: Consistency, frame: int, y: Array, x: Array, sign: float = 1.
         for plane in (test.z, test.residual, test.expected, test.deviation)
     )
     weight = 1.0 / deviation**2
+    checkpoint()
     raw, error = _heights(expected + residual * deviation, weight, y, x, test.sigma)
+    checkpoint()
     made, _ = _heights(expected, weight, y, x, test.sigma)
     # The height is that of a Gaussian above the mean of its disc.
     error = error * np.sqrt(max(1.0, _height_excess(test, frame)))
     scale = max(float(expected.std()), np.finfo(float).tiny)
+    checkpoint()
     at = ndimage.map_coordinates(z, [y, x], order=1, mode="nearest")
     return Evidence(
         sign * at,
@@ -106,6 +110,19 @@ def _height_excess(test: Consistency, frame: int) -> float:
 
 
 def _heights(
+    image: NDArray[np.float64], weight: NDArray[np.float64], y: Array, x: Array, sigma: float
+) -> tuple[Array, Array]:
+    """(N,) heights and their standard errors, see `_some_heights`."""
+    parts = []
+    for first in range(0, len(y), TOGETHER):
+        checkpoint()
+        some = slice(first, first + TOGETHER)
+        parts.append(_some_heights(image, weight, y[some], x[some], sigma))
+    heights, errors = zip(*parts, strict=True)
+    return np.concatenate(heights), np.concatenate(errors)
+
+
+def _some_heights(
     image: NDArray[np.float64], weight: NDArray[np.float64], y: Array, x: Array, sigma: float
 ) -> tuple[Array, Array]:
     """(N,) heights and their standard errors: a Gaussian and a constant, by weighted least squares.

@@ -12,7 +12,8 @@ from napari_atomseg._shared.files import digest
 from napari_atomseg._shared.notices import one_line
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.alignment.settings import AVERAGE, NOISE
-from napari_atomseg.io import read_image
+from napari_atomseg.io import COLUMN_SUFFIXES, IMAGE_SUFFIXES, read_columns, read_image
+from napari_atomseg.io.inputs import columns_input, image_input
 from napari_atomseg.measurements.observation import SELECTED
 from napari_atomseg.measurements.registry import Needs
 from napari_atomseg.settings import fields_of
@@ -172,6 +173,32 @@ def history_of(described: Described) -> History:
             problem = str(error)
     last = chain.steps[-1].name if chain.steps else ""
     return History(tuple(lines), chain.image, workflow, last, problem)
+
+
+def described_file(path: str | Path) -> Described:
+    """Describe a result in a file, a table of columns or an image, for `history_of`.
+
+    Raises
+    ------
+    OSError
+        It is neither.
+    """
+    path = Path(path)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        try:
+            image = read_image(path)
+        except OSError:
+            if path.suffix.lower() not in COLUMN_SUFFIXES:
+                raise
+        else:
+            record = image.metadata.get("provenance")
+            return image_input(image.data, path.name, record=record, **_own_file(path, record))
+    return columns_input(read_columns(path), path.name)
+
+
+def _own_file(path: Path, record: Record | None) -> dict[str, Any]:
+    """The file of an image that no step made, with which a chain may begin."""
+    return {} if _action(record or {}) else {"file": path}
 
 
 def workflow_of(described: Described) -> Workflow:

@@ -173,7 +173,7 @@ def edited(data: ArrayLike, features: Any, metadata: Mapping[str, Any]) -> str:
             gone = max(0, len(measured) - len(here))
         counts = {"added or moved": moved, "deleted": gone}
         parts = [f"{count} {how}" for how, count in counts.items() if count]
-        told.append(f"columns {' and '.join(parts) or 'added, moved or deleted'} by hand")
+        told.append(f"columns changed by hand ({', '.join(parts) or 'measured again'})")
     elif FEATURES in metadata and table_digest(pd.DataFrame(features)) != metadata[FEATURES]:
         told.append("features changed by hand")
     return "; ".join(dict.fromkeys(told))

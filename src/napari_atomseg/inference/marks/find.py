@@ -11,6 +11,7 @@ from napari_atomseg._shared.types import Image, Mask
 from napari_atomseg.inference.marks.areas import ALIKE, find_areas
 from napari_atomseg.inference.marks.levels import Box, Levels, grown
 from napari_atomseg.inference.marks.words import find_words
+from napari_atomseg.progress import checkpoint
 
 SOFT = 2
 """Pixels by which marks are grown: smooth edges, and the blur of a resampling."""
@@ -53,9 +54,12 @@ def find_marks(frame: Image) -> Marks:
     inner = frame[_inside(border)]
     if min(inner.shape, default=0) < 16 or not np.ptp(inner) > 0:
         return Marks(none, border, none)
+    checkpoint()
     levels = Levels.of(frame, inner)
+    checkpoint()
     written, padding = find_areas(levels)
     border |= padding
+    checkpoint()
     written |= find_words(levels, written | border)
     # A band at the border with words in it is one mark.
     core = written | border

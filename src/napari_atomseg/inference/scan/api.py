@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ from napari_atomseg.inference.scan.regrid import put_back
 from napari_atomseg.inference.scan.settings import LINES_MODEL, Scan, ScanCorrectionSettings
 from napari_atomseg.inference.stacks import Frames, merged_notes
 from napari_atomseg.networks.tasks import LINE_SHIFTS
-from napari_atomseg.progress import CancelToken, Progress, report
+from napari_atomseg.progress import CancelToken, Progress, report, tell, telling
 
 ROWS, COLUMNS = "rows", "columns"
+LOADING = "Loading the model"
 RELIABLE = 0.9
 """Pixels rms of jitter that is measured with errors that hold (docs/scan.md), at most."""
 OF_SPACING = 0.15
@@ -125,17 +127,22 @@ def correct_scan(
     """
     chosen = ScanCorrectionSettings(scan=scan, model=model, device=device)
     pixel = pixel_size(sampling)
-    frames = Frames(image)
+    with telling(partial(report, progress, cancel, 0, 0)):
+        frames = Frames(image)
     path = lines_model(chosen.model)
+    report(progress, cancel, 0, 0, LOADING)
     meter = open_meter(path, chosen.device)
     planes, found, notes = [], [], []
     for number in range(len(frames)):
-        report(progress, cancel, number, len(frames), "Measuring scan lines")
-        examined = frames[number]
-        frame = examined.frames[0]
-        notes.append(examined.notes)
-        lines = frame_lines(frame, chosen.scan, meter)
-        planes.append(corrected(frame, lines))
+        told = partial(report, progress, cancel, number, len(frames))
+        told("Measuring scan lines")
+        with telling(told):
+            examined = frames[number]
+            frame = examined.frames[0]
+            notes.append(examined.notes)
+            lines = frame_lines(frame, chosen.scan, meter)
+            tell("Putting scan lines back")
+            planes.append(corrected(frame, lines))
         found.append(lines)
     report(progress, cancel, len(planes), len(planes), "Measuring scan lines")
     return ScanCorrection(

@@ -24,6 +24,7 @@ from scipy import fft, ndimage
 
 from napari_atomseg._shared.types import Array
 from napari_atomseg.inference.scan.regrid import put_back
+from napari_atomseg.progress import checkpoint, tell
 
 ROUNDS = 4
 """Templates, each from the frame as the displacements before put it back."""
@@ -76,12 +77,17 @@ class Reflections:
         window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
         # Padded to twice its size, so that a maximum is close to the frequency of its reflection.
         power = np.abs(fft.fft2((frame - frame.mean()) * window, (2 * height, 2 * width))) ** 2
+        checkpoint()
         rows, cols = fft.fftfreq(2 * height)[:, None], fft.fftfreq(2 * width)[None]
+        checkpoint()
         radius = np.hypot(rows, cols)
         noise = float(np.median(power[radius > 0.35])) / np.log(2.0)
+        checkpoint()
         level = np.maximum(np.median(power, axis=0) / np.log(2.0), noise)
         half = (cols > 0) | ((cols == 0) & (rows > 0))
+        checkpoint()
         top = power == ndimage.maximum_filter(power, 9, mode="wrap")
+        checkpoint()
         found = top & half & (radius > LOWEST) & (power > CLEAR * level)
         order = np.argsort(-power[found])[:MOST]
         place = np.argwhere(found)[order]
@@ -159,6 +165,7 @@ class Template:
         for into, factor in zip(made, factors.astype(np.complex64), strict=True):
             form = lines * factor
             for knot in range(self._cols.count - 1):
+                checkpoint()
                 part = np.flatnonzero(below == knot)
                 wave, upper = self._along[part].T, share[part].astype(np.float32)
                 waves = np.concatenate([wave * (1.0 - upper), wave * upper])
@@ -195,6 +202,7 @@ class Knots:
     def windows(self) -> Iterator[tuple[slice, Array]]:
         """The pixels around each knot and their weights, whose sum is one."""
         for knot in range(self.count):
+            checkpoint()
             middle = knot * self.gap
             first = max(0, math.ceil(middle - WINDOW * self.deviation))
             last = min(self.size, math.floor(middle + WINDOW * self.deviation) + 1)
@@ -225,7 +233,8 @@ def beside_lattice(frame: Array, shifts: Array, errors: Array) -> tuple[Array, A
     frame = (frame - frame.mean()) / max(float(frame.std()), 1e-30)
     total, known, slow = shifts, errors, 0.0
     rest = slope_y = slope_x = frame
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
+        tell(f"Measuring scan lines beside the lattice, round {number + 1} of {ROUNDS}")
         image = put_back(frame, total, np.maximum(known, BORDER))
         reflections = Reflections.of(image)
         if not reflections.enough(frame.shape):

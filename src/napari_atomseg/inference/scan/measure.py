@@ -16,8 +16,10 @@ from napari_atomseg.inference.scan.lattice import beside_lattice, shrunk
 from napari_atomseg.inference.scan.regrid import put_back
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.networks.files import load_weights
+from napari_atomseg.networks.pieces import interruptible
 from napari_atomseg.networks.scan_lines import ordered
 from napari_atomseg.networks.tasks import LINE_SHIFTS, channels
+from napari_atomseg.progress import checkpoint
 
 SLOWEST = 128
 """Lines of the longest period that counts as jitter; the network is trained on as many lines."""
@@ -123,6 +125,7 @@ class LineMeter:
         if self.card.arguments.get("channels_out") != channels((LINE_SHIFTS,)):
             raise ValueError(f"model {self.card.name} has not the channels of {LINE_SHIFTS}")
         self.device = choose_device(device)
+        network = interruptible(network)
         self.network: nn.Module = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, frame: Image | Array) -> LineShifts:
@@ -221,6 +224,7 @@ def _restored_power(frame: Array, shifts: LineShifts) -> float:
 
 
 def _ordered_power(frame: Array) -> float:
+    checkpoint()
     scale = max(float(frame.std()), 1e-30)
     unit = torch.from_numpy(np.ascontiguousarray((frame - frame.mean()) / scale))
     return float(ordered(unit[None, None])[..., EDGE:-EDGE, EDGE:-EDGE].square().mean())

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import fft
 
 from napari_atomseg._shared.types import Array
+from napari_atomseg.progress import checkpoint
 
 REACH = 8
 """Lines to either side that a value on the grid is estimated from."""
@@ -113,6 +114,7 @@ def put_back(frame: Array, shifts: Array, errors: Array) -> Array:
         result = shifted_along(result, -shifts[:, 1])
     if not shifts[:, 0].any():
         return result
+    checkpoint()
     known = Statistics.of(result)
     if not known.power.sum() > 0:
         return result
@@ -120,6 +122,7 @@ def put_back(frame: Array, shifts: Array, errors: Array) -> Array:
     signal = result - result.mean()
     moved = result.copy()
     for place, offset in enumerate(range(-REACH, REACH + 1)):
+        checkpoint()
         lines = np.clip(np.arange(len(result)) + offset, 0, len(result) - 1)
         moved += weights[:, place, None] * signal[lines]
     return moved

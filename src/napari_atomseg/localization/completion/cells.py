@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.geometry import clusters_of
 from napari_atomseg._shared.types import Array, Indices, Mask
+from napari_atomseg.progress import checkpoint
 
 PATCH = 480
 """Columns of a patch, at most: few enough for strain and grains, enough for faint sublattices."""
@@ -80,6 +81,7 @@ def find_cells(points: Array, amplitude: Array) -> list[Cells]:
     query = tree.query(points, k=min(NEIGHBOURS + 1, len(points)))
     distance, near = np.asarray(query[0]), np.asarray(query[1], dtype=np.int64)
     for patch in _patches(points):
+        checkpoint()
         left = patch
         for _ in range(GRAINS):
             if len(left) < FEWEST:

@@ -10,6 +10,7 @@ from scipy import ndimage
 from scipy.special import ndtri
 
 from napari_atomseg._shared.types import Array, Mask
+from napari_atomseg.progress import checkpoint
 
 WINDOW = 2.5
 """Half side of the window over the sigma of a column."""
@@ -99,6 +100,7 @@ class LocalNoise:
     """
 
     def __init__(self, heights: Array, free: Mask, spacing: float, sigma: float) -> None:
+        checkpoint()
         stride = max(1, int(sigma))
         some, there = heights[::stride, ::stride], free[::stride, ::stride]
         there = there & np.isfinite(some)
@@ -143,6 +145,7 @@ def _block_deviations(values: Array, block: Array, count: tuple[int, ...], whole
     order = np.argsort(block, kind="stable")
     starts = np.searchsorted(block[order], np.arange(len(table) + 1))
     for number, (first, last) in enumerate(pairwise(starts)):
+        checkpoint()
         if last - first >= SAMPLES:
             table[number] = NORMAL * np.median(np.abs(values[order[first:last]]))
     table = np.where(np.isnan(table), whole, table).reshape(count)

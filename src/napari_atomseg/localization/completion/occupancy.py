@@ -20,6 +20,7 @@ from napari_atomseg.localization.completion.sites import (
     centred,
 )
 from napari_atomseg.localization.completion.sublattices import FAINTEST, UNSURE
+from napari_atomseg.progress import checkpoint
 
 LEAST_SITE = 0.5
 """z of a site of a sublattice, at least."""
@@ -88,6 +89,7 @@ def occupancy(places: Array, height: Array, noise: Array, usual: float) -> Occup
     best: Occupancy | None = None
     lowest = LOWER * usual if np.isfinite(usual) else 0.0
     for level in (float(np.mean(height)), float(np.quantile(height, 0.9)), usual):
+        checkpoint()
         if not np.isfinite(level) or level <= 0:
             continue
         fitted = _mixture(height, noise, max(level, lowest), lowest)
@@ -103,6 +105,7 @@ def _mixture(height: Array, noise: Array, level: float, lowest: float) -> Occupa
     """One share and level for all sites, from a start."""
     share, spread, one = 0.5, EQUAL * level, np.ones(len(height))
     for _ in range(ROUNDS):
+        checkpoint()
         weight = expit(logit(share) + _ratio(height, noise, level * one, spread))
         total = float(weight.sum())
         share = (total + 1.0) / (len(height) + 2.0)
@@ -125,6 +128,7 @@ def _localized(whole: Occupancy, places: Array, height: Array, noise: Array) -> 
         return whole
     share, level = whole.share, whole.level
     for _ in range(LOCAL_ROUNDS):
+        checkpoint()
         weight = expit(logit(share) + _ratio(height, noise, level, whole.spread))
         total = weight[near].sum(axis=1)
         light = (weight * height)[near].sum(axis=1)
@@ -180,6 +184,7 @@ def occupied_sites(residual: Residual, sites: Sites, hints: Hints, added: Mask) 
     seen, seen_points = hints.near(places), hints.near(residual.points)
     bright = surrounding(residual, *places.T)
     for number in np.unique(sites.family[open_]):
+        checkpoint()
         alike = sites.family == number
         kin = np.flatnonzero(alike & open_)
         members = np.unique(near[alike & same])
@@ -204,6 +209,7 @@ def occupied_sites(residual: Residual, sites: Sites, hints: Hints, added: Mask) 
     keep = ~same & (score > 0.5) & (height >= least * noise)
     keep = apart(places, np.where(keep, score, -np.inf), residual.least)
     for number in np.unique(sites.family[keep]):
+        checkpoint()
         kin = np.flatnonzero(keep & (sites.family == number))
         order = kin[np.argsort(-score[kin], kind="stable")]
         false = np.cumsum(1.0 - score[order]) / np.arange(1, len(order) + 1)

@@ -18,6 +18,7 @@ from napari_atomseg.localization.completion.sublattices import SOFT
 from napari_atomseg.localization.completion.tails import Tail, shared_tail
 from napari_atomseg.localization.fit.independent import Fits
 from napari_atomseg.localization.fit.windows import Canvas
+from napari_atomseg.progress import checkpoint
 
 COVERED = 1.5
 """Pixels nearer to a column than this, over sigma, have lost their noise to its fit."""
@@ -78,6 +79,7 @@ class Residual:
             image.shape, places, amplitude[self.fitted], width[self.fitted]
         )
         self._measured = measured
+        checkpoint()
         self._look(None)
         # What a failed fit leaves is there to be measured; noise alone makes no other kind of it.
         failed = np.flatnonzero(~self.fitted)
@@ -110,7 +112,9 @@ class Residual:
             )
             rest = rest - self.tail.light(shape, places[:, 0], places[:, 1], heights)
         self._rest = rest
+        checkpoint()
         self.heights = self._filter(rest)
+        checkpoint()
         free = _beyond(shape, self.points, COVERED * self.sigma) & self._filter.known
         self.noise = LocalNoise(self.heights, free, self.spacing, self.sigma)
 

@@ -41,6 +41,7 @@ from napari_atomseg.localization.completion.sublattices import (
     sublattices,
 )
 from napari_atomseg.localization.fit.independent import Fits
+from napari_atomseg.progress import checkpoint, tell
 
 ROUNDS = 3
 """Searches, each in what the columns of the last one leave."""
@@ -119,7 +120,8 @@ def _completed(
     """Columns with those that rounds of a search add."""
     hints = Hints(places, now.residual.spacing)
     sites, refused = Sites.none(), np.zeros((0, 2))
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
+        tell(f"Looking for missing columns, round {number + 1}")
         residual = now.residual
         beside = hints.beside(residual.points)
         if not beside.count():
@@ -167,6 +169,7 @@ def _averaged(residual: Residual, beside: Hints, rate: float, rings: float) -> l
     found: list[Sublattice] = []
     hinted = []
     for each in residual.cells:
+        checkpoint()
         reach = float(np.hypot(*each.vectors.T).max())
         if beside.count(each.origin, reach) >= max(FEWEST, MANY * len(each.index)):
             hinted.append(each)
@@ -174,6 +177,7 @@ def _averaged(residual: Residual, beside: Hints, rate: float, rings: float) -> l
         return found
     soft, occupied = residual.soft(), residual.occupied()
     for each in hinted:
+        checkpoint()
         folded = fold(
             soft,
             each,

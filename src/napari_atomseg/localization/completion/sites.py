@@ -12,6 +12,7 @@ from napari_atomseg._shared.types import Array, Indices, Mask
 from napari_atomseg.localization.completion.cells import Cells
 from napari_atomseg.localization.completion.residual import Residual
 from napari_atomseg.localization.completion.sublattices import Sublattice
+from napari_atomseg.progress import checkpoint
 
 SAME_SITE = 0.3
 """Columns nearer to a site than this, over the spacing, are on it."""
@@ -92,6 +93,7 @@ def begun_sublattices(cells: list[Cells], points: Array, spacing: float) -> list
     """
     found: list[Sublattice] = []
     for each in cells:
+        checkpoint()
         found.append(Sublattice(each, np.zeros(2), own=True, begun=True))
         others = np.ones(len(points), dtype=bool)
         others[each.index] = False
@@ -174,6 +176,7 @@ def centred(residual: Residual, sites: Sites) -> Sites:
     moved, kept = places.copy(), sites.begun.copy()
     away = np.asarray(residual.tree.query(places)[0])
     for number in np.unique(sites.kind[~sites.begun]):
+        checkpoint()
         alike = np.flatnonzero((sites.kind == number) & ~sites.begun)
         open_ = alike[away[alike] > SAME_SITE * residual.spacing]
         if not len(open_):

@@ -18,6 +18,7 @@ from napari_atomseg.localization.completion.tails import (
     knots_of,
     tail_limits,
 )
+from napari_atomseg.progress import checkpoint
 
 FAINTEST = 0.03
 """Least height over that of the columns around: Gaussians describe probes to 1 to 3 %."""
@@ -102,6 +103,7 @@ def fold(
     axes = [(np.arange(n) + 0.5) / n - 0.5 for n in grid]
     fraction = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
     places = cells.places(fraction)
+    checkpoint()
     values = _sampled(soft, places)
     tree = cKDTree(points)
     last = np.array(occupied.shape) - 1
@@ -220,6 +222,7 @@ def sublattices(
     search = _Search(distance, filled, free, bells, folded.nuisance[used], least, rate / tests)
     places: list[int] = []
     while len(places) < TOGETHER:
+        checkpoint()
         best = search.best(places)
         if best is None:
             break
@@ -236,6 +239,7 @@ def sublattices(
     bright = float(np.quantile(around, BRIGHT))
     floor = FAINTEST * bright
     for place in places:
+        checkpoint()
         rest = bells[:, [other for other in places if other != place]]
         nuisance = np.concatenate([folded.nuisance[used], rest], axis=1)
         weights, _ = _weights(bells[:, [place]], nuisance)

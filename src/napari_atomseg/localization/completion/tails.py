@@ -10,6 +10,7 @@ from scipy.signal import fftconvolve
 from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.types import Array, Mask
+from napari_atomseg.progress import checkpoint
 
 STEP = 0.75
 """Distance between the knots of the tail, over sigma."""
@@ -91,6 +92,7 @@ def hats(distance: Array, weight: Array, knots: Array) -> Array:
     row = np.broadcast_to(np.arange(len(distance))[:, None], distance.shape)
     table = np.zeros(len(distance) * (count + 1))
     for offset, share in ((0, 1.0 - part), (1, part)):
+        checkpoint()
         where = (row * (count + 1) + low + offset)[near]
         table += np.bincount(where, (share * weight)[near], len(table))
     return table.reshape(len(distance), count + 1)[:, :count]
@@ -148,6 +150,7 @@ def shared_tail(
     found = np.zeros(len(lower))
     kept = np.ones(len(values), dtype=bool)
     for _ in range(2):
+        checkpoint()
         found = form @ bounded(design[kept] @ form, values[kept], lower, upper)
         rest = np.abs(values - design @ found)
         kept = rest <= CLIP * 1.4826 * max(float(np.median(rest)), np.finfo(float).tiny)

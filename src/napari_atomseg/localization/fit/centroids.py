@@ -19,6 +19,7 @@ from napari_atomseg.localization.fit.windows import (
     tensor_like,
     windows_of,
 )
+from napari_atomseg.progress import checkpoint
 
 SMALLEST = 9
 """Pixels at the top value, at least; fewer are the brightest of the noise."""
@@ -89,6 +90,7 @@ def centres_of_mass(image: Tensor, y: Array, x: Array) -> Fits:
     at = np.stack([y, x])
     for _ in range(ROUNDS):
         for batch in batches(np.arange(len(y)), radius):
+            checkpoint()
             there = [tensor_like(image, v[batch]) for v in (*at, radius)]
             windows = cut_windows(image, there[0], there[1], there[2])
             table[:, batch] = _measured(windows, image)

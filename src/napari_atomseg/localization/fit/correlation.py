@@ -12,6 +12,7 @@ from torch import Tensor
 from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.gaussian import derivatives
 from napari_atomseg.localization.fit.windows import Windows
+from napari_atomseg.progress import checkpoint
 from napari_atomseg.trust.correlation import (
     DARKEST,
     LAGS,
@@ -186,6 +187,7 @@ def looks_white(residuals: list[Standardised], free: Tensor) -> bool:
     """
     products, pixels, taken = np.zeros(1), np.zeros(1), np.zeros(1)
     for batch in residuals:
+        checkpoint()
         products = products + lagged_products(batch.residual.cpu().numpy(), NEAREST)
         pixels = pixels + lagged_products(batch.windows.inside.double().cpu().numpy(), NEAREST)
         every = slice(None, None, max(1, len(batch.theta) // TYPICAL))
@@ -285,6 +287,7 @@ def _around(part: Standardised, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     own = torch.zeros(len(theta), len(step), len(step)).to(theta)
     scale, weights = torch.zeros_like(own[0]), torch.zeros_like(own[0])
     for number, (down, right) in enumerate(away.long().tolist()):
+        checkpoint()
         rows, cols = (
             slice(max(0, reach - half + by), min(len(step), reach + half + 1 + by))
             for by in (down, right)
@@ -313,6 +316,7 @@ def _moved(planes: Tensor, axis: int) -> Tensor:
     moved[0] = planes
     length = planes.shape[axis]
     for lag in range(1, min(LAGS, length - 1) + 1):
+        checkpoint()
         for to, since in ((lag, 0), (0, lag)):
             target = moved[lag].narrow(axis, to, length - lag)
             target += planes.narrow(axis, since, length - lag)
@@ -348,6 +352,7 @@ def estimate_correlation(
     """
     plain, products = looked_at(residuals), np.zeros(1)
     for batch in residuals:
+        checkpoint()
         bare, _ = without_pattern(batch.residual, batch.theta)
         products = products + lagged_products(bare.cpu().numpy())
     designs = [design_of(sample, free, joint) for sample in samples]
@@ -366,6 +371,7 @@ def looked_at(residuals: list[Standardised]) -> NoiseFound:
     """How many pixels there are to learn from, and how much of their residuals is misfit."""
     misfit, power, pixels = 0.0, 0.0, 0
     for batch in residuals:
+        checkpoint()
         here = float((batch.residual**2).sum())
         _, share = without_pattern(batch.residual, batch.theta)
         misfit, power = misfit + share * here, power + here

@@ -44,7 +44,7 @@ from napari_atomseg.localization.fit.windows import (
     tensor_like,
 )
 from napari_atomseg.localization.settings import Likelihood, Shape
-from napari_atomseg.progress import CancelToken, report
+from napari_atomseg.progress import CancelToken, report, tell
 from napari_atomseg.trust.correlation import NoiseCorrelation
 
 LARGEST_RATIO = 3.0
@@ -79,8 +79,11 @@ class IndependentFit(NoiseLearning):
 
     def fit_all(self, cancel: CancelToken | None, free_width: bool) -> None:
         """Fit all columns once."""
+        done, count = 0, len(self._good)
         for batch, cells in self.cells():
             report(None, cancel, 0, 1)
+            tell(f"Fitting {count} columns: {100 * done // count} %")
+            done += len(self._good[batch])
             self.fit_batch(batch, cells, free_width)
 
     def fit_batch(self, batch: Index, cells: Cells, free_width: bool) -> None:

@@ -21,6 +21,7 @@ from napari_atomseg.localization.fit.noise import ResidualNoise, estimate_noise
 from napari_atomseg.localization.fit.rounds import Cells, Rounds
 from napari_atomseg.localization.fit.windows import Index
 from napari_atomseg.localization.settings import Likelihood
+from napari_atomseg.progress import checkpoint
 from napari_atomseg.trust.correlation import NoiseCorrelation, white_beyond_optics
 
 PRIOR_FREEDOM = 30.0
@@ -59,6 +60,7 @@ class NoiseLearning(Rounds):
         expected, squared, sure = [nothing], [nothing], [nothing]
         enough = NOISE_COLUMNS if self.correlation.white else SHARED_COLUMNS
         for batch, cells in self.cells(self._some(enough)):
+            checkpoint()
             inside = cells.windows.inside
             values = column_values(self._theta[batch], cells.windows.step)
             white = self.correlation.white
@@ -119,6 +121,7 @@ class NoiseLearning(Rounds):
             return False
         self.render_light()
         for number in range(ROUNDS):
+            checkpoint()
             self._estimate_correlation(some, SAMPLES if number + 1 == ROUNDS else SAMPLES // 2)
             if self.correlation.white:
                 break

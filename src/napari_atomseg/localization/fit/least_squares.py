@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from napari_atomseg.progress import checkpoint
+
 
 @dataclass(frozen=True)
 class Normal:
@@ -90,6 +92,7 @@ def levenberg_marquardt(
     damping = torch.full_like(now.cost, FIRST_DAMPING)
     converged = torch.zeros_like(now.cost, dtype=torch.bool)
     for _ in range(iterations):
+        checkpoint()
         active = index[~converged & (damping < HIGHEST_DAMPING)]
         if len(active) == 0:
             break

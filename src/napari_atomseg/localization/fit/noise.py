@@ -10,6 +10,7 @@ from torch import Tensor
 
 from napari_atomseg.localization.fit.windows import Windows
 from napari_atomseg.localization.settings import Likelihood
+from napari_atomseg.progress import checkpoint
 
 FLOOR = 0.03
 """Smallest variance of a pixel over the mean variance: the estimate is a straight line, and weights
@@ -68,6 +69,7 @@ def estimate_noise(
         gain = float((sure * squared).sum()) / light if light else 0.0
         return ResidualNoise(gain, 0.0, FLOOR * mean) if light else model
     for _ in range(ROUNDS):
+        checkpoint()
         variance = model.variance(expected)
         weight = sure / (2.0 * variance**2 + model.gain**2 * variance)
         weight = weight / weight.sum()

@@ -23,6 +23,7 @@ from napari_atomseg.localization.fit.windows import (
     windows_of,
 )
 from napari_atomseg.localization.settings import Shape
+from napari_atomseg.progress import checkpoint
 from napari_atomseg.trust.correlation import NoiseCorrelation
 
 ENDS = 0.99
@@ -129,6 +130,7 @@ class Rounds:
         """(N,) pixels in the windows."""
         count = np.zeros(len(self._theta))
         for batch, windows in self._windows:
+            checkpoint()
             count[batch] = windows.inside.sum((1, 2)).cpu().numpy()
         return count
 

@@ -16,6 +16,7 @@ from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.gaussian import ROUND, column_values, derivatives
 from napari_atomseg.localization.fit.least_squares import covariance
 from napari_atomseg.localization.fit.windows import tensor_like
+from napari_atomseg.progress import checkpoint
 
 if TYPE_CHECKING:
     from napari_atomseg.localization.fit.rounds import Rounds
@@ -200,6 +201,7 @@ def _projected(
     score, power = np.zeros((count, 2)), np.zeros((count, 2, 2))
     noise, moved = np.ones(count), np.zeros((count, ROUND, 2))
     for batch, cells in rounds.cells(wanted):
+        checkpoint()
         step, inside = cells.windows.step, cells.windows.inside
         own = theta[batch]
         slopes = derivatives(own, step)[:, :ROUND] * inside[:, None]

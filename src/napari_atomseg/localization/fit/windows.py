@@ -14,6 +14,7 @@ from torch import Tensor
 
 from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.gaussian import column_values
+from napari_atomseg.progress import checkpoint
 
 Index = NDArray[np.intp]
 
@@ -100,6 +101,7 @@ def _nearer_to_another(
     """
     taken = torch.zeros(*from_y.shape, from_y.shape[1], dtype=torch.bool, device=y.device)
     for other_y, other_x in zip(others_y.T, others_x.T, strict=True):
+        checkpoint()
         # |p - other|² < |p - own|²  is linear in the pixel p.
         gap_y, gap_x = (other_y - y)[:, None], (other_x - x)[:, None]
         limit = 0.5 * (gap_y**2 + gap_x**2) - gap_x * from_x
@@ -216,6 +218,7 @@ def windows_of(
     """Batches of columns of similar radius, with the pixels of each column."""
     columns = np.arange(len(initial.y)) if only is None else only
     for batch in batches(columns, initial.radius):
+        checkpoint()
         y, x, radius = (
             tensor_like(image, v[batch]) for v in (initial.y, initial.x, initial.radius)
         )
@@ -234,6 +237,7 @@ def batches(columns: Index, radius: Array) -> Iterator[Index]:
     pixels = (2 * np.ceil(radius[order]) + 1) ** 2
     start = 0
     while start < len(order):
+        checkpoint()
         # The last, widest window sets the size of all in a batch.
         counts = np.arange(1, len(order) - start + 1)
         stop = start + max(1, int(np.sum(counts * pixels[start:] <= BATCH_PIXELS)))

@@ -31,7 +31,7 @@ from napari_atomseg.localization.fit.noise import Frames, ResidualNoise, estimat
 from napari_atomseg.localization.fit.rounds import ENDS
 from napari_atomseg.localization.fit.windows import InitialEstimates, initial_estimates, tensor_like
 from napari_atomseg.localization.settings import Backgrounds, Likelihood, Widths
-from napari_atomseg.progress import CancelToken, report
+from napari_atomseg.progress import CancelToken, checkpoint, report, tell
 from napari_atomseg.trust.correlation import NoiseCorrelation
 
 ITERATIONS = 24
@@ -167,12 +167,14 @@ class _Scoring:
         before, held = None, held.clone()
         for iteration in range(ITERATIONS):
             report(None, self.cancel, iteration, ITERATIONS)
+            tell(f"Fitting all columns together, step {iteration + 1}")
             if iteration < WEIGHTING_ITERATIONS:
                 seen = _noise(model, expected, held, self.likelihood)
                 counted = None if self.frames is None else self.frames.counted(seen)
                 noise = counted or seen
             fresh = iteration in FRESH
             while True:
+                checkpoint()
                 # Weights that follow a frozen column need not converge.
                 light = torch.where(held[model.owner, Y], first, expected)
                 weight = model.used * model.frames / noise.variance(light)
