@@ -126,6 +126,8 @@ class Docked(QWidget):
             return
         dock.raise_()
         window = dock.parentWidget()
+        if window is None:
+            return
         for tabs in window.findChildren(QTabBar, options=_CHILDREN):
             # Names of ten panels would be cut to a letter each.
             tabs.setElideMode(Qt.TextElideMode.ElideNone)

@@ -211,8 +211,8 @@ class Tour(Docked):
         panel = self.open_panel()
         for name, value in settings.items():
             setattr(panel, name, value)
-        job: Job = panel.run()
-        return job
+        started: Job = panel.run()
+        return started
 
     def _image(self) -> Image:
         """The image of the tour: the newest one that was recorded, not restored."""
