@@ -148,6 +148,7 @@ def _one(
 ) -> FileResult:
     """Apply a workflow to one file, unless that is done; an error becomes the reason."""
     try:
+        remove_partials(place)
         key = key_of(workflow, file, sampling)
         before = saved(place, key)
         if before is not None:
