@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,8 @@ def _one(
         key = key_of(workflow, file, sampling)
         before = saved(place, key)
         if before is not None:
-            return before
+            # By the name that it has in this run.
+            return replace(before, image=file.label)
         image = file.read()
         _check_pixels(image.data)
         pixel = image.sampling if sampling is None else sampling
