@@ -77,7 +77,7 @@ def test_files_of_a_workflow_say_which_it_was(pixels: Any, tmp_path: Path) -> No
     told = CliRunner().invoke(app, [*words, "--workflow", str(tmp_path / "again.yaml")])
     assert told.exit_code == 0, told.output
     assert all(line in " ".join(told.output.split()) for line in found.lines)
-    assert Workflow.load(tmp_path / "again.yaml") == found.workflow
+    assert Workflow.load(tmp_path / "again.yaml").yaml() == found.workflow.yaml()
     assert CliRunner().invoke(app, [*words, "--python"]).output == found.python()
     again = run(found.workflow, pixels, sampling=SAMPLING)
     table = read_columns(tmp_path / "out" / "survey" / "strain.csv")

@@ -117,7 +117,7 @@ class Batch(Panel):
         self.results: list[FileResult] = []
         self.opening: Job | None = None
         self._images: Sequence[ImageFile | ImageArray] = ()
-        self._place = Path()
+        self._destination = Path()
         self.cancel_button.setToolTip("Stop; what is done stays, and Run goes on with the rest")
         self.table = QTableWidget(0, len(_HEADER))
         self.table.setHorizontalHeaderLabels(list(_HEADER))
@@ -149,7 +149,7 @@ class Batch(Panel):
 
     def prepare(self) -> tuple[str, Work, Show]:
         workflow, images, output = self.workflow_chosen(), self.images_chosen(), self._output()
-        self._images, self._place, self.results = images, output, []
+        self._images, self._destination, self.results = images, output, []
         self.table.setRowCount(0)
         self.table.show()
         work = partial(_run, workflow, images, output, self.form["sampling"], self.found.emit)
@@ -158,7 +158,7 @@ class Batch(Panel):
     def summary(self, result: list[FileResult]) -> str:
         from napari_atomseg.workflow import summary_of
 
-        return f"{summary_of(result)}. The table is {self._place / 'results.csv'}"
+        return f"{summary_of(result)}. The table is {self._destination / 'results.csv'}"
 
     def finished(self, job: Job) -> None:
         """Say how far a run came that was stopped."""

@@ -29,6 +29,8 @@ class Docked(QWidget):
     the screen. A dock that is dragged elsewhere stays there.
     """
 
+    _below = False
+    """Whether the dock stands below the image, not beside it with the others."""
     _before: Mapping[QWidget, int] = MappingProxyType({})
     """Heights of windows before one of them had the dock."""
 
@@ -97,6 +99,9 @@ class Docked(QWidget):
         window = None if dock is None else dock.parent()
         if dock is None or not isinstance(window, QMainWindow) or dock.isFloating():
             return
+        if self._below:
+            window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+            window.resizeDocks([dock], [self.minimumSizeHint().height()], Qt.Orientation.Vertical)
         area = window.dockWidgetArea(dock)
         others = [
             other
@@ -139,7 +144,7 @@ def _within_docked(widget: QWidget) -> bool:
 
 
 def dock_of(widget: QWidget) -> QDockWidget | None:
-    """The dock that holds a widget, whatever lies between."""
+    """Return the dock that holds a widget, whatever lies between."""
     parent = widget.parentWidget()
     while parent is not None and not isinstance(parent, QDockWidget):
         parent = parent.parentWidget()

@@ -109,8 +109,7 @@ class Door(Docked, metaclass=_DoorType):
             self._layout.replaceWidget(self._sign, panel)
             self._sign.hide()
             self._sign.deleteLater()
-            if self._page:
-                self.turn_to(self._page)
+            self.turn_to(self._page)
         return self._panel
 
     def reset_choices(self, event: Any = None) -> None:
@@ -119,14 +118,13 @@ class Door(Docked, metaclass=_DoorType):
             self.panel.reset_choices(event)
 
     def turn_to(self, page: str) -> None:
-        """Show a page of the panel, as soon as the panel is there."""
-        if not self.ready:
-            self._page = page
-        elif hasattr(self._panel, "turn_to"):
+        """Turn to a page of the panel, once that is there."""
+        self._page = page
+        if self.ready and page and hasattr(self._panel, "turn_to"):
             self.panel.turn_to(page)
 
     def take_newest(self) -> None:
-        """Choose what the step before left; a panel that is not there yet will by itself."""
+        """Pass on that the panel was opened on what was made last; a new panel sees for itself."""
         if self.ready and hasattr(self._panel, "take_newest"):
             self.panel.take_newest()
 
@@ -215,3 +213,5 @@ class Models(Door, place="models.panel:Models"):
 
 class Tour(Door, place="tour:Tour"):
     """Door of the tour."""
+
+    _below = True

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QHideEvent
@@ -18,14 +21,16 @@ from napari_atomseg._napari.image_panel import (
     PreferredSettings,
 )
 from napari_atomseg._napari.jobs import Job, Show, Work
+from napari_atomseg._napari.large import StoreSettings, computed
 from napari_atomseg._napari.layers import (
     PROVENANCE,
     RESTORED,
     Source,
     consistency_layer,
     image_layer,
+    is_lazy,
 )
-from napari_atomseg._napari.models.choice import fetch_model, model_changes
+from napari_atomseg._napari.models.choice import fetch_model, identity, model_changes
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.swipe import Swipe
 from napari_atomseg.inference.scan.settings import LINES_MODEL
@@ -51,7 +56,7 @@ class QualitySettings(PreferredSettings):
     )
 
 
-class RestoreSettings(LayerSettings, QualitySettings, RestorationSettings):
+class RestoreSettings(LayerSettings, QualitySettings, RestorationSettings, StoreSettings):
     """Settings of the Restore panel."""
 
 
@@ -99,9 +104,20 @@ class Restore(ImagePanel):
     def prepare(self) -> tuple[str, Work, Show]:
         source = self.source()
         task, options, scan = self.form["task"], self.options(source), self.form["scan"]
+        tested = self.form["consistency"]
+        if is_lazy(source.data) and source.data.ndim > 2:
+            if tested:
+                raise ValueError(
+                    f"{source.name!r} is not in memory: the result can be tested for the one frame "
+                    "that is shown"
+                )
+            store = (f"{source.title} {RESTORED[task]}", self.form["store"])
+            work: Work = partial(_lazily, source.data, task, options, scan, store)
+        else:
+            work = partial(_predict, source.data, task, options, tested, scan)
         return (
             f"Restore {source.title}",
-            partial(_predict, source.data, task, options, self.form["consistency"], scan),
+            work,
             partial(self._show, source, task, options | {"scan": scan} | source.chosen),
         )
 
@@ -154,6 +170,40 @@ class Restore(ImagePanel):
                 z, f"{name} consistency", place.arguments(), own_record
             )
         return self.put(made, f"restore {task}", source.identity, *source.frame)[0]
+
+
+def _lazily(
+    data: Any,
+    task: Any,
+    options: dict[str, Any],
+    scan: Any,
+    store: tuple[str, Path | None],
+    progress: Progress,
+    cancel: CancelToken,
+) -> tuple[Any, None, tuple[str, ...]]:
+    """Return the prediction of a stack that is read and restored frame by frame."""
+    from napari_atomseg.inference import Prediction, restore
+
+    model = fetch_model(options["model"], progress, cancel)
+    if scan != "none":
+        fetch_model(LINES_MODEL, progress, cancel)
+    lazy = restore(data, task, scan=scan, **options | {"model": model}, cancel=cancel)
+    made, (name, folder) = identity(model), store
+    settings = {"task": task, **options, "scan": scan}
+    record = provenance("restore", name, settings, model=made["model"], sha256=made["sha256"])
+    sampling = options["sampling"]
+    if sampling is not None and task == "upinterpolation":
+        sampling = tuple(0.5 * size for size in np.broadcast_to(sampling, 2))
+    stack = computed(lazy, name, folder, sampling, record, progress, cancel)
+    done = Prediction(
+        {task: stack},
+        math.nan,
+        options["contrast"],
+        made["model"],
+        made["sha256"],
+        {"tasks": [task], "contrast": options["contrast"]},
+    )
+    return done, None, ()
 
 
 def _predict(

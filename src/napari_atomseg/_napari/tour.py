@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QFrame,
     QGridLayout,
     QLabel,
-    QMainWindow,
     QPushButton,
     QWidget,
 )
@@ -123,6 +122,7 @@ class Tour(Docked):
     """
 
     title = "Tour"
+    _below = True
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -188,7 +188,9 @@ class Tour(Docked):
 
     def leave(self) -> None:
         """Close the tour; panels and layers stay."""
-        self.viewer.window.remove_dock_widget(self)
+        dock = dock_of(self)
+        if dock is not None:
+            self.viewer.window.remove_dock_widget(dock)
 
     def closed(self) -> None:
         """Follow the layers no more."""
@@ -284,15 +286,6 @@ class Tour(Docked):
         grid.addWidget(self.leave_button, 2, 2)
         grid.setColumnStretch(0, 1)
         grid.setRowStretch(3, 1)
-
-    def _join(self) -> None:
-        """Stand below the image, where no panel of a step hides the tour."""
-        super()._join()
-        dock = dock_of(self)
-        window = None if dock is None else dock.parent()
-        if dock is not None and isinstance(window, QMainWindow) and not dock.isFloating():
-            window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
-            window.resizeDocks([dock], [self.minimumSizeHint().height()], Qt.Orientation.Vertical)
 
 
 class _Outline(QFrame):

@@ -329,12 +329,12 @@ class Predictor:
         windows = list(tiles(shape, window))
         blender = Blender(self.channels, shape)
         for done, tile in enumerate(windows):
-            report(progress, cancel, done, len(windows), f"Tile {done + 1} of {len(windows)}")
+            report(progress, cancel, done, len(windows), "tiles")
             part = image[..., tile.top : tile.bottom, tile.left : tile.right]
             with pieces_of(piece, None if cancel is None else cancel.raise_if_cancelled):
                 output = self._output(part, half)
             blender.add(tile, self.scheme.compose(output, part, self.card.tasks)[0])
-        report(progress, cancel, len(windows), len(windows), "Joining tiles")
+        report(progress, cancel, len(windows), len(windows), "tiles")
         return blender.result()
 
 
