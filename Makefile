@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check check-types check-rest train-zoo
+.PHONY: help setup demo test test-all check check-types check-rest check-docs train-zoo
 
 BIN := .venv/bin
 
@@ -25,7 +25,7 @@ help: ## Show this list.
 	@echo "make demo ARGS=--no-window   the demo without a window"
 	@echo "make test                    set up, then run the tests, a few minutes (ARGS are passed to pytest)"
 	@echo "make test-all                set up, then run all tests, the slow ones too, and try more examples"
-	@echo "make check                   set up, then lint, check formats, types, layers and the manifest"
+	@echo "make check                   set up, then lint, check formats, types, layers, the manifest and the site"
 	@echo "make setup                   only set up"
 	@echo "make train-zoo               set up, then train the shipped models in turns, until Ctrl-C; again to go on"
 	@echo
@@ -44,12 +44,12 @@ test: ## Run the tests that are not slow.
 	@$(PYTEST) -m "not slow" $(ARGS)
 
 test-all: ## Run all tests, with more examples of each law.
-	@scripts/setup.sh test
+	@scripts/setup.sh test-all
 	@$(PYTEST) --hypothesis-profile=thorough $(ARGS)
 
-check: ## Lint, formats, types, layers, manifest.
+check: ## Lint, formats, types, layers, manifest, the site with all its links.
 	@scripts/setup.sh check
-	@$(MAKE) --no-print-directory --jobs=2 check-types check-rest
+	@$(MAKE) --no-print-directory --jobs=2 check-types check-rest check-docs
 
 check-types:
 	$(BIN)/mypy
@@ -59,6 +59,9 @@ check-rest:
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	QT_QPA_PLATFORM=offscreen $(BIN)/npe2 validate napari-atomseg --imports
+
+check-docs:
+	$(BIN)/mkdocs build --quiet --strict --site-dir build/site
 
 train-zoo: ## Train the shipped models in turns, on one core at the lowest priority.
 	@scripts/setup.sh test

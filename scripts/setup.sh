@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Set up .venv with napari-atomseg and everything it needs, and reuse what is there.
 #
-#   scripts/setup.sh [demo|test|check]
+#   scripts/setup.sh [demo|test|test-all|check]
 #
-# demo   system libraries of a window are wanted if there is a screen
-# test   system libraries and a virtual screen (Xvfb) are required
-# check  also installs the linters
+# demo      system libraries of a window are wanted if there is a screen
+# test      system libraries and a virtual screen (Xvfb) are required
+# test-all  also installs what builds the site, and wants a browser that opens it
+# check     also installs the linters and what builds the site
 #
 # PYTHON  interpreter to use, 3.11 or newer (default: the first found)
 # TORCH   what to ask pip for instead of the CPU build, for example TORCH=torch
@@ -68,19 +69,31 @@ want_packages() {
   return 1
 }
 
+has_browser() {
+  local browser
+  for browser in chromium-headless-shell chromium chromium-browser google-chrome google-chrome-stable microsoft-edge; do
+    if command -v "$browser" >/dev/null; then return 0; fi
+  done
+  return 1
+}
+
 has_screen() { [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; }
 
 system_libraries() {
   if [ "$(uname -s)" != Linux ] || [ "$purpose" = check ]; then return 0; fi
   if ! is_debian; then
-    if ! has_screen && [ "$purpose" = test ] && ! command -v Xvfb >/dev/null; then
+    if ! has_screen && [ "$purpose" != demo ] && ! command -v Xvfb >/dev/null; then
       fail "this is not a Debian system: please install Xvfb, EGL, OpenGL and the XCB libraries of Qt 6"
     fi
     return 0
   fi
-  if [ "$purpose" = test ]; then
+  if [ "$purpose" = test ] || [ "$purpose" = test-all ]; then
     want_packages "${window_packages[@]}" xvfb \
       || fail "the tests open real windows on a virtual screen and need these packages"
+    if [ "$purpose" = test-all ] && ! has_browser; then
+      want_packages chromium-headless-shell \
+        || say "no browser found: the tests of the site will be skipped"
+    fi
   elif has_screen; then
     want_packages "${window_packages[@]}" || say "going on, but the window may not open without them"
   elif [ -n "$(missing_packages libglib2.0-0 libgl1 libegl1)" ]; then
@@ -174,12 +187,15 @@ install_packages() {
 }
 
 case $purpose in
-  demo | test | check) ;;
-  *) fail "unknown purpose '$purpose': demo, test or check" ;;
+  demo | test | test-all | check) ;;
+  *) fail "unknown purpose '$purpose': demo, test, test-all or check" ;;
 esac
 system_libraries
 create_venv
 install_torch
 install_packages test
-if [ "$purpose" = check ]; then install_packages dev; fi
+case $purpose in
+  check) install_packages dev ;;
+  test-all) install_packages docs ;;
+esac
 say "ready ($("$py" --version), PyTorch $($py -c 'import importlib.metadata as m; print(m.version("torch"))'))"

@@ -49,10 +49,9 @@ def repeat(number: int) -> int:
         for name in rng.permutation(list(every))[:4]:
             closed(window, every.pop(str(name))[0])
             yield 0.05
-        window.close()
-        yield 0.1
 
     heart.follow(script())
+    window.close()
     every.clear()
     # What is left of the window goes now, not whenever the collector happens to run.
     window = None

@@ -1,10 +1,12 @@
-"""The panels on measured images, for the README and docs/guide.md; needs a screen.
+"""All pictures of the window, for the README and the pages of the steps; needs a screen.
 
-    python docs/scripts/draw.py screenshots panels si110_adf_512.png 0.0977
-    python docs/scripts/draw.py screenshots training nanoparticle_adf_1182.png 0.0726
+    python docs/scripts/draw.py screenshots FOLDER
+    python docs/scripts/draw.py screenshots FOLDER --only panels
 
-Both images are test images of AtomSegNet (https://github.com/xinhuolin/AtomSegNet, MIT licence),
-opened at so many Å per pixel.
+FOLDER has the images of Si [110] and of a nanoparticle that are test images of AtomSegNet
+(https://github.com/xinhuolin/AtomSegNet, MIT licence), as `si110….png` and `nanoparticle….png`;
+where they are not there, `training` and most of `panels` cannot be taken. The other pictures are of
+simulated images. After a change of panels all of them are taken anew, and looked at.
 
 `training` learns from a part of the particle, at half its pixels, with the columns that
 `localize` finds there: the training is cancelled, resumed and finished, and its network finds the
@@ -17,18 +19,25 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import examples
+import measure_panel
 import numpy as np
 import pandas as pd
+import tour
 from napari.viewer import Viewer
 from window import open_viewer, settle, take
 
 import napari_atomseg as atomseg
 from napari_atomseg._napari.layers import image_layer, points_layer, sampled
-from napari_atomseg.io import read_image
+from napari_atomseg.io import read_image, write_image
+from napari_atomseg.workflow import Workflow
 
+SILICON, PARTICLE = ("si110*.png", 0.0977), ("nanoparticle*.png", 0.0726)
+"""Names of the images, and Å per pixel."""
 MARKED = slice(50, 306), slice(30, 286)
 """Rows and columns of the particle that are learned from."""
 
@@ -105,12 +114,12 @@ def train(viewer: Viewer, folder: Path) -> None:
     viewer.window.remove_dock_widget(dock)
 
 
-def training(image: str, sampling: float, folder: Path) -> None:
+def training(image: Path, sampling: float, folder: Path) -> None:
     """Train on a part of an image: cancel, resume, finish, use; then show the models."""
     viewer = open_viewer()
     whole, place = halved(read_image(image).data), sampled(2 * sampling)
     there = place | {"translate": [2 * sampling * side.start for side in MARKED]}
-    made = {"action": "read", "source": Path(image).name}
+    made = {"action": "read", "source": image.name}
     marked = atomseg.localize(whole[MARKED], sampling=2 * sampling)
     viewer.add_layer(image_layer(whole[MARKED], "part", there, made))
     viewer.add_layer(points_layer(marked, "columns of the part", there, made))
@@ -186,32 +195,105 @@ def models(viewer: Viewer, folder: Path) -> None:
     viewer.window.remove_dock_widget(dock)
 
 
-def panels(image: str, sampling: float, folder: Path) -> None:
+def panels(image: Path, sampling: float, folder: Path) -> None:
     """Take the pictures of the other panels."""
     viewer = open_viewer()
     viewer.canvas.overlays.scale_bar.visible = True
     simulate(viewer, folder)
     library(viewer, folder)
-    data = read_image(image).data
-    made = {"action": "read", "source": Path(image).name}
-    viewer.add_layer(image_layer(data, "Si [110]", sampled(sampling), made))
+    align(viewer, folder)
+    batch(viewer, folder)
+    made = {"action": "read", "source": image.name}
+    viewer.add_layer(image_layer(read_image(image).data, "Si [110]", sampled(sampling), made))
+    opened(viewer, folder, "Start")
     apply(viewer, folder, "Restore")
     apply(viewer, folder, "Scan")
     apply(viewer, folder, "Segment", contour=2, opacity=0.9)
     apply(viewer, folder, "Localize")
     columns(viewer, folder)
+    viewer.layers.selection.active = viewer.layers["Si [110] columns"]
+    opened(viewer, folder, "History")
     train(viewer, folder)
     viewer.close()
 
 
+def opened(viewer: Viewer, folder: Path, name: str) -> None:
+    """A panel as it opens."""
+    dock, _ = viewer.window.add_plugin_dock_widget("napari-atomseg", name)
+    settle(1.0)
+    take(viewer, folder / f"{name.lower()}.png")
+    viewer.window.remove_dock_widget(dock)
+
+
+def align(viewer: Viewer, folder: Path) -> None:
+    """Average the frames of a stack that drifts."""
+    drift = [(0.0, 0.0), (1.3, -0.7), (2.1, -1.9), (3.4, -2.2), (4.0, -3.1), (5.2, -4.4)]
+    frames = [
+        atomseg.simulate("SrTiO3", (0, 0, 1), (224, 224), 0.15, 2e3, seed, offset=offset).image
+        for seed, offset in enumerate(drift)
+    ]
+    viewer.add_image(
+        np.stack(frames),
+        name="frames",
+        scale=(1, 0.15, 0.15),
+        units=("pixel", "angstrom", "angstrom"),
+    )
+    dock, panel = viewer.window.add_plugin_dock_widget("napari-atomseg", "Align")
+    panel.image = "frames"
+    panel.run().result()
+    settle(1.0)
+    take(viewer, folder / "align.png")
+    viewer.window.remove_dock_widget(dock)
+    viewer.layers.clear()
+
+
+def batch(viewer: Viewer, folder: Path) -> None:
+    """Repeat a workflow on a folder of which one file is broken."""
+    with tempfile.TemporaryDirectory() as home:
+        images = Path(home) / "images"
+        images.mkdir()
+        for seed in range(4):
+            scene = atomseg.simulate("SrTiO3", (0, 0, 1), (128, 128), 0.15, 2e4, seed)
+            write_image(images / f"survey-{seed + 1}.tif", scene.image, scene.sampling)
+        (images / "survey-5.tif").write_bytes(b"II*broken")
+        steps = Path(home) / "lattice.yaml"
+        Workflow.of(
+            [
+                {"name": "columns", "action": "localize"},
+                {"name": "lattice", "action": "measure lattice", "of": "columns"},
+            ]
+        ).save(steps)
+        dock, panel = viewer.window.add_plugin_dock_widget("napari-atomseg", "Batch")
+        panel.workflow, panel.folder = str(steps), images
+        panel.run().result()
+        settle(1.0)
+        take(viewer, folder / "batch.png")
+        viewer.window.remove_dock_widget(dock)
+    viewer.layers.clear()
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Which pictures, and the image that they show."""
-    parser.add_argument("what", choices=("panels", "training"))
-    parser.add_argument("image")
-    parser.add_argument("sampling", type=float, help="Å per pixel")
+    """Where the recorded images are, and which pictures are taken."""
+    parser.add_argument("images", type=Path, help="folder of the recorded images")
+    every = ("panels", "measure", "tour", "examples", "training")
+    parser.add_argument("--only", nargs="+", choices=every, default=every)
 
 
-def draw(folder: Path, what: str, image: str, sampling: float) -> None:
+def draw(folder: Path, images: Path, only: Sequence[str]) -> None:
     """Take the pictures."""
-    pictures = {"panels": panels, "training": training}[what]
-    pictures(image, sampling, folder)
+
+    def recorded(name: str, sampling: float) -> tuple[Path, float]:
+        found = next(images.rglob(name), None)
+        if found is None:
+            sys.exit(f"{images} has no {name}")
+        return found, sampling
+
+    pictures = {
+        "panels": lambda: panels(*recorded(*SILICON), folder),
+        "measure": lambda: measure_panel.draw(folder),
+        "tour": lambda: tour.draw(folder),
+        "examples": lambda: examples.draw(folder, None),
+        "training": lambda: training(*recorded(*PARTICLE), folder),
+    }
+    for name in only:
+        pictures[name]()

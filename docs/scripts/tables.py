@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import sys
 from collections.abc import Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +14,7 @@ from napari_atomseg import analysis
 from napari_atomseg.distortion import KINDS, Distortion
 from napari_atomseg.settings import Setting, fields_of
 from napari_atomseg.training import losses
+from napari_atomseg.weights.registry import read_registry
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _PLACE = re.compile(r"<!-- distortions: ([\w, ]+) -->")
 _LOSSES = "<!-- losses -->"
 _ANALYSIS = "<!-- analysis -->"
+_MODELS = "<!-- models -->"
 OTHERS = "others"
 USES = {
     "values": "both",
@@ -46,6 +49,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put tables and lists in place of comments such as ``<!-- losses -->``."""
     markdown = markdown.replace(_LOSSES, loss_table()).replace(_ANALYSIS, analysis_list())
+    markdown = markdown.replace(_MODELS, model_rows())
     named = {name for found in _PLACE.findall(markdown) for name in found.split(", ")}
     return _PLACE.sub(lambda found: distortion_table(found[1].split(", "), named), markdown)
 
@@ -71,9 +75,24 @@ def loss_table() -> str:
     return "\n".join(["| `kind` | what it is | for |", "|---|---|---|", *rows])
 
 
+def model_rows() -> str:
+    """Return a row for each published model: its modality, tasks and range of spacings."""
+    rows = []
+    for entry in read_registry().values():
+        tasks = ", ".join(f"`{task}`" for task in entry.tasks)
+        spacings = "–".join(f"{edge:.0f}" for edge in entry.spacing_range or ())
+        rows.append(f"| `{entry.name}` | {entry.modality} | {tasks} | {spacings or 'any'} |")
+    return "\n".join(rows)
+
+
 def analysis_list() -> str:
     """Return a directive for the docstring of each public name of `napari_atomseg.analysis`."""
-    return "\n".join(f"::: napari_atomseg.analysis.{name}" for name in analysis.__all__)
+    room = analysis.__name__
+    # Some functions have the name of their module.
+    inside = [
+        f"{name}.{name}" if f"{room}.{name}" in sys.modules else name for name in analysis.__all__
+    ]
+    return "\n".join(f"::: {room}.{name}" for name in inside)
 
 
 def _row(part: type[Distortion]) -> str:

@@ -101,6 +101,13 @@ def test_a_door_that_is_asked_for_the_panel_does_not_wait_for_the_thread(
     assert isinstance(door.panel, Panel)
     door.closed()
     door.deleteLater()
+    figures: Any = doors.Columns(viewer)
+    figures.turn_to("Figures")
+    figures.take_newest()
+    assert not figures.ready
+    assert figures.tabs.tabText(figures.tabs.currentIndex()) == "Figures"
+    figures.closed()
+    figures.deleteLater()
 
 
 def test_modules_are_loaded_in_order_and_faults_do_not_stop_it(qtbot: Any) -> None:

@@ -144,7 +144,7 @@ def test_columns_that_were_corrected_are_told(
     panel = dock("History")
     viewer.layers.selection.active = layer
     told = panel.history.problem
-    assert "1 added or moved and 2 deleted by hand" in told
+    assert "changed by hand (1 added or moved, 2 deleted)" in told
     with pytest.raises(ValueError, match="by hand"):
         panel.save_workflow(tmp_path / "w.yaml")
     write_layer(tmp_path / "mine.csv", *layer.as_layer_data_tuple()[:2])

@@ -155,3 +155,7 @@ def test_headline_stands_above_the_tables(dock: OpenPanel, viewer: Any) -> None:
     assert report.headline in panel.headline.text()
     assert "145 columns on 2 sublattices" in panel.headline.text()
     assert "standard error" in panel.headline.text()
+    measure(panel, "strain")
+    values = panel.results.tables["Columns"]
+    assert {"y", "x", "eps_xx", "eps_xx_err"} <= set(values)
+    assert len(values) == 145

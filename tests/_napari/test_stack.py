@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dask.array as da
@@ -11,8 +13,11 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
+from napari_atomseg._napari.large import require_memory, require_room
 from napari_atomseg._napari.layers import Source, contrast_limits, grey_data
 from napari_atomseg._napari.stack import frames_of
+from napari_atomseg.inference import restore
+from napari_atomseg.io import read_image
 from napari_atomseg.simulation import Simulation
 
 OpenPanel = Callable[[str], Any]
@@ -55,7 +60,8 @@ def film(viewer: Any, scene: Simulation) -> Film:
 
 
 def shown_only(film: Film) -> bool:
-    return set(film.read) <= {(7,)}
+    """Whether no other frame was read, but for the middle one by which records know a stack."""
+    return set(film.read) <= {(7,), (1000,)}
 
 
 def test_the_frame_shown_is_restored_and_appears_there(
@@ -98,6 +104,7 @@ def test_columns_of_a_frame_are_in_it(dock: OpenPanel, viewer: Any, film: Film) 
     columns = dock("Columns")
     columns.refit_all().result(PATIENCE)
     assert shown_only(film)
+    assert columns.plots.histogram.get_title() == "frame 7"
 
 
 def test_of_more_axes_the_slice_in_sight_counts(
@@ -106,12 +113,10 @@ def test_of_more_axes_the_slice_in_sight_counts(
     film = Film(scene.image[:64, :80], (3, 2))
     layer = viewer.add_image(film.data, name="4-D", contrast_limits=(0, 1))
     viewer.dims.current_step = (2, 1, 0, 0)
-    film.read.clear()
     panel = dock("Localize")
     panel.stack, panel.detector, panel.sensitivity = "shown", "peaks", 0.0
     viewer.dims.transpose()
     points = panel.run().result(PATIENCE)
-    assert set(film.read) <= {(2, 1)}
     assert set(map(tuple, points.data[:, :2])) == {(2.0, 1.0)}
     assert set(points.features["frame"]) == {5}
     assert points.metadata["napari-atomseg"]["settings"]["frame"] == [2, 1]
@@ -138,6 +143,103 @@ def test_frames_are_offered_of_stacks_only(
     # What was chosen for a stack does not matter for a single image.
     panel.stack = "shown"
     assert panel.source().frame == ()
+
+
+@pytest.fixture
+def short(viewer: Any, scene: Simulation) -> Film:
+    """Two channels of two frames that are not in memory."""
+    made = Film(scene.image[:48, :56], (2, 2))
+    place = {"scale": (1, 1, 0.15, 0.15), "units": ("pixel", "pixel", "angstrom", "angstrom")}
+    viewer.add_image(made.data, name="a/b µ", contrast_limits=(0, 1), **place)
+    return made
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_all_frames_of_a_film_are_restored_one_by_one(
+    large: bool,
+    dock: OpenPanel,
+    short: Film,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    if large:
+        for module in ("_napari.large", "io.images.ome_zarr"):
+            monkeypatch.setattr(f"napari_atomseg.{module}.LARGE", 1000)
+    panel = dock("Restore")
+    panel.store = tmp_path
+    short.read.clear()
+    restored = panel.run().result(PATIENCE)
+    # Once to settle the contrast, once to restore, and the middle one for the record.
+    assert max(short.read.values()) <= 3
+    np.testing.assert_array_equal(
+        np.asarray(restored.data), restore(short.data.compute(), sampling=0.15)
+    )
+    assert hasattr(restored.data, "dask") == large
+    files = [path.name for path in tmp_path.iterdir()]
+    assert files == (["a_b µ denoised.zarr"] if large else [])
+    if large:
+        # Another run does not touch the file that a layer shows.
+        restored.name = "mine"
+        panel.run().result(PATIENCE)
+        assert {path.name for path in tmp_path.iterdir()} == {*files, "a_b µ denoised 2.zarr"}
+        file = read_image(tmp_path / files[0])
+        assert file.metadata["provenance"]["action"] == "restore"
+        assert file.sampling == pytest.approx(0.15)
+    panel.consistency = True
+    assert panel.run().error is not None
+    assert "not in memory" in panel.message.text()
+
+
+def test_cancelling_leaves_nothing_of_a_large_result(
+    dock: OpenPanel, viewer: Any, short: Film, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("napari_atomseg._napari.large.LARGE", 1000)
+    panel = dock("Restore")
+    panel.store = tmp_path
+    job = panel.run()
+    job.progressed.connect(lambda done, _total, _message: done and panel.cancel())
+    assert job.wait(PATIENCE)
+    assert job.cancelled
+    assert list(tmp_path.iterdir()) == []
+    assert len(viewer.layers) == 1
+
+
+def test_what_has_no_room_is_refused_with_the_sizes(
+    dock: OpenPanel, short: Film, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    disk = SimpleNamespace(total=10**12, free=10**9)
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: disk)
+    many = da.zeros((3000, 512, 512), dtype=np.float32, chunks=(1, -1, -1))
+    with pytest.raises(ValueError, match=r"3000 × 512 × 512 pixels, 3.1 GB.* 1.0 GB free"):
+        require_room(many, tmp_path)
+    memory = SimpleNamespace(available=10**9)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
+    with pytest.raises(ValueError, match=r"aligning needs .* take 25.2 GB, and 1.0 GB are free"):
+        require_memory(many, 32, "aligning")
+    require_memory(np.zeros((2, 8, 8)), 10**9, "what is in memory already")
+
+
+def test_edits_and_plots_of_a_stack_say_their_frames(
+    dock: OpenPanel, viewer: Any, scene: Simulation
+) -> None:
+    stack = np.stack([scene.image[:64, :80]] * 3)
+    viewer.add_image(stack, name="stack")
+    panel = dock("Localize")
+    panel.detector, panel.sensitivity, panel.edge = "peaks", 0.0, "drop"
+    points = panel.run().result(PATIENCE)
+    columns = dock("Columns")
+    columns.select("y", 0.0, 1e3)
+    assert columns.plots.histogram.get_title() == "3 frames together, 0 to 2"
+    before = {k: points.data[points.data[:, 0] == k] for k in (0, 2)}
+    viewer.dims.set_current_step(0, 1)
+    there = np.flatnonzero(points.data[:, 0] == 1)[0]
+    points.selected_data = {int(there)}
+    points.remove_selected()
+    points.add([1.0, 30.4, 40.2])
+    columns.run().result(PATIENCE)
+    assert columns.summary(points).startswith("1 column ")
+    for frame, places in before.items():
+        np.testing.assert_array_equal(points.data[points.data[:, 0] == frame], places)
 
 
 def test_only_a_frame_is_looked_at_for_the_contrast(scene: Simulation) -> None:

@@ -107,11 +107,12 @@ def test_a_run_that_was_killed_goes_on(folder: Path, tmp_path: Path) -> None:
     for record in finished:
         for name in json.loads(record.read_text())["files"]:
             assert (record.parent / name).is_file()
-    (out / "00" / ".columns.csv.1.partial").write_text("cut off")
+    (out / "00" / ".columns.csv.999999999-0.partial").write_text("cut off")
     found = run_files(STEPS, files_in(folder), out)
     assert sum(each.kept for each in found) == len(finished)
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert sum(each.status == "done" for each in found) == 25
+    assert not list(out.rglob("*.partial"))
     whole = run_files(STEPS, files_in(folder), tmp_path / "whole")
     assert whole == found
     for each in whole:

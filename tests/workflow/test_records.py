@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import napari_atomseg as atomseg
-from napari_atomseg.io import provenance, read_columns, read_image, write_columns, write_image
+from napari_atomseg.cli import app
+from napari_atomseg.io import provenance, read_columns, write_columns, write_image
 from napari_atomseg.io.inputs import columns_input, image_input, positions
 from napari_atomseg.workflow import (
     Workflow,
     WorkflowError,
     as_commands,
     as_python,
+    described_file,
     frames,
     frames_of,
     history_of,
@@ -41,14 +44,6 @@ def stack(pixels: Any) -> Any:
     return np.stack([pixels + rng.normal(0.0, 0.02, pixels.shape) for _ in range(3)])
 
 
-def described(path: Path) -> dict[str, Any]:
-    """What a file of a result says of itself."""
-    if path.suffix == ".csv":
-        return columns_input(read_columns(path), path.stem)
-    image = read_image(path)
-    return image_input(image.data, path.stem, record=image.metadata["provenance"])
-
-
 @pytest.fixture
 def columns(pixels: Any) -> pd.DataFrame:
     """Columns with the record of a chain: an image in a file, and `localize`."""
@@ -71,13 +66,19 @@ def test_files_of_a_workflow_say_which_it_was(pixels: Any, tmp_path: Path) -> No
     )
     (done,) = run_files(steps, [tmp_path / "survey.tif"], tmp_path / "out")
     assert done.status == "done", done.reason
-    found = history_of(described(tmp_path / "out" / "survey" / "strain.csv"))
+    found = history_of(described_file(tmp_path / "out" / "survey" / "strain.csv"))
     assert found.problem == ""
     assert found.image is not None
     assert found.image.file == tmp_path / "survey.tif"
     assert [step.action for step in found.workflow.steps] == [s.action for s in steps.steps]
     assert found.workflow.sampling is None
     assert len(found.lines) == 4
+    words = ["history", str(tmp_path / "out" / "survey" / "strain.csv")]
+    told = CliRunner().invoke(app, [*words, "--workflow", str(tmp_path / "again.yaml")])
+    assert told.exit_code == 0, told.output
+    assert all(line in " ".join(told.output.split()) for line in found.lines)
+    assert Workflow.load(tmp_path / "again.yaml").yaml() == found.workflow.yaml()
+    assert CliRunner().invoke(app, [*words, "--python"]).output == found.python()
     again = run(found.workflow, pixels, sampling=SAMPLING)
     table = read_columns(tmp_path / "out" / "survey" / "strain.csv")
     np.testing.assert_array_equal(again[found.result].columns["eps_xx"], table["eps_xx"])
@@ -98,7 +99,7 @@ def test_an_average_of_frames_and_its_noise_are_repeated(stack: Any, tmp_path: P
     table = atomseg.localize(made.average, sampling=SAMPLING, noise=noise, **PEAKS)
     columns = read_columns(tmp_path / "out" / "stack" / "columns.csv")
     np.testing.assert_array_equal(columns["y_err"], table["y_err"])
-    found = workflow_of(described(tmp_path / "out" / "stack" / "columns.csv"))
+    found = workflow_of(described_file(tmp_path / "out" / "stack" / "columns.csv"))
     assert [step.action for step in found.steps] == ["align", "localize"]
     names: dict[str, Any] = {}
     exec(as_python(found, tmp_path / "stack.tif"), names)  # noqa: S102 - the script is ours
@@ -118,7 +119,7 @@ def test_frames_are_images_of_their_own(stack: Any, tmp_path: Path) -> None:
         for done in (one, other):
             table = read_columns(Path(done.place) / "columns.csv")
             np.testing.assert_array_equal(table["y"], alone["y"])
-    found = history_of(described(tmp_path / "a" / "film-0002" / "columns.csv"))
+    found = history_of(described_file(tmp_path / "a" / "film-0002" / "columns.csv"))
     assert found.image is not None
     assert found.image.frame == 2
     assert "frame=2" in as_python(found.workflow, found.image.file, frame=found.image.frame)
@@ -180,7 +181,7 @@ def test_columns_changed_since_they_were_made_are_told(
     columns.loc[0, "y"] += 0.25
     write_columns(tmp_path / "columns.csv", columns, columns.attrs)
     with pytest.raises(WorkflowError, match="changed"):
-        workflow_of(described(tmp_path / "columns.csv"))
+        workflow_of(described_file(tmp_path / "columns.csv"))
 
 
 def test_regions_are_kept_as_polygons_and_refused_as_labels(columns: pd.DataFrame) -> None:

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QTableWidget, QTabWidget
 
 from napari_atomseg._napari.image_panel import LayerPanel, SamplingSettings
 from napari_atomseg._napari.jobs import Show, Work
+from napari_atomseg._napari.large import require_memory
 from napari_atomseg._napari.layers import PROVENANCE, Placement, Source, image_layer
 from napari_atomseg._napari.scan import fill
 from napari_atomseg.alignment.settings import AVERAGE, AlignSettings
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _HEIGHT = 240
 """Least height of the plot and the tables, pixels."""
+_BYTES = 32
+"""Memory that aligning takes for each pixel of a stack."""
 
 
 class AlignPanelSettings(SamplingSettings, AlignSettings):
@@ -67,6 +70,7 @@ class Align(LayerPanel):
                 "Stack in the menu of the layer list"
             )
         source = self.source()
+        require_memory(source.data, _BYTES, "aligning")
         options = {name: self.form[name] for name in AlignSettings.model_fields}
         options["sampling"] = self.sampling_of(source)
         more = (self.form["aligned"], self.form["error"])

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Layer
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem
+from qtpy.QtWidgets import QTableWidget, QTableWidgetItem
 
 from napari_atomseg._napari.columns.layers import layer_described
 from napari_atomseg._napari.files import columns_layer
 from napari_atomseg._napari.forms.choices import NameOrFile
-from napari_atomseg._napari.forms.form import ADVANCED
+from napari_atomseg._napari.forms.form import ADVANCED, wrapped
 from napari_atomseg._napari.jobs import Job, Show, Work
 from napari_atomseg._napari.layers import (
     PROVENANCE,
@@ -41,8 +41,19 @@ _AS = "as layer "
 _FILES = "Workflows (*.yaml *.yml)"
 _FROM_FOLDER = {"": "of a folder"}
 _NONE = {"": "open a file, or make a result first"}
-_HEADER = ("Image", "Columns", "Median error", "State", "Reason")
+_HEADER = {
+    "Image": "The image; a double click on a row opens it and its results",
+    "Columns": "Number of columns of the last step that has any",
+    "Error": "Median of the standard errors of their positions",
+    "State": "Whether the image is done, and whether by an earlier run",
+    "Result": "Why it failed, or what the steps say",
+}
+"""Titles of the table, and what they mean."""
+_WIDEST = 150
+"""Pixels across that the name of an image takes at most."""
 _RESULTS = "results"
+_ROWS_MEASURED = 200
+"""Rows that the widths of the table's columns are made for."""
 _LEAST = 90
 """Least height of the table, pixels."""
 
@@ -106,18 +117,20 @@ class Batch(Panel):
         self.results: list[FileResult] = []
         self.opening: Job | None = None
         self._images: Sequence[ImageFile | ImageArray] = ()
-        self._place = Path()
+        self._destination = Path()
         self.cancel_button.setToolTip("Stop; what is done stays, and Run goes on with the rest")
         self.table = QTableWidget(0, len(_HEADER))
         self.table.setHorizontalHeaderLabels(list(_HEADER))
+        for column, about in enumerate(_HEADER.values()):
+            self.table.horizontalHeaderItem(column).setToolTip(about)
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table.setWordWrap(False)
         self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.table.verticalHeader().hide()
         self.table.setMinimumHeight(_LEAST)
-        self.table.setToolTip("A double click opens the image and its results")
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        header.setStretchLastSection(True)
+        self.table.horizontalHeader().setStretchLastSection(True)
+        self.table.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 8)
+        self.table.currentCellChanged.connect(self._tell)
         self.table.cellDoubleClicked.connect(lambda row, _column: self.open_result(row))
         self.table.hide()
         self.add_footer(self.table)
@@ -136,7 +149,7 @@ class Batch(Panel):
 
     def prepare(self) -> tuple[str, Work, Show]:
         workflow, images, output = self.workflow_chosen(), self.images_chosen(), self._output()
-        self._images, self._place, self.results = images, output, []
+        self._images, self._destination, self.results = images, output, []
         self.table.setRowCount(0)
         self.table.show()
         work = partial(_run, workflow, images, output, self.form["sampling"], self.found.emit)
@@ -145,7 +158,15 @@ class Batch(Panel):
     def summary(self, result: list[FileResult]) -> str:
         from napari_atomseg.workflow import summary_of
 
-        return f"{summary_of(result)}. The table is {self._place / 'results.csv'}"
+        return f"{summary_of(result)}. The table is {self._destination / 'results.csv'}"
+
+    def finished(self, job: Job) -> None:
+        """Say how far a run came that was stopped."""
+        if job.cancelled:
+            self.message.setText(
+                f"Cancelled after {len(self.results)} of {len(self._images)} images; Run goes on "
+                "with the rest"
+            )
 
     def workflow_chosen(self) -> Workflow:
         """Return the workflow that is chosen.
@@ -229,15 +250,23 @@ class Batch(Panel):
         self.table.insertRow(row)
         count = "" if result.columns is None else str(result.columns)
         state = "done before" if result.kept else result.status
-        said = result.reason or "; ".join(result.summary)
-        texts = (Path(result.image).name, count, result.error_in_words, state, said)
+        name = Path(result.image).name
+        texts = (name, count, result.error_in_words, state, _said(result))
         for column, text in enumerate(texts):
             item = QTableWidgetItem(text)
-            item.setToolTip(result.image if column == 0 else text)
+            item.setToolTip(wrapped(result.image if column == 0 else text))
             self.table.setItem(row, column, item)
-        if row == 0:
-            self.table.resizeColumnsToContents()
+            if column < len(texts) - 1:
+                wide = self.table.sizeHintForColumn(column) if row < _ROWS_MEASURED else 0
+                wide = max(wide, self.table.columnWidth(column) if row else 0)
+                self.table.setColumnWidth(column, min(wide, _WIDEST))
         self.table.scrollToBottom()
+
+    def _tell(self, row: int, _column: int, _row_before: int, _column_before: int) -> None:
+        """Show what became of the image of a row in full."""
+        if 0 <= row < len(self.results) and (self.job is None or self.job.done):
+            result = self.results[row]
+            self.message.setText(f"{Path(result.image).name}: {_said(result) or result.status}")
 
     def _show_result(
         self, image: ImageFile | ImageArray, read: tuple[Any, list[Any]]
@@ -262,6 +291,12 @@ class Batch(Panel):
         for layer in layers:
             self.viewer.add_layer(layer)
         return layers
+
+
+def _said(result: FileResult) -> str:
+    """Why an image failed, or what its steps say; its path stands in the row already."""
+    text = result.reason.removeprefix(f"{result.image}: ")
+    return text or "; ".join(result.summary)
 
 
 def _record(layer: Layer) -> dict[str, Any]:

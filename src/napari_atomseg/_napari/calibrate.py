@@ -15,8 +15,8 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 from napari_atomseg._napari.columns.layers import position_table
 from napari_atomseg._napari.forms.form import Form, Section, make_narrow
 from napari_atomseg._napari.jobs import Job, attempt, describe
+from napari_atomseg._napari.large import require_memory
 from napari_atomseg._napari.layers import (
-    PROVENANCE,
     Placement,
     Source,
     image_layer,
@@ -25,8 +25,7 @@ from napari_atomseg._napari.layers import (
     sampled,
     shown_sampling,
 )
-from napari_atomseg._shared.types import Sampling
-from napari_atomseg._shared.units import pixel_size
+from napari_atomseg._napari.scale import set_sampling
 from napari_atomseg.calibration.settings import CalibrationSettings
 from napari_atomseg.io import provenance
 
@@ -43,6 +42,8 @@ _SHOWN = {
 }
 """Settings that count for each way."""
 _LINE = "Calibration line"
+_BYTES = 24
+"""Memory that a corrected stack takes for each pixel while it is made."""
 
 
 class Calibrate(Section):
@@ -204,7 +205,9 @@ class Calibrate(Section):
     def _add_corrected(self, image: Image, made: Calibration) -> Calibration:
         if made.pixels is None:
             raise ValueError("shear is seen by a known crystal alone")
-        data = np.asarray(Source.of(image).data)
+        source = Source.of(image)
+        require_memory(source.data, _BYTES, "correcting the shear")
+        data = np.asarray(source.data)
         straight, size, first = made.pixels.correct(data)
         place = sampled(size, straight.ndim)
         settings = {"sampling": size, "shear_deg": made.pixels.shear_deg}
@@ -227,37 +230,6 @@ class Calibrate(Section):
         for widget in (self.columns.native, label, self.correct_button):
             widget.setVisible(by == "crystal")
         self.draw_button.setVisible(by == "line")
-
-
-def set_sampling(
-    viewer: napari.viewer.Viewer, image: Layer, sampling: Sampling, notes: tuple[str, ...] = ()
-) -> None:
-    """Set the size of a layer's pixels (Å), and of all layers that lie on it.
-
-    They keep their place relative to each other: what lies on the image still does.
-    """
-    before = Placement.of(image)
-    together = [
-        layer
-        for layer in viewer.layers
-        if layer is image or (layer.ndim >= 2 and _lies_on(Placement.of(layer), before))
-    ]
-    old = np.asarray(before.scale, dtype=float)[-2:]
-    factor = np.asarray(pixel_size(sampling)) / old
-    for layer in together:
-        leading = layer.ndim - 2
-        layer.units = (*tuple(layer.units)[:leading], "angstrom", "angstrom")
-        layer.scale = (*layer.scale[:leading], *(np.asarray(layer.scale)[-2:] * factor))
-        shift = np.asarray(layer.translate, dtype=float)
-        shift[-2:] *= factor
-        layer.translate = shift
-        if isinstance(layer, Points) and {"y_angstrom", "x_angstrom"} <= set(layer.features):
-            places = np.asarray(layer.data)[:, -2:] * np.asarray(pixel_size(sampling))
-            layer.features = layer.features.assign(y_angstrom=places[:, 0], x_angstrom=places[:, 1])
-    image.metadata[PROVENANCE] = {
-        **image.metadata.get(PROVENANCE, {}),
-        "calibration": {"sampling": sampling, "notes": list(notes)},
-    }
 
 
 class UseScale(QPushButton):
@@ -292,23 +264,18 @@ class UseScale(QPushButton):
         same = own is not None and typed == shown_sampling(own)
         self.setVisible(layer is not None and typed is not None and not same)
 
+    def settle(self) -> None:
+        """Give the sampling to a layer that has none, so that results lie on it, in Å."""
+        layer = self._layer()
+        if layer is not None and layer_sampling(layer) is None:
+            self.use()
+
     def use(self) -> None:
         """Give the sampling to the layer."""
         typed, layer = self._form["sampling"], self._layer()
         if typed is not None and layer is not None:
             set_sampling(self._viewer, layer, typed, ("typed",))
         self.offer()
-
-
-def _lies_on(own: Placement, image: Placement) -> bool:
-    """Whether a layer has the placement of an image along its last two axes."""
-    if len(own.scale) == len(image.scale):
-        return own.agrees(image)
-    for name in ("scale", "translate"):
-        mine, its = (np.asarray(getattr(each, name))[-2:] for each in (own, image))
-        if not np.allclose(mine, its):
-            return False
-    return np.allclose(np.asarray(own.rotate)[-2:, -2:], np.asarray(image.rotate)[-2:, -2:])
 
 
 def _button(text: str, tip: str) -> QPushButton:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from qtpy.QtCore import QEvent, QPoint, Qt, QTimer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QAbstractItemView, QDockWidget, QMainWindow, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QDockWidget,
+    QMainWindow,
+    QTabBar,
+    QWidget,
+)
 
 _PLUGIN = " (napari-atomseg)"
+_CHILDREN = Qt.FindChildOption.FindDirectChildrenOnly
 _ROW = 8
 """Pixels by which the middles of widgets in one row may differ."""
 
@@ -18,14 +29,24 @@ class Docked(QWidget):
     the screen. A dock that is dragged elsewhere stays there.
     """
 
+    _below = False
+    """Whether the dock stands below the image, not beside it with the others."""
+    _before: Mapping[QWidget, int] = MappingProxyType({})
+    """Heights of windows before one of them had the dock."""
+
     def event(self, event: QEvent) -> bool:
         """Notice that the widget is put into a dock, and that the dock is closed."""
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is None:
                 self.closed()
-            elif _dock_of(self) is not None and not _within_docked(self):
-                # The dock itself has no place in the window yet.
-                QTimer.singleShot(0, self._join)
+            elif dock_of(self) is not None and not _within_docked(self):
+                # The dock itself is in no window yet.
+                self._before = {
+                    window: window.height()
+                    for window in QApplication.topLevelWidgets()
+                    if isinstance(window, QMainWindow)
+                }
+                QTimer.singleShot(0, self.join)
         return bool(super().event(event))
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -69,26 +90,49 @@ class Docked(QWidget):
     def closed(self) -> None:
         """Stop all work; called when the dock is closed."""
 
-    def _join(self) -> None:
-        dock = _dock_of(self)
+    def join(self) -> None:
+        """Become a tab beside the plugin's other docks, and the one in sight.
+
+        Called by itself soon after the panel was put into a dock.
+        """
+        dock = dock_of(self)
         window = None if dock is None else dock.parent()
         if dock is None or not isinstance(window, QMainWindow) or dock.isFloating():
             return
+        if self._below:
+            window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+            window.resizeDocks([dock], [self.minimumSizeHint().height()], Qt.Orientation.Vertical)
         area = window.dockWidgetArea(dock)
-        for other in window.findChildren(QDockWidget):
-            if (
-                other is not dock
-                and not other.isHidden()
-                and not other.isFloating()
-                and window.dockWidgetArea(other) == area
-                and other.findChild(Docked) is not None
-            ):
-                window.tabifyDockWidget(other, dock)
-                break
+        others = [
+            other
+            for other in window.findChildren(QDockWidget)
+            if other is not dock
+            and not other.isHidden()
+            and not other.isFloating()
+            and window.dockWidgetArea(other) == area
+            and other.findChild(Docked) is not None
+        ]
+        if others and others[0] not in window.tabifiedDockWidgets(dock):
+            window.tabifyDockWidget(others[0], dock)
         # Tabs are narrow: the plugin's name behind the panel's is napari's title bar to show.
         dock.setWindowTitle(dock.windowTitle().removesuffix(_PLUGIN))
         # The row of tabs is laid out first.
-        QTimer.singleShot(0, dock.raise_)
+        QTimer.singleShot(0, self._come_forward)
+
+    def _come_forward(self) -> None:
+        """Raise the dock, and undo what the window has grown before the dock became a tab."""
+        dock = dock_of(self)
+        if dock is None:
+            return
+        dock.raise_()
+        window = dock.parentWidget()
+        for tabs in window.findChildren(QTabBar, options=_CHILDREN):
+            # Names of ten panels would be cut to a letter each.
+            tabs.setElideMode(Qt.TextElideMode.ElideNone)
+        height = self._before.get(window, window.height())
+        if window.height() > height and not window.isMaximized() and not window.isFullScreen():
+            window.resize(window.width(), height)
+        self._before = {}
 
 
 def _within_docked(widget: QWidget) -> bool:
@@ -99,8 +143,8 @@ def _within_docked(widget: QWidget) -> bool:
     return parent is not None
 
 
-def _dock_of(widget: QWidget) -> QDockWidget | None:
-    """The dock that holds a widget, whatever lies between."""
+def dock_of(widget: QWidget) -> QDockWidget | None:
+    """Return the dock that holds a widget, whatever lies between."""
     parent = widget.parentWidget()
     while parent is not None and not isinstance(parent, QDockWidget):
         parent = parent.parentWidget()

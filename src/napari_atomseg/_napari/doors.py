@@ -244,3 +244,10 @@ class Models(Door):
     """Door of the Models panel."""
 
     place = "models.panel:Models"
+
+
+class Tour(Door):
+    """Door of the tour."""
+
+    place = "tour:Tour"
+    _below = True

@@ -13,6 +13,7 @@ from napari.layers import Image, Layer
 from napari_atomseg import weights
 from napari_atomseg._napari.calibrate import Calibrate, UseScale
 from napari_atomseg._napari.forms.form import Inputs, make_narrow
+from napari_atomseg._napari.jobs import Job
 from napari_atomseg._napari.layers import (
     PASSING,
     SAMPLING_DECIMALS,
@@ -108,6 +109,12 @@ class LayerPanel(Panel):
         self.form.rows.insertRow(0, "Image", self._image.native)
         self.calibration = Calibrate(self.viewer, lambda: self.image)
         self.form.rows.insertRow(1, self.calibration)
+        # Sampling and frames belong to the image, wherever the settings of a panel put them.
+        for row, name in ((2, "sampling"), (3, "stack")):
+            if name in self.form.inputs:
+                taken = self.form.rows.takeRow(self.form.inputs[name].native)
+                label, choice = taken.labelItem.widget(), taken.fieldItem.widget()
+                self.form.rows.insertRow(row, label, choice)
         self.use_scale = UseScale(self.viewer, self.form, lambda: self.image)
         self._image.changed.connect(self._follow_image)
         self._seen: WeakSet[Layer] = WeakSet()
@@ -190,6 +197,18 @@ class LayerPanel(Panel):
     def _offers_frames(self) -> bool:
         """Whether there are frames to choose from, and the panel can work on one of them."""
         return "stack" in self.form.inputs and frames_of(self.image) > 1
+
+    def run(self) -> Job:
+        """Start working, as the Run button does; a layer without a scale takes the typed one.
+
+        Raises
+        ------
+        RuntimeError
+            If the panel is still at work.
+        """
+        if self.job is None or self.job.done:
+            self.use_scale.settle()
+        return super().run()
 
     def sampling_of(self, source: Source) -> Sampling | None:
         """Return the sampling that the panel shows, or the layer's own pair that it stands for."""

@@ -187,7 +187,7 @@ class Source:
         made = self.record
         taken = {"taken": list(self.frame)} if self.frame else {}
         if made.get("action") != READ:
-            file = None if made else self.path
+            file = None if made.get("action") else self.path
             return image_input(self.whole, self.name, file=file, record=made) | taken
         known = made["settings"]
         if "channel" in known:

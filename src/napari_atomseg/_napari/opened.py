@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from napari.layers import Layer
 from napari.utils.notifications import show_info, show_warning
 
@@ -14,6 +15,7 @@ from napari_atomseg._napari.layers import READ, image_layer, labels_layer
 from napari_atomseg._shared.units import pixel_size, to_angstrom
 from napari_atomseg.io import MicroscopeImage, provenance
 from napari_atomseg.io.images.image import PROFILES, ImageFileError
+from napari_atomseg.io.images.layout import PLACED, PLACEMENT
 
 LAST_RESORT = ("diffraction", "flat field", "preview")
 """Kinds that become layers where a file has no image, the first of them that it has."""
@@ -84,6 +86,20 @@ def placed(image: MicroscopeImage) -> dict[str, Any]:
     }
 
 
+def _written(image: MicroscopeImage) -> dict[str, Any]:
+    """Where this plugin's writer had the pixels, beside their size."""
+    known, count = image.metadata.get(PLACEMENT) or {}, image.data.ndim
+    try:
+        found = {name: np.asarray(known[name], dtype=float) for name in PLACED}
+    except (KeyError, TypeError, ValueError):
+        return {}
+    shapes = {"translate": (count,), "rotate": (count, count), "affine": (count + 1, count + 1)}
+    finite = all(np.isfinite(each).all() for each in found.values())
+    if not finite or any(found[name].shape != shape for name, shape in shapes.items()):
+        return {}
+    return found if len(found["shear"]) == count * (count - 1) // 2 else {}
+
+
 def _last_two(image: MicroscopeImage) -> list[tuple[float, str]] | None:
     pixel = pixel_size(image.sampling)
     if pixel is not None:
@@ -139,7 +155,7 @@ def file_layer(path: Path, image: MicroscopeImage, name: str, part: Mapping[str,
     """
     settings = {"sampling": image.sampling, "dataset": image.title, "kind": image.kind, **part}
     made = provenance(READ, str(path.absolute()), settings)
-    place = placed(image)
+    place = placed(image) | _written(image)
     if image.metadata.get("labels") and image.data.dtype.kind in "ui":
         layer: Layer = labels_layer(image.data, name, place, made)
     else:

@@ -137,6 +137,7 @@ class Panel(Docked, metaclass=_PanelType):
         self._slots.addWidget(self._scroll, 1)
         self._slots.addLayout(self._body)
         self._slots.addLayout(self._footer)
+        self._slots.addStretch()
         if self.step_row is not None:
             frame.addWidget(self.step_row)
         frame.addWidget(upper, 1)

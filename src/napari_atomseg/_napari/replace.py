@@ -238,15 +238,16 @@ _REFILL: dict[type, Any] = {
 def _data_sum(layer: Layer) -> int:
     """A number that another content of the layer would hardly have."""
     data: Any = layer.data
-    if isinstance(layer, Image) and not isinstance(layer, Labels):
+    if isinstance(layer, Image | Labels):
         whole = data[0] if layer.multiscale else data
         if not isinstance(whole, np.ndarray):
             return 0  # lazy pixels are in their file
+    if isinstance(layer, Image) and not isinstance(layer, Labels):
         step = max(1, int(np.sqrt(whole.size / _SAMPLED)))
         data = whole[..., ::step, ::step]
     total = 0
     for part in data if isinstance(data, list) else [data]:
-        total = zlib.crc32(np.ascontiguousarray(part), total)
+        total = zlib.crc32(np.ascontiguousarray(part).data, total)
     return total
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QHideEvent
@@ -13,14 +16,16 @@ from qtpy.QtWidgets import QLabel
 from napari_atomseg import weights
 from napari_atomseg._napari.image_panel import AS_PREFERRED, ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Job, Show, Work
+from napari_atomseg._napari.large import StoreSettings, computed
 from napari_atomseg._napari.layers import (
     PROVENANCE,
     RESTORED,
     Source,
     consistency_layer,
     image_layer,
+    is_lazy,
 )
-from napari_atomseg._napari.models.choice import fetch_model, model_changes
+from napari_atomseg._napari.models.choice import fetch_model, identity, model_changes
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.swipe import Swipe
 from napari_atomseg.inference.scan.settings import LINES_MODEL
@@ -35,10 +40,10 @@ if TYPE_CHECKING:
 _QUALITY = about(ModelSettings, "quality")
 
 
-class RestoreSettings(ImageSettings, RestorationSettings):
+class RestoreSettings(ImageSettings, RestorationSettings, StoreSettings):
     """Settings of the Restore panel."""
 
-    quality: str = setting(
+    quality: str = setting(  # type: ignore[assignment]
         AS_PREFERRED,
         _QUALITY.label,
         f"{_QUALITY.help} Preferences has the default.",
@@ -90,9 +95,20 @@ class Restore(ImagePanel):
     def prepare(self) -> tuple[str, Work, Show]:
         source = self.source()
         task, options, scan = self.form["task"], self.options(source), self.form["scan"]
+        tested = self.form["consistency"]
+        if is_lazy(source.data) and source.data.ndim > 2:
+            if tested:
+                raise ValueError(
+                    f"{source.name!r} is not in memory: the result can be tested for the one frame "
+                    "that is shown"
+                )
+            store = (f"{source.title} {RESTORED[task]}", self.form["store"])
+            work: Work = partial(_lazily, source.data, task, options, scan, store)
+        else:
+            work = partial(_predict, source.data, task, options, tested, scan)
         return (
             f"Restore {source.title}",
-            partial(_predict, source.data, task, options, self.form["consistency"], scan),
+            work,
             partial(self._show, source, task, options | {"scan": scan} | source.chosen),
         )
 
@@ -145,6 +161,40 @@ class Restore(ImagePanel):
                 z, f"{name} consistency", place.arguments(), own_record
             )
         return self.put(made, f"restore {task}", source.identity, *source.frame)[0]
+
+
+def _lazily(
+    data: Any,
+    task: Any,
+    options: dict[str, Any],
+    scan: Any,
+    store: tuple[str, Path | None],
+    progress: Progress,
+    cancel: CancelToken,
+) -> tuple[Any, None, tuple[str, ...]]:
+    """Return the prediction of a stack that is read and restored frame by frame."""
+    from napari_atomseg.inference import Prediction, restore
+
+    model = fetch_model(options["model"], progress, cancel)
+    if scan != "none":
+        fetch_model(LINES_MODEL, progress, cancel)
+    lazy = restore(data, task, scan=scan, **options | {"model": model}, cancel=cancel)
+    made, (name, folder) = identity(model), store
+    settings = {"task": task, **options, "scan": scan}
+    record = provenance("restore", name, settings, model=made["model"], sha256=made["sha256"])
+    sampling = options["sampling"]
+    if sampling is not None and task == "upinterpolation":
+        sampling = tuple(0.5 * size for size in np.broadcast_to(sampling, 2))
+    stack = computed(lazy, name, folder, sampling, record, progress, cancel)
+    done = Prediction(
+        {task: stack},
+        math.nan,
+        options["contrast"],
+        made["model"],
+        made["sha256"],
+        {"tasks": [task], "contrast": options["contrast"]},
+    )
+    return done, None, ()
 
 
 def _predict(

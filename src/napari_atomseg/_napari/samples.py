@@ -1,4 +1,4 @@
-"""Sample data: two simulated scenes and two published images, downloaded on request."""
+"""Sample data: three simulated scenes and two published images, downloaded on request."""
 
 from __future__ import annotations
 
@@ -41,6 +41,14 @@ def platinum_particle() -> list[LayerData]:
     )
 
 
+def polar_domains() -> list[LayerData]:
+    """PbTiO3 between layers of SrTiO3, in 180° domains; the recipe has its name."""
+    from napari_atomseg.simulation import sample
+
+    ((data, options, kind),) = _layers(sample("polar-domains", index=0, seed=1))
+    return [(data, {**options, "name": "PbTiO3/SrTiO3"}, kind)]
+
+
 def silicon() -> list[LayerData]:
     """Experimental ADF image of Si [110], 5 nm field of view."""
     return published(
@@ -64,7 +72,10 @@ def dysprosium_scandate() -> list[LayerData]:
 def _simulated(crystal: str, **settings: Any) -> list[LayerData]:
     from napari_atomseg.simulation import simulate
 
-    simulation = simulate(crystal, **settings)
+    return _layers(simulate(crystal, **settings))
+
+
+def _layers(simulation: Any) -> list[LayerData]:
     return [layer.as_layer_data_tuple() for layer in simulation_layers(simulation)]
 
 

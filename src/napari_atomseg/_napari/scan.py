@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QTableWidget, QTableWidgetItem, QTabWidget
 
 from napari_atomseg._napari.image_panel import ImagePanel, LayerSettings
 from napari_atomseg._napari.jobs import Show, Work
+from napari_atomseg._napari.large import require_memory
 from napari_atomseg._napari.layers import PROVENANCE, Source, image_layer
 from napari_atomseg._napari.models.choice import fetch_model
 from napari_atomseg.inference.scan.settings import ScanCorrectionSettings
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _HEIGHT = 240
 """Least height of the plot and the table, pixels."""
+_BYTES = 24
+"""Memory that the result takes for each pixel of a stack while it is made."""
 
 
 class ScanPanelSettings(LayerSettings, ScanCorrectionSettings):
@@ -52,6 +55,7 @@ class Scan(ImagePanel):
 
     def prepare(self) -> tuple[str, Work, Show]:
         source = self.source()
+        require_memory(source.data, _BYTES, "putting scan lines back")
         options = self.layer_options(source) | {"scan": self.form["scan"]}
         return (
             f"Scan lines of {source.title}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from napari.layers import Labels
 
 from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Show, Work
-from napari_atomseg._napari.layers import Source, labels_layer
+from napari_atomseg._napari.large import StoreSettings, computed
+from napari_atomseg._napari.layers import Source, is_lazy, labels_layer
 from napari_atomseg._napari.models.choice import fetch_model, identity
+from napari_atomseg._napari.stack import frames_of
 from napari_atomseg.io import provenance
 from napari_atomseg.localization.settings import LabelSettings
 from napari_atomseg.networks.tasks import COLUMNS
@@ -41,7 +44,7 @@ class LabelsSettings(Settings):
     )
 
 
-class SegmentSettings(ImageSettings, LabelSettings, LabelsSettings):
+class SegmentSettings(ImageSettings, LabelSettings, LabelsSettings, StoreSettings):
     """Settings of the Segment panel."""
 
 
@@ -66,11 +69,15 @@ class Segment(ImagePanel):
         options |= {name: self.form[name] for name in LabelSettings.model_fields}
         return (
             f"Segment {source.title}",
-            partial(_segment, source.data, options),
+            partial(
+                _segment, source.data, options, (f"{source.title} segmented", self.form["store"])
+            ),
             partial(self._show, source, options | source.chosen),
         )
 
     def summary(self, result: Labels) -> str:
+        if is_lazy(result.data):
+            return f"Added {result.name!r}: {frames_of(result)} frames"
         frames = result.data.reshape(-1, *result.data.shape[-2:])
         count = sum(np.count_nonzero(np.unique(frame)) for frame in frames)
         return f"{count} columns in {result.name!r}"
@@ -90,10 +97,19 @@ class Segment(ImagePanel):
 
 
 def _segment(
-    data: Any, options: dict[str, Any], progress: Progress, cancel: CancelToken
+    data: Any,
+    options: dict[str, Any],
+    store: tuple[str, Path | None],
+    progress: Progress,
+    cancel: CancelToken,
 ) -> tuple[Any, dict[str, str]]:
     from napari_atomseg.localization import segment
 
     model = fetch_model(options["model"], progress, cancel)
-    labels = segment(data, **options | {"model": model}, progress=progress, cancel=cancel)
-    return labels, identity(model)
+    made, (name, folder) = identity(model), store
+    settings = options | {"model": model}
+    if is_lazy(data) and data.ndim > 2:
+        lazy = segment(data, **settings, cancel=cancel)
+        record = provenance("segment", name, options, model=made["model"], sha256=made["sha256"])
+        return computed(lazy, name, folder, options["sampling"], record, progress, cancel), made
+    return segment(data, **settings, progress=progress, cancel=cancel), made

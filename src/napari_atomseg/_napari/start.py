@@ -59,6 +59,9 @@ class Start(Docked):
         self.sample_button.setToolTip("Open an image to try the steps on")
         self.sample_button.setMenu(QMenu(self.sample_button))
         self._offer_samples()
+        self.tour_button = QPushButton("Tour")
+        self.tour_button.setToolTip("From sample data to a map in five steps")
+        self.tour_button.clicked.connect(lambda _on: self.take_tour())
         self._image = ComboBox(
             name="image", choices=lambda _widget: [(each.name, each) for each in self.images()]
         )
@@ -116,6 +119,10 @@ class Start(Docked):
         """Open sample data of this plugin, by its key in the manifest."""
         attempt(self.title, lambda: self.viewer.open_sample(PLUGIN, key), self.message)
 
+    def take_tour(self) -> None:
+        """Open the tour below the image."""
+        self.viewer.window.add_plugin_dock_widget(PLUGIN, "Tour")
+
     def closed(self) -> None:
         """Stop what is being measured."""
         if self.calibration.job is not None:
@@ -143,6 +150,7 @@ class Start(Docked):
         rows.setContentsMargins(0, 0, 0, 0)
         buttons.addWidget(self.open_button)
         buttons.addWidget(self.sample_button)
+        buttons.addWidget(self.tour_button)
         choice = QFormLayout()
         choice.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         choice.addRow("Image", self._image.native)

@@ -30,6 +30,8 @@ _MORE = "More"
 _FONT = 11
 """Height of the letters' font, pixels: six words and a menu in 300 pixels."""
 _HEIGHT = 28
+_GAP = 6
+"""Pixels between two words."""
 _NODE = 7.0
 """Height of the middle of the nodes, pixels from above."""
 _RADIUS = 4.5
@@ -49,6 +51,7 @@ def open_panel(viewer: napari.viewer.Viewer, name: str, page: str = "") -> Any:
     """
     dock, panel = viewer.window.add_plugin_dock_widget(PLUGIN, name)
     dock.show()
+    panel.join()
     dock.raise_()
     for act, arguments in (("turn_to", (page,)), ("take_newest", ())):
         if hasattr(panel, act):
@@ -87,7 +90,7 @@ class StepRow(QWidget):
         row.setSpacing(0)
         for step in STEPS:
             button = self.buttons[step.name]
-            row.addWidget(button)
+            row.addWidget(button, button.sizeHint().width())
             if len(step.ways) > 1:
                 menu = QMenu(button)
                 for way in step.ways:
@@ -95,7 +98,7 @@ class StepRow(QWidget):
                 button.setMenu(menu)
             else:
                 button.clicked.connect(partial(self._open_step, step))
-        row.addWidget(self.more)
+        row.addWidget(self.more, self.more.sizeHint().width())
         menu = QMenu(self.more)
         menu.aboutToShow.connect(self._offer_more)
         self.more.setMenu(menu)
@@ -181,7 +184,7 @@ class StepButton(QToolButton):
         self.update()
 
     def sizeHint(self) -> QSize:
-        return QSize(self._width_of(self.text()) + 4, _HEIGHT)
+        return QSize(self._width_of(self.text()) + _GAP, _HEIGHT)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(24, _HEIGHT)

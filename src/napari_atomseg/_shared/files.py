@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -180,7 +180,16 @@ def remove_partial(path: Path) -> None:
 
     Those of processes that are alive stay.
     """
-    for left in path.parent.glob(f".{escape(path.name)}.*.partial"):
+    _remove_left(path.parent.glob(f".{escape(path.name)}.*.partial"))
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what killed processes left of all files that they wrote in a folder."""
+    _remove_left(folder.glob(".*.partial"))
+
+
+def _remove_left(found: Iterable[Path]) -> None:
+    for left in found:
         writer = left.name.rsplit(".", 2)[1].partition("-")[0]
         here = writer == str(os.getpid())
         alive = left in _IN_USE if here else writer.isdecimal() and psutil.pid_exists(int(writer))

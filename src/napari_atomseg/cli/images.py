@@ -159,6 +159,8 @@ def segment(
             settings = {"sampling": pixel, **reading.chosen, **chosen}
             record = _record("segment", image.name, settings, reading.inputs(image), labels)
             write_image(result, image.like(labels), metadata=record, labels=True)
+            if hasattr(labels, "dask"):
+                return f"{np.prod(labels.shape[:-2])} frames"
             frames = labels.reshape(-1, *labels.shape[-2:])
             return f"{sum(np.count_nonzero(np.unique(frame)) for frame in frames)} columns"
 

@@ -228,7 +228,7 @@ def _columns_of(
     from napari_atomseg.io.inputs import columns_input
 
     columns = read_columns(path, sampling=sampling)
-    described = columns_input(columns, path.name, file=path)
+    described = columns_input(columns, path.stem, file=path)
     if frame is not None:
         if "frame" not in columns or not (columns["frame"] == frame).any():
             raise ValueError(f"{path}: no columns of frame {frame}")

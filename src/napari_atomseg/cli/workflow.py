@@ -1,4 +1,4 @@
-"""The command that applies a workflow to images."""
+"""The commands that apply a workflow to images, and that find the workflow of a result."""
 
 from __future__ import annotations
 
@@ -82,3 +82,36 @@ def run_workflow(
             if client is not None:
                 client.close()
         print_line(f"{summary_of(found)} → {output}")
+
+
+@app.command()
+def history(
+    result: Annotated[Path, typer.Argument(help="File of a result: an image or a table.")],
+    python: Annotated[
+        bool, typer.Option("--python", help="Print a Python script that makes it again.")
+    ] = False,
+    commands: Annotated[
+        bool, typer.Option("--commands", help="Print the commands that make it again.")
+    ] = False,
+    workflow: Annotated[
+        Path | None,
+        typer.Option(help="Write its workflow to this file, as YAML.", show_default=False),
+    ] = None,
+) -> None:
+    """Print how a result was made, from the image file on, and repeat it."""
+    with session() as current:
+        from napari_atomseg.workflow import WorkflowError, described_file, history_of
+
+        found = history_of(described_file(result))
+        if python:
+            print_line(found.python().rstrip())
+        elif commands:
+            print_line("\n".join(found.commands()))
+        else:
+            for number, line in enumerate(found.lines):
+                print_line(f"{number}. {line}" if number else line)
+        if workflow is not None and found.workflow is not None:
+            found.workflow.save(workflow)
+            print_line(f"{result} → {workflow}")
+        elif found.workflow is None:
+            current.fail(WorkflowError(f"{result}: {found.problem}"))

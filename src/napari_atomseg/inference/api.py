@@ -14,7 +14,7 @@ from napari_atomseg import weights
 from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Image, Mask, Sampling
 from napari_atomseg._shared.units import mean_sampling
-from napari_atomseg.inference.frames import as_frames, check_image, float_type
+from napari_atomseg.inference.frames import as_frames, float_type
 from napari_atomseg.inference.predictor import LEVEL, Predictor
 from napari_atomseg.inference.scale import sampled_frames
 from napari_atomseg.inference.scan.api import LOADING, correct_scan
@@ -29,6 +29,7 @@ from napari_atomseg.inference.settings import (
 from napari_atomseg.inference.stacks import (
     Frames,
     StackView,
+    each_frame,
     is_lazy,
     merged_notes,
     settled_contrasts,
@@ -236,7 +237,7 @@ def view_of(
     _, predictor = _opened(chosen, tasks)
     pixel = None if sampling is None else mean_sampling(sampling)
     numbers = sampled_frames(len(frames) if count is None else count)
-    places = numbers if count is None else range(len(frames))
+    places: Sequence[int] = numbers if count is None else range(len(frames))
     middle = (len(frames) if count is None else count) // 2
     if chosen.contrast != "auto":
         numbers, places = (middle,), [places[numbers.index(middle)]]
@@ -338,7 +339,14 @@ def restore(
     hooks: dict[str, Any] = {"progress": progress, "cancel": cancel}
     if is_lazy(image):
         chosen = chosen if model is None else chosen.updated(model=model)
-        return _lazily(image, task, sampling, scan, chosen, hooks)
+        known: dict[str, Any] = {"task": task, "sampling": sampling, "scan": scan, "chosen": chosen}
+        return each_frame(
+            image,
+            partial(_settled, **known),
+            partial(_restored, **known, hooks=hooks),
+            float_type(image.dtype),
+            2 if task == UPINTERPOLATION else 1,
+        )
     if scan != "none":
         image = correct_scan(image, scan, device=chosen.device, **hooks).image
     return predict(
@@ -346,75 +354,34 @@ def restore(
     ).maps[task]
 
 
-def _lazily(
-    image: Any,
-    task: str,
-    sampling: Sampling | None,
-    scan: Scan,
-    chosen: InferenceSettings,
-    hooks: dict[str, Any],
-) -> Any:
-    """An array of dask restored frame by frame, as `restore` restores one in memory."""
-    from dask import delayed
-
-    check_image(image.dtype, image.shape)
-    leading = image.shape[:-2]
-    count = int(np.prod(leading, dtype=np.int64))
-    index = [np.unravel_index(number, leading) for number in sampled_frames(count)]
-    some = [image[tuple(map(int, each))] for each in index]
-    settle: Any = delayed(_settled, pure=True)
-    view = settle(some, count, task, sampling, scan, chosen)
-    whole = image.rechunk({**dict.fromkeys(range(image.ndim - 2), 1), -2: -1, -1: -1})
-    finer = 2 if task == UPINTERPOLATION else 1
-    height, width = (finer * n for n in image.shape[-2:])
-    kind = float_type(image.dtype)
-    return whole.map_blocks(
-        _restored,
-        kind,
-        task,
-        sampling,
-        scan,
-        chosen,
-        chunks=(*whole.chunks[:-2], (height,), (width,)),
-        dtype=kind,
-        meta=np.empty((0,) * image.ndim, kind),
-        view=view,
-        hooks=hooks,
-    )
-
-
 def _settled(
-    some: list[Any],
-    count: int,
+    frames: Frames,
     task: str,
     sampling: Sampling | None,
     scan: Scan,
     chosen: InferenceSettings,
 ) -> StackView:
-    """What frames of a lazy stack settle for all, see `view_of`."""
-    image: Any = np.stack(some)
-    if scan != "none":
-        image = correct_scan(image, scan, device=chosen.device).image
-    return view_of(Frames(image), (task,), chosen, sampling, count)
+    """How a network sees a stack that is restored, by some of its frames."""
+    if scan == "none":
+        return view_of(frames, (task,), chosen, sampling)
+    some = np.stack([frames.recorded(number) for number in sampled_frames(len(frames))])
+    straight = Frames(correct_scan(some, scan, device=chosen.device).image)
+    return view_of(straight, (task,), chosen, sampling, len(frames))
 
 
 def _restored(
-    block: Any,
-    kind: Any,
+    frame: Image,
+    view: StackView,
     task: str,
     sampling: Sampling | None,
     scan: Scan,
     chosen: InferenceSettings,
-    view: StackView,
     hooks: dict[str, Any],
-) -> Any:
-    """A block of a lazy image restored, in the type that was promised of it."""
+) -> Image:
+    """One frame of a stack that is not in memory, restored."""
     if scan != "none":
-        block = correct_scan(block, scan, device=chosen.device, **hooks).image
-    # The number of the frame in its stack is that of none of those that were looked at.
-    alone = replace(view, leanings={})
-    made = predicted(Frames(block), (task,), chosen, sampling, alone, **hooks)
-    return made.maps[task].astype(kind, copy=False)
+        frame = correct_scan(frame, scan, device=chosen.device, **hooks).image
+    return predicted(Frames(frame), (task,), chosen, sampling, view, **hooks).maps[task]
 
 
 @lru_cache(maxsize=4)

@@ -7,11 +7,13 @@ same stack in memory gives.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from napari_atomseg._shared.types import Image
 from napari_atomseg.inference.frames import Examined, as_frames, check_image, examine
@@ -24,7 +26,7 @@ def is_lazy(image: Any) -> bool:
     return hasattr(image, "dask")
 
 
-class Frames(Sequence[Examined]):
+class Frames:
     """The frames of an image or stack, each examined alone.
 
     Those of an array of dask are read when they are used, and the last one is kept.
@@ -40,11 +42,12 @@ class Frames(Sequence[Examined]):
     """
 
     def __init__(self, image: Any) -> None:
-        self._lazy = image if is_lazy(image) else None
+        self._lazy = image if is_lazy(image) and image.ndim > 2 else None
+        self.whole: Examined | None = None
         if self._lazy is None:
-            self._whole = examine(image)
-            self.shape = self._whole.shape
-            self._recorded = None if isinstance(image, Examined) else image
+            self.whole = examine(image)
+            self.shape = self.whole.shape
+            self._recorded = None if isinstance(image, Examined) else np.asarray(image)
         else:
             check_image(image.dtype, image.shape)
             self.shape = tuple(image.shape)
@@ -53,55 +56,50 @@ class Frames(Sequence[Examined]):
     def __len__(self) -> int:
         return int(np.prod(self.shape[:-2], dtype=np.int64))
 
-    def __getitem__(self, number: Any) -> Examined:
+    def __getitem__(self, number: int) -> Examined:
         """One frame, by its number over all leading axes."""
-        if self._lazy is not None:
+        if self.whole is None:
             return self._read(number)[0]
-        whole, one = self._whole, slice(number, number + 1)
-        parts = (each[one] for each in (whole.frames, whole.out, whole.marks, whole.edges))
-        return Examined(*parts, self.shape[-2:], whole.notes)
+        whole, one = self.whole, slice(number, number + 1)
+        return Examined(
+            whole.frames[one],
+            whole.out[one],
+            whole.marks[one],
+            whole.edges[one],
+            self.shape[-2:],
+            whole.notes,
+        )
 
     def recorded(self, number: int) -> Image:
         """(H, W) a frame as it was recorded, but for pixels that are not finite."""
-        if self._lazy is not None:
+        if self.whole is None:
             return self._read(number)[1]
         if self._recorded is None:
-            return self._whole.frames[number]
-        plane = np.asarray(self._recorded).reshape(-1, *self.shape[-2:])[number]
-        return as_frames(plane)[0][0]
-
-    def planes(self) -> Sequence[Image]:
-        """(N, H, W) the frames as networks see them."""
-        return self._whole.frames if self._lazy is None else _Planes(self)
+            plane: Image = self.whole.frames[number]
+            return plane
+        recorded = np.asarray(self._recorded).reshape(-1, *self.shape[-2:])[number]
+        return first_frame(recorded)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was odd in the image itself, a sentence each; of lazy stacks each frame has its."""
-        return self._whole.notes if self._lazy is None else ()
+        return () if self.whole is None else self.whole.notes
 
     def _read(self, number: int) -> tuple[Examined, Image]:
+        if self._lazy is None:
+            raise IndexError(f"no frame {number}")
         if self._last is None or self._last[0] != number:
             index = np.unravel_index(number, self.shape[:-2])
-            plane = np.asarray(self._lazy[tuple(map(int, index))])
-            self._last = (number, examine(plane), as_frames(plane)[0][0])
+            # In this thread: it may be one of dask's own.
+            plane = self._lazy[tuple(map(int, index))].compute(scheduler="synchronous")
+            self._last = (number, examine(plane), first_frame(plane))
         return self._last[1:]
 
 
-class _Planes(Sequence[Image]):
-    """Frames of a lazy stack as networks see them."""
-
-    def __init__(self, frames: Frames) -> None:
-        self._frames = frames
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def __getitem__(self, number: Any) -> Image:
-        plane: Image = self._frames[int(number)].frames[0]
-        return plane
-
-    def __iter__(self) -> Iterator[Image]:
-        return (self[number] for number in range(len(self)))
+def first_frame(image: Any) -> Image:
+    """(H, W) a single image as `as_frames` has it."""
+    plane: Image = as_frames(image)[0][0]
+    return plane
 
 
 @dataclass(frozen=True)
@@ -118,6 +116,11 @@ class StackView:
     contrasts: Contrasts | str
     magnifications: Magnifications | None = None
     leanings: Mapping[int, float] = field(default_factory=dict)
+
+    def of_frame(self, number: int) -> StackView:
+        """Return the view of a single frame by itself, whose number is then 0."""
+        known = self.leanings.get(number)
+        return replace(self, leanings={} if known is None else {0: known})
 
     def contrast(self, number: int, plane: Image, lean: Callable[[Image], float]) -> str:
         """Whether a frame (H, W) has "bright" or "dark" columns."""
@@ -143,6 +146,63 @@ def settled_contrasts(
     return StackView(Contrasts.of(list(leanings.values()), planes), None, leanings)
 
 
+def each_frame(
+    image: Any,
+    settle: Callable[[Frames], StackView],
+    work: Callable[[Image, StackView], Any],
+    kind: DTypeLike,
+    finer: int = 1,
+) -> Any:
+    """Return an array of dask whose frames are worked on one by one when they are computed.
+
+    Parameters
+    ----------
+    image : (..., H, W) array of dask.
+    settle : gives the view of the whole stack, when the first frame is computed.
+    work : makes the result of a frame (H, W) by that view.
+    kind : type of the result.
+    finer : pixels of the result along y and x in the place of one.
+    """
+    check_image(image.dtype, image.shape)
+    whole = image.rechunk({**dict.fromkeys(range(image.ndim - 2), 1), -2: -1, -1: -1})
+    return whole.map_blocks(
+        _worked,
+        name=f"frames-{uuid4().hex}",
+        chunks=(*whole.chunks[:-2], *((finer * side,) for side in image.shape[-2:])),
+        dtype=kind,
+        meta=np.empty((0,) * image.ndim, kind),
+        work=work,
+        kind=kind,
+        settled=_Settled(image, settle),
+    )
+
+
+class _Settled:
+    """The view of a stack, settled once, however many of its frames are computed when."""
+
+    def __init__(self, image: Any, settle: Callable[[Frames], StackView]) -> None:
+        from dask.utils import SerializableLock
+
+        self._image, self._settle = image, settle
+        self._view: StackView | None = None
+        self._lock = SerializableLock()
+
+    def __call__(self) -> StackView:
+        with self._lock:
+            if self._view is None:
+                # The number of a frame is not known where it is worked on alone.
+                self._view = replace(self._settle(Frames(self._image)), leanings={})
+            return self._view
+
+
+def _worked(
+    block: Any, work: Callable[[Image, StackView], Any], kind: DTypeLike, settled: _Settled
+) -> Any:
+    """A block of one frame, in the type that was promised of it."""
+    made = work(block.reshape(block.shape[-2:]), settled())
+    return made.reshape(*block.shape[:-2], *made.shape).astype(kind, copy=False)
+
+
 def sample(frames: Frames) -> tuple[tuple[int, ...], list[Image]]:
     """Numbers and planes of the frames that settle what is common to all."""
     numbers = sampled_frames(len(frames))
@@ -159,6 +219,8 @@ def merged_notes(notes: Iterable[Sequence[str]]) -> tuple[str, ...]:
             first.setdefault(kind, (note, number))
             count[kind] = count.get(kind, 0) + 1
     return tuple(
-        f"frame {number}: {note}" + (f" (and {count[kind] - 1} like it)" if count[kind] > 1 else "")
+        f"frame {number}"
+        + (f" and {count[kind] - 1} more" if count[kind] > 1 else "")
+        + f": {note}"
         for kind, (note, number) in first.items()
     )

@@ -21,6 +21,8 @@ from napari_atomseg.io.images.image import MicroscopeImage
 
 INPUT = "input"
 """Key of an image's metadata for what `image_input` said of it when it was read."""
+THEN_MEASURED = "measurements"
+"""Key of the record of columns for those of what was measured of them since, in order."""
 
 
 def image_input(

@@ -18,13 +18,14 @@ from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Array, Labels, Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.api import Prediction, common_contrast
-from napari_atomseg.inference.frames import examine
+from napari_atomseg.inference.frames import Examined, examine
 from napari_atomseg.inference.scale import agreed_contrasts, estimate_spacing, leaning
 from napari_atomseg.inference.settings import (
     InferenceOptions,
     InferenceSettings,
     inference_settings,
 )
+from napari_atomseg.inference.stacks import Frames, StackView, each_frame
 from napari_atomseg.localization.completion.frame import Completed, Completion, frame_notes
 from napari_atomseg.localization.detect import (
     Detections,
@@ -53,9 +54,11 @@ from napari_atomseg.localization.settings import (
     frame_weights,
     known_noise,
 )
+from napari_atomseg.localization.stacks import attrs_of, stack_view
 from napari_atomseg.localization.table import column_table, joined
 from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS
 from napari_atomseg.progress import CancelToken, Progress, report, stage, telling
+from napari_atomseg.trust.correlation import NoiseCorrelation
 from napari_atomseg.trust.judge import DENOISED, Judge
 
 JUDGING = "Comparing the columns with the recorded image"
@@ -80,8 +83,9 @@ def localize(
 
     Parameters
     ----------
-    image : (H, W) or a stack (..., H, W) of real numbers; NaN pixels are not measured, nor are
-        plateaus of saturated ones, hot or dead pixels, and burnt-in bars, words and bands.
+    image : (H, W) or a stack (..., H, W) of real numbers; an array of dask is read and localized
+        frame by frame. NaN pixels are not measured, nor are plateaus of saturated ones, hot or dead
+        pixels, and burnt-in bars, words and bands.
     model : name of a model, path of a weights file, or None for the default.
     sampling : Å a pixel, one number or (dy, dx).
     refine : how positions are measured: "none" (centroids of the detector's map), "centroid" (of
@@ -162,19 +166,59 @@ def localize(
     given: dict[str, Any] = {**options}
     given |= {} if model is None else {"model": model}
     given |= {} if refine == "gaussian" else {"refine": refine}
-    pixel = pixel_size(sampling)
     with telling(partial(report, progress, cancel, 0, 0)):
-        examined = examine(image)
-    frames, shape = examined.frames, examined.shape
-    often, known = frame_weights(given, frames.shape[1:]), known_noise(given)
+        frames = Frames(image)
+    shape = (frames.shape[-2], frames.shape[-1])
+    often, known = frame_weights(given, shape), known_noise(given)
     chosen = LocalizeSettings(**ChainMap(given, *groups))
-    regions = None if region is None else region_labels(region, (shape[-2], shape[-1]))
+    regions = None if region is None else region_labels(region, shape)
+    limits = _Limits(regions, often, known)
+    if frames.whole is not None:
+        return _localized(frames.whole, sampling, chosen, limits, None, progress, cancel)
+    view, tables = stack_view(frames, sampling, chosen), []
+    for number in range(len(frames)):
+
+        def of_frame(done: int, total: int, message: str, number: int = number) -> None:
+            report(progress, cancel, number * total + done, len(frames) * total, message)
+
+        alone = view.of_frame(number)
+        tables.append(_localized(frames[number], sampling, chosen, limits, alone, of_frame, cancel))
+    return joined(tables, stacked=True, attrs=attrs_of(tables))
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What is known of the pixels of all frames.
+
+    Attributes
+    ----------
+    regions : (H, W) numbers of the regions in which columns are measured.
+    often : (H, W) how many frames lie in each pixel of an average.
+    noise : how far neighbouring pixels share theirs.
+    """
+
+    regions: Labels | None
+    often: Array | None
+    noise: NoiseCorrelation | None
+
+
+def _localized(
+    examined: Examined,
+    sampling: Sampling | None,
+    chosen: LocalizeSettings,
+    limits: _Limits,
+    view: StackView | None,
+    progress: Progress | None,
+    cancel: CancelToken | None,
+) -> pd.DataFrame:
+    """Columns of frames, see `localize`; `view` is that of the stack that a single one is of."""
+    pixel, frames, shape = pixel_size(sampling), examined.frames, examined.shape
     mean = None if pixel is None else float(np.mean(pixel))
     contrasts: Sequence[str] = (chosen.contrast,) * len(frames)
     prediction, judge, restored, spacings = None, None, None, [0.0] * len(frames)
     notes, detector, mask = list(examined.notes), chosen.detector, ""
     if chosen.detector != "peaks" or chosen.on != "raw":
-        using = Model.of(examined, chosen.model)
+        using = Model.of(examined, chosen.model, view=view)
         detector = using.detector(chosen.detector)
         tasks = using.tasks(chosen, detector)
         prediction = using.predict(tasks, sampling, chosen, stage(progress, 0, 2), cancel)
@@ -194,15 +238,23 @@ def localize(
     if judge is None:
         spacings = [estimate_spacing(frame, mean) for frame in frames]
         if prediction is None and chosen.contrast == "auto":
-            contrasts = agreed_contrasts(list(map(leaning, frames, spacings)), frames)
+            leanings = list(map(leaning, frames, spacings))
+            contrasts = agreed_contrasts(leanings, frames)
+            if view is not None:
+                contrasts = [view.contrast(0, frames[0], lambda _: leanings[0])]
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
     read = None if detector == "peaks" else prediction
     find = _Detector(frames, signs, spacings, read, mask)
-    refinement = Refinement(chosen, chosen.device, frames=often, pixel=pixel, noise=known)
-    measure = Measure(refinement, signs, examined.measured(), restored, chosen.on, regions)
+    refinement = Refinement(
+        chosen, chosen.device, frames=limits.often, pixel=pixel, noise=limits.noise
+    )
+    measure = Measure(refinement, signs, examined.measured(), restored, chosen.on, limits.regions)
     least = judge.least if judge is not None else chosen.min_score or 0.0
     complete = Completion(
-        *(chosen, chosen.device, chosen.sensitivity, detector, least), often, pixel, known
+        *(chosen, chosen.device, chosen.sensitivity, detector, least),
+        limits.often,
+        pixel,
+        limits.noise,
     )
     search = _Search(find, complete, judge, measure.raw, chosen)
     unjittered = Unjittered(chosen, frames, pixel)
@@ -275,7 +327,8 @@ def segment(
 
     Returns
     -------
-    int32 labels of the image's shape: 0 is no column, k the column with ``label`` k in the table
+    int32 labels of the image's shape, of an array of dask one that is labelled frame by frame when
+    it is computed: 0 is no column, k the column with ``label`` k in the table
     of `localize`. Numbers of dropped columns are missing; the notes of that table say why they were
     dropped. Every frame of a stack is numbered from 1.
 
@@ -284,16 +337,59 @@ def segment(
     ValueError, TypeError, WeightsError, Cancelled
         As in `localize`.
     """
-    with telling(partial(report, progress, cancel, 0, 0)):
-        examined = examine(image)
-    frames, shape = examined.frames, examined.shape
     applied = inference_settings(inference, model, options)
     chosen = LocalizeSettings(
         **dict(applied), detector=detector, min_score=min_score, sensitivity=sensitivity
     )
-    using = Model.of(examined, chosen.model, COLUMNS)
-    by_mask = using.detector(detector) == "otsu"
-    tasks = [using.mask] if by_mask else using.offered([*COLUMNS, DENOISED])
+    with telling(partial(report, progress, cancel, 0, 0)):
+        frames = Frames(image)
+    if frames.whole is not None:
+        return _segmented(frames.whole, sampling, chosen, None, progress, cancel)
+    some = partial(_segmented_view, sampling=sampling, chosen=chosen)
+    work = partial(_segmented_frame, sampling=sampling, chosen=chosen, hooks=(progress, cancel))
+    labels: Labels = each_frame(image, some, work, np.int32)
+    return labels
+
+
+def _segmented_view(
+    frames: Frames, sampling: Sampling | None, chosen: LocalizeSettings
+) -> StackView:
+    """How a network sees a stack that is segmented, by some of its frames."""
+    using = Model.of(frames[len(frames) // 2], chosen.model, COLUMNS)
+    return using.view_of(frames, _labelling(using, chosen), sampling, chosen)
+
+
+def _segmented_frame(
+    frame: Any,
+    view: StackView,
+    sampling: Sampling | None,
+    chosen: LocalizeSettings,
+    hooks: tuple[Progress | None, CancelToken | None],
+) -> Labels:
+    """Labels of one frame of a stack that is not in memory."""
+    return _segmented(examine(frame), sampling, chosen, view, *hooks)
+
+
+def _labelling(using: Model, chosen: LocalizeSettings) -> list[str]:
+    """Maps that `segment` needs."""
+    by_mask = using.detector(chosen.detector) == "otsu"
+    return [using.mask] if by_mask else using.offered([*COLUMNS, DENOISED])
+
+
+def _segmented(
+    examined: Examined,
+    sampling: Sampling | None,
+    chosen: LocalizeSettings,
+    view: StackView | None,
+    progress: Progress | None,
+    cancel: CancelToken | None,
+) -> Labels:
+    """Labels of frames, see `segment`; `view` is that of the stack that a single one is of."""
+    frames, shape = examined.frames, examined.shape
+    min_score, sensitivity = chosen.min_score, chosen.sensitivity
+    using = Model.of(examined, chosen.model, COLUMNS, view)
+    detector = using.detector(chosen.detector)
+    by_mask, tasks = detector == "otsu", _labelling(using, chosen)
     prediction = using.predict(tasks, sampling, chosen, stage(progress, 0, 2), cancel)
     progress = stage(progress, 1, 2)
     report(progress, cancel, 0, 1, JUDGING)
@@ -302,7 +398,7 @@ def segment(
     find = _Detector(frames, signs, (), prediction, using.mask if by_mask else "")
     least = judge.least if judge is not None else min_score or 0.0
     complete = Completion(
-        *(chosen, chosen.device, sensitivity, using.detector(detector), least),
+        *(chosen, chosen.device, sensitivity, detector, least),
         pixel=pixel_size(sampling),
     )
     search = _Search(find, complete, judge, examined.measured(), chosen)

@@ -11,10 +11,10 @@ import numpy as np
 from napari_atomseg import weights
 from napari_atomseg._shared.types import Array, Sampling
 from napari_atomseg._shared.units import mean_sampling
-from napari_atomseg.inference import predict
-from napari_atomseg.inference.api import Prediction
+from napari_atomseg.inference.api import Prediction, predicted, view_of
 from napari_atomseg.inference.frames import Examined
 from napari_atomseg.inference.settings import InferenceSettings
+from napari_atomseg.inference.stacks import Frames, StackView
 from napari_atomseg.localization.settings import Detector, LocalizeSettings
 from napari_atomseg.networks.card import ModelCard, read_card
 from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS, predictable
@@ -32,17 +32,25 @@ class Model:
     ----------
     examined : the frames.
     path, card : its weights file, and what that says of it.
+    view : what the stack settled that the frames are of; None where they settle it themselves.
     """
 
     examined: Examined
     path: Path
     card: ModelCard
+    view: StackView | None = None
 
     @classmethod
-    def of(cls, examined: Examined, name: str | Path | None, tasks: Sequence[str] = ()) -> Model:
+    def of(
+        cls,
+        examined: Examined,
+        name: str | Path | None,
+        tasks: Sequence[str] = (),
+        view: StackView | None = None,
+    ) -> Model:
         """The model of a name, or the default, which is needed for some tasks."""
         path = weights.resolve(name, tasks=tasks)
-        return cls(examined, path, read_card(path))
+        return cls(examined, path, read_card(path), view)
 
     def offered(self, tasks: Sequence[str]) -> list[str]:
         """Those tasks that the model has, and the column map and mask, which follow from others."""
@@ -96,16 +104,30 @@ class Model:
         cancel: CancelToken | None,
     ) -> Prediction:
         """Maps of the frames; where the precision is left open, columns need half of it."""
-        return predict(
-            self.examined,
+        return predicted(
+            Frames(self.examined),
             tasks,
-            model=self.path,
-            sampling=sampling,
-            inference=chosen,
-            precision="half" if chosen.precision == "auto" else chosen.precision,
+            self._applied(chosen),
+            sampling,
+            self.view,
             progress=progress,
             cancel=cancel,
         )
+
+    def view_of(
+        self,
+        frames: Frames,
+        tasks: Sequence[str],
+        sampling: Sampling | None,
+        chosen: InferenceSettings,
+    ) -> StackView:
+        """How the model sees all frames of a stack, see `inference.api.view_of`."""
+        return view_of(frames, tasks, self._applied(chosen), sampling)
+
+    def _applied(self, chosen: InferenceSettings) -> InferenceSettings:
+        known = {name: getattr(chosen, name) for name in InferenceSettings.model_fields}
+        precision = "half" if chosen.precision == "auto" else chosen.precision
+        return InferenceSettings(**known | {"model": self.path, "precision": precision})
 
     def judge(
         self, prediction: Prediction, sampling: Sampling | None, least: float | None

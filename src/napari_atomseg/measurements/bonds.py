@@ -138,9 +138,8 @@ def _headline(
     bonds: pd.DataFrame, vectors: int, unit: str, factor: float, of_spread: str
 ) -> tuple[str, str]:
     """Headline and basis of the report: length of the shortest mean vector, and its spread."""
-    lengths = np.hypot(bonds["vector_y"], bonds["vector_x"])
-    row = bonds.loc[lengths.idxmin()]
-    length = float(lengths.min())
+    lengths = np.hypot(bonds["vector_y"].to_numpy(), bonds["vector_x"].to_numpy())
+    row, length = bonds.iloc[int(lengths.argmin())], float(lengths.min())
     along = np.hypot(row["vector_y"] * row["vector_y_err"], row["vector_x"] * row["vector_x_err"])
     error = float(along / length) if length > 0 else float("nan")
     return (

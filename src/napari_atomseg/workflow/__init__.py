@@ -8,7 +8,7 @@ write it for other hands.
 from napari_atomseg.workflow.actions import ACTIONS, Action
 from napari_atomseg.workflow.batch import run_files
 from napari_atomseg.workflow.images import ImageArray, ImageFile, files_in, frames, frames_of
-from napari_atomseg.workflow.records import History, history_of, workflow_of
+from napari_atomseg.workflow.records import History, described_file, history_of, workflow_of
 from napari_atomseg.workflow.run import Results, run
 from napari_atomseg.workflow.saved import FileResult, summary_of
 from napari_atomseg.workflow.steps import IMAGE, Step, Workflow, WorkflowError
@@ -28,6 +28,7 @@ __all__ = [
     "WorkflowError",
     "as_commands",
     "as_python",
+    "described_file",
     "files_in",
     "frames",
     "frames_of",

@@ -9,6 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from napari_atomseg._shared.files import remove_partials
 from napari_atomseg._shared.notices import one_line
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.alignment.settings import noise_of
@@ -18,7 +21,6 @@ from napari_atomseg.workflow.run import part_of, run
 from napari_atomseg.workflow.saved import (
     FAILED,
     FileResult,
-    clear_partial,
     file_name,
     key_of,
     save,
@@ -83,7 +85,7 @@ def run_files(
     places = _places(files, folder)
     folder.mkdir(parents=True, exist_ok=True)
     workflow.save(folder / WORKFLOW)
-    clear_partial(folder)
+    remove_partials(folder)
     pairs = list(zip(files, places, strict=True))
     work = partial(_one, workflow, sampling)
     each_of = _here(work, pairs, progress, cancel)
@@ -151,6 +153,7 @@ def _one(
         if before is not None:
             return before
         image = file.read()
+        _check_pixels(image.data)
         pixel = image.sampling if sampling is None else sampling
         hooks: dict[str, Any] = {"progress": progress, "cancel": cancel}
         noise = noise_of(image.metadata.get("provenance", {}))
@@ -158,6 +161,14 @@ def _one(
         return save(workflow, results, place, file.label, key, image)
     except (ValueError, TypeError, OSError, ImportError, MemoryError, RuntimeError) as error:
         return FileResult(file.label, FAILED, one_line(error))
+
+
+def _check_pixels(data: Any) -> None:
+    """Refuse an image without a number; of lazy data, the middle image stands for all."""
+    lazy = hasattr(data, "dask") and data.ndim > 2
+    seen = data[tuple(size // 2 for size in data.shape[:-2])] if lazy else data
+    if not np.isfinite(np.asarray(seen)).any():
+        raise ValueError("no pixel of the image has a number: all are NaN or infinite")
 
 
 def _places(files: Sequence[_Image], folder: Path) -> list[Path]:

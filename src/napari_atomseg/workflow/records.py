@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_atomseg._shared.files import digest
 from napari_atomseg._shared.notices import one_line
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.alignment.settings import AVERAGE, NOISE
-from napari_atomseg.io import read_image
+from napari_atomseg.io import COLUMN_SUFFIXES, IMAGE_SUFFIXES, read_columns, read_image
+from napari_atomseg.io.inputs import THEN_MEASURED, columns_input, image_input
 from napari_atomseg.measurements.observation import SELECTED
 from napari_atomseg.measurements.registry import Needs
 from napari_atomseg.settings import fields_of
@@ -174,6 +177,32 @@ def history_of(described: Described) -> History:
     return History(tuple(lines), chain.image, workflow, last, problem)
 
 
+def described_file(path: str | Path) -> Described:
+    """Describe a result in a file, a table of columns or an image, for `history_of`.
+
+    Raises
+    ------
+    OSError
+        It is neither.
+    """
+    path = Path(path)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        try:
+            image = read_image(path)
+        except OSError:
+            if path.suffix.lower() not in COLUMN_SUFFIXES:
+                raise
+        else:
+            record = image.metadata.get("provenance")
+            return image_input(image.data, path.stem, record=record, **_own_file(path, record))
+    return columns_input(read_columns(path), path.stem)
+
+
+def _own_file(path: Path, record: Record | None) -> dict[str, Any]:
+    """The file of an image that no step made, with which a chain may begin."""
+    return {} if _action(record or {}) else {"file": path}
+
+
 def workflow_of(described: Described) -> Workflow:
     """The workflow that makes a result again.
 
@@ -215,6 +244,9 @@ def _of_an_image(described: Described, record: Record) -> History:
         return History((), None, None, problem=told)
     if "sha256" not in described:
         return History((), None, None, problem=f"{name!r} was not made by this plugin")
+    if len(described["shape"]) == 1:
+        told = f"the columns {name!r} were not localized by this plugin"
+        return History((), None, None, problem=told)
     image = Recorded.of(described)
     how = f"made by {action!r}" if action else "as it was opened"
     told = f"{name!r} is an image {how}: no step was applied to it yet"
@@ -249,7 +281,7 @@ class _Chain:
             inputs = record.get("inputs", {})
             self._known[known] = self._step(str(described["name"]), action, record, inputs)
         name = self._known[known]
-        for measured in record.get("measurements", ()):
+        for measured in record.get(THEN_MEASURED, ()):
             name = self._measured(name, measured)
         if described.get("edited"):
             self._refuse(f"{described['name']!r}: {described['edited']}, which no step repeats")
@@ -265,7 +297,7 @@ class _Chain:
         own = None if self.image is None else self.image.sampling
         if all(each == own for each in self._used):
             return None
-        if any(each != self._used[0] for each in self._used):
+        if not all(_alike(each, self._used[0]) for each in self._used):
             raise WorkflowError("the steps had pixels of different sizes")
         if self._used[0] is None:
             raise WorkflowError("the steps did not use the size of a pixel that the image states")
@@ -360,7 +392,7 @@ class _Chain:
         if used is not None:
             used = (used[0] * finer, used[1] * finer) if isinstance(used, tuple) else used * finer
         own = action.startswith(MEASURE) and used is not None and self._used
-        if not own or used == self._used[0]:
+        if not own or _alike(used, self._used[0]):
             self._used.append(used)
             del settings["sampling"]
 
@@ -377,7 +409,7 @@ class _Chain:
             name = name.removeprefix(self.image.name).strip().removeprefix(f"frame {taken}")
         if action.startswith(MEASURE):
             name = kind
-        plain = name.strip() or _NAMES.get(action, kind)
+        plain = name.strip(" -_") or _NAMES.get(action, kind)
         others = {IMAGE, *(step.name for step in self.steps)}
         number, unique = 1, plain
         while unique in others:
@@ -426,7 +458,7 @@ def _action(record: Record) -> str | None:
 
 def _identity(record: Record) -> str:
     """What a record and its copy have in common."""
-    own = {name: value for name, value in record.items() if name != "measurements"}
+    own = {name: value for name, value in record.items() if name != THEN_MEASURED}
     return json.dumps(own, sort_keys=True, default=str)
 
 
@@ -448,6 +480,13 @@ def _not_in_its_file(described: Described) -> str:
         how = {"simulate": "simulated", "download": "downloaded"}.get(record.get("action", ""), "")
         return f"{how or 'made here'}, in no file"
     return ""
+
+
+def _alike(one: Sampling | None, other: Sampling | None) -> bool:
+    """Whether two samplings are one, but for the digits that formats of files drop."""
+    if one is None or other is None:
+        return one is other
+    return bool(np.allclose(np.broadcast_to(one, 2), np.broadcast_to(other, 2), rtol=1e-6, atol=0))
 
 
 def _pair(sampling: Any) -> Sampling | None:

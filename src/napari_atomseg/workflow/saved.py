@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from napari_atomseg._shared.files import plain, provenance, whole_file
+from napari_atomseg._shared.files import plain, provenance, remove_partials, whole_file
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.alignment.settings import AVERAGE, NOISE
@@ -92,12 +92,6 @@ def saved(folder: Path, key: str) -> FileResult | None:
     return replace(result, place=str(folder), kept=True) if whole else None
 
 
-def clear_partial(folder: Path) -> None:
-    """Remove what a run that was killed left half-written."""
-    for left in folder.glob(".*.partial"):
-        left.unlink(missing_ok=True)
-
-
 def save(
     workflow: Workflow,
     results: Results,
@@ -119,7 +113,7 @@ def save(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _RECORD).unlink(missing_ok=True)
-    clear_partial(folder)
+    remove_partials(folder)
     described = {IMAGE: image.metadata[INPUT]}
     paths = [
         path

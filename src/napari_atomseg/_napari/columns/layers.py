@@ -27,8 +27,6 @@ from napari_atomseg.io.inputs import columns_input, image_input, positions, tabl
 
 ACTION = "measure"
 """Action in the record of layers that a measurement drew."""
-MEASUREMENTS = "measurements"
-"""Key of the record of columns for those of what was measured of them, in order."""
 COMPONENT = "napari-atomseg component"
 """Key of the metadata of an image of strain for the component that it shows."""
 
@@ -77,6 +75,8 @@ def drawn(layer: Layer) -> bool:
 
 
 _PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "axis_labels")
+LEADING = "leading"
+"""Key of a stored placement for the lengths of the leading axes, where there are several."""
 _POSITIONS = ("y", "x", "y_angstrom", "x_angstrom")
 
 
@@ -134,13 +134,18 @@ def write_layer(
     measurements has empty fields. See `io.write_columns` for `image`, `elements` and errors.
     """
     sampling = sampling_of(attributes["scale"], attributes["units"])
-    table = position_table(data, attributes["features"], sampling)
+    index = np.rint(np.asarray(data, dtype=float)[:, :-2])
+    leading = tuple(int(n) + 1 for n in index.max(axis=0)) if len(index) > 0 else ()
+    table = position_table(data, attributes["features"], sampling, leading)
     record = {**attributes["metadata"].get(PROVENANCE, {}), **table.attrs}
     by_hand = edited(data, attributes["features"], attributes["metadata"])
     if by_hand:
         record["edited"] = by_hand
     placement = {name: attributes[name] for name in _PLACEMENT}
     placement["units"] = [str(unit) for unit in attributes["units"]]
+    if len(leading) > 1:
+        # By which the frames of several axes are counted.
+        placement[LEADING] = leading
     table.attrs = {"sampling": sampling}
     io.write_columns(
         path, table, {**record, "placement": placement}, image=image, elements=elements
@@ -166,7 +171,7 @@ def edited(data: ArrayLike, features: Any, metadata: Mapping[str, Any]) -> str:
             gone = max(0, len(measured) - len(here))
         counts = {"added or moved": moved, "deleted": gone}
         parts = [f"{count} {how}" for how, count in counts.items() if count]
-        told.append(f"columns {' and '.join(parts) or 'added, moved or deleted'} by hand")
+        told.append(f"columns changed by hand ({', '.join(parts) or 'measured again'})")
     elif FEATURES in metadata and table_digest(pd.DataFrame(features)) != metadata[FEATURES]:
         told.append("features changed by hand")
     return "; ".join(dict.fromkeys(told))

@@ -231,6 +231,8 @@ class Plots(QWidget):
             self.histogram.stairs(counts, self._edges, color="#009ade", alpha=0.8, fill=True)
         self._describe(self.histogram, "x", self.of, values)
         self.histogram.set_ylabel("columns", color=self._text, fontsize=_SMALL)
+        which = frames_in_words(self.table)
+        self.histogram.set_title(which, color=self._text, fontsize=_SMALL)
 
     def _draw_scatter(self) -> None:
         x, y = self._values(self.across), self._values(self.along)
@@ -287,6 +289,17 @@ class Plots(QWidget):
     def _select_where(self, select: Any, *where: Any) -> None:
         if len(self.table):
             select(*where)
+
+
+def frames_in_words(table: pd.DataFrame) -> str:
+    """Return which frames of a stack the columns of a table are of; empty for a single image."""
+    if "frame" not in table or not len(table):
+        return ""
+    frames = np.unique(table["frame"].to_numpy(dtype=int))
+    first, last = int(frames[0]), int(frames[-1])
+    if first == last:
+        return f"frame {first}"
+    return f"{len(frames)} frames together, {first} to {last}"
 
 
 def _edges(known: NDArray[np.float64], words: tuple[str, ...], whole: bool) -> NDArray[np.float64]:

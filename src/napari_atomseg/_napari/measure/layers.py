@@ -11,12 +11,13 @@ import numpy as np
 from napari.layers import Image, Layer, Points, Shapes, Tracks, Vectors
 
 from napari_atomseg._napari.columns.colours import colour_points
-from napari_atomseg._napari.columns.layers import COMPONENT, MEASUREMENTS
+from napari_atomseg._napari.columns.layers import COMPONENT
 from napari_atomseg._napari.keys import Key, in_words, key_of, show_key
 from napari_atomseg._napari.layers import PROVENANCE, Placement
 from napari_atomseg._napari.measure.source import LATTICE, ChosenColumns, put_features
 from napari_atomseg._napari.replace import note_features
 from napari_atomseg.figures.tables import label
+from napari_atomseg.io.inputs import THEN_MEASURED
 from napari_atomseg.measurements.observation import SELECTED
 from napari_atomseg.measurements.report import (
     SIGNED,
@@ -300,6 +301,6 @@ def _with(record: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
     """
     inputs = {name: what for name, what in measured.get("inputs", {}).items() if name != "of"}
     own = {**measured, "inputs": inputs}
-    before = list(record.get(MEASUREMENTS, ()))
+    before = list(record.get(THEN_MEASURED, ()))
     kinds = [each["settings"]["measure"] for each in (*before[-1:], own)]
-    return {**record, MEASUREMENTS: [*before[: -1 if len(set(kinds)) < len(kinds) else None], own]}
+    return {**record, THEN_MEASURED: [*before[: -1 if len(set(kinds)) < len(kinds) else None], own]}

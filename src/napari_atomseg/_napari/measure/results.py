@@ -142,6 +142,9 @@ class Results(QTabWidget):
         self._draw()
         self._show_species(report.sublattices)
         self.tables = dict(report.tables)
+        if report.columns is not None and report.features:
+            places = [name for name in ("frame", "y", "x") if name in report.columns]
+            self.tables["Columns"] = report.columns[[*places, *report.features]]
         self.which.offer({name: name for name in self.tables} or {"": "no table"})
         self._list()
         shown = (True, report.plot is not None, report.sublattices is not None, bool(self.tables))

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_atomseg._napari.large import require_memory
 from napari_atomseg._napari.layers import Source, grey_data
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 Pair = tuple[str, tuple[str, ...]]
 """Name of an image layer, and names of the layers of its truth."""
 _HEIGHT = 72
+_BYTES = 16
+"""Memory that training takes for each pixel of its images."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ def _taken(
 ) -> Taken:
     layer = _layer(viewer, image)
     source = Source.of(layer)
+    require_memory(source.data, _BYTES, "training on a stack")
     layers = [_layer(viewer, name) for name in known]
     if truth and not layers:
         raise ValueError(f"nothing is known about {image!r}: add it with its points or labels")

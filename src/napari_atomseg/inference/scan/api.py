@@ -15,7 +15,7 @@ from napari_atomseg import weights
 from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Array, Sampling
 from napari_atomseg._shared.units import pixel_size
-from napari_atomseg.inference.frames import compact, examine
+from napari_atomseg.inference.frames import compact
 from napari_atomseg.inference.scale import estimate_spacing
 from napari_atomseg.inference.scan.measure import (
     SHARPER,
@@ -26,6 +26,7 @@ from napari_atomseg.inference.scan.measure import (
 )
 from napari_atomseg.inference.scan.regrid import put_back
 from napari_atomseg.inference.scan.settings import LINES_MODEL, Scan, ScanCorrectionSettings
+from napari_atomseg.inference.stacks import Frames, merged_notes
 from napari_atomseg.networks.tasks import LINE_SHIFTS
 from napari_atomseg.progress import CancelToken, Progress, report, tell, telling
 
@@ -127,27 +128,30 @@ def correct_scan(
     chosen = ScanCorrectionSettings(scan=scan, model=model, device=device)
     pixel = pixel_size(sampling)
     with telling(partial(report, progress, cancel, 0, 0)):
-        examined = examine(image)
+        frames = Frames(image)
     path = lines_model(chosen.model)
     report(progress, cancel, 0, 0, LOADING)
     meter = open_meter(path, chosen.device)
-    planes, found = [], []
-    for number, frame in enumerate(examined.frames):
-        told = partial(report, progress, cancel, number, len(examined.frames))
+    planes, found, notes = [], [], []
+    for number in range(len(frames)):
+        told = partial(report, progress, cancel, number, len(frames))
         told("Measuring scan lines")
         with telling(told):
+            examined = frames[number]
+            frame = examined.frames[0]
+            notes.append(examined.notes)
             lines = frame_lines(frame, chosen.scan, meter)
             tell("Putting scan lines back")
             planes.append(corrected(frame, lines))
         found.append(lines)
     report(progress, cancel, len(planes), len(planes), "Measuring scan lines")
     return ScanCorrection(
-        compact(np.stack(planes)).reshape(examined.shape),
+        compact(np.stack(planes)).reshape(frames.shape),
         tuple(found),
-        line_table(found, pixel, stacked=len(examined.shape) > 2),
+        line_table(found, pixel, stacked=len(frames.shape) > 2),
         meter.card.name,
         weights.sha256(path),
-        (*examined.notes, *scan_notes(found, pixel)),
+        (*(frames.notes or merged_notes(notes)), *scan_notes(found, pixel)),
     )
 
 

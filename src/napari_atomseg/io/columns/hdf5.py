@@ -64,6 +64,17 @@ def write_hdf5(
             _write_lattice(file, columns, sampling)
 
 
+def holds_columns(path: Path) -> bool:
+    """Whether a file is one of this package's tables in HDF5."""
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            return RECORD in file
+    except OSError:
+        return False
+
+
 def read_hdf5(path: Path, sampling: Sampling | None) -> pd.DataFrame:
     """Columns of a file of this package, or of an atom lattice saved by Atomap.
 

@@ -14,8 +14,11 @@ from napari_atomseg.io.images.image import Kind, MicroscopeImage, sampling_of
 
 KEY = "napari_atomseg"
 """Name of the record in a file."""
-PROVENANCE, LABELS = "provenance", "labels"
-"""Keys of an image's metadata: how it was made, and whether its numbers are those of regions."""
+PROVENANCE, LABELS, PLACEMENT = "provenance", "labels", "placement"
+"""Keys of an image's metadata: how it was made, whether its numbers are those of regions, and where
+its pixels lie in a window, beside their size."""
+PLACED = ("translate", "rotate", "shear", "affine")
+"""What says where they lie, as layers of napari have it: lengths in Å, leading axes in frames."""
 
 _CHANGED = 1e-4
 """Relative difference of two sizes of a pixel that rounding does not make."""
@@ -31,6 +34,8 @@ def describe(image: MicroscopeImage) -> dict[str, Any]:
         "title": image.title,
         LABELS: bool(image.metadata.get(LABELS, False)),
     }
+    if image.metadata.get(PLACEMENT):
+        record[PLACEMENT] = image.metadata[PLACEMENT]
     written: dict[str, Any] = plain(record)
     return written
 
@@ -55,6 +60,11 @@ def restored(image: MicroscopeImage, record: object) -> MicroscopeImage:
     sampling = sampling_of(*(to_angstrom(*scale) for scale in scales[-2:]))
     if image.sampling is not None and not _same(sampling, image.sampling):
         sampling, scales = image.sampling, (*scales[:-2], *image.scales[-2:])
+    metadata = dict(image.metadata)
+    if record.get(LABELS):
+        metadata[LABELS] = True
+    if isinstance(record.get(PLACEMENT), Mapping):
+        metadata[PLACEMENT] = dict(record[PLACEMENT])
     kinds: dict[Any, Kind] = {kind: kind for kind in get_args(Kind)}
     return replace(
         image,
@@ -64,7 +74,7 @@ def restored(image: MicroscopeImage, record: object) -> MicroscopeImage:
         scales=scales,
         kind=kinds.get(record.get("kind"), image.kind),
         title=str(record.get("title", "")),
-        metadata={**image.metadata, LABELS: True} if record.get(LABELS) else image.metadata,
+        metadata=metadata,
     )
 
 

@@ -19,6 +19,7 @@ from napari_atomseg._shared.zarr_arrays import require_safe
 from napari_atomseg.io.images.contents import LARGE
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage, Scale, make_image
 from napari_atomseg.io.images.layout import KEY, LABELS, PROVENANCE, describe, restored
+from napari_atomseg.progress import CancelToken, Progress, report
 
 VERSION = "0.5"
 _TYPES = {
@@ -36,13 +37,22 @@ _CHUNK = 1024
 """Pixels a side of the pieces that are stored apart."""
 
 
-def write_zarr(path: Path, image: MicroscopeImage) -> None:
+def write_zarr(
+    path: Path,
+    image: MicroscopeImage,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> None:
     """Write an image or stack as a folder of OME-Zarr, at one resolution.
+
+    The frames of an array of dask are computed and written one by one.
 
     Raises
     ------
     OSError
         The folder cannot be written; what was there stays as it was.
+    Cancelled
+        `cancel` was raised; nothing is left of the folder.
     """
     if path.is_dir() and any(path.iterdir()) and not _is_zarr(path):
         raise ImageFileError(f"{path}: a folder that is no Zarr is not replaced")
@@ -79,7 +89,22 @@ def write_zarr(path: Path, image: MicroscopeImage) -> None:
             dtype=data.dtype,
             dimension_names=list(image.axes),
         )
+        _fill(array, data, progress, cancel)
+
+
+def _fill(
+    array: Any, data: Any, progress: Progress | None = None, cancel: CancelToken | None = None
+) -> None:
+    """Write an image or stack into an array, one frame at a time where it is not in memory."""
+    if not hasattr(data, "dask"):
         array[:] = np.asarray(data)
+        return
+    leading = data.shape[:-2]
+    count = int(np.prod(leading, dtype=np.int64))
+    for number, place in enumerate(np.ndindex(leading)):
+        report(progress, cancel, number, count, f"Frame {number + 1} of {count}")
+        array[place] = data[place].compute(scheduler="synchronous")
+    report(progress, cancel, count, count, "Writing")
 
 
 def read_zarr(path: Path) -> list[MicroscopeImage]:

@@ -22,11 +22,12 @@ class LibrarySettings(Settings):
 
     count: int = setting(100, "Samples", "Number of samples of the library.", limits=(1, 10**7))
     seed: int = setting(0, "Seed", "Another seed draws other samples.", limits=(0, 2**31 - 1))
-    workers: int = setting(
-        1,
+    workers: int | None = setting(
+        None,
         "Processes",
         "Number of processes that simulate at the same time.",
         limits=(1, 256),
+        none="all cores",
         section="Advanced",
     )
     start: int = setting(

@@ -44,6 +44,8 @@ _BLOCKS = ".blocks"
 """Folder with the record of every finished block."""
 _POLL = 0.2
 """Seconds between two looks of a worker at its parent."""
+_WORTH = 3 * BLOCK
+"""Samples for which another process is started, which takes as long as some fifty of them."""
 _RESUME = "free some room and run the same again: it goes on where it stopped"
 
 Ticks = Callable[[], None]
@@ -78,7 +80,7 @@ def write_library(
     seed: int = 0,
     shape: tuple[int, int] | None = None,
     layout: str = "folders",
-    workers: int = 1,
+    workers: int | None = 1,
     start: int = 0,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
@@ -95,7 +97,8 @@ def write_library(
     seed : seed of the recipe; sample i is the same in every library of this recipe and seed.
     shape : rows and columns of the images; the recipe's own by default.
     layout : "folders" of TEM ImageNet v1.3 (8-bit pictures), or "zarr" (one store, exact).
-    workers : processes at work at the same time.
+    workers : processes at work at the same time; None for one a core, where samples are so many
+        that it pays.
     start : number of the first sample.
 
     Returns
@@ -121,6 +124,8 @@ def write_library(
         start=_at_least("start", start, 0),
         count=_at_least("count", count, 1),
     )
+    if workers is None:
+        workers = max(1, min(_cores(), count // _WORTH))
     _at_least("workers", workers, 1)
     with explained_full_disk(folder, _RESUME):
         _begin(folder, header)
@@ -313,6 +318,11 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _at_least(name: str, value: int, least: int) -> int:
