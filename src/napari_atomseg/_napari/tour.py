@@ -211,8 +211,7 @@ class Tour(Docked):
         panel = self.open_panel()
         for name, value in settings.items():
             setattr(panel, name, value)
-        job: Job = panel.run()
-        return job
+        return panel.run()
 
     def _image(self) -> Image:
         """The image of the tour: the newest one that was recorded, not restored."""
