@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from napari.viewer import Viewer
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from window import open_viewer, settle, take
 
 from napari_atomseg._napari.tour import STOPS
 
-SIDE = 460
-"""Pixels of the moving picture, whose caption stands below."""
-CAPTION = 34
+WIDTH, CAPTION = 520, 34
+"""Pixels of the moving picture, and of the caption below it."""
 COLOURS = 64
 HOLD, FADE, FADES = 1800, 90, 3
 """Milliseconds of a step and of each picture between two, and how many there are of these."""
@@ -47,21 +44,19 @@ def draw(folder: Path) -> None:
     viewer.close()
 
 
-def canvas(viewer: Viewer) -> NDArray[np.uint8]:
-    """(SIDE, SIDE, 3) the middle of the canvas, as it is drawn."""
+def canvas(viewer: Viewer) -> Image.Image:
+    """The canvas as it is drawn, `WIDTH` pixels wide."""
     picture = Image.fromarray(viewer.screenshot(canvas_only=True, flash=False)).convert("RGB")
-    side = min(picture.size)
-    left, top = ((length - side) // 2 for length in picture.size)
-    square = picture.crop((left, top, left + side, top + side))
-    return np.asarray(square.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+    height = round(WIDTH * picture.height / picture.width)
+    return picture.resize((WIDTH, height), Image.Resampling.LANCZOS)
 
 
-def captioned(picture: NDArray[np.uint8], words: str) -> Image.Image:
+def captioned(picture: Image.Image, words: str) -> Image.Image:
     """Return a picture with words below it."""
-    whole = Image.new("RGB", (SIDE, SIDE + CAPTION), (38, 41, 48))
-    whole.paste(Image.fromarray(picture))
+    whole = Image.new("RGB", (WIDTH, picture.height + CAPTION), (38, 41, 48))
+    whole.paste(picture)
     font = ImageFont.load_default(18)
-    middle = (SIDE // 2, SIDE + CAPTION // 2)
+    middle = (WIDTH // 2, picture.height + CAPTION // 2)
     ImageDraw.Draw(whole).text(middle, words, (235, 235, 235), font, anchor="mm")
     return whole
 

@@ -100,7 +100,7 @@ def test_five_steps_lead_from_sample_data_to_a_map(dock: OpenPanel, viewer: Any)
     )
     # Columns are measured in the recorded image, though a restored one is newer.
     assert localized.metadata["napari-atomseg"]["source"] == image.name
-    shifts = localized.features.dropna(subset=["dy"]).dy * 17.0  # pm
+    shifts = localized.features["shift_y_pm"].dropna()
     assert len(shifts) > 20
     # PbTiO3 has up and down, by 16 pm in bulk.
     assert np.percentile(shifts, 10) < -8.0
