@@ -27,6 +27,7 @@ from napari_atomseg.workflow import (
     run,
     run_files,
 )
+from napari_atomseg.workflow.images import ImageFile
 
 PEAKS = {"detector": "peaks", "sensitivity": 0.0}
 SAMPLING = 0.15
@@ -195,10 +196,9 @@ def test_a_second_run_does_only_what_is_missing(
         run_files(
             steps, files, output, cancel=(token := CancelToken()), done=lambda _: token.cancel()
         )
-    real = read_image
+    real = ImageFile.read
     monkeypatch.setattr(
-        "napari_atomseg.workflow.batch.read_image",
-        lambda path: (worked.append(Path(path).name), real(path))[1],
+        ImageFile, "read", lambda file: (worked.append(file.path.name), real(file))[1]
     )
     first = run_files(steps, files, output)
     assert worked == ["1.tif", "2.tif", "bad.tif"]
