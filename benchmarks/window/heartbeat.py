@@ -46,6 +46,7 @@ class Heart:
         self.longest = Gap()
         self._script: Script | None = None
         self._failure: BaseException | None = None
+        self._loop: Any = None
         self._wait: Wait = 0.0
         self._since = 0.0
         self._last = (0.0, 0.0)
@@ -56,12 +57,14 @@ class Heart:
 
     def follow(self, script: Script) -> None:
         """Run a script to its end, in the event loop."""
-        from qtpy.QtWidgets import QApplication
+        from qtpy.QtCore import QEventLoop
 
+        # A loop of its own: that of the application closes all windows when it ends.
+        self._loop = QEventLoop()
         self._script, self._wait, self._failure = script, 0.0, None
         self._last = _now()
         self._timer.start()
-        QApplication.instance().exec()
+        self._loop.exec()
         if self._failure is not None:
             raise self._failure
         if self._script is not None:
@@ -96,11 +99,9 @@ class Heart:
             raise TimeoutError(f"nothing came of it in {PATIENCE:.0f} s")
 
     def _end(self, failure: BaseException | None) -> None:
-        from qtpy.QtWidgets import QApplication
-
         self._script, self._failure = None, failure
         self._timer.stop()
-        QApplication.instance().quit()
+        self._loop.quit()
 
 
 def _now() -> tuple[float, float]:
