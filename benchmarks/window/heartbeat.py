@@ -45,6 +45,7 @@ class Heart:
 
         self.longest = Gap()
         self._script: Script | None = None
+        self._failure: BaseException | None = None
         self._wait: Wait = 0.0
         self._since = 0.0
         self._last = (0.0, 0.0)
@@ -57,10 +58,12 @@ class Heart:
         """Run a script to its end, in the event loop."""
         from qtpy.QtWidgets import QApplication
 
-        self._script, self._wait = script, 0.0
+        self._script, self._wait, self._failure = script, 0.0, None
         self._last = _now()
         self._timer.start()
         QApplication.instance().exec()
+        if self._failure is not None:
+            raise self._failure
         if self._script is not None:
             raise RuntimeError("the window was closed before the end of the script")
 
@@ -74,24 +77,30 @@ class Heart:
         self._last = now
         if gap.seconds > self.longest.seconds:
             self.longest = gap
-        wait, waited = self._wait, now[0] - self._since
-        if not (wait() if callable(wait) else waited >= wait):
-            if waited > PATIENCE:
-                self._timer.stop()
-                raise TimeoutError(f"nothing came of it in {PATIENCE:.0f} s")
-            return
-        script = self._script
+        try:
+            self._go_on(now[0] - self._since)
+        except StopIteration:
+            self._end(None)
+        except Exception as error:
+            # Qt would go on, and wait for ever.
+            self._end(error)
+
+    def _go_on(self, waited: float) -> None:
+        wait, script = self._wait, self._script
         if script is None:
             return
-        try:
+        if wait() if callable(wait) else waited >= wait:
             self._wait = next(script)
             self._since = time.perf_counter()
-        except StopIteration:
-            from qtpy.QtWidgets import QApplication
+        elif waited > PATIENCE:
+            raise TimeoutError(f"nothing came of it in {PATIENCE:.0f} s")
 
-            self._script = None
-            self._timer.stop()
-            QApplication.instance().quit()
+    def _end(self, failure: BaseException | None) -> None:
+        from qtpy.QtWidgets import QApplication
+
+        self._script, self._failure = None, failure
+        self._timer.stop()
+        QApplication.instance().quit()
 
 
 def _now() -> tuple[float, float]:

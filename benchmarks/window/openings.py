@@ -47,9 +47,9 @@ def opening(name: str) -> list[dict[str, float]]:
             found.append({"there": there, "ready": used, "gap": gap.seconds, "cpu": gap.cpu})
             closed(window, dock)
             yield 0.3
-        window.close()
 
     heart.follow(script())
+    window.close()
     return found
 
 

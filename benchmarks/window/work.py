@@ -139,9 +139,9 @@ def timed(name: str, side: int, moments: int) -> list[Timed]:
                 yield from _run(heart, panel, result)
             for share in () if result.error else rng.uniform(0.02, 0.98, moments):
                 yield from _cancel(panel, float(share) * min(result.seconds, _LONGEST), result)
-        window.close()
 
     heart.follow(script())
+    window.close()
     return found
 
 

@@ -27,9 +27,15 @@ from napari_atomseg.workflow import (
     run,
     run_files,
 )
+from napari_atomseg.workflow.images import ImageFile
 
 PEAKS = {"detector": "peaks", "sensitivity": 0.0}
 SAMPLING = 0.15
+BOMB = "\n".join(
+    ["a0: &a0 [x, x]"]
+    + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]
+    + ["steps: *a8"]
+)
 LOCALIZED = {"name": "columns", "action": "localize", "settings": PEAKS}
 STRAIN = {
     "name": "strain",
@@ -123,7 +129,7 @@ def test_words_of_yaml_1_2_are_words(tmp_path: Path) -> None:
         ("steps: [{name: a, action: restore}, {name: a, action: scan}]", "two results"),
         ("steps: [{name: image, action: restore}]", "two results are called 'image'"),
         ("steps: [{name: a, action: restore, of: a}]", "no step before"),
-        ("a: &a [x, x]\nsteps: [*a, *a]", "aliases"),
+        (BOMB, "more than 100000 values"),
         ("steps: [", "not a YAML file"),
         ("steps: [{name: a, action: scan, region: [[[0, 0], [1, 1]]]}]", "a region limits"),
         ("stepz: []", "stepz"),
@@ -190,10 +196,9 @@ def test_a_second_run_does_only_what_is_missing(
         run_files(
             steps, files, output, cancel=(token := CancelToken()), done=lambda _: token.cancel()
         )
-    real = read_image
+    real = ImageFile.read
     monkeypatch.setattr(
-        "napari_atomseg.workflow.batch.read_image",
-        lambda path: (worked.append(Path(path).name), real(path))[1],
+        ImageFile, "read", lambda file: (worked.append(file.path.name), real(file))[1]
     )
     first = run_files(steps, files, output)
     assert worked == ["1.tif", "2.tif", "bad.tif"]

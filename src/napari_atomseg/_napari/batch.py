@@ -49,7 +49,7 @@ _HEADER = {
     "Result": "Why it failed, or what the steps say",
 }
 """Titles of the table, and what they mean."""
-_WIDEST = 150
+_WIDEST = 110
 """Pixels across that the name of an image takes at most."""
 _RESULTS = "results"
 _ROWS_MEASURED = 200
@@ -258,7 +258,8 @@ class Batch(Panel):
             self.table.setItem(row, column, item)
             if column < len(texts) - 1:
                 wide = self.table.sizeHintForColumn(column) if row < _ROWS_MEASURED else 0
-                wide = max(wide, self.table.columnWidth(column) if row else 0)
+                header = self.table.horizontalHeader().sectionSizeHint(column)
+                wide = max(wide, header, self.table.columnWidth(column) if row else 0)
                 self.table.setColumnWidth(column, min(wide, _WIDEST))
         self.table.scrollToBottom()
 

@@ -122,10 +122,10 @@ class Docked(QWidget):
     def _come_forward(self) -> None:
         """Raise the dock, and undo what the window has grown before the dock became a tab."""
         dock = dock_of(self)
-        if dock is None:
+        window = None if dock is None else dock.parentWidget()
+        if dock is None or window is None:
             return
         dock.raise_()
-        window = dock.parentWidget()
         for tabs in window.findChildren(QTabBar, options=_CHILDREN):
             # Names of ten panels would be cut to a letter each.
             tabs.setElideMode(Qt.TextElideMode.ElideNone)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _ROOM = "napari_atomseg._napari"
 _BEHIND = ("torch", "napari_atomseg.inference.predictor", "napari_atomseg.localization.api")
 """Loaded after all panels: what their work imports."""
+_SHOWN = 100
+"""Milliseconds that a new panel has to be laid out and painted before loading goes on."""
 _WIDTH = 300
 """Pixels across that a door takes."""
 
@@ -48,18 +50,18 @@ class Door(Docked, metaclass=_DoorType):
     viewer : the viewer that the panel is for.
     """
 
-    module: ClassVar[str] = ""
-    """Where the panel is."""
-    name_of_panel: ClassVar[str] = ""
-    """Its name there."""
+    place: ClassVar[str]
+    """Module and name of the panel."""
+    module: ClassVar[str]
+    name_of_panel: ClassVar[str]
 
     _panel: QWidget | None = None
     _viewer: Any = None
     _page = ""
 
-    def __init_subclass__(cls, place: str) -> None:
+    def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        module, _, cls.name_of_panel = place.partition(":")
+        module, _, cls.name_of_panel = cls.place.partition(":")
         cls.module = f"{_ROOM}.{module}"
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
@@ -104,8 +106,11 @@ class Door(Docked, metaclass=_DoorType):
     def panel(self) -> Any:
         """The panel, loaded now if need be."""
         if self._panel is None:
-            loader.settled.disconnect(self._follow)
-            panel = self._panel = self.made(self._viewer)
+            try:
+                panel = self._panel = self.made(self._viewer)
+            except AttributeError as error:
+                # Python would look for the panel among the names of the panel.
+                raise RuntimeError(f"{type(self).__name__} cannot be opened: {error}") from error
             self._layout.replaceWidget(self._sign, panel)
             self._sign.hide()
             self._sign.deleteLater()
@@ -153,65 +158,96 @@ class Door(Docked, metaclass=_DoorType):
     def _open(self) -> None:
         if self._viewer is not None:
             self.panel  # noqa: B018
+        # The panel is shown first.
+        QTimer.singleShot(_SHOWN, loader.made)
 
 
-class Start(Door, place="start:Start"):
+class Start(Door):
     """Door of the Start panel."""
 
+    place = "start:Start"
 
-class Simulate(Door, place="simulate.panel:Simulate"):
+
+class Simulate(Door):
     """Door of the Simulate panel."""
 
+    place = "simulate.panel:Simulate"
 
-class Restore(Door, place="restore:Restore"):
+
+class Restore(Door):
     """Door of the Restore panel."""
 
+    place = "restore:Restore"
 
-class Scan(Door, place="scan:Scan"):
+
+class Scan(Door):
     """Door of the Scan panel."""
 
+    place = "scan:Scan"
 
-class Align(Door, place="align:Align"):
+
+class Align(Door):
     """Door of the Align panel."""
 
+    place = "align:Align"
 
-class Segment(Door, place="segment:Segment"):
+
+class Segment(Door):
     """Door of the Segment panel."""
 
+    place = "segment:Segment"
 
-class Localize(Door, place="localize.panel:Localize"):
+
+class Localize(Door):
     """Door of the Localize panel."""
 
+    place = "localize.panel:Localize"
 
-class Columns(Door, place="columns.panel:ColumnsPanel"):
+
+class Columns(Door):
     """Door of the Columns panel."""
 
+    place = "columns.panel:ColumnsPanel"
 
-class Measure(Door, place="measure.panel:Measure"):
+
+class Measure(Door):
     """Door of the Measure panel."""
 
+    place = "measure.panel:Measure"
 
-class History(Door, place="history:History"):
+
+class History(Door):
     """Door of the History page."""
 
+    place = "history:History"
 
-class Batch(Door, place="batch:Batch"):
+
+class Batch(Door):
     """Door of the Batch page."""
 
+    place = "batch:Batch"
 
-class Library(Door, place="library.panel:LibraryPanel"):
+
+class Library(Door):
     """Door of the Library panel."""
 
+    place = "library.panel:LibraryPanel"
 
-class Train(Door, place="train.panel:Train"):
+
+class Train(Door):
     """Door of the Train panel."""
 
+    place = "train.panel:Train"
 
-class Models(Door, place="models.panel:Models"):
+
+class Models(Door):
     """Door of the Models panel."""
 
+    place = "models.panel:Models"
 
-class Tour(Door, place="tour:Tour"):
+
+class Tour(Door):
     """Door of the tour."""
 
+    place = "tour:Tour"
     _below = True

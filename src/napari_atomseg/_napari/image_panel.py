@@ -238,6 +238,8 @@ class LayerPanel(Panel):
         sampling = None if self.image is None else layer_sampling(self.image)
         self.form["sampling"] = None if sampling is None else shown_sampling(sampling)
         self.use_scale.offer()
+        if self.step_row is not None:
+            self.step_row.refresh()
 
 
 class ImagePanel(LayerPanel):

@@ -14,7 +14,12 @@ from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QLabel
 
 from napari_atomseg import weights
-from napari_atomseg._napari.image_panel import AS_PREFERRED, ImagePanel, ImageSettings
+from napari_atomseg._napari.image_panel import (
+    AS_PREFERRED,
+    ImagePanel,
+    LayerSettings,
+    PreferredSettings,
+)
 from napari_atomseg._napari.jobs import Job, Show, Work
 from napari_atomseg._napari.large import StoreSettings, computed
 from napari_atomseg._napari.layers import (
@@ -29,7 +34,7 @@ from napari_atomseg._napari.models.choice import fetch_model, identity, model_ch
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.swipe import Swipe
 from napari_atomseg.inference.scan.settings import LINES_MODEL
-from napari_atomseg.inference.settings import ModelSettings, RestorationSettings
+from napari_atomseg.inference.settings import RestorationSettings
 from napari_atomseg.io import provenance
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.settings import about, setting
@@ -37,18 +42,22 @@ from napari_atomseg.settings import about, setting
 if TYPE_CHECKING:
     import napari.viewer
 
-_QUALITY = about(ModelSettings, "quality")
+_QUALITY = about(PreferredSettings, "quality")
 
 
-class RestoreSettings(ImageSettings, RestorationSettings, StoreSettings):
-    """Settings of the Restore panel."""
+class QualitySettings(PreferredSettings):
+    """Settings of models, with the quality in the main form."""
 
-    quality: str = setting(  # type: ignore[assignment]
+    quality: str = setting(
         AS_PREFERRED,
         _QUALITY.label,
-        f"{_QUALITY.help} Preferences has the default.",
+        _QUALITY.help,
         choices={AS_PREFERRED: "as in Preferences", "standard": "fast", "best": "best"},
     )
+
+
+class RestoreSettings(LayerSettings, QualitySettings, RestorationSettings, StoreSettings):
+    """Settings of the Restore panel."""
 
 
 class Restore(ImagePanel):

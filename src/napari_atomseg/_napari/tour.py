@@ -211,7 +211,8 @@ class Tour(Docked):
         panel = self.open_panel()
         for name, value in settings.items():
             setattr(panel, name, value)
-        return panel.run()
+        started: Job = panel.run()
+        return started
 
     def _image(self) -> Image:
         """The image of the tour: the newest one that was recorded, not restored."""

@@ -77,7 +77,8 @@ def takes_images(
                 values[at] = known
             elif known is not None and calibrated:
                 named["sampling"] = known
-            with cancellable(named.get("cancel")):
+            cancel: Any = named.get("cancel")
+            with cancellable(cancel):
                 return function(*values, **named)  # type: ignore[arg-type]
 
         return wrapped

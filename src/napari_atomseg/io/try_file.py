@@ -43,7 +43,8 @@ def _fault_of_hdf5(path: str) -> str:
 
     with h5py.File(path) as file:
         todo: list[tuple[Any, int]] = [(file, 0)]
-        seen, count = set(), 0
+        seen: set[Any] = set()
+        count = 0
         while todo:
             group, depth = todo.pop()
             if depth > DEEPEST:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -148,10 +149,12 @@ def _one(
 ) -> FileResult:
     """Apply a workflow to one file, unless that is done; an error becomes the reason."""
     try:
+        remove_partials(place)
         key = key_of(workflow, file, sampling)
         before = saved(place, key)
         if before is not None:
-            return before
+            # By the name that it has in this run.
+            return replace(before, image=file.label)
         image = file.read()
         _check_pixels(image.data)
         pixel = image.sampling if sampling is None else sampling

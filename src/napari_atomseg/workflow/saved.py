@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from napari_atomseg._shared.files import plain, provenance, remove_partials, whole_file
+from napari_atomseg._shared.files import plain, provenance, whole_file
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.alignment.settings import AVERAGE, NOISE
@@ -113,7 +113,6 @@ def save(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _RECORD).unlink(missing_ok=True)
-    remove_partials(folder)
     described = {IMAGE: image.metadata[INPUT]}
     paths = [
         path

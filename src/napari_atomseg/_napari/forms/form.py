@@ -181,8 +181,7 @@ class Section(QCollapsible):
     """Rows below a title that shows and hides them; hidden at first."""
 
     def __init__(self, title: str) -> None:
-        # superqt draws its own icons in the colours of the system, black on napari's dark theme.
-        super().__init__(title, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        super().__init__(title)
         self._title, self.rows = title, form_rows()
         for layout in (self.layout(), self.content().layout()):
             layout.setContentsMargins(0, 0, 0, 0)
@@ -192,6 +191,18 @@ class Section(QCollapsible):
         self.setDuration(0)
         self.toggled.connect(self._show_rows)
         self._show_rows(False)
+
+    def setExpandedIcon(self, icon: object = None) -> None:
+        """Have no icon.
+
+        superqt draws its own in the colours of the system, black on napari's dark theme, and takes
+        an empty one for none where PySide6 says that it is false.
+        """
+        self._expanded_icon = QIcon()
+
+    def setCollapsedIcon(self, icon: object = None) -> None:
+        """Have no icon, see `setExpandedIcon`."""
+        self._collapsed_icon = QIcon()
 
     def _show_rows(self, shown: bool) -> None:
         # superqt only limits the height: to 0, where Tab still reaches the inputs, or to that of

@@ -254,6 +254,8 @@ class Measure(ColumnsLayerPanel):
         sampling = None if self._followed is None else layer_sampling(self._followed)
         self.form["sampling"] = None if sampling is None else shown_sampling(sampling)
         self.use_scale.offer()
+        if self.step_row is not None:
+            self.step_row.refresh()
 
     def _offer(self, event: Any = None) -> None:
         """Offer the groups, features and sublattices that the columns have now."""

@@ -41,12 +41,10 @@ def spreadsheet_safe(table: pd.DataFrame) -> pd.DataFrame:
 
     `read_table` takes it away again.
     """
-    texts = {
-        name: [_quoted(value) for value in column]
-        for name, column in table.items()
-        if not pd.api.types.is_numeric_dtype(column) and column.map(_is_formula).any()
-    }
-    safe = table.assign(**texts) if texts else table
+    safe = table.copy()
+    for name, column in table.items():
+        if not pd.api.types.is_numeric_dtype(column) and column.map(_is_formula).any():
+            safe[name] = [_quoted(value) for value in column]
     return safe.rename(columns=_quoted)
 
 
@@ -115,8 +113,9 @@ def _parsed(path: Path, body: Sequence[str]) -> pd.DataFrame:
     except (ValueError, csv.Error) as error:
         raise column_file_error(path, f"not a table ({error})") from error
     table.columns = [_unquoted(str(name)) for name in table.columns]
-    texts = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
-    table = table.assign(**{name: table[name].map(_unquoted) for name in texts})
+    for name in table:
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            table[name] = table[name].map(_unquoted)
     for name in REQUIRED:
         if not table.empty and not pd.api.types.is_numeric_dtype(table[name]):
             raise column_file_error(path, f"column {name!r} must be numbers")
