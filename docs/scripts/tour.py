@@ -47,8 +47,8 @@ def draw(folder: Path) -> None:
 def canvas(viewer: Viewer) -> Image.Image:
     """The canvas as it is drawn, in the size of the moving picture."""
     picture = Image.fromarray(viewer.screenshot(canvas_only=True, flash=False)).convert("RGB")
-    # Panels of other widths leave it another width.
-    return ImageOps.pad(picture, (WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+    # A panel beside it takes of its width, not of its height.
+    return ImageOps.fit(picture, (WIDTH, HEIGHT), Image.Resampling.LANCZOS)
 
 
 def captioned(picture: Image.Image, words: str) -> Image.Image:
