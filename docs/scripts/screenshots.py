@@ -17,6 +17,7 @@ of the Models panel shows.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ from window import open_viewer, settle, take
 
 import napari_atomseg as atomseg
 from napari_atomseg._napari.layers import image_layer, points_layer, sampled
-from napari_atomseg.io import read_image, write_image
+from napari_atomseg.io import provenance, read_image, write_image
 from napari_atomseg.workflow import Workflow
 
 SILICON, PARTICLE = ("si110*.png", 0.0977), ("nanoparticle*.png", 0.0726)
@@ -119,7 +120,7 @@ def training(image: Path, sampling: float, folder: Path) -> None:
     viewer = open_viewer()
     whole, place = halved(read_image(image).data), sampled(2 * sampling)
     there = place | {"translate": [2 * sampling * side.start for side in MARKED]}
-    made = {"action": "read", "source": image.name}
+    made = provenance("read", image.name, {})
     marked = atomseg.localize(whole[MARKED], sampling=2 * sampling)
     viewer.add_layer(image_layer(whole[MARKED], "part", there, made))
     viewer.add_layer(points_layer(marked, "columns of the part", there, made))
@@ -203,16 +204,17 @@ def panels(image: Path, sampling: float, folder: Path) -> None:
     library(viewer, folder)
     align(viewer, folder)
     batch(viewer, folder)
-    made = {"action": "read", "source": image.name}
+    made = provenance("read", image.name, {})
     viewer.add_layer(image_layer(read_image(image).data, "Si [110]", sampled(sampling), made))
     opened(viewer, folder, "Start")
     apply(viewer, folder, "Restore")
     apply(viewer, folder, "Scan")
     apply(viewer, folder, "Segment", contour=2, opacity=0.9)
     apply(viewer, folder, "Localize")
-    columns(viewer, folder)
     viewer.layers.selection.active = viewer.layers["Si [110] columns"]
+    viewer.layers["Si [110] columns"].visible = True
     opened(viewer, folder, "History")
+    columns(viewer, folder)
     train(viewer, folder)
     viewer.close()
 
@@ -226,18 +228,15 @@ def opened(viewer: Viewer, folder: Path, name: str) -> None:
 
 
 def align(viewer: Viewer, folder: Path) -> None:
-    """Average the frames of a stack that drifts."""
-    drift = [(0.0, 0.0), (1.3, -0.7), (2.1, -1.9), (3.4, -2.2), (4.0, -3.1), (5.2, -4.4)]
+    """Average the frames of a particle that drifts, by so many Å."""
+    drift = [(0.0, 0.0), (0.3, -0.2), (0.5, -0.7), (1.1, -0.9), (1.3, -1.6), (1.9, -2.1)]
+    common = {"rotation": 17.0, "shape_kind": "particle"}
     frames = [
-        atomseg.simulate("SrTiO3", (0, 0, 1), (224, 224), 0.15, 2e3, seed, offset=offset).image
-        for seed, offset in enumerate(drift)
+        atomseg.simulate("Pt", (1, 1, 0), (224, 224), 0.15, 2e3, 1, offset=offset, **common).image
+        for offset in drift
     ]
-    viewer.add_image(
-        np.stack(frames),
-        name="frames",
-        scale=(1, 0.15, 0.15),
-        units=("pixel", "angstrom", "angstrom"),
-    )
+    units = ("pixel", "angstrom", "angstrom")
+    viewer.add_image(np.stack(frames), name="frames", scale=(1, 0.15, 0.15), units=units)
     dock, panel = viewer.window.add_plugin_dock_widget("napari-atomseg", "Align")
     panel.image = "frames"
     panel.run().result()
@@ -249,14 +248,14 @@ def align(viewer: Viewer, folder: Path) -> None:
 
 def batch(viewer: Viewer, folder: Path) -> None:
     """Repeat a workflow on a folder of which one file is broken."""
-    with tempfile.TemporaryDirectory() as home:
-        images = Path(home) / "images"
+    with tempfile.TemporaryDirectory() as home, contextlib.chdir(home):
+        images = Path("surveys")
         images.mkdir()
         for seed in range(4):
             scene = atomseg.simulate("SrTiO3", (0, 0, 1), (128, 128), 0.15, 2e4, seed)
             write_image(images / f"survey-{seed + 1}.tif", scene.image, scene.sampling)
         (images / "survey-5.tif").write_bytes(b"II*broken")
-        steps = Path(home) / "lattice.yaml"
+        steps = Path("lattice.yaml")
         Workflow.of(
             [
                 {"name": "columns", "action": "localize"},

@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari.viewer import Viewer
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from window import open_viewer, settle, take
 
 from napari_atomseg._napari.tour import STOPS
 
-WIDTH, CAPTION = 520, 34
+WIDTH, HEIGHT, CAPTION = 520, 456, 34
 """Pixels of the moving picture, and of the caption below it."""
 COLOURS = 64
 HOLD, FADE, FADES = 1800, 90, 3
@@ -45,18 +45,18 @@ def draw(folder: Path) -> None:
 
 
 def canvas(viewer: Viewer) -> Image.Image:
-    """The canvas as it is drawn, `WIDTH` pixels wide."""
+    """The canvas as it is drawn, in the size of the moving picture."""
     picture = Image.fromarray(viewer.screenshot(canvas_only=True, flash=False)).convert("RGB")
-    height = round(WIDTH * picture.height / picture.width)
-    return picture.resize((WIDTH, height), Image.Resampling.LANCZOS)
+    # A panel beside it takes of its width, not of its height.
+    return ImageOps.fit(picture, (WIDTH, HEIGHT), Image.Resampling.LANCZOS)
 
 
 def captioned(picture: Image.Image, words: str) -> Image.Image:
     """Return a picture with words below it."""
-    whole = Image.new("RGB", (WIDTH, picture.height + CAPTION), (38, 41, 48))
+    whole = Image.new("RGB", (WIDTH, HEIGHT + CAPTION), (38, 41, 48))
     whole.paste(picture)
     font = ImageFont.load_default(18)
-    middle = (WIDTH // 2, picture.height + CAPTION // 2)
+    middle = (WIDTH // 2, HEIGHT + CAPTION // 2)
     ImageDraw.Draw(whole).text(middle, words, (235, 235, 235), font, anchor="mm")
     return whole
 
