@@ -353,3 +353,18 @@ def test_vacancies_have_their_share_their_density_and_places_in_angstrom() -> No
     y, x = gone.iloc[0][["y", "x"]] / 10
     assert few.lines[1] == f"   at y {y:.1f}, x {x:.1f} Å"
     assert {"y_angstrom", "x_angstrom"} <= set(few.tables["Vacancies"])
+
+
+def test_places_that_no_fit_has_found_are_no_displacements() -> None:
+    table = crystal()
+    lost = table.index[100:110]
+    table.loc[lost, ["y_err", "x_err"]] = np.nan
+    table.loc[lost, "x"] += 3.0
+    report = measure("displacements", table, sublattice=1)
+    whole = measure("displacements", crystal(), sublattice=1)
+    assert report.table is not None
+    assert whole.table is not None
+    assert report.table["length_pm"].max() < 25.0
+    left_out = len(whole.table) - len(report.table)
+    assert left_out > 0
+    assert f"{left_out} columns left out" in "\n".join(report.lines)

@@ -106,6 +106,7 @@ def displacements(
     found = displacements_of(table, lattice, kind, around, settings.coordination)
     if found.empty:
         raise ValueError("no column of that sublattice has all its neighbours")
+    found, left_out = _fitted(found)
     if settings.charge is not None and settings.volume is not None:
         found = polarization(found, settings.charge, settings.volume)
     pixels = observation.sampling is None
@@ -127,6 +128,11 @@ def displacements(
     lines.append(
         f"displacements of {plural(len(found), 'column')} of {_name(table, kind)} against {of_what}"
     )
+    if left_out:
+        lines.append(
+            f"{plural(left_out, 'column')} left out: no fit has found its place, or that of a "
+            "neighbour"
+        )
     for axis in "xy":
         lines.append(f"mean d{axis} = {number(*mean(found[f'd{axis}{end}']), unit)}")
     length = found["length" + end]
@@ -189,6 +195,18 @@ def mean_vector(found: pd.DataFrame, y: str, x: str) -> tuple[float, float, bool
     size = float(np.hypot(dy, dx))
     error = float(np.hypot(dy * dy_err, dx * dx_err) / size) if size > 0 else float("nan")
     return size, error, bool(size > CLEAR * error), towards(dy, dx)
+
+
+def _fitted(found: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Displacements between places that a fit has found, and the number of the others.
+
+    Where a fit fails, a column keeps the place that the detector gave it, which is right to a pixel
+    or so and has no error. Of a table without any errors all are kept.
+    """
+    known = np.isfinite(found[["dy_err", "dx_err"]]).all(axis=1)
+    if not known.any() or known.all():
+        return found, 0
+    return found[known].reset_index(drop=True), int((~known).sum())
 
 
 def exaggeration(arrows: NDArray[np.float64], spacing: float) -> float:
