@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from npe2 import PluginManifest
 
 from napari_atomseg._napari.layers import PROVENANCE, layer_sampling
 from napari_atomseg._napari.start import image_in_words
@@ -76,7 +77,8 @@ def test_the_microscope_is_named_where_the_file_does(
 def test_sample_data_are_those_of_the_manifest(viewer: Any, dock: OpenPanel) -> None:
     start = dock("Start")
     actions = {action.text(): action for action in start.sample_button.menu().actions()}
-    assert len(actions) == 4
+    manifest = PluginManifest.from_distribution("napari-atomseg")
+    assert set(actions) == {each.display_name for each in manifest.contributions.sample_data or ()}
     actions["SrTiO3 [001], simulated at low dose"].trigger()
     assert start.image in list(viewer.layers)
     assert layer_sampling(start.image) == pytest.approx(0.1)
