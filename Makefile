@@ -61,7 +61,7 @@ check-rest:
 	QT_QPA_PLATFORM=offscreen $(BIN)/npe2 validate napari-atomseg --imports
 
 check-docs:
-	$(BIN)/mkdocs build --quiet --strict --site-dir build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/site
 
 train-zoo: ## Train the shipped models in turns, on one core at the lowest priority.
 	@scripts/setup.sh test
