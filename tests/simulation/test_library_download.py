@@ -64,7 +64,7 @@ def test_a_library_is_fetched_and_opens(
     library = open_library(home)
     np.testing.assert_array_equal(np.rint(library.image(2) * 255)[0, :3], [2, 3, 4])
     assert [each.name for each in home.parent.iterdir()] == [name]
-    assert {message for *_, message in seen} == {"downloading master.zip", "unpacking"}
+    assert {message for *_, message in seen} == {"downloading master.zip", "unpacking 0 MB"}
     assert all(0 <= done <= total for done, total, _ in seen)
     with pytest.raises(FileExistsError, match="is there already"):
         download_library(f"{address}/master.zip", tmp_path / "libraries")

@@ -206,7 +206,7 @@ def _fitted(found: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     known = np.isfinite(found[["dy_err", "dx_err"]]).all(axis=1)
     if not known.any() or known.all():
         return found, 0
-    return found[known].reset_index(drop=True), int((~known).sum())
+    return found.iloc[np.flatnonzero(known)].reset_index(drop=True), int((~known).sum())
 
 
 def exaggeration(arrows: NDArray[np.float64], spacing: float) -> float:

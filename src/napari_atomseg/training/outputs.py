@@ -59,7 +59,7 @@ class Outputs:
             read.append(file)
         check_outputs(self, read)
         self.weights.parent.mkdir(parents=True, exist_ok=True)
-        for path in self:
+        for path in (self.weights, self.losses):  # of a damaged checkpoint, the loader says so
             if path.exists() and not self._ours(path):
                 raise ValueError(
                     f"{path}: this file was not written by a training; name another output"
