@@ -13,7 +13,6 @@ from napari.layers import Image, Layer
 from napari_atomseg import weights
 from napari_atomseg._napari.calibrate import Calibrate, UseScale
 from napari_atomseg._napari.forms.form import Inputs, make_narrow
-from napari_atomseg._napari.jobs import Job
 from napari_atomseg._napari.layers import (
     PASSING,
     SAMPLING_DECIMALS,
@@ -198,17 +197,9 @@ class LayerPanel(Panel):
         """Whether there are frames to choose from, and the panel can work on one of them."""
         return "stack" in self.form.inputs and frames_of(self.image) > 1
 
-    def run(self) -> Job:
-        """Start working, as the Run button does; a layer without a scale takes the typed one.
-
-        Raises
-        ------
-        RuntimeError
-            If the panel is still at work.
-        """
-        if self.job is None or self.job.done:
-            self.use_scale.settle()
-        return super().run()
+    def settle(self) -> None:
+        """Give a typed scale to a layer without one."""
+        self.use_scale.settle()
 
     def sampling_of(self, source: Source) -> Sampling | None:
         """Return the sampling that the panel shows, or the layer's own pair that it stands for."""

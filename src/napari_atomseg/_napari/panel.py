@@ -219,6 +219,9 @@ class Panel(Docked, metaclass=_PanelType):
         the user, if the work cannot start.
         """
 
+    def settle(self) -> None:
+        """Do what the form asks for before the work itself; called when `run` starts it."""
+
     def run(self) -> Job:
         """Start working with the settings as they are, as the Run button does.
 
@@ -227,6 +230,8 @@ class Panel(Docked, metaclass=_PanelType):
         RuntimeError
             If the panel is still at work.
         """
+        if self.job is None or self.job.done:
+            self.settle()
         return self.begin(self.prepare)
 
     def begin(self, prepare: Prepare, summary: Callable[[Any], str] | None = None) -> Job:

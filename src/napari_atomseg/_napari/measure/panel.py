@@ -17,7 +17,7 @@ from napari_atomseg._napari.columns.base import ColumnsLayerPanel
 from napari_atomseg._napari.columns.colours import colour_points
 from napari_atomseg._napari.columns.layers import ACTION, aligned
 from napari_atomseg._napari.forms.form import Form, make_input
-from napari_atomseg._napari.jobs import Job, Show, Work
+from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import (
     Source,
     chosen_sampling,
@@ -147,17 +147,9 @@ class Measure(ColumnsLayerPanel):
         )
         return f"{known.title} of {columns.name}", task, partial(self._show, columns, record)
 
-    def run(self) -> Job:
-        """Start working, as the Run button does; a layer without a scale takes the typed one.
-
-        Raises
-        ------
-        RuntimeError
-            If the panel is still at work.
-        """
-        if self.job is None or self.job.done:
-            self.use_scale.settle()
-        return super().run()
+    def settle(self) -> None:
+        """Give a typed scale to a layer without one."""
+        self.use_scale.settle()
 
     def summary(self, result: Measured) -> str:
         names = [layer.name for layer in result.layers if layer.visible]
