@@ -27,13 +27,11 @@ from napari_atomseg._napari.jobs import Job, attempt
 from napari_atomseg._napari.layers import unwrapped
 from napari_atomseg._napari.replace import replacements
 from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.workflow.records import History as LayerHistory
+from napari_atomseg.workflow.records import Recorded, history_of, other_pixels
 
 if TYPE_CHECKING:
     import napari.viewer
-
-    # These import all measurements, which takes seconds the first time.
-    from napari_atomseg.workflow.records import History as LayerHistory
-    from napari_atomseg.workflow.records import Recorded
 
 _TITLE = "History"
 _NOTHING = "Choose a layer to see how it was made."
@@ -105,8 +103,6 @@ class History(Docked):
         ValueError
             No layer is active.
         """
-        from napari_atomseg.workflow.records import history_of
-
         if self.layer is None:
             raise ValueError(_NOTHING)
         return history_of(layer_described(self.layer))
@@ -208,6 +204,4 @@ def _caution(found: LayerHistory) -> str:
 
 
 def _compared(image: Recorded, progress: Progress, cancel: CancelToken) -> str:
-    from napari_atomseg.workflow.records import other_pixels
-
     return other_pixels(image)
