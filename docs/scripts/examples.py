@@ -21,6 +21,7 @@ from napari.viewer import Viewer
 from window import open_viewer, settle, take
 
 import napari_atomseg as atomseg
+from napari_atomseg._napari.files import get_image_reader
 from napari_atomseg._napari.simulate.layers import simulation_layers
 from napari_atomseg.simulation import Simulation, sample
 
@@ -108,7 +109,9 @@ def opened(viewer: Viewer, example: Example, recorded: Path | None) -> bool:
     if found is None:
         sys.stdout.write(f"{example.file} is not in {recorded}\n")
         return False
-    viewer.open(found, plugin="napari-atomseg")
+    # Plain pictures without a scale are left to napari.
+    reader = "napari" if get_image_reader(str(found)) is None else "napari-atomseg"
+    viewer.open(found, plugin=reader)
     return True
 
 
