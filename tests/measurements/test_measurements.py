@@ -368,3 +368,17 @@ def test_places_that_no_fit_has_found_are_no_displacements() -> None:
     left_out = len(whole.table) - len(report.table)
     assert left_out > 0
     assert f"{left_out} columns left out" in "\n".join(report.lines)
+
+
+@every
+def test_what_was_measured_can_be_measured_again(name: str, image: Any) -> None:
+    """What an earlier run put into the table is replaced, not added a second time."""
+    known, first = MEASUREMENTS[name], measured(name, image)
+    if first.columns is None:
+        return
+    assert first.columns.columns.is_unique
+    picture = image if known.image is Needs.REQUIRED else None
+    again = measure(name, first.columns, picture, sampling=SAMPLING, **OPTIONS.get(name, {}))
+    assert again.columns is not None
+    assert again.columns.columns.is_unique
+    assert set(again.columns) == set(first.columns)

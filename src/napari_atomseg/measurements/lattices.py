@@ -128,9 +128,11 @@ def lattices(
         )
         for number_, each in enumerate(found.lattices)
     )
-    table = table.rename(columns=_SITE)
-    for name in set(SITE) & set(observation.columns):
-        table[name] = observation.columns[name].to_numpy()
+    before = [name for name in _SITE.values() if name in table]  # of an earlier run
+    table = table.drop(columns=before).rename(columns=_SITE)
+    for name in SITE:
+        if name in observation.columns:
+            table[name] = observation.columns[name].to_numpy()
     return Report(
         tuple(lines),
         {"Lattices": about} | ({} if found.changes.empty else {"Changes": found.changes}),
