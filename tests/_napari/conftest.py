@@ -18,8 +18,9 @@ from napari.utils.notifications import Notification, notification_manager
 from npe2 import PluginManager, PluginManifest
 from npe2._pytest_plugin import TestPluginManager
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QMainWindow
 
+from napari_atomseg._napari.layers import unwrapped
 from napari_atomseg.simulation import Simulation, simulate
 
 
@@ -115,6 +116,17 @@ def notices() -> list[Notification]:
 @pytest.fixture(scope="session")
 def scene() -> Simulation:
     return simulate("SrTiO3", shape=(128, 160), sampling=0.15, dose=2e4, seed=3)
+
+
+@pytest.fixture
+def window(viewer: Any, qtbot: Any) -> Iterator[QMainWindow]:
+    """The window of the viewer, on the screen."""
+    window = unwrapped(unwrapped(viewer).window)._qt_window
+    window.resize(1366, 740)
+    with qtbot.waitExposed(window):
+        window.show()
+    yield window
+    window.hide()
 
 
 @pytest.fixture

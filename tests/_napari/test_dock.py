@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from npe2 import PluginManifest
-from qtpy.QtWidgets import QDockWidget, QMainWindow
+from qtpy.QtWidgets import QMainWindow
 
-from napari_atomseg._napari.dock import Docked
-from napari_atomseg._napari.layers import unwrapped
+from napari_atomseg._napari.dock import dock_of
 
 OpenPanel = Callable[[str], Any]
 
@@ -21,24 +20,6 @@ WIDGETS = [
     for each in PluginManifest.from_distribution("napari-atomseg").contributions.widgets or ()
     if each.display_name != "Tour"  # which stands below the image
 ]
-
-
-@pytest.fixture
-def window(viewer: Any, qtbot: Any) -> Iterator[QMainWindow]:
-    """The window of the viewer, on the screen."""
-    window = unwrapped(unwrapped(viewer).window)._qt_window
-    window.resize(1366, 740)
-    with qtbot.waitExposed(window):
-        window.show()
-    yield window
-    window.hide()
-
-
-def dock_of(panel: Docked) -> QDockWidget:
-    parent = panel.parentWidget()
-    while not isinstance(parent, QDockWidget):
-        parent = parent.parentWidget()
-    return parent
 
 
 def test_panels_are_tabs_of_one_dock(window: QMainWindow, dock: OpenPanel, qtbot: Any) -> None:

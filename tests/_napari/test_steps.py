@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,16 +27,6 @@ WIDGETS = [
     for each in PluginManifest.from_distribution("napari-atomseg").contributions.widgets or ()
 ]
 MAIN = [way.panel for step in STEPS for way in step.ways]
-
-
-@pytest.fixture
-def window(viewer: Any, qtbot: Any) -> Iterator[QMainWindow]:
-    window = unwrapped(unwrapped(viewer).window)._qt_window
-    window.resize(1366, 740)
-    with qtbot.waitExposed(window):
-        window.show()
-    yield window
-    window.hide()
 
 
 @pytest.fixture
