@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check check-types check-rest check-docs train-zoo
+.PHONY: help setup demo test test-slow check check-types check-rest check-docs train-zoo
 
 BIN := .venv/bin
 
@@ -24,7 +24,7 @@ help: ## Show this list.
 	@echo "make demo IMAGE=my.tif       set up, then do the same on an image of yours (PNG, TIFF, dm3, dm4, emd, ser, mrc)"
 	@echo "make demo ARGS=--no-window   the demo without a window"
 	@echo "make test                    set up, then run the tests, a few minutes (ARGS are passed to pytest)"
-	@echo "make test-all                set up, then run all tests, the slow ones too, and try more examples"
+	@echo "make test-slow               set up, then run the slow tests, and each law with more examples"
 	@echo "make check                   set up, then lint, check formats, types, layers, the manifest and the site"
 	@echo "make setup                   only set up"
 	@echo "make train-zoo               set up, then train the shipped models in turns, until Ctrl-C; again to go on"
@@ -43,9 +43,9 @@ test: ## Run the tests that are not slow.
 	@scripts/setup.sh test
 	@$(PYTEST) -m "not slow" $(ARGS)
 
-test-all: ## Run all tests, with more examples of each law.
-	@scripts/setup.sh test-all
-	@$(PYTEST) --hypothesis-profile=thorough $(ARGS)
+test-slow: ## Run what `make test` leaves out: the slow tests, and the laws with more examples.
+	@scripts/setup.sh test-slow
+	@$(PYTEST) -m "slow or hypothesis" --hypothesis-profile=thorough $(ARGS)
 
 check: ## Lint, formats, types, layers, manifest, the site with all its links.
 	@scripts/setup.sh check

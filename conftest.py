@@ -31,7 +31,7 @@ os.environ["MPLBACKEND"] = "Agg"
 # one another spin. Numba sets the threads of PyTorch too, whatever OpenMP was asked for.
 os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = "1"
 
-# A law is tried on fewer examples by `make test` than by `make test-all`.
+# A law is tried on fewer examples by `make test` than by `make test-slow`.
 settings.register_profile("quick", max_examples=25, deadline=None)
 settings.register_profile("thorough", max_examples=100, deadline=None)
 settings.load_profile("quick")

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Set up .venv with napari-atomseg and everything it needs, and reuse what is there.
 #
-#   scripts/setup.sh [demo|test|test-all|check]
+#   scripts/setup.sh [demo|test|test-slow|check]
 #
 # demo      system libraries of a window are wanted if there is a screen
 # test      system libraries and a virtual screen (Xvfb) are required
-# test-all  also installs what builds the site, and wants a browser that opens it
+# test-slow  also installs what builds the site, and wants a browser that opens it
 # check     also installs the linters and what builds the site
 #
 # PYTHON  interpreter to use, 3.11 or newer (default: the first found)
@@ -87,10 +87,10 @@ system_libraries() {
     fi
     return 0
   fi
-  if [ "$purpose" = test ] || [ "$purpose" = test-all ]; then
+  if [ "$purpose" = test ] || [ "$purpose" = test-slow ]; then
     want_packages "${window_packages[@]}" xvfb \
       || fail "the tests open real windows on a virtual screen and need these packages"
-    if [ "$purpose" = test-all ] && ! has_browser; then
+    if [ "$purpose" = test-slow ] && ! has_browser; then
       want_packages chromium-headless-shell \
         || say "no browser found: the tests of the site will be skipped"
     fi
@@ -187,8 +187,8 @@ install_packages() {
 }
 
 case $purpose in
-  demo | test | test-all | check) ;;
-  *) fail "unknown purpose '$purpose': demo, test, test-all or check" ;;
+  demo | test | test-slow | check) ;;
+  *) fail "unknown purpose '$purpose': demo, test, test-slow or check" ;;
 esac
 system_libraries
 create_venv
@@ -196,6 +196,6 @@ install_torch
 install_packages test
 case $purpose in
   check) install_packages dev ;;
-  test-all) install_packages docs ;;
+  test-slow) install_packages docs ;;
 esac
 say "ready ($("$py" --version), PyTorch $($py -c 'import importlib.metadata as m; print(m.version("torch"))'))"
