@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from glob import escape
@@ -17,12 +18,15 @@ from typing import Any
 
 import numpy as np
 import psutil
+from filelock import FileLock, Timeout
 
 from napari_atomseg._shared.outputs import check_file
 
 _IN_USE: set[Path] = set()
 """Partial files and folders that this process is writing."""
 
+_WRITER = re.compile(r"\.(\d{1,10})-\w+\.partial$")
+"""The process that writes a partial file, in the name of the file."""
 _MOST_VALUES = 4_000_000
 """Values of a stack up to which its digest is that of all."""
 
@@ -183,18 +187,56 @@ def remove_partial(path: Path) -> None:
     _remove_left(path.parent.glob(f".{escape(path.name)}.*.partial"))
 
 
-def remove_partials(folder: Path) -> None:
-    """Remove what killed processes left of all files that they wrote in a folder."""
-    _remove_left(folder.glob(".*.partial"))
+def remove_partials(folder: Path, *, below: bool = False) -> None:
+    """Remove what killed processes left of all files that they wrote in a folder.
+
+    Parameters
+    ----------
+    below : also in the folders in it, and what Zarr left, whose names tell no process: for folders
+        of which this process is the `only_writer`.
+    """
+    _remove_left(folder.rglob("*.partial") if below else folder.glob(".*.partial"))
 
 
 def _remove_left(found: Iterable[Path]) -> None:
     for left in found:
-        writer = left.name.rsplit(".", 2)[1].partition("-")[0]
-        here = writer == str(os.getpid())
-        alive = left in _IN_USE if here else writer.isdecimal() and psutil.pid_exists(int(writer))
+        named = _WRITER.search(left.name)
+        writer = 0 if named is None else int(named.group(1))
+        alive = left in _IN_USE if writer == os.getpid() else writer and psutil.pid_exists(writer)
         if not alive:
             left.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_writer(lock: Path, result: Path) -> Iterator[None]:
+    """While the block runs, no other call has this lock, in this process or another one.
+
+    Parameters
+    ----------
+    lock : a file that is made for it, and removed.
+    result : what is written, for the message.
+
+    Raises
+    ------
+    OSError
+        Another one has it, or the file cannot be made.
+    """
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout as error:
+        raise OSError(
+            f"{result}: another process is writing it; wait until it has ended"
+        ) from error
+    except NotImplementedError:  # a file system without locks
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes it when it is released
+            lock.unlink()
+        held.release()
 
 
 def _beside(path: Path, kind: str) -> Path:
