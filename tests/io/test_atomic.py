@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from napari_atomseg._shared.files import only_writer, remove_partial, remove_partials, whole_file
+from napari_atomseg._shared.files import (
+    only_writer,
+    remove_partial,
+    remove_partials,
+    whole_file,
+    whole_folder,
+)
 from napari_atomseg._shared.outputs import check_outputs
 
 
@@ -80,6 +86,21 @@ def test_what_killed_processes_left_of_a_file_is_removed_and_nothing_else(tmp_pa
         remove_partial(tmp_path / "a[1].bin")
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted(kept)
     assert (tmp_path / "a[1].bin").read_bytes() == b"whole"
+
+
+def test_a_folder_that_a_killed_process_moved_aside_comes_back(tmp_path):
+    path, moved = tmp_path / "a.zarr", tmp_path / ".a.zarr.999999999-0.old"
+    moved.mkdir()
+    (moved / "zarr.json").write_text("old", encoding="utf-8")
+    (tmp_path / ".a.zarr.999999999-1.partial" / "c").mkdir(parents=True)
+    with pytest.raises(ZeroDivisionError), whole_folder(path):
+        raise ZeroDivisionError
+    assert (path / "zarr.json").read_text(encoding="utf-8") == "old"
+    with whole_folder(path) as partial:
+        remove_partial(path)  # not by another thread
+        (partial / "zarr.json").write_text("new", encoding="utf-8")
+    assert (path / "zarr.json").read_text(encoding="utf-8") == "new"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_only_what_nobody_writes_any_more_is_removed_below_a_folder(tmp_path):

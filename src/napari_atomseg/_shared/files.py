@@ -23,9 +23,9 @@ from filelock import FileLock, Timeout
 from napari_atomseg._shared.outputs import check_file
 
 _IN_USE: set[Path] = set()
-"""Partial files and folders that this process is writing."""
+"""Partial files and folders that this process is writing, and folders that it moved aside."""
 
-_WRITER = re.compile(r"\.(\d{1,10})-\w+\.partial$")
+_WRITER = re.compile(r"\.(\d{1,10})-\w+\.(?:partial|old)$")
 """The process that writes a partial file, in the name of the file."""
 _MOST_VALUES = 4_000_000
 """Values of a stack up to which its digest is that of all."""
@@ -150,7 +150,9 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         The folder cannot be written; what was at `path` is left unchanged.
     """
     path = Path(path)
+    remove_partial(path)
     partial, old = _beside(path, "partial"), _beside(path, "old")
+    _IN_USE.update((partial, old))
     try:
         partial.mkdir()
         yield partial
@@ -168,10 +170,8 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         for left in (partial, old):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+            _remove(left)
+            _IN_USE.discard(left)
 
 
 def _is(name: object, path: Path) -> bool:
@@ -180,10 +180,15 @@ def _is(name: object, path: Path) -> bool:
 
 
 def remove_partial(path: Path) -> None:
-    """Remove the partial files of processes that were killed while they wrote `path`.
+    """Remove what processes left that were killed while they wrote a file or a folder.
 
-    Those of processes that are alive stay.
+    What processes that are alive write stays. A folder that was moved aside for one that did not
+    come any more is there again.
     """
+    for left in _abandoned(path.parent.glob(f".{escape(path.name)}.*.old")):
+        if not path.exists():
+            left.replace(path)
+        _remove(left)
     _remove_left(path.parent.glob(f".{escape(path.name)}.*.partial"))
 
 
@@ -199,12 +204,25 @@ def remove_partials(folder: Path, *, below: bool = False) -> None:
 
 
 def _remove_left(found: Iterable[Path]) -> None:
+    for left in _abandoned(found):
+        _remove(left)
+
+
+def _abandoned(found: Iterable[Path]) -> Iterator[Path]:
+    """Those files and folders whose process has ended."""
     for left in found:
         named = _WRITER.search(left.name)
         writer = 0 if named is None else int(named.group(1))
         alive = left in _IN_USE if writer == os.getpid() else writer and psutil.pid_exists(writer)
         if not alive:
-            left.unlink(missing_ok=True)
+            yield left
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
