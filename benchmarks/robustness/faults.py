@@ -6,7 +6,7 @@ Five kinds of work (libraries in both layouts, a training, a batch, single resul
 of their own that meets one fault:
 
 - kill: SIGKILL at the nth opening, renaming or removal of a file, or after a part of the time;
-- full: no space left from the nth such call on, or a limit of the size of a file, met in the middle;
+- full: no space left from the nth such call on, or a limit of the size of a file, met within it;
 - locked: permission denied from the nth such call on, as in a folder that became read-only;
 - cancel: the token is raised when it is looked at for the nth time.
 
@@ -305,7 +305,7 @@ def forked(function: Callable[..., None], *arguments: Any) -> int:
     try:
         from napari_atomseg.progress import Cancelled
 
-        with open(os.devnull, "w") as silence:
+        with Path(os.devnull).open("w") as silence:
             os.dup2(silence.fileno(), 1)
         try:
             function(*arguments)

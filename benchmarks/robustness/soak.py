@@ -5,8 +5,8 @@
 Restore, Localize, Measure (one of several measurements) and Simulate run in random order from their
 panels in one window, on images of 96 × 96 pixels. After every tenth run the memory of the program
 (RSS), open files, threads, objects of Qt, objects of Python and layers are noted. Every fifty runs
-print a line; at the end stand the slopes of straight lines through all that was noted after the first
-fifty, in which libraries and models are loaded, with their standard errors.
+print a line; at the end stand the slopes of straight lines through all that was noted after the
+first fifty, in which libraries and models are loaded, with their standard errors.
 """
 
 from __future__ import annotations
