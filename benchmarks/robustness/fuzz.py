@@ -7,7 +7,8 @@ Small valid files (see `seeds`) are cut, flipped in bits, overwritten with rando
 counts and lengths, swapped in byte order, doubled in part and, where they are text, given absurd
 words. Each is read in another process, as the window and the commands read it. What holds is a
 result, or an OSError or ValueError that names the file, within 10 s of processor time and 2 GB,
-with no file written. A line a format is printed, and each failure with the number that makes it again.
+with no file written. A line a format is printed, and each failure with the number that makes it
+again.
 """
 
 from __future__ import annotations
