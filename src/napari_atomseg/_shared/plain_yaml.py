@@ -33,8 +33,8 @@ def read_yaml(text: str, *, words: bool = False) -> Any:
     """
     if len(text) > LARGEST_TEXT:
         raise ValueError(f"it has more than {LARGEST_TEXT} characters")
-    loader = (_WordsLoader if words else yaml.SafeLoader)(text)
     try:
+        loader = (_WordsLoader if words else yaml.SafeLoader)(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -44,8 +44,6 @@ def read_yaml(text: str, *, words: bool = False) -> Any:
         raise ValueError(f"it is nested deeper than {DEEPEST} levels") from error
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error
-    finally:
-        loader.dispose()
 
 
 def read_yaml_file(path: Path, **options: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_atomseg.io.tried import try_file
+from napari_atomseg.io.tried import MATLAB, try_file
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _OBJECT = 0xDD000000
@@ -49,6 +49,7 @@ def read_variables(path: Path) -> dict[str, Any]:
     numbers are arrays with MATLAB's axes, or single ones. A damaged file raises any exception.
     """
     if not _is_hdf5(path):
+        try_file(path, MATLAB)  # scipy reads counts that are too large beyond the end of its memory
         return _binary(path)
     try_file(path)
     return _hdf5(path)

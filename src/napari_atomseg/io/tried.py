@@ -16,6 +16,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from napari_atomseg.io.try_file import MATLAB as MATLAB
+
 PATIENCE = 30.0
 """Seconds that the headers of a file may take."""
 MEMORY = 4 * 2**30
@@ -32,7 +34,7 @@ def try_file(path: Path, plugin: str = "", **options: Any) -> None:
 
     Parameters
     ----------
-    plugin : of RosettaSciIO; "" for HDF5 of any layout.
+    plugin : of RosettaSciIO; "" for HDF5 of any layout, `MATLAB` for its files before -v7.3.
     options : of the plugin.
 
     Raises

@@ -13,6 +13,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+MATLAB = "scipy.io.loadmat"
+"""In place of a plugin of RosettaSciIO: MATLAB files before -v7.3."""
 NODES, DEEPEST = 100_000, 64
 """Groups and data sets of an HDF5 file, and levels of them."""
 
@@ -24,6 +26,11 @@ def fault_of(order: dict[str, Any]) -> str:
     try:
         if not plugin:
             return _fault_of_hdf5(path)
+        if plugin == MATLAB:
+            from scipy.io import loadmat
+
+            loadmat(path)
+            return ""
         reader = importlib.import_module(f"rsciio.{plugin}").file_reader
         try:
             reader(path, lazy=True, **order["options"])
