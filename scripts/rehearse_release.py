@@ -30,6 +30,8 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+NOBODY = "http://127.0.0.1:9"
+"""Where no server answers."""
 MODEL = "scan-lines"
 """The model that is taken out of the installed package, as if the wheel did not bundle it."""
 
@@ -93,23 +95,14 @@ class Rehearsal:
         """Run a program of this environment outside of the checkout, and return what it prints."""
         outside = self.folder.parent / "outside"
         outside.mkdir(exist_ok=True)
-        kept = (
-            "PATH",
-            "HOME",
-            "LANG",
-            "OMP_NUM_THREADS",
-            "SYSTEMROOT",
-            "TEMP",
-            "TMP",
-            "TMPDIR",
-            "DISPLAY",
-        )
-        variables = {name: os.environ[name] for name in kept if name in os.environ} | {
+        kept = {"PATH", "HOME", "LANG", "DISPLAY", "OMP_NUM_THREADS"}
+        kept |= {"SYSTEMROOT", "TEMP", "TMP", "TMPDIR"}
+        variables = {name: os.environ[name] for name in kept & os.environ.keys()} | {
             "REHEARSED_CHECKOUT": str(CHECKOUT),
             "NAPARI_ATOMSEG_CACHE": str(self.folder / "cache"),
             "QT_QPA_PLATFORM": "offscreen",
             # Only the server of this rehearsal can be reached.
-            **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
+            **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), NOBODY),
             "NO_PROXY": "127.0.0.1",
         }
         done = _run([str(self.bin / words[0]), *words[1:]], outside, variables | environment)
@@ -128,8 +121,10 @@ class Rehearsal:
 def _run(
     words: list[str], folder: Path, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
+    # What this checkout was put on the path for is not for the environments.
+    ours = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(  # noqa: S603 - programs of this rehearsal
-        words, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        words, cwd=folder, env=environment or ours, capture_output=True, text=True, check=False
     )
 
 
@@ -336,55 +331,55 @@ def published(where: Rehearsal) -> None:
     bundled.replace(hidden)
     downloads = where.folder / "cache" / "models" / "published"
 
-    def download(server: ModelServer, behaviour: str, *, succeeds: bool) -> str:
-        server.behaviour, server.ranges = behaviour, []
+    def download(address: str, *, succeeds: bool) -> str:
         words = ("napari-atomseg", "models", "download", MODEL)
-        told = where.run(*words, succeeds=succeeds, NAPARI_ATOMSEG_MIRRORS=server.address)
-        there = (downloads / f"{MODEL}.safetensors").exists()
-        if there is not succeeds:
-            raise FailedError(f"with a server that is {behaviour}, the model is there: {there}")
-        if not succeeds and server.address not in told:
-            raise FailedError(f"the message does not name {server.address}: {told}")
+        told = where.run(*words, succeeds=succeeds, NAPARI_ATOMSEG_MIRRORS=address)
+        if (downloads / f"{MODEL}.safetensors").exists() is not succeeds:
+            raise FailedError(f"the model is {'not ' if succeeds else ''}there: {told}")
+        if not succeeds and address not in told:
+            raise FailedError(f"the message does not name {address}: {told}")
         return told
 
-    def offline(server: ModelServer) -> str:
-        download(server, "absent", succeeds=False)
+    def asked(server: ModelServer, behaviour: str, *, succeeds: bool) -> str:
+        server.behaviour, server.ranges = behaviour, []
+        return download(server.address, succeeds=succeeds)
+
+    def offline() -> str:
+        download(f"{NOBODY}/release", succeeds=False)
         return "exit code, one message with the addresses, no file"
 
+    def absent(server: ModelServer) -> str:
+        asked(server, "absent", succeeds=False)
+        return "the same"
+
     def wrong(server: ModelServer) -> str:
-        told = download(server, "wrong", succeeds=False)
+        told = asked(server, "wrong", succeeds=False)
         if "SHA-256" not in told:
             raise FailedError(f"the message does not name the SHA-256: {told}")
         return "refused, no file"
 
     def resumed(server: ModelServer) -> str:
-        download(server, "cut", succeeds=False)
-        download(server, "good", succeeds=True)
-        asked = server.ranges[0]
-        if asked is None or int(asked.removeprefix("bytes=").rstrip("-")) < len(content) // 4:
+        asked(server, "cut", succeeds=False)
+        asked(server, "good", succeeds=True)
+        missing = server.ranges[0]
+        if missing is None or int(missing.removeprefix("bytes=").rstrip("-")) < len(content) // 4:
             raise FailedError(f"a new run began anew: {server.ranges}")
-        return f"a new run asked for `{asked}` of {len(content)}"
+        return f"a new run asked for `{missing}` of {len(content)}"
 
     def right() -> str:
         path = downloads / f"{MODEL}.safetensors"
         if path.read_bytes() != content:
             raise FailedError("the file differs from the published one")
-        (entry,) = (
-            each
-            for each in json.loads(
-                (bundled.parents[1] / "registry.json").read_text(encoding="utf-8")
-            )["models"]
-            if each["name"] == MODEL
-        )
-        if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+        text = (bundled.parents[1] / "registry.json").read_text(encoding="utf-8")
+        sums = {entry["name"]: entry["sha256"] for entry in json.loads(text)["models"]}
+        if hashlib.sha256(content).hexdigest() != sums[MODEL]:
             raise FailedError("the registry has another SHA-256")
-        listed = where.run("napari-atomseg", "models", "show", MODEL)
-        if MODEL not in listed:
-            raise FailedError(listed)
+        where.run("napari-atomseg", "models", "show", MODEL)
         return "SHA-256 of the registry; found by its name"
 
+    where.check("a model that is not bundled, offline", offline)
     with serving(content) as server:
-        where.check("a model from a local server: not there", lambda: offline(server))
+        where.check("from a local server that does not have it", lambda: absent(server))
         where.check("with another hash", lambda: wrong(server))
         where.check("cut in the middle, then whole", lambda: resumed(server))
     where.check("the model that came", right)
