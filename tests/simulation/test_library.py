@@ -204,11 +204,24 @@ def test_an_interrupted_library_resumes_to_the_same_bytes(
     # What a process leaves that is killed in the middle of a file.
     place = out / ("samples.zarr/image/c" if layout == "zarr" else "image")
     place.mkdir(parents=True, exist_ok=True)
-    (place / ".00000.png.1234.partial").write_bytes(b"half")
+    (place / ".00000.png.999999999-0.partial").write_bytes(b"half")
+    (place / f"0.{'5e' * 16}.partial").write_bytes(b"half")  # as Zarr names it
     seen: list[int] = []
     resumed = write(out, 10, layout=layout, progress=lambda done, *_: seen.append(done))
     assert bytes_of(resumed.folder) == whole
     assert seen[0] == stop // 4 * 4
+    assert not list(out.rglob("*.partial"))
+
+
+def test_a_library_has_one_writer_at_a_time(tmp_path: Path) -> None:
+    """A second one would remove what the first is writing, and mix its sums."""
+
+    def again(done: int, *_: Any) -> None:
+        with pytest.raises(OSError, match=r"library: another process is writing it"):
+            write(tmp_path / "library", 4)
+
+    write(tmp_path / "library", 4, progress=again).verify()
+    write(tmp_path / "library", 5).verify()
 
 
 def test_another_commit_continues_a_library_and_another_release_does_not(

@@ -21,7 +21,13 @@ import pandas as pd
 from pydantic import ValidationError
 
 from napari_atomseg import simulation
-from napari_atomseg._shared.files import package_version, release_of, sha256
+from napari_atomseg._shared.files import (
+    only_writer,
+    package_version,
+    release_of,
+    remove_partials,
+    sha256,
+)
 from napari_atomseg.progress import Cancelled, CancelToken, Progress, report
 from napari_atomseg.simulation.library import folders as library_folders
 from napari_atomseg.simulation.library import zarr_store as library_zarr
@@ -41,6 +47,8 @@ from napari_atomseg.simulation.library.layout import (
 
 _BLOCKS = ".blocks"
 """Folder with the record of every finished block."""
+_LOCK = "lock"
+"""File in that folder while a process writes the library."""
 _POLL = 0.2
 """Seconds between two looks of a worker at its parent."""
 _WORTH = 3 * BLOCK
@@ -109,7 +117,8 @@ def write_library(
     ValueError
         An argument is out of range, or `out` holds another library.
     OSError
-        The disk is full or cannot be written; finished blocks of samples stay and count.
+        The disk is full or cannot be written, or another process is writing this library; finished
+        blocks of samples stay and count.
     Cancelled
         `cancel` was raised; likewise.
     """
@@ -126,7 +135,9 @@ def write_library(
     if workers is None:
         workers = max(1, min(_cores(), count // _WORTH))
     _at_least("workers", workers, 1)
-    with explained_full_disk(folder, _RESUME):
+    if _holds_others(folder):
+        raise ValueError(f"out={str(folder)!r} holds other files: choose a new or empty folder")
+    with explained_full_disk(folder, _RESUME), _alone(folder):
         header = _begin(folder, header)
         blocks = [_Block(folder, header, n) for n in range(-(-count // BLOCK))]
         todo = []
@@ -149,6 +160,21 @@ def write_library(
     return folder
 
 
+def _holds_others(folder: Path) -> bool:
+    if (folder / HEADER).is_file() or not folder.exists():
+        return False
+    return any(each.name != _BLOCKS for each in folder.iterdir())
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other process writes this library meanwhile."""
+    place = folder / _BLOCKS
+    place.mkdir(parents=True, exist_ok=True)
+    with only_writer(place / _LOCK, folder):
+        yield
+
+
 def _begin(folder: Path, header: Header) -> Header:
     """Make the folder's library the one of the header, or say why it cannot be.
 
@@ -162,11 +188,8 @@ def _begin(folder: Path, header: Header) -> Header:
         except ValidationError as error:
             raise LibraryError(f"{present}: not the header of a library") from error
         _require_same(folder, known, header)
+        remove_partials(folder, below=True)
         header = header.model_copy(update={"version": known.version})
-        for left in folder.rglob("*.partial"):  # of a process that was killed
-            left.unlink()
-    elif folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"out={str(folder)!r} holds other files: choose a new or empty folder")
     (folder / SUMS).unlink(missing_ok=True)
     write_whole(present, header.model_dump_json(indent=1).encode() + b"\n")
     return header
