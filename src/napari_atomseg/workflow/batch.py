@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_atomseg._shared.files import remove_partials
+from napari_atomseg._shared.files import only_writer, remove_partials
 from napari_atomseg._shared.notices import one_line
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.alignment.settings import noise_of
@@ -32,6 +32,8 @@ from napari_atomseg.workflow.steps import Workflow
 
 TABLE, WORKFLOW = "results.csv", "workflow.yaml"
 """Files in the folder of results."""
+_LOCK = ".lock"
+"""File in that folder while a process writes into it."""
 _POLL = 0.2
 """Seconds between two looks at the workers."""
 
@@ -73,7 +75,7 @@ def run_files(
     Raises
     ------
     OSError
-        The folder cannot be written.
+        The folder cannot be written, or another process is writing into it.
     ValueError
         There are no images, or one is given twice.
     Cancelled
@@ -85,23 +87,24 @@ def run_files(
     folder = Path(output)
     places = _places(files, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    workflow.save(folder / WORKFLOW)
-    remove_partials(folder)
     pairs = list(zip(files, places, strict=True))
     work = partial(_one, workflow, sampling)
     each_of = _here(work, pairs, progress, cancel)
     if client is not None:
         each_of = _on_workers(work, pairs, client, cancel)
     found: list[FileResult] = []
-    try:
-        for result in each_of:
-            found.append(result)
-            write_summary(folder / TABLE, found)
-            if done is not None:
-                done(result)
-            report(progress, cancel, len(found), len(files), Path(result.image).name)
-    finally:
-        forget()
+    with only_writer(folder / _LOCK, folder):
+        workflow.save(folder / WORKFLOW)
+        remove_partials(folder)
+        try:
+            for result in each_of:
+                found.append(result)
+                write_summary(folder / TABLE, found)
+                if done is not None:
+                    done(result)
+                report(progress, cancel, len(found), len(files), Path(result.image).name)
+        finally:
+            forget()
     return found
 
 

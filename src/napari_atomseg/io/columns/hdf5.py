@@ -6,7 +6,6 @@ version 3.1. The whole table is stored beside them without loss.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.plain_json import read_json
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size, to_angstrom
 from napari_atomseg.io.columns.table import column_file_error, with_positions
@@ -32,7 +32,7 @@ _LATTICES = ("sublattice", "atom_lattice", "sub_lattice")
 
 
 def write_hdf5(
-    path: Path,
+    partial: Path,
     columns: pd.DataFrame,
     metadata: Mapping[str, Any],
     image: ArrayLike | None = None,
@@ -53,7 +53,7 @@ def write_hdf5(
 
     sampling = metadata.get("sampling", columns.attrs.get("sampling"))
     picture = _picture(columns, image)
-    with h5py.File(path, "w", track_order=True) as file:
+    with h5py.File(partial, "w", track_order=True) as file:
         own = file.create_group(RECORD, track_order=True)
         # Attributes hold at most 64 KiB, data sets any length.
         own.create_dataset("record", data=record(columns, metadata), dtype=h5py.string_dtype())
@@ -110,7 +110,7 @@ def read_hdf5(path: Path, sampling: Sampling | None) -> pd.DataFrame:
 
 
 def _own(group: Any) -> pd.DataFrame:
-    parsed = json.loads(group["record"][()])
+    parsed = read_json(group["record"][()])
     series: dict[str, Any] = {}
     for tag, name, kind in parsed["columns"]:
         values = group[tag][()]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from napari_atomseg._shared.plain_json import read_json
 from napari_atomseg._shared.types import Image
 from napari_atomseg.ranges import Part
 
@@ -78,7 +79,7 @@ class Header(Part):
 
     schema_version: Literal[1] = 1
     version: str
-    """Version of this package; another version may draw other numbers."""
+    """Version of this package that began it; another release may draw other numbers."""
     layout: Layout
     recipe: dict[str, Any]
     seed: int
@@ -215,7 +216,7 @@ def read_params(text: str) -> dict[str, Any]:
     of the first three says that it is not known.
     """
     if is_json(text):
-        settings: dict[str, Any] = json.loads(text)
+        settings: dict[str, Any] = read_json(text)
         return settings
     numbers = [float(word) for word in text.split()]
     if len(numbers) <= _SOURCE_SIZE:
