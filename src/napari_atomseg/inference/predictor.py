@@ -161,7 +161,7 @@ class Predictor:
         That of the last frame is kept. It is the same for the negative of a frame.
         """
         bright = frame if frame.flat[0] > 0 else -frame
-        content = hashlib.sha256(np.ascontiguousarray(bright)).hexdigest()
+        content = hashlib.sha256(np.ascontiguousarray(bright).data).hexdigest()
         name = f"{frame.shape} {frame.dtype} {sampling} {content}"
         if name != self._spaced[0]:
             self._spaced = name, estimate_spacing(frame, sampling)

@@ -93,7 +93,7 @@ def _png(grey: NDArray[np.uint8]) -> bytes:
     rows[0, 1:] = grey[0]
     np.subtract(grey[1:], grey[:-1], out=rows[1:, 1:])
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows, _FAST)), (b"IEND", b""))
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows.tobytes(), _FAST)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         for name, data in chunks
