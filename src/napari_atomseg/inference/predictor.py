@@ -118,11 +118,12 @@ class Predictor:
         self.precision, self.tile_size = chosen.precision, chosen.tile_size
         self.network = interruptible(network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._recent: OrderedDict[str, Tensor] = OrderedDict()
+        self._spaced: tuple[str, float] = "", 0.0
 
     def leaning(self, frame: Image, sampling: float | None = None) -> float:
         """How clearly the frame's columns are bright, see `scale.leaning`."""
         offset, scale = _moments(frame)
-        spacing = estimate_spacing(frame, sampling)
+        spacing = self._spacing(frame, sampling)
         if "column_map" not in self.tasks or _flat(frame, offset, scale):
             return leaning(frame, spacing)
         unit = _unit(frame, offset, scale)
@@ -147,11 +148,24 @@ class Predictor:
             return Magnifications(1.0, (1.0,), estimate_spacing(frame, sampling))
         trained = self.card.spacing_range
         if "column_map" not in self.tasks or set(tasks) <= set(INTENSITIES):
-            spacing = estimate_spacing(frame, sampling)
+            spacing = self._spacing(frame, sampling)
             factor = nearest_magnification(spacing, trained)
             return Magnifications(factor, (factor,), spacing)
         unit = _unit(frame, offset, scale)
-        return choose_magnifications(self._column_map, unit, sampling, trained)
+        spacing = self._spacing(frame, sampling)
+        return choose_magnifications(self._column_map, unit, sampling, trained, spacing)
+
+    def _spacing(self, frame: Image, sampling: float | None) -> float:
+        """Distance of the columns; both the contrast and the magnifications of a frame need it.
+
+        That of the last frame is kept. It is the same for the negative of a frame.
+        """
+        bright = frame if frame.flat[0] > 0 else -frame
+        content = hashlib.sha256(np.ascontiguousarray(bright).data).hexdigest()
+        name = f"{frame.shape} {frame.dtype} {sampling} {content}"
+        if name != self._spaced[0]:
+            self._spaced = name, estimate_spacing(frame, sampling)
+        return self._spaced[1]
 
     def _column_map(self, image: Tensor) -> Tensor:
         normal, _, deviation = self.scheme.normalise(image)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 
 from napari_atomseg._shared.files import plain, whole_folder
 from napari_atomseg._shared.units import dimension, parse_unit
@@ -20,6 +19,9 @@ from napari_atomseg.io.images.contents import Room
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage, Scale, make_image
 from napari_atomseg.io.images.layout import KEY, LABELS, PROVENANCE, describe, restored
 from napari_atomseg.progress import CancelToken, Progress, report
+
+if TYPE_CHECKING:
+    import zarr
 
 VERSION = "0.5"
 _TYPES = {
@@ -79,6 +81,8 @@ def write_zarr(
     if image.metadata.get(LABELS):
         ome["image-label"] = {}
     own = {"image": describe(image), PROVENANCE: plain(image.metadata.get(PROVENANCE))}
+    import zarr
+
     with whole_folder(path) as partial:
         group = zarr.open_group(partial, mode="w", zarr_format=3, attributes={"ome": ome, KEY: own})
         chunks = (*[1] * (data.ndim - 2), *(min(_CHUNK, side) for side in data.shape[-2:]))
@@ -117,6 +121,8 @@ def read_zarr(path: Path) -> list[MicroscopeImage]:
     ValueError
         Its pixels are compressed by a codec that may do more than that.
     """
+    import zarr
+
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
         return [_of_array(path, node, "", Room())]
@@ -144,6 +150,8 @@ def _multiscales(path: Path, name: str, group: zarr.Group, room: Room) -> list[M
 def _image(
     path: Path, group: zarr.Group, about: Any, own: Any, name: str, labels: bool, room: Room
 ) -> MicroscopeImage:
+    import zarr
+
     finest = about["datasets"][0]
     array = group[finest["path"]]
     if not isinstance(array, zarr.Array):

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -260,11 +261,17 @@ def counted_from(text: str, change: int) -> str:
     for line in text.splitlines():
         words = line.split()
         try:
-            moved = [str(Decimal(word) + change) for word in words[:2]]
+            moved = [_moved(word, change) for word in words[:2]]
         except InvalidOperation as error:
             raise ValueError(f"{line.strip()!r} is no position") from error
         lines.append(" ".join([*moved, *words[2:]]) + "\n")
     return "".join(lines)
+
+
+@lru_cache(maxsize=10_000)
+def _moved(word: str, change: int) -> str:
+    # The same positions stand in several files of a sample.
+    return str(Decimal(word) + change)
 
 
 def with_levels(parts: Parts, levels: Mapping[str, tuple[float, float]]) -> Parts:
