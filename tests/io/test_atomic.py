@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from napari_atomseg._shared.files import remove_partial, whole_file
+from napari_atomseg._shared.files import (
+    only_writer,
+    remove_partial,
+    remove_partials,
+    whole_file,
+    whole_folder,
+)
 from napari_atomseg._shared.outputs import check_outputs
 
 
@@ -80,6 +86,61 @@ def test_what_killed_processes_left_of_a_file_is_removed_and_nothing_else(tmp_pa
         remove_partial(tmp_path / "a[1].bin")
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted(kept)
     assert (tmp_path / "a[1].bin").read_bytes() == b"whole"
+
+
+def test_a_folder_that_a_killed_process_moved_aside_comes_back(tmp_path):
+    path, moved = tmp_path / "a.zarr", tmp_path / ".a.zarr.999999999-0.old"
+    moved.mkdir()
+    (moved / "zarr.json").write_text("old", encoding="utf-8")
+    (tmp_path / ".a.zarr.999999999-1.partial" / "c").mkdir(parents=True)
+    with pytest.raises(ZeroDivisionError), whole_folder(path):
+        raise ZeroDivisionError
+    assert (path / "zarr.json").read_text(encoding="utf-8") == "old"
+    with whole_folder(path) as partial:
+        remove_partial(path)  # not by another thread
+        (partial / "zarr.json").write_text("new", encoding="utf-8")
+    assert (path / "zarr.json").read_text(encoding="utf-8") == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_what_nobody_writes_any_more_is_removed_below_a_folder(tmp_path):
+    place = tmp_path / "image" / "c"
+    place.mkdir(parents=True)
+    alive = place / f".0.png.{os.getppid()}-0.partial"
+    zarr, ended = place / f"0.{'5e' * 16}.partial", place / ".1.png.999999999-0.partial"
+    for path in (alive, zarr, ended):
+        path.write_bytes(b"half")
+    with whole_file(place / "2.png") as partial:
+        partial.write_bytes(b"whole")
+        remove_partials(tmp_path)
+        assert zarr.exists()
+        assert ended.exists()
+        remove_partials(tmp_path, below=True)
+    assert set(place.iterdir()) == {alive, place / "2.png"}
+
+
+def test_one_writer_at_a_time_in_all_processes(tmp_path):
+    lock = tmp_path / ".a.lock"
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from napari_atomseg._shared.files import only_writer\n"
+        f"with only_writer(Path({str(lock)!r}), Path('a')):\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        refused = pytest.raises(OSError, match=r"^a: another process is writing it")
+        with refused, only_writer(lock, Path("a")):
+            pass
+        other.kill()
+    # The lock of a killed process holds nobody.
+    refused = pytest.raises(OSError, match="another process")
+    with only_writer(lock, Path("a")), refused, only_writer(lock, Path("a")):
+        pass
+    assert not lock.exists()
 
 
 def test_threads_that_write_one_path_do_not_disturb_each_other(tmp_path):

@@ -14,9 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
+from ase.build import bulk
+from ase.io import read
 
 from napari_atomseg._shared.plain_json import read_json
 from napari_atomseg.io import read_columns, read_image, read_images, tried, write_columns
+from napari_atomseg.io.columns.atoms import write_atoms
+from napari_atomseg.io.columns.csv_table import write_csv
 from napari_atomseg.io.images import contents
 from napari_atomseg.io.images.image import ImageFileError
 from napari_atomseg.io.try_file import fault_of
@@ -219,3 +223,31 @@ def test_cells_that_begin_like_formulas_come_back_and_are_none(tmp_path: Path) -
     read = read_columns(tmp_path / "a.csv")
     assert read["=name"].tolist() == names
     assert read["x"].tolist() == table["x"].tolist()
+
+
+def test_tables_for_spreadsheets_are_escaped_and_written_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    write_csv(path, pd.DataFrame({"name": ["=1+1", "-x", "a"], "shift": [-1.5, 0.0, 2.0]}))
+    whole = path.read_bytes()
+    assert whole.decode().split() == ["name,shift", "'=1+1,-1.5", "'-x,0.0", "a,2.0"]
+
+    class Unwritable:
+        def __str__(self) -> str:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_csv(path, pd.DataFrame({"name": ["long" * 1000, Unwritable()]}))
+    assert path.read_bytes() == whole
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_models_of_atoms_are_written_whole_in_the_format_of_their_name(tmp_path: Path) -> None:
+    atoms = bulk("Pt")
+    for name in ("a.cif", "a.xyz", "a.xyz.gz", "POSCAR"):
+        write_atoms(tmp_path / name, atoms)
+        assert (read(tmp_path / name).symbols == atoms.symbols).all()
+    with pytest.raises(ValueError, match=r"a\.foo: atoms are not written as '\.foo' files"):
+        write_atoms(tmp_path / "a.foo", atoms)
+    with pytest.raises(FileNotFoundError, match="absent"):
+        write_atoms(tmp_path / "absent" / "a.cif", atoms)
+    assert len(list(tmp_path.iterdir())) == 4

@@ -121,8 +121,8 @@ def test_windows_are_halved_where_memory_is_short() -> None:
             raise (MemoryError() if side is None else RuntimeError("not enough memory: you tried"))
         return side
 
-    assert windows.bounded(work, (2200, 2100), "work") == 512
-    assert sides == [None, 1024, 512]
+    assert windows.bounded(work, (2200, 2100), "work") == 384
+    assert sides == [None, 768, 384]
 
 
 def test_too_little_memory_says_what_can_be_done() -> None:

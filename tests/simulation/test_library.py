@@ -204,11 +204,42 @@ def test_an_interrupted_library_resumes_to_the_same_bytes(
     # What a process leaves that is killed in the middle of a file.
     place = out / ("samples.zarr/image/c" if layout == "zarr" else "image")
     place.mkdir(parents=True, exist_ok=True)
-    (place / ".00000.png.1234.partial").write_bytes(b"half")
+    (place / ".00000.png.999999999-0.partial").write_bytes(b"half")
+    (place / f"0.{'5e' * 16}.partial").write_bytes(b"half")  # as Zarr names it
     seen: list[int] = []
     resumed = write(out, 10, layout=layout, progress=lambda done, *_: seen.append(done))
     assert bytes_of(resumed.folder) == whole
     assert seen[0] == stop // 4 * 4
+    assert not list(out.rglob("*.partial"))
+
+
+def test_a_library_has_one_writer_at_a_time(tmp_path: Path) -> None:
+    """A second one would remove what the first is writing, and mix its sums."""
+
+    def again(done: int, *_: Any) -> None:
+        with pytest.raises(OSError, match=r"library: another process is writing it"):
+            write(tmp_path / "library", 4)
+
+    write(tmp_path / "library", 4, progress=again).verify()
+    write(tmp_path / "library", 5).verify()
+
+
+def test_another_commit_continues_a_library_and_another_release_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def installed(version: str) -> None:
+        monkeypatch.setattr(library_write, "package_version", lambda: version)
+
+    installed("0.3.1.dev4+g0a1b2c3")
+    whole = bytes_of(write(tmp_path / "whole" / "library", 10).folder)
+    out = tmp_path / "parts" / "library"
+    write(out, 5)
+    installed("0.3.1.dev9+g4d5e6f7.d20260101")
+    assert bytes_of(write(out, 10).folder) == whole
+    installed("0.3.2.dev1+g4d5e6f7")
+    with pytest.raises(ValueError, match=r"another version \(0\.3\.1\.dev4\+g0a1b2c3, this is"):
+        write(out, 12)
+    assert bytes_of(out) == whole
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -9,6 +9,7 @@ import yaml
 
 from napari_atomseg.io import write_columns, write_image
 from napari_atomseg.training import train
+from napari_atomseg.training.outputs import Outputs
 
 
 @pytest.fixture
@@ -61,3 +62,11 @@ def test_files_of_others_stay(recipe: Path, name: str) -> None:
     with pytest.raises(ValueError, match=f"{name}: .* not written by a training"):
         train(recipe, recipe.parent / "mine.safetensors")
     assert mine.read_text(encoding="utf-8") == "y,x\n1,2\n"
+
+
+def test_two_trainings_do_not_share_their_files(recipe: Path) -> None:
+    weights = recipe.parent / "w.safetensors"
+    with Outputs(weights).alone(), pytest.raises(OSError, match="another process is writing it"):
+        train(recipe, weights)
+    train(recipe, weights)
+    assert set(recipe.parent.glob("*w.*")) == set(Outputs(weights))

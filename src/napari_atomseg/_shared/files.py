@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from glob import escape
@@ -17,12 +18,15 @@ from typing import Any
 
 import numpy as np
 import psutil
+from filelock import FileLock, Timeout
 
 from napari_atomseg._shared.outputs import check_file
 
 _IN_USE: set[Path] = set()
-"""Partial files and folders that this process is writing."""
+"""Partial files and folders that this process is writing, and folders that it moved aside."""
 
+_WRITER = re.compile(r"\.(\d{1,10})-\w+\.(?:partial|old)$")
+"""The process that writes a partial file, in the name of the file."""
 _MOST_VALUES = 4_000_000
 """Values of a stack up to which its digest is that of all."""
 
@@ -31,6 +35,19 @@ _MOST_VALUES = 4_000_000
 def package_version() -> str:
     """Version of the installed package."""
     return metadata.version("napari-atomseg")
+
+
+def release_of(version: str) -> tuple[int, ...]:
+    """Numbers of the release that a version belongs to.
+
+    Those of 0.3, 0.3.0, 0.3.0rc1 and 0.3.0.dev5+g1a2b3c4 are (0, 3): commits on the way to a
+    release belong to it. () where the version has no number.
+    """
+    found = re.match(r"\d+(\.\d+)*", version)
+    numbers = [int(number) for number in found[0].split(".")] if found else []
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
 
 
 def provenance(
@@ -146,7 +163,9 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         The folder cannot be written; what was at `path` is left unchanged.
     """
     path = Path(path)
+    remove_partial(path)
     partial, old = _beside(path, "partial"), _beside(path, "old")
+    _IN_USE.update((partial, old))
     try:
         partial.mkdir()
         yield partial
@@ -164,10 +183,8 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         for left in (partial, old):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+            _remove(left)
+            _IN_USE.discard(left)
 
 
 def _is(name: object, path: Path) -> bool:
@@ -176,25 +193,81 @@ def _is(name: object, path: Path) -> bool:
 
 
 def remove_partial(path: Path) -> None:
-    """Remove the partial files of processes that were killed while they wrote `path`.
+    """Remove what processes left that were killed while they wrote a file or a folder.
 
-    Those of processes that are alive stay.
+    What processes that are alive write stays. A folder that was moved aside for one that did not
+    come any more is there again.
     """
+    for left in _abandoned(path.parent.glob(f".{escape(path.name)}.*.old")):
+        if not path.exists():
+            left.replace(path)
+        _remove(left)
     _remove_left(path.parent.glob(f".{escape(path.name)}.*.partial"))
 
 
-def remove_partials(folder: Path) -> None:
-    """Remove what killed processes left of all files that they wrote in a folder."""
-    _remove_left(folder.glob(".*.partial"))
+def remove_partials(folder: Path, *, below: bool = False) -> None:
+    """Remove what killed processes left of all files that they wrote in a folder.
+
+    Parameters
+    ----------
+    below : also in the folders in it, and what Zarr left, whose names tell no process: for folders
+        of which this process is the `only_writer`.
+    """
+    _remove_left(folder.rglob("*.partial") if below else folder.glob(".*.partial"))
 
 
 def _remove_left(found: Iterable[Path]) -> None:
+    for left in _abandoned(found):
+        _remove(left)
+
+
+def _abandoned(found: Iterable[Path]) -> Iterator[Path]:
+    """Those files and folders whose process has ended."""
     for left in found:
-        writer = left.name.rsplit(".", 2)[1].partition("-")[0]
-        here = writer == str(os.getpid())
-        alive = left in _IN_USE if here else writer.isdecimal() and psutil.pid_exists(int(writer))
+        named = _WRITER.search(left.name)
+        writer = 0 if named is None else int(named.group(1))
+        alive = left in _IN_USE if writer == os.getpid() else writer and psutil.pid_exists(writer)
         if not alive:
-            left.unlink(missing_ok=True)
+            yield left
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_writer(lock: Path, result: Path) -> Iterator[None]:
+    """While the block runs, no other call has this lock, in this process or another one.
+
+    Parameters
+    ----------
+    lock : a file that is made for it, and removed.
+    result : what is written, for the message.
+
+    Raises
+    ------
+    OSError
+        Another one has it, or the file cannot be made.
+    """
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout as error:
+        raise OSError(
+            f"{result}: another process is writing it; wait until it has ended"
+        ) from error
+    except NotImplementedError:  # a file system without locks
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes it when it is released
+            lock.unlink()
+        held.release()
 
 
 def _beside(path: Path, kind: str) -> Path:

@@ -55,10 +55,11 @@ def align(
     """
     with session() as current:
         from napari_atomseg import align as compute
-        from napari_atomseg._shared.files import digest, whole_file
+        from napari_atomseg._shared.files import digest
         from napari_atomseg._shared.outputs import check_outputs
         from napari_atomseg.figures import frame_shifts, save
         from napari_atomseg.io import provenance, write_image
+        from napari_atomseg.io.columns.csv_table import write_csv
 
         reading = Reading(dataset, sampling=sampling)
 
@@ -89,8 +90,7 @@ def align(
             if made.lines is not None:
                 tables["-lines.csv"] = made.lines
             for ending, table in tables.items():
-                with whole_file(beside(ending)) as partial:
-                    table.to_csv(partial, index=False)
+                write_csv(beside(ending), table)
             drawn = frame_shifts(made.shifts, title=Path(image.name).name)
             save(drawn, result.with_suffix(".png"), metadata=record)
             return "; ".join(made.notes)

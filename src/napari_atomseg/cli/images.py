@@ -107,9 +107,9 @@ def scan(
     reading = Reading(dataset, frame, sampling)
     with session() as current:
         from napari_atomseg import correct_scan
-        from napari_atomseg._shared.files import whole_file
         from napari_atomseg.figures import save, scan_lines
         from napari_atomseg.io import provenance, write_image
+        from napari_atomseg.io.columns.csv_table import write_csv
 
         def work(image: MicroscopeImage, result: Path) -> str:
             pixel = image.sampling
@@ -125,8 +125,7 @@ def scan(
                 result=made.image,
             )
             write_image(result, image.like(made.image), metadata=record)
-            with whole_file(result.with_suffix(".csv")) as partial:
-                made.lines.to_csv(partial, index=False)
+            write_csv(result.with_suffix(".csv"), made.lines)
             first = 0 if "frame" in made.lines else None
             drawn = scan_lines(made.lines, frame=first, title=Path(image.name).name)
             save(drawn, result.with_suffix(".png"), metadata=record)

@@ -84,8 +84,8 @@ def library(
 ) -> None:
     """Simulate the cross-sections of 1, 2, … atoms, by multislice."""
     with session([output], [Path(crystal)]) as current:
-        from napari_atomseg._shared.files import whole_file
         from napari_atomseg.analysis import simulate_library
+        from napari_atomseg.io.columns.csv_table import write_csv
         from napari_atomseg.specimen.crystals.axis import read_axis
 
         table = simulate_library(
@@ -97,8 +97,7 @@ def library(
             seed=seed,
             **hooks(current),
         )
-        with whole_file(output) as partial:
-            table.to_csv(partial, index=False)
+        write_csv(output, table)
         print_line(f"{crystal}: {len(table)} cross-sections → {output}")
 
 
@@ -240,8 +239,8 @@ def _columns_of(
 
 
 def _write_model(report: Report, path: Path) -> None:
-    from ase.io import write
+    from napari_atomseg.io.columns.atoms import write_atoms
 
     if report.atoms is None:
         raise ValueError("there is no 3-D model: it needs --spacing and --sampling")
-    write(path, report.atoms)
+    write_atoms(path, report.atoms)

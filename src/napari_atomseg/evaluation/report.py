@@ -18,6 +18,7 @@ from napari_atomseg.evaluation.measure import (
     expected_calibration_error,
     reliability,
 )
+from napari_atomseg.io.columns.csv_table import write_csv
 
 KEYS = ["data", "dose", "method"]
 """Columns that identify a row of the table."""
@@ -207,8 +208,7 @@ def write_report(
     contents = {"table": table, "tasks": tasks, "cases": results.cases, "reliability": curves}
     for name, content in contents.items():
         if name != "tasks" or len(tasks):
-            with whole_file(folder / f"{name}.csv") as partial:
-                content.to_csv(partial, index=False)
+            write_csv(folder / f"{name}.csv", content)
     with whole_file(folder / "table.md") as partial:
         partial.write_text(markdown(table, tasks), encoding="utf-8")
     draw_doses(folder / "doses.png", table)

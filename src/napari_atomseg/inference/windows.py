@@ -24,7 +24,7 @@ LARGEST = 2048**2
 """Pixels of an image that is worked on in one piece, at most."""
 SIDE = 1536
 """Side of the windows of larger ones, pixels; it is halved where memory is short."""
-SMALLEST = 512
+SMALLEST = 384
 """Side of the smallest windows."""
 PIECE, PIECES = 512, 4
 """Side of the pieces that the level of an image is told from, and how many along an axis."""

@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,8 @@ def train(
         The recipe is wrong, the source cannot give what it asks for, the checkpoint belongs to
         another recipe, or a file would be written over one that is read or of another kind.
     OSError
-        A file cannot be read or written; the last checkpoint is intact.
+        A file cannot be read or written, or another process trains into it; the last checkpoint is
+        intact.
     Diverged
         The loss is no longer finite; the last checkpoint is intact.
     ImportError
@@ -118,14 +120,16 @@ def train(
     if lacking:
         raise ValueError(f"the source gives no {', '.join(lacking)}, which the tasks need")
     run = _Run(recipe, source, outputs, engine, progress, cancel, watch)
-    run.begin(resume)
-    if tensorboard and engine.rank == 0:
-        run.curves = TensorBoardCurves(outputs.weights.with_suffix(".tensorboard"), run.state.step)
-    try:
-        run.go()
-    finally:
-        if run.curves is not None:
-            run.curves.close()
+    with outputs.alone() if engine.rank == 0 else nullcontext():
+        run.begin(resume)
+        if tensorboard and engine.rank == 0:
+            folder = outputs.weights.with_suffix(".tensorboard")
+            run.curves = TensorBoardCurves(folder, run.state.step)
+        try:
+            run.go()
+        finally:
+            if run.curves is not None:
+                run.curves.close()
     return outputs.weights
 
 

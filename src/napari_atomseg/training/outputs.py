@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from napari_atomseg._shared.files import only_writer
 from napari_atomseg._shared.outputs import check_outputs
 from napari_atomseg.training.recipe import TrainingRecipe
 
@@ -36,6 +38,16 @@ class Outputs:
     def losses(self) -> Path:
         """The table of losses and scores."""
         return self.weights.with_suffix(".csv")
+
+    def alone(self) -> AbstractContextManager[None]:
+        """No other process trains into these files meanwhile.
+
+        Raises
+        ------
+        OSError
+            One does.
+        """
+        return only_writer(self.weights.with_name(f".{self.weights.name}.lock"), self.weights)
 
     def __iter__(self) -> Iterator[Path]:
         return iter((self.weights, self.checkpoint, self.losses))

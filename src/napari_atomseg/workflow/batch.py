@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_atomseg._shared.files import remove_partials
+from napari_atomseg._shared.files import only_writer, remove_partials
 from napari_atomseg._shared.notices import one_line
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.alignment.settings import noise_of
@@ -33,6 +33,8 @@ from napari_atomseg.workflow.steps import Workflow
 
 TABLE, WORKFLOW = "results.csv", "workflow.yaml"
 """Files in the folder of results."""
+_LOCK = ".lock"
+"""File in that folder while a process writes into it."""
 _POLL = 0.2
 """Seconds between two looks at the workers."""
 _SECONDS, _ROWS = 1.0, 1000
@@ -78,7 +80,7 @@ def run_files(
     Raises
     ------
     OSError
-        The folder cannot be written.
+        The folder cannot be written, or another process is writing into it.
     ValueError
         There are no images, or one is given twice.
     Cancelled
@@ -90,8 +92,6 @@ def run_files(
     folder = Path(output)
     places = _places(files, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    workflow.save(folder / WORKFLOW)
-    remove_partials(folder)
     pairs = list(zip(files, places, strict=True))
     work = partial(_one, workflow, sampling)
     each_of = _here(work, pairs, progress, cancel)
@@ -99,20 +99,23 @@ def run_files(
         each_of = _on_workers(work, pairs, client, cancel)
     found: list[FileResult] = []
     written = -math.inf
-    try:
-        for result in each_of:
-            found.append(result)
-            # The whole table of a long film for each of its frames would take hours.
-            if time.monotonic() - written > _SECONDS * max(1.0, len(found) / _ROWS):
+    with only_writer(folder / _LOCK, folder):
+        workflow.save(folder / WORKFLOW)
+        remove_partials(folder)
+        try:
+            for result in each_of:
+                found.append(result)
+                # The whole table of a long film for each of its frames would take hours.
+                if time.monotonic() - written > _SECONDS * max(1.0, len(found) / _ROWS):
+                    write_summary(folder / TABLE, found)
+                    written = time.monotonic()
+                if done is not None:
+                    done(result)
+                report(progress, cancel, len(found), len(files), Path(result.image).name)
+        finally:
+            forget()
+            if found:
                 write_summary(folder / TABLE, found)
-                written = time.monotonic()
-            if done is not None:
-                done(result)
-            report(progress, cancel, len(found), len(files), Path(result.image).name)
-    finally:
-        forget()
-        if found:
-            write_summary(folder / TABLE, found)
     return found
 
 

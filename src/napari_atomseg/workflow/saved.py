@@ -19,7 +19,7 @@ from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.alignment.settings import AVERAGE, NOISE
 from napari_atomseg.io import MicroscopeImage, write_columns, write_image
-from napari_atomseg.io.columns.csv_table import spreadsheet_safe
+from napari_atomseg.io.columns.csv_table import write_csv
 from napari_atomseg.io.inputs import INPUT, columns_input, image_input, positions
 from napari_atomseg.measurements import MEASUREMENTS, Report
 from napari_atomseg.measurements.files import write_report
@@ -163,8 +163,7 @@ def write_summary(path: Path, found: Sequence[FileResult]) -> None:
         for each in found
     ]
     table = pd.DataFrame(rows).astype({"columns": "Int64"})
-    with whole_file(path) as partial:
-        spreadsheet_safe(table).to_csv(partial, index=False)
+    write_csv(path, table)
 
 
 def file_name(title: str) -> str:

@@ -31,6 +31,7 @@ from napari_atomseg._napari.measure.results import Headline, Results
 from napari_atomseg._napari.measure.source import ChosenColumns, frame_of
 from napari_atomseg._napari.replace import hide
 from napari_atomseg.io import provenance
+from napari_atomseg.io.columns.csv_table import write_csv
 from napari_atomseg.measurements import MEASUREMENTS, Measurement, Observation, Report
 from napari_atomseg.measurements.registry import (
     CommonSettings,
@@ -197,7 +198,7 @@ class Measure(ColumnsLayerPanel):
         name = table or self.results.which.value
         if name not in self.results.tables:
             raise ValueError(f"there is no table {name!r}: {', '.join(self.results.tables)}")
-        self.results.tables[name].to_csv(path, index=False)
+        write_csv(path, self.results.tables[name])
         self.message.setText(f"{name} saved as {Path(path).name}")
 
     def save_model(self, path: str | Path) -> None:
@@ -205,9 +206,9 @@ class Measure(ColumnsLayerPanel):
         atoms = None if self.measured is None else self.measured.report.atoms
         if atoms is None:
             raise ValueError("there is no 3-D model: count atoms with an element and a spacing")
-        from ase.io import write
+        from napari_atomseg.io.columns.atoms import write_atoms
 
-        write(path, atoms)
+        write_atoms(path, atoms)
         self.message.setText(f"{len(atoms)} atoms saved as {Path(path).name}")
 
     def showEvent(self, event: QShowEvent) -> None:

@@ -22,6 +22,7 @@ from napari_atomseg._napari.train.recipe import (
     recipe_text,
 )
 from napari_atomseg._napari.train.watch import Listener
+from napari_atomseg._shared.files import whole_file
 from napari_atomseg.networks.card import read_card
 from napari_atomseg.progress import CancelToken, Progress
 from napari_atomseg.training import TrainingRecipe, load_recipe, train
@@ -105,7 +106,8 @@ def save_recipe(order: Order, path: Path) -> Path:
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     recipe = order.recipe(path.parent / f"{path.stem}-images")
-    path.write_text(recipe_text(recipe, path.parent), encoding="utf-8")
+    with whole_file(path) as partial:
+        partial.write_text(recipe_text(recipe, path.parent), encoding="utf-8")
     return path
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import numpy as np
 import pandas as pd
 
+from napari_atomseg._shared.files import whole_file
 from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.plain_json import read_json
 from napari_atomseg._shared.types import Sampling
@@ -86,7 +89,7 @@ def columns_to_atoms(
     return atoms
 
 
-def write_xyz(path: Path, frames: Sequence[tuple[pd.DataFrame, Atoms]], metadata: Any) -> None:
+def write_xyz(partial: Path, frames: Sequence[tuple[pd.DataFrame, Atoms]], metadata: Any) -> None:
     """Write extended XYZ for ASE and OVITO: a configuration for each frame of a stack.
 
     ASE's own writer keeps eight decimals; here every number keeps all its digits.
@@ -109,7 +112,32 @@ def write_xyz(path: Path, frames: Sequence[tuple[pd.DataFrame, Atoms]], metadata
                 fields[k] = [logical[word] for word in fields[k]]
         places = [" ".join(map(str, p)) for p in atoms.positions.tolist()]
         lines += map(" ".join, zip(atoms.symbols, places, *fields, strict=True))
-    path.write_text("\n".join(lines) + "\n", encoding="ascii")
+    partial.write_text("\n".join(lines) + "\n", encoding="ascii")
+
+
+def write_atoms(path: str | Path, atoms: Atoms) -> None:
+    """Write a model of atoms in the format of its suffix, whatever ASE writes.
+
+    Raises
+    ------
+    ValueError
+        ASE writes no format with this suffix, or needs another package for it.
+    OSError
+        The file cannot be written; an existing one stays as it was.
+    """
+    from ase.io import write
+    from ase.io.formats import UnknownFileTypeError
+
+    path = Path(path)
+    with TemporaryDirectory() as folder:
+        # Its format and its compression follow from its name.
+        made = Path(folder) / path.name
+        try:
+            write(made, atoms)
+        except UnknownFileTypeError as error:
+            raise ValueError(f"{path}: atoms are not written as {path.suffix!r} files") from error
+        with whole_file(path) as partial:
+            shutil.copyfile(made, partial)
 
 
 def read_xyz(path: Path, sampling: Sampling | None) -> pd.DataFrame:
@@ -144,7 +172,7 @@ def read_xyz(path: Path, sampling: Sampling | None) -> pd.DataFrame:
     return result
 
 
-def write_cif(path: Path, frames: Sequence[tuple[pd.DataFrame, Atoms]], metadata: Any) -> None:
+def write_cif(partial: Path, frames: Sequence[tuple[pd.DataFrame, Atoms]], metadata: Any) -> None:
     """Write CIF through ASE: the table in tags of this package, a data block for each frame."""
     from ase.io.cif import write_cif as write
 
@@ -160,7 +188,7 @@ def write_cif(path: Path, frames: Sequence[tuple[pd.DataFrame, Atoms]], metadata
         content = quote(record(columns, metadata), safe=' "[]{}:,')
         broken = "\n".join(content[i : i + 1000] for i in range(0, len(content), 1000))
         blocks.append(f"{block}\n_{RECORD}_record\n;\n{broken}\n;\n")
-    path.write_text("\n".join(blocks), encoding="ascii")
+    partial.write_text("\n".join(blocks), encoding="ascii")
 
 
 def read_cif(path: Path) -> pd.DataFrame:

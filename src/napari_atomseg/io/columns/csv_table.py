@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from napari_atomseg._shared.files import plain
+from napari_atomseg._shared.files import plain, whole_file
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.io.columns.foreign import entry, read_foreign
 from napari_atomseg.io.columns.positions import locate
@@ -22,7 +22,19 @@ _FORMULA, _QUOTE = ("=", "+", "-", "@", "\t", "\r"), "'"
 """What begins a formula in spreadsheets, and what marks a text there."""
 
 
-def write_table(path: Path, columns: pd.DataFrame, metadata: Mapping[str, Any]) -> None:
+def write_csv(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table for spreadsheets and scripts: names, then rows, and no text that is a formula.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written; an existing one stays as it was.
+    """
+    with whole_file(path) as partial:
+        spreadsheet_safe(table).to_csv(partial, index=False)
+
+
+def write_table(partial: Path, columns: pd.DataFrame, metadata: Mapping[str, Any]) -> None:
     """Write a table with header lines ``# key: value``, values in JSON."""
     units = {name: unit for name in columns if (unit := unit_of(str(name)))}
     header: dict[str, Any] = {"units": units}
@@ -31,7 +43,7 @@ def write_table(path: Path, columns: pd.DataFrame, metadata: Mapping[str, Any]) 
         f"# {key}: {json.dumps(plain(value), ensure_ascii=False)}\n"
         for key, value in header.items()
     ]
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with partial.open("w", encoding="utf-8", newline="") as file:
         file.writelines(lines)
         spreadsheet_safe(columns).to_csv(file, index=False, lineterminator="\n")
 

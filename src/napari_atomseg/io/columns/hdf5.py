@@ -32,7 +32,7 @@ _LATTICES = ("sublattice", "atom_lattice", "sub_lattice")
 
 
 def write_hdf5(
-    path: Path,
+    partial: Path,
     columns: pd.DataFrame,
     metadata: Mapping[str, Any],
     image: ArrayLike | None = None,
@@ -53,7 +53,7 @@ def write_hdf5(
 
     sampling = metadata.get("sampling", columns.attrs.get("sampling"))
     picture = _picture(columns, image)
-    with h5py.File(path, "w", track_order=True) as file:
+    with h5py.File(partial, "w", track_order=True) as file:
         own = file.create_group(RECORD, track_order=True)
         # Attributes hold at most 64 KiB, data sets any length.
         own.create_dataset("record", data=record(columns, metadata), dtype=h5py.string_dtype())

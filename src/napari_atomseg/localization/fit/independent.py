@@ -145,7 +145,7 @@ class IndependentFit(NoiseLearning):
 
         def solve(some: Tensor, first: Tensor) -> Solution:
             return levenberg_marquardt(
-                lambda theta, index: problem(theta, some[index]),
+                lambda theta, index, bent: problem(theta, some[index], bent),
                 first,
                 (lower[some], upper[some]),
                 freedom[some],

@@ -78,7 +78,7 @@ class Header(Part):
 
     schema_version: Literal[1] = 1
     version: str
-    """Version of this package; another version may draw other numbers."""
+    """Version of this package that began it; another release may draw other numbers."""
     layout: Layout
     recipe: dict[str, Any]
     seed: int

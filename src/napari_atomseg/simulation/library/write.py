@@ -12,7 +12,6 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import metadata
 from multiprocessing import get_context, parent_process
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -22,7 +21,13 @@ import pandas as pd
 from pydantic import ValidationError
 
 from napari_atomseg import simulation
-from napari_atomseg._shared.files import sha256
+from napari_atomseg._shared.files import (
+    only_writer,
+    package_version,
+    release_of,
+    remove_partials,
+    sha256,
+)
 from napari_atomseg.progress import Cancelled, CancelToken, Progress, report
 from napari_atomseg.simulation.library import folders as library_folders
 from napari_atomseg.simulation.library import zarr_store as library_zarr
@@ -42,6 +47,8 @@ from napari_atomseg.simulation.library.layout import (
 
 _BLOCKS = ".blocks"
 """Folder with the record of every finished block."""
+_LOCK = "lock"
+"""File in that folder while a process writes the library."""
 _POLL = 0.2
 """Seconds between two looks of a worker at its parent."""
 _WORTH = 3 * BLOCK
@@ -110,13 +117,14 @@ def write_library(
     ValueError
         An argument is out of range, or `out` holds another library.
     OSError
-        The disk is full or cannot be written; finished blocks of samples stay and count.
+        The disk is full or cannot be written, or another process is writing this library; finished
+        blocks of samples stay and count.
     Cancelled
         `cancel` was raised; likewise.
     """
     folder, drawn = Path(out), simulation.load_recipe(recipe)
     header = Header(
-        version=metadata.version("napari-atomseg"),
+        version=package_version(),
         layout=_checked_layout(layout),
         recipe=drawn.model_dump(mode="json"),
         seed=seed,
@@ -127,8 +135,10 @@ def write_library(
     if workers is None:
         workers = max(1, min(_cores(), count // _WORTH))
     _at_least("workers", workers, 1)
-    with explained_full_disk(folder, _RESUME):
-        _begin(folder, header)
+    if _holds_others(folder):
+        raise ValueError(f"out={str(folder)!r} holds other files: choose a new or empty folder")
+    with explained_full_disk(folder, _RESUME), _alone(folder):
+        header = _begin(folder, header)
         blocks = [_Block(folder, header, n) for n in range(-(-count // BLOCK))]
         todo = []
         for block in blocks:
@@ -150,8 +160,27 @@ def write_library(
     return folder
 
 
-def _begin(folder: Path, header: Header) -> None:
-    """Make the folder's library the one of the header, or say why it cannot be."""
+def _holds_others(folder: Path) -> bool:
+    if (folder / HEADER).is_file() or not folder.exists():
+        return False
+    return any(each.name != _BLOCKS for each in folder.iterdir())
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other process writes this library meanwhile."""
+    place = folder / _BLOCKS
+    place.mkdir(parents=True, exist_ok=True)
+    with only_writer(place / _LOCK, folder):
+        yield
+
+
+def _begin(folder: Path, header: Header) -> Header:
+    """Make the folder's library the one of the header, or say why it cannot be.
+
+    The header returned keeps the version by which the library was begun, which may be another
+    commit of the same release.
+    """
     present = folder / HEADER
     if present.is_file():
         try:
@@ -159,20 +188,21 @@ def _begin(folder: Path, header: Header) -> None:
         except ValidationError as error:
             raise LibraryError(f"{present}: not the header of a library") from error
         _require_same(folder, known, header)
-        for left in folder.rglob("*.partial"):  # of a process that was killed
-            left.unlink()
-    elif folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"out={str(folder)!r} holds other files: choose a new or empty folder")
+        remove_partials(folder, below=True)
+        header = header.model_copy(update={"version": known.version})
     (folder / SUMS).unlink(missing_ok=True)
     write_whole(present, header.model_dump_json(indent=1).encode() + b"\n")
+    return header
 
 
 def _require_same(folder: Path, known: Header, header: Header) -> None:
     differing = [
         name
         for name in Header.model_fields
-        if name != "count" and getattr(known, name) != getattr(header, name)
+        if name not in ("count", "version") and getattr(known, name) != getattr(header, name)
     ]
+    if release_of(known.version) != release_of(header.version):
+        differing.insert(0, f"version ({known.version}, this is {header.version})")
     if differing:
         raise ValueError(
             f"out={str(folder)!r} holds a library with another {', '.join(differing)}: "

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_atomseg._shared.files import whole_file
 from napari_atomseg.training.sources.base import IMAGES, VALIDATION, PairBatch, Stream, stacked
 
 FEWEST = 4
@@ -288,5 +289,6 @@ def as_image(image: NDArray[np.generic], name: str) -> NDArray[np.float32]:
 def saved_array(path: Path, what: str, array: NDArray[Any]) -> Path:
     """Write an array beside others of the same name, and return its file."""
     file = path.with_name(f"{path.name}{what}.npy")
-    np.save(file, np.asarray(array), allow_pickle=False)
+    with whole_file(file) as partial, partial.open("wb") as stream:
+        np.save(stream, np.asarray(array), allow_pickle=False)
     return file
