@@ -121,7 +121,7 @@ def test_windows_are_halved_where_memory_is_short() -> None:
             raise (MemoryError() if side is None else RuntimeError("not enough memory: you tried"))
         return side
 
-    assert windows.bounded(work, (2200, 2100), "work") == 384
+    assert windows.bounded(work, (2000, 1900), "work") == 384
     assert sides == [None, 768, 384]
 
 
