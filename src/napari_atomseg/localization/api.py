@@ -547,8 +547,9 @@ def _segmented(
     labels, last = np.zeros(frames.shape, np.int32), 0
     for number in range(len(frames)):
         with _part(progress, cancel, number, len(frames), "Finding columns"):
-            found, _, columns = search(number, cancel)
-        report(progress, cancel, number, len(frames), "Labelling columns")
+            with within(0.0, 0.9):
+                found, _, columns = search(number, cancel)
+            tell("Labelling columns")
         keep = (columns.score >= least) & ~examined.hides(number, columns.y, columns.x)
         numbers = columns.label[keep]
         last = max(last, int(columns.label.max(initial=0)))
