@@ -158,7 +158,7 @@ print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
 """
     command = [sys.executable, "-c", script, "1536"]
     more = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    assert more < 24 * 1536**2
+    assert more < 48 * 1536**2  # in one piece it is 120 and more
 
 
 @pytest.mark.slow
