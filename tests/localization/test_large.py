@@ -123,6 +123,9 @@ def test_windows_are_halved_where_memory_is_short() -> None:
 
     assert windows.bounded(work, (2000, 1900), "work") == 384
     assert sides == [None, 768, 384]
+    sides.clear()
+    assert windows.bounded(work, (5, 600, 600), "work") == 384
+    assert sides == [None, 1536, 768, 384]
 
 
 def test_too_little_memory_says_what_can_be_done() -> None:

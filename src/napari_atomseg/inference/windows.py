@@ -105,7 +105,10 @@ def bounded(work: Callable[[int | None], T], shape: tuple[int, ...], what: str) 
                 raise
             reason = str(error)
         # Behind the handler, which keeps what was allocated so far.
-        side = (min(SIDE, max(shape[-2:])) if side is None else side) // 2
+        if side is None and math.prod(shape[:-2]) > 1:
+            side = SIDE  # of a stack, each frame by itself
+        else:
+            side = (min(SIDE, max(shape[-2:])) if side is None else side) // 2
         if side < SMALLEST:
             raise too_little_memory(f"{what} of {shape[-2]} × {shape[-1]} pixels", reason)
         tell(f"Memory is short: in windows of {side} pixels")
