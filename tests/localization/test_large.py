@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
+import cloudpickle
 import dask.array as da
 import numpy as np
 import pandas as pd
@@ -193,3 +195,42 @@ except MemoryError as error:
     ]
     assert said[0].startswith("(1600, 1600)")
     assert said[1].startswith("MemoryError restoring an image of 1600 × 1600 pixels needs more")
+
+
+class Workers:
+    """A stand-in for a client, whose workers get what travels to them and are no faster."""
+
+    def __init__(self) -> None:
+        self.under_way = self.most = 0
+
+    def nthreads(self) -> dict[str, int]:
+        return {"tcp://a": 1}
+
+    def compute(self, call: Any) -> Any:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        there = cloudpickle.loads(cloudpickle.dumps(call))
+
+        def result() -> Any:
+            self.under_way -= 1
+            return there.compute(scheduler="synchronous")
+
+        return SimpleNamespace(done=lambda: True, result=result)
+
+    def cancel(self, futures: Any) -> None:
+        assert not futures
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_workers_of_a_cluster_give_the_same_table(
+    image: Any, in_windows: None, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    options: dict[str, Any] = {"detector": "peaks", "sensitivity": 0.0, "refine": "none"}
+    film = image if large else np.stack([image[k : k + 60, :60] for k in range(8)])
+    lazy = da.from_array(film, chunks=(100, 100) if large else (1, 60, 60))
+    alone = localize(lazy, **options)
+    workers = Workers()
+    for module in ("api", "large"):
+        monkeypatch.setattr(f"napari_atomseg.localization.{module}.current_client", lambda: workers)
+    pd.testing.assert_frame_equal(localize(lazy, **options), alone)
+    assert 0 < workers.most <= 3

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_atomseg._shared.files import whole_file
+from napari_atomseg._shared.files import provenance, whole_file
 from napari_atomseg._shared.plain_json import read_json_file
 from napari_atomseg.io import read_columns
 from napari_atomseg.io.columns.csv_table import spreadsheet_safe, write_table
@@ -58,12 +58,14 @@ def join_frames(
             if not names:
                 wanted = ["y", "x", *columns] if columns else list(map(str, table))
                 names = list(dict.fromkeys(["frame", *wanted]))
-            attrs = table.attrs
+            sampling = table.attrs.get("sampling")
             table = table.assign(frame=number).reindex(columns=names)
+            table.attrs = {}  # which are those of one frame
             total += len(table)
             if place == 0:
-                table.attrs = attrs
-                write_table(partial, table, {"frames": len(found)})
+                settings = {"step": step, "columns": list(columns)}
+                record = provenance("join", Path(folder).name, settings)
+                write_table(partial, table, {"sampling": sampling, **record})
                 continue
             with partial.open("a", encoding="utf-8", newline="") as file:
                 spreadsheet_safe(table).to_csv(file, index=False, header=False, lineterminator="\n")
