@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Array, Labels, Sampling
@@ -29,18 +27,14 @@ from napari_atomseg.inference.stacks import Frames, StackView, each_frame, is_la
 from napari_atomseg.inference.tiles import Tile
 from napari_atomseg.inference.windows import bounded, checked, is_large, planes_of, read
 from napari_atomseg.inference.workers import current_client, spread
-from napari_atomseg.localization.completion.frame import Completed, Completion, frame_notes
+from napari_atomseg.localization.completion.frame import Completion, frame_notes
 from napari_atomseg.localization.detect import (
-    Detections,
     add_discs,
-    columns_from_mask,
-    columns_from_peaks,
     grown_labels,
-    species_of,
 )
+from napari_atomseg.localization.finding import Finder, Search
 from napari_atomseg.localization.fit.correlation import noise_notes, noise_record
-from napari_atomseg.localization.fit.refinement import Refinement, levelled
-from napari_atomseg.localization.joining import columns_of, hints_of
+from napari_atomseg.localization.fit.refinement import Refinement
 from napari_atomseg.localization.large import Seen, divisible, localized, seen_by, segmented
 from napari_atomseg.localization.measure import Measure, cut_by_border
 from napari_atomseg.localization.model import Model
@@ -58,9 +52,10 @@ from napari_atomseg.localization.settings import (
     frame_weights,
     known_noise,
 )
+from napari_atomseg.localization.shares import first_share, one_of, part, rest_of
 from napari_atomseg.localization.stacks import attrs_of, stack_view
 from napari_atomseg.localization.table import column_table, joined
-from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS
+from napari_atomseg.networks.tasks import COLUMNS
 from napari_atomseg.progress import (
     CancelToken,
     Progress,
@@ -72,10 +67,8 @@ from napari_atomseg.progress import (
     within,
 )
 from napari_atomseg.trust.correlation import NoiseCorrelation
-from napari_atomseg.trust.judge import DENOISED, Judge
+from napari_atomseg.trust.judge import DENOISED
 
-FINE = 1000
-"""Steps that a part of the progress is divided into."""
 JUDGED = 0.2
 """Part of the time behind the network that the comparison with the recorded image takes, about."""
 JUDGING = "Comparing the columns with the recorded image"
@@ -263,23 +256,12 @@ def _in_windows(
         lambda using: using.tasks(chosen, using.detector(chosen.detector)),
     )
     for number, plane in enumerate(planes):
-        hook = _one_of(progress, cancel, number, len(planes))
+        hook = one_of(progress, cancel, number, len(planes))
         tables.append(
             localized(plane, seen, side, sampling, chosen, limits, _localized, hook, cancel)
         )
     stacked = len(image.shape) > 2
     return joined(tables, stacked=True, attrs=attrs_of(tables)) if stacked else tables[0]
-
-
-def _one_of(
-    progress: Progress | None, cancel: CancelToken | None, number: int, count: int
-) -> Progress:
-    """Progress of one frame of so many."""
-
-    def of_frame(done: int, total: int, message: str) -> None:
-        report(progress, cancel, number * total + done, count * total, message)
-
-    return of_frame
 
 
 @dataclass(frozen=True)
@@ -330,12 +312,12 @@ def _localized(
         prediction = using.predict(tasks, sampling, chosen, stage(progress, 0, 2), cancel)
         progress = stage(progress, 1, 2)
         report(progress, cancel, 0, 1, JUDGING)
-        judging, progress = progress, _rest(progress, JUDGED)
+        judging, progress = progress, rest_of(progress, JUDGED)
         contrasts = prediction.contrasts
         if chosen.on != "raw":
             restored = using.restored(prediction)
         if detector == "network":
-            with divided(partial(_share, judging, cancel, JUDGED)):
+            with divided(partial(first_share, judging, cancel, JUDGED)):
                 judge = using.judge(prediction, sampling, chosen.min_score)
         elif detector == "otsu":
             mask = using.mask
@@ -352,7 +334,7 @@ def _localized(
                 contrasts = [view.contrast(0, frames[0], lambda _: leanings[0])]
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
     read = None if detector == "peaks" else prediction
-    find = _Detector(frames, signs, spacings, read, mask)
+    find = Finder(frames, signs, spacings, read, mask)
     refinement = Refinement(
         chosen, chosen.device, frames=limits.often, pixel=pixel, noise=limits.noise
     )
@@ -364,13 +346,13 @@ def _localized(
         pixel,
         limits.noise,
     )
-    search = _Search(find, complete, judge, measure.raw, chosen)
+    search = Search(find, complete, judge, measure.raw, chosen)
     unjittered = Unjittered(chosen, frames, pixel)
     # Fits of the search are those of the table where the same method makes both.
     searching = 0.95 if chosen.refine == "gaussian" else 0.7
     tables, remarks, counts, last = [], [], np.zeros(2, dtype=int), 0
     for number, frame in enumerate(frames):
-        with _part(progress, cancel, number, len(frames), "Finding columns"):
+        with part(progress, cancel, number, len(frames), "Finding columns"):
             with within(0.0, searching):
                 found, judged, columns = search(number, cancel)
             with within(searching, 1.0):
@@ -469,7 +451,7 @@ def segment(
         made = [
             segmented(plane, seen, side, sampling, chosen, _segmented, hook, cancel)
             for number, plane in enumerate(planes)
-            for hook in [_one_of(progress, cancel, number, len(planes))]
+            for hook in [one_of(progress, cancel, number, len(planes))]
         ]
         return made[0].reshape(image.shape) if len(made) == 1 else np.stack(made)
 
@@ -537,16 +519,16 @@ def _segmented(
     report(progress, cancel, 0, 1, JUDGING)
     judge = None if by_mask else using.judge(prediction, sampling, min_score)
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in prediction.contrasts]
-    find = _Detector(frames, signs, (), prediction, using.mask if by_mask else "")
+    find = Finder(frames, signs, (), prediction, using.mask if by_mask else "")
     least = judge.least if judge is not None else min_score or 0.0
     complete = Completion(
         *(chosen, chosen.device, sensitivity, detector, least),
         pixel=pixel_size(sampling),
     )
-    search = _Search(find, complete, judge, examined.measured(), chosen)
+    search = Search(find, complete, judge, examined.measured(), chosen)
     labels, last = np.zeros(frames.shape, np.int32), 0
     for number in range(len(frames)):
-        with _part(progress, cancel, number, len(frames), "Finding columns"):
+        with part(progress, cancel, number, len(frames), "Finding columns"):
             with within(0.0, 0.9):
                 found, _, columns = search(number, cancel)
             tell("Labelling columns")
@@ -565,125 +547,6 @@ def _segmented(
         )
     report(progress, cancel, len(frames), len(frames), "Labelling columns")
     return labels.reshape(shape), last
-
-
-def _share(
-    progress: Progress | None, cancel: CancelToken | None, share: float, part: float, message: str
-) -> None:
-    """Report a part of the first share of the work."""
-    report(progress, cancel, round(FINE * share * part), FINE, message)
-
-
-def _rest(progress: Progress | None, share: float) -> Progress | None:
-    """Progress of what follows the first share of the work."""
-    if progress is None:
-        return None
-    whole: Progress = progress
-    return lambda done, total, message: whole(
-        round(FINE * (share * total + (1.0 - share) * done)), FINE * total, message
-    )
-
-
-@contextmanager
-def _part(
-    progress: Progress | None, cancel: CancelToken | None, done: int, total: int, message: str
-) -> Iterator[None]:
-    """A part of the work, within which others say what they do, and how much of it is done."""
-
-    def told(part: float, message: str) -> None:
-        report(progress, cancel, round(FINE * (done + part)), FINE * total, message)
-
-    told(0.0, message)
-    with divided(told):
-        yield
-
-
-@dataclass(frozen=True)
-class _Search:
-    """Finds the columns of a frame, and completes them by what the raw image shows.
-
-    Attributes
-    ----------
-    find, complete : the detector, and what adds to its columns and drops some.
-    judge : gives the scores of what a network finds; without it they are those of the detector.
-    raw : (N, H, W) frames as recorded.
-    fit : settings of fits.
-    """
-
-    find: _Detector
-    complete: Completion
-    judge: Judge | None
-    raw: Array
-    fit: FitSettings
-
-    def __call__(
-        self, number: int, cancel: CancelToken | None
-    ) -> tuple[Detections, pd.DataFrame | None, Completed]:
-        """What the detector finds in a frame, how it is judged, and the columns that remain."""
-        with within(0.0, 0.15):
-            tell("Dividing the map of columns into regions", 0.0)
-            found, judged = self.find(number), None
-        if self.judge is not None:
-            tell("Judging columns by the recorded image", 0.15)
-            judged = self.judge.columns(number, found.y, found.x, found.score, found.magnification)
-        score = found.score if judged is None else judged["score"].to_numpy()
-        plane, _ = levelled(self.raw[number], self.fit)
-        hints = self.find.hints(number, found)
-        image = self.find.signs[number] * plane
-        with within(0.25, 1.0):
-            return found, judged, self.complete(image, found, score, hints, cancel)
-
-
-@dataclass(frozen=True)
-class _Detector:
-    """Finds the columns of a frame, in the maps of a network or as peaks of the image.
-
-    Attributes
-    ----------
-    mask : the map that is divided by Otsu's threshold; without it, the column map is read.
-    """
-
-    frames: NDArray[Any]
-    signs: Sequence[float]
-    spacings: Sequence[float]
-    prediction: Prediction | None
-    mask: str = ""
-
-    def __call__(self, number: int) -> Detections:
-        """The columns of a frame; none where it is constant."""
-        frame = self.frames[number]
-        if np.ptp(frame) == 0:
-            return Detections.none(frame.shape)
-        if self.prediction is None:
-            return columns_from_peaks(self.signs[number] * frame, self.spacings[number])
-        if self.mask:
-            masks = self.prediction.maps[self.mask].reshape(self.frames.shape)
-            return columns_from_mask(masks[number])
-        return columns_of(self.prediction, number)
-
-    def hints(self, number: int, found: Detections) -> Array:
-        """(M, 2) further places in a frame where the network sees something; none of peaks or
-        masks.
-        """
-        if self.prediction is None or self.mask or not len(found):
-            return np.zeros((0, 2))
-        return hints_of(self.prediction, found, number)
-
-    def species(
-        self, number: int, found: Detections, columns: Completed
-    ) -> NDArray[np.str_] | None:
-        """(N,) species of the columns of a frame; None where the network does not give them."""
-        if self.prediction is None or ELEMENTS not in self.prediction.maps:
-            return None
-        maps = self.prediction.maps[ELEMENTS]
-        maps = maps.reshape(len(self.frames), -1, *self.frames.shape[1:])[number]
-        row, col = (
-            np.clip(np.rint(v[columns.added]), 0, n - 1).astype(int)
-            for v, n in zip((columns.y, columns.x), maps.shape[1:], strict=True)
-        )
-        names = np.array(self.prediction.species)
-        new = names[maps[:, row, col].argmax(axis=0)]
-        return np.append(species_of(found, maps, self.prediction.species)[columns.detections], new)
 
 
 def _record(
