@@ -86,12 +86,18 @@ class IndependentFit(NoiseLearning):
     `table` (10, N) holds the numbers of `Fits` of the last round.
     """
 
+    _passes = 0
+
     def fit_all(self, cancel: CancelToken | None, free_width: bool) -> None:
         """Fit all columns once."""
         done, count = 0, len(self._good)
+        # How many rounds there will be follows from the image: each is half of what is left.
+        before = 1.0 - 0.5**self._passes
+        self._passes += 1
         for batch, cells in self.cells():
             report(None, cancel, 0, 1)
-            tell(f"Fitting {count} columns: {100 * done // count} %")
+            part = before + 0.5**self._passes * done / count
+            tell(f"Fitting {count} columns: {100 * done // count} %", part)
             done += len(self._good[batch])
             self.fit_batch(batch, cells, free_width)
 
