@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check check-types check-rest check-docs train-zoo
+.PHONY: help setup demo test test-slow check check-types check-rest check-docs audit rehearse train-zoo
 
 BIN := .venv/bin
 
@@ -26,6 +26,8 @@ help: ## Show this list.
 	@echo "make test                    set up, then run the tests, a few minutes (ARGS are passed to pytest)"
 	@echo "make test-slow               set up, then run the slow tests, and each law with more examples"
 	@echo "make check                   set up, then lint, check formats, types, layers, the manifest and the site"
+	@echo "make audit                   set up, then check the licences of what is installed with the package"
+	@echo "make rehearse                set up, then build a release, and install and use it with every Python that is found"
 	@echo "make setup                   only set up"
 	@echo "make train-zoo               set up, then train the shipped models in turns, until Ctrl-C; again to go on"
 	@echo
@@ -62,6 +64,15 @@ check-rest:
 
 check-docs:
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/site
+
+audit: ## Check licences, and write the bill of materials.
+	@scripts/setup.sh test
+	@mkdir -p build
+	$(BIN)/python scripts/audit.py --extras all,em,multislice --sbom build/sbom.cdx.json
+
+rehearse: ## Build a release, install it into empty environments, use it.
+	@scripts/setup.sh check
+	$(BIN)/python scripts/rehearse_release.py $(ARGS)
 
 train-zoo: ## Train the shipped models in turns, on one core at the lowest priority.
 	@scripts/setup.sh test

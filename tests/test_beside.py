@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import json
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 FRAGMENTS = [p for p in sorted((ROOT / "changelog.d").glob("*")) if p.name != "README.md"]
@@ -53,6 +56,42 @@ def test_the_changelog_has_the_mark_below_which_releases_are_written() -> None:
     settings = configuration()["towncrier"]
     text = (ROOT / settings["filename"]).read_text(encoding="utf-8")
     assert text.count(settings["start_string"]) == 1
+
+
+def test_the_changelog_of_a_release_has_every_fragment() -> None:
+    """What `towncrier build` would write, without git and without writing it."""
+    words = ("towncrier", "build", "--draft", "--version", "9.8.7", "--date", "2026-01-31")
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    written = "".join(done.stdout.split())
+    assert "##[9.8.7]-2026-01-31" in written
+    for path in FRAGMENTS:
+        assert "".join(path.read_text(encoding="utf-8").split()) in written, path.name
+
+
+def test_citation_and_zenodo_describe_the_same_work() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    zenodo = json.loads((ROOT / ".zenodo.json").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["message"]
+    assert citation["type"] == zenodo["upload_type"] == "software"
+    assert citation["title"] == zenodo["title"]
+    assert citation["title"].startswith(f"{project['name']}: ")
+    assert citation["license"] == zenodo["license"] == project["license"]
+    assert citation["keywords"] == zenodo["keywords"]
+    assert citation["repository-code"] == project["urls"]["Homepage"]
+    authors = [author["name"] for author in citation["authors"]]
+    assert authors == [author["name"] for author in zenodo["creators"]]
+    assert authors == [author["name"] for author in project["authors"]]
+    related = {(each["scheme"], each["identifier"]) for each in zenodo["related_identifiers"]}
+    dois = {("doi", each["doi"]) for each in citation["references"]}
+    assert all(re.fullmatch(r"10\.\d{4,}/\S+", doi) for _, doi in dois)
+    assert related == dois | {("url", citation["repository-code"])}
+    # The version is the tag's: a number that is written twice is wrong sooner or later.
+    assert not {"version", "date-released"} & citation.keys()
+    assert not {"version", "publication_date"} & zenodo.keys()
 
 
 def names_of_ours(path: Path) -> Iterator[tuple[str, str]]:

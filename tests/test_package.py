@@ -6,17 +6,20 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import warnings
 import zipfile
+from importlib import metadata
 from itertools import chain
 from pathlib import Path
 
 import pytest
-import yaml
 
 import napari_atomseg
+from napari_atomseg._shared.files import package_version, release_of
 
 HEAVY = {"torch", "numpy", "scipy", "pandas", "skimage", "matplotlib", "ase", "napari", "qtpy"}
 HEAVY |= {"PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "pydantic"}
@@ -83,10 +86,82 @@ def test_rooms_import_in_one_direction_only(root: Path, monkeypatch: pytest.Monk
     assert lint_imports(config_filename=str(root / "pyproject.toml"), cache_dir=None) == 0
 
 
-def test_versions_agree(root: Path) -> None:
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
-    assert napari_atomseg.__version__ == project["version"] == citation["version"]
+def vcs_version(project: Path) -> str:
+    """Version that a build of a folder has, by the settings of its pyproject.toml."""
+    from hatch_vcs.version_source import VCSVersionSource
+
+    text = (project / "pyproject.toml").read_text(encoding="utf-8")
+    settings = tomllib.loads(text)["tool"]["hatch"]["version"]
+    with warnings.catch_warnings():
+        # A shallow clone, or an archive that git did not make: a version comes out of either.
+        warnings.simplefilter("ignore", UserWarning)
+        return VCSVersionSource(str(project), settings).get_version_data()["version"]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_a_version_comes_out_of_every_checkout_and_archive(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SETUPTOOLS_SCM_PRETEND_VERSION", raising=False)
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):  # where a hook runs the tests
+        monkeypatch.delenv(name, raising=False)
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "a")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "a@example.org")
+
+    def git(folder: Path, *words: str) -> None:
+        subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
+
+    def exported(name: str) -> Path:
+        git(checkout, "archive", "--output", str(tmp_path / "archive.zip"), "HEAD")
+        with zipfile.ZipFile(tmp_path / "archive.zip") as archive:
+            archive.extractall(tmp_path / name)
+        return tmp_path / name
+
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    for name in ("pyproject.toml", ".git_archival.txt", ".gitattributes"):
+        shutil.copy(root / name, checkout)
+    copied = vcs_version(checkout)
+    git(checkout, "init", "--quiet")
+    git(checkout, "add", "--all")
+    git(checkout, "commit", "--quiet", "--message", "one")
+    untagged, unnamed = vcs_version(checkout), vcs_version(exported("unnamed"))
+    git(checkout, "tag", "v1.2.0")
+    tagged = vcs_version(checkout), vcs_version(exported("tagged"))
+    git(checkout, "commit", "--quiet", "--message", "two", "--allow-empty")
+    git(checkout, "tag", "study-3")  # not a version
+    later = vcs_version(checkout), vcs_version(exported("later"))
+    git(tmp_path, "clone", "--quiet", "--depth=1", checkout.as_uri(), "shallow")
+    shallow = vcs_version(tmp_path / "shallow")
+
+    assert tagged == ("1.2.0", "1.2.0")
+    for version in later:
+        assert re.fullmatch(r"1\.2\.1\.dev1\+g[0-9a-f]+", version)
+    # Without a tag there is no telling which release comes next: below all of them.
+    assert release_of(copied) == release_of(unnamed) == ()
+    for version in (untagged, shallow):
+        assert re.fullmatch(r"0\.0\.1\.dev1\+g[0-9a-f]+", version)
+
+
+def test_the_version_is_the_one_that_was_installed() -> None:
+    assert napari_atomseg.__version__ == package_version() == metadata.version("napari-atomseg")
+
+
+@pytest.mark.parametrize(
+    ("version", "release"),
+    [
+        ("1.2.0", (1, 2)),
+        ("1.2", (1, 2)),
+        ("1.2.3rc1", (1, 2, 3)),
+        ("1.2.0.dev5+gabcdef0.d20260101", (1, 2)),
+        ("10.0.1.post2", (10, 0, 1)),
+        ("0.0.0", ()),
+        ("unknown", ()),
+    ],
+)
+def test_commits_on_the_way_to_a_release_belong_to_it(version: str, release: tuple) -> None:
+    assert release_of(version) == release
 
 
 def test_dependencies_have_floors_and_no_caps(root: Path) -> None:
@@ -131,12 +206,16 @@ def test_every_library_that_is_imported_is_declared(root: Path) -> None:
     assert not {name for name in imported if other.get(name, name).lower() not in declared}
 
 
-def test_the_wheel_carries_manifest_weights_and_recipes(root: Path, tmp_path: Path) -> None:
+def test_the_wheel_carries_manifest_weights_and_recipes(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from hatchling.builders.wheel import WheelBuilder
 
+    monkeypatch.setenv("SETUPTOOLS_SCM_PRETEND_VERSION", "9.8.7")
     (wheel,) = WheelBuilder(str(root)).build(directory=str(tmp_path), versions=["standard"])
     with zipfile.ZipFile(wheel) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
+    assert Path(wheel).name == "napari_atomseg-9.8.7-py3-none-any.whl"
     assert {"napari_atomseg/napari.yaml", "napari_atomseg/weights/registry.json"} <= set(sizes)
     carried = {
         Path(name).name: size

@@ -18,8 +18,10 @@ from napari_atomseg.progress import (
     CancelToken,
     cancellable,
     checkpoint,
+    divided,
     tell,
     telling,
+    within,
 )
 from napari_atomseg.trust import consistency, order, scores
 
@@ -145,3 +147,36 @@ def test_columns_that_are_looked_up_in_parts_are_judged_alike(
     parts = scores.evidence(test, 0, y, x)
     for name in ("consistency", "signal", "contrast", "roundness", "order"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+
+
+def test_a_divided_step_goes_on_and_never_back() -> None:
+    told: list[tuple[float, str]] = []
+    with divided(lambda part, message: told.append((round(part, 3), message))):
+        with within(0.0, 0.5):
+            tell("a", 0.5)
+            with within(0.5, 1.0):
+                tell("b", 0.5)
+            tell("c", 0.1)
+        tell("d")
+        with within(0.5, 1.0):
+            tell("e", 0.2)
+            with telling(lambda message: told.append((-1.0, message))):
+                tell("f", 0.9)
+    assert told == [(0.25, "a"), (0.375, "b"), (0.5, "c"), (0.5, "d"), (0.6, "e"), (-1.0, "f")]
+    with within(0.0, 0.5):
+        tell("nobody listens", 0.3)
+
+
+def test_progress_of_localize_moves_through_all_stages() -> None:
+    told: list[tuple[float, str]] = []
+
+    def progress(done: int, total: int, message: str) -> None:
+        told.extend([(done / total, message)] if total else [])
+
+    atomseg.localize(LATTICE, sampling=0.2, progress=progress)
+    parts = [part for part, _ in told]
+    assert parts == sorted(parts)
+    assert max(np.diff(parts)) < 0.45
+    words = " ".join(message for _, message in told)
+    stages = ("tiles", "Comparing", "regions", "Judging", "Fitting", "missing", "Measuring")
+    assert [word for word in stages if word not in words] == []

@@ -204,7 +204,11 @@ def row(
         exact = scene.name == PLANTED
         part = strain[strain[:, 1] > 0.5 * SIZE + 4 * STEP] if exact else strain
         cells["strain, %"] = middle(100 * part[inner(part, scene.image.shape), 2], 2)
-    sides = {f"{side}, Å": f"{float(scene.sampling * answer[side]):.3f}" for side in "ab"}
+    lengths = {side: float(scene.sampling * answer[side]) for side in "ab"}
+    sides = {
+        f"{side}, Å": DOES_NOT if np.isnan(length) else f"{length:.3f}"
+        for side, length in lengths.items()
+    }
     cost = {"CPU s": f"{float(answer['seconds']):.1f}", "lines": str(int(answer["lines"]))}
     return cells | sides | cost | (deviations(scene, answer, known) if known else {})
 

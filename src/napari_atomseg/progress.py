@@ -105,18 +105,72 @@ _TELLER: ContextVar[Callable[[str], None] | None] = ContextVar("teller", default
 @contextmanager
 def telling(teller: Callable[[str], None]) -> Iterator[None]:
     """Within, `tell` says by `teller` what is being done, in the thread that called it."""
-    before = _TELLER.set(teller)
+    before, step = _TELLER.set(teller), _STEP.set(None)
     try:
         yield
     finally:
         _TELLER.reset(before)
+        _STEP.reset(step)
 
 
-def tell(message: str) -> None:
-    """Say what is being done, within a step of the progress that is not divided; a `checkpoint`."""
+class _Step:
+    """A step of the progress that those who work inside it divide; it never goes back."""
+
+    def __init__(self, teller: Callable[[float, str], None]) -> None:
+        self._teller = teller
+        self.first, self.last, self.done = 0.0, 1.0, 0.0
+
+    def say(self, message: str, part: float | None) -> None:
+        if part is not None:
+            self.done = max(self.done, self.first + (self.last - self.first) * min(part, 1.0))
+        self._teller(self.done, message)
+
+
+_STEP: ContextVar[_Step | None] = ContextVar("step", default=None)
+
+
+@contextmanager
+def divided(teller: Callable[[float, str], None]) -> Iterator[None]:
+    """Within, `tell` says by ``teller(part, message)`` also which part of the step is done, 0..1.
+
+    Parts are those of the innermost `within`.
+    """
+    step = _STEP.set(_Step(teller))
+    try:
+        yield
+    finally:
+        _STEP.reset(step)
+
+
+@contextmanager
+def within(first: float, last: float) -> Iterator[None]:
+    """Work that is this range of the step around it, each from 0 to 1; see `divided`."""
+    step = _STEP.get()
+    if step is None:
+        yield
+        return
+    before, length = (step.first, step.last), step.last - step.first
+    step.first, step.last = step.first + first * length, step.first + last * length
+    step.done = max(step.done, step.first)
+    try:
+        yield
+        step.done = max(step.done, step.last)
+    finally:
+        step.first, step.last = before
+
+
+def tell(message: str, part: float | None = None) -> None:
+    """Say what is being done, within a step of the progress; a `checkpoint`.
+
+    Parameters
+    ----------
+    part : what is done of the range of the step that this is, 0..1, where that is known.
+    """
     checkpoint()
-    teller = _TELLER.get()
-    if teller is not None:
+    step, teller = _STEP.get(), _TELLER.get()
+    if step is not None:
+        step.say(message, part)
+    elif teller is not None:
         teller(message)
 
 

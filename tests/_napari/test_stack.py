@@ -163,7 +163,7 @@ def test_all_frames_of_a_film_are_restored_one_by_one(
     tmp_path: Path,
 ) -> None:
     if large:
-        for module in ("_napari.large", "io.images.ome_zarr"):
+        for module in ("_napari.large", "io.images.contents"):
             monkeypatch.setattr(f"napari_atomseg.{module}.LARGE", 1000)
     panel = dock("Restore")
     panel.store = tmp_path

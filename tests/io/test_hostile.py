@@ -1,8 +1,11 @@
 """Files that would hang the program, crash it, or show what is not in them are refused."""
 
 import contextlib
+import json
 import os
 import struct
+import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,11 @@ import zarr
 from ase.build import bulk
 from ase.io import read
 
+from napari_atomseg._shared.plain_json import read_json
 from napari_atomseg.io import read_columns, read_image, read_images, tried, write_columns
 from napari_atomseg.io.columns.atoms import write_atoms
 from napari_atomseg.io.columns.csv_table import write_csv
+from napari_atomseg.io.images import contents
 from napari_atomseg.io.images.image import ImageFileError
 from napari_atomseg.io.try_file import fault_of
 
@@ -93,6 +98,49 @@ def test_a_tiny_file_of_a_huge_array_is_read_lazily(tmp_path: Path) -> None:
     image = read_image(tmp_path / "huge.h5")
     assert image.data.shape == (160_000, 160_000)
     assert hasattr(image.data, "dask")
+
+
+def test_of_many_data_sets_the_chosen_one_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "LARGE", 3 * 64 * 64)
+    with h5py.File(tmp_path / "many.h5", "w") as file:
+        for number in range(5):
+            file[f"a{number}"] = np.full((64, 64), number, "u1")
+    every = read_images(tmp_path / "many.h5")
+    assert [hasattr(image.data, "dask") for image in every] == [False] * 3 + [True] * 2
+    chosen = read_image(tmp_path / "many.h5", "a4")
+    assert isinstance(chosen.data, np.ndarray)
+    assert (chosen.data == 4).all()
+
+
+def test_an_archive_does_not_fill_the_memory(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.ndata", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data.npy", b"\0" * (300 * 2**20))
+    with pytest.raises(ImageFileError, match=r"a\.ndata: .*would take 0\.3 GiB"):
+        read_images(tmp_path / "a.ndata")
+
+
+@pytest.mark.parametrize("text", ["[" * 300 + "]" * 300, '{"a":' * 200 + "1" + "}" * 200])
+def test_json_without_end_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ValueError, match="nested deeper than 100 levels"):
+        read_json(text)
+    path = tmp_path / "a.ndata"
+    with zipfile.ZipFile(path, "w") as archive:
+        buffer = BytesIO()
+        np.save(buffer, np.ones((8, 8)))
+        archive.writestr("data.npy", buffer.getvalue())
+        archive.writestr("metadata.json", text)
+    with pytest.raises(ImageFileError, match=r"a\.ndata: .*nested deeper"):
+        read_images(path)
+
+
+def test_json_of_any_text_is_read_as_it_is() -> None:
+    value = {"[[{": ['"]\\"', 'a["{' * 300, {"ü": [1, 2.5, None, True]}]}
+    assert read_json(json.dumps(value)) == value
+    assert read_json(json.dumps(value, ensure_ascii=False).encode("utf-16")) == value
+    with pytest.raises(ValueError, match="more than 5000000 values"):
+        read_json("[" + "1," * 5_000_001 + "1]")
 
 
 def test_headers_that_take_too_long_are_given_up(

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_atomseg.io import read_image, read_images
-from napari_atomseg.io.images import contents, hdf5
+from napari_atomseg.io.images import contents
 from napari_atomseg.io.images.image import ImageFileError
 
 files = import_module("microscope_files")
@@ -259,7 +259,7 @@ def test_hyperspy_files_need_no_other_package(
 
 
 def test_large_data_stay_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hdf5, "LARGE", 1000)
+    monkeypatch.setattr(contents, "LARGE", 1000)
     stack = RNG.random((4, 16, 20))
     lazy = one(tmp_path, data=stack)
     assert hasattr(lazy.data, "dask")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy.io import savemat
 
 from napari_atomseg.io import IMAGE_SUFFIXES, read_image, read_images
-from napari_atomseg.io.images import pictures
+from napari_atomseg.io.images import contents
 from napari_atomseg.io.images.image import ImageFileError
 from napari_atomseg.io.images.read import HINTS, READERS
 
@@ -166,7 +166,7 @@ def test_other_text_is_no_image(tmp_path: Path, text: str) -> None:
 
 
 def test_large_array_stays_in_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "LARGE", 100)
+    monkeypatch.setattr(contents, "LARGE", 100)
     np.save(tmp_path / "a.npy", PICTURE)
     image = read_image(tmp_path / "a.npy")
     assert hasattr(image.data, "dask")

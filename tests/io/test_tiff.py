@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from napari_atomseg.io import read_image, read_images
+from napari_atomseg.io.images import contents
 from napari_atomseg.io.images.image import ImageFileError
 from napari_atomseg.io.images.tiff import pages as tiff_pages
-from napari_atomseg.io.images.tiff import read as tiff_read
 
 RNG = np.random.default_rng(0)
 PER_CM = 1e8
@@ -264,7 +264,7 @@ def test_tags_that_cannot_be_read_are_told_and_the_image_is_read(tmp_path: Path)
 def test_large_stack_stays_in_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: Any
 ) -> None:
-    monkeypatch.setattr(tiff_read, "LARGE", 1000)
+    monkeypatch.setattr(contents, "LARGE", 1000)
     data = np.stack([counts(lattice()) for _ in range(3)])
     tifffile.imwrite(tmp_path / "a.tif", data, byteorder=order, photometric="minisblack")
     image = read_image(tmp_path / "a.tif")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_atomseg.io import provenance, read_image, write_image
-from napari_atomseg.io.images import ome_zarr
+from napari_atomseg.io.images import contents
 from napari_atomseg.io.images.image import MicroscopeImage
 
 RNG = np.random.default_rng(0)
@@ -239,7 +239,7 @@ def test_zarr_of_other_programs_is_read(tmp_path: Path, version: str) -> None:
 def test_large_zarr_stays_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = RNG.normal(size=(2, 8, 9))
     write_image(tmp_path / "a.zarr", data)
-    monkeypatch.setattr(ome_zarr, "LARGE", 100)
+    monkeypatch.setattr(contents, "LARGE", 100)
     image = read_image(tmp_path / "a.zarr")
     assert hasattr(image.data, "dask")
     np.testing.assert_array_equal(np.asarray(image.data), data)

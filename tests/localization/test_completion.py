@@ -4,7 +4,7 @@ from scipy.spatial import cKDTree
 from scipy.special import j1
 
 import napari_atomseg as atomseg
-from napari_atomseg.localization import api
+from napari_atomseg.localization import finding
 from napari_atomseg.localization.completion.cells import find_cells
 from napari_atomseg.localization.completion.columns import Columns
 from napari_atomseg.localization.completion.heights import HeightFilter, LocalNoise
@@ -312,7 +312,7 @@ def test_localize_adds_the_sublattice_however_it_measures(refine, rng, monkeypat
     region = np.zeros(image.shape, bool)
     region[:, :96] = True
     seen = (faint, faint * [-1, 1] + [SIDE - 1, 0])
-    monkeypatch.setattr(api._Detector, "hints", lambda self, number, found: seen[number])
+    monkeypatch.setattr(finding.Finder, "hints", lambda self, number, found: seen[number])
     table = atomseg.localize(
         stack, detector="peaks", contrast="dark", refine=refine, region=region, device="cpu"
     )

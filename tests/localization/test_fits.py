@@ -5,8 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_atomseg.localization.bounds import cramer_rao_bounds
+from napari_atomseg.localization.fit.gaussian import GaussianProblem, gaussian_values
 from napari_atomseg.localization.fit.independent import fit_gaussians
 from napari_atomseg.localization.fit.joint.solve import fit_jointly
+from napari_atomseg.localization.fit.least_squares import levenberg_marquardt
 from napari_atomseg.progress import Cancelled, CancelToken
 
 FITS = [fit_gaussians, fit_jointly]
@@ -142,3 +144,38 @@ def test_fits_can_be_cancelled(fit, scene, rng):
     token.cancel()
     with pytest.raises(Cancelled):
         fit(torch.from_numpy(known.image), known.y, known.x, token)
+
+
+def test_curvature_is_the_change_of_the_slope(rng):
+    """`matrix` less `bend` is the Jacobian of the negative slope, at residuals of any size."""
+    step = torch.arange(-6.0, 7.0, dtype=torch.float64)
+    data = torch.from_numpy(rng.normal(1.0, 0.5, (3, 13, 13)))
+    weight = torch.from_numpy(rng.uniform(0.0, 2.0, (3, 13, 13)))
+    theta = torch.tensor([[0.3, -0.4, 0.7, 1.5, 0.2]], dtype=torch.float64).repeat(3, 1)
+    problem = GaussianProblem(step, data, weight, torch.tensor([True, True, False]))
+    index = torch.arange(3)
+    here = problem(theta, index, True)
+    for k, shift in enumerate(1e-6 * torch.eye(5, dtype=torch.float64)):
+        ahead, behind = problem(theta + shift, index), problem(theta - shift, index)
+        change = (behind.slope - ahead.slope) / 2e-6
+        fixed = torch.tensor([False, False, k == 2])
+        exact = torch.where(fixed[:, None], change, (here.matrix - here.bend)[:, k])
+        torch.testing.assert_close(change, exact, rtol=1e-6, atol=1e-6)
+
+
+def test_fits_of_columns_as_faint_as_the_noise_come_to_rest(rng):
+    """Steps of Gauss and Newton alone swing about the minimum, or creep along a bound."""
+    step = torch.arange(-6.0, 7.0, dtype=torch.float64)
+    start = torch.tensor([[0.0, 0.0, 0.7, 1.0, 0.0]], dtype=torch.float64).repeat(200, 1)
+    data = gaussian_values(start, step) + torch.from_numpy(rng.normal(0.0, 1.0, (200, 13, 13)))
+    weight, free = torch.ones_like(data), torch.ones(200, dtype=torch.bool)
+    problem = GaussianProblem(step, data, weight, free)
+    reach = torch.tensor([1.5, 1.5, 0.7, torch.inf, torch.inf], dtype=torch.float64)
+    bounds = start - reach, start + reach
+    freedom = torch.full((200,), 164.0)
+    solution = levenberg_marquardt(problem, start, bounds, freedom, problem.negligible)
+    assert solution.converged.double().mean() > 0.98
+    theta, slope = solution.parameters, solution.normal.slope
+    inner = (theta > bounds[0]) & (theta < bounds[1]) & solution.converged[:, None]
+    scaled = slope / solution.normal.matrix.diagonal(dim1=1, dim2=2).sqrt()
+    assert scaled[inner].abs().max() < 0.02

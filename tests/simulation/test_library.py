@@ -224,6 +224,24 @@ def test_a_library_has_one_writer_at_a_time(tmp_path: Path) -> None:
     write(tmp_path / "library", 5).verify()
 
 
+def test_another_commit_continues_a_library_and_another_release_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def installed(version: str) -> None:
+        monkeypatch.setattr(library_write, "package_version", lambda: version)
+
+    installed("0.3.1.dev4+g0a1b2c3")
+    whole = bytes_of(write(tmp_path / "whole" / "library", 10).folder)
+    out = tmp_path / "parts" / "library"
+    write(out, 5)
+    installed("0.3.1.dev9+g4d5e6f7.d20260101")
+    assert bytes_of(write(out, 10).folder) == whole
+    installed("0.3.2.dev1+g4d5e6f7")
+    with pytest.raises(ValueError, match=r"another version \(0\.3\.1\.dev4\+g0a1b2c3, this is"):
+        write(out, 12)
+    assert bytes_of(out) == whole
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_library_grows_to_the_bytes_of_a_larger_one(layout: Any, tmp_path: Path) -> None:
     write(tmp_path / "grown" / "library", 5, layout=layout)

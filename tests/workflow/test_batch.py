@@ -16,8 +16,8 @@ import pytest
 import tifffile
 
 import napari_atomseg as atomseg
-from napari_atomseg.io import write_image
-from napari_atomseg.workflow import Workflow, files_in, run_files
+from napari_atomseg.io import read_columns, write_image
+from napari_atomseg.workflow import Workflow, files_in, frames, join_frames, run_files
 
 PEAKS = {"detector": "peaks", "sensitivity": 0.0, "refine": "none"}
 STEPS = Workflow.of([{"name": "columns", "action": "localize", "settings": PEAKS}])
@@ -148,3 +148,29 @@ def test_a_killed_worker_costs_its_image(folder: Path, tmp_path: Path) -> None:
     assert len(found) == len(done) == len(files)
     assert all(each.status == "done" or each.reason for each in found)
     assert sum(each.status == "done" for each in found) >= len(files) - 2
+
+
+def test_a_film_is_measured_frame_by_frame_and_its_tables_joined(tmp_path: Path) -> None:
+    rows, cols = np.indices((48, 48))
+    still = np.exp(
+        4.0 * (np.cos(2 * np.pi * rows / 12) + np.cos(2 * np.pi * (cols - 4) / 12) - 2.0)
+    )
+    film = np.stack([np.roll(still, number, 1) for number in range(3)]).astype(np.float32)
+    write_image(tmp_path / "film.zarr", film)
+    images = frames(tmp_path / "film.zarr")
+    found = run_files(STEPS, images, tmp_path / "out")
+    assert [each.status for each in found] == ["done"] * 3
+    count, total = join_frames(tmp_path / "out", tmp_path / "film.csv", columns=["sigma"])
+    table = read_columns(tmp_path / "film.csv")
+    assert list(table) == ["frame", "y", "x", "sigma"]
+    assert (count, total) == (3, len(table))
+    moved = [table["x"][table["frame"] == number].mod(12).median() for number in range(3)]
+    np.testing.assert_allclose(np.diff(moved) % 12, 1.0, atol=0.05)
+
+    # Of a film that grows, the frames that are done stay so.
+    write_image(tmp_path / "film.zarr", np.concatenate([film, film[:1]]))
+    again = run_files(STEPS, frames(tmp_path / "film.zarr"), tmp_path / "out")
+    assert [each.kept for each in again] == [True, True, True, False]
+    with pytest.raises(OSError, match="no tables of the step 'other'"):
+        join_frames(tmp_path / "out", tmp_path / "a.csv", step="other")
+    assert not (tmp_path / "a.csv").exists()

@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
-
-import requests
+from typing import TYPE_CHECKING, Any
 
 from napari_atomseg._shared.files import sha256 as file_sha256
 from napari_atomseg.progress import CancelToken, Progress, report
+
+if TYPE_CHECKING:
+    import requests
 
 TIMEOUT = 20.0
 """Seconds without an answer after which an address is given up."""
@@ -212,6 +213,8 @@ class _Download:
 
     def _stream(self, url: str, headers: dict[str, str]) -> Generator[Any, None, None]:
         """The answer of an address, then the bytes of the file in pieces."""
+        import requests
+
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
             yield response
             held = self.held if response.status_code == 206 else 0
@@ -305,6 +308,8 @@ def _chunk(total: int | None) -> int:
 @contextmanager
 def _explained() -> Iterator[None]:
     """Turn an error of the connection into words, and into one of the errors above."""
+    import requests
+
     try:
         yield
     except requests.exceptions.SSLError as error:

@@ -37,6 +37,19 @@ def package_version() -> str:
     return metadata.version("napari-atomseg")
 
 
+def release_of(version: str) -> tuple[int, ...]:
+    """Numbers of the release that a version belongs to.
+
+    Those of 0.3, 0.3.0, 0.3.0rc1 and 0.3.0.dev5+g1a2b3c4 are (0, 3): commits on the way to a
+    release belong to it. () where the version has no number.
+    """
+    found = re.match(r"\d+(\.\d+)*", version)
+    numbers = [int(number) for number in found[0].split(".")] if found else []
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
+
+
 def provenance(
     action: str,
     source: str,

@@ -1,4 +1,4 @@
-"""The command that converts tables of columns."""
+"""The commands that convert tables of columns, and join those of a film."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 
 from napari_atomseg.cli.app import app, print_line, session
-from napari_atomseg.cli.options import DatasetOption, FrameOption, Reading, SamplingOption
+from napari_atomseg.cli.options import DatasetOption, FrameOption, Reading, SamplingOption, hooks
 
-columns = typer.Typer(help="Convert tables of columns.", no_args_is_help=True)
+columns = typer.Typer(help="Convert and join tables of columns.", no_args_is_help=True)
 app.add_typer(columns, name="columns")
 
 
 @columns.callback()
 def group() -> None:
-    """Convert tables of columns."""
+    """Convert and join tables of columns."""
 
 
 @columns.command()
@@ -86,3 +86,34 @@ def convert(
         pixels = None if picture is None else picture.data
         write_columns(target, table, record, image=pixels, elements=kinds)
         print_line(f"{source}: {len(table)} columns → {target}")
+
+
+@columns.command()
+def join(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of results of `run --frames` of one film.")
+    ],
+    target: Annotated[Path, typer.Argument(help="CSV to write.")],
+    step: Annotated[
+        str | None,
+        typer.Option(
+            help="Step of the workflow whose tables are joined; by default the first with tables.",
+            show_default=False,
+        ),
+    ] = None,
+    only: Annotated[
+        str,
+        typer.Option(
+            help="NAME,…: columns beside frame, y and x, or positions for none; by default all.",
+            show_default=False,
+        ),
+    ] = "",
+) -> None:
+    """Join the tables of a film's frames into one, to measure tracks."""
+    with session([target], (folder,)) as current:
+        from napari_atomseg.workflow import join_frames
+
+        names = ["frame"] if only == "positions" else [name for name in only.split(",") if name]
+        count, total = join_frames(folder, target, step=step, columns=names, **hooks(current))
+        current.clear()
+        print_line(f"{folder}: {total} columns of {count} frames → {target}")

@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import metadata as installed
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from napari_atomseg._shared.files import plain, whole_file
+from napari_atomseg._shared.files import package_version, plain, whole_file
 
 CATEGORIES = (
     "#0072B2",
@@ -133,7 +132,7 @@ def save(
 
 def _file_metadata(suffix: str, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     record = json.dumps(plain(metadata)) if metadata else None
-    program = f"napari-atomseg {installed.version('napari-atomseg')}"
+    program = f"napari-atomseg {package_version()}"
     if suffix == ".pdf":
         details: dict[str, Any] = {"Creator": program, "Subject": record, "CreationDate": None}
         return details

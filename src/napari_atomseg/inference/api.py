@@ -14,7 +14,7 @@ from napari_atomseg import weights
 from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Image, Mask, Sampling
 from napari_atomseg._shared.units import mean_sampling
-from napari_atomseg.inference.frames import as_frames, float_type
+from napari_atomseg.inference.frames import Examined, as_frames, float_type
 from napari_atomseg.inference.predictor import LEVEL, Predictor
 from napari_atomseg.inference.scale import sampled_frames
 from napari_atomseg.inference.scan.api import LOADING, correct_scan
@@ -34,6 +34,8 @@ from napari_atomseg.inference.stacks import (
     merged_notes,
     settled_contrasts,
 )
+from napari_atomseg.inference.tiles import FAINTEST, tiles, weight_of
+from napari_atomseg.inference.windows import bounded, checked, cut, is_large, planes_of, sample
 from napari_atomseg.networks.tasks import INTENSITIES, UPINTERPOLATION, Modality
 from napari_atomseg.progress import CancelToken, Progress, report, tell, telling
 
@@ -177,6 +179,7 @@ def predicted(
             of_frame,
             cancel,
             chosen.quality,
+            view.level,
         )
         marks = examined.marks[0]
         # What is about a mark is specimen, or a smooth edge: recorded, it would be a noisy rim.
@@ -253,6 +256,32 @@ def view_of(
     elif view.contrast(middle, seen, lambda plane: predictor.leaning(plane, pixel)) == "dark":
         seen = -1.0 * seen
     return replace(view, magnifications=predictor.magnifications(seen, tasks, pixel))
+
+
+def large_view(
+    sampled: tuple[Sequence[Image], Examined],
+    tasks: Sequence[str],
+    chosen: InferenceSettings,
+    sampling: Sampling | None,
+) -> StackView:
+    """How a network sees the windows of a large image: its contrast, scale and level.
+
+    Parameters
+    ----------
+    sampled : pieces of the image, see `windows.sample`.
+    """
+    _, predictor = _opened(chosen, tasks)
+    pieces, shown = sampled
+    view = view_of(Frames(shown), tasks, chosen, sampling)
+    pixel = None if sampling is None else mean_sampling(sampling)
+    seen = shown.frames[0]
+    contrast = view.contrast(0, seen, lambda each: predictor.leaning(each, pixel))
+    if view.magnifications is None:
+        raise ValueError("view has no magnifications")
+    factors = dict.fromkeys((*view.magnifications.detecting, view.magnifications.restoring))
+    dark = contrast == "dark" and predictor.card.sees != "as recorded"
+    level = predictor.level([-piece if dark else piece for piece in pieces], list(factors))
+    return StackView(contrast, view.magnifications, level=level)
 
 
 def _opened(chosen: InferenceSettings, tasks: Sequence[str]) -> tuple[Path, Predictor]:
@@ -349,9 +378,70 @@ def restore(
         )
     if scan != "none":
         image = correct_scan(image, scan, device=chosen.device, **hooks).image
-    return predict(
-        image, (task,), model=model, sampling=sampling, inference=inference, **hooks, **options
-    ).maps[task]
+    chosen = chosen if model is None else chosen.updated(model=model)
+    image = checked(image)
+
+    def work(side: int | None) -> Image:
+        if side is None:
+            with telling(partial(report, progress, cancel, 0, 0)):
+                frames = Frames(image)
+            return predicted(frames, (task,), chosen, sampling, **hooks).maps[task]
+        return _in_windows(image, task, sampling, chosen, None, side, **hooks)
+
+    with telling(partial(report, progress, cancel, 0, 0)):
+        return bounded(work, image.shape, "restoring an image")
+
+
+def _in_windows(
+    image: Any,
+    task: str,
+    sampling: Sampling | None,
+    chosen: InferenceSettings,
+    view: StackView | None,
+    side: int,
+    progress: Progress | None = None,
+    cancel: CancelToken | None = None,
+) -> Image:
+    """An image or stack (..., H, W) in memory, restored window by window.
+
+    Parameters
+    ----------
+    view : how windows are seen; None where the middle frame settles it.
+    side : of the windows, pixels.
+    """
+    leading, shape = image.shape[:-2], (image.shape[-2], image.shape[-1])
+    planes = planes_of(image)
+    if view is None:
+        view = large_view(sample(planes[len(planes) // 2]), (task,), chosen, sampling)
+    finer = 2 if task == UPINTERPOLATION else 1
+    parts = list(tiles(shape, side))
+    whole: Image | None = None
+    for number, plane in enumerate(planes):
+        for place, tile in enumerate(parts):
+            done, count = number * len(parts) + place, len(planes) * len(parts)
+
+            def hook(
+                step: int, steps: int, message: str, done: int = done, count: int = count
+            ) -> None:
+                told = f"window {done + 1} of {count}: {message}"
+                report(progress, cancel, done * steps + step, count * steps, told)
+
+            with telling(partial(hook, 0, 1)):
+                frames = Frames(cut(plane, tile))
+            made = predicted(frames, (task,), chosen, sampling, view, progress=hook, cancel=cancel)
+            weight = weight_of(tile, shape).numpy()
+            # Beyond its ramp a tile has a weight of next to nothing, for want of others.
+            weight = np.where(weight > FAINTEST, weight, 0.0)
+            weight = weight.repeat(finer, 0).repeat(finer, 1)
+            part = made.maps[task] * weight.astype(np.float32)
+            if whole is None:
+                whole = np.zeros((len(planes), *(finer * n for n in shape)), part.dtype)
+            rows, cols = slice(tile.top, tile.bottom), slice(tile.left, tile.right)
+            rows, cols = (slice(finer * each.start, finer * each.stop) for each in (rows, cols))
+            whole[number, rows, cols] += part
+    if whole is None:
+        raise ValueError(f"image has shape {image.shape}: it holds no pixels")
+    return whole.reshape(*leading, *whole.shape[-2:])
 
 
 def _settled(
@@ -362,6 +452,8 @@ def _settled(
     chosen: InferenceSettings,
 ) -> StackView:
     """How a network sees a stack that is restored, by some of its frames."""
+    if is_large(frames.shape) and scan == "none":
+        return large_view(sample(frames.plane(len(frames) // 2)), (task,), chosen, sampling)
     if scan == "none":
         return view_of(frames, (task,), chosen, sampling)
     some = np.stack([frames.recorded(number) for number in sampled_frames(len(frames))])
@@ -381,7 +473,14 @@ def _restored(
     """One frame of a stack that is not in memory, restored."""
     if scan != "none":
         frame = correct_scan(frame, scan, device=chosen.device, **hooks).image
-    return predicted(Frames(frame), (task,), chosen, sampling, view, **hooks).maps[task]
+
+    def work(side: int | None) -> Image:
+        if side is None:
+            return predicted(Frames(frame), (task,), chosen, sampling, view, **hooks).maps[task]
+        level = view if view.level is not None else None
+        return _in_windows(frame, task, sampling, chosen, level, side, **hooks)
+
+    return bounded(work, frame.shape, "restoring an image")
 
 
 @lru_cache(maxsize=4)

@@ -134,6 +134,7 @@ def choose_magnifications(
     image: Image,
     sampling: float | None = None,
     trained: tuple[float, float] | None = None,
+    spacing: float | None = None,
 ) -> Magnifications:
     """Try the network on part of the image, as it is, reduced and enlarged.
 
@@ -148,11 +149,14 @@ def choose_magnifications(
     sampling : Å a pixel where known; spacings below 0.8 Å are then noise, and those above 6 Å of
         reduced images no columns.
     trained : spacings of the training, pixels; None where they do not matter.
+    spacing : as `estimate_spacing` gives it, where that is known.
     """
+    if spacing is None:
+        spacing = estimate_spacing(image, sampling)
     native, *reduced = (_view(column_map, image, factor) for factor in (1.0, *REDUCED))
     views = [view for view in (native, *reduced) if view.credible and _real(view, sampling)]
     enlarged = None
-    if min(native.spacing, estimate_spacing(image, sampling)) < 2 * CLOSEST:
+    if min(native.spacing, spacing) < 2 * CLOSEST:
         enlarged = _view(column_map, image, ENLARGED)
     if enlarged is not None and enlarged.credible and _real(enlarged, sampling):
         rivals = [native] if native in views else []
@@ -160,7 +164,7 @@ def choose_magnifications(
         if better and (not rivals or enlarged.adds(rivals) > NEW):
             views.insert(0, enlarged)
     if not views:
-        return Magnifications(1.0, (1.0,), estimate_spacing(image, sampling))
+        return Magnifications(1.0, (1.0,), spacing)
     best = max(view.sureness for view in views)
     spacing = next(view.spacing for view in views if view.sureness >= TRUSTED * best)
     smaller = [view for view in views if view.factor < 1.0]

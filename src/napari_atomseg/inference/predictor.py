@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from napari_atomseg._shared.device import choose_device, half_is_fast
+from napari_atomseg._shared.memory import is_out_of_memory
 from napari_atomseg._shared.types import Array, Image
 from napari_atomseg.inference.ensemble import ensemble_mean
 from napari_atomseg.inference.frames import holds
@@ -32,11 +33,12 @@ from napari_atomseg.inference.settings import (
     Precision,
     Quality,
 )
+from napari_atomseg.inference.stacks import Level
 from napari_atomseg.inference.tiles import Blender, tiles, upsampled
 from napari_atomseg.networks.files import load_weights
 from napari_atomseg.networks.maps import selected
 from napari_atomseg.networks.pieces import InPieces, interruptible, pieces_of
-from napari_atomseg.networks.schemes import scheme
+from napari_atomseg.networks.schemes import Scheme, scheme
 from napari_atomseg.networks.tasks import ELEMENTS, INTENSITIES, UPINTERPOLATION, predictable
 from napari_atomseg.progress import CancelToken, Progress, checkpoint, report
 
@@ -118,11 +120,12 @@ class Predictor:
         self.precision, self.tile_size = chosen.precision, chosen.tile_size
         self.network = interruptible(network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._recent: OrderedDict[str, Tensor] = OrderedDict()
+        self._spaced: tuple[str, float] = "", 0.0
 
     def leaning(self, frame: Image, sampling: float | None = None) -> float:
         """How clearly the frame's columns are bright, see `scale.leaning`."""
         offset, scale = _moments(frame)
-        spacing = estimate_spacing(frame, sampling)
+        spacing = self._spacing(frame, sampling)
         if "column_map" not in self.tasks or _flat(frame, offset, scale):
             return leaning(frame, spacing)
         unit = _unit(frame, offset, scale)
@@ -133,6 +136,17 @@ class Predictor:
             return bright - dark if told else 0.0
 
         return leaning(frame, spacing, lean)
+
+    def level(self, pieces: Sequence[Image], factors: Sequence[float]) -> Level:
+        """The level of an image from pieces of it (h, w) of one size."""
+        offset, scale = Scheme().pooled([_moments(piece) for piece in pieces])
+        scale = max(scale, float(np.finfo(np.float32).tiny))
+        seen = [torch.from_numpy(_unit(piece, offset, scale))[None, None] for piece in pieces]
+        normal = {}
+        for factor in factors:
+            parts = [self.scheme.normalise(resize(each, factor))[1:] for each in seen]
+            normal[factor] = self.scheme.pooled([(float(a), float(b)) for a, b in parts])
+        return Level(offset, scale, normal)
 
     def magnifications(
         self, frame: Image, tasks: Sequence[str], sampling: float | None = None
@@ -147,11 +161,24 @@ class Predictor:
             return Magnifications(1.0, (1.0,), estimate_spacing(frame, sampling))
         trained = self.card.spacing_range
         if "column_map" not in self.tasks or set(tasks) <= set(INTENSITIES):
-            spacing = estimate_spacing(frame, sampling)
+            spacing = self._spacing(frame, sampling)
             factor = nearest_magnification(spacing, trained)
             return Magnifications(factor, (factor,), spacing)
         unit = _unit(frame, offset, scale)
-        return choose_magnifications(self._column_map, unit, sampling, trained)
+        spacing = self._spacing(frame, sampling)
+        return choose_magnifications(self._column_map, unit, sampling, trained, spacing)
+
+    def _spacing(self, frame: Image, sampling: float | None) -> float:
+        """Distance of the columns; both the contrast and the magnifications of a frame need it.
+
+        That of the last frame is kept. It is the same for the negative of a frame.
+        """
+        bright = frame if frame.flat[0] > 0 else -frame
+        content = hashlib.sha256(np.ascontiguousarray(bright).data).hexdigest()
+        name = f"{frame.shape} {frame.dtype} {sampling} {content}"
+        if name != self._spaced[0]:
+            self._spaced = name, estimate_spacing(frame, sampling)
+        return self._spaced[1]
 
     def _column_map(self, image: Tensor) -> Tensor:
         normal, _, deviation = self.scheme.normalise(image)
@@ -191,15 +218,20 @@ class Predictor:
         progress: Progress | None = None,
         cancel: CancelToken | None = None,
         quality: Quality = "standard",
+        level: Level | None = None,
     ) -> FrameMaps:
         """Maps of one frame (H, W) with bright columns; intensities on the scale of the frame.
 
         Intensities are float64 where float32 would lose their contrast beside their offset. The
-        best quality is the mean over mirror images, see `ensemble`.
+        best quality is the mean over mirror images, see `ensemble`. A window of a larger image is
+        seen on the `level` of that.
         """
         offset, scale = _moments(frame)
         if _flat(frame, offset, scale):
             return self._flat(frame, tasks, magnifications.detecting)
+        normal: Mapping[float, tuple[float, float]] = {}
+        if level is not None:
+            offset, scale, normal = level.offset, level.scale, level.normal
         image = torch.from_numpy(_unit(frame, offset, scale))[None, None]
         intensities = [task for task in tasks if task in INTENSITIES]
         columns = [task for task in tasks if task not in INTENSITIES]
@@ -214,20 +246,21 @@ class Predictor:
                 report(progress, cancel, number * total + done, len(factors) * total, message)
 
             within(0, 1, "Preparing the image")
-            finished = self._finished(image, factor, tasks, within, cancel, quality)
+            known = normal.get(factor)
+            finished = self._finished(image, factor, known, tasks, within, cancel, quality)
             if factor in restoring:
                 for task in intensities:
                     checkpoint()
-                    level = offset if task in LEVEL else 0.0
+                    zero = offset if task in LEVEL else 0.0
                     kind: type[np.float32 | np.float64] = (
-                        np.float32 if holds(level, scale) else np.float64
+                        np.float32 if holds(zero, scale) else np.float64
                     )
                     plane: Array = self._resampled(finished, task, frame.shape)[0].double().numpy()
-                    whole[task] = (plane * scale + level).astype(kind)
+                    whole[task] = (plane * scale + zero).astype(kind)
             if factor in detecting:
-                known = {task: selected(finished, task, self.card.tasks)[0] for task in columns}
+                found = {task: selected(finished, task, self.card.tasks)[0] for task in columns}
                 magnified[factor] = {
-                    task: _picture(task, planes.numpy()) for task, planes in known.items()
+                    task: _picture(task, planes.numpy()) for task, planes in found.items()
                 }
                 for task in columns:
                     checkpoint()
@@ -243,13 +276,20 @@ class Predictor:
         self,
         image: Tensor,
         factor: float,
+        normal: tuple[float, float] | None,
         tasks: tuple[str, ...],
         progress: Progress,
         cancel: CancelToken | None,
         quality: Quality,
     ) -> Tensor:
-        """(1, C, h, w) all maps of an image (1, 1, H, W) magnified by a factor."""
-        small, mean, deviation = self.scheme.normalise(resize(image, factor))
+        """(1, C, h, w) all maps of an image (1, 1, H, W) magnified by a factor, and scaled by its
+        own offset and scale or by those that are given.
+        """
+        if normal is None:
+            small, mean, deviation = self.scheme.normalise(resize(image, factor))
+        else:
+            mean, deviation = (torch.tensor(value).view(1, 1, 1, 1) for value in normal)
+            small = (resize(image, factor) - mean) / deviation
 
         def maps(view: Tensor, told: Progress) -> Tensor:
             composed = self._tiled(view, self.tile_size, tasks, told, cancel)
@@ -299,8 +339,8 @@ class Predictor:
         while True:
             try:
                 return self._pass(image, window, size, half, progress, cancel)
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error) or window // 2 < SMALLEST_TILE:
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or window // 2 < SMALLEST_TILE:
                     raise
                 # Smaller pieces give the same result, which smaller windows do not.
                 if divided and min(size, window) // 2 >= SMALLEST_TILE:
@@ -355,10 +395,3 @@ def _flat(frame: Image, offset: float, scale: float) -> bool:
 
 def _unit(frame: Image, offset: float, scale: float) -> Image:
     return np.ascontiguousarray((frame - np.float64(offset)) / scale, dtype=np.float32)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
-        words in text for words in ("out of memory", "not enough memory", "can't allocate memory")
-    )

@@ -19,6 +19,7 @@ from napari_atomseg._shared.types import Image
 from napari_atomseg.inference.frames import Examined, as_frames, check_image, examine
 from napari_atomseg.inference.magnification import Magnifications
 from napari_atomseg.inference.scale import Contrasts, sampled_frames
+from napari_atomseg.inference.windows import is_large, read
 
 
 def is_lazy(image: Any) -> bool:
@@ -29,7 +30,8 @@ def is_lazy(image: Any) -> bool:
 class Frames:
     """The frames of an image or stack, each examined alone.
 
-    Those of an array of dask are read when they are used, and the last one is kept.
+    Those of an array of dask are read when they are used, and the last one is kept; so is a large
+    image, of which parts may suffice.
 
     Parameters
     ----------
@@ -42,7 +44,8 @@ class Frames:
     """
 
     def __init__(self, image: Any) -> None:
-        self._lazy = image if is_lazy(image) and image.ndim > 2 else None
+        lazy = is_lazy(image) and (image.ndim > 2 or is_large(image.shape))
+        self._lazy = image if lazy else None
         self.whole: Examined | None = None
         if self._lazy is None:
             self.whole = examine(image)
@@ -70,6 +73,12 @@ class Frames:
             whole.notes,
         )
 
+    def plane(self, number: int) -> Any:
+        """(H, W) a frame that is neither read nor examined where that can be avoided."""
+        if self._lazy is None:
+            return self.recorded(number)
+        return self._lazy[tuple(map(int, np.unravel_index(number, self.shape[:-2])))]
+
     def recorded(self, number: int) -> Image:
         """(H, W) a frame as it was recorded, but for pixels that are not finite."""
         if self.whole is None:
@@ -89,9 +98,7 @@ class Frames:
         if self._lazy is None:
             raise IndexError(f"no frame {number}")
         if self._last is None or self._last[0] != number:
-            index = np.unravel_index(number, self.shape[:-2])
-            # In this thread: it may be one of dask's own.
-            plane = self._lazy[tuple(map(int, index))].compute(scheduler="synchronous")
+            plane = read(self.plane(number))
             self._last = (number, examine(plane), first_frame(plane))
         return self._last[1:]
 
@@ -103,19 +110,38 @@ def first_frame(image: Any) -> Image:
 
 
 @dataclass(frozen=True)
+class Level:
+    """Mean and deviation of a whole image, on which a network sees each window of it.
+
+    Attributes
+    ----------
+    offset, scale : mean and standard deviation of the image.
+    normal : by magnification, the offset and scale that the network's scheme takes of the image of
+        mean 0 and deviation 1.
+    """
+
+    offset: float
+    scale: float
+    normal: Mapping[float, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class StackView:
-    """How a network sees the frames of a stack: settled by some of them for all.
+    """How a network sees the frames of a stack, or the windows of an image: settled by some of them
+    for all.
 
     Attributes
     ----------
     contrasts : the contrast that was chosen, or what some frames say of that of each.
     magnifications : by which all frames are seen; None where no network sees them.
     leanings : of the frames that were looked at, by their numbers.
+    level : of the image that frames are windows of; None for frames with their own.
     """
 
     contrasts: Contrasts | str
     magnifications: Magnifications | None = None
     leanings: Mapping[int, float] = field(default_factory=dict)
+    level: Level | None = None
 
     def of_frame(self, number: int) -> StackView:
         """Return the view of a single frame by itself, whose number is then 0."""
@@ -209,8 +235,8 @@ def sample(frames: Frames) -> tuple[tuple[int, ...], list[Image]]:
     return numbers, [frames[number].frames[0] for number in numbers]
 
 
-def merged_notes(notes: Iterable[Sequence[str]]) -> tuple[str, ...]:
-    """Notes on frames that were worked on one by one, those that say the same only once."""
+def merged_notes(notes: Iterable[Sequence[str]], part: str = "frame") -> tuple[str, ...]:
+    """Notes on frames, or other parts, that were worked on one by one; what several say, once."""
     first: dict[str, tuple[str, int]] = {}
     count: dict[str, int] = {}
     for number, each in enumerate(notes):
@@ -219,7 +245,7 @@ def merged_notes(notes: Iterable[Sequence[str]]) -> tuple[str, ...]:
             first.setdefault(kind, (note, number))
             count[kind] = count.get(kind, 0) + 1
     return tuple(
-        f"frame {number}"
+        f"{part} {number}"
         + (f" and {count[kind] - 1} more" if count[kind] > 1 else "")
         + f": {note}"
         for kind, (note, number) in first.items()

@@ -36,6 +36,8 @@ def _doubled(image: Tensor, axis: int) -> Tensor:
 
 OVERLAP = 96
 """Pixels that neighbouring tiles share: about the receptive field of the networks."""
+FAINTEST = 1e-6
+"""Weight of a tile's pixels that lack context, which counts where no other tile has them."""
 ALIGNMENT = 32
 """Tiles start at multiples of this, so that all are folded and pooled on the same grid."""
 
@@ -50,22 +52,22 @@ class Tile:
     right: int
 
 
-def tiles(shape: tuple[int, int], size: int) -> Iterator[Tile]:
-    """Windows of at most `size` pixels a side that cover `shape` with overlap."""
-    for top, bottom in _spans(shape[0], size):
-        for left, right in _spans(shape[1], size):
+def tiles(shape: tuple[int, int], size: int, overlap: int = OVERLAP) -> Iterator[Tile]:
+    """Windows of at most `size` pixels a side that cover `shape` and share `overlap` pixels."""
+    for top, bottom in _spans(shape[0], size, overlap):
+        for left, right in _spans(shape[1], size, overlap):
             yield Tile(top, left, bottom, right)
 
 
-def _spans(length: int, size: int) -> list[tuple[int, int]]:
+def _spans(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
     """Windows along one axis, as few as possible and about equally wide."""
     if length <= size:
         return [(0, length)]
-    most = max(1, (size - OVERLAP) // ALIGNMENT)
-    count = -(-(length - OVERLAP) // (most * ALIGNMENT))
-    step = -(-(length - OVERLAP) // (count * ALIGNMENT)) * ALIGNMENT
-    starts = range(0, length - OVERLAP, step)
-    return [(start, min(start + step + OVERLAP, length)) for start in starts]
+    most = max(1, (size - overlap) // ALIGNMENT)
+    count = -(-(length - overlap) // (most * ALIGNMENT))
+    step = -(-(length - overlap) // (count * ALIGNMENT)) * ALIGNMENT
+    starts = range(0, length - overlap, step)
+    return [(start, min(start + step + overlap, length)) for start in starts]
 
 
 class Blender:
@@ -77,17 +79,21 @@ class Blender:
 
     def add(self, tile: Tile, maps: Tensor) -> None:
         """Add the maps (C, h, w) of one tile."""
-        weight = torch.outer(
-            _ramp(tile.top, tile.bottom, self.weight.shape[0]),
-            _ramp(tile.left, tile.right, self.weight.shape[1]),
-        )
+        weight = weight_of(tile, (self.weight.shape[0], self.weight.shape[1]))
         window = (slice(tile.top, tile.bottom), slice(tile.left, tile.right))
         self.total[(slice(None), *window)] += maps * weight
         self.weight[window] += weight
 
     def result(self) -> Tensor:
-        """(C, H, W) blended maps."""
-        return self.total / self.weight
+        """(C, H, W) blended maps; nothing can be added afterwards."""
+        return self.total.div_(self.weight)
+
+
+def weight_of(tile: Tile, shape: tuple[int, int]) -> Tensor:
+    """(h, w) weight of a tile of an image (H, W); those of all tiles add up to 1 but for 1e-6."""
+    return torch.outer(
+        _ramp(tile.top, tile.bottom, shape[0]), _ramp(tile.left, tile.right, shape[1])
+    )
 
 
 def _ramp(start: int, stop: int, length: int) -> Tensor:
@@ -99,4 +105,4 @@ def _ramp(start: int, stop: int, length: int) -> Tensor:
         ramp = torch.minimum(ramp, (position - start - quarter) / (2 * quarter))
     if stop < length:
         ramp = torch.minimum(ramp, (stop - position - quarter) / (2 * quarter))
-    return ramp.clamp(1e-6, 1.0)
+    return ramp.clamp(FAINTEST, 1.0)

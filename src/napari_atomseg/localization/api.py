@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from napari_atomseg._shared.objects import takes_images
 from napari_atomseg._shared.types import Array, Labels, Sampling
@@ -25,19 +23,19 @@ from napari_atomseg.inference.settings import (
     InferenceSettings,
     inference_settings,
 )
-from napari_atomseg.inference.stacks import Frames, StackView, each_frame
-from napari_atomseg.localization.completion.frame import Completed, Completion, frame_notes
+from napari_atomseg.inference.stacks import Frames, StackView, each_frame, is_lazy
+from napari_atomseg.inference.tiles import Tile
+from napari_atomseg.inference.windows import bounded, checked, is_large, planes_of, read
+from napari_atomseg.inference.workers import current_client, spread
+from napari_atomseg.localization.completion.frame import Completion, frame_notes
 from napari_atomseg.localization.detect import (
-    Detections,
     add_discs,
-    columns_from_mask,
-    columns_from_peaks,
     grown_labels,
-    species_of,
 )
+from napari_atomseg.localization.finding import Finder, Search
 from napari_atomseg.localization.fit.correlation import noise_notes, noise_record
-from napari_atomseg.localization.fit.refinement import Refinement, levelled
-from napari_atomseg.localization.joining import columns_of, hints_of
+from napari_atomseg.localization.fit.refinement import Refinement
+from napari_atomseg.localization.large import Seen, divisible, localized, seen_by, segmented
 from napari_atomseg.localization.measure import Measure, cut_by_border
 from napari_atomseg.localization.model import Model
 from napari_atomseg.localization.overlap import overlap_notes
@@ -54,13 +52,25 @@ from napari_atomseg.localization.settings import (
     frame_weights,
     known_noise,
 )
+from napari_atomseg.localization.shares import first_share, one_of, part, rest_of
 from napari_atomseg.localization.stacks import attrs_of, stack_view
 from napari_atomseg.localization.table import column_table, joined
-from napari_atomseg.networks.tasks import COLUMNS, ELEMENTS
-from napari_atomseg.progress import CancelToken, Progress, report, stage, telling
+from napari_atomseg.networks.tasks import COLUMNS
+from napari_atomseg.progress import (
+    CancelToken,
+    Progress,
+    divided,
+    report,
+    stage,
+    tell,
+    telling,
+    within,
+)
 from napari_atomseg.trust.correlation import NoiseCorrelation
-from napari_atomseg.trust.judge import DENOISED, Judge
+from napari_atomseg.trust.judge import DENOISED
 
+JUDGED = 0.2
+"""Part of the time behind the network that the comparison with the recorded image takes, about."""
 JUDGING = "Comparing the columns with the recorded image"
 
 
@@ -166,24 +176,92 @@ def localize(
     given: dict[str, Any] = {**options}
     given |= {} if model is None else {"model": model}
     given |= {} if refine == "gaussian" else {"refine": refine}
-    with telling(partial(report, progress, cancel, 0, 0)):
-        frames = Frames(image)
-    shape = (frames.shape[-2], frames.shape[-1])
+    image = checked(image)
+    shape = (image.shape[-2], image.shape[-1])
     often, known = frame_weights(given, shape), known_noise(given)
     chosen = LocalizeSettings(**ChainMap(given, *groups))
     regions = None if region is None else region_labels(region, shape)
     limits = _Limits(regions, often, known)
+
+    def work(side: int | None) -> pd.DataFrame:
+        if side is None or not divisible(chosen):
+            return _in_one_piece(image, sampling, chosen, limits, progress, cancel)
+        return _in_windows(image, side, sampling, chosen, limits, progress, cancel)
+
+    with telling(partial(report, progress, cancel, 0, 0)):
+        return bounded(work, image.shape, "localizing the columns of an image")
+
+
+def _in_one_piece(
+    image: Any,
+    sampling: Sampling | None,
+    chosen: LocalizeSettings,
+    limits: _Limits,
+    progress: Progress | None,
+    cancel: CancelToken | None,
+) -> pd.DataFrame:
+    """Columns of an image, or of a stack whose frames are not too large, see `localize`."""
+    frames = Frames(image if len(image.shape) > 2 else examine(read(image)))
     if frames.whole is not None:
-        return _localized(frames.whole, sampling, chosen, limits, None, progress, cancel)
+        return _localized(frames.whole, sampling, chosen, limits, None, progress, cancel)[0]
     view, tables = stack_view(frames, sampling, chosen), []
+    client = current_client()
+    if client is not None:
+        parts = [
+            (frames.plane(number), sampling, chosen, limits, view.of_frame(number))
+            for number in range(len(frames))
+        ]
+        for table in spread(client, _on_worker, parts, cancel):
+            tables.append(table)
+            report(progress, cancel, len(tables), len(parts), "Localizing on workers")
+        return joined(tables, stacked=True, attrs=attrs_of(tables))
     for number in range(len(frames)):
 
         def of_frame(done: int, total: int, message: str, number: int = number) -> None:
             report(progress, cancel, number * total + done, len(frames) * total, message)
 
         alone = view.of_frame(number)
-        tables.append(_localized(frames[number], sampling, chosen, limits, alone, of_frame, cancel))
+        with telling(partial(of_frame, 0, 1)):
+            frame = frames[number]
+        tables.append(_localized(frame, sampling, chosen, limits, alone, of_frame, cancel)[0])
     return joined(tables, stacked=True, attrs=attrs_of(tables))
+
+
+def _on_worker(
+    plane: Any,
+    sampling: Sampling | None,
+    chosen: LocalizeSettings,
+    limits: _Limits,
+    view: StackView,
+) -> pd.DataFrame:
+    """Columns of one frame, on a worker of a cluster."""
+    return _localized(examine(plane), sampling, chosen, limits, view, None, None)[0]
+
+
+def _in_windows(
+    image: Any,
+    side: int,
+    sampling: Sampling | None,
+    chosen: LocalizeSettings,
+    limits: _Limits,
+    progress: Progress | None,
+    cancel: CancelToken | None,
+) -> pd.DataFrame:
+    """Columns of an image or stack window by window, see `localize`."""
+    planes, tables = planes_of(image), []
+    seen = seen_by(
+        planes[len(planes) // 2],
+        sampling,
+        chosen,
+        lambda using: using.tasks(chosen, using.detector(chosen.detector)),
+    )
+    for number, plane in enumerate(planes):
+        hook = one_of(progress, cancel, number, len(planes))
+        tables.append(
+            localized(plane, seen, side, sampling, chosen, limits, _localized, hook, cancel)
+        )
+    stacked = len(image.shape) > 2
+    return joined(tables, stacked=True, attrs=attrs_of(tables)) if stacked else tables[0]
 
 
 @dataclass(frozen=True)
@@ -201,6 +279,13 @@ class _Limits:
     often: Array | None
     noise: NoiseCorrelation | None
 
+    def within(self, tile: Tile) -> _Limits:
+        """What is known of the pixels of a window."""
+        rows, cols = slice(tile.top, tile.bottom), slice(tile.left, tile.right)
+        regions = None if self.regions is None else self.regions[rows, cols]
+        often = None if self.often is None else self.often[rows, cols]
+        return _Limits(regions, often, self.noise)
+
 
 def _localized(
     examined: Examined,
@@ -210,8 +295,11 @@ def _localized(
     view: StackView | None,
     progress: Progress | None,
     cancel: CancelToken | None,
-) -> pd.DataFrame:
-    """Columns of frames, see `localize`; `view` is that of the stack that a single one is of."""
+) -> tuple[pd.DataFrame, int]:
+    """Columns of frames, see `localize`, and the last number of a label.
+
+    `view` is that of the stack, or of the image, that a single frame is of.
+    """
     pixel, frames, shape = pixel_size(sampling), examined.frames, examined.shape
     mean = None if pixel is None else float(np.mean(pixel))
     contrasts: Sequence[str] = (chosen.contrast,) * len(frames)
@@ -224,11 +312,13 @@ def _localized(
         prediction = using.predict(tasks, sampling, chosen, stage(progress, 0, 2), cancel)
         progress = stage(progress, 1, 2)
         report(progress, cancel, 0, 1, JUDGING)
+        judging, progress = progress, rest_of(progress, JUDGED)
         contrasts = prediction.contrasts
         if chosen.on != "raw":
             restored = using.restored(prediction)
         if detector == "network":
-            judge = using.judge(prediction, sampling, chosen.min_score)
+            with divided(partial(first_share, judging, cancel, JUDGED)):
+                judge = using.judge(prediction, sampling, chosen.min_score)
         elif detector == "otsu":
             mask = using.mask
         if detector != chosen.detector:
@@ -244,7 +334,7 @@ def _localized(
                 contrasts = [view.contrast(0, frames[0], lambda _: leanings[0])]
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
     read = None if detector == "peaks" else prediction
-    find = _Detector(frames, signs, spacings, read, mask)
+    find = Finder(frames, signs, spacings, read, mask)
     refinement = Refinement(
         chosen, chosen.device, frames=limits.often, pixel=pixel, noise=limits.noise
     )
@@ -256,14 +346,18 @@ def _localized(
         pixel,
         limits.noise,
     )
-    search = _Search(find, complete, judge, measure.raw, chosen)
+    search = Search(find, complete, judge, measure.raw, chosen)
     unjittered = Unjittered(chosen, frames, pixel)
-    tables, remarks, counts = [], [], np.zeros(2, dtype=int)
+    # Fits of the search are those of the table where the same method makes both.
+    searching = 0.95 if chosen.refine == "gaussian" else 0.7
+    tables, remarks, counts, last = [], [], np.zeros(2, dtype=int), 0
     for number, frame in enumerate(frames):
-        with _part(progress, cancel, 2 * number, 2 * len(frames), "Finding columns"):
-            found, judged, columns = search(number, cancel)
-        with _part(progress, cancel, 2 * number + 1, 2 * len(frames), "Measuring columns"):
-            measured, inside = measure(number, columns, cancel)
+        with part(progress, cancel, number, len(frames), "Finding columns"):
+            with within(0.0, searching):
+                found, judged, columns = search(number, cancel)
+            with within(searching, 1.0):
+                tell("Measuring columns", 0.0)
+                measured, inside = measure(number, columns, cancel)
         if judge is not None and judged is not None:
             seen = judge.seen(number, columns.y[columns.added], columns.x[columns.added])
             judged = columns.extended(judged, seen.consistency, seen.signal)
@@ -278,6 +372,7 @@ def _localized(
         if chosen.edge == "drop":
             keep &= ~cut_by_border(columns, found.labels, frame.shape)
         remarks.append(columns.notes)
+        last = max(last, int(columns.label.max(initial=0)))
         tables.append(unjittered(number, table[keep].reset_index(drop=True)))
     report(progress, cancel, len(frames), len(frames), "Measuring columns")
     attrs = _record(chosen, detector, prediction)
@@ -294,7 +389,7 @@ def _localized(
         notes += noise_notes(measure.noise)
         notes += overlap_notes(tables, chosen.refine, refinement.aspect)
     notes += unjittered.notes
-    return joined(tables, stacked=len(shape) > 2, attrs=attrs)
+    return joined(tables, stacked=len(shape) > 2, attrs=attrs), last
 
 
 @takes_images("image")
@@ -341,20 +436,40 @@ def segment(
     chosen = LocalizeSettings(
         **dict(applied), detector=detector, min_score=min_score, sensitivity=sensitivity
     )
+    image = checked(image)
+    if is_lazy(image) and (image.ndim > 2 or is_large(image.shape)):
+        some = partial(_segmented_view, sampling=sampling, chosen=chosen)
+        work = partial(_segmented_frame, sampling=sampling, chosen=chosen, hooks=(progress, cancel))
+        labels: Labels = each_frame(image, some, work, np.int32)
+        return labels
+
+    def labelled(side: int | None) -> Labels:
+        if side is None:
+            return _segmented(examine(read(image)), sampling, chosen, None, progress, cancel)[0]
+        planes = planes_of(image)
+        seen = _segmented_seen(planes[len(planes) // 2], sampling, chosen)
+        made = [
+            segmented(plane, seen, side, sampling, chosen, _segmented, hook, cancel)
+            for number, plane in enumerate(planes)
+            for hook in [one_of(progress, cancel, number, len(planes))]
+        ]
+        return made[0].reshape(image.shape) if len(made) == 1 else np.stack(made)
+
     with telling(partial(report, progress, cancel, 0, 0)):
-        frames = Frames(image)
-    if frames.whole is not None:
-        return _segmented(frames.whole, sampling, chosen, None, progress, cancel)
-    some = partial(_segmented_view, sampling=sampling, chosen=chosen)
-    work = partial(_segmented_frame, sampling=sampling, chosen=chosen, hooks=(progress, cancel))
-    labels: Labels = each_frame(image, some, work, np.int32)
-    return labels
+        return bounded(labelled, image.shape, "segmenting an image")
+
+
+def _segmented_seen(plane: Any, sampling: Sampling | None, chosen: LocalizeSettings) -> Seen:
+    """How the windows of a large image that is segmented are seen."""
+    return seen_by(plane, sampling, chosen, partial(_labelling, chosen=chosen), COLUMNS)
 
 
 def _segmented_view(
     frames: Frames, sampling: Sampling | None, chosen: LocalizeSettings
 ) -> StackView:
     """How a network sees a stack that is segmented, by some of its frames."""
+    if is_large(frames.shape):
+        return _segmented_seen(frames.plane(len(frames) // 2), sampling, chosen).view
     using = Model.of(frames[len(frames) // 2], chosen.model, COLUMNS)
     return using.view_of(frames, _labelling(using, chosen), sampling, chosen)
 
@@ -367,7 +482,16 @@ def _segmented_frame(
     hooks: tuple[Progress | None, CancelToken | None],
 ) -> Labels:
     """Labels of one frame of a stack that is not in memory."""
-    return _segmented(examine(frame), sampling, chosen, view, *hooks)
+
+    def labelled(side: int | None) -> Labels:
+        if side is None:
+            return _segmented(examine(frame), sampling, chosen, view, *hooks)[0]
+        seen = _segmented_seen(frame, sampling, chosen)
+        if view.level is not None and view.magnifications is not None:
+            seen = Seen(view, view.magnifications.spacing)
+        return segmented(frame, seen, side, sampling, chosen, _segmented, *hooks)
+
+    return bounded(labelled, frame.shape, "segmenting an image")
 
 
 def _labelling(using: Model, chosen: LocalizeSettings) -> list[str]:
@@ -383,8 +507,8 @@ def _segmented(
     view: StackView | None,
     progress: Progress | None,
     cancel: CancelToken | None,
-) -> Labels:
-    """Labels of frames, see `segment`; `view` is that of the stack that a single one is of."""
+) -> tuple[Labels, int]:
+    """Labels of frames, see `segment`, and the last number; `view` as of `_localized`."""
     frames, shape = examined.frames, examined.shape
     min_score, sensitivity = chosen.min_score, chosen.sensitivity
     using = Model.of(examined, chosen.model, COLUMNS, view)
@@ -395,20 +519,22 @@ def _segmented(
     report(progress, cancel, 0, 1, JUDGING)
     judge = None if by_mask else using.judge(prediction, sampling, min_score)
     signs = [-1.0 if contrast == "dark" else 1.0 for contrast in prediction.contrasts]
-    find = _Detector(frames, signs, (), prediction, using.mask if by_mask else "")
+    find = Finder(frames, signs, (), prediction, using.mask if by_mask else "")
     least = judge.least if judge is not None else min_score or 0.0
     complete = Completion(
         *(chosen, chosen.device, sensitivity, detector, least),
         pixel=pixel_size(sampling),
     )
-    search = _Search(find, complete, judge, examined.measured(), chosen)
-    labels = np.zeros(frames.shape, np.int32)
+    search = Search(find, complete, judge, examined.measured(), chosen)
+    labels, last = np.zeros(frames.shape, np.int32), 0
     for number in range(len(frames)):
-        with _part(progress, cancel, number, len(frames), "Finding columns"):
-            found, _, columns = search(number, cancel)
-        report(progress, cancel, number, len(frames), "Labelling columns")
+        with part(progress, cancel, number, len(frames), "Finding columns"):
+            with within(0.0, 0.9):
+                found, _, columns = search(number, cancel)
+            tell("Labelling columns")
         keep = (columns.score >= least) & ~examined.hides(number, columns.y, columns.x)
         numbers = columns.label[keep]
+        last = max(last, int(columns.label.max(initial=0)))
         found = found.keeping(np.isin(np.arange(1, len(found) + 1), numbers))
         labels[number] = found.labels
         if not by_mask:
@@ -420,102 +546,7 @@ def _segmented(
             *(columns.y[new], columns.x[new], columns.fits.sigma[new], columns.label[new]),
         )
     report(progress, cancel, len(frames), len(frames), "Labelling columns")
-    return labels.reshape(shape)
-
-
-@contextmanager
-def _part(
-    progress: Progress | None, cancel: CancelToken | None, done: int, total: int, message: str
-) -> Iterator[None]:
-    """A part of the work, within which others say what they do."""
-    told = partial(report, progress, cancel, done, total)
-    told(message)
-    with telling(told):
-        yield
-
-
-@dataclass(frozen=True)
-class _Search:
-    """Finds the columns of a frame, and completes them by what the raw image shows.
-
-    Attributes
-    ----------
-    find, complete : the detector, and what adds to its columns and drops some.
-    judge : gives the scores of what a network finds; without it they are those of the detector.
-    raw : (N, H, W) frames as recorded.
-    fit : settings of fits.
-    """
-
-    find: _Detector
-    complete: Completion
-    judge: Judge | None
-    raw: Array
-    fit: FitSettings
-
-    def __call__(
-        self, number: int, cancel: CancelToken | None
-    ) -> tuple[Detections, pd.DataFrame | None, Completed]:
-        """What the detector finds in a frame, how it is judged, and the columns that remain."""
-        found, judged = self.find(number), None
-        if self.judge is not None:
-            judged = self.judge.columns(number, found.y, found.x, found.score, found.magnification)
-        score = found.score if judged is None else judged["score"].to_numpy()
-        plane, _ = levelled(self.raw[number], self.fit)
-        hints = self.find.hints(number, found)
-        image = self.find.signs[number] * plane
-        return found, judged, self.complete(image, found, score, hints, cancel)
-
-
-@dataclass(frozen=True)
-class _Detector:
-    """Finds the columns of a frame, in the maps of a network or as peaks of the image.
-
-    Attributes
-    ----------
-    mask : the map that is divided by Otsu's threshold; without it, the column map is read.
-    """
-
-    frames: NDArray[Any]
-    signs: Sequence[float]
-    spacings: Sequence[float]
-    prediction: Prediction | None
-    mask: str = ""
-
-    def __call__(self, number: int) -> Detections:
-        """The columns of a frame; none where it is constant."""
-        frame = self.frames[number]
-        if np.ptp(frame) == 0:
-            return Detections.none(frame.shape)
-        if self.prediction is None:
-            return columns_from_peaks(self.signs[number] * frame, self.spacings[number])
-        if self.mask:
-            masks = self.prediction.maps[self.mask].reshape(self.frames.shape)
-            return columns_from_mask(masks[number])
-        return columns_of(self.prediction, number)
-
-    def hints(self, number: int, found: Detections) -> Array:
-        """(M, 2) further places in a frame where the network sees something; none of peaks or
-        masks.
-        """
-        if self.prediction is None or self.mask or not len(found):
-            return np.zeros((0, 2))
-        return hints_of(self.prediction, found, number)
-
-    def species(
-        self, number: int, found: Detections, columns: Completed
-    ) -> NDArray[np.str_] | None:
-        """(N,) species of the columns of a frame; None where the network does not give them."""
-        if self.prediction is None or ELEMENTS not in self.prediction.maps:
-            return None
-        maps = self.prediction.maps[ELEMENTS]
-        maps = maps.reshape(len(self.frames), -1, *self.frames.shape[1:])[number]
-        row, col = (
-            np.clip(np.rint(v[columns.added]), 0, n - 1).astype(int)
-            for v, n in zip((columns.y, columns.x), maps.shape[1:], strict=True)
-        )
-        names = np.array(self.prediction.species)
-        new = names[maps[:, row, col].argmax(axis=0)]
-        return np.append(species_of(found, maps, self.prediction.species)[columns.detections], new)
+    return labels.reshape(shape), last
 
 
 def _record(

@@ -170,7 +170,9 @@ def _markers(column_map: Image, regions: Labels) -> Labels:
     _, first = first_pixels(np.asarray(peaks, dtype=np.int32))
     peaks_in = np.bincount(regions.ravel()[first], minlength=top + 1)
     several = np.flatnonzero(peaks_in > 1)
-    boxes = ndimage.find_objects(markers)
+    few = np.zeros(top + 1, dtype=bool)
+    few[several] = True
+    boxes = ndimage.find_objects(np.where(few[markers], markers, 0)) if len(several) else []
     crops = [markers[boxes[number - 1]] for number in several]
     pieces = [
         np.where(crop == number, column_map[boxes[number - 1]], 0.0)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from napari_atomseg import weights
-from napari_atomseg._shared.types import Array, Sampling
+from napari_atomseg._shared.types import Array, Image, Sampling
 from napari_atomseg._shared.units import mean_sampling
-from napari_atomseg.inference.api import Prediction, predicted, view_of
+from napari_atomseg.inference.api import Prediction, large_view, predicted, view_of
 from napari_atomseg.inference.frames import Examined
 from napari_atomseg.inference.settings import InferenceSettings
 from napari_atomseg.inference.stacks import Frames, StackView
@@ -124,6 +124,16 @@ class Model:
         """How the model sees all frames of a stack, see `inference.api.view_of`."""
         return view_of(frames, tasks, self._applied(chosen), sampling)
 
+    def large_view(
+        self,
+        pieces: tuple[Sequence[Image], Examined],
+        tasks: Sequence[str],
+        sampling: Sampling | None,
+        chosen: InferenceSettings,
+    ) -> StackView:
+        """How the model sees the windows of a large image, see `inference.api.large_view`."""
+        return large_view(pieces, tasks, self._applied(chosen), sampling)
+
     def _applied(self, chosen: InferenceSettings) -> InferenceSettings:
         known = {name: getattr(chosen, name) for name in InferenceSettings.model_fields}
         precision = "half" if chosen.precision == "auto" else chosen.precision
@@ -134,7 +144,8 @@ class Model:
     ) -> Judge:
         """How far columns that were found in the maps are trusted; `least` as of `Judge`."""
         pixel = None if sampling is None else mean_sampling(sampling)
-        return Judge(self.examined, prediction, self.card, self.path, pixel, least)
+        level = None if self.view is None else self.view.level
+        return Judge(self.examined, prediction, self.card, self.path, pixel, least, level)
 
     def restored(self, prediction: Prediction) -> Array:
         """(N, H, W) float64 restored frames."""

@@ -21,7 +21,7 @@ from napari_atomseg.inference.stacks import (
 )
 from napari_atomseg.localization.model import Model
 from napari_atomseg.localization.settings import LocalizeSettings
-from napari_atomseg.trust.judge import INSIDE
+from napari_atomseg.trust.judge import INSIDE, UNKNOWN
 
 
 def stack_view(frames: Frames, sampling: Sampling | None, chosen: LocalizeSettings) -> StackView:
@@ -38,21 +38,22 @@ def stack_view(frames: Frames, sampling: Sampling | None, chosen: LocalizeSettin
     return settled_contrasts(chosen.contrast, *sample(frames), lean)
 
 
-def attrs_of(tables: Sequence[pd.DataFrame]) -> dict[str, Any]:
-    """``attrs`` of the table of a stack from those of its frames, which were made apart."""
+def attrs_of(tables: Sequence[pd.DataFrame], part: str = "frame") -> dict[str, Any]:
+    """``attrs`` of the table of a stack from those of its frames, or of other parts, made apart."""
     each: list[dict[str, Any]] = [{str(k): v for k, v in table.attrs.items()} for table in tables]
     attrs = dict(each[0])
-    notes = list(merged_notes(known["notes"] for known in each))
+    notes = list(merged_notes((known["notes"] for known in each), part))
     attrs |= {"contrast": common_contrast([known["contrast"] for known in each]), "notes": notes}
     noise = [known["noise"] for known in each if known["noise"]]
     if noise:
         names = noise[0]
         attrs["noise"] = {n: round(float(np.mean([known[n] for known in noise])), 4) for n in names}
     verdicts = [known["training_range"] for known in each if "training_range" in known]
+    verdicts = [verdict for verdict in verdicts if verdict != UNKNOWN] or verdicts[:1]
     others = [verdict for verdict in verdicts if verdict != INSIDE]
     if others:
         common = max(set(others), key=others.count)
         attrs["training_range"] = INSIDE if len(others) < len(verdicts) / 2 else common
         if len(others) < len(verdicts):
-            notes.append(f"{len(others)} of {len(verdicts)} frames: {common}")
+            notes.append(f"{len(others)} of {len(verdicts)} {part}s: {common}")
     return attrs

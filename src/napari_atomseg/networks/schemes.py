@@ -22,6 +22,12 @@ class Scheme:
         """(B, 1, H, W) scaled images, and the offset and scale that were taken."""
         return maps.normalise(image)
 
+    def pooled(self, parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
+        """Offset and scale of an image from those of parts of it of the same size."""
+        offset = sum(mean for mean, _ in parts) / len(parts)
+        square = sum(mean**2 + deviation**2 for mean, deviation in parts) / len(parts)
+        return offset, max(square - offset**2, 1e-24) ** 0.5
+
     def compose(self, output: Tensor, image: Tensor, tasks: Sequence[str]) -> Tensor:
         """Channels (B, C, H, W) to maps in the units of the scaled image, and logits."""
         return maps.compose(output, image, tasks)
@@ -49,6 +55,11 @@ class Range(Scheme):
         low = image.amin(dim=(1, 2, 3), keepdim=True)
         scale = (image.amax(dim=(1, 2, 3), keepdim=True) - low).clamp_min(1e-12)
         return (image - low) / scale, low, scale
+
+    def pooled(self, parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
+        """The least value of all parts, and the range of all."""
+        low = min(least for least, _ in parts)
+        return low, max(max(least + span for least, span in parts) - low, 1e-12)
 
     def compose(self, output: Tensor, image: Tensor, tasks: Sequence[str]) -> Tensor:
         """The channels, which are maps already."""

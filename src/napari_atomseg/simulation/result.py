@@ -159,7 +159,10 @@ def column_table(scene: Scene, ideal: NDArray[np.float32]) -> pd.DataFrame:
     if labels.numbers:
         table["atoms"] = labels.counts.sum(axis=1)
         symbols = [chemical_symbols[n] for n in labels.numbers]
-        table["composition"] = [_formula(symbols, counts) for counts in labels.counts]
+        # There are few compositions, and many columns of each.
+        counts, which = np.unique(labels.counts.round(2), axis=0, return_inverse=True)
+        names = [_formula(symbols, each) for each in counts]
+        table["composition"] = [names[number] for number in which]
     return table
 
 
@@ -189,7 +192,7 @@ def peak_counts(scene: Scene, ideal: NDArray[np.float32]) -> float:
 
 
 def _formula(symbols: list[str], counts: NDArray[np.float64]) -> str:
-    return "".join(f"{s}{c:g}" for s, c in zip(symbols, counts.round(2), strict=True) if c > 0)
+    return "".join(f"{s}{c:g}" for s, c in zip(symbols, counts, strict=True) if c > 0)
 
 
 def _snr(image: NDArray[np.float32], ideal: NDArray[np.float32]) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from skimage.measure import label, regionprops
 
 from napari_atomseg import networks
+from napari_atomseg._shared.files import package_version
 from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.networks.schemes import STANDARD
@@ -63,7 +63,7 @@ def model_card(
         recipe=_published(recipe),
         seed=recipe.seed,
         steps=steps,
-        code_version=metadata.version("napari-atomseg"),
+        code_version=package_version(),
         scores=scores,
         licence="BSD-3-Clause",
         description=recipe.description,

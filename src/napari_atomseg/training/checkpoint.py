@@ -15,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from napari_atomseg._shared.files import whole_file
+from napari_atomseg._shared.plain_json import read_json
 from napari_atomseg.training.recipe import TrainingRecipe
 
 FREE = ("steps", "description", "validate_every", "patience", "workers")
@@ -102,9 +103,9 @@ def load_checkpoint(path: Path, state: State, recipe: dict[str, Any]) -> None:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["checkpoint"])
+            header = read_json((file.metadata() or {})["checkpoint"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError, ValueError) as error:
         raise OSError(
             f"{path} is damaged or no checkpoint ({error}); remove it, or train without resuming"
         ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from napari_atomseg._shared.plain_json import read_json_file
 from napari_atomseg._shared.types import Array
 from napari_atomseg.trust.scores import Evidence
 
@@ -97,7 +97,7 @@ def find_calibration(sha256: str, weights: Path | None = None) -> Calibration | 
 def read_calibrations(path: Path, modified: int) -> dict[str, Calibration]:
     """Calibrations of a file by SHA-256; read again when the file has changed (`modified`)."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json_file(path)
         return {sha256: Calibration.model_validate(each) for sha256, each in content.items()}
     except (ValueError, AttributeError, ValidationError) as error:
         raise OSError(f"{path}: not a file of calibrations ({error})") from error

@@ -17,7 +17,7 @@ from napari_atomseg._shared.types import Array, Image
 from napari_atomseg.inference.frames import as_frames, compact, examine
 from napari_atomseg.inference.scale import SPACING_PER_SCALE, estimate_spacing
 from napari_atomseg.networks.tasks import RESTORATION
-from napari_atomseg.progress import checkpoint
+from napari_atomseg.progress import checkpoint, tell
 from napari_atomseg.trust.correlation import NoiseCorrelation
 from napari_atomseg.trust.noise import (
     REACH,
@@ -262,14 +262,14 @@ class _Test:
         weight = valid.astype(np.float64)
         lines: Array = np.zeros((len(raw), 1))
         # The weights follow from the noise, and the noise from the residual of the weighted fit.
-        for _ in range(ROUNDS):
-            checkpoint()
+        for number in range(ROUNDS):
+            tell("Comparing the restored image with the recorded one", number / (ROUNDS + 1))
             mean = expected_image(raw - lines, restored, weight, task, sigma)
             self.noise = noise or estimate_noise(mean, raw - lines - mean, valid, window)
             self.variance, self.shot = self.noise.variance(mean), self.noise.shot(mean)
             weight = valid / self.variance
             lines = line_offsets(raw - mean, weight)
-        checkpoint()
+        tell("Comparing the restored image with the recorded one", ROUNDS / (ROUNDS + 1))
         self.expected = mean + lines
         left = np.where(valid, raw - self.expected, 0.0)
         self.residual = left / np.sqrt(self.variance)

@@ -15,6 +15,7 @@ from napari_atomseg._shared.geometry import nearest_distances, nearest_pixels
 from napari_atomseg._shared.types import Array, Mask
 from napari_atomseg.inference.api import Prediction
 from napari_atomseg.inference.scale import SPACING_PER_SCALE
+from napari_atomseg.inference.stacks import Level
 from napari_atomseg.networks.card import ModelCard
 from napari_atomseg.trust.calibration import Calibration, find_calibration
 from napari_atomseg.trust.consistency import Consistency, consistency
@@ -169,6 +170,7 @@ class Judge:
     sampling : Å a pixel, or None.
     least : score below which columns are rejected; by default `LIKELY` where scores are
         probabilities, and 0 where they are not.
+    level : of the image that this one is a window of.
     """
 
     def __init__(
@@ -179,7 +181,9 @@ class Judge:
         weights: Path,
         sampling: float | None,
         least: float | None = None,
+        level: Level | None = None,
     ) -> None:
+        self._spread = 0.0 if level is None else level.scale
         restored = prediction.maps.get(DENOISED)
         self.test: Consistency | None = None
         if restored is not None:
@@ -204,7 +208,7 @@ class Judge:
         """Evidence of the raw image for columns at y and x (N,), pixels of one frame."""
         if self.test is None:
             return Evidence.unknown(len(y))
-        return evidence(self.test, frame, y, x, self._signs[frame])
+        return evidence(self.test, frame, y, x, self._signs[frame], self._spread)
 
     def columns(
         self, frame: int, y: Array, x: Array, peak: Array, magnification: Array

@@ -48,7 +48,9 @@ class Evidence:
         return cls(*np.full((5, count), np.nan))
 
 
-def evidence(test: Consistency, frame: int, y: Array, x: Array, sign: float = 1.0) -> Evidence:
+def evidence(
+    test: Consistency, frame: int, y: Array, x: Array, sign: float = 1.0, spread: float = 0.0
+) -> Evidence:
     """Look up columns in one frame of a test.
 
     Parameters
@@ -56,6 +58,8 @@ def evidence(test: Consistency, frame: int, y: Array, x: Array, sign: float = 1.
     test : result for an image or stack; `frame` counts over all its leading axes.
     y, x : (N,) pixels.
     sign : 1 for bright columns, -1 for dark ones.
+    spread : standard deviation of the raw image that the frame is a window of, to whose contrast
+        heights are compared where that is larger than the window's own; 0 for whole images.
     """
     if len(y) == 0:
         return Evidence.unknown(0)
@@ -70,7 +74,8 @@ def evidence(test: Consistency, frame: int, y: Array, x: Array, sign: float = 1.
     made, _ = _heights(expected, weight, y, x, test.sigma)
     # The height is that of a Gaussian above the mean of its disc.
     error = error * np.sqrt(max(1.0, _height_excess(test, frame)))
-    scale = max(float(expected.std()), np.finfo(float).tiny)
+    whole = max(0.0, spread**2 - float(np.mean(deviation**2))) ** 0.5
+    scale = max(float(expected.std()), whole, np.finfo(float).tiny)
     checkpoint()
     at = ndimage.map_coordinates(z, [y, x], order=1, mode="nearest")
     return Evidence(

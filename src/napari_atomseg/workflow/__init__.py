@@ -7,6 +7,7 @@ write it for other hands.
 
 from napari_atomseg.workflow.actions import ACTIONS, Action
 from napari_atomseg.workflow.batch import run_files
+from napari_atomseg.workflow.films import join_frames
 from napari_atomseg.workflow.images import ImageArray, ImageFile, files_in, frames, frames_of
 from napari_atomseg.workflow.records import History, described_file, history_of, workflow_of
 from napari_atomseg.workflow.run import Results, run
@@ -34,6 +35,7 @@ __all__ = [
     "frames_of",
     "history_of",
     "in_words",
+    "join_frames",
     "run",
     "run_files",
     "summary_of",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,6 +37,9 @@ _LOCK = ".lock"
 """File in that folder while a process writes into it."""
 _POLL = 0.2
 """Seconds between two looks at the workers."""
+_SECONDS, _ROWS = 1.0, 1000
+"""Least time between two writings of the table of results, for so many rows at most; of more in
+proportion."""
 
 _Image = ImageFile | ImageArray
 
@@ -65,7 +69,8 @@ def run_files(
     output : folder, made where there is none.
     sampling : Å per pixel of all images, in place of what the files say.
     client : of ``dask.distributed``, over whose workers the images are spread; they read and write
-        the same paths. A worker that dies costs the image that it worked on.
+        the same paths. What a worker that dies was working on is done again by another; an image
+        at which several die has failed.
     done : called after each image; of those that an earlier run has done, ``kept`` is true.
 
     Returns
@@ -93,18 +98,24 @@ def run_files(
     if client is not None:
         each_of = _on_workers(work, pairs, client, cancel)
     found: list[FileResult] = []
+    written = -math.inf
     with only_writer(folder / _LOCK, folder):
         workflow.save(folder / WORKFLOW)
         remove_partials(folder)
         try:
             for result in each_of:
                 found.append(result)
-                write_summary(folder / TABLE, found)
+                # The whole table of a long film for each of its frames would take hours.
+                if time.monotonic() - written > _SECONDS * max(1.0, len(found) / _ROWS):
+                    write_summary(folder / TABLE, found)
+                    written = time.monotonic()
                 if done is not None:
                     done(result)
                 report(progress, cancel, len(found), len(files), Path(result.image).name)
         finally:
             forget()
+            if found:
+                write_summary(folder / TABLE, found)
     return found
 
 
@@ -189,8 +200,8 @@ def _places(files: Sequence[_Image], folder: Path) -> list[Path]:
         file_name(file.stem if several[stem] == 1 else Path(file.label).name)
         for file, stem in zip(files, stems, strict=True)
     ]
-    lower = [name.lower() for name in names]
-    for place, name in enumerate(lower):
-        if lower.index(name) != place:
+    first: dict[str, int] = {}
+    for place, name in enumerate(map(str.lower, list(names))):
+        if first.setdefault(name, place) != place:
             names[place] = f"{names[place]}-{place + 1}"
     return [folder / name for name in names]

@@ -47,11 +47,18 @@ class ImageFile:
     def key(self) -> str:
         """Hash of the pixels, and of all that says which ones are taken.
 
+        Of one frame of a stack these are its own, with the scale: a film may be much larger.
+
         Raises
         ------
         OSError
             The file cannot be read.
         """
+        if self.frame is not None:
+            image = self._framed()
+            pixels = digest(np.asarray(image.data))
+            parts = (pixels, repr(image.scales), repr(self.dataset), repr(self.frame))
+            return "\n".join(parts)
         # Of a folder, as Zarr is, all files count.
         inside = [file for file in sorted(self.path.rglob("*")) if file.is_file()]
         known = [
@@ -70,11 +77,16 @@ class ImageFile:
         """
         if self.frame is None:
             return with_input(read_image(self.path, self.dataset), self.path, self.dataset)
+        image = self._framed()
+        image = replace(image, data=np.asarray(image.data))
+        return with_input(image, self.path, self.dataset, self.frame)
+
+    def _framed(self) -> MicroscopeImage:
+        """The frame of the stack, which may be lazy."""
         whole = _stack(self.path, self.dataset, self.path.stat().st_mtime_ns)
-        image = replace(
+        return replace(
             whole, data=whole.data[self.frame], axes=whole.axes[1:], scales=whole.scales[1:]
         )
-        return with_input(image, self.path, self.dataset, self.frame)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg._shared.files import plain, provenance, whole_file
+from napari_atomseg._shared.plain_json import read_json_file
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import mean_sampling
 from napari_atomseg.alignment.settings import AVERAGE, NOISE
@@ -28,7 +29,7 @@ from napari_atomseg.workflow.run import Results
 from napari_atomseg.workflow.steps import IMAGE, Step, Workflow
 
 DONE, FAILED = "done", "failed"
-_RECORD = "result.json"
+RECORD = "result.json"
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def key_of(workflow: Workflow, image: ImageFile | ImageArray, sampling: Sampling
 def saved(folder: Path, key: str) -> FileResult | None:
     """The result of an earlier run, if it is of the same image and workflow, and all there."""
     try:
-        kept: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        kept: dict[str, Any] = read_json_file(folder / RECORD)
         values: dict[str, Any] = {
             name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()
         }
@@ -112,7 +113,7 @@ def save(
         The folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _RECORD).unlink(missing_ok=True)
+    (folder / RECORD).unlink(missing_ok=True)
     described = {IMAGE: image.metadata[INPUT]}
     paths = [
         path
@@ -131,7 +132,7 @@ def save(
         key=key,
     )
     kept = {name: value for name, value in asdict(result).items() if name not in ("place", "kept")}
-    with whole_file(folder / _RECORD) as partial:
+    with whole_file(folder / RECORD) as partial:
         partial.write_text(json.dumps(plain(kept)), encoding="utf-8")
     return replace(result, place=str(folder))
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.spatial import cKDTree
-from scipy.stats import f as f_distribution
-from scipy.stats import t as t_distribution
+from scipy.special import fdtrc, stdtr
 
 from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.analysis.lattice.assign import Sites
@@ -207,7 +206,7 @@ def _settled(
     if groups <= 0 or spare <= 0 or without <= 0:
         return 0.0
     ratio = (without - within) / (groups * channels) / max(within / spare, 1e-300)
-    by_chance = f_distribution.sf(ratio, groups * channels, spare)
+    by_chance = fdtrc(groups * channels, spare, max(ratio, 0.0))
     return without - within if by_chance < chance else 0.0
 
 
@@ -258,7 +257,7 @@ class _Alike:
         # Values less those of their surroundings are a little less alike a small step apart.
         contrast = np.array([0.5 * (after[line] - within[line]) - MARGIN for line in both])
         error = max(float(contrast.std(ddof=1)) / np.sqrt(len(both)), 1e-9)
-        return float(t_distribution.sf(contrast.mean() / error, len(both) - 1))
+        return float(stdtr(len(both) - 1, -contrast.mean() / error))
 
     def _of_lines(self, step: Indices, along: Indices) -> dict[tuple[int, int], float]:
         """Correlation of columns a step apart, by the line along a direction of the first one."""

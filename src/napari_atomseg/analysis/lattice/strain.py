@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.analysis.lattice.lattice import Lattice
@@ -278,12 +278,12 @@ class _Fits:
         own = squares[known] / spare[known, None]
         freedom = float(np.median(spare[known]))
         # The median of χ² of so many degrees of freedom lies below their mean.
-        usual = np.median(own, axis=0) * freedom / chi2.median(freedom)
+        usual = np.median(own, axis=0) * freedom / chdtri(freedom, 0.5)
         result = np.full((self._number, 2), np.nan)
         weight = spare[known, None] + PRIOR_FREEDOM
         result[known] = (squares[known] + PRIOR_FREEDOM * usual) / weight
         # Noise hardly exceeds this; neighbours share what does, and it averages less.
-        limit = usual * chi2.isf(UNLIKELY, freedom) / freedom
+        limit = usual * chdtri(freedom, UNLIKELY) / freedom
         result[known] += (SHARED - 1.0) * np.maximum(own - limit, 0.0)
         return result
 

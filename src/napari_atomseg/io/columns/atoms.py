@@ -16,6 +16,7 @@ import pandas as pd
 
 from napari_atomseg._shared.files import whole_file
 from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.plain_json import read_json
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.io.columns.table import column_file_error, with_positions
@@ -228,9 +229,7 @@ def _own(atoms: Atoms) -> pd.DataFrame:
 
 
 def _tags(content: str) -> list[str]:
-    import json
-
-    return [tag for tag, _, _ in json.loads(content)["columns"]]
+    return [tag for tag, _, _ in read_json(content)["columns"]]
 
 
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.plain_json import read_json
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import angstroms, dimension, mean_sampling, pixel_size
 from napari_atomseg.io.columns.positions import (
@@ -118,7 +118,7 @@ def entry(line: str) -> tuple[str, Any]:
     """Key and value of a header line "key: value", with the value in JSON or as text."""
     key, _, value = line.partition(":")
     try:
-        parsed = json.loads(value)
+        parsed = read_json(value)
     except ValueError:
         parsed = value.strip()
     if key.strip() == "sampling" and isinstance(parsed, list):

@@ -6,7 +6,6 @@ version 3.1. The whole table is stored beside them without loss.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from napari_atomseg._shared.geometry import median_spacing
+from napari_atomseg._shared.plain_json import read_json
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg._shared.units import pixel_size, to_angstrom
 from napari_atomseg.io.columns.table import column_file_error, with_positions
@@ -110,7 +110,7 @@ def read_hdf5(path: Path, sampling: Sampling | None) -> pd.DataFrame:
 
 
 def _own(group: Any) -> pd.DataFrame:
-    parsed = json.loads(group["record"][()])
+    parsed = read_json(group["record"][()])
     series: dict[str, Any] = {}
     for tag, name, kind in parsed["columns"]:
         values = group[tag][()]

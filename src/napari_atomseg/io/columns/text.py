@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_atomseg._shared.files import plain
+from napari_atomseg._shared.plain_json import read_json
 
 RECORD = "napari_atomseg"
 """Name of the entry of a file that holds names, types and provenance."""
@@ -71,7 +72,7 @@ def table(content: str, values: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     ValueError, KeyError, TypeError
         The record and the values do not match.
     """
-    parsed = json.loads(content)
+    parsed = read_json(content)
     series = {}
     for tag, name, kind in parsed["columns"]:
         series[name] = _values(list(values[tag]), kind)

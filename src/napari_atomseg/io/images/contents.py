@@ -26,6 +26,21 @@ Axis = Mapping[str, Any]
 LARGE = 256 * 2**20
 """Bytes above which data stay in the file until they are used."""
 
+
+class Room:
+    """Memory for the data sets of a file that are read at once, before one is chosen."""
+
+    def __init__(self) -> None:
+        self._left = LARGE
+
+    def takes(self, size: int) -> bool:
+        """Whether data of so many bytes are read now; others stay in the file until then."""
+        if size > self._left:
+            return False
+        self._left -= size
+        return True
+
+
 _NARROW, _LONG = 8, 4
 """Arrays narrower than this and so many times as long are profiles or tables, not images."""
 

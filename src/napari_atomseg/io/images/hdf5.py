@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
@@ -13,7 +12,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from napari_atomseg.io.images.contents import LARGE, Axis, Content, images_of
+from napari_atomseg._shared.plain_json import read_json
+from napari_atomseg.io.images.contents import Axis, Content, Room, images_of
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
 from napari_atomseg.io.images.layout import KEY, PROVENANCE, restored
 from napari_atomseg.io.images.nion import nion_content
@@ -37,7 +37,8 @@ def read_hdf5(path: Path) -> list[MicroscopeImage]:
             return read_velox(path)
         plugin, options = _plugin(file)
         contents = list(_own(file)) if plugin is None else []
-    found = images_of(path, [_loaded(path, each) for each in contents])
+    room = Room()
+    found = images_of(path, [_loaded(path, each, room) for each in contents])
     if plugin is not None:
         found = _by_layout(path, plugin, options)
     return [_with_record(image) for image in found]
@@ -65,7 +66,7 @@ def _with_record(image: MicroscopeImage) -> MicroscopeImage:
 
 def _decoded(text: object) -> Any:
     try:
-        return json.loads(text) if isinstance(text, str) else None
+        return read_json(text) if isinstance(text, str) else None
     except ValueError:
         return None
 
@@ -74,7 +75,8 @@ def plain_arrays(path: Path, *notes: str) -> list[MicroscopeImage]:
     """Every array of an HDF5 file as it is, with notes on why it has no scale."""
     with h5py.File(path) as file:
         contents = list(_plain(file))
-    return images_of(path, [_loaded(path, each) | {"notes": notes} for each in contents])
+    room = Room()
+    return images_of(path, [_loaded(path, each, room) | {"notes": notes} for each in contents])
 
 
 def _own(file: h5py.File) -> Iterator[Content]:
@@ -146,7 +148,7 @@ def _plain(file: h5py.File) -> Iterator[Content]:
             stored["kind"] = "diffraction"
         properties = data.attrs.get("properties")
         if isinstance(properties, (str, bytes)):
-            yield nion_content(json.loads(properties), stored["data"], name)
+            yield nion_content(read_json(properties), stored["data"], name)
         else:
             yield stored | {"axes": _extents(data)}
 
@@ -181,17 +183,17 @@ class _Stored:
     def __init__(self, data: h5py.Dataset) -> None:
         self.path, self.place = data.file.filename, data.name
         self.shape, self.dtype, self.ndim = data.shape, data.dtype, data.ndim
-        self.large = data.nbytes > LARGE
+        self.nbytes = data.nbytes
 
     def __getitem__(self, key: Any) -> Any:
         with h5py.File(self.path) as file:
             return file[self.place][key]
 
 
-def _loaded(path: Path, content: Content) -> Content:
-    """The content with its numbers, which stay in the file if they are many."""
+def _loaded(path: Path, content: Content, room: Room) -> Content:
+    """The content with its numbers, which stay in the file if they, or those before, are many."""
     stored = content["data"]
-    if not stored.large:
+    if room.takes(stored.nbytes):
         try:
             return {**content, "data": stored[()]}
         except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -11,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from napari_atomseg.io.images.contents import Content, images_of
+from napari_atomseg._shared.plain_json import read_json
+from napari_atomseg.io.images.contents import LARGE, Content, images_of
 from napari_atomseg.io.images.image import ImageFileError, Kind, MicroscopeImage
 
 SUFFIXES = (".ndata", ".ndata1")
+RATIO = 10
+"""Bytes of an array over those of the file that it is in, at most, where it is large."""
 
 
 def read_ndata(path: Path) -> list[MicroscopeImage]:
@@ -24,8 +26,14 @@ def read_ndata(path: Path) -> list[MicroscopeImage]:
         arrays = [name for name in names if name.endswith(".npy")]
         if not arrays:
             raise ImageFileError(f"{path}: no array in it; it holds {', '.join(names)}")
+        for name in (arrays[0], "metadata.json"):
+            size = archive.getinfo(name).file_size if name in names else 0
+            if size > RATIO * path.stat().st_size + LARGE:
+                raise ImageFileError(
+                    f"{path}: damaged, {name} in it would take {size / 2**30:.1f} GiB"
+                )
         data = np.load(BytesIO(archive.read(arrays[0])), allow_pickle=False)
-        properties = json.loads(archive.read("metadata.json")) if "metadata.json" in names else {}
+        properties = read_json(archive.read("metadata.json")) if "metadata.json" in names else {}
     return images_of(path, [nion_content(properties, data, "")])
 
 

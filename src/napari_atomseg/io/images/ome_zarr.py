@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 
 from napari_atomseg._shared.files import plain, whole_folder
 from napari_atomseg._shared.units import dimension, parse_unit
 from napari_atomseg._shared.zarr_arrays import require_safe
-from napari_atomseg.io.images.contents import LARGE
+from napari_atomseg.io.images.contents import Room
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage, Scale, make_image
 from napari_atomseg.io.images.layout import KEY, LABELS, PROVENANCE, describe, restored
 from napari_atomseg.progress import CancelToken, Progress, report
+
+if TYPE_CHECKING:
+    import zarr
 
 VERSION = "0.5"
 _TYPES = {
@@ -79,6 +81,8 @@ def write_zarr(
     if image.metadata.get(LABELS):
         ome["image-label"] = {}
     own = {"image": describe(image), PROVENANCE: plain(image.metadata.get(PROVENANCE))}
+    import zarr
+
     with whole_folder(path) as partial:
         group = zarr.open_group(partial, mode="w", zarr_format=3, attributes={"ome": ome, KEY: own})
         chunks = (*[1] * (data.ndim - 2), *(min(_CHUNK, side) for side in data.shape[-2:]))
@@ -117,32 +121,37 @@ def read_zarr(path: Path) -> list[MicroscopeImage]:
     ValueError
         Its pixels are compressed by a codec that may do more than that.
     """
+    import zarr
+
     node = zarr.open(path, mode="r")
     if isinstance(node, zarr.Array):
-        return [_of_array(path, node, "")]
+        return [_of_array(path, node, "", Room())]
     images: list[MicroscopeImage] = []
+    room = Room()
     for name, group in (("", node), *sorted(node.groups())):
-        images += _multiscales(path, name, group)
+        images += _multiscales(path, name, group, room)
     if not images:
         arrays = sorted(node.arrays())
-        images = [_of_array(path, array, name) for name, array in arrays if array.ndim > 1]
+        images = [_of_array(path, array, name, room) for name, array in arrays if array.ndim > 1]
     return images
 
 
-def _multiscales(path: Path, name: str, group: zarr.Group) -> list[MicroscopeImage]:
+def _multiscales(path: Path, name: str, group: zarr.Group, room: Room) -> list[MicroscopeImage]:
     """The images that OME metadata of a group describe."""
     attributes: dict[str, Any] = dict(group.attrs)
     ome = attributes.get("ome", attributes)
     ome = ome if isinstance(ome, Mapping) else {}
     return [
-        _image(path, group, each, attributes.get(KEY), name, labels="image-label" in ome)
+        _image(path, group, each, attributes.get(KEY), name, "image-label" in ome, room)
         for each in ome.get("multiscales", ())
     ]
 
 
 def _image(
-    path: Path, group: zarr.Group, about: Any, own: Any, name: str, labels: bool
+    path: Path, group: zarr.Group, about: Any, own: Any, name: str, labels: bool, room: Room
 ) -> MicroscopeImage:
+    import zarr
+
     finest = about["datasets"][0]
     array = group[finest["path"]]
     if not isinstance(array, zarr.Array):
@@ -164,7 +173,7 @@ def _image(
     metadata = {PROVENANCE: own[PROVENANCE]} if own.get(PROVENANCE) else {}
     image = make_image(
         path,
-        _lazy(array),
+        _lazy(array, room),
         metadata=metadata | ({LABELS: True} if labels else {}),
         axes=[_SHORT.get(axis, axis) for axis in axes],
         scales=scales,
@@ -173,14 +182,14 @@ def _image(
     return restored(image, own.get("image"))
 
 
-def _of_array(path: Path, array: zarr.Array[Any], name: str) -> MicroscopeImage:
-    return make_image(path, _lazy(array), title=name)
+def _of_array(path: Path, array: zarr.Array[Any], name: str, room: Room) -> MicroscopeImage:
+    return make_image(path, _lazy(array, room), title=name)
 
 
-def _lazy(array: zarr.Array[Any]) -> Any:
-    """The pixels of an array: of a large one when they are used."""
+def _lazy(array: zarr.Array[Any], room: Room) -> Any:
+    """The pixels of an array: of a large one, or one after many others, when they are used."""
     require_safe(array)
-    if array.nbytes <= LARGE:
+    if room.takes(array.nbytes):
         return np.asarray(array[:])
     from dask import array as lazy
 

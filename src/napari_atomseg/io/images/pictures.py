@@ -9,7 +9,7 @@ import imageio.v3 as imageio
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_atomseg.io.images.contents import LARGE
+from napari_atomseg.io.images import contents
 from napari_atomseg.io.images.image import (
     ImageFileError,
     MicroscopeImage,
@@ -46,7 +46,7 @@ def grey_values(data: NDArray[Any]) -> NDArray[Any]:
 
 def read_array(path: Path) -> list[MicroscopeImage]:
     """An array saved by `numpy.save`; arrays of objects, which are pickles, are refused."""
-    if path.stat().st_size <= LARGE:
+    if path.stat().st_size <= contents.LARGE:
         return [make_image(path, np.load(path, allow_pickle=False))]
     from dask import array
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from napari_atomseg.io.images import emd, hdf5, matlab, mrc, nion, rosetta, text
+from napari_atomseg.io.images import contents, emd, hdf5, matlab, mrc, nion, rosetta, text
 from napari_atomseg.io.images.emd import read_emd
 from napari_atomseg.io.images.hdf5 import read_hdf5
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
@@ -131,7 +131,7 @@ def read_image(
         As `read_images`, and if the file has no such data set or frame, or no image; the message
         lists its data sets.
     """
-    image = _chosen(Path(path), read_images(path), dataset)
+    image = _in_memory(_chosen(Path(path), read_images(path), dataset))
     return image if frame is None else _frame(Path(path), image, frame)
 
 
@@ -150,6 +150,13 @@ def _chosen(
     other = dataset is None and any(image.data.ndim > 1 for image in images)
     hint = "; to take what is no image, give its number (dataset= or --dataset)" if other else ""
     raise ImageFileError(f"{path}: {wanted} in it; it has {'; '.join(_labels(images))}{hint}")
+
+
+def _in_memory(image: MicroscopeImage) -> MicroscopeImage:
+    """An image with its pixels, unless these are so many that they stay in the file."""
+    if not hasattr(image.data, "dask") or image.data.nbytes > contents.LARGE:
+        return image
+    return replace(image, data=image.data.compute(scheduler="synchronous"))
 
 
 def _frame(path: Path, image: MicroscopeImage, frame: int) -> MicroscopeImage:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from napari_atomseg._shared.plain_json import read_json
 from napari_atomseg.io.images.contents import Content, images_of
 from napari_atomseg.io.images.image import ImageFileError, MicroscopeImage
 from napari_atomseg.io.images.rosetta import rosetta_contents
@@ -69,7 +69,7 @@ def _description(group: h5py.Group) -> dict[str, Any]:
     """What is said of the first frame, as JSON that ends with a zero; empty where it is damaged."""
     try:
         text = np.asarray(group["Metadata"])[:, 0].tobytes().split(b"\0")[0]
-        found = json.loads(text)
+        found = read_json(text)
     except (KeyError, IndexError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -17,9 +17,11 @@ from napari_atomseg.localization.fit.independent import Fits
 from napari_atomseg.localization.fit.refinement import Refinement
 from napari_atomseg.localization.fit.windows import nearest_neighbours
 from napari_atomseg.localization.settings import FitSettings
-from napari_atomseg.progress import CancelToken
+from napari_atomseg.progress import CancelToken, tell, within
 from napari_atomseg.trust.correlation import NoiseCorrelation
 
+FITS = 0.4
+"""Part of the time that the fits take, about; the search for missing columns is the rest."""
 FEW = 0.3
 """If more of the columns than this are new or next to new ones, all are fitted again."""
 
@@ -133,10 +135,13 @@ class Completion:
             return _merged(former, fits, changed)
 
         columns = Columns.of(found.y, found.x, score, score >= self.least)
-        fits = gaussians(image, found.y, found.x, cancel)
+        with within(0.0, FITS):
+            fits = gaussians(image, found.y, found.x, cancel)
         if hints is not None:
             hints = np.concatenate([hints, np.stack([found.y, found.x], axis=1)])
-        result = search(image, columns, fits, self.sensitivity, measure, hints)
+        with within(FITS, 1.0):
+            tell("Looking at what the columns leave", 0.0)
+            result = search(image, columns, fits, self.sensitivity, measure, hints)
         keep, columns = ~result.dropped, result.columns
         source = np.where(columns.source == DETECTED, self.detector, columns.source)
         return Completed(

@@ -166,7 +166,8 @@ def occupied_sites(residual: Residual, sites: Sites, hints: Hints, added: Mask) 
     """
     if not len(sites):
         return Columns.none()
-    residual = residual.cleared(sites.places)
+    away = np.asarray(residual.tree.query(sites.places)[0])
+    residual = residual.cleared(sites.places[away > SAME_SITE * residual.spacing])
     sites = centred(residual, sites)
     if not len(sites):
         return Columns.none()

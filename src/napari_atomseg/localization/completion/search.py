@@ -121,7 +121,7 @@ def _completed(
     hints = Hints(places, now.residual.spacing)
     sites, refused = Sites.none(), np.zeros((0, 2))
     for number in range(ROUNDS):
-        tell(f"Looking for missing columns, round {number + 1}")
+        tell(f"Looking for missing columns, round {number + 1}", number / ROUNDS)
         residual = now.residual
         beside = hints.beside(residual.points)
         if not beside.count():

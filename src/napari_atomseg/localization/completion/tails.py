@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import fft
 from scipy.optimize import lsq_linear
-from scipy.signal import fftconvolve
 from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.types import Array, Mask
@@ -67,7 +67,9 @@ class Tail:
                 share = np.abs(1 - i - (places[0] - low[0])) * np.abs(1 - j - (places[1] - low[1]))
                 where = (low[0] + i) * width + low[1] + j
                 points += np.bincount(where, share * amplitude, len(points))
-        return np.asarray(fftconvolve(points.reshape(shape[:2]), kernel, mode="same"))
+        sizes = [fft.next_fast_len(n + 2 * half, real=True) for n in shape[:2]]
+        both = fft.rfft2(points.reshape(shape[:2]), sizes) * fft.rfft2(kernel, sizes)
+        return np.asarray(fft.irfft2(both, sizes)[half : half + shape[0], half : half + shape[1]])
 
 
 def knots_of(sigma: float, spacing: float) -> Array:

@@ -83,7 +83,7 @@ class GaussianProblem:
         """(N,) costs that are zero up to rounding."""
         return 1e-14 * self._sums[2] + torch.finfo(self._weight.dtype).tiny
 
-    def __call__(self, theta: Tensor, index: Tensor) -> Normal:
+    def __call__(self, theta: Tensor, index: Tensor, bent: bool = False) -> Normal:
         """Normal equations of the columns `index` (n,) at parameters (n, 5)."""
         whole = len(index) == len(self._weight)
         weight = self._weight if whole else self._weight[index]
@@ -94,18 +94,22 @@ class GaussianProblem:
         u = (self._step - x[:, None]) * inverse[:, None]
         gv, gu = torch.exp(-0.5 * v**2)[..., None], torch.exp(-0.5 * u**2)[..., None]
         pv, pu = powers(v), powers(u)
-        thin = torch.cat([gu**2 * pu, gu * pu[..., :3]], dim=-1)
+        most = 5 if bent else 3
+        thin = torch.cat([gu**2 * pu, gu * pu[..., :most]], dim=-1)
         mixed = weight @ thin
         m = (gv**2 * pv).mT @ mixed[..., :5]
-        k = (gv * pv[..., :3]).mT @ mixed[..., 5:]
-        d = (gv * pv[..., :3]).mT @ (product @ thin[..., 5:])
+        k = (gv * pv[..., :most]).mT @ mixed[..., 5:]
+        d = (gv * pv[..., :most]).mT @ (product @ thin[..., 5:])
         sums = [s[index] for s in self._sums]
-        normal = _assemble(m, k, d, sums, inverse, amplitude, background)
+        normal = _assemble(m, k, d, sums, inverse, amplitude, background, bent)
         held = ~self._free_width[index]
         normal.matrix[held, 2, :] = 0.0
         normal.matrix[held, :, 2] = 0.0
         normal.matrix[held, 2, 2] = 1.0
         normal.slope[held, 2] = 0.0
+        if normal.bend is not None:
+            normal.bend[held, 2, :] = 0.0
+            normal.bend[held, :, 2] = 0.0
         return normal
 
 
@@ -130,38 +134,78 @@ def _assemble(
     inverse: Tensor,
     amplitude: Tensor,
     background: Tensor,
+    bent: bool,
 ) -> Normal:
     """Normal equations from moments: ∂f = (A v g / σ, A u g / σ, A (v² + u²) g, g, 1)."""
-    s, a = amplitude * inverse, amplitude
-    r = d - amplitude[:, None, None] * m[:, :3, :3] - background[:, None, None] * k
+    s, a, most = amplitude * inverse, amplitude, k.shape[1]
+    r = d - amplitude[:, None, None] * m[:, :most, :most] - background[:, None, None] * k
     total, first, second = sums
-    matrix = torch.empty(len(a), 5, 5, dtype=m.dtype, device=m.device)
-    upper = {
-        (0, 0): s * s * m[:, 2, 0],
-        (0, 1): s * s * m[:, 1, 1],
-        (0, 2): s * a * (m[:, 3, 0] + m[:, 1, 2]),
-        (0, 3): s * m[:, 1, 0],
-        (0, 4): s * k[:, 1, 0],
-        (1, 1): s * s * m[:, 0, 2],
-        (1, 2): s * a * (m[:, 0, 3] + m[:, 2, 1]),
-        (1, 3): s * m[:, 0, 1],
-        (1, 4): s * k[:, 0, 1],
-        (2, 2): a * a * (m[:, 4, 0] + 2 * m[:, 2, 2] + m[:, 0, 4]),
-        (2, 3): a * (m[:, 2, 0] + m[:, 0, 2]),
-        (2, 4): a * (k[:, 2, 0] + k[:, 0, 2]),
-        (3, 3): m[:, 0, 0],
-        (3, 4): k[:, 0, 0],
-        (4, 4): total,
-    }
-    for (i, j), value in upper.items():
-        matrix[:, i, j] = matrix[:, j, i] = value
+    upper = [
+        s * s * m[:, 2, 0],
+        s * s * m[:, 1, 1],
+        s * a * (m[:, 3, 0] + m[:, 1, 2]),
+        s * m[:, 1, 0],
+        s * k[:, 1, 0],
+        s * s * m[:, 0, 2],
+        s * a * (m[:, 0, 3] + m[:, 2, 1]),
+        s * m[:, 0, 1],
+        s * k[:, 0, 1],
+        a * a * (m[:, 4, 0] + 2 * m[:, 2, 2] + m[:, 0, 4]),
+        a * (m[:, 2, 0] + m[:, 0, 2]),
+        a * (k[:, 2, 0] + k[:, 0, 2]),
+        m[:, 0, 0],
+        k[:, 0, 0],
+        total,
+    ]
+    matrix = _symmetric(upper)
     rest = first - amplitude * k[:, 0, 0] - background * total
     slope = torch.stack(
         [s * r[:, 1, 0], s * r[:, 0, 1], a * (r[:, 2, 0] + r[:, 0, 2]), r[:, 0, 0], rest], dim=1
     )
     cost = second - amplitude * (d[:, 0, 0] + r[:, 0, 0]) - background * (first + rest)
     # second - 2A d - 2b Σwd + A² m + 2Ab k + b² Σw, gathered.
-    return Normal(matrix, slope, cost.clamp_min(0.0))
+    return Normal(matrix, slope, cost.clamp_min(0.0), _bend(r, inverse, s, a) if bent else None)
+
+
+def _bend(r: Tensor, inverse: Tensor, s: Tensor, a: Tensor) -> Tensor:
+    """(n, 5, 5) second derivatives times the residuals, from the moments r (n, 5, 5) of those.
+
+    They are A (v² - 1) g / σ² by y twice, A v u g / σ² by y and x, A v (v² + u² - 2) g / σ by y and
+    ln σ, A (v² + u²) (v² + u² - 2) g by ln σ twice, and the first ones over A by A and another.
+    """
+    square, none = r[:, 2, 0] + r[:, 0, 2], torch.zeros_like(a)
+    upper = [
+        s * inverse * (r[:, 2, 0] - r[:, 0, 0]),
+        s * inverse * r[:, 1, 1],
+        s * (r[:, 3, 0] + r[:, 1, 2] - 2 * r[:, 1, 0]),
+        inverse * r[:, 1, 0],
+        none,
+        s * inverse * (r[:, 0, 2] - r[:, 0, 0]),
+        s * (r[:, 0, 3] + r[:, 2, 1] - 2 * r[:, 0, 1]),
+        inverse * r[:, 0, 1],
+        none,
+        a * (r[:, 4, 0] + 2 * r[:, 2, 2] + r[:, 0, 4] - 2 * square),
+        square,
+        *[none] * 4,
+    ]
+    return _symmetric(upper)
+
+
+def _symmetric(upper: list[Tensor]) -> Tensor:
+    """(n, 5, 5) symmetric matrices from the rows of their upper triangles, each number (n,)."""
+    return torch.stack(upper, dim=1)[:, _PLACES].view(-1, 5, 5)
+
+
+_PLACES = torch.tensor(
+    [
+        *(0, 1, 2, 3, 4),
+        *(1, 5, 6, 7, 8),
+        *(2, 6, 9, 10, 11),
+        *(3, 7, 10, 12, 13),
+        *(4, 8, 11, 13, 14),
+    ]
+)
+"""Numbers of the upper triangle in the places of a symmetric matrix."""
 
 
 ROUND = 5
@@ -237,8 +281,8 @@ class EllipticProblem:
         """(N,) costs that are zero up to rounding."""
         return 1e-14 * self._square + torch.finfo(self._weight.dtype).tiny
 
-    def __call__(self, theta: Tensor, index: Tensor) -> Normal:
-        """Normal equations of the columns `index` (n,) at parameters (n, 7)."""
+    def __call__(self, theta: Tensor, index: Tensor, bent: bool = False) -> Normal:
+        """Normal equations of the columns `index` (n,) at parameters (n, 7), without `bend`."""
         weight, product = self._weight[index], self._product[index]
         light = _elliptic_light(theta, self._step)
         rows = powers(self._step - theta[:, 0, None])

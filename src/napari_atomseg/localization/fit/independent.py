@@ -57,18 +57,27 @@ CREDIBLE_WIDTH = 1.5
 """Beyond this factor the width describes something else; such a column gets the typical sigma."""
 
 
-def linear_guess(cells: Cells, place: Tensor, sigma: float, aspect: float = 0.0) -> Tensor:
-    """Amplitude and background by linear least squares, with the typical width at the start."""
-    windows, data = cells.windows, cells.data
+def linear_guess(
+    step: Tensor, inside: Tensor, data: Tensor, place: Tensor, sigma: float, aspect: float
+) -> Tensor:
+    """(n, 5 or 7) amplitude and background by linear least squares, with the typical width at the
+    start.
+
+    Parameters
+    ----------
+    step, inside, data : as of `Windows` and `Cells`.
+    place : (n, 2) relative to the windows' centres.
+    """
     wide = torch.full_like(place[:, :1], math.log(sigma))
     unit = torch.cat([place, wide, torch.ones_like(wide), torch.zeros_like(wide)], dim=1)
-    shape = column_values(elongated(unit, aspect), windows.step) * windows.inside
-    pixels = windows.inside.sum((1, 2)).clamp_min(1)
+    shape = column_values(elongated(unit, aspect), step) * inside
+    pixels = inside.sum((1, 2)).clamp_min(1)
     mean, level = shape.sum((1, 2)) / pixels, data.sum((1, 2)) / pixels
     spread = (shape**2).sum((1, 2)) / pixels - mean**2
     common = (shape * data).sum((1, 2)) / pixels - mean * level
     amplitude = common / spread.clamp_min(1e-12)
-    return torch.cat([unit[:, :3], amplitude[:, None], (level - amplitude * mean)[:, None]], dim=1)
+    guess = torch.cat([unit[:, :3], amplitude[:, None], (level - amplitude * mean)[:, None]], dim=1)
+    return elongated(guess, aspect)
 
 
 class IndependentFit(NoiseLearning):
@@ -77,32 +86,44 @@ class IndependentFit(NoiseLearning):
     `table` (10, N) holds the numbers of `Fits` of the last round.
     """
 
+    _passes = 0
+
     def fit_all(self, cancel: CancelToken | None, free_width: bool) -> None:
         """Fit all columns once."""
         done, count = 0, len(self._good)
+        # How many rounds there will be follows from the image: each is half of what is left.
+        before = 1.0 - 0.5**self._passes
+        self._passes += 1
         for batch, cells in self.cells():
             report(None, cancel, 0, 1)
-            tell(f"Fitting {count} columns: {100 * done // count} %")
+            part = before + 0.5**self._passes * done / count
+            tell(f"Fitting {count} columns: {100 * done // count} %", part)
             done += len(self._good[batch])
             self.fit_batch(batch, cells, free_width)
 
     def fit_batch(self, batch: Index, cells: Cells, free_width: bool) -> None:
         """Fit some columns; once the noise is estimated, also fill their part of the table."""
         windows = cells.windows
-        place = self._place(windows, batch)
-        guess = linear_guess(cells, place, self._initial.sigma, self._aspect)
-        guess = elongated(guess, self._aspect)
-        guess = torch.nn.functional.pad(guess, (0, self._theta.shape[1] - guess.shape[1]))
-        start = torch.where(self._good[batch, None], self._theta[batch], guess)
+        start = self._theta[batch]
+        new = torch.nonzero(~self._good[batch])[:, 0]
+        start[new] = self._guess(cells, batch, new)
         weight = windows.inside.to(cells.data)
         if self._noise is not None:
             weight = weight / cells.variance(column_values(start, windows.step), self._noise)
             self._weighting = self._noise
-        solution, held = self._solve(cells, weight, batch, start, guess, free_width)
+        solution, held = self._solve(cells, weight, batch, start, free_width)
         self._theta[batch] = solution.parameters
         self._good[batch] = solution.converged & (solution.parameters[:, 3] > 0)
         if self._noise is not None:
             self.table[:, batch] = self._measured(cells, solution, held, batch, self._noise)
+
+    def _guess(self, cells: Cells, batch: Index, some: Tensor) -> Tensor:
+        """(n, K) where some columns of a batch start that have no fit yet."""
+        windows = cells.windows
+        place = self._place(windows, batch)[some]
+        pixels = windows.inside[some], cells.data[some]
+        guess = linear_guess(windows.step, *pixels, place, self._initial.sigma, self._aspect)
+        return torch.nn.functional.pad(guess, (0, self._theta.shape[1] - guess.shape[1]))
 
     def _place(self, windows: Windows, batch: Index) -> Tensor:
         y, x = (tensor_like(self._image, v[batch]) for v in (self._initial.y, self._initial.x))
@@ -114,7 +135,6 @@ class IndependentFit(NoiseLearning):
         weight: Tensor,
         batch: Index,
         start: Tensor,
-        guess: Tensor,
         free_width: bool,
     ) -> tuple[Solution, Tensor]:
         """Fit some columns; fits without a credible width are repeated with the typical one.
@@ -139,7 +159,7 @@ class IndependentFit(NoiseLearning):
 
         def solve(some: Tensor, first: Tensor) -> Solution:
             return levenberg_marquardt(
-                lambda theta, index: problem(theta, some[index]),
+                lambda theta, index, bent: problem(theta, some[index], bent),
                 first,
                 (lower[some], upper[some]),
                 freedom[some],
@@ -154,7 +174,7 @@ class IndependentFit(NoiseLearning):
         again = torch.nonzero(~solution.converged | lost)[:, 0]
         if free_width and len(again):
             free[again, 2], free[again, 5:] = False, False
-            solution.replace(again, solve(again, guess[again]))
+            solution.replace(again, solve(again, self._guess(cells, batch, again)))
         return solution, ~free
 
     def _measured(

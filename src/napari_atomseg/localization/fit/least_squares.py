@@ -20,11 +20,14 @@ class Normal:
     matrix : (n, K, K) Σ w ∂f ∂fᵀ, the Fisher information where w is the inverse variance.
     slope : (n, K) Σ w (d - f) ∂f.
     cost : (n,) Σ w (d - f)².
+    bend : (n, K, K) Σ w (d - f) ∂²f; `matrix` less this is the curvature of half the cost. None
+        where it was not asked for.
     """
 
     matrix: Tensor
     slope: Tensor
     cost: Tensor
+    bend: Tensor | None = None
 
     def put(self, index: Tensor, other: Normal) -> None:
         """Put n other problems in the places `index` (n,)."""
@@ -37,9 +40,13 @@ class Normal:
         return Normal(self.matrix[chosen], self.slope[chosen], self.cost[chosen])
 
 
-Problem = Callable[[Tensor, Tensor], Normal]
-"""``problem(parameters (n, K), index (n,))``: the normal equations of the problems named."""
+Problem = Callable[[Tensor, Tensor, bool], Normal]
+"""``problem(parameters (n, K), index (n,), bent)``: the normal equations of the problems named,
+with `bend` where `bent` asks for it and the problem has it."""
 
+PLAIN = 2
+"""Steps of Gauss and Newton before those of Newton, for problems that have not converged by then.
+Where residuals are as large as the columns, the former creep, or swing from side to side."""
 RAISE, LOWER = 8.0, 0.15
 FIRST_DAMPING, LOWEST_DAMPING, HIGHEST_DAMPING = 1e-2, 1e-8, 1e8
 TOLERANCE = 1e-5
@@ -85,38 +92,57 @@ def levenberg_marquardt(
     References
     ----------
     Marquardt, J. Soc. Indust. Appl. Math. 11, 431 (1963): damping scaled by the diagonal.
+    Bertsekas, SIAM J. Control Optim. 20, 221 (1982): parameters that a bound stops are held.
     """
     theta = start.clamp(*bounds)
     index = torch.arange(len(theta), device=theta.device)
-    now = problem(theta, index)
+    now = problem(theta, index, False)
+    bend = torch.zeros_like(now.matrix)
     damping = torch.full_like(now.cost, FIRST_DAMPING)
     converged = torch.zeros_like(now.cost, dtype=torch.bool)
-    for _ in range(iterations):
+    for number in range(iterations):
         checkpoint()
         active = index[~converged & (damping < HIGHEST_DAMPING)]
         if len(active) == 0:
             break
-        step = _damped_step(now.matrix[active], now.slope[active], damping[active])
+        here, slope = theta[active], now.slope[active]
         lower, upper = (limit[active] for limit in bounds)
-        trial = (theta[active] + step).clamp(lower, upper)
-        expected = ((trial - theta[active]) * now.slope[active]).sum(1).abs()
-        new = problem(trial, active)
+        # What its bound stops is held, or the other parameters would step as if it moved, too.
+        stopped = ((here <= lower) & (slope < 0)) | ((here >= upper) & (slope > 0))
+        step = _damped_step(now.matrix[active], bend[active], slope, damping[active], stopped)
+        trial = (here + step).clamp(lower, upper)
+        expected = ((trial - here) * slope).sum(1).abs()
+        new = problem(trial, active, number + 1 >= PLAIN)
         better = new.cost <= now.cost[active]
         small = expected <= tolerance * now.cost[active] / freedom[active] + negligible[active]
         converged[active] = small & (damping[active] <= 1.0)
         taken = active[better]
         theta[taken] = trial[better]
         now.put(taken, new.take(better))
+        if new.bend is not None:
+            bend[taken] = new.bend[better]
         factor = torch.where(better, LOWER, RAISE)
         damping[active] = (damping[active] * factor).clamp_min(LOWEST_DAMPING)
     return Solution(theta, now, converged)
 
 
-def _damped_step(matrix: Tensor, slope: Tensor, damping: Tensor) -> Tensor:
+def _damped_step(
+    matrix: Tensor, bend: Tensor, slope: Tensor, damping: Tensor, held: Tensor
+) -> Tensor:
+    """(n, K) steps of the parameters that are not held: of Newton, where the cost is convex."""
     scale = matrix.diagonal(dim1=1, dim2=2).clamp_min(torch.finfo(matrix.dtype).tiny).sqrt()
-    scaled = matrix / (scale[:, :, None] * scale[:, None, :])
-    scaled.diagonal(dim1=1, dim2=2).add_(damping[:, None] + 1e-12)
-    factor, _ = torch.linalg.cholesky_ex(scaled)
+    both = scale[:, :, None] * scale[:, None, :]
+    added = damping[:, None] + 1e-12
+    if held.any():
+        either = held[:, :, None] | held[:, None, :]
+        matrix, bend = matrix.masked_fill(either, 0.0), bend.masked_fill(either, 0.0)
+        slope = slope.masked_fill(held, 0.0)
+        added = added + held
+    scaled = matrix / both
+    scaled.diagonal(dim1=1, dim2=2).add_(added)
+    factor, concave = torch.linalg.cholesky_ex(scaled - bend / both)
+    if concave.any():
+        factor[concave > 0] = torch.linalg.cholesky_ex(scaled[concave > 0])[0]
     return torch.cholesky_solve((slope / scale)[..., None], factor)[..., 0] / scale
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from scipy.stats import f as f_distribution
+from scipy.special import fdtrc
 from torch import Tensor
 
 from napari_atomseg._shared.types import Array
@@ -165,7 +165,7 @@ def _beyond_chance(
 ) -> NDArray[np.bool_]:
     """(M,) whether sums of squares fall by more than `more` parameters lower them by chance."""
     ratio = (before - after) / more / np.maximum(after / spare, 1e-300)
-    return np.asarray(f_distribution.sf(ratio, more, spare) < chance)
+    return np.asarray(fdtrc(more, spare, np.maximum(ratio, 0.0)) < chance)
 
 
 def _fitted(design: Array, inverse: Array, values: Array) -> tuple[Array, Array]:
@@ -234,7 +234,9 @@ def _own(
     spare = np.maximum(pixels - ROUND - 2, 1)
     variance = np.maximum(noise * (pixels - ROUND) - gain, 1e-12 * noise) / spare
     sure = (
-        there & (pixels > ROUND + 2) & (f_distribution.sf(gain / 2 / variance, 2, spare) < CHANCE)
+        there
+        & (pixels > ROUND + 2)
+        & (fdtrc(2, spare, np.maximum(gain / 2 / variance, 0.0)) < CHANCE)
     )
     errors = np.linalg.inv(safe) * variance[:, None, None]
     return np.asarray(gradient), np.asarray(errors), np.asarray(sure)

@@ -17,7 +17,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def write_whole(path: Path, data: bytes) -> str:
     """Write a file under another name, rename it, and return the SHA-256 of its bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as partial:
         partial.write_bytes(data)
     return hashlib.sha256(data).hexdigest()

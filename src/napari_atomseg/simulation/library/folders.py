@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,8 +35,8 @@ from napari_atomseg.simulation.library.layout import (
 _SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 _ENDINGS = {COLUMNS: ".csv", SETTINGS: ".json"}
 """Ends of text files that are not `.txt`."""
-_COMPRESSION: dict[str, Any] = {"compress_type": zlib.Z_RLE, "compress_level": 3}
-"""Fast compression of PNG files: a third of the usual time, for files a fifth larger."""
+_FAST = 1
+"""Level of compression of PNG files."""
 _LUMINANCE = np.array([0.2125, 0.7154, 0.0721])
 """Weights of red, green and blue (ITU-R BT.709)."""
 
@@ -81,10 +82,22 @@ def _texts(parts: Parts) -> dict[str, str]:
 
 
 def _png(grey: NDArray[np.uint8]) -> bytes:
-    data: bytes = imageio.imwrite(
-        "<bytes>", grey, plugin="pillow", extension=".png", **_COMPRESSION
+    """A PNG file (ISO/IEC 15948) of grey values (H, W), each as its difference to the one above.
+
+    Encoders try five such filters for every row, which takes longer than all the rest, to save
+    next to nothing where images are noise or smooth.
+    """
+    height, width = grey.shape
+    rows = np.empty((height, 1 + width), np.uint8)
+    rows[:, 0] = 2  # the filter "up"
+    rows[0, 1:] = grey[0]
+    np.subtract(grey[1:], grey[:-1], out=rows[1:, 1:])
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows.tobytes(), _FAST)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
     )
-    return data
 
 
 def _text(table: str, name: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_atomseg._shared.plain_json import read_json
 from napari_atomseg.simulation.library.files import write_whole
 from napari_atomseg.simulation.library.layout import Parts
 
@@ -47,14 +48,14 @@ def read_kept(path: Path) -> tuple[Parts, dict[str, Any]] | None:
         return None
     try:
         with np.load(path, allow_pickle=False) as data:
-            texts = json.loads(str(data[_TEXTS]))
+            texts = read_json(str(data[_TEXTS]))
             pictures = {
                 name.removeprefix(_PICTURE): data[name]
                 for name in data.files
                 if name.startswith(_PICTURE)
             }
             maps = data[_MAPS] if _MAPS in data.files else None
-            row: dict[str, Any] = json.loads(str(data[_ROW]))
+            row: dict[str, Any] = read_json(str(data[_ROW]))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
     return Parts(texts.pop("name"), pictures, maps, texts), row

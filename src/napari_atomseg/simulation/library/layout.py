@@ -12,11 +12,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from napari_atomseg._shared.plain_json import read_json
 from napari_atomseg._shared.types import Image
 from napari_atomseg.ranges import Part
 
@@ -77,7 +79,7 @@ class Header(Part):
 
     schema_version: Literal[1] = 1
     version: str
-    """Version of this package; another version may draw other numbers."""
+    """Version of this package that began it; another release may draw other numbers."""
     layout: Layout
     recipe: dict[str, Any]
     seed: int
@@ -214,7 +216,7 @@ def read_params(text: str) -> dict[str, Any]:
     of the first three says that it is not known.
     """
     if is_json(text):
-        settings: dict[str, Any] = json.loads(text)
+        settings: dict[str, Any] = read_json(text)
         return settings
     numbers = [float(word) for word in text.split()]
     if len(numbers) <= _SOURCE_SIZE:
@@ -259,11 +261,17 @@ def counted_from(text: str, change: int) -> str:
     for line in text.splitlines():
         words = line.split()
         try:
-            moved = [str(Decimal(word) + change) for word in words[:2]]
+            moved = [_moved(word, change) for word in words[:2]]
         except InvalidOperation as error:
             raise ValueError(f"{line.strip()!r} is no position") from error
         lines.append(" ".join([*moved, *words[2:]]) + "\n")
     return "".join(lines)
+
+
+@lru_cache(maxsize=10_000)
+def _moved(word: str, change: int) -> str:
+    # The same positions stand in several files of a sample.
+    return str(Decimal(word) + change)
 
 
 def with_levels(parts: Parts, levels: Mapping[str, tuple[float, float]]) -> Parts:

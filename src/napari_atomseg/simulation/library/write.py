@@ -12,7 +12,6 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import metadata
 from multiprocessing import get_context, parent_process
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -22,7 +21,13 @@ import pandas as pd
 from pydantic import ValidationError
 
 from napari_atomseg import simulation
-from napari_atomseg._shared.files import only_writer, remove_partials, sha256
+from napari_atomseg._shared.files import (
+    only_writer,
+    package_version,
+    release_of,
+    remove_partials,
+    sha256,
+)
 from napari_atomseg.progress import Cancelled, CancelToken, Progress, report
 from napari_atomseg.simulation.library import folders as library_folders
 from napari_atomseg.simulation.library import zarr_store as library_zarr
@@ -119,7 +124,7 @@ def write_library(
     """
     folder, drawn = Path(out), simulation.load_recipe(recipe)
     header = Header(
-        version=metadata.version("napari-atomseg"),
+        version=package_version(),
         layout=_checked_layout(layout),
         recipe=drawn.model_dump(mode="json"),
         seed=seed,
@@ -133,7 +138,7 @@ def write_library(
     if _holds_others(folder):
         raise ValueError(f"out={str(folder)!r} holds other files: choose a new or empty folder")
     with explained_full_disk(folder, _RESUME), _alone(folder):
-        _begin(folder, header)
+        header = _begin(folder, header)
         blocks = [_Block(folder, header, n) for n in range(-(-count // BLOCK))]
         todo = []
         for block in blocks:
@@ -170,8 +175,12 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _begin(folder: Path, header: Header) -> None:
-    """Make the folder's library the one of the header, or say why it cannot be."""
+def _begin(folder: Path, header: Header) -> Header:
+    """Make the folder's library the one of the header, or say why it cannot be.
+
+    The header returned keeps the version by which the library was begun, which may be another
+    commit of the same release.
+    """
     present = folder / HEADER
     if present.is_file():
         try:
@@ -180,16 +189,20 @@ def _begin(folder: Path, header: Header) -> None:
             raise LibraryError(f"{present}: not the header of a library") from error
         _require_same(folder, known, header)
         remove_partials(folder, below=True)
+        header = header.model_copy(update={"version": known.version})
     (folder / SUMS).unlink(missing_ok=True)
     write_whole(present, header.model_dump_json(indent=1).encode() + b"\n")
+    return header
 
 
 def _require_same(folder: Path, known: Header, header: Header) -> None:
     differing = [
         name
         for name in Header.model_fields
-        if name != "count" and getattr(known, name) != getattr(header, name)
+        if name not in ("count", "version") and getattr(known, name) != getattr(header, name)
     ]
+    if release_of(known.version) != release_of(header.version):
+        differing.insert(0, f"version ({known.version}, this is {header.version})")
     if differing:
         raise ValueError(
             f"out={str(folder)!r} holds a library with another {', '.join(differing)}: "

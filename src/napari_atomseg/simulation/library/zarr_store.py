@@ -17,6 +17,11 @@ from napari_atomseg.simulation.library.layout import BLOCK, MAPS, LibraryError, 
 STORE = "samples.zarr"
 SPECIES = 128
 """Channels of `element_maps`; those that a sample does not use take no room."""
+_TOGETHER = {"codec_pipeline.batch_size": BLOCK}
+"""Settings of zarr: the chunks of a block are coded at once, as each alone takes longer to hand
+over than to code."""
+_WHOLE = _TOGETHER | {"array.write_empty_chunks": True}
+"""The same for pictures, of which hardly any are empty: they are not searched for values."""
 _COUNT = "species"
 """Array with the number of channels that each sample uses."""
 
@@ -71,10 +76,11 @@ def write_block(folder: Path, number: int, block: list[Parts]) -> dict[str, str]
         for file in _files(folder, name, number):
             file.unlink()
     place = slice(number * BLOCK, number * BLOCK + len(block))
-    for name in block[0].pictures:
-        root[name][place] = np.stack([parts.pictures[name] for parts in block])
-    for name in block[0].texts:
-        root[name][place] = np.array([parts.texts[name] for parts in block], dtype=object)
+    with zarr.config.set(_WHOLE):
+        for name in block[0].pictures:
+            root[name][place] = np.stack([parts.pictures[name] for parts in block])
+        for name in block[0].texts:
+            root[name][place] = np.array([parts.texts[name] for parts in block], dtype=object)
     if block[0].maps is not None:
         used = [0 if parts.maps is None else len(parts.maps) for parts in block]
         if max(used) > SPECIES:
@@ -82,8 +88,9 @@ def write_block(folder: Path, number: int, block: list[Parts]) -> dict[str, str]
         maps = np.zeros((len(block), max(used), *block[0].pictures["image"].shape), np.float32)
         for here, parts, count in zip(maps, block, used, strict=True):
             here[:count] = parts.maps
-        root[MAPS][place, : max(used)] = maps
-        root[_COUNT][place] = np.array(used, dtype=np.int16)
+        with zarr.config.set(_TOGETHER):
+            root[MAPS][place, : max(used)] = maps
+            root[_COUNT][place] = np.array(used, dtype=np.int16)
     return _sums(folder, root, number)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage, stats
+from scipy import ndimage
 
 from napari_atomseg._shared.contrast import are_opposite, clear_middle, correlation
 from napari_atomseg.io.images.image import ImageFileError
@@ -157,6 +157,8 @@ def is_picture_of(small: NDArray[Any], raw: NDArray[Any]) -> bool:
     reduced = blurred[np.ix_(*places)]
     if not np.ptp(reduced) > 0 or not np.ptp(small) > 0:
         return False
+    from scipy import stats  # takes a quarter of a second
+
     return abs(float(stats.spearmanr(small, reduced, axis=None).statistic)) > _SAME
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -13,7 +12,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_atomseg.io.images.contents import LARGE
+from napari_atomseg._shared.plain_json import read_json
+from napari_atomseg.io.images import contents
 from napari_atomseg.io.images.image import (
     MicroscopeImage,
     Scale,
@@ -184,7 +184,11 @@ def _pixels(
 ) -> tuple[NDArray[Any], str]:
     """The pixels of these pages of a series, with a letter for each axis."""
     if series.kind not in _LOOSE or len(pages) == len(series.pages):
-        if series.nbytes > LARGE and "S" not in series.axes and series.dataoffset is not None:
+        if (
+            series.nbytes > contents.LARGE
+            and "S" not in series.axes
+            and series.dataoffset is not None
+        ):
             return _stored(path, series), series.axes
         try:
             return np.asarray(series.asarray()), series.axes
@@ -286,7 +290,7 @@ def _own_record(page: tifffile.TiffPage) -> dict[str, Any]:
         metadata = tifffile.tifffile.imagej_description_metadata(page.description)
         for key in (PROVENANCE, KEY):
             try:
-                record[key] = json.loads(metadata.get(key, ""))
+                record[key] = read_json(metadata.get(key, ""))
             except (TypeError, ValueError):
                 continue
     return record

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import tifffile
 
+from napari_atomseg._shared.plain_json import read_json
 from napari_atomseg._shared.units import dimension, is_unknown, parse_unit, to_angstrom
 from napari_atomseg.io.images.image import Kind, Scale
 
@@ -243,7 +243,7 @@ def _shaped(page: tifffile.TiffPage) -> PageTags | None:
     if not page.is_shaped:
         return None
     try:
-        unit = json.loads(page.description).get("unit")
+        unit = read_json(page.description).get("unit")
     except ValueError:
         return None
     return None if parse_unit(unit) is None else _by_resolution(page, unit, "tifffile")

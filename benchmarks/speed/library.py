@@ -1,0 +1,70 @@
+"""Samples a second that are simulated and written as a library, with all twelve targets.
+
+    python -m benchmarks speed library
+    PYTHONPATH=../another-checkout/src python -m benchmarks speed library
+
+In this process: samples per second of CPU time, and how long a sample is simulated and written. By
+`--workers` processes: samples per second of wall time, start of the processes included. The library
+is written into a folder that is removed. "render" is the simulation alone in the same run, which
+writing is compared with: seconds of different runs do not bear comparison where other work is
+running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import tables
+from napari_atomseg.simulation import sample, write_library
+
+RECIPE = "temimagenet"
+WARM = 32
+"""Samples before, for which crystals are projected once."""
+
+
+def cpu_seconds(layout: str, count: int, folder: Path) -> float:
+    """Of a sample that is written in this process."""
+    start = time.process_time()
+    write_library(folder / layout, RECIPE, count, layout=layout, workers=1)
+    return (time.process_time() - start) / count
+
+
+def wall_seconds(layout: str, count: int, workers: int | None, folder: Path) -> float:
+    """Of a sample that several processes write."""
+    start = time.perf_counter()
+    write_library(folder / f"{layout}-several", RECIPE, count, layout=layout, workers=workers)
+    return (time.perf_counter() - start) / count
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Samples and processes."""
+    parser.add_argument("--count", type=int, default=128, help="samples, a multiple of 32")
+    parser.add_argument("--workers", type=int, help="processes; 0 leaves them out [all cores]")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print a line a layout."""
+    import torch
+
+    torch.set_num_threads(1)
+    for index in range(WARM + options.count):
+        sample(RECIPE, index)
+    start = time.process_time()
+    for index in range(options.count):
+        sample(RECIPE, index)
+    render = (time.process_time() - start) / options.count
+    names = ["layout", "render, ms", "all, ms", "all over render", "a second of CPU"]
+    tables.begin([*names, "a second, by processes"])
+    with tempfile.TemporaryDirectory() as folder:
+        for layout in ("folders", "zarr"):
+            whole = cpu_seconds(layout, options.count, Path(folder))
+            cells = [layout, f"{1e3 * render:.1f}", f"{1e3 * whole:.1f}", f"{whole / render:.2f}"]
+            several = ""
+            if options.workers != 0:
+                count = 8 * options.count
+                one = wall_seconds(layout, count, options.workers, Path(folder))
+                several = f"{1.0 / one:.0f}"
+            tables.line([*cells, f"{1.0 / whole:.1f}", several])
