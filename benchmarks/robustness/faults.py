@@ -360,7 +360,7 @@ def _prepare(work: Work, folder: Path) -> None:
     """An empty folder; for single results, older ones of the same names."""
     folder.mkdir()
     if not work.cancels:
-        forked(work.do, folder, None)
+        shutil.copytree(folder.with_name("first"), folder, dirs_exist_ok=True)
         for path in folder.rglob("*"):
             if path.is_file() and ".zarr" not in path.as_posix():
                 path.write_bytes(b"older")
@@ -445,12 +445,12 @@ def run(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary).resolve()
         known = works(home / "inputs")
+        tables.begin(["work", "fault", "moments", "failures"])
         for name in options.only:
             # Modules are loaded here once, not in each process.
             known[name].do(_empty(home / "first"), _token(None))
             whole = undisturbed(known[name], home / "whole")
             shutil.rmtree(home / "counted")
-            tables.begin(["work", "fault", "moments", "failures"])
             for fault in FAULTS:
                 if fault == "cancel" and not known[name].cancels:
                     continue

@@ -42,7 +42,7 @@ _COMMANDS = {
     "history": "history columns.csv",
     "images": "images convert image.tif out/image.hspy",
     "library": "library out/library --recipe hr-stem --count 40 --shape 32 32 --workers 1",
-    "library, 2 workers": "library out/library --recipe hr-stem --count 80 --shape 32 32 --workers 2",
+    "library, 2 workers": "library out/two --recipe hr-stem --count 80 --shape 32 32 --workers 2",
     "localize": "localize image.tif -o out/columns.csv",
     "measure": "measure lattice columns.csv -o out/lattice.csv",
     "models": "models list",
@@ -166,7 +166,7 @@ def interrupted(words: list[str], folder: Path, after: float, whole: set[str]) -
         faults.append(f"exit code {code}")
     if code == INTERRUPTED and command.lines[-1:] != ["cancelled"]:
         faults.append("does not say that it was cancelled")
-    if (code == INTERRUPTED and len(command.lines) > 1) or code not in (INTERRUPTED, 0):
+    if code not in (INTERRUPTED, 0) or "Traceback" in " ".join(command.lines):
         faults.append(f"says {' / '.join(command.lines[-3:])[:300]}")
     strange = [
         name
@@ -183,8 +183,8 @@ def together(words: list[str], folder: Path, whole: set[str]) -> str:
     ends = [each.end() for each in both]
     faults = [wrong for _, wrong in ends if wrong]
     for (code, _), each in zip(ends, both, strict=True):
-        refused = code == 1 and "another process" in " ".join(each.lines)
-        if code != 0 and not (refused and len(each.lines) == 1):
+        refused = code == 1 and "another process" in " ".join(each.lines[-1:])
+        if code != 0 and not refused:
             faults.append(f"exit code {code}: {' / '.join(each.lines[-3:])[:300]}")
     if all(code for code, _ in ends):
         faults.append("both are refused")

@@ -189,7 +189,7 @@ def _interrupts(cancel: CancelToken) -> Iterator[None]:
 
     def first(number: int, frame: FrameType | None) -> None:
         cancel.cancel()
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     before: Callable[[int, FrameType | None], Any] | int | None
     before = signal.signal(signal.SIGINT, first)

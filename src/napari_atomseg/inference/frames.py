@@ -19,6 +19,8 @@ OFFSET = 1e4
 """Offset over the deviation of an image from which on float32 loses its contrast."""
 
 
+_SIZES = (1e-30, 1e30)
+"""Of the largest value of an image that is computed with."""
 _EXACT = 2**53
 """Largest whole number up to which float64 holds them all."""
 
@@ -35,7 +37,8 @@ def as_frames(image: Any) -> tuple[Image, tuple[int, ...]]:
     TypeError
         The values are not real numbers.
     ValueError
-        The array has fewer than two axes, no pixels, or looks like an RGB image.
+        The array has fewer than two axes, no pixels, or looks like an RGB image; or its values are
+        too large or too small to be computed with.
     """
     array = as_numbers(image)
     frames = array.reshape(-1, *array.shape[-2:]).astype(float_type(array.dtype))
@@ -46,7 +49,18 @@ def as_frames(image: Any) -> tuple[Image, tuple[int, ...]]:
             holes = np.isnan(frame)
             if holes.any():
                 frame[holes] = 0.0 if holes.all() else np.nanmedian(frame)
+    _check_sizes(frames)
     return frames, array.shape
+
+
+def _check_sizes(frames: Image) -> None:
+    """Refuse values whose squares no number can hold: what is computed from them would be wrong."""
+    largest = max(float(frames.max()), -float(frames.min()))
+    if largest and not _SIZES[0] <= largest <= _SIZES[1]:
+        raise ValueError(
+            f"image has values up to {largest:.3g}, and sizes from {_SIZES[0]:g} to {_SIZES[1]:g} "
+            "can be computed with: scale it, and make NaN of values that stand for none"
+        )
 
 
 def as_numbers(image: Any) -> NDArray[Any]:

@@ -74,13 +74,16 @@ class Observation:
         Raises
         ------
         ValueError
-            The columns have no positions, or none of them is used.
+            The columns have no positions, or none of them is used; or the image has no pixels.
+        TypeError
+            The image has no real numbers.
         """
         sampling = plain_sampling(sampling)
         attrs = columns.attrs if isinstance(columns, pd.DataFrame) else {}
         scale = attrs.get("sampling") if sampling is None else sampling
         image, own = plain_image(image, calibrate=scale is None)
         scale = own if scale is None else scale
+        _require_real(image)
         if columns is None:
             empty = pd.DataFrame({"y": np.zeros(0), "x": np.zeros(0)})
             return cls(empty, scale, image, aligned=False)
@@ -165,6 +168,17 @@ class Observation:
             inside = self.columns["y"].between(y0, y1) & self.columns["x"].between(x0, x1)
             chosen &= inside.to_numpy()
         return chosen
+
+
+def _require_real(image: Any) -> None:
+    """Refuse what would become an image of real numbers, such as text or complex waves."""
+    if image is None:
+        return
+    pixels = image if hasattr(image, "dtype") and hasattr(image, "shape") else np.asarray(image)
+    if pixels.dtype.kind not in "biuf":
+        raise TypeError(f"image has values of type {pixels.dtype}; real numbers are needed")
+    if 0 in pixels.shape:
+        raise ValueError(f"image has shape {pixels.shape}: it holds no pixels")
 
 
 def members(table: pd.DataFrame, group: str) -> Mask:

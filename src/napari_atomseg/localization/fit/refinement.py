@@ -33,6 +33,9 @@ ONE_PLACE = 1.0
 MARGIN = 1.5
 """Margin of the part of an image that is cut out, over the columns' largest neighbour distance."""
 
+_LONGEST = 20.0
+"""Sides of a pixel, the longer over the shorter."""
+
 
 @dataclass(frozen=True)
 class Refinement:
@@ -55,6 +58,14 @@ class Refinement:
     frames: Array | None = None
     pixel: tuple[float, float] | None = None
     noise: NoiseCorrelation | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse pixels in which columns that are round in Å would be as long as the image."""
+        if self.pixel is not None and max(self.pixel) > _LONGEST * min(self.pixel):
+            raise ValueError(
+                f"sampling={self.pixel}: in pixels more than {_LONGEST:g} times as long as wide, "
+                "columns are not measured"
+            )
 
     @property
     def aspect(self) -> float:

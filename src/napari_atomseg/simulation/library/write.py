@@ -250,6 +250,9 @@ def _make(blocks: list[_Block], workers: int, tick: Callable[[int], None]) -> No
     stop = context.Event()
     pool = ProcessPoolExecutor(workers, context, _begin_worker, (stop,))
     try:
+        with _interrupts_kept():
+            for _ in range(workers):
+                pool.submit(int)  # starts a process
         with untyped.callbacks.Callback(posttask=count_block):
             tasks = [untyped.delayed(_outcome, pure=False)(block) for block in blocks]
             untyped.compute(
@@ -260,6 +263,23 @@ def _make(blocks: list[_Block], workers: int, tick: Callable[[int], None]) -> No
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_kept() -> Iterator[None]:
+    """Ctrl-C waits meanwhile, and processes that are started here never get one.
+
+    One that comes while they import would end them before `_begin_worker` can ignore it.
+    """
+    here = threading.current_thread() is threading.main_thread()
+    if not here or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _outcome(block: _Block) -> int | Exception:
