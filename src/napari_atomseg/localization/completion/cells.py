@@ -147,12 +147,22 @@ def _peaks(steps: Array, reach: float, often: float) -> Array:
     ]
     if len(peaks) == 0:
         return np.zeros((0, 2))
-    peaks = peaks[np.argsort(np.hypot(*peaks.T), kind="stable")][:SHORTEST]
+    peaks = _apart(peaks[np.argsort(np.hypot(*peaks.T), kind="stable")], reach)[:SHORTEST]
     near = cKDTree(steps)
     for _ in range(2):
         members = near.query_ball_point(peaks, reach)
         peaks = np.array([steps[m].mean(axis=0) for m in members if m])
     return np.asarray(peaks)
+
+
+def _apart(peaks: Array, reach: float) -> Array:
+    """(M, 2) the peaks without those beside an earlier one: steps that are all but equal fill
+    several bins with the same count.
+    """
+    kept = np.ones(len(peaks), dtype=bool)
+    for first, second in sorted(cKDTree(peaks).query_pairs(reach)):
+        kept[second] &= not kept[first]
+    return peaks[kept]
 
 
 def _partners(
