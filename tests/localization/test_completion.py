@@ -151,7 +151,7 @@ def test_the_oxygen_of_a_perovskite_is_found_in_all_mirror_images(axes):
     """The network finds from an eighth to half of it."""
     made = atomseg.simulate("SrTiO3", shape=(192, 192), sampling=0.2, dose=1e5, seed=1)
     found = atomseg.localize(np.flip(made.image, axes).copy(), sampling=0.2)
-    places = found[["y", "x"]].to_numpy()
+    places = found[["y", "x"]].to_numpy(copy=True)
     for axis in axes:
         places[:, axis] = 191 - places[:, axis]
     true = made.columns[["y", "x"]].to_numpy()

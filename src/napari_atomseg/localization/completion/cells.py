@@ -26,7 +26,9 @@ ALIKE = 1.6
 SHARE = 0.3
 """A translation connects at least this part of the columns of a patch,"""
 OF_BEST = 0.75
-"""and this part of what the best one connects."""
+"""and this part of what the best one connects,"""
+LONGER = 1.5
+"""that is no longer than this times its own length."""
 NARROWEST = 0.35
 """Least sine of the angle between the vectors of a cell."""
 SHORTEST = 16
@@ -125,7 +127,10 @@ def _lattice(
     partner = np.stack([_partners(points, amplitude, tree, some, v, reach) for v in peaks], axis=1)
     has = partner >= 0
     share = has.mean(axis=0)
-    good = np.flatnonzero((share >= SHARE) & (share >= OF_BEST * share.max()))
+    # Two grains have long translations in common, which say nothing about the shorter ones.
+    length = np.hypot(*peaks.T)
+    best = np.array([share[length <= LONGER * each].max() for each in length])
+    good = np.flatnonzero((share >= SHARE) & (share >= OF_BEST * best))
     pair = _shortest_pair(peaks, has, good)
     if pair is None:
         return []
