@@ -135,6 +135,30 @@ def test_a_sublattice_found_in_part_is_completed(strain, rng):
     assert hits(new, hints).mean() < 0.9
 
 
+@pytest.mark.parametrize("probe", [bell, airy])
+def test_clear_images_are_completed_as_noisy_ones(probe, rng):
+    """Steps between columns that are all but equal fill several bins with the same count."""
+    image, start, hints, faint = half_found(rng, 0.2, 2e4, probe=probe)
+    new = added(completed(image, start, rng, hints=hints))
+    assert hits(new, faint).mean() > 0.98
+    missing = inside(faint, 8.0)
+    assert hits(missing[~hits(missing, start)], new).mean() > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("axes", [(), (0,), (1,), (0, 1)])
+def test_the_oxygen_of_a_perovskite_is_found_in_all_mirror_images(axes):
+    """The network finds from an eighth to half of it."""
+    made = atomseg.simulate("SrTiO3", shape=(192, 192), sampling=0.2, dose=1e5, seed=1)
+    found = atomseg.localize(np.flip(made.image, axes).copy(), sampling=0.2)
+    places = found[["y", "x"]].to_numpy(copy=True)
+    for axis in axes:
+        places[:, axis] = 191 - places[:, axis]
+    true = made.columns[["y", "x"]].to_numpy()
+    true = true[((true > 10) & (true < 181)).all(axis=1)]
+    assert hits(true, places, 1.5).mean() > 0.95
+
+
 def test_a_part_of_a_sublattice_does_not_fill_vacancies(rng):
     bright, faint = lattice(), lattice(0.5)
     there = rng.random(len(faint)) > 0.4

@@ -26,7 +26,9 @@ ALIKE = 1.6
 SHARE = 0.3
 """A translation connects at least this part of the columns of a patch,"""
 OF_BEST = 0.75
-"""and this part of what the best one connects."""
+"""and this part of what the best one connects,"""
+LONGER = 1.5
+"""that is no longer than this times its own length."""
 NARROWEST = 0.35
 """Least sine of the angle between the vectors of a cell."""
 SHORTEST = 16
@@ -125,7 +127,10 @@ def _lattice(
     partner = np.stack([_partners(points, amplitude, tree, some, v, reach) for v in peaks], axis=1)
     has = partner >= 0
     share = has.mean(axis=0)
-    good = np.flatnonzero((share >= SHARE) & (share >= OF_BEST * share.max()))
+    # Two grains have long translations in common, which say nothing about the shorter ones.
+    length = np.hypot(*peaks.T)
+    best = np.array([share[length <= LONGER * each].max() for each in length])
+    good = np.flatnonzero((share >= SHARE) & (share >= OF_BEST * best))
     pair = _shortest_pair(peaks, has, good)
     if pair is None:
         return []
@@ -147,12 +152,22 @@ def _peaks(steps: Array, reach: float, often: float) -> Array:
     ]
     if len(peaks) == 0:
         return np.zeros((0, 2))
-    peaks = peaks[np.argsort(np.hypot(*peaks.T), kind="stable")][:SHORTEST]
+    peaks = _apart(peaks[np.argsort(np.hypot(*peaks.T), kind="stable")], reach)[:SHORTEST]
     near = cKDTree(steps)
     for _ in range(2):
         members = near.query_ball_point(peaks, reach)
         peaks = np.array([steps[m].mean(axis=0) for m in members if m])
     return np.asarray(peaks)
+
+
+def _apart(peaks: Array, reach: float) -> Array:
+    """(M, 2) the peaks without those beside an earlier one: steps that are all but equal fill
+    several bins with the same count.
+    """
+    kept = np.ones(len(peaks), dtype=bool)
+    for first, second in sorted(cKDTree(peaks).query_pairs(reach)):
+        kept[second] &= not kept[first]
+    return peaks[kept]
 
 
 def _partners(
