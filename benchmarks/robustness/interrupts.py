@@ -34,7 +34,7 @@ INTERRUPTED = 130
 
 _COMMANDS = {
     "align": "align stack.tif -o out/average.tif",
-    "calibrate": "calibrate image.tif --sampling 0.2 -o out/calibrated.tif",
+    "calibrate": "calibrate image.tif --pixel 0.02 -o out/calibrated.tif",
     "columns": "columns convert columns.csv out/columns.xyz",
     "demo": "demo image.tif --no-window -o out/demo",
     "evaluate": "evaluate --images 1 -o out/evaluation",
@@ -61,15 +61,15 @@ def inputs(folder: Path) -> None:
     import yaml
 
     from benchmarks.speed.inference import lattice_image
-    from napari_atomseg import localize
-    from napari_atomseg.io import write_columns, write_image
+    from napari_atomseg.io import write_image
 
     image, rng = lattice_image(96), np.random.default_rng(0)
     write_image(folder / "image.tif", image, 0.2)
     stack = np.stack([np.roll(image, k, axis=0) + rng.normal(size=image.shape) for k in range(4)])
     write_image(folder / "stack.tif", stack.astype(np.float32), 0.2)
-    columns = localize(image, sampling=0.2, detector="peaks")
-    write_columns(folder / "columns.csv", columns)
+    found = Command(["localize", "image.tif", "-o", "columns.csv"], folder)
+    if found.end()[0]:
+        raise RuntimeError(" ".join(found.lines))
     (folder / "images").mkdir()
     for number in range(4):
         write_image(folder / "images" / f"{number}.tif", np.roll(image, number), 0.2)
