@@ -90,6 +90,7 @@ def soaked(runs: int, seed: int) -> tuple[dict[str, np.ndarray], Counter[str]]:
                 label += f": {panel.settings.measure}"
             elif name != "Simulate":
                 panel.image = "lattice"
+            before = list(window.layers)
             try:
                 job = panel.run()
                 yield lambda job=job: job.done
@@ -97,6 +98,9 @@ def soaked(runs: int, seed: int) -> tuple[dict[str, np.ndarray], Counter[str]]:
             except ValueError as refused:  # as the button shows it
                 error = refused
             done[f"{label} refused: {error}" if error else label] += 1
+            if name == "Simulate":  # every simulated image is a new one, which a user closes
+                for layer in [each for each in window.layers if each not in before]:
+                    window.layers.remove(layer)
             if number % EVERY != EVERY - 1:
                 continue
             yield 0.1  # layers and messages of the last run

@@ -241,6 +241,22 @@ def test_detections_without_light_are_dropped_and_faint_kin_is_kept(rng):
     assert 1.0 < np.nanmedian(faint.columns.significance) < 4.0
 
 
+def test_a_sublattice_that_is_not_there_is_dropped_where_noise_is_high_too(rng):
+    """A detector that sees columns in noise takes the highest place near each empty site."""
+    bright, empty = lattice(), inside(lattice(0.5))
+    image = counted(drawn(bright, 1.0, background=0.1), 5e3, rng)
+    rows, cols = np.rint(empty).astype(int).T
+    seen = []
+    for y, x in zip(rows, cols, strict=True):
+        part = image[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
+        at = np.unravel_index(part.argmax(), part.shape)
+        seen.append((max(y - 2, 0) + at[0], max(x - 2, 0) + at[1]))
+    found = completed(image, np.concatenate([bright, np.array(seen, float)]), rng)
+    there = np.stack([found.columns.y, found.columns.x], axis=1)[~found.dropped]
+    assert hits(inside(bright), there).mean() > 0.99
+    assert hits(inside(empty, 20.0), there).mean() < 0.05
+
+
 def test_a_faint_sublattice_of_the_detector_is_kept_beside_a_bright_one(rng):
     """Hardly a fit succeeds, but the columns of the sublattice are there on average."""
     bright, faint = lattice(), lattice(0.5)

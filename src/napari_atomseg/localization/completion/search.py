@@ -247,27 +247,38 @@ def _vacant(columns: Columns, z: Array, site: Mask) -> Array:
 def _without_light(columns: Columns, residual: Residual) -> Mask:
     """(N,) columns of the detector that the raw image shows nothing of.
 
-    Those of a lattice are judged with the columns of their kind in the cells around: if these are
+    Those of a lattice are judged with the columns of their kind in the cells around. If these are
     there on average, however faint, a column is dropped only where its own light makes it less
-    likely than a vacancy.
+    likely than a vacancy. If on average many of them have less light than a Gaussian may leave of
+    the columns around, a column is dropped unless its own light is clear: a detector that sees
+    columns in noise sees them where the noise is high.
     """
     z = columns.significance
-    doubtful = np.flatnonzero((columns.source == DETECTED) & columns.believed & (z < DARK))
+    faint = (columns.source == DETECTED) & columns.believed & ~(z >= KIN_CLEAR)
+    doubtful = np.flatnonzero(faint & np.isfinite(z))
     dropped = np.zeros(len(columns), dtype=bool)
-    if not len(doubtful):
-        return dropped
-    dropped[doubtful] = True
-    if not residual.cells:
+    dark = z[doubtful] < DARK
+    dropped[doubtful] = dark
+    if not len(doubtful) or not residual.cells:
         return dropped
     places = equivalent(residual.cells, columns.places[doubtful], KIN)
     kin = residual.tree.query(places, distance_upper_bound=SAME_SITE * residual.spacing)[1]
     values = np.append(z[columns.believed], np.nan)[kin]
     there = np.isfinite(values)
-    count, values = there.sum(axis=1), np.where(there, values, 0.0)
-    level = values.sum(axis=1) / np.maximum(count, 1)
+    count = there.sum(axis=1)
+    level = np.where(there, values, 0.0).sum(axis=1) / np.maximum(count, 1)
     present = level * np.sqrt(count) >= CLEAR
+    # Where a fit has failed, the light at the site itself is that of no peak beside it.
+    failed = there & ~np.append(residual.fitted, True)[kin]
+    at_site = residual.z(*np.moveaxis(places, -1, 0).reshape(2, -1)).reshape(there.shape)
+    at_site = np.where(failed & np.isfinite(at_site), at_site, np.where(there, values, 0.0))
+    fair = at_site.sum(axis=1) / np.maximum(count, 1)
+    # What Gaussians leave of the columns around makes no kind of column.
+    own = columns.places[doubtful].T
+    least = FAINTEST * surrounding(residual, *own) / residual.deviation(*own)
+    empty = (count >= FEWEST_SITES) & (fair + CLEAR / np.sqrt(np.maximum(count, 1)) < least)
     score = np.clip(columns.score[doubtful], 0.5, SUREST)
     # The rule of succession: of so many sites of the kind, none was vacant.
     odds = np.log1p(count) + logit(score) + level * z[doubtful] - 0.5 * level**2
-    dropped[doubtful[present & (odds > 0.0)]] = False
+    dropped[doubtful] = empty | (dark & ~(present & (odds > 0.0)))
     return dropped
