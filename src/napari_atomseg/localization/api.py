@@ -216,10 +216,7 @@ def _in_one_piece(
             report(progress, cancel, len(tables), len(parts), "Localizing on workers")
         return joined(tables, stacked=True, attrs=attrs_of(tables))
     for number in range(len(frames)):
-
-        def of_frame(done: int, total: int, message: str, number: int = number) -> None:
-            report(progress, cancel, number * total + done, len(frames) * total, message)
-
+        of_frame = one_of(progress, cancel, number, len(frames))
         alone = view.of_frame(number)
         with telling(partial(of_frame, 0, 1)):
             frame = frames[number]
