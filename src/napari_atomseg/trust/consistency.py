@@ -262,10 +262,12 @@ class _Test:
         weight = valid.astype(np.float64)
         lines: Array = np.zeros((len(raw), 1))
         # The weights follow from the noise, and the noise from the residual of the weighted fit.
+        found: NoiseModel | None = None
         for number in range(ROUNDS):
             tell("Comparing the restored image with the recorded one", number / (ROUNDS + 1))
             mean = expected_image(raw - lines, restored, weight, task, sigma)
-            self.noise = noise or estimate_noise(mean, raw - lines - mean, valid, window)
+            found = noise or estimate_noise(mean, raw - lines - mean, valid, window, found)
+            self.noise = found
             self.variance, self.shot = self.noise.variance(mean), self.noise.shot(mean)
             weight = valid / self.variance
             lines = line_offsets(raw - mean, weight)

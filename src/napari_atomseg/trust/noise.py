@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,7 +127,13 @@ class NoiseModel:
         return np.maximum(variance, least) if least > 0 else np.ones_like(variance)
 
 
-def estimate_noise(expected: Array, residual: Array, valid: Mask, window: int) -> NoiseModel:
+def estimate_noise(
+    expected: Array,
+    residual: Array,
+    valid: Mask,
+    window: int,
+    known: NoiseModel | None = None,
+) -> NoiseModel:
     """Learn the noise from what a restoration leaves over.
 
     The squared residuals are regressed on the terms of `NoiseModel` by non-negative least
@@ -141,6 +147,7 @@ def estimate_noise(expected: Array, residual: Array, valid: Mask, window: int) -
     expected, residual : (H, W) mean of the raw image, and the raw image minus it.
     valid : (H, W) pixels that were measured.
     window : side of the windows, pixels.
+    known : of an earlier estimate from nearly the same residual; half of the rounds are left then.
     """
     if not valid.any():
         return NoiseModel(0.0)
@@ -148,7 +155,10 @@ def estimate_noise(expected: Array, residual: Array, valid: Mask, window: int) -
     steepness = _steepness(expected)
     squared, used = residual**2, valid
     model = NoiseModel(0.0, float(np.sqrt(squared[valid].mean())), zero)
-    for number in range(ROUNDS):
+    rounds = range(ROUNDS)
+    if known is not None:
+        model, rounds = replace(known, zero=zero), rounds[ROUNDS // 2 :]
+    for number in rounds:
         checkpoint()
         variance = model.variance(expected, steepness)
         spread = variance_of_square(model.gain, model.shot(expected), variance)

@@ -130,7 +130,8 @@ class Completion:
             changed = new.copy()
             changed[near[new][near[new] >= 0]] = True
             if changed.mean() > FEW:
-                return gaussians(image, columns.y, columns.x, cancel)
+                known = former.only(~new[: len(former.y)]).among(~new, columns.y, columns.x)
+                return gaussians(image, columns.y, columns.x, cancel, known)
             fits = gaussians.some(image, columns.y, columns.x, changed, cancel)
             return _merged(former, fits, changed)
 

@@ -304,6 +304,7 @@ def fit_gaussians(
     frames: Tensor | None = None,
     aspect: float = 0.0,
     correlation: NoiseCorrelation | None = None,
+    former: Fits | None = None,
 ) -> Fits:
     """Fit a Gaussian and a local background to each column of an image of bright columns.
 
@@ -328,6 +329,8 @@ def fit_gaussians(
     frames : (H, W) how many frames lie in each pixel of their mean, see `Frames`.
     aspect : ln of dx over dy of pixels that are not square: columns are round in Å.
     correlation : how far pixels share their noise, where that is known; else it is learned.
+    former : (N,) round Gaussians of the same columns to start from, which failed where there are
+        none; they take the place of the first round.
 
     Raises
     ------
@@ -335,7 +338,7 @@ def fit_gaussians(
         `cancel` was raised.
     """
     often = None if frames is None else Frames.of(frames)
-    fits = _unweighted_fits(image, initial_estimates(image, y, x), cancel, often, aspect)
+    fits = _unweighted_fits(image, initial_estimates(image, y, x), cancel, often, aspect, former)
     fits.known_correlation = correlation
     fits.estimate_noise(likelihood)
     fits.set_shape(shape)
@@ -370,9 +373,12 @@ def _unweighted_fits(
     cancel: CancelToken | None,
     frames: Frames | None = None,
     aspect: float = 0.0,
+    former: Fits | None = None,
 ) -> IndependentFit:
     fits = IndependentFit(image, initial, frames, aspect)
-    for free_width in (False, True):
+    if former is not None:
+        fits.begin(former.rows()[[0, 1, 4, 5, 6]].T)
+    for free_width in (False, True) if former is None else (True,):
         fits.fit_all(cancel, free_width=free_width)
         fits.render_light()
     fits.learn_slopes()

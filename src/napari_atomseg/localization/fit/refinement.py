@@ -73,10 +73,16 @@ class Refinement:
         return 0.0 if self.pixel is None else float(np.log(self.pixel[1] / self.pixel[0]))
 
     def __call__(
-        self, image: NDArray[np.float64], y: Array, x: Array, cancel: CancelToken | None = None
+        self,
+        image: NDArray[np.float64],
+        y: Array,
+        x: Array,
+        cancel: CancelToken | None = None,
+        former: Fits | None = None,
     ) -> Fits:
         """Measure columns at y and x (N,), pixels, of an (H, W) image of bright columns.
 
+        With `former` (N,), Gaussians one by one start from those that were fitted before.
         Pixels that are not finite, or saturated, do not count. Columns beyond the border of the
         image, and all but the first at one place, come back at their start, without errors.
         """
@@ -85,7 +91,8 @@ class Refinement:
         if method == "none" or not sound.any():
             return Fits.of(np.full((10, len(y)), np.nan), y, x)
         if not sound.all():
-            fits = self(image, y[sound], x[sound], cancel)
+            known = None if former is None else former.only(sound)
+            fits = self(image, y[sound], x[sound], cancel, known)
             return fits.among(sound, y, x)
         finite = np.where(np.isfinite(image) & ~saturated(image), image, np.nan)
         if self.frames is not None:
@@ -108,7 +115,7 @@ class Refinement:
                 common=self.common,
             )
         else:
-            fit = partial(fit_gaussians, shape=method)
+            fit = partial(fit_gaussians, shape=method, former=former)
         return fit(
             *(there, y, x, cancel),
             likelihood=self.fit.likelihood,

@@ -83,6 +83,20 @@ class Rounds:
         self._shaped = self._free_axes = False
         self.table = np.full((10, len(y)), np.nan)
 
+    def begin(self, known: Array) -> None:
+        """Start from round columns that were fitted before.
+
+        Parameters
+        ----------
+        known : (N, 5) y, x, sigma, amplitude and background, NaN where there was no fit.
+        """
+        theta = tensor_like(self._image, known)
+        theta[:, :2] -= torch.stack([self._canvas.row, self._canvas.col], dim=1)
+        theta[:, 2] = theta[:, 2].log()
+        self._good = torch.isfinite(theta).all(1) & (theta[:, 3] > 0)
+        self._theta[self._good] = elongated(theta[self._good], self._aspect)
+        self.render_light()
+
     @property
     def correlation(self) -> NoiseCorrelation:
         """How far pixels share their noise."""
