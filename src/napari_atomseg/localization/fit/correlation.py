@@ -58,10 +58,12 @@ class Shared:
         noise: NoiseCorrelation,
         weights: Tensor | None = None,
     ) -> None:
-        seen = slopes if weights is None else slopes * weights[:, None]
+        # Sums over pixels need no double precision, the inverse does.
+        slopes = slopes.float()
+        seen = slopes if weights is None else slopes * weights.float()[:, None]
         self._slopes, self._inverse = slopes.mT.flatten(2), inverse
         self._shared = _correlated(seen, noise).flatten(2)
-        self._middle = seen.mT.flatten(2) @ self._shared.mT
+        self._middle = (seen.mT.flatten(2) @ self._shared.mT).to(inverse)
         self._side = slopes.shape[-1]
 
     def covariance(self) -> Tensor:
@@ -83,9 +85,9 @@ class Shared:
         P = 1 - J (JᵀWJ)⁻¹ JᵀW: the diagonal of P R Pᵀ. It is less than for white noise, which has
         less in common with the smooth derivatives.
         """
-        own = self._inverse @ self._slopes
-        part = 1.0 + (own * (self._middle @ own - 2.0 * self._shared)).sum(1)
-        return part.view(-1, self._side, self._side).mT
+        own = self._inverse.float() @ self._slopes
+        part = 1.0 + (own * (self._middle.float() @ own - 2.0 * self._shared)).sum(1)
+        return part.view(-1, self._side, self._side).mT.to(self._inverse)
 
 
 def _correlated(planes: Tensor, noise: NoiseCorrelation) -> Tensor:

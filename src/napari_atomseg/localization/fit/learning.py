@@ -93,10 +93,8 @@ class NoiseLearning(Rounds):
         slopes[:, held] = 0.0
         matrix = (slopes * part.weights[:, None]).flatten(2) @ slopes.flatten(2).mT
         matrix.diagonal(dim1=1, dim2=2)[:, held] = 1.0
-        # The inverse needs double precision; the sums over pixels do not.
-        inverse = torch.nan_to_num(covariance(matrix)).float()
-        shared = Shared(slopes.float(), inverse, self.correlation, part.weights.float())
-        return shared.left().to(slopes)
+        inverse = torch.nan_to_num(covariance(matrix))
+        return Shared(slopes, inverse, self.correlation, part.weights).left()
 
     def learn_correlation(self, likelihood: Likelihood) -> bool:
         """Estimate how far pixels share their noise, and the noise anew; whether they do.
