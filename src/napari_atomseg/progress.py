@@ -189,3 +189,22 @@ def stage(progress: Progress | None, number: int, stages: int) -> Progress | Non
     if progress is None:
         return None
     return lambda done, total, message: progress(number * total + done, stages * total, message)
+
+
+def one_of(
+    progress: Progress | None, cancel: CancelToken | None, number: int, count: int, part: str = ""
+) -> Progress:
+    """Progress of one part of so many, such as a frame of a stack, as that of the whole.
+
+    Parameters
+    ----------
+    number, count : of the parts, counted from 0.
+    part : what it is called in messages; by default they do not say which one it is.
+    """
+    said = f"{part} {number + 1} of {count}: " if part else ""
+
+    def told(done: int, total: int, message: str) -> None:
+        steps = max(total, 1)
+        report(progress, cancel, number * steps + done, count * steps, said + message)
+
+    return told

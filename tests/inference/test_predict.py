@@ -9,7 +9,7 @@ import torch
 
 import napari_atomseg as atomseg
 from napari_atomseg.inference import predict, predictor
-from napari_atomseg.inference.api import as_frames
+from napari_atomseg.inference.frames import as_frames
 from napari_atomseg.inference.magnification import Magnifications
 from napari_atomseg.inference.tiles import OVERLAP, tiles, upsampled
 from napari_atomseg.networks import unet

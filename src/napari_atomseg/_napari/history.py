@@ -27,8 +27,9 @@ from napari_atomseg._napari.jobs import Job, attempt
 from napari_atomseg._napari.layers import unwrapped
 from napari_atomseg._napari.replace import replacements
 from napari_atomseg.progress import CancelToken, Progress
+from napari_atomseg.workflow.recorded import Recorded
 from napari_atomseg.workflow.records import History as LayerHistory
-from napari_atomseg.workflow.records import Recorded, history_of, other_pixels
+from napari_atomseg.workflow.records import history_of, other_pixels
 
 if TYPE_CHECKING:
     import napari.viewer

@@ -11,7 +11,7 @@ from napari_atomseg.cli.app import Session, app, print_line, session
 from napari_atomseg.cli.options import hooks
 
 if TYPE_CHECKING:
-    from napari_atomseg.weights.catalogue import Format
+    from napari_atomseg.weights.exchange import Format
 
 models = typer.Typer(help="List, show, download, import, export and remove models.")
 app.add_typer(models, name="models")

@@ -1,4 +1,5 @@
-from .api import Prediction, predict, restore
+from .api import predict, restore
+from .predicting import Prediction
 from .predictor import Predictor
 from .scale import estimate_spacing
 from .scan.api import ScanCorrection, correct_scan

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
@@ -13,37 +11,25 @@ import numpy as np
 import pandas as pd
 
 from napari_atomseg._shared.objects import takes_images
-from napari_atomseg._shared.types import Array, Labels, Sampling
-from napari_atomseg._shared.units import pixel_size
-from napari_atomseg.inference.api import Prediction, common_contrast
-from napari_atomseg.inference.frames import Examined, examine
-from napari_atomseg.inference.scale import agreed_contrasts, estimate_spacing, leaning
+from napari_atomseg._shared.types import Labels, Sampling
+from napari_atomseg.inference.frames import examine
 from napari_atomseg.inference.settings import (
     InferenceOptions,
     InferenceSettings,
     inference_settings,
 )
-from napari_atomseg.inference.stacks import Frames, StackView, each_frame, is_lazy
-from napari_atomseg.inference.tiles import Tile
+from napari_atomseg.inference.stacks import each_frame, is_lazy
 from napari_atomseg.inference.windows import bounded, checked, is_large, planes_of, read
-from napari_atomseg.inference.workers import current_client, spread
-from napari_atomseg.localization.completion.frame import Completion, frame_notes
-from napari_atomseg.localization.detect import (
-    add_discs,
-    grown_labels,
+from napari_atomseg.localization.labelling import (
+    labelled_frames,
+    seen_to_segment,
+    segmented_frame,
+    view_to_segment,
 )
-from napari_atomseg.localization.finding import Finder, Search
-from napari_atomseg.localization.fit.correlation import noise_notes, noise_record
-from napari_atomseg.localization.fit.refinement import Refinement
-from napari_atomseg.localization.large import Seen, divisible, localized, seen_by, segmented
-from napari_atomseg.localization.measure import Measure, cut_by_border
-from napari_atomseg.localization.model import Model
-from napari_atomseg.localization.overlap import overlap_notes
+from napari_atomseg.localization.large import divisible, segmented
 from napari_atomseg.localization.regions import region_labels
-from napari_atomseg.localization.scan import Unjittered
 from napari_atomseg.localization.settings import (
     DetectionSettings,
-    Detector,
     FitSettings,
     LocalizeOptions,
     LocalizeSettings,
@@ -52,26 +38,8 @@ from napari_atomseg.localization.settings import (
     frame_weights,
     known_noise,
 )
-from napari_atomseg.localization.shares import first_share, one_of, part, rest_of
-from napari_atomseg.localization.stacks import attrs_of, stack_view
-from napari_atomseg.localization.table import column_table, joined
-from napari_atomseg.networks.tasks import COLUMNS
-from napari_atomseg.progress import (
-    CancelToken,
-    Progress,
-    divided,
-    report,
-    stage,
-    tell,
-    telling,
-    within,
-)
-from napari_atomseg.trust.correlation import NoiseCorrelation
-from napari_atomseg.trust.judge import DENOISED
-
-JUDGED = 0.2
-"""Part of the time behind the network that the comparison with the recorded image takes, about."""
-JUDGING = "Comparing the columns with the recorded image"
+from napari_atomseg.localization.tabulating import Limits, in_one_piece, in_windows
+from napari_atomseg.progress import CancelToken, Progress, one_of, report, telling
 
 
 @takes_images("image")
@@ -181,212 +149,15 @@ def localize(
     often, known = frame_weights(given, shape), known_noise(given)
     chosen = LocalizeSettings(**ChainMap(given, *groups))
     regions = None if region is None else region_labels(region, shape)
-    limits = _Limits(regions, often, known)
+    limits = Limits(regions, often, known)
 
     def work(side: int | None) -> pd.DataFrame:
         if side is None or not divisible(chosen):
-            return _in_one_piece(image, sampling, chosen, limits, progress, cancel)
-        return _in_windows(image, side, sampling, chosen, limits, progress, cancel)
+            return in_one_piece(image, sampling, chosen, limits, progress, cancel)
+        return in_windows(image, side, sampling, chosen, limits, progress, cancel)
 
     with telling(partial(report, progress, cancel, 0, 0)):
         return bounded(work, image.shape, "localizing the columns of an image")
-
-
-def _in_one_piece(
-    image: Any,
-    sampling: Sampling | None,
-    chosen: LocalizeSettings,
-    limits: _Limits,
-    progress: Progress | None,
-    cancel: CancelToken | None,
-) -> pd.DataFrame:
-    """Columns of an image, or of a stack whose frames are not too large, see `localize`."""
-    frames = Frames(image if len(image.shape) > 2 else examine(read(image)))
-    if frames.whole is not None:
-        return _localized(frames.whole, sampling, chosen, limits, None, progress, cancel)[0]
-    view, tables = stack_view(frames, sampling, chosen), []
-    client = current_client()
-    if client is not None:
-        parts = [
-            (frames.plane(number), sampling, chosen, limits, view.of_frame(number))
-            for number in range(len(frames))
-        ]
-        for table in spread(client, _on_worker, parts, cancel):
-            tables.append(table)
-            report(progress, cancel, len(tables), len(parts), "Localizing on workers")
-        return joined(tables, stacked=True, attrs=attrs_of(tables))
-    for number in range(len(frames)):
-        of_frame = one_of(progress, cancel, number, len(frames))
-        alone = view.of_frame(number)
-        with telling(partial(of_frame, 0, 1)):
-            frame = frames[number]
-        tables.append(_localized(frame, sampling, chosen, limits, alone, of_frame, cancel)[0])
-    return joined(tables, stacked=True, attrs=attrs_of(tables))
-
-
-def _on_worker(
-    plane: Any,
-    sampling: Sampling | None,
-    chosen: LocalizeSettings,
-    limits: _Limits,
-    view: StackView,
-) -> pd.DataFrame:
-    """Columns of one frame, on a worker of a cluster."""
-    return _localized(examine(plane), sampling, chosen, limits, view, None, None)[0]
-
-
-def _in_windows(
-    image: Any,
-    side: int,
-    sampling: Sampling | None,
-    chosen: LocalizeSettings,
-    limits: _Limits,
-    progress: Progress | None,
-    cancel: CancelToken | None,
-) -> pd.DataFrame:
-    """Columns of an image or stack window by window, see `localize`."""
-    planes, tables = planes_of(image), []
-    seen = seen_by(
-        planes[len(planes) // 2],
-        sampling,
-        chosen,
-        lambda using: using.tasks(chosen, using.detector(chosen.detector)),
-    )
-    for number, plane in enumerate(planes):
-        hook = one_of(progress, cancel, number, len(planes))
-        tables.append(
-            localized(plane, seen, side, sampling, chosen, limits, _localized, hook, cancel)
-        )
-    stacked = len(image.shape) > 2
-    return joined(tables, stacked=True, attrs=attrs_of(tables)) if stacked else tables[0]
-
-
-@dataclass(frozen=True)
-class _Limits:
-    """What is known of the pixels of all frames.
-
-    Attributes
-    ----------
-    regions : (H, W) numbers of the regions in which columns are measured.
-    often : (H, W) how many frames lie in each pixel of an average.
-    noise : how far neighbouring pixels share theirs.
-    """
-
-    regions: Labels | None
-    often: Array | None
-    noise: NoiseCorrelation | None
-
-    def within(self, tile: Tile) -> _Limits:
-        """What is known of the pixels of a window."""
-        rows, cols = slice(tile.top, tile.bottom), slice(tile.left, tile.right)
-        regions = None if self.regions is None else self.regions[rows, cols]
-        often = None if self.often is None else self.often[rows, cols]
-        return _Limits(regions, often, self.noise)
-
-
-def _localized(
-    examined: Examined,
-    sampling: Sampling | None,
-    chosen: LocalizeSettings,
-    limits: _Limits,
-    view: StackView | None,
-    progress: Progress | None,
-    cancel: CancelToken | None,
-) -> tuple[pd.DataFrame, int]:
-    """Columns of frames, see `localize`, and the last number of a label.
-
-    `view` is that of the stack, or of the image, that a single frame is of.
-    """
-    pixel, frames, shape = pixel_size(sampling), examined.frames, examined.shape
-    mean = None if pixel is None else float(np.mean(pixel))
-    contrasts: Sequence[str] = (chosen.contrast,) * len(frames)
-    prediction, judge, restored, spacings = None, None, None, [0.0] * len(frames)
-    notes, detector, mask = list(examined.notes), chosen.detector, ""
-    if chosen.detector != "peaks" or chosen.on != "raw":
-        using = Model.of(examined, chosen.model, view=view)
-        detector = using.detector(chosen.detector)
-        tasks = using.tasks(chosen, detector)
-        prediction = using.predict(tasks, sampling, chosen, stage(progress, 0, 2), cancel)
-        progress = stage(progress, 1, 2)
-        report(progress, cancel, 0, 1, JUDGING)
-        judging, progress = progress, rest_of(progress, JUDGED)
-        contrasts = prediction.contrasts
-        if chosen.on != "raw":
-            restored = using.restored(prediction)
-        if detector == "network":
-            with divided(partial(first_share, judging, cancel, JUDGED)):
-                judge = using.judge(prediction, sampling, chosen.min_score)
-        elif detector == "otsu":
-            mask = using.mask
-        if detector != chosen.detector:
-            notes.append(
-                f"{using.card.name} gives no column map: Otsu's threshold divides its mask"
-            )
-    if judge is None:
-        spacings = [estimate_spacing(frame, mean) for frame in frames]
-        if prediction is None and chosen.contrast == "auto":
-            leanings = list(map(leaning, frames, spacings))
-            contrasts = agreed_contrasts(leanings, frames)
-            if view is not None:
-                contrasts = [view.contrast(0, frames[0], lambda _: leanings[0])]
-    signs = [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
-    read = None if detector == "peaks" else prediction
-    find = Finder(frames, signs, spacings, read, mask)
-    refinement = Refinement(
-        chosen, chosen.device, frames=limits.often, pixel=pixel, noise=limits.noise
-    )
-    measure = Measure(refinement, signs, examined.measured(), restored, chosen.on, limits.regions)
-    least = judge.least if judge is not None else chosen.min_score or 0.0
-    complete = Completion(
-        *(chosen, chosen.device, chosen.sensitivity, detector, least),
-        limits.often,
-        pixel,
-        limits.noise,
-    )
-    search = Search(find, complete, judge, measure.raw, chosen)
-    unjittered = Unjittered(chosen, frames, pixel)
-    # Fits of the search are those of the table where the same method makes both.
-    searching = 0.95 if chosen.refine == "gaussian" else 0.7
-    tables, remarks, counts, last = [], [], np.zeros(2, dtype=int), 0
-    for number, frame in enumerate(frames):
-        with part(progress, cancel, number, len(frames), "Finding columns"):
-            with within(0.0, searching):
-                found, judged, columns = search(number, cancel)
-            with within(searching, 1.0):
-                tell("Measuring columns", 0.0)
-                measured, inside = measure(number, columns, cancel)
-        if judge is not None and judged is not None:
-            seen = judge.seen(number, columns.y[columns.added], columns.x[columns.added])
-            judged = columns.extended(judged, seen.consistency, seen.signal)
-        table = column_table(measured, columns, pixel, judged)
-        species = find.species(number, found, columns)
-        if species is not None:
-            table["species"] = species
-        likely = (table["score"] >= least).to_numpy()
-        inside &= ~examined.hides(number, columns.y, columns.x)
-        keep = inside & likely
-        counts += np.array([inside.sum(), (inside & ~likely).sum()])
-        if chosen.edge == "drop":
-            keep &= ~cut_by_border(columns, found.labels, frame.shape)
-        remarks.append(columns.notes)
-        last = max(last, int(columns.label.max(initial=0)))
-        tables.append(unjittered(number, table[keep].reset_index(drop=True)))
-    report(progress, cancel, len(frames), len(frames), "Measuring columns")
-    attrs = _record(chosen, detector, prediction)
-    notes += frame_notes(remarks)
-    attrs |= {"contrast": common_contrast(contrasts), "sampling": sampling, "notes": notes}
-    if judge is not None:
-        attrs |= {"calibrated": judge.calibrated, "training_range": judge.verdict()}
-    attrs["noise"] = noise_record(measure.noise)
-    if counts[1]:
-        notes.append(
-            f"{counts[1]} of {counts[0]} columns found were dropped: score below {least:g}"
-        )
-    if any(map(len, tables)):
-        notes += noise_notes(measure.noise)
-        notes += overlap_notes(tables, chosen.refine, refinement.aspect)
-    notes += unjittered.notes
-    return joined(tables, stacked=len(shape) > 2, attrs=attrs), last
 
 
 @takes_images("image")
@@ -435,18 +206,20 @@ def segment(
     )
     image = checked(image)
     if is_lazy(image) and (image.ndim > 2 or is_large(image.shape)):
-        some = partial(_segmented_view, sampling=sampling, chosen=chosen)
-        work = partial(_segmented_frame, sampling=sampling, chosen=chosen, hooks=(progress, cancel))
+        some = partial(view_to_segment, sampling=sampling, chosen=chosen)
+        work = partial(segmented_frame, sampling=sampling, chosen=chosen, hooks=(progress, cancel))
         labels: Labels = each_frame(image, some, work, np.int32)
         return labels
 
     def labelled(side: int | None) -> Labels:
         if side is None:
-            return _segmented(examine(read(image)), sampling, chosen, None, progress, cancel)[0]
+            return labelled_frames(examine(read(image)), sampling, chosen, None, progress, cancel)[
+                0
+            ]
         planes = planes_of(image)
-        seen = _segmented_seen(planes[len(planes) // 2], sampling, chosen)
+        seen = seen_to_segment(planes[len(planes) // 2], sampling, chosen)
         made = [
-            segmented(plane, seen, side, sampling, chosen, _segmented, hook, cancel)
+            segmented(plane, seen, side, sampling, chosen, labelled_frames, hook, cancel)
             for number, plane in enumerate(planes)
             for hook in [one_of(progress, cancel, number, len(planes))]
         ]
@@ -454,107 +227,3 @@ def segment(
 
     with telling(partial(report, progress, cancel, 0, 0)):
         return bounded(labelled, image.shape, "segmenting an image")
-
-
-def _segmented_seen(plane: Any, sampling: Sampling | None, chosen: LocalizeSettings) -> Seen:
-    """How the windows of a large image that is segmented are seen."""
-    return seen_by(plane, sampling, chosen, partial(_labelling, chosen=chosen), COLUMNS)
-
-
-def _segmented_view(
-    frames: Frames, sampling: Sampling | None, chosen: LocalizeSettings
-) -> StackView:
-    """How a network sees a stack that is segmented, by some of its frames."""
-    if is_large(frames.shape):
-        return _segmented_seen(frames.plane(len(frames) // 2), sampling, chosen).view
-    using = Model.of(frames[len(frames) // 2], chosen.model, COLUMNS)
-    return using.view_of(frames, _labelling(using, chosen), sampling, chosen)
-
-
-def _segmented_frame(
-    frame: Any,
-    view: StackView,
-    sampling: Sampling | None,
-    chosen: LocalizeSettings,
-    hooks: tuple[Progress | None, CancelToken | None],
-) -> Labels:
-    """Labels of one frame of a stack that is not in memory."""
-
-    def labelled(side: int | None) -> Labels:
-        if side is None:
-            return _segmented(examine(frame), sampling, chosen, view, *hooks)[0]
-        seen = _segmented_seen(frame, sampling, chosen)
-        if view.level is not None and view.magnifications is not None:
-            seen = Seen(view, view.magnifications.spacing)
-        return segmented(frame, seen, side, sampling, chosen, _segmented, *hooks)
-
-    return bounded(labelled, frame.shape, "segmenting an image")
-
-
-def _labelling(using: Model, chosen: LocalizeSettings) -> list[str]:
-    """Maps that `segment` needs."""
-    by_mask = using.detector(chosen.detector) == "otsu"
-    return [using.mask] if by_mask else using.offered([*COLUMNS, DENOISED])
-
-
-def _segmented(
-    examined: Examined,
-    sampling: Sampling | None,
-    chosen: LocalizeSettings,
-    view: StackView | None,
-    progress: Progress | None,
-    cancel: CancelToken | None,
-) -> tuple[Labels, int]:
-    """Labels of frames, see `segment`, and the last number; `view` as of `_localized`."""
-    frames, shape = examined.frames, examined.shape
-    min_score, sensitivity = chosen.min_score, chosen.sensitivity
-    using = Model.of(examined, chosen.model, COLUMNS, view)
-    detector = using.detector(chosen.detector)
-    by_mask, tasks = detector == "otsu", _labelling(using, chosen)
-    prediction = using.predict(tasks, sampling, chosen, stage(progress, 0, 2), cancel)
-    progress = stage(progress, 1, 2)
-    report(progress, cancel, 0, 1, JUDGING)
-    judge = None if by_mask else using.judge(prediction, sampling, min_score)
-    signs = [-1.0 if contrast == "dark" else 1.0 for contrast in prediction.contrasts]
-    find = Finder(frames, signs, (), prediction, using.mask if by_mask else "")
-    least = judge.least if judge is not None else min_score or 0.0
-    complete = Completion(
-        *(chosen, chosen.device, sensitivity, detector, least),
-        pixel=pixel_size(sampling),
-    )
-    search = Search(find, complete, judge, examined.measured(), chosen)
-    labels, last = np.zeros(frames.shape, np.int32), 0
-    for number in range(len(frames)):
-        with part(progress, cancel, number, len(frames), "Finding columns"):
-            with within(0.0, 0.9):
-                found, _, columns = search(number, cancel)
-            tell("Labelling columns")
-        keep = (columns.score >= least) & ~examined.hides(number, columns.y, columns.x)
-        numbers = columns.label[keep]
-        last = max(last, int(columns.label.max(initial=0)))
-        found = found.keeping(np.isin(np.arange(1, len(found) + 1), numbers))
-        labels[number] = found.labels
-        if not by_mask:
-            maps, masks = (prediction.maps[task].reshape(frames.shape) for task in COLUMNS)
-            labels[number] = grown_labels(found, maps[number], masks[number])
-        new = np.flatnonzero(keep[columns.added]) + columns.added.start
-        add_discs(
-            labels[number],
-            *(columns.y[new], columns.x[new], columns.fits.sigma[new], columns.label[new]),
-        )
-    report(progress, cancel, len(frames), len(frames), "Labelling columns")
-    return labels.reshape(shape), last
-
-
-def _record(
-    chosen: LocalizeSettings, detector: Detector, prediction: Prediction | None
-) -> dict[str, Any]:
-    """How a table was made, for its ``attrs``."""
-    names = ["refine", "edge", "sensitivity"]
-    names += ["widths", "backgrounds"] if chosen.refine == "joint" else []
-    names += ["likelihood", "frames", "on"]
-    record = {"detector": detector} | {name: getattr(chosen, name) for name in names}
-    if prediction is not None:
-        record |= {"model": prediction.model, "sha256": prediction.sha256}
-        record["quality"] = chosen.quality
-    return record

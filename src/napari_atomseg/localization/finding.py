@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_atomseg._shared.types import Array
-from napari_atomseg.inference.api import Prediction
+from napari_atomseg.inference.predicting import Prediction
 from napari_atomseg.localization.completion.frame import Completed, Completion
 from napari_atomseg.localization.detect import (
     Detections,
@@ -113,3 +113,8 @@ class Finder:
         names = np.array(self.prediction.species)
         new = names[maps[:, row, col].argmax(axis=0)]
         return np.append(species_of(found, maps, self.prediction.species)[columns.detections], new)
+
+
+def signs_of(contrasts: Sequence[str]) -> list[float]:
+    """-1 for frames of dark columns, else 1."""
+    return [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]

@@ -10,7 +10,7 @@ from skimage.feature import peak_local_max
 
 from napari_atomseg._shared.geometry import nearest_pixels
 from napari_atomseg._shared.types import Array, Image, Labels
-from napari_atomseg.inference.api import Prediction
+from napari_atomseg.inference.predicting import Prediction
 from napari_atomseg.localization.detect import (
     Detections,
     columns_from_map,

@@ -27,7 +27,7 @@ from napari_atomseg.localization.model import Model
 from napari_atomseg.localization.settings import LocalizeSettings
 from napari_atomseg.localization.stacks import attrs_of
 from napari_atomseg.localization.table import in_angstrom
-from napari_atomseg.progress import CancelToken, Progress, report, telling
+from napari_atomseg.progress import CancelToken, Progress, one_of, report, telling
 
 AROUND = 4.0
 """Spacings of the columns that a window sees around its core."""
@@ -132,7 +132,7 @@ def localized(
         made = (
             frame(_examined(plane, window, hook), *some, hook, cancel)
             for number, (window, some) in enumerate(zip(every, known, strict=True))
-            for hook in [_hook(progress, cancel, number, len(every))]
+            for hook in [one_of(progress, cancel, number, len(every), "window")]
         )
     else:
         parts = [
@@ -169,7 +169,7 @@ def segmented(
     whole = np.zeros(shape, np.int32)
     last = 0
     for number, window in enumerate(every):
-        hook = _hook(progress, cancel, number, len(every))
+        hook = one_of(progress, cancel, number, len(every), "window")
         labels, count = frame(
             _examined(plane, window, hook),
             sampling,
@@ -188,18 +188,6 @@ def segmented(
 def _examined(plane: Any, window: Window, hook: Progress) -> Examined:
     with telling(partial(hook, 0, 1)):
         return examine(read(cut(plane, window.seen)))
-
-
-def _hook(
-    progress: Progress | None, cancel: CancelToken | None, number: int, count: int
-) -> Progress:
-    """Progress of one window as that of the whole."""
-
-    def of_window(done: int, total: int, message: str) -> None:
-        told = f"window {number + 1} of {count}: {message}"
-        report(progress, cancel, number * max(total, 1) + done, count * max(total, 1), told)
-
-    return of_window
 
 
 def _placed(

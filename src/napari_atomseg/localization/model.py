@@ -11,8 +11,8 @@ import numpy as np
 from napari_atomseg import weights
 from napari_atomseg._shared.types import Array, Image, Sampling
 from napari_atomseg._shared.units import mean_sampling
-from napari_atomseg.inference.api import Prediction, large_view, predicted, view_of
 from napari_atomseg.inference.frames import Examined
+from napari_atomseg.inference.predicting import Prediction, large_view, predicted, view_of
 from napari_atomseg.inference.settings import InferenceSettings
 from napari_atomseg.inference.stacks import Frames, StackView
 from napari_atomseg.localization.settings import Detector, LocalizeSettings
@@ -121,7 +121,7 @@ class Model:
         sampling: Sampling | None,
         chosen: InferenceSettings,
     ) -> StackView:
-        """How the model sees all frames of a stack, see `inference.api.view_of`."""
+        """How the model sees all frames of a stack, see `inference.predicting.view_of`."""
         return view_of(frames, tasks, self._applied(chosen), sampling)
 
     def large_view(
@@ -131,7 +131,7 @@ class Model:
         sampling: Sampling | None,
         chosen: InferenceSettings,
     ) -> StackView:
-        """How the model sees the windows of a large image, see `inference.api.large_view`."""
+        """How the model sees windows of a large image, see `inference.predicting.large_view`."""
         return large_view(pieces, tasks, self._applied(chosen), sampling)
 
     def _applied(self, chosen: InferenceSettings) -> InferenceSettings:

@@ -40,14 +40,3 @@ def part(
     told(0.0, message)
     with divided(told):
         yield
-
-
-def one_of(
-    progress: Progress | None, cancel: CancelToken | None, number: int, count: int
-) -> Progress:
-    """Progress of one frame of so many."""
-
-    def of_frame(done: int, total: int, message: str) -> None:
-        report(progress, cancel, number * total + done, count * total, message)
-
-    return of_frame

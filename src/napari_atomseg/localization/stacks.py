@@ -10,7 +10,7 @@ import pandas as pd
 
 from napari_atomseg._shared.types import Image, Sampling
 from napari_atomseg._shared.units import mean_sampling
-from napari_atomseg.inference.api import common_contrast
+from napari_atomseg.inference.predicting import common_contrast
 from napari_atomseg.inference.scale import estimate_spacing, leaning
 from napari_atomseg.inference.stacks import (
     Frames,
@@ -25,7 +25,7 @@ from napari_atomseg.trust.judge import INSIDE, UNKNOWN
 
 
 def stack_view(frames: Frames, sampling: Sampling | None, chosen: LocalizeSettings) -> StackView:
-    """What some frames of a stack settle for all: see `inference.api.view_of`."""
+    """What some frames of a stack settle for all: see `inference.predicting.view_of`."""
     if chosen.detector != "peaks" or chosen.on != "raw":
         using = Model.of(frames[len(frames) // 2], chosen.model)
         tasks = using.tasks(chosen, using.detector(chosen.detector))

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from napari_atomseg._shared.geometry import nearest_distances, nearest_pixels
 from napari_atomseg._shared.types import Array, Mask
-from napari_atomseg.inference.api import Prediction
+from napari_atomseg.inference.predicting import Prediction
 from napari_atomseg.inference.scale import SPACING_PER_SCALE
 from napari_atomseg.inference.stacks import Level
 from napari_atomseg.networks.card import ModelCard

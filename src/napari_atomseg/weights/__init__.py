@@ -3,15 +3,14 @@
 from napari_atomseg._shared.files import sha256
 from napari_atomseg.weights.catalogue import (
     choice,
-    export_model,
     find_file,
-    import_model,
     model_entry,
     models,
     models_for,
     remove_model,
     resolve,
 )
+from napari_atomseg.weights.exchange import export_model, import_model
 from napari_atomseg.weights.foreign import (
     LicenceError,
     foreign_models,

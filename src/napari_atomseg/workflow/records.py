@@ -8,25 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from napari_atomseg._shared.files import digest
 from napari_atomseg._shared.notices import one_line
 from napari_atomseg._shared.types import Sampling
-from napari_atomseg.alignment.settings import AVERAGE, NOISE
+from napari_atomseg.alignment.settings import AVERAGE
 from napari_atomseg.io import COLUMN_SUFFIXES, IMAGE_SUFFIXES, read_columns, read_image
 from napari_atomseg.io.inputs import THEN_MEASURED, columns_input, image_input
 from napari_atomseg.measurements.observation import SELECTED
 from napari_atomseg.measurements.registry import Needs
 from napari_atomseg.settings import fields_of
 from napari_atomseg.workflow.actions import ACTIONS, MEASURE
+from napari_atomseg.workflow.recorded import Described, Record, Recorded, alike, as_pair, changed
 from napari_atomseg.workflow.steps import IMAGE, Step, Workflow, WorkflowError
 from napari_atomseg.workflow.words import as_commands, as_python, in_words
-
-Record = Mapping[str, Any]
-"""What `io.provenance` writes: action, settings, model, and what it was made of (``inputs``)."""
-Described = Mapping[str, Any]
-"""An image or table as `io.inputs` describes it: name, file, hash, and its record."""
 
 _MADE = {MEASURE.strip(), *(name for name in ACTIONS if not name.startswith(MEASURE))}
 _NAMES = {
@@ -37,63 +31,6 @@ _NAMES = {
     "localize": "columns",
 }
 """Names of results of which the record has none."""
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """The image that a chain begins with.
-
-    Attributes
-    ----------
-    name : of the layer or file.
-    file, dataset, frame : where it was read from, see `io.read_image`; None without a file.
-    sampling : Å per pixel that the file states.
-    sha256 : digest of its pixels, see `io.inputs`.
-    shape : of its pixels.
-    noise : whether its record says how far pixels share their noise, as of averages.
-    problem : why the file does not give these pixels; empty where it does.
-    """
-
-    name: str
-    file: Path | None
-    dataset: int | str | None
-    frame: int | None
-    sampling: Sampling | None
-    sha256: str
-    shape: tuple[int, ...]
-    noise: bool
-    problem: str
-
-    @classmethod
-    def of(cls, described: Described) -> Recorded:
-        """Take the image from its description."""
-        record = described.get("record") or {}
-        file = described.get("file")
-        return cls(
-            str(described["name"]),
-            None if file is None else Path(file),
-            described.get("dataset"),
-            described.get("frame"),
-            _pair(described.get("sampling")),
-            str(described["sha256"]),
-            tuple(described["shape"]),
-            NOISE in record,
-            _not_in_its_file(described),
-        )
-
-    @property
-    def words(self) -> str:
-        """The image in a line: where it is from, its size and its scale."""
-        where = repr(self.name) if self.file is None else str(self.file.name)
-        parts = [] if self.dataset is None else [f"data set {self.dataset!r}"]
-        parts += [] if self.frame is None else [f"frame {self.frame}"]
-        parts.append(f"{' × '.join(map(str, self.shape))} pixels")
-        if self.sampling is not None:
-            size = self.sampling
-            text = f"{size[0]:.5g} × {size[1]:.5g}" if isinstance(size, tuple) else f"{size:.5g}"
-            parts.append(f"{text} Å per pixel")
-        parts += [] if not self.problem else [self.problem]
-        return f"{where}: {', '.join(parts)}"
 
 
 @dataclass(frozen=True)
@@ -162,7 +99,7 @@ def history_of(described: Described) -> History:
     record = described.get("record") or {}
     if _action(record) is None:
         return _of_an_image(described, record)
-    if _changed(described) and len(described["shape"]) > 1:
+    if changed(described) and len(described["shape"]) > 1:
         chain.problem = f"the pixels of {described['name']!r} were changed since they were made"
         described = {**described, "sha256": record["result"]}
     chain.follow(described)
@@ -274,7 +211,7 @@ class _Chain:
         if len(described["shape"]) == 1 and action is None:
             self._refuse(f"the columns {described['name']!r} were not localized by this plugin")
             return IMAGE
-        if action is None or (_changed(described) and len(described["shape"]) > 1):
+        if action is None or (changed(described) and len(described["shape"]) > 1):
             return self._begin(described)
         known = _identity(record)
         if known not in self._known:
@@ -285,7 +222,7 @@ class _Chain:
             name = self._measured(name, measured)
         if described.get("edited"):
             self._refuse(f"{described['name']!r}: {described['edited']}, which no step repeats")
-        elif _changed(described):
+        elif changed(described):
             self._refuse(
                 f"the columns {described['name']!r} were changed since they were made, which no "
                 "step repeats"
@@ -297,7 +234,7 @@ class _Chain:
         own = None if self.image is None else self.image.sampling
         if all(each == own for each in self._used):
             return None
-        if not all(_alike(each, self._used[0]) for each in self._used):
+        if not all(alike(each, self._used[0]) for each in self._used):
             raise WorkflowError("the steps had pixels of different sizes")
         if self._used[0] is None:
             raise WorkflowError("the steps did not use the size of a pixel that the image states")
@@ -388,11 +325,11 @@ class _Chain:
         """Take the size of a pixel from the settings, unless a measurement has one of its own."""
         if "sampling" not in settings:
             return
-        used, finer = _pair(settings["sampling"]), self._samplings.get(of, 1.0)
+        used, finer = as_pair(settings["sampling"]), self._samplings.get(of, 1.0)
         if used is not None:
             used = (used[0] * finer, used[1] * finer) if isinstance(used, tuple) else used * finer
         own = action.startswith(MEASURE) and used is not None and self._used
-        if not own or _alike(used, self._used[0]):
+        if not own or alike(used, self._used[0]):
             self._used.append(used)
             del settings["sampling"]
 
@@ -460,35 +397,3 @@ def _identity(record: Record) -> str:
     """What a record and its copy have in common."""
     own = {name: value for name, value in record.items() if name != THEN_MEASURED}
     return json.dumps(own, sort_keys=True, default=str)
-
-
-def _changed(described: Described) -> bool:
-    """Whether pixels or positions are others than the record is of."""
-    known = (described.get("record") or {}).get("result")
-    return known is not None and known != described.get("sha256", known)
-
-
-def _not_in_its_file(described: Described) -> str:
-    record = described.get("record") or {}
-    opened = described.get("opened")
-    changed = opened is not None and opened != described["sha256"]
-    if changed or ("file" not in described and _changed(described)):
-        return "changed by hand since it was opened"
-    if "channel" in described:
-        return f"detector {described['channel']} of the data set"
-    if "file" not in described:
-        how = {"simulate": "simulated", "download": "downloaded"}.get(record.get("action", ""), "")
-        return f"{how or 'made here'}, in no file"
-    return ""
-
-
-def _alike(one: Sampling | None, other: Sampling | None) -> bool:
-    """Whether two samplings are one, but for the digits that formats of files drop."""
-    if one is None or other is None:
-        return one is other
-    return bool(np.allclose(np.broadcast_to(one, 2), np.broadcast_to(other, 2), rtol=1e-6, atol=0))
-
-
-def _pair(sampling: Any) -> Sampling | None:
-    """A sampling as the functions take it; JSON has lists."""
-    return (sampling[0], sampling[1]) if isinstance(sampling, (list, tuple)) else sampling

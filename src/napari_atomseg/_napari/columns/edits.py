@@ -260,7 +260,7 @@ def _measure(
     progress: Progress,
     cancel: CancelToken,
 ) -> pd.DataFrame:
-    from napari_atomseg.inference.api import common_contrast
+    from napari_atomseg.inference.predicting import common_contrast
     from napari_atomseg.inference.scale import estimate_spacing, leaning
     from napari_atomseg.inference.stacks import Frames, sample, settled_contrasts
     from napari_atomseg.localization.refit import refine_columns

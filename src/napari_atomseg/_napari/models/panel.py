@@ -33,13 +33,13 @@ from napari_atomseg._napari.models.choice import fetch_model, model_changes
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.train.names import TASK_NAMES, metric_name
 from napari_atomseg.progress import CancelToken, Progress
-from napari_atomseg.weights.catalogue import Format
 from napari_atomseg.weights.description import (
     TO_DOWNLOAD,
     TO_IMPORT,
     describe_model,
     location,
 )
+from napari_atomseg.weights.exchange import Format
 from napari_atomseg.weights.foreign import downloadable
 from napari_atomseg.weights.foreign.sources import ARCHIVES
 from napari_atomseg.weights.store import rename_model
