@@ -34,7 +34,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def publish(monkeypatch: pytest.MonkeyPatch, entries: dict[str, Entry]) -> None:
     """Make these, and the default, the only models that are published."""
     default = {weights.DEFAULT: weights.registry.read_registry()[weights.DEFAULT]}
-    for room in ("catalogue", "store"):
+    for room in ("catalogue", "exchange", "store"):
         monkeypatch.setattr(
             f"napari_atomseg.weights.{room}.read_registry", lambda: default | entries
         )

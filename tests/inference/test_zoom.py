@@ -215,13 +215,13 @@ def test_a_model_for_which_spacing_does_not_matter_resamples_nothing(tmp_path: P
 
 def test_small_images_go_through_the_network_once_a_magnification():
     image = atomseg.simulate("SrTiO3", shape=(160, 160), sampling=0.1, dose=2e4, seed=1).image
-    predictor, seen = Predictor(weights.resolve(None), "cpu"), []
+    predictor, seen = Predictor(weights.resolve(None), "cpu", "full"), []
     predictor.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
     tasks = ("denoise", "column_map")
     chosen = predictor.magnifications(image, tasks)
     tried = len(seen)
     first = predictor.maps(image, tasks, chosen)
     assert len(seen) == tried
-    afresh = Predictor(weights.resolve(None), "cpu").maps(image, tasks, chosen)
+    afresh = Predictor(weights.resolve(None), "cpu", "full").maps(image, tasks, chosen)
     for task in tasks:
         assert np.array_equal(first.whole[task], afresh.whole[task])

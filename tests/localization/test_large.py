@@ -237,7 +237,7 @@ def test_workers_of_a_cluster_give_the_same_table(
     lazy = da.from_array(film, chunks=(100, 100) if large else (1, 60, 60))
     alone = localize(lazy, **options)
     workers = Workers()
-    for module in ("api", "large"):
+    for module in ("tabulating", "large"):
         monkeypatch.setattr(f"napari_atomseg.localization.{module}.current_client", lambda: workers)
     pd.testing.assert_frame_equal(localize(lazy, **options), alone)
     assert 0 < workers.most <= 3

@@ -174,7 +174,7 @@ def publish(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Entr
 
     def to(*urls: str) -> Entry:
         published = entry.model_copy(update={"urls": urls})
-        for room in ("catalogue", "store"):
+        for room in ("catalogue", "exchange", "store"):
             monkeypatch.setattr(
                 f"napari_atomseg.weights.{room}.read_registry", lambda: {"tiny": published}
             )

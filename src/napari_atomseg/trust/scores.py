@@ -91,6 +91,8 @@ def _roundness(image: NDArray[np.float64], y: Array, x: Array) -> Array:
     """(N,) weaker over stronger curvature at columns of an image; 0 where one is not downwards."""
     near = median_spacing(np.stack([y, x], axis=1)) if len(y) > 1 else 0.0
     width = max(SHARPEST, SMOOTHED * near)
+    # SciPy's kernels of second derivatives do not quite sum to zero: an offset would count.
+    image = image - image.mean()
     yy, xx, yx = (
         ndimage.map_coordinates(
             ndimage.gaussian_filter(image, width, order=order), [y, x], order=1, mode="nearest"
