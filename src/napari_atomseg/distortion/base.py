@@ -163,7 +163,7 @@ def filtered(spectrum: Tensor, real: Tensor, imaginary: Tensor) -> Tensor:
     The product of complex tensors is not: whether it rounds between its multiplications and its
     additions depends on where in memory a number lies.
     """
-    return torch.complex(
-        spectrum.real * real - spectrum.imag * imaginary,
-        spectrum.real * imaginary + spectrum.imag * real,
-    )
+    first, second = spectrum.real * real, spectrum.real * imaginary
+    first -= spectrum.imag * imaginary
+    second += spectrum.imag * real
+    return torch.complex(first, second)

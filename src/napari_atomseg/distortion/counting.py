@@ -28,6 +28,8 @@ FEW = 3.0
 """Expected counts below which the cumulative sum is inverted term by term."""
 TERMS = 18
 """Terms of that sum; more than this many counts of FEW expected come once in 10^9 pixels."""
+ALONE = 8
+"""Share of the pixels, as its inverse, that is cheaper to pick out than to carry the others on."""
 EXPONENTIAL_SCALE = 0.5
 """Scale of the exponential distribution of doses relative to their range (r_em, shot noise)."""
 LEVELS = ("counts", "mean_counts", "dose", "electrons_per_column")
@@ -51,9 +53,10 @@ def poisson(expected: Tensor, deviate: Tensor) -> Tensor:
         return _few_counts(expected, deviate)
     if lowest >= FEW:
         return _many_counts(expected, deviate)
-    many = _many_counts(expected.clamp_min(FEW), deviate)
-    few = _few_counts(expected.clamp_max(FEW), deviate)
-    return torch.where(expected < FEW, few, many)
+    counts = _many_counts(expected.clamp_min(FEW), deviate)
+    few = expected < FEW
+    counts[few] = _few_counts(expected[few], deviate[few])
+    return counts
 
 
 def _many_counts(expected: Tensor, deviate: Tensor) -> Tensor:
@@ -76,11 +79,26 @@ def _few_counts(expected: Tensor, deviate: Tensor) -> Tensor:
     # A rounded probability of 1 lies above every sum.
     probability = torch.special.ndtr(deviate).clamp_max_(1.0 - 1e-6)
     term = torch.exp(-expected)
-    total = term.clone()
+    return _terms_below(1, probability, expected, term, term.clone())
+
+
+def _terms_below(
+    first: int, probability: Tensor, expected: Tensor, term: Tensor, total: Tensor
+) -> Tensor:
+    """How many of the sums from term `first` on lie below the probability; changes the last two.
+
+    Once few pixels have terms left, these go on alone.
+    """
     counts = torch.zeros_like(expected)
-    above = torch.empty_like(expected)
-    for count in range(1, TERMS + 1):
-        counts += torch.gt(probability, total, out=above)
+    for count in range(first, TERMS + 1):
+        above = probability > total
+        left = int(torch.count_nonzero(above))
+        if ALONE * left < above.numel():
+            if left:
+                rest = (each[above] for each in (probability, expected, term, total))
+                counts[above] += _terms_below(count, *rest)
+            break
+        counts += above
         total += term.mul_(expected).mul_(1.0 / count)
     return counts
 

@@ -123,15 +123,18 @@ def upsampled(image: Tensor, margin: int) -> Tensor:
     cols = torch.fft.rfftfreq(width, device=image.device)
     # The centres of the finer pixels lie a quarter of a pixel before and behind the coarse one's.
     shift = torch.exp(-0.5j * math.pi * rows)[:, None] * (4.0 * torch.exp(-0.5j * math.pi * cols))
-    spectrum = torch.fft.rfft2(image) * shift
     half = (height + 1) // 2
-    tall = spectrum.new_zeros(len(image), 2 * height, width // 2 + 1)
-    tall[:, :half] = spectrum[:, :half]
-    tall[:, half - height :] = spectrum[:, half:]
-    # One axis after the other: no columns of zeros are transformed, no rows that are cut off.
     inner = slice(2 * margin, -2 * margin or None)
-    fine: Tensor = torch.fft.irfft(torch.fft.ifft(tall, dim=1)[:, inner], n=2 * width)
-    return fine[..., inner]
+    fine = image.new_empty(len(image), 2 * height - 4 * margin, 2 * width - 4 * margin)
+    for one, finer in zip(image, fine, strict=True):
+        spectrum = torch.fft.rfft2(one).mul_(shift)
+        tall = spectrum.new_zeros(2 * height, width // 2 + 1)
+        tall[:half] = spectrum[:half]
+        tall[half - height :] = spectrum[half:]
+        # One axis after the other: no columns of zeros are transformed, no rows that are cut off.
+        lines = torch.fft.ifft(tall, dim=0)[inner]
+        finer[:] = torch.fft.irfft(lines, n=2 * width)[:, inner]
+    return fine
 
 
 def _spot_width(scene: Scene) -> float:
