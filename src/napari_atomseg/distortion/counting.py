@@ -54,9 +54,17 @@ def poisson(expected: Tensor, deviate: Tensor) -> Tensor:
     if lowest >= FEW:
         return _many_counts(expected, deviate)
     counts = _many_counts(expected.clamp_min(FEW), deviate)
-    few = expected < FEW
-    counts[few] = _few_counts(expected[few], deviate[few])
+    few = _places(expected < FEW)
+    rare = _few_counts(expected.flatten()[few], deviate.flatten()[few])
+    counts.view(-1).index_copy_(0, few, rare)
     return counts
+
+
+def _places(mask: Tensor) -> Tensor:
+    """(N,) places in the flattened mask at which it holds, or is not zero."""
+    if mask.device.type != "cpu":
+        return mask.flatten().nonzero()[:, 0]
+    return torch.from_numpy(np.flatnonzero(mask.numpy()))
 
 
 def _many_counts(expected: Tensor, deviate: Tensor) -> Tensor:
@@ -89,14 +97,14 @@ def _terms_below(
 
     Once few pixels have terms left, these go on alone.
     """
-    counts = torch.zeros_like(expected)
+    counts, above = torch.zeros_like(expected), torch.empty_like(expected)
     for count in range(first, TERMS + 1):
-        above = probability > total
-        left = int(torch.count_nonzero(above))
+        left = int(torch.gt(probability, total, out=above).sum())
         if ALONE * left < above.numel():
             if left:
-                rest = (each[above] for each in (probability, expected, term, total))
-                counts[above] += _terms_below(count, *rest)
+                place = _places(above)
+                rest = (each.flatten()[place] for each in (probability, expected, term, total))
+                counts.view(-1).index_add_(0, place, _terms_below(count, *rest))
             break
         counts += above
         total += term.mul_(expected).mul_(1.0 / count)

@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from napari_atomseg import imaging
+from napari_atomseg._shared.kept_memory import keep_freed_memory
 from napari_atomseg.distortion.scan import LineMotion, shift_lines
 from napari_atomseg.progress import checkpoint
 from napari_atomseg.simulation.background import background_image
@@ -60,6 +61,7 @@ def render(
     -------
     Batch with the distorted image, the ideal one and the targets that the scenes name.
     """
+    keep_freed_memory()
     size = 1 if torch.device(device).type == "cpu" else GROUP
     whole: Batch | None = None
     for first in range(0, len(scenes), size):
