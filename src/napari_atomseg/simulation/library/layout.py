@@ -7,6 +7,7 @@ made, `index.csv` lists them, `SHA256SUMS` proves them. Both ways hold the same 
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections.abc import Mapping
@@ -148,7 +149,7 @@ def take_apart(simulation: Simulation, index: int) -> Parts:
         default=_plain,
         ensure_ascii=False,
     )
-    texts[COLUMNS] = simulation.columns.to_csv(index=False, lineterminator="\n")
+    texts[COLUMNS] = _table_text(simulation.columns)
     return Parts(
         name=sample_name(index),
         pictures=pictures,
@@ -271,6 +272,9 @@ def counted_from(text: str, change: int) -> str:
 @lru_cache(maxsize=10_000)
 def _moved(word: str, change: int) -> str:
     # The same positions stand in several files of a sample.
+    whole, point, digits = word.partition(".")
+    if whole.isdecimal() and digits.isdecimal() and int(whole) + change >= 0:
+        return f"{int(whole) + change}{point}{digits}"
     return str(Decimal(word) + change)
 
 
@@ -291,6 +295,19 @@ def _lines(value: Any) -> str:
     rows = np.asarray(value, dtype=float)
     rows = rows.reshape(-1, 1) if rows.ndim < 2 else rows
     return "".join(" ".join(map(repr, row)) + "\n" for row in rows.tolist())
+
+
+def _table_text(table: pd.DataFrame) -> str:
+    """What `DataFrame.to_csv` writes of numbers and words, in half the time."""
+    columns = []
+    for name in table:
+        column, missing = table[name], table[name].isna()
+        columns.append((column.astype(object).where(~missing, "") if missing.any() else column).tolist())
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(zip(*columns, strict=True))
+    return text.getvalue()
 
 
 def _parse_lines(name: str, text: str) -> Any:
