@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from napari_atomseg import imaging
-from napari_atomseg._shared.geometry import nearest_distances
 from napari_atomseg.imaging import FWHM_PER_SIGMA, LinearOptics, Optics
 from napari_atomseg.simulation.scene import Scene
 from napari_atomseg.specimen import Columns
@@ -28,9 +27,7 @@ def mask_radius(scene: Scene) -> float:
     if scene.targets.radius == "aperture":
         radius = aperture_radius(scene.optics)
     else:
-        radius = 0.5 * FWHM_PER_SIGMA * scene.optics.width
-        if len(scene.labels) > 1:
-            radius = min(radius, 0.45 * float(nearest_distances(scene.labels.points).min()))
+        radius = min(0.5 * FWHM_PER_SIGMA * scene.optics.width, 0.45 * scene.closest)
     return max(float(radius) / scene.sampling, 1.0)
 
 
