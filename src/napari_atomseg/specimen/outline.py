@@ -34,7 +34,7 @@ class Thickness:
         for ny, nx, distance, width in self.planes:
             depth = ny * y + nx * x - distance
             result = result * np.clip(depth / max(width, 1e-6), 0.0, 1.0)
-        return result * np.clip(1.0 + self._wave(y, x), 0.15, None)
+        return np.asarray(result * np.clip(1.0 + self._wave(y, x), 0.15, None))
 
     def _wave(self, y: Array, x: Array) -> Array | float:
         """The undulation; over a grid by the cosines and sines of its axes, which are far fewer."""

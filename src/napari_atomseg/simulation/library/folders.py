@@ -64,7 +64,9 @@ def write_block(folder: Path, block: list[Parts]) -> dict[str, str]:
             }
         for file, (picture, limits) in pictures.items():
             runs = file.split("/")[0] not in _SMOOTH
-            data = _png(_quantized(picture, limits), zlib.Z_RLE if runs else zlib.Z_DEFAULT_STRATEGY)
+            data = _png(
+                _quantized(picture, limits), zlib.Z_RLE if runs else zlib.Z_DEFAULT_STRATEGY
+            )
             sums[f"{file}.png"] = write_whole(folder / f"{file}.png", data)
         for file, text in _texts(with_levels(parts, levels)).items():
             sums[file] = write_whole(folder / file, text.encode())
@@ -102,7 +104,7 @@ def _png(grey: NDArray[np.uint8], strategy: int = zlib.Z_DEFAULT_STRATEGY) -> by
     np.subtract(grey[1:], grey[:-1], out=rows[1:, 1:])
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     coder = zlib.compressobj(_FAST, strategy=strategy)
-    chunks = ((b"IHDR", head), (b"IDAT", coder.compress(rows) + coder.flush()), (b"IEND", b""))
+    chunks = ((b"IHDR", head), (b"IDAT", coder.compress(rows.data) + coder.flush()), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         for name, data in chunks
@@ -117,7 +119,9 @@ def _levels(name: str, picture: Image) -> tuple[float, float]:
     """Intensities of black and white; of masks always 0 and 1."""
     if name.endswith("mask"):
         return 0.0, 1.0
-    low, high = (float(end) for end in (picture.min(), picture.max())) if picture.size else (0.0, 0.0)
+    low, high = (
+        (float(end) for end in (picture.min(), picture.max())) if picture.size else (0.0, 0.0)
+    )
     return (low, high) if high > low else (low, low + 1.0)
 
 

@@ -302,7 +302,9 @@ def _table_text(table: pd.DataFrame) -> str:
     columns = []
     for name in table:
         column, missing = table[name], table[name].isna()
-        columns.append((column.astype(object).where(~missing, "") if missing.any() else column).tolist())
+        columns.append(
+            (column.astype(object).where(~missing, "") if missing.any() else column).tolist()
+        )
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table.columns)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-NAME, LEVEL, SHUFFLE = "lz4", 1, "bitshuffle"
-"""Settings of Blosc."""
+LEVEL = 1
+"""Of the compression by Blosc, with LZ4 and the bits sorted by their places."""
 CHECKSUM = 4
 """Bytes of the checksum behind each chunk and behind their index (CRC-32C)."""
 NOWHERE = 2**64 - 1
@@ -27,7 +27,7 @@ def compressors() -> list[Any]:
     """The codecs of the chunks, after their bytes or characters."""
     from zarr.codecs import BloscCodec, Crc32cCodec
 
-    return [BloscCodec(cname=NAME, clevel=LEVEL, shuffle=SHUFFLE), Crc32cCodec()]
+    return [BloscCodec(cname="lz4", clevel=LEVEL, shuffle="bitshuffle"), Crc32cCodec()]
 
 
 def shard(chunks: Sequence[Chunk], room: int) -> bytes:
@@ -59,7 +59,7 @@ def _coded(chunk: NDArray[Any] | str) -> bytes:
         content: Any = struct.pack("<II", 1, len(text)) + text  # one text, its length
     else:
         content = np.ascontiguousarray(chunk, chunk.dtype.newbyteorder("<"))
-    coded: bytes = blosc.compress(content, NAME.encode(), LEVEL, blosc.BITSHUFFLE)
+    coded: bytes = blosc.compress(content, b"lz4", LEVEL, blosc.BITSHUFFLE)
     return coded
 
 

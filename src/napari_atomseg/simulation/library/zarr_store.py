@@ -63,7 +63,11 @@ def _array(root: Any, name: str, shape: tuple[int, ...], kind: Any) -> None:
 
 def write_block(folder: Path, number: int, block: list[Parts]) -> dict[str, str]:
     """Write block `number`; return the SHA-256 of every file by its name in the library."""
-    arrays = [*block[0].pictures, *block[0].texts, *(() if block[0].maps is None else (MAPS, _COUNT))]
+    arrays = [
+        *block[0].pictures,
+        *block[0].texts,
+        *(() if block[0].maps is None else (MAPS, _COUNT)),
+    ]
     for name in arrays:
         # What is left of an earlier attempt would be read, and may be damaged.
         for file in _files(folder, name, number):
