@@ -1,4 +1,4 @@
-"""Shards that are coded here against those of zarr, and texts against those of pandas."""
+"""Shards that are coded here against those of zarr; positions that are counted from 1."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_atomseg.simulation.library.layout import counted_from, table_text
+from napari_atomseg.simulation.library.layout import counted_from
 from napari_atomseg.simulation.library.shards import compressors, shard
 
 ROOM = 4
@@ -77,20 +76,6 @@ def test_a_damaged_chunk_is_noticed(tmp_path: Path) -> None:
     (place / "0").write_bytes(bytes(data))
     with pytest.raises(ValueError, match="checksum"):
         array[0]
-
-
-def test_tables_are_written_as_pandas_writes_them() -> None:
-    table = pd.DataFrame(
-        {
-            "y": [0.1, 1e-7, 123456789.123],
-            "snr": [np.nan, np.inf, -2.0],
-            "elements": ["Sr", 'a "b", c', ""],
-            "composition": [None, "µ", "two\nlines"],
-            "atoms": [1, 2, 3],
-        }
-    )
-    for each in (table, table[:0]):
-        assert table_text(each) == each.to_csv(index=False, lineterminator="\n")
 
 
 @given(

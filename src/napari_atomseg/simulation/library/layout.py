@@ -7,7 +7,6 @@ made, `index.csv` lists them, `SHA256SUMS` proves them. Both ways hold the same 
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Mapping
@@ -149,7 +148,7 @@ def take_apart(simulation: Simulation, index: int) -> Parts:
         default=_plain,
         ensure_ascii=False,
     )
-    texts[COLUMNS] = table_text(simulation.columns)
+    texts[COLUMNS] = simulation.columns.to_csv(index=False, lineterminator="\n")
     return Parts(
         name=sample_name(index),
         pictures=pictures,
@@ -295,21 +294,6 @@ def _lines(value: Any) -> str:
     rows = np.asarray(value, dtype=float)
     rows = rows.reshape(-1, 1) if rows.ndim < 2 else rows
     return "".join(" ".join(map(repr, row)) + "\n" for row in rows.tolist())
-
-
-def table_text(table: pd.DataFrame) -> str:
-    """What `DataFrame.to_csv` writes of words and numbers in double precision, in half the time."""
-    columns = []
-    for name in table:
-        column, missing = table[name], table[name].isna()
-        columns.append(
-            (column.astype(object).where(~missing, "") if missing.any() else column).tolist()
-        )
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows(zip(*columns, strict=True))
-    return text.getvalue()
 
 
 def _parse_lines(name: str, text: str) -> Any:
