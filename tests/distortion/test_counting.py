@@ -30,6 +30,18 @@ def test_counts_are_poisson_distributed(mean):
     assert counts.var() == pytest.approx(mean, rel=2e-3)
 
 
+@pytest.mark.parametrize("brightest", [0.01, 1.0, 2.9, 6.0, 300.0])
+def test_counts_of_a_pixel_do_not_depend_on_the_others(brightest):
+    generator = torch.Generator().manual_seed(0)
+    expected = brightest * torch.rand(20, 15, generator=generator)
+    deviate = torch.randn(20, 15, generator=generator)
+    alone = [
+        counting.poisson(e[None], d[None])
+        for e, d in zip(expected.flatten(), deviate.flatten(), strict=True)
+    ]
+    assert torch.equal(counting.poisson(expected, deviate), torch.cat(alone).view(20, 15))
+
+
 def test_counts_of_few_and_many_electrons_mix_in_one_image():
     expected = torch.tensor([0.5, 40.0]).repeat_interleave(2)
     deviate = torch.tensor([-1.0, 1.0, -1.0, 1.0])

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_atomseg.imaging import circular_masks, gaussians
+from napari_atomseg._shared.exponentials import fading
+from napari_atomseg.imaging import circular_masks, gaussians, radial
 
 SHAPE = (40, 56)
 
@@ -68,3 +69,34 @@ def test_the_area_of_a_disc_is_that_of_a_circle():
         SHAPE,
     )
     assert float(mask.sum()) == pytest.approx(math.pi * 144, rel=0.02)
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20)
+def test_discs_line_by_line_are_those_at_once(seed):
+    """Also where columns stand on pixels, so that some pixels lie on the circle itself."""
+    rng = np.random.default_rng(seed)
+    y, x = (rng.uniform(-12, 60, 9).round(seed % 2) for _ in range(2))
+    radius = rng.uniform(0.5, 10.0) if seed % 3 else float(rng.integers(1, 8))
+    numbers = (torch.tensor(v, dtype=torch.float32)[None] for v in (y, x, rng.random(9) < 0.8))
+    sample = (*numbers, torch.tensor([radius], dtype=torch.float32), SHAPE)
+    assert torch.equal(circular_masks(*sample), radial._discs(*sample))
+
+
+def test_windows_and_products_give_the_same_spots(monkeypatch):
+    rng = np.random.default_rng(3)
+    y, x, height = (torch.tensor(rng.uniform(5, 35, (1, 30)), dtype=torch.float32) for _ in "yxh")
+    spots = (y, x, height, torch.full_like(y, 1.3), SHAPE)
+    images = []
+    for price in (0, 10**9):
+        monkeypatch.setattr(radial, "WINDOWED", price)
+        images.append(gaussians(*spots).numpy())
+    tails = 1e-4 * float(height.max())
+    assert images[0] == pytest.approx(images[1], abs=tails)
+
+
+def test_exponentials_do_not_underflow():
+    exponent = -torch.logspace(-3, 5, 200)
+    found = fading(exponent.clone())
+    assert found.numpy() == pytest.approx(np.exp(exponent.double().numpy()), rel=1e-5, abs=1e-18)
+    assert (found * found).min() >= torch.finfo(torch.float32).tiny

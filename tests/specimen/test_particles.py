@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from napari_atomseg.specimen import Field, SingleCrystal, get_crystal, wulff_particle
 from napari_atomseg.specimen.crystals.zone import orient
-from napari_atomseg.specimen.outline import Particle, draw_shape
+from napari_atomseg.specimen.outline import (
+    Particle,
+    Thickness,
+    draw_shape,
+    random_planes,
+    random_waves,
+)
 
 FIELD = Field((128, 128), 0.3, 10)
 
@@ -86,3 +92,14 @@ def test_an_edge_is_a_cliff_and_a_wedge_is_not():
     wedge = draw_shape("wedge", rng(), FIELD.size, cell)(y, x)
     assert set(np.unique(edge)) == {0.0, 1.0}
     assert np.sum((wedge > 0.1) & (wedge < 0.9)) > 0.3 * wedge.size
+
+
+@given(seed=st.integers(0, 1000))
+def test_thickness_over_a_grid_is_that_at_its_points(seed):
+    rng = np.random.default_rng(seed)
+    outline = Thickness(
+        random_planes(rng, np.array([20.0, 30.0]), 40.0, 3, 4.0), random_waves(rng, 25.0, 0.3)
+    )
+    y, x = np.arange(40.0)[:, None], np.arange(55.0)
+    rows, cols = (np.ravel(axis) for axis in np.broadcast_arrays(y, x))
+    assert outline(y, x).ravel() == pytest.approx(outline(rows, cols), abs=1e-12)

@@ -36,7 +36,8 @@ def psnr(
         raise ValueError("image and truth share no finite pixel")
     if affine:
         tested = _matched(tested, known, valid)
-    error = float(np.sqrt(np.mean((tested - known)[valid] ** 2)))
+    away = tested - known
+    error = float(np.sqrt(np.mean((away if valid.all() else away[valid]) ** 2)))
     height = float(np.ptp(known[valid])) if peak is None else peak
     if height <= 0.0:
         return float("nan")

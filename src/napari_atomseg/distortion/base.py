@@ -126,16 +126,16 @@ class Distortion(Part, ABC):
 def normal(shape: tuple[int, ...], generators: Sequence[Generator], like: Tensor) -> Tensor:
     """(B, *shape) standard normal numbers, one generator a sample, drawn on its device."""
     drawn = torch.empty((len(generators), *shape), device=generators[0].device)
-    for one, generator in zip(drawn, generators, strict=True):
-        one.normal_(generator=generator)
+    for i, generator in enumerate(generators):
+        drawn[i].normal_(generator=generator)
     return drawn.to(like.device)
 
 
 def uniform(shape: tuple[int, ...], generators: Sequence[Generator], like: Tensor) -> Tensor:
     """(B, *shape) numbers uniform in 0..1, one generator a sample, drawn on its device."""
     drawn = torch.empty((len(generators), *shape), device=generators[0].device)
-    for one, generator in zip(drawn, generators, strict=True):
-        one.uniform_(generator=generator)
+    for i, generator in enumerate(generators):
+        drawn[i].uniform_(generator=generator)
     return drawn.to(like.device)
 
 
@@ -163,7 +163,7 @@ def filtered(spectrum: Tensor, real: Tensor, imaginary: Tensor) -> Tensor:
     The product of complex tensors is not: whether it rounds between its multiplications and its
     additions depends on where in memory a number lies.
     """
-    return torch.complex(
-        spectrum.real * real - spectrum.imag * imaginary,
-        spectrum.real * imaginary + spectrum.imag * real,
-    )
+    first, second = spectrum.real * real, spectrum.real * imaginary
+    first -= spectrum.imag * imaginary
+    second += spectrum.imag * real
+    return torch.complex(first, second)

@@ -28,6 +28,8 @@ FEW = 3.0
 """Expected counts below which the cumulative sum is inverted term by term."""
 TERMS = 18
 """Terms of that sum; more than this many counts of FEW expected come once in 10^9 pixels."""
+ALONE = 8
+"""Share of the pixels, as its inverse, that is cheaper to pick out than to carry the others on."""
 EXPONENTIAL_SCALE = 0.5
 """Scale of the exponential distribution of doses relative to their range (r_em, shot noise)."""
 LEVELS = ("counts", "mean_counts", "dose", "electrons_per_column")
@@ -51,9 +53,18 @@ def poisson(expected: Tensor, deviate: Tensor) -> Tensor:
         return _few_counts(expected, deviate)
     if lowest >= FEW:
         return _many_counts(expected, deviate)
-    many = _many_counts(expected.clamp_min(FEW), deviate)
-    few = _few_counts(expected.clamp_max(FEW), deviate)
-    return torch.where(expected < FEW, few, many)
+    counts = _many_counts(expected.clamp_min(FEW), deviate)
+    few = _places(expected < FEW)
+    rare = _few_counts(expected.flatten()[few], deviate.flatten()[few])
+    counts.view(-1).index_copy_(0, few, rare)
+    return counts
+
+
+def _places(mask: Tensor) -> Tensor:
+    """(N,) places in the flattened mask at which it holds, or is not zero."""
+    if mask.device.type != "cpu":
+        return mask.flatten().nonzero()[:, 0]
+    return torch.from_numpy(np.flatnonzero(mask.numpy()))
 
 
 def _many_counts(expected: Tensor, deviate: Tensor) -> Tensor:
@@ -76,11 +87,26 @@ def _few_counts(expected: Tensor, deviate: Tensor) -> Tensor:
     # A rounded probability of 1 lies above every sum.
     probability = torch.special.ndtr(deviate).clamp_max_(1.0 - 1e-6)
     term = torch.exp(-expected)
-    total = term.clone()
-    counts = torch.zeros_like(expected)
-    above = torch.empty_like(expected)
-    for count in range(1, TERMS + 1):
-        counts += torch.gt(probability, total, out=above)
+    return _terms_below(1, probability, expected, term, term.clone())
+
+
+def _terms_below(
+    first: int, probability: Tensor, expected: Tensor, term: Tensor, total: Tensor
+) -> Tensor:
+    """How many of the sums from term `first` on lie below the probability; changes the last two.
+
+    Once few pixels have terms left, these go on alone.
+    """
+    counts, above = torch.zeros_like(expected), torch.empty_like(expected)
+    for count in range(first, TERMS + 1):
+        left = int(torch.gt(probability, total, out=above).sum())
+        if ALONE * left < above.numel():
+            if left:
+                place = _places(above)
+                rest = (each.flatten()[place] for each in (probability, expected, term, total))
+                counts.view(-1).index_add_(0, place, _terms_below(count, *rest))
+            break
+        counts += above
         total += term.mul_(expected).mul_(1.0 / count)
     return counts
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -87,12 +88,14 @@ def _shifted_across(image: Tensor, shift: Tensor) -> Tensor:
     base = row.floor()
     first = height * torch.arange(count, device=image.device)[:, None]
     lines = image.reshape(-1, width)
-    moved = torch.zeros_like(image)
-    for offset, weight in zip((-1, 0, 1, 2), _keys(row - base), strict=True):
-        index = (base.long() + offset).clamp(0, height - 1) + first
-        tap = lines.index_select(0, index.flatten()).view_as(image)
-        moved += tap.mul_(weight[..., None])
-    return moved
+    index = base.long()
+    taps = (
+        lines.index_select(0, ((index + offset).clamp_(0, height - 1) + first).flatten())
+        .view_as(image)
+        .mul_(weight[..., None])
+        for offset, weight in zip((-1, 0, 1, 2), _keys(row - base), strict=True)
+    )
+    return reduce(Tensor.add_, taps)
 
 
 def _keys(t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -65,11 +65,17 @@ def form_image(
     if len(canvases) != 1:
         raise ValueError(f"fields must all have the same canvas, not {sorted(canvases)}")
     samples = list(zip(optics, scatterers, fields, strict=True))
-    image = torch.empty((len(samples), *canvases.pop()), device=device)
-    for group in _groups(samples, device):
+    groups = _groups(samples, device)
+    images = []
+    for group in groups:
         checkpoint()
         form = _coherent if samples[group[0]][0].coherent else _incoherent
-        image[group] = form([samples[i] for i in group], device)
+        images.append(form([samples[i] for i in group], device))
+    if len(groups) == 1:
+        return images[0].contiguous()
+    image = torch.empty((len(samples), *canvases.pop()), device=device)
+    for group, formed in zip(groups, images, strict=True):
+        image[group] = formed
     return image
 
 

@@ -152,15 +152,18 @@ def structure_factors(
     (sets, 2 ky + 1, kx + 1) complex64.
     """
     most = MESH if torch.device(device).type == "cpu" else MESH_ELSEWHERE
+    few = [i for i, p in enumerate(points) if p.shape[1] <= most]
     factors = torch.zeros(
         (len(points), 2 * band.ky + 1, band.kx + 1), dtype=torch.complex64, device=device
     )
-    few = [i for i, p in enumerate(points) if p.shape[1] <= most]
     if few:
         packed = np.zeros((len(few), 3, max(points[i].shape[1] for i in few)), np.float32)
         for row, i in zip(packed, few, strict=True):
             row[:, : points[i].shape[1]] = points[i]
-        factors[few] = structure_factor(torch.from_numpy(packed).to(device), band)
+        exact = structure_factor(torch.from_numpy(packed).to(device), band)
+        if len(few) == len(points):
+            return exact
+        factors[few] = exact
     for i in sorted(set(range(len(points))) - set(few)):
         factors[i] = torch.from_numpy(mesh_structure_factor(points[i], band)).to(device)
     return factors

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from napari_atomseg import imaging
+from napari_atomseg._shared.exponentials import fading
 from napari_atomseg._shared.types import Array
 from napari_atomseg.ranges import Part, PositiveRange, Probability, Range, log_uniform, sometimes
 from napari_atomseg.specimen import Field, Specimen
@@ -149,8 +150,7 @@ def _blurred(image: Tensor, sigma: float) -> Tensor:
     """Convolved with a Gaussian of `sigma` pixels, periodic."""
     ky = torch.fft.fftfreq(image.shape[0], device=image.device)[:, None]
     kx = torch.fft.rfftfreq(image.shape[1], device=image.device)
-    transfer = torch.exp(-2 * (torch.pi * sigma) ** 2 * ky**2) * torch.exp(
-        -2 * (torch.pi * sigma) ** 2 * kx**2
-    )
+    fall = -2 * (torch.pi * sigma) ** 2
+    transfer = fading(fall * ky**2) * fading(fall * kx**2)
     blurred: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * transfer, s=image.shape)
     return blurred

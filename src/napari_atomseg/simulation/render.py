@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from napari_atomseg import imaging
+from napari_atomseg._shared.kept_memory import keep_freed_memory
 from napari_atomseg.distortion.scan import LineMotion, shift_lines
 from napari_atomseg.progress import checkpoint
 from napari_atomseg.simulation.background import background_image
@@ -60,20 +61,31 @@ def render(
     -------
     Batch with the distorted image, the ideal one and the targets that the scenes name.
     """
+    keep_freed_memory()
     size = 1 if torch.device(device).type == "cpu" else GROUP
-    parts = []
+    whole: Batch | None = None
     for first in range(0, len(scenes), size):
         group = scenes[first : first + size]
         given = None if clean is None else torch.stack(list(clean[first : first + size]))
-        parts.append(_render_group(group, device, given))
-    names = parts[0].targets
-    return Batch(
-        torch.cat([part.image for part in parts]),
-        torch.cat([part.ideal for part in parts]),
-        {name: torch.cat([part.targets[name] for part in parts]) for name in names},
-        torch.cat([part.sigma for part in parts]),
-        torch.cat([part.radius for part in parts]),
+        part = _render_group(group, device, given)
+        whole = _room(part, len(scenes)) if whole is None else whole
+        for room, made in zip(_tensors(whole), _tensors(part), strict=True):
+            room[first : first + size] = made
+    if whole is None:
+        raise ValueError("scenes=[]: there is nothing to render")
+    return whole
+
+
+def _tensors(batch: Batch) -> list[Tensor]:
+    return [batch.image, batch.ideal, *batch.targets.values(), batch.sigma, batch.radius]
+
+
+def _room(part: Batch, count: int) -> Batch:
+    """Room for `count` scenes like those of a part."""
+    image, ideal, *targets, sigma, radius = (
+        torch.empty((count, *each.shape[1:]), device=each.device) for each in _tensors(part)
     )
+    return Batch(image, ideal, dict(zip(part.targets, targets, strict=True)), sigma, radius)
 
 
 def _render_group(scenes: Sequence[Scene], device: str, clean: Tensor | None) -> Batch:
@@ -95,9 +107,7 @@ def _render_group(scenes: Sequence[Scene], device: str, clean: Tensor | None) ->
     truths = {"no_noise": ideal, "no_background_no_noise": clean}
     targets |= {name: truths[name][inner] for name in truths if name in wanted}
     finer = {name: truths[coarse] for name, coarse in FINER.items() if name in wanted}
-    if finer:
-        fine = torch.split(upsampled(torch.cat(list(finer.values())), margin), len(scenes))
-        targets |= dict(zip(finer, fine, strict=True))
+    targets |= {name: upsampled(coarse, margin) for name, coarse in finer.items()}
     return Batch(
         image[inner],
         ideal[inner],
@@ -129,12 +139,13 @@ def _formed(scenes: Sequence[Scene], device: str) -> Tensor:
         else:
             atomic.append(i)
     if atomic:
-        image[atomic] = imaging.form_image(
+        formed = imaging.form_image(
             [scenes[i].optics for i in atomic],
             [scenes[i].specimen.scatterers for i in atomic],
             [scenes[i].view for i in atomic],
             device,
         )
+        image = _replaced(image, atomic, formed)
     return image.clamp_min_(0.0)
 
 
@@ -199,9 +210,9 @@ def _distorted(
             continue
         image, motion = _moved(image, motion), None
         if not distortion.shared:
-            image = _replaced(image, rows, distortion.apply(image[rows], values, some))
+            image = _replaced(image, rows, distortion.apply(_chosen(image, rows), values, some))
             continue
-        stack = torch.stack([image, *truth.values()], dim=1)[rows]
+        stack = _chosen(torch.stack([image, *truth.values()], dim=1), rows)
         image, *changed = (
             _replaced(old, rows, new)
             for old, new in zip(
@@ -212,7 +223,7 @@ def _distorted(
         )
         truth = dict(zip(truth, changed, strict=True))
         if masks:
-            labels = torch.stack(list(masks.values()), dim=1)[rows]
+            labels = _chosen(torch.stack(list(masks.values()), dim=1), rows)
             new = distortion.apply_labels(labels, values).unbind(1)
             masks = {
                 name: _replaced(old, rows, one)
@@ -223,6 +234,11 @@ def _distorted(
 
 def _moved(image: Tensor, motion: Tensor | None) -> Tensor:
     return image if motion is None else shift_lines(image, motion)
+
+
+def _chosen(image: Tensor, rows: list[int]) -> Tensor:
+    """Some rows of the batch."""
+    return image if len(rows) == len(image) else image[rows]
 
 
 def _replaced(image: Tensor, rows: list[int], new: Tensor) -> Tensor:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
+from napari_atomseg._shared.geometry import nearest_distances
 from napari_atomseg._shared.types import Array
 from napari_atomseg.distortion import Distortion, View
 from napari_atomseg.imaging import Contrast, MultisliceImaging, Optics, RadialImaging
@@ -68,6 +70,12 @@ class Scene:
     def sigma(self) -> float:
         """Width of a lone peak, in pixels."""
         return self.optics.width / self.view.sampling
+
+    @cached_property
+    def closest(self) -> float:
+        """Smallest distance of two labels, Å; infinite of fewer."""
+        labels = self.labels
+        return float(nearest_distances(labels.points).min()) if len(labels) > 1 else math.inf
 
     def placed(self) -> tuple[Array, Array, NDArray[np.bool_]]:
         """(N,) rows and columns of the labels in pixels, and which of them the image shows, after

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from napari_atomseg import imaging
-from napari_atomseg._shared.geometry import nearest_distances
 from napari_atomseg.imaging import FWHM_PER_SIGMA, LinearOptics, Optics
 from napari_atomseg.simulation.scene import Scene
 from napari_atomseg.specimen import Columns
@@ -28,9 +27,7 @@ def mask_radius(scene: Scene) -> float:
     if scene.targets.radius == "aperture":
         radius = aperture_radius(scene.optics)
     else:
-        radius = 0.5 * FWHM_PER_SIGMA * scene.optics.width
-        if len(scene.labels) > 1:
-            radius = min(radius, 0.45 * float(nearest_distances(scene.labels.points).min()))
+        radius = min(0.5 * FWHM_PER_SIGMA * scene.optics.width, 0.45 * scene.closest)
     return max(float(radius) / scene.sampling, 1.0)
 
 
@@ -123,15 +120,18 @@ def upsampled(image: Tensor, margin: int) -> Tensor:
     cols = torch.fft.rfftfreq(width, device=image.device)
     # The centres of the finer pixels lie a quarter of a pixel before and behind the coarse one's.
     shift = torch.exp(-0.5j * math.pi * rows)[:, None] * (4.0 * torch.exp(-0.5j * math.pi * cols))
-    spectrum = torch.fft.rfft2(image) * shift
     half = (height + 1) // 2
-    tall = spectrum.new_zeros(len(image), 2 * height, width // 2 + 1)
-    tall[:, :half] = spectrum[:, :half]
-    tall[:, half - height :] = spectrum[:, half:]
-    # One axis after the other: no columns of zeros are transformed, no rows that are cut off.
     inner = slice(2 * margin, -2 * margin or None)
-    fine: Tensor = torch.fft.irfft(torch.fft.ifft(tall, dim=1)[:, inner], n=2 * width)
-    return fine[..., inner]
+    fine = image.new_empty(len(image), 2 * height - 4 * margin, 2 * width - 4 * margin)
+    for one, finer in zip(image, fine, strict=True):
+        spectrum = torch.fft.rfft2(one).mul_(shift)
+        tall = spectrum.new_zeros(2 * height, width // 2 + 1)
+        tall[:half] = spectrum[:half]
+        tall[half - height :] = spectrum[half:]
+        # One axis after the other: no columns of zeros are transformed, no rows that are cut off.
+        lines = torch.fft.ifft(tall, dim=0)[inner]
+        finer[:] = torch.fft.irfft(lines, n=2 * width)[:, inner]
+    return fine
 
 
 def _spot_width(scene: Scene) -> float:

@@ -34,10 +34,19 @@ class Thickness:
         for ny, nx, distance, width in self.planes:
             depth = ny * y + nx * x - distance
             result = result * np.clip(depth / max(width, 1e-6), 0.0, 1.0)
-        wave = np.zeros_like(result)
-        for ky, kx, phase, amplitude in self.waves:
-            wave += amplitude * np.cos(2 * np.pi * (ky * y + kx * x) + phase)
-        return result * np.clip(1.0 + wave, 0.15, None)
+        return np.asarray(result * np.clip(1.0 + self._wave(y, x), 0.15, None))
+
+    def _wave(self, y: Array, x: Array) -> Array | float:
+        """The undulation; over a grid by the cosines and sines of its axes, which are far fewer."""
+        ky, kx, phase, amplitude = self.waves.T
+        if np.ndim(y) == 2 and np.shape(y)[1] == 1 and np.size(x) == np.shape(x)[-1]:
+            rows, cols = 2 * np.pi * ky * y + phase, 2 * np.pi * kx * np.reshape(x, (-1, 1))
+            down = np.hstack([amplitude * np.cos(rows), -amplitude * np.sin(rows)])
+            return np.asarray(down @ np.hstack([np.cos(cols), np.sin(cols)]).T)
+        return sum(
+            (a * np.cos(2 * np.pi * (v * y + u * x) + p) for v, u, p, a in self.waves),
+            start=0.0,
+        )
 
 
 def random_planes(

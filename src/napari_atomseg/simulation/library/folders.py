@@ -37,6 +37,8 @@ _ENDINGS = {COLUMNS: ".csv", SETTINGS: ".json"}
 """Ends of text files that are not `.txt`."""
 _FAST = 1
 """Level of compression of PNG files."""
+_SMOOTH = {PICTURES[name] for name in PICTURES if name.startswith("no_")}
+"""Folders of pictures without noise."""
 _LUMINANCE = np.array([0.2125, 0.7154, 0.0721])
 """Weights of red, green and blue (ITU-R BT.709)."""
 
@@ -61,7 +63,10 @@ def write_block(folder: Path, block: list[Parts]) -> dict[str, str]:
                 for i, each in enumerate(parts.maps)
             }
         for file, (picture, limits) in pictures.items():
-            data = _png(_quantized(picture, limits))
+            runs = file.split("/")[0] not in _SMOOTH
+            data = _png(
+                _quantized(picture, limits), zlib.Z_RLE if runs else zlib.Z_DEFAULT_STRATEGY
+            )
             sums[f"{file}.png"] = write_whole(folder / f"{file}.png", data)
         for file, text in _texts(with_levels(parts, levels)).items():
             sums[file] = write_whole(folder / file, text.encode())
@@ -81,11 +86,16 @@ def _texts(parts: Parts) -> dict[str, str]:
     return files
 
 
-def _png(grey: NDArray[np.uint8]) -> bytes:
+def _png(grey: NDArray[np.uint8], strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
     """A PNG file (ISO/IEC 15948) of grey values (H, W), each as its difference to the one above.
 
     Encoders try five such filters for every row, which takes longer than all the rest, to save
     next to nothing where images are noise or smooth.
+
+    Parameters
+    ----------
+    strategy : of zlib. With `Z_RLE`, repetitions are sought in neighbouring pixels alone: noise has
+        no others, and discs lose nothing by it.
     """
     height, width = grey.shape
     rows = np.empty((height, 1 + width), np.uint8)
@@ -93,7 +103,8 @@ def _png(grey: NDArray[np.uint8]) -> bytes:
     rows[0, 1:] = grey[0]
     np.subtract(grey[1:], grey[:-1], out=rows[1:, 1:])
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows.tobytes(), _FAST)), (b"IEND", b""))
+    coder = zlib.compressobj(_FAST, strategy=strategy)
+    chunks = ((b"IHDR", head), (b"IDAT", coder.compress(rows.data) + coder.flush()), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         for name, data in chunks
@@ -108,14 +119,18 @@ def _levels(name: str, picture: Image) -> tuple[float, float]:
     """Intensities of black and white; of masks always 0 and 1."""
     if name.endswith("mask"):
         return 0.0, 1.0
-    low, high = (float(f(picture)) if picture.size else 0.0 for f in (np.min, np.max))
+    low, high = (
+        (float(end) for end in (picture.min(), picture.max())) if picture.size else (0.0, 0.0)
+    )
     return (low, high) if high > low else (low, low + 1.0)
 
 
 def _quantized(picture: Image, levels: tuple[float, float]) -> NDArray[np.uint8]:
     low, high = levels
-    grey: NDArray[np.float32] = np.rint((picture - low) * (255.0 / (high - low)))
-    return grey.clip(0, 255).astype(np.uint8)
+    grey = picture - np.float32(low)
+    grey *= np.float32(255.0 / (high - low))
+    np.rint(grey, out=grey)
+    return grey.clip(0.0, 255.0, out=grey).astype(np.uint8)
 
 
 class FolderStore:

@@ -271,6 +271,9 @@ def counted_from(text: str, change: int) -> str:
 @lru_cache(maxsize=10_000)
 def _moved(word: str, change: int) -> str:
     # The same positions stand in several files of a sample.
+    whole, point, digits = word.partition(".")
+    if whole.isdecimal() and digits.isdecimal() and int(whole) + change >= 0:
+        return f"{int(whole) + change}{point}{digits}"
     return str(Decimal(word) + change)
 
 

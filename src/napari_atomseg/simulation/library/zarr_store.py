@@ -12,16 +12,13 @@ import numpy as np
 from napari_atomseg._shared.files import sha256
 from napari_atomseg._shared.types import Image
 from napari_atomseg._shared.zarr_arrays import require_safe
+from napari_atomseg.simulation.library.files import write_whole
 from napari_atomseg.simulation.library.layout import BLOCK, MAPS, LibraryError, Parts
+from napari_atomseg.simulation.library.shards import Chunk, compressors, shard
 
 STORE = "samples.zarr"
 SPECIES = 128
 """Channels of `element_maps`; those that a sample does not use take no room."""
-_TOGETHER = {"codec_pipeline.batch_size": BLOCK}
-"""Settings of zarr: the chunks of a block are coded at once, as each alone takes longer to hand
-over than to code."""
-_WHOLE = _TOGETHER | {"array.write_empty_chunks": True}
-"""The same for pictures, of which hardly any are empty: they are not searched for values."""
 _COUNT = "species"
 """Array with the number of channels that each sample uses."""
 
@@ -47,8 +44,6 @@ def prepare(folder: Path, first: Parts, count: int) -> None:
 
 
 def _array(root: Any, name: str, shape: tuple[int, ...], kind: Any) -> None:
-    from zarr.codecs import BloscCodec, Crc32cCodec
-
     if name in root:
         root[name].resize(shape)
         return
@@ -59,7 +54,7 @@ def _array(root: Any, name: str, shape: tuple[int, ...], kind: Any) -> None:
         dtype=kind,
         chunks=inner,
         shards=(BLOCK, *inner[1:]),
-        compressors=[BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle"), Crc32cCodec()],
+        compressors=compressors(),
         dimension_names=("sample", "species", "y", "x")[: len(shape)]
         if name == MAPS
         else ("sample", "y", "x")[: len(shape)],
@@ -68,38 +63,34 @@ def _array(root: Any, name: str, shape: tuple[int, ...], kind: Any) -> None:
 
 def write_block(folder: Path, number: int, block: list[Parts]) -> dict[str, str]:
     """Write block `number`; return the SHA-256 of every file by its name in the library."""
-    import zarr
-
-    root: Any = zarr.open_group(folder / STORE, mode="r+")
-    for name in root:
-        # What is left of an earlier attempt would be read first, and may be damaged.
+    arrays = [
+        *block[0].pictures,
+        *block[0].texts,
+        *(() if block[0].maps is None else (MAPS, _COUNT)),
+    ]
+    for name in arrays:
+        # What is left of an earlier attempt would be read, and may be damaged.
         for file in _files(folder, name, number):
             file.unlink()
-    place = slice(number * BLOCK, number * BLOCK + len(block))
-    with zarr.config.set(_WHOLE):
-        for name in block[0].pictures:
-            root[name][place] = np.stack([parts.pictures[name] for parts in block])
-        for name in block[0].texts:
-            root[name][place] = np.array([parts.texts[name] for parts in block], dtype=object)
-    if block[0].maps is not None:
-        used = [0 if parts.maps is None else len(parts.maps) for parts in block]
-        if max(used) > SPECIES:
-            raise ValueError(f"a sample with {max(used)} species; a store takes {SPECIES}")
-        maps = np.zeros((len(block), max(used), *block[0].pictures["image"].shape), np.float32)
-        for here, parts, count in zip(maps, block, used, strict=True):
-            here[:count] = parts.maps
-        with zarr.config.set(_TOGETHER):
-            root[MAPS][place, : max(used)] = maps
-            root[_COUNT][place] = np.array(used, dtype=np.int16)
-    return _sums(folder, root, number)
-
-
-def _sums(folder: Path, root: Any, number: int) -> dict[str, str]:
-    """Checksums of the shards of one block."""
     sums: dict[str, str] = {}
-    for name in sorted(root):
-        files = _files(folder, name, number)
-        sums |= {f.relative_to(folder).as_posix(): sha256(f) for f in files}
+
+    def write(array: str, rest: str, chunks: list[Chunk]) -> None:
+        file = f"{STORE}/{array}/c/{number}{rest}"
+        sums[file] = write_whole(folder / file, shard(chunks, BLOCK))
+
+    for name in block[0].pictures:
+        write(name, "/0/0", [parts.pictures[name] for parts in block])
+    for name in block[0].texts:
+        write(name, "", [parts.texts[name] for parts in block])
+    if block[0].maps is not None:
+        maps = [[] if parts.maps is None else list(parts.maps) for parts in block]
+        most = max(map(len, maps))
+        if most > SPECIES:
+            raise ValueError(f"a sample with {most} species; a store takes {SPECIES}")
+        for place in range(most):
+            each = [some[place] if place < len(some) else None for some in maps]
+            write(MAPS, f"/{place}/0/0", each)
+        write(_COUNT, "", [np.array(len(some), np.int16) for some in maps])
     return sums
 
 
