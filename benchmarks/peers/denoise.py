@@ -121,7 +121,8 @@ def run(options: argparse.Namespace) -> None:
     def add(method: str, name: str, result: Image, seconds: float) -> None:
         value = psnr(result, every[name][1], affine=True)
         electrons = int(name.rpartition("-")[2])
-        rows.append({"method": method, "electrons": electrons, "PSNR": value, "CPU s": seconds})
+        row = {"method": method, "image": name, "electrons": electrons}
+        rows.append(row | {"PSNR": value, "CPU s": seconds})
 
     atomseg.restore(next(iter(every.values()))[0], model=MODEL)  # loads the network
     for name, (counts, truth, sampling) in every.items():
@@ -134,7 +135,10 @@ def run(options: argparse.Namespace) -> None:
     if python := pythons((BM3D,), options.folder).get(BM3D):
         for made in by_bm3d(every, options.folder / "denoise", python):
             add(*made)
-    mean = pd.DataFrame(rows).groupby(["method", "electrons"], sort=False).mean()
+    found = pd.DataFrame(rows)
+    each = found.pivot_table(index="method", columns="image", values="PSNR", sort=False)
+    tables.show(each.reset_index(), "PSNR of each image, dB", digits=2)
+    mean = found.groupby(["method", "electrons"], sort=False).mean()
     table = mean["PSNR"].unstack().add_suffix(" e⁻, dB")
     table.insert(len(table.columns), "CPU s", mean["CPU s"].unstack().mean(axis=1))
     versions = (
