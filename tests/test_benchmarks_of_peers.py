@@ -90,3 +90,21 @@ def test_scipy_alone_finds_the_columns_of_a_quiet_crystal(load: object, tmp_path
     away = np.linalg.norm(found[:, None] - planted, axis=2)
     assert away.min(axis=0).max() < 0.1
     assert away.min(axis=1).max() < 0.1
+
+
+def test_the_seconds_of_a_pair_are_those_of_its_last_merging(load: object, tmp_path: Path) -> None:
+    orthogonal: ModuleType = load("restoration.orthogonal")
+    path = tmp_path / orthogonal.RESULTS / "seconds.csv"
+    path.parent.mkdir()
+    path.write_text("pt@400,176,176,8.1\nsi@400,176,176,7.0\npt@400,176,176,6.2\n")
+    assert orthogonal.seconds(tmp_path) == {"pt@400": 6.2, "si@400": 7.0}
+
+
+def test_the_best_setting_of_a_filter_removes_noise(load: object) -> None:
+    denoise: ModuleType = load("peers.denoise")
+    wave = 30.0 + 25.0 * np.cos(np.arange(64) / 4.0)
+    truth = np.outer(wave, wave) / 30.0
+    counts = np.random.default_rng(0).poisson(truth).astype(float)
+    for jobs in denoise.TUNED.values():
+        errors = [np.abs(denoise.timed(job, counts)[0] - truth).mean() for job in jobs]
+        assert min(errors) < np.abs(counts - truth).mean()

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import platform
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -37,6 +36,7 @@ from benchmarks.measurements import peer
 from benchmarks.measurements.fitted import BACKGROUND, HEIGHTS, SIGMA
 from benchmarks.measurements.planted import CAGE, CELL, SAMPLING, Array, planted, seeded
 from benchmarks.measurements.recipes.scene import Scene
+from benchmarks.peers.environments import processor
 from benchmarks.runner import elsewhere
 from napari_atomseg.io import read_image
 
@@ -259,14 +259,6 @@ def spread(values: Array) -> float:
 def root_mean_square(values: Array) -> float:
     """Not about the mean: what all share is off, too."""
     return float(np.sqrt(np.mean(values**2)))
-
-
-def processor() -> str:
-    """Name of the processor, where the system tells it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

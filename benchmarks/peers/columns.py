@@ -1,10 +1,10 @@
 """Columns, lattice, displacements and strain of a planted crystal, by ours and seven packages.
 
     python -m benchmarks peers columns FOLDER
-    python -m benchmarks peers columns FOLDER --peers trackpy scipy --again
+    python -m benchmarks peers columns FOLDER --peers trackpy scipy
 
 Makes the environments below FOLDER that are missing, and runs `measurements peers` with them, which
-says what is planted and compared. `--again` measures anew what the folder has, ours included.
+says what is planted and compared. All are measured anew.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ NAMES = ("atomap", "singleorigin", "kemstem", "stemtool", "quantem", "trackpy", 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Where, and which peers."""
-    shared.folder(parser, "keeps the environments, the scene and the answers")
+    shared.folder(parser, "keeps the environments, the scene and its answers")
     shared.threads(parser)
     parser.add_argument("--peers", nargs="*", default=NAMES, choices=NAMES, help="[all]")
-    parser.add_argument("--again", action="store_true", help="measure anew what is measured")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -32,9 +31,7 @@ def run(options: argparse.Namespace) -> None:
 
     scenes = options.folder / "columns"
     found = pythons(tuple(options.peers), options.folder)
-    if options.again:
-        for name in (peers.OURS, *found):
-            shutil.rmtree(scenes / name, ignore_errors=True)
+    shutil.rmtree(scenes, ignore_errors=True)
     print(machine())
     chosen = [f"{name}={python}" for name, python in found.items()]
     peers.run(argparse.Namespace(folder=scenes, peers=chosen, pto=None, si=None))

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DONE = ".installed"
+TORCH = "torch==2.13.0"
+"""The PyTorch that ours is measured with."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,12 @@ class Peer:
 
 
 PEERS = {
-    "atomai": Peer("atomai==0.8.1"),
+    "atomai": Peer("atomai==0.8.1", (TORCH, "six==1.17.0")),
     "atomap": Peer("atomap==0.4.2"),
     "bm3d": Peer("bm3d==4.0.3"),
     "drift": Peer("scanning_drift_corr==1.0.1"),
     "kemstem": Peer("kemstem==0.0.6"),
-    "quantem": Peer("quantem==0.1.10"),
+    "quantem": Peer("quantem==0.1.10", (TORCH,)),
     "singleorigin": Peer("singleorigin==3.0.1", ("ipython",)),
     "stemtool": Peer(
         "stemtool==2024.12.21",
@@ -99,10 +101,14 @@ def _run(*words: str) -> None:
     subprocess.run(words, check=True, capture_output=True, text=True)
 
 
-def machine() -> str:
-    """Date, processor and Python, for the title of a table."""
+def processor() -> str:
+    """Name of the processor, where the system tells it."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    processor = names[0] if names else platform.processor()
-    return f"{dt.datetime.now():%d %B %Y, %H:%M}, {processor}, Python {platform.python_version()}"
+    return names[0] if names else platform.processor()
+
+
+def machine() -> str:
+    """Date, processor and Python, for the title of a table."""
+    return f"{dt.datetime.now():%d %B %Y, %H:%M}, {processor()}, Python {platform.python_version()}"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -20,13 +20,15 @@ import torch
 
 from benchmarks import options as shared
 from benchmarks import tables
-from benchmarks.peers.environments import machine, pythons
+from benchmarks.peers.environments import PEERS, machine, pythons
 from benchmarks.runner import FOLDER
+from benchmarks.timing import fastest
 from napari_atomseg import weights
 from napari_atomseg.networks.files import load_weights
 
 SIZES = (256, 512, 1024)
 MODELS = ("stem-hr", "restore-hr-stem")
+PEER = "atomai"
 
 
 def ours(model: str) -> dict[str, object]:
@@ -37,13 +39,7 @@ def ours(model: str) -> dict[str, object]:
     with torch.inference_mode():
         for size in SIZES:
             image = torch.rand(1, 1, size, size, generator=torch.Generator().manual_seed(0))
-            network(image)
-            times = []
-            for _ in range(3):
-                start = time.process_time()
-                network(image)
-                times.append(time.process_time() - start)
-            seconds[size] = min(times)
+            seconds[size], _ = fastest(partial(network, image), before=1)
     return {"parameters": sum(p.numel() for p in network.parameters()), "seconds": seconds}
 
 
@@ -67,8 +63,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Time all of them, and print the table."""
     found = {f"napari-atomseg, {model}": ours(model) for model in MODELS}
-    if python := pythons(("atomai",), options.folder).get("atomai"):
-        found["AtomAI, U-Net"] = theirs(python)
+    if python := pythons((PEER,), options.folder).get(PEER):
+        found[f"{PEERS[PEER].package}, U-Net"] = theirs(python)
     rows = [
         {"network": name, "million parameters": answer["parameters"] / 1e6}
         | {f"{size}², CPU s": answer["seconds"][size] for size in SIZES}

@@ -56,6 +56,7 @@ from benchmarks.restoration.pairs import usable
 from benchmarks.restoration.scores import Choice, identity, kept
 from benchmarks.runner import elsewhere
 from benchmarks.seeds import RESTORATION, SCAN_LINES, generator
+from benchmarks.timing import fastest
 from napari_atomseg.inference.scan.measure import fitted
 from napari_atomseg.inference.scan.regrid import put_back
 from napari_atomseg.specimen import get_crystal
@@ -264,7 +265,9 @@ def figures(scan: Scan, folder: Path, model: str) -> dict[str, float | str]:
     """What is left of the jitter of a scan, and what its restored images are worth."""
     seen, jitter, truth = scan.seen, scan.jitter, scan.truth
     shifts, still, moved = scan.recorded
-    made = atomseg.correct_scan(moved, "auto", sampling=seen.sampling)
+    seconds, made = fastest(
+        lambda: atomseg.correct_scan(moved, "auto", sampling=seen.sampling), repeats=1
+    )
     measured = atomseg.correct_scan(moved, "rows", sampling=seen.sampling)
     undone, whole = made.frames[0], measured.frames[0].shifts
     bound = seen.bound(scan.dose, jitter)
@@ -298,6 +301,7 @@ def figures(scan: Scan, folder: Path, model: str) -> dict[str, float | str]:
         "jittered dB": score(moved),
         "auto dB": score(made.image),
         "truth dB": score(back) if jitter else score(moved),
+        "auto CPU s": seconds,
     }
     if usable((R_EM,)):
         place = folder / "made" / identity(R_EM, Choice((R_EM,)))
@@ -313,6 +317,7 @@ def figures(scan: Scan, folder: Path, model: str) -> dict[str, float | str]:
         theirs = laid_over(restored(np.load(merged)), truth)
         row["two scans dB"] = float(atomseg.analyze.psnr(theirs, truth[inner, inner], affine=True))
         row["less blur dB"] = with_blur(theirs, truth)
+        row["two scans CPU s"] = orthogonal.seconds(folder / "orthogonal")[scan.name]
     return row
 
 
@@ -331,11 +336,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, help="table of every image (.csv)")
 
 
-def run(options: argparse.Namespace) -> None:
-    """Measure, and print the means over the crystals."""
+def measured(options: argparse.Namespace) -> pd.DataFrame:
+    """`figures` of every scan that is asked for, those of scanning-drift-corr included."""
     if options.orthogonal:
         merge(options.folder / "orthogonal", scans(options), options.orthogonal)
-    table = pd.DataFrame(figures(each, options.folder, options.model) for each in scans(options))
+    return pd.DataFrame(figures(each, options.folder, options.model) for each in scans(options))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure, and print the means over the crystals."""
+    table = measured(options)
     if options.output:
         table.to_csv(options.output, index=False)
     keys = ["jitter", "spacing", "dose"]

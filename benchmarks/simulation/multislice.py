@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmarks import options as shared
+from benchmarks import tables
+from benchmarks.timing import fastest
 from napari_atomseg.imaging import HRTEMOptics, LinearOptics, Optics, Probe, form_image
 from napari_atomseg.imaging.multislice import multislice_adf, multislice_hrtem
 from napari_atomseg.specimen import Columns, Field, Scatterers, get_crystal
@@ -63,10 +66,13 @@ def run(options: argparse.Namespace) -> None:
         comparisons = (reference(path) for path in found)
     else:
         comparisons = (case(options.phonons) for case in (strontium_titanate, silicon, graphene))
+    rows = []
     for comparison in comparisons:
-        print_scores(comparison)
+        rows += scores(comparison)
         if options.pictures:
             draw(comparison, options.pictures / f"multislice-{comparison.name}.png")
+
+    tables.show(pd.DataFrame(rows), digits=4)
 
 
 def strontium_titanate(phonons: int) -> Comparison:
@@ -96,9 +102,9 @@ def graphene(phonons: int) -> Comparison:
         aperture=55.0,
         vibration=thermal_displacement(6, 300.0),
     )
-    start = time.perf_counter()
-    slow = multislice_hrtem(structure, field, optics, frozen_phonons=8 * phonons)
-    slow_seconds = time.perf_counter() - start
+    slow_seconds, slow = fastest(
+        lambda: multislice_hrtem(structure, field, optics, frozen_phonons=8 * phonons), repeats=1
+    )
     fast, seconds = timed(optics, structure.scatterers(), field)
     columns = structure.columns()
     return Comparison(
@@ -118,9 +124,10 @@ def dark_field(
     name: str, structure: Structure, field: Field, probe: Probe, phonons: int
 ) -> Comparison:
     """Both dark-field images of a structure."""
-    start = time.perf_counter()
-    slow = multislice_adf(structure, field, probe, detector=DETECTOR, frozen_phonons=phonons)
-    slow_seconds = time.perf_counter() - start
+    slow_seconds, slow = fastest(
+        lambda: multislice_adf(structure, field, probe, detector=DETECTOR, frozen_phonons=phonons),
+        repeats=1,
+    )
     fast = {}
     for gamma in GAMMAS:
         fast[label(gamma)], seconds = timed(
@@ -193,11 +200,11 @@ def label(gamma: float | None) -> str:
 
 
 def timed(optics: Optics, scatterers: Scatterers, field: Field) -> tuple[Image, float]:
-    """The fast image, and the seconds of its second computation."""
-    form_image([optics], [scatterers], [field])
-    start = time.perf_counter()
-    image = form_image([optics], [scatterers], [field])[0].numpy()
-    return image, time.perf_counter() - start
+    """The fast image, and its CPU seconds once crystals and lenses are prepared."""
+    seconds, images = fastest(
+        lambda: form_image([optics], [scatterers], [field]), repeats=10, before=1
+    )
+    return images[0].numpy(), seconds
 
 
 def fitted(image: Image, other: Image) -> Image:
@@ -242,16 +249,22 @@ def intensities(comparison: Comparison, image: Image) -> dict[str, float]:
     return {name: value / first for name, value in means.items()}
 
 
-def print_scores(comparison: Comparison) -> None:
-    """Correlations and relative intensities."""
-    print(f"\n{comparison.name}: multislice {comparison.slow_seconds:.1f} s, ", end="")
-    print(f"fast {1e3 * comparison.fast_seconds:.1f} ms")
+def scores(comparison: Comparison) -> Iterator[dict[str, object]]:
+    """Correlations, relative intensities and CPU seconds, a row an image."""
     images = {"multislice": comparison.slow, **comparison.fast}
     for name, image in images.items():
         score = np.corrcoef(image.ravel(), comparison.slow.ravel())[0, 1]
         rms = float(np.sqrt(np.mean((image - comparison.slow) ** 2)) / np.ptp(comparison.slow))
         shares = ", ".join(f"{k} {v:.3f}" for k, v in intensities(comparison, image).items())
-        print(f"  {name:20s} correlation {score:.4f}  rms {100 * rms:.1f} %  columns: {shares}")
+        slow = name == "multislice"
+        yield {
+            "specimen": comparison.name,
+            "image": name,
+            "correlation": score,
+            "rms, % of the range": f"{100 * rms:.1f}",
+            "columns": shares,
+            "CPU s": comparison.slow_seconds if slow else comparison.fast_seconds,
+        }
 
 
 def draw(comparison: Comparison, path: Path) -> None:

@@ -13,8 +13,6 @@ a small image; ratios bear comparison where other work is running, seconds do no
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Sized
 from functools import partial
 
 import numpy as np
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 import napari_atomseg as atomseg
 from benchmarks import options as shared
 from benchmarks import tables
+from benchmarks.timing import fastest
 from napari_atomseg.inference import predict
 
 SPACING = 20.5
@@ -46,16 +45,6 @@ def network_alone(image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
     return predict(image, TASKS, precision="half", contrast="bright").maps
 
 
-def least(job: Callable[[], Sized], repeats: int) -> tuple[float, int]:
-    """CPU seconds of the fastest repeat, and the length of the result."""
-    seconds, length = [], 0
-    for _ in range(repeats):
-        start = time.process_time()
-        length = len(job())
-        seconds.append(time.process_time() - start)
-    return min(seconds), length
-
-
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Sizes, repeats and threads."""
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 1024])
@@ -70,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
     for size in options.sizes:
         for name, faint in FAINT.items():
             image = lattice_image(size, faint)
-            network, _ = least(partial(network_alone, image), options.repeats)
-            whole, count = least(partial(atomseg.localize, image), options.repeats)
-            cells = [f"{size}², {name}", str(count), f"{network:.2f}", f"{whole:.2f}"]
+            network, _ = fastest(partial(network_alone, image), options.repeats)
+            whole, columns = fastest(partial(atomseg.localize, image), options.repeats)
+            cells = [f"{size}², {name}", str(len(columns)), f"{network:.2f}", f"{whole:.2f}"]
             tables.line([*cells, f"{whole / network:.1f}"])

@@ -21,20 +21,20 @@ from torch import nn
 
 from benchmarks import options as shared
 from benchmarks import tables
+from benchmarks.timing import fastest
 from napari_atomseg import networks
 from napari_atomseg._shared.device import choose_device
 
 
-def fastest(job: Callable[[], object], repeats: int, device: torch.device) -> float:
-    """Seconds of the fastest of the repeats, after a run that is not counted."""
-    seconds = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
+def seconds(job: Callable[[], object], options: argparse.Namespace) -> float:
+    """Of the fastest of the repeats, by the clock."""
+
+    def whole() -> None:
         job()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
+        if options.device.type == "cuda":
+            torch.cuda.synchronize(options.device)
+
+    return fastest(whole, options.repeats, before=1, clock=time.perf_counter)[0]
 
 
 def inference(network: nn.Module, size: int, options: argparse.Namespace) -> float:
@@ -47,7 +47,7 @@ def inference(network: nn.Module, size: int, options: argparse.Namespace) -> flo
         with torch.autocast(options.device.type, torch.bfloat16, enabled=options.half):
             network(image)
 
-    return fastest(run, options.repeats, options.device)
+    return seconds(run, options)
 
 
 def training(network: nn.Module, options: argparse.Namespace) -> float:
@@ -64,7 +64,7 @@ def training(network: nn.Module, options: argparse.Namespace) -> float:
         (maps - truth).square().mean().backward()
         optimizer.step()
 
-    return 1.0 / fastest(step, options.repeats, options.device)
+    return 1.0 / seconds(step, options)
 
 
 def cells(name: str, options: argparse.Namespace) -> Iterator[str]:

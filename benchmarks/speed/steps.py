@@ -11,7 +11,6 @@ while it compiles. Then floating-point operations a second of the first.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 
 import torch
@@ -20,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import options as shared
 from benchmarks import tables
+from benchmarks.timing import fastest
 from napari_atomseg import networks
 
 FORMS: dict[str, dict[str, object]] = {
@@ -53,16 +53,6 @@ def stepper(
     return step
 
 
-def fastest(step: Callable[[], None], repeats: int) -> float:
-    """CPU seconds of the fastest of so many steps, after two that are not counted."""
-    seconds = []
-    for _ in range(repeats + 2):
-        start = time.process_time()
-        step()
-        seconds.append(time.process_time() - start)
-    return min(seconds[2:])
-
-
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Networks and batches."""
     every = networks.names()
@@ -82,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
         with FlopCounterMode(display=False) as counter:
             networks.create(name)(images).sum().backward()
         seconds = [
-            fastest(stepper(name, images, **form), options.repeats)  # type: ignore[arg-type]
+            fastest(stepper(name, images, **form), options.repeats, before=2)[0]  # type: ignore[arg-type]
             for form in FORMS.values()
         ]
         rate = counter.get_total_flops() / seconds[0] / 1e9
