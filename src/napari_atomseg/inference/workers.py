@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from napari_atomseg._shared.kept_memory import keep_freed_memory
 from napari_atomseg.progress import CancelToken
 
 AHEAD = 3
@@ -69,7 +70,7 @@ def spread(
                 part = next(todo, None)
                 if part is None:
                     break
-                under_way.append(client.compute(delayed(work, pure=False)(*part)))
+                under_way.append(client.compute(delayed(on_worker, pure=False)(work, *part)))
             if not under_way:
                 return
             while not under_way[0].done():
@@ -79,3 +80,9 @@ def spread(
             yield under_way.popleft().result()
     finally:
         client.cancel(list(under_way))
+
+
+def on_worker(work: Callable[..., Any], *part: Any) -> Any:
+    """The result of work on a part, on a worker, which does many more."""
+    keep_freed_memory()
+    return work(*part)

@@ -17,6 +17,7 @@ from napari_atomseg._shared.files import only_writer, remove_partials
 from napari_atomseg._shared.notices import one_line
 from napari_atomseg._shared.types import Sampling
 from napari_atomseg.alignment.settings import noise_of
+from napari_atomseg.inference.workers import on_worker
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.workflow.images import ImageArray, ImageFile, forget
 from napari_atomseg.workflow.run import part_of, run
@@ -138,7 +139,7 @@ def _on_workers(
     cancel: CancelToken | None,
 ) -> Iterator[FileResult]:
     """Results of the workers of a cluster, in the order of the images."""
-    futures = [client.submit(work, *pair, pure=False) for pair in pairs]
+    futures = [client.submit(on_worker, work, *pair, pure=False) for pair in pairs]
     try:
         for (file, _), future in zip(pairs, futures, strict=True):
             while not future.done():
