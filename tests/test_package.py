@@ -198,6 +198,7 @@ def test_every_library_that_is_imported_is_declared(root: Path) -> None:
         "yaml": "pyyaml",
         "rsciio": "rosettasciio",
         "PIL": "pillow",
+        "google_crc32c": "google-crc32c",
         "lightning_fabric": "lightning-fabric",
         "lazy_loader": "lazy-loader",
     }
