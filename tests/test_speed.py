@@ -33,9 +33,9 @@ MOST_MODULES = 2_500
 LONGEST = 5.0
 """Time of `localize` over that of the network's maps, at most, where it finds all columns: 3.9 when
 this was written."""
-LEAST_GAIN = {fit_gaussians: 1.5, fit_jointly: 0.8}
-"""Time of `curve_fit` over that of a column's whole measurement, at least: 2.5 to 4.3, and 1.3 to
-1.4 where all columns are fitted together."""
+LEAST_GAIN = {fit_gaussians: 0.8, fit_jointly: 0.6}
+"""Time of `curve_fit` over that of a column's whole measurement, at least: 2.5 to 4.3 on an AMD
+EPYC, 1.2 to 2.1 on an Intel Xeon, and 0.9 to 1.4 where all columns are fitted together."""
 LONGEST_RESTORING = 2.0
 """Time of `restore` over that of its network in PyTorch, at most: 1.2."""
 LONGEST_SIMULATION = 20.0
@@ -135,7 +135,7 @@ def test_a_column_is_measured_about_as_soon_as_scipy_fits_one_gaussian(
 ):
     fitting = speed("fitting")
     image, y, x = fitting.scene(400, height, np.random.default_rng(0))
-    peer = fitting.by_scipy(image, y, x)
+    peer = min(fitting.by_scipy(image, y, x) for _ in range(3))
     seconds, fits = fastest(partial(fit, torch.from_numpy(image), y, x), 2)
     assert fits.converged.mean() >= at_rest
     assert peer > LEAST_GAIN[fit] * seconds / len(y)
