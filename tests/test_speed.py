@@ -30,17 +30,19 @@ LATE = ["scipy.stats", "scipy.signal", "scipy.interpolate", "zarr", "requests", 
 LATE += ["dask.array", "ase", "torch._dynamo", "torch.onnx", "napari", "qtpy"]
 """Modules that no first result needs."""
 MOST_MODULES = 2_500
-LONGEST = 5.0
+LONGEST = 7.0
 """Time of `localize` over that of the network's maps, at most, where it finds all columns: 3.9 when
-this was written."""
+this was written, more where processors are fast at half precision, which the network alone uses.
+
+Programs beside a test change such ratios by up to a half."""
 LEAST_GAIN = {fit_gaussians: 0.8, fit_jointly: 0.6}
 """Time of `curve_fit` over that of a column's whole measurement, at least: 2.5 to 4.3 on an AMD
 EPYC, 1.2 to 2.1 on an Intel Xeon, and 0.9 to 1.4 where all columns are fitted together."""
-LONGEST_RESTORING = 2.0
+LONGEST_RESTORING = 3.0
 """Time of `restore` over that of its network in PyTorch, at most: 1.2."""
-LONGEST_SIMULATION = 20.0
+LONGEST_SIMULATION = 25.0
 """Time of `simulate` over that of SciPy's Fourier transform of the image and back, at most: 10."""
-LONGEST_WRITING = 2.8
+LONGEST_WRITING = 3.5
 """Time of a library over that of its images and targets, at most: 1.7 as files, 2.0 as zarr."""
 
 
@@ -89,9 +91,9 @@ def test_restoring_takes_little_longer_than_its_network(speed, fastest):
     network.eval().to(memory_format=torch.channels_last)
     given = torch.from_numpy(image)[None, None].contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
-        alone, _ = fastest(partial(network, given), 2, before=1)
+        alone, _ = fastest(partial(network, given), 4, before=1)
     restore = partial(atomseg.restore, image, model="restore-hr-stem")
-    whole, _ = fastest(restore, 2, before=1)
+    whole, _ = fastest(restore, 4, before=1)
     assert whole < LONGEST_RESTORING * alone
 
 
