@@ -213,9 +213,8 @@ def segment(
 
     def labelled(side: int | None) -> Labels:
         if side is None:
-            return labelled_frames(examine(read(image)), sampling, chosen, None, progress, cancel)[
-                0
-            ]
+            examined = examine(read(image))
+            return labelled_frames(examined, sampling, chosen, None, progress, cancel)[0]
         planes = planes_of(image)
         seen = seen_to_segment(planes[len(planes) // 2], sampling, chosen)
         made = [
