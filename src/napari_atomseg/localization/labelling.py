@@ -18,8 +18,7 @@ from napari_atomseg.localization.finding import Finder, Search, signs_of
 from napari_atomseg.localization.large import Seen, seen_by, segmented
 from napari_atomseg.localization.model import Model
 from napari_atomseg.localization.settings import LocalizeSettings
-from napari_atomseg.localization.shares import part
-from napari_atomseg.localization.tabulating import JUDGING
+from napari_atomseg.localization.shares import JUDGING, part
 from napari_atomseg.networks.tasks import COLUMNS
 from napari_atomseg.progress import CancelToken, Progress, report, stage, tell, within
 from napari_atomseg.trust.judge import DENOISED

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from napari_atomseg.progress import CancelToken, Progress, divided, report
 
+JUDGING = "Comparing the columns with the recorded image"
 FINE = 1000
 """Steps that a part of the progress is divided into."""
 

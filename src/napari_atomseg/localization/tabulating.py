@@ -29,7 +29,7 @@ from napari_atomseg.localization.model import Model
 from napari_atomseg.localization.overlap import overlap_notes
 from napari_atomseg.localization.scan import Unjittered
 from napari_atomseg.localization.settings import Detector, LocalizeSettings
-from napari_atomseg.localization.shares import first_share, part, rest_of
+from napari_atomseg.localization.shares import JUDGING, first_share, part, rest_of
 from napari_atomseg.localization.stacks import attrs_of, stack_view
 from napari_atomseg.localization.table import column_table, joined
 from napari_atomseg.progress import (
@@ -48,7 +48,6 @@ from napari_atomseg.trust.judge import Judge
 
 JUDGED = 0.2
 """Part of the time behind the network that the comparison with the recorded image takes, about."""
-JUDGING = "Comparing the columns with the recorded image"
 
 
 @dataclass(frozen=True)
