@@ -253,6 +253,11 @@ def common_contrast(contrasts: Sequence[str]) -> str | list[str]:
     return contrasts[0] if len(set(contrasts)) == 1 else list(contrasts)
 
 
+def signs_of(contrasts: Sequence[str]) -> list[float]:
+    """-1 for frames of dark columns, else 1."""
+    return [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]
+
+
 @lru_cache(maxsize=4)
 def _predictor(
     path: str, modified: int, device: str, precision: Precision, tile_size: int

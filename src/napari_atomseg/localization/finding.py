@@ -113,8 +113,3 @@ class Finder:
         names = np.array(self.prediction.species)
         new = names[maps[:, row, col].argmax(axis=0)]
         return np.append(species_of(found, maps, self.prediction.species)[columns.detections], new)
-
-
-def signs_of(contrasts: Sequence[str]) -> list[float]:
-    """-1 for frames of dark columns, else 1."""
-    return [-1.0 if contrast == "dark" else 1.0 for contrast in contrasts]

@@ -10,11 +10,12 @@ import numpy as np
 from napari_atomseg._shared.types import Labels, Sampling
 from napari_atomseg._shared.units import pixel_size
 from napari_atomseg.inference.frames import Examined, examine
+from napari_atomseg.inference.predicting import signs_of
 from napari_atomseg.inference.stacks import Frames, StackView
 from napari_atomseg.inference.windows import bounded, is_large
 from napari_atomseg.localization.completion.frame import Completion
 from napari_atomseg.localization.detect import add_discs, grown_labels
-from napari_atomseg.localization.finding import Finder, Search, signs_of
+from napari_atomseg.localization.finding import Finder, Search
 from napari_atomseg.localization.large import Seen, seen_by, segmented
 from napari_atomseg.localization.model import Model
 from napari_atomseg.localization.settings import LocalizeSettings

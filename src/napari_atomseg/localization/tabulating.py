@@ -13,14 +13,14 @@ import pandas as pd
 from napari_atomseg._shared.types import Array, Labels, Sampling
 from napari_atomseg._shared.units import mean_sampling, pixel_size
 from napari_atomseg.inference.frames import Examined, examine
-from napari_atomseg.inference.predicting import Prediction, common_contrast
+from napari_atomseg.inference.predicting import Prediction, common_contrast, signs_of
 from napari_atomseg.inference.scale import agreed_contrasts, estimate_spacing, leaning
 from napari_atomseg.inference.stacks import Frames, StackView
 from napari_atomseg.inference.tiles import Tile
 from napari_atomseg.inference.windows import planes_of, read
 from napari_atomseg.inference.workers import current_client, spread
 from napari_atomseg.localization.completion.frame import Completion, frame_notes
-from napari_atomseg.localization.finding import Finder, Search, signs_of
+from napari_atomseg.localization.finding import Finder, Search
 from napari_atomseg.localization.fit.correlation import noise_notes, noise_record
 from napari_atomseg.localization.fit.refinement import Refinement
 from napari_atomseg.localization.large import localized, seen_by

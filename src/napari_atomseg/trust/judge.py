@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from napari_atomseg._shared.geometry import nearest_distances, nearest_pixels
 from napari_atomseg._shared.types import Array, Mask
-from napari_atomseg.inference.predicting import Prediction
+from napari_atomseg.inference.predicting import Prediction, signs_of
 from napari_atomseg.inference.scale import SPACING_PER_SCALE
 from napari_atomseg.inference.stacks import Level
 from napari_atomseg.networks.card import ModelCard
@@ -192,7 +192,7 @@ class Judge:
         self.calibration = find_calibration(prediction.sha256, weights)
         self.least = (LIKELY if self.calibrated else 0.0) if least is None else least
         self._limits = TrainingRange.of(card, self.calibration)
-        self._signs = [-1.0 if each == "dark" else 1.0 for each in prediction.contrasts]
+        self._signs = signs_of(prediction.contrasts)
         zoom = float(prediction.settings["zoom"])
         self._sampling = None if sampling is None else sampling / zoom
         self._flags: list[dict[str, Mask]] = []
