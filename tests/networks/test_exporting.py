@@ -11,7 +11,7 @@ from napari_atomseg.networks.finished import FinishedMaps
 from napari_atomseg.networks.schemes import RANGE, STANDARD
 
 SMALL = {
-    "unet": {"widths": (4, 6, 8), "spectral": 2},
+    "unet": {"widths": (4, 6, 8), "spectral": 2, "margin": 5},
     "cgrdn": {"width": 6, "growth": 4, "layers": 2, "blocks": 1, "groups": 2, "spectral": 2},
     "nafnet": {"width": 4, "encoder": (1, 1), "decoder": (1, 1), "middle": 1},
     "scan_lines": {"widths": (8, 12), "channels_out": 4},

@@ -44,6 +44,25 @@ def test_filtering_moves_with_the_image() -> None:
     assert not torch.allclose(gate(image), image)
 
 
+def test_with_a_margin_no_border_reaches_the_opposite_one() -> None:
+    torch.manual_seed(1)
+    gate = SpectralGate(1, 3, margin=6)
+    with torch.no_grad():
+        gate.leave.weight.copy_(torch.randn(gate.leave.weight.shape))
+        # Gates that are the same whatever the image: a filter that reaches 4 columns far.
+        gate.gate[2].weight.zero_()
+        gate._gates = lambda real, imaginary, height: torch.exp(
+            -20.0 * torch.linspace(0.0, 0.5, real.shape[-1]) ** 2
+        ).expand(real.shape)
+    image = torch.zeros(1, 1, 20, 20)
+    image[..., 1] = 5.0
+    change = gate(image) - gate(torch.zeros_like(image)) - image
+    assert change[..., 3].abs().max() > 0.05
+    assert change[..., 15:].abs().max() < 1e-3
+    gate.margin = 0
+    assert (gate(image) - gate(torch.zeros_like(image)) - image)[..., 19].abs().max() > 0.05
+
+
 def waves(count: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
     """(count, 1, size, size) plane waves of any direction, in as much noise, and without."""
     random = torch.Generator().manual_seed(seed)
@@ -73,3 +92,5 @@ def test_gate_learns_to_take_waves_out_of_noise_at_any_size() -> None:
 def test_absurd_numbers_of_channels_are_refused() -> None:
     with pytest.raises(ValueError, match="spectral"):
         networks.create("unet", spectral=10**9)
+    with pytest.raises(ValueError, match="margin"):
+        networks.create("unet", spectral=4, margin=-1)

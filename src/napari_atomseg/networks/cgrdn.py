@@ -82,6 +82,7 @@ class CGRDN(InPieces):
     blocks, groups : blocks in a group, and groups.
     stem : side of a space-to-depth fold before the first and after the last layer.
     spectral : channels of the spectral gates; 0 for none.
+    margin : zeros around the features that these gates transform, see there.
     concatenate : whether the results of all groups are fused, or only the last is used.
     residual : whether the image is added to every map; without it maps need not be like an image.
     activation : what follows the last layer, one of `layers.ACTIVATIONS`.
@@ -103,6 +104,7 @@ class CGRDN(InPieces):
         groups: int = 4,
         stem: int = 1,
         spectral: int = 0,
+        margin: int = 0,
         concatenate: bool = True,
         residual: bool = True,
         activation: str = "none",
@@ -121,7 +123,7 @@ class CGRDN(InPieces):
         self.entry = nn.Conv2d(channels_in * fold, width, 3, padding=1)
         self.down = nn.Conv2d(width, width, 4, stride=2, padding=1)
         self.groups = nn.ModuleList(Group(width, growth, layers, blocks) for _ in range(groups))
-        self.gates = make_gates([width] * (1 + groups), spectral)
+        self.gates = make_gates([width] * (1 + groups), spectral, margin)
         self.fuse = nn.Conv2d(groups * width, width, 1) if concatenate else None
         self.up = nn.ConvTranspose2d(width, width, 4, stride=2, padding=1)
         self.exit = nn.Conv2d(width, channels_out * fold, 3, padding=1)

@@ -112,14 +112,19 @@ class SpectralGate(nn.Module):
     filter (Kilaas, J. Microsc. 190, 1998), which a small network computes from the power at the
     frequency, its surroundings, and the frequency itself. It starts as the identity.
 
+    A filter that is applied to the spectrum of an image reaches round its border, as if the image
+    went on periodically. With a margin of zeros there is nothing to reach.
+
     Parameters
     ----------
     width : channels of the features.
     channels : channels that are transformed.
+    margin : zeros on each side of the features that are transformed.
     """
 
-    def __init__(self, width: int, channels: int) -> None:
+    def __init__(self, width: int, channels: int, margin: int = 0) -> None:
         super().__init__()
+        self.margin = margin
         self.enter = nn.Conv2d(width, channels, 1)
         self.gate = nn.Sequential(
             nn.Conv2d(channels + 2, channels, 5, padding=2),
@@ -133,21 +138,24 @@ class SpectralGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        height, width = x.shape[-2:]
         # Fourier transforms need full precision.
         known = self.enter(x).float()
-        if exporting.exporting():
-            filtered = self._filtered(known)
-        else:
-            spectrum = torch.fft.rfft2(known, norm="ortho")
-            gate = self._gates(spectrum.real, spectrum.imag, height)
-            filtered = torch.fft.irfft2(spectrum * gate, s=(height, width), norm="ortho")
+        if self.margin:
+            known = functional.pad(known, (self.margin,) * 4)
+        filtered = self._filtered(known)
+        if self.margin:
+            inside = slice(self.margin, -self.margin)
+            filtered = filtered[..., inside, inside]
         added: Tensor = self.leave(filtered.to(x.dtype))
         return added.add_(x)
 
     def _filtered(self, x: Tensor) -> Tensor:
-        """The same without complex numbers."""
+        """(B, channels, H, W), each frequency multiplied by its gate."""
         height, width = x.shape[-2:]
+        if not exporting.exporting():
+            spectrum = torch.fft.rfft2(x, norm="ortho")
+            gate = self._gates(spectrum.real, spectrum.imag, height)
+            return torch.fft.irfft2(spectrum * gate, s=(height, width), norm="ortho")
         real, imaginary = exporting.transformed(x)
         norm = torch.ones_like(x[0, 0]).sum().sqrt()
         gate = self._gates(real / norm, imaginary / norm, height)
@@ -166,14 +174,18 @@ class SpectralGate(nn.Module):
         return exporting.rows_centred(self.gate(known).float(), back=True)
 
 
-def make_gates(widths: Iterable[int], channels: int) -> nn.ModuleList:
+def make_gates(widths: Iterable[int], channels: int, margin: int) -> nn.ModuleList:
     """A gate for features of each width, or nothing in their places where `channels` is 0.
 
     Raises
     ------
     ValueError
-        There are too many channels.
+        There are too many channels, or the margin is negative or too wide.
     """
     if channels:
         require_counts(spectral=channels)
-    return nn.ModuleList(SpectralGate(w, channels) if channels else nn.Identity() for w in widths)
+    if margin:
+        require_counts(margin=margin)
+    return nn.ModuleList(
+        SpectralGate(w, channels, margin) if channels else nn.Identity() for w in widths
+    )

@@ -57,6 +57,7 @@ class UNet(InPieces):
     stem : side of the space-to-depth fold.
     spectral : channels of a `SpectralGate` after the first layer and after each level on the way
         down, which see the whole image at once; 0 for none.
+    margin : zeros around the features that these gates transform, see there.
     activation : what follows the last layer, one of `layers.ACTIVATIONS`.
     """
 
@@ -67,6 +68,7 @@ class UNet(InPieces):
         widths: Sequence[int] = (32, 64, 128, 192),
         stem: int = 2,
         spectral: int = 0,
+        margin: int = 0,
         activation: str = "none",
     ) -> None:
         super().__init__()
@@ -75,7 +77,7 @@ class UNet(InPieces):
         fold = stem * stem
         self.entry = nn.Conv2d(channels_in * fold, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(Block(a, b) for a, b in pairwise([widths[0], *widths]))
-        self.gates = make_gates([widths[0], *widths], spectral)
+        self.gates = make_gates([widths[0], *widths], spectral, margin)
         self.decoder = nn.ModuleList(
             Block(shallow + deep, shallow) for shallow, deep in pairwise(widths)
         )
