@@ -301,9 +301,7 @@ def test_oxygen_that_was_not_measured_is_left_out() -> None:
 @pytest.mark.parametrize("tilt", [3.0, 7.0])
 def test_tilts_come_back_from_a_simulated_pair_of_images(tilt, tmp_path) -> None:
     pair = simulated_pair(tilt)
-    # Without the search, which may add the faint oxygen of the dark-field image to the cations.
-    only = {"sensitivity": 0.0}
-    cations = atomseg.localize(pair[0], sampling=0.1, refine="joint", edge="drop", **only)
+    cations = atomseg.localize(pair[0], sampling=0.1, refine="joint", edge="drop")
     light = atomseg.localize(pair[1], sampling=0.1, refine="joint", edge="drop")
     write_columns(tmp_path / "light.csv", light)
     sites = measure("lattice", cations, sampling=0.1)

@@ -155,7 +155,8 @@ class SpectralGate(nn.Module):
         if not exporting.exporting():
             spectrum = torch.fft.rfft2(x, norm="ortho")
             gate = self._gates(spectrum.real, spectrum.imag, height)
-            return torch.fft.irfft2(spectrum * gate, s=(height, width), norm="ortho")
+            filtered: Tensor = torch.fft.irfft2(spectrum * gate, s=(height, width), norm="ortho")
+            return filtered
         real, imaginary = exporting.transformed(x)
         norm = torch.ones_like(x[0, 0]).sum().sqrt()
         gate = self._gates(real / norm, imaginary / norm, height)

@@ -142,21 +142,30 @@ def _trusted(sites: Sites, scale: Array) -> NDArray[np.bool_]:
 
 
 def _means(intensity: Array | None, kinds: Indices, present: Indices) -> Array:
-    if intensity is None:
-        return np.full(len(present), np.nan)
-    return np.array([np.nanmedian(intensity[kinds == k]) for k in present])
+    """(K,) median intensity of each sublattice, NaN where none of its columns has one."""
+    means = np.full(len(present), np.nan)
+    if intensity is not None:
+        known = np.isfinite(intensity)
+        for place, k in enumerate(present):
+            some = intensity[known & (kinds == k)]
+            means[place] = np.median(some) if len(some) else np.nan
+    return means
 
 
 def _numbering(
     offsets: Array, vectors: Array, kinds: Indices, present: Indices, intensity: Array | None
 ) -> Indices:
-    """Order of sublattices: brightest species first, then by place along b and a."""
+    """Order of sublattices: brightest species first, then by place along b and a. Those of which
+    no intensity is known are last.
+    """
     species = np.zeros(len(present), np.int64)
     if intensity is not None:
         known = np.isfinite(intensity)
         groups = [intensity[known & (kinds == k)] for k in present]
-        if all(len(group) for group in groups):
-            species = species_of_means(groups)
+        seen = np.array([len(group) > 0 for group in groups])
+        if seen.any():
+            species[seen] = species_of_means([group for group in groups if len(group)])
+            species[~seen] = species[seen].max() + 1
     members = np.flatnonzero(species == species.min())
     fractions = offsets @ np.linalg.inv(vectors)
     away = fractions - fractions[members[0]]

@@ -115,31 +115,48 @@ class _Order:
         self, lattice: Lattice, points: Array, sites: Sites, intensity: Array | None
     ) -> None:
         on = np.flatnonzero(sites.on)
-        values = [sites.displacement[on] * lattice.scale]
-        if intensity is not None and np.isfinite(intensity[on]).any():
-            values.append(intensity[on, None])
-        self.cells, self.sublattice = sites.cells[on], sites.sublattice[on]
+        places, cells, kinds = points[on] * lattice.scale, sites.cells[on], sites.sublattice[on]
         self.vectors = lattice.vectors * lattice.scale
-        self.local = [_fluctuation(v, points[on] * lattice.scale, self.sublattice) for v in values]
-        self.alike = [_Alike(v, self.cells, self.sublattice) for v in self.local]
+        self.varying = [_Varying(sites.displacement[on] * lattice.scale, places, cells, kinds)]
+        if intensity is not None:
+            light = intensity[on, None]
+            known = np.isfinite(light[:, 0])
+            # Whether an intensity could be measured at all tells faint columns, too.
+            self.varying.append(_Varying(known[:, None], places, cells, kinds))
+            if known.any():
+                some = light[known], places[known], cells[known], kinds[known]
+                self.varying.append(_Varying(*some))
 
     def share(self, matrix: Array) -> float:
         """Part of the variance that repeats after a larger cell, 0 where it may be chance."""
+        everywhere = [each.explained(matrix) for each in self.varying]
+        return max(
+            *everywhere, *(each.alike.explained(matrix, self.vectors) for each in self.varying)
+        )
+
+
+class _Varying:
+    """What varies from column to column, over the columns whose values are known."""
+
+    def __init__(self, values: Array, points: Array, cells: Indices, sublattice: Indices) -> None:
+        self.cells, self.sublattice = cells, sublattice
+        self.local = _fluctuation(values, points, sublattice)
+        self.alike = _Alike(self.local, cells, sublattice)
+
+    def explained(self, matrix: Array) -> float:
+        """Part of the variance that the cells explain that a larger one joins."""
         index = round(abs(float(np.linalg.det(matrix))))
         coset = _coset(self.cells, matrix)
-        everywhere = [_explained(v, self.cells, coset, self.sublattice, index) for v in self.local]
-        return max(*everywhere, *(each.explained(matrix, self.vectors) for each in self.alike))
+        return _explained(self.local, self.cells, coset, self.sublattice, index)
 
 
 def _fluctuation(values: Array, points: Array, sublattice: Indices) -> Array:
     """Values (N, C) less their sublattice's median and the mean of their surroundings, and
-    without the tails that bad fits give them. Those that are not known are taken for the median.
+    without the tails that bad fits give them.
     """
     rest = values.astype(np.float64).copy()
     for k in np.unique(sublattice):
-        known = rest[sublattice == k]
-        rest[sublattice == k] -= np.nanmedian(known, axis=0) if np.isfinite(known).any() else 0.0
-    rest[~np.isfinite(rest)] = 0.0
+        rest[sublattice == k] -= np.median(rest[sublattice == k], axis=0)
     spread = np.median(np.abs(rest), axis=0) * 1.4826
     # Where most values are exactly equal, as those of a simulation, they have no tails.
     spread = np.where(spread > 0, spread, np.inf)

@@ -14,6 +14,8 @@ from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.positions import positions_of
 
 SITE = ("i", "j", "sublattice")
+KNOWN = 0.3
+"""Intensities tell nothing of a crystal where fewer columns than this share have one."""
 PICOMETRES = 100.0
 """In an Å."""
 
@@ -45,7 +47,7 @@ def intensity_of(columns: pd.DataFrame, name: str | None) -> Array | None:
     for usual in ("volume", "amplitude", "intensity"):
         if usual in columns:
             values = columns[usual].to_numpy(dtype=np.float64)
-            if np.isfinite(values).mean() > 0.5:
+            if np.isfinite(values).mean() >= KNOWN:
                 return values
     return None
 
