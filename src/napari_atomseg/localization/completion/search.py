@@ -26,7 +26,7 @@ from napari_atomseg.localization.completion.occupancy import (
     LEAST_SITE,
     occupied_sites,
 )
-from napari_atomseg.localization.completion.residual import Residual
+from napari_atomseg.localization.completion.residual import COVERED, Residual
 from napari_atomseg.localization.completion.singles import rarity, single_columns, surrounding
 from napari_atomseg.localization.completion.sites import (
     SAME_SITE,
@@ -110,7 +110,7 @@ def search(
         z[columns.believed] = residual.significance()
         columns = replace(columns, significance=z)
         if sensitivity > 0:
-            dropped = _without_light(columns, residual)
+            dropped = _without_light(columns, residual) | _doubles(columns, residual)
     return Found(columns, now.fits, dropped, notes_on(columns, now.fits, dropped))
 
 
@@ -244,6 +244,17 @@ def _vacant(columns: Columns, z: Array, site: Mask) -> Array:
     return limit
 
 
+def _doubles(columns: Columns, residual: Residual) -> Mask:
+    """(N,) columns whose fits failed because they stand on another one, which a fit describes."""
+    doubles = np.zeros(len(columns), dtype=bool)
+    failed = residual.points[~residual.fitted]
+    if len(failed):
+        reach = COVERED * residual.sigma
+        away = cKDTree(residual.points[residual.fitted]).query(failed)[0]
+        doubles[np.flatnonzero(columns.believed)[~residual.fitted]] = away < reach
+    return doubles
+
+
 def _without_light(columns: Columns, residual: Residual) -> Mask:
     """(N,) columns of the detector that the raw image shows nothing of.
 
@@ -251,15 +262,23 @@ def _without_light(columns: Columns, residual: Residual) -> Mask:
     there on average, however faint, a column is dropped only where its own light makes it less
     likely than a vacancy. If on average many of them have less light than a Gaussian may leave of
     the columns around, a column is dropped unless its own light is clear: a detector that sees
-    columns in noise sees them where the noise is high.
+    columns in noise sees them where the noise is high. So is one that has hardly any of its kind
+    around it and is fainter than what Gaussians may leave there: a search would not add it.
     """
     z = columns.significance
     faint = (columns.source == DETECTED) & columns.believed & ~(z >= KIN_CLEAR)
     doubtful = np.flatnonzero(faint & np.isfinite(z))
     dropped = np.zeros(len(columns), dtype=bool)
     dark = z[doubtful] < DARK
-    dropped[doubtful] = dark
-    if not len(doubtful) or not residual.cells:
+    if not len(doubtful):
+        return dropped
+    # What Gaussians leave of the columns around makes no column.
+    own = columns.places[doubtful].T
+    floor = FAINTEST * surrounding(residual, *own)
+    height = residual.amplitude[np.cumsum(columns.believed)[doubtful] - 1]
+    left = dark | (height < floor)
+    if not residual.cells:
+        dropped[doubtful] = left
         return dropped
     places = equivalent(residual.cells, columns.places[doubtful], KIN)
     kin = residual.tree.query(places, distance_upper_bound=SAME_SITE * residual.spacing)[1]
@@ -267,18 +286,18 @@ def _without_light(columns: Columns, residual: Residual) -> Mask:
     there = np.isfinite(values)
     count = there.sum(axis=1)
     level = np.where(there, values, 0.0).sum(axis=1) / np.maximum(count, 1)
-    present = level * np.sqrt(count) >= CLEAR
+    many = count >= FEWEST_SITES
+    # A few that are as faint may be seen because noise is high there.
+    present = (level * np.sqrt(count) >= CLEAR) & (many | (level >= KIN_CLEAR))
     # Where a fit has failed, the light at the site itself is that of no peak beside it.
     failed = there & ~np.append(residual.fitted, True)[kin]
     at_site = residual.z(*np.moveaxis(places, -1, 0).reshape(2, -1)).reshape(there.shape)
     at_site = np.where(failed & np.isfinite(at_site), at_site, np.where(there, values, 0.0))
     fair = at_site.sum(axis=1) / np.maximum(count, 1)
-    # What Gaussians leave of the columns around makes no kind of column.
-    own = columns.places[doubtful].T
-    least = FAINTEST * surrounding(residual, *own) / residual.deviation(*own)
-    empty = (count >= FEWEST_SITES) & (fair + CLEAR / np.sqrt(np.maximum(count, 1)) < least)
+    least = floor / residual.deviation(*own)
+    empty = many & (fair + CLEAR / np.sqrt(np.maximum(count, 1)) < least)
     score = np.clip(columns.score[doubtful], 0.5, SUREST)
     # The rule of succession: of so many sites of the kind, none was vacant.
     odds = np.log1p(count) + logit(score) + level * z[doubtful] - 0.5 * level**2
-    dropped[doubtful] = empty | (dark & ~(present & (odds > 0.0)))
+    dropped[doubtful] = empty | (np.where(many, dark, left) & ~(present & (odds > 0.0)))
     return dropped
