@@ -78,6 +78,7 @@ def same(found: Any, expected: Any) -> bool:
     return bool(np.allclose(found, expected, rtol=1e-3, atol=1e-3 * float(np.ptp(expected))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_place_and_the_type_of_the_numbers_do_not_matter(name: str, tmp_path: Path) -> None:
     function = FUNCTIONS[name]
@@ -101,6 +102,7 @@ def test_what_is_no_image_is_refused_by_name(name: str) -> None:
             FUNCTIONS[name](IMAGE.astype(kind))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["restore", "segment", "localize"])
 def test_images_of_any_shape_give_a_result_of_that_shape(name: str) -> None:
     shapes = ((1, 1), (1, SIDE), (SIDE, 1), (2, 2), (17, 31), (1, SIDE, SIDE), (1, 2, 9, 9))

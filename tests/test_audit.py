@@ -119,6 +119,7 @@ def test_what_is_required_and_not_installed_is_named(audit: ModuleType, install:
         audit.parts_of(install("ours", "lost"), (), "ours")
 
 
+@pytest.mark.slow
 def test_the_bill_lists_what_everybody_gets(audit: ModuleType, install: Any) -> None:
     install("ours", "direct", "window; extra == 'all'")
     install("direct", "deep")

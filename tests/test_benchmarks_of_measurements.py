@@ -180,6 +180,7 @@ def test_strain_is_against_the_rest(measurements) -> None:
     np.testing.assert_allclose(sampled[:, 2], [0, 1.05 / 1.01 - 1])
 
 
+@pytest.mark.slow
 def test_halves_of_one_image_differ_by_their_errors_and_show_jitter(measurements) -> None:
     repeats, rng = measurements("repeats"), np.random.default_rng(5)
     axis = 10.0 + 20.0 * np.arange(10)

@@ -217,6 +217,7 @@ def test_measurements_and_analyses_take_them() -> None:
     pd.testing.assert_frame_equal(seen, by_hand)
 
 
+@pytest.mark.slow
 def test_measurements_of_abtem() -> None:
     abtem = pytest.importorskip("abtem")
     images = abtem.Images(PIXELS.astype(np.float32), sampling=(0.2, 0.1))

@@ -52,6 +52,7 @@ def test_public_names_exist_and_are_documented(name: str) -> None:
     assert getattr(napari_atomseg, name).__doc__
 
 
+@pytest.mark.slow
 def test_tests_that_fail_or_end_their_process_are_named(root: Path, tmp_path: Path) -> None:
     """Of the processes that `make test` shares the tests out to, none goes unnoticed."""
     makefile = (root / "Makefile").read_text(encoding="utf-8")
@@ -186,6 +187,7 @@ def imported_libraries(folder: Path) -> set[str]:
     return names - set(sys.stdlib_module_names) - {"napari_atomseg"}
 
 
+@pytest.mark.slow
 def test_every_library_that_is_imported_is_declared(root: Path) -> None:
     from packaging.requirements import Requirement
 
@@ -207,6 +209,7 @@ def test_every_library_that_is_imported_is_declared(root: Path) -> None:
     assert not {name for name in imported if other.get(name, name).lower() not in declared}
 
 
+@pytest.mark.slow
 def test_the_wheel_carries_manifest_weights_and_recipes(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,7 @@ WORK: dict[str, Callable[..., Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WORK)
 def test_work_is_cancelled_at_whichever_look_and_tells_from_the_start(name: str) -> None:
     """A single frame is looked at many times; progress says what is done, and never falls."""

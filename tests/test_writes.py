@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 SOURCE = Path(__file__).parents[1] / "src" / "napari_atomseg"
 
 OF_PATHS = {"write_text", "write_bytes", "touch", "tofile", "open"}
@@ -108,6 +110,7 @@ def written() -> list[tuple[str, Write, set[str]]]:
     return found
 
 
+@pytest.mark.slow
 def test_no_file_is_written_in_place():
     wrong, explained = [], set()
     for place, (call, name, target), known in written():

@@ -106,6 +106,7 @@ def test_a_calibration_holds_for_all_panels_and_layers_on_the_image(
     assert record["sampling"] == pytest.approx((0.2, 0.1))
 
 
+@pytest.mark.slow
 def test_a_drawn_line_of_known_length(dock: OpenPanel, viewer: Any, image_layer: Any) -> None:
     panel = dock("Restore")
     panel.image = image_layer

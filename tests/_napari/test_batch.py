@@ -46,6 +46,7 @@ def rows(panel: Any) -> list[list[str]]:
     ]
 
 
+@pytest.mark.slow
 def test_a_folder_is_worked_through_and_gone_on_with(
     dock: OpenPanel, viewer: Any, folder: Path, scene: Simulation
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_folder_is_worked_through_and_gone_on_with(
     np.testing.assert_allclose(columns.scale, SAMPLING)
 
 
+@pytest.mark.slow
 def test_frames_of_a_stack_are_done_as_a_layer_was_made(
     dock: OpenPanel, viewer: Any, scene: Simulation, tmp_path: Path
 ) -> None:

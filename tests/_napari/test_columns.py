@@ -139,6 +139,7 @@ def drag(layer: Any, start: Any, end: Any) -> None:
     mouse_release_callbacks(layer, mouse)
 
 
+@pytest.mark.slow
 def test_a_refit_keeps_the_width_of_a_joint_fit(
     dock: OpenPanel, viewer: Any, scene: Simulation, image_layer: Any
 ) -> None:
@@ -208,6 +209,7 @@ def test_points_drawn_by_hand_are_measured(
     assert {"y_err", "volume", "sigma"} <= set(drawn.features)
 
 
+@pytest.mark.slow
 def test_columns_of_a_stack_are_measured_in_their_frames(
     dock: OpenPanel, viewer: Any, scene: Simulation, table: pd.DataFrame
 ) -> None:
@@ -392,6 +394,7 @@ def test_text_of_other_programs_is_imported_in_its_order(
     assert "outside of 'scene'" in panel.message.text()
 
 
+@pytest.mark.slow
 def test_statstem_and_atomap_are_imported(
     panel: Any, image_layer: Any, table: pd.DataFrame, tmp_path: Path
 ) -> None:
@@ -464,6 +467,7 @@ def many(viewer: Any) -> Any:
     return layer
 
 
+@pytest.mark.slow
 def test_ten_thousand_columns_stay_fluid(dock: OpenPanel, viewer: Any) -> None:
     """A tenth of a second or two each on a laptop; more than one would not be worked with."""
     layer = many(viewer)
@@ -643,6 +647,7 @@ def test_edits_during_a_refit_stay(
     assert "1 to be refitted" in panel.status.text()
 
 
+@pytest.mark.slow
 def test_cancel_leaves_the_columns_as_they_are(
     panel: Any, columns: Any, monkeypatch: pytest.MonkeyPatch, notices: Any
 ) -> None:
@@ -694,6 +699,7 @@ def test_panel_fits_a_laptop(panel: Any) -> None:
     assert untold == []
 
 
+@pytest.mark.slow
 def test_what_measurements_draw_is_no_column(dock: OpenPanel, columns: Any, viewer: Any) -> None:
     """Symbols of vacancies and images of strain are not offered, points of a user are."""
     row = middle(pd.DataFrame(columns.data, columns=["y", "x"]))

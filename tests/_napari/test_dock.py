@@ -22,6 +22,7 @@ WIDGETS = [
 ]
 
 
+@pytest.mark.slow
 def test_panels_are_tabs_of_one_dock(window: QMainWindow, dock: OpenPanel, qtbot: Any) -> None:
     """The window does not grow, however many are open, and the last one is on top."""
     first = dock(WIDGETS[0])

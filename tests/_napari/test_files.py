@@ -98,6 +98,7 @@ def test_other_tables_are_left_to_others(viewer: Any, tmp_path: Path) -> None:
     assert PROVENANCE not in layer.metadata
 
 
+@pytest.mark.slow
 def test_microscope_image_opens_with_its_scale(viewer: Any, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).random((16, 20)).astype(np.float32)
     path = tmp_path / "image.mrc"

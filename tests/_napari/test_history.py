@@ -56,6 +56,7 @@ def measured(dock: OpenPanel, survey: Any) -> Any:
     return panels
 
 
+@pytest.mark.slow
 def test_what_panels_did_is_repeated_from_its_file_to_the_same_bytes(
     dock: OpenPanel, viewer: Any, survey: Any, tmp_path: Path
 ) -> None:
@@ -120,6 +121,7 @@ def peaks(dock: OpenPanel, image: str, **settings: Any) -> Points:
     return panel.run().result(PATIENCE)
 
 
+@pytest.mark.slow
 def test_drawn_regions_are_repeated(dock: OpenPanel, viewer: Any, survey: Any) -> None:
     corners = SAMPLING * np.array([[20.0, 10.0], [20.0, 90.0], [80.0, 90.0], [80.0, 10.0]])
     viewer.add_shapes([corners], name="field", units=("angstrom",) * 2)

@@ -87,6 +87,7 @@ def in_canvas(viewer: Any) -> Any:
     return viewer.screenshot(canvas_only=True, flash=False)[:230, -230:, :3].astype(int)
 
 
+@pytest.mark.slow
 @pytest.mark.own_viewer
 def test_keys_are_in_the_canvas_and_go_with_their_layers(viewer: Any) -> None:
     viewer.show()
@@ -120,6 +121,7 @@ def test_keys_are_in_the_canvas_and_go_with_their_layers(viewer: Any) -> None:
     assert np.abs(in_canvas(viewer) - second).mean() > 50
 
 
+@pytest.mark.slow
 def test_map_hides_the_rings_and_gives_them_back(dock: OpenPanel, viewer: Any) -> None:
     layer = add(viewer, perovskite())
     panel = dock("Measure")
@@ -145,6 +147,7 @@ def test_map_hides_the_rings_and_gives_them_back(dock: OpenPanel, viewer: Any) -
     assert layer.visible
 
 
+@pytest.mark.slow
 def test_headline_stands_above_the_tables(dock: OpenPanel, viewer: Any) -> None:
     add(viewer, perovskite())
     panel = dock("Measure")

@@ -84,6 +84,7 @@ def text(panel: Any) -> str:
     return str(panel.results.text.toPlainText())
 
 
+@pytest.mark.slow
 def test_lattice_has_its_vectors_cells_and_species(dock: OpenPanel, viewer: Any) -> None:
     layer = add(viewer, perovskite())
     measured = measure(dock("Measure"), "lattice")
@@ -100,6 +101,7 @@ def test_lattice_has_its_vectors_cells_and_species(dock: OpenPanel, viewer: Any)
     np.testing.assert_allclose(of_kind(measured, Vectors).data[:, 1], lattice.vectors, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_named_species_stay_and_sublattices_are_used_as_they_stand(
     dock: OpenPanel, viewer: Any
 ) -> None:
@@ -167,6 +169,7 @@ def strained(viewer: Any) -> tuple[Points, Any]:
     return layer, below
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["strain", "gpa"])
 def test_strain_is_a_signed_image_and_a_feature(source: str, dock: OpenPanel, viewer: Any) -> None:
     layer, below = strained(viewer)
@@ -188,6 +191,7 @@ def test_strain_is_a_signed_image_and_a_feature(source: str, dock: OpenPanel, vi
     assert [each.name.split()[-2] for each in measured.layers if each.visible] == ["rotation"]
 
 
+@pytest.mark.slow
 def test_dislocation_has_its_core_and_burgers_vector(dock: OpenPanel, viewer: Any) -> None:
     spacing = 15.0
     places = grid(22, 22, spacing, -10.5 * spacing)
@@ -239,6 +243,7 @@ def honeycomb() -> Any:
     return places[np.all((places > 5) & (places < 255), axis=1)]
 
 
+@pytest.mark.slow
 def test_rings_by_size_and_the_vacancy_among_them(dock: OpenPanel, viewer: Any) -> None:
     places = honeycomb()
     gone = np.argmin(np.hypot(*(places - 130.0).T))
@@ -298,6 +303,7 @@ def test_atoms_are_counted_by_a_library(dock: OpenPanel, viewer: Any, tmp_path: 
         panel.run().result(PATIENCE)
 
 
+@pytest.mark.slow
 def test_atoms_are_counted_by_integrals_of_the_image(dock: OpenPanel, viewer: Any) -> None:
     places = grid(9, 9, 20.0)
     atoms = 1 + np.arange(81) % 4
@@ -336,6 +342,7 @@ def movie(viewer: Any) -> tuple[Points, Any]:
     return layer, drift
 
 
+@pytest.mark.slow
 def test_tracks_have_no_drift_and_tell_of_vacancies(dock: OpenPanel, viewer: Any) -> None:
     layer, drift = movie(viewer)
     panel = dock("Measure")
@@ -357,6 +364,7 @@ def test_tracks_have_no_drift_and_tell_of_vacancies(dock: OpenPanel, viewer: Any
     assert np.ptp(kept[kept[:, 0] == 0][:, 2]) == pytest.approx(5.5, abs=0.5)
 
 
+@pytest.mark.slow
 def test_tracks_follow_a_column_that_hops(dock: OpenPanel, viewer: Any) -> None:
     """Into an empty site beside, from frame 3 to 4, while the crystal drifts."""
     drift = np.outer(np.arange(7), (1.1, -0.4))
@@ -408,6 +416,7 @@ def test_tracks_follow_a_column_that_hops(dock: OpenPanel, viewer: Any) -> None:
     assert "0 hops" in text(panel)
 
 
+@pytest.mark.slow
 def test_of_a_stack_the_frame_in_sight_is_measured(dock: OpenPanel, viewer: Any) -> None:
     layer, _ = movie(viewer)
     viewer.dims.set_point(0, 4)
@@ -420,6 +429,7 @@ def test_of_a_stack_the_frame_in_sight_is_measured(dock: OpenPanel, viewer: Any)
     np.testing.assert_allclose(eps.data_to_world((0, 0, 0)), layer.data_to_world((4, 0, 0)))
 
 
+@pytest.mark.slow
 def test_without_a_sampling_lengths_are_pixels_and_it_says_so(dock: OpenPanel, viewer: Any) -> None:
     layer = add(viewer, perovskite(shift=(1.0, 0.0)), sampling=None)
     panel = dock("Measure")
@@ -437,6 +447,7 @@ def test_without_a_sampling_lengths_are_pixels_and_it_says_so(dock: OpenPanel, v
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "what", "message"),
     [
@@ -490,6 +501,7 @@ def test_only_points_are_columns(dock: OpenPanel, viewer: Any) -> None:
         panel.run().result(PATIENCE)
 
 
+@pytest.mark.slow
 def test_an_error_goes_when_the_page_is_turned(dock: OpenPanel, viewer: Any, notices: Any) -> None:
     add(viewer, perovskite())
     panel = dock("Measure")
@@ -501,6 +513,7 @@ def test_an_error_goes_when_the_page_is_turned(dock: OpenPanel, viewer: Any, not
     assert panel.message.text() == ""
 
 
+@pytest.mark.slow
 def test_the_density_of_bonds_is_drawn_beside_their_lengths(dock: OpenPanel, viewer: Any) -> None:
     add(viewer, perovskite())
     panel = dock("Measure")
@@ -515,6 +528,7 @@ def test_the_density_of_bonds_is_drawn_beside_their_lengths(dock: OpenPanel, vie
     assert not panel.results.figure.axes
 
 
+@pytest.mark.slow
 def test_columns_that_go_meanwhile_are_kept_with_their_results(
     dock: OpenPanel, viewer: Any
 ) -> None:
@@ -533,6 +547,7 @@ def test_columns_that_go_meanwhile_are_kept_with_their_results(
     assert panel.columns is measured.columns
 
 
+@pytest.mark.slow
 def test_columns_that_change_meanwhile_keep_what_they_have(dock: OpenPanel, viewer: Any) -> None:
     layer = add(viewer, perovskite())
     job = dock("Measure").run()
@@ -575,6 +590,7 @@ def long_work(what: str, viewer: Any) -> tuple[Points, dict[str, Any]]:
     return add(viewer, columns), {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "step"),
     [("gpa", "Measuring strain"), ("counts", "Trying"), ("tracks", "Linking")],
@@ -608,6 +624,7 @@ def test_long_measurements_stop_in_the_middle(
     assert notices == []
 
 
+@pytest.mark.slow
 def test_each_measurement_shows_its_own_settings_and_fits_a_laptop(
     dock: OpenPanel, viewer: Any, tmp_path: Path
 ) -> None:

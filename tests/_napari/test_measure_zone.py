@@ -61,6 +61,7 @@ def test_no_crystal_is_compared_unless_one_is_chosen(dock: OpenPanel, viewer: An
     assert not choice.isVisibleTo(panel)
 
 
+@pytest.mark.slow
 def test_zone_axis_directions_and_elements_are_told(dock: OpenPanel, viewer: Any) -> None:
     layer, panel = add(viewer), dock("Measure")
     measured = measure(panel, crystal="SrTiO3")
@@ -81,6 +82,7 @@ def test_zone_axis_directions_and_elements_are_told(dock: OpenPanel, viewer: Any
     assert set(layer.features["species"]) == {"SrO", "Ti, tilted"}
 
 
+@pytest.mark.slow
 def test_a_pixel_of_unknown_size_is_told(dock: OpenPanel, viewer: Any) -> None:
     add(viewer, None)
     panel = dock("Measure")
@@ -89,6 +91,7 @@ def test_a_pixel_of_unknown_size_is_told(dock: OpenPanel, viewer: Any) -> None:
     assert "0.1 Å/px" in text(panel) or "0.09" in text(panel)
 
 
+@pytest.mark.slow
 def test_a_crystal_that_does_not_fit_names_nothing(dock: OpenPanel, viewer: Any) -> None:
     layer, panel = add(viewer), dock("Measure")
     measure(panel, crystal="Si")
@@ -96,6 +99,7 @@ def test_a_crystal_that_does_not_fit_names_nothing(dock: OpenPanel, viewer: Any)
     assert set(layer.features["species"]) == {"A", "B"}
 
 
+@pytest.mark.slow
 def test_a_file_is_a_crystal_and_a_bad_one_is_said_to_be_bad(
     dock: OpenPanel, viewer: Any, tmp_path: Any
 ) -> None:

@@ -48,6 +48,7 @@ def panel_types(kind: type = Docked) -> list[type]:
     return [each for sub in kind.__subclasses__() for each in (sub, *panel_types(sub))]
 
 
+@pytest.mark.slow
 def test_public_names_of_panels_hide_nothing_of_qt(viewer: Any, dock: OpenPanel) -> None:
     """`panel.width = 3` must not take the place of the method by which layouts ask for it."""
     manifest = PluginManifest.from_distribution("napari-atomseg")
@@ -74,6 +75,7 @@ def test_setting_with_a_name_of_qt_is_refused() -> None:
             Settings = Wide
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Restore", "Scan", "Segment", "Localize"])
 def test_results_lie_on_their_source_and_say_how_they_were_made(
     name: str, dock: OpenPanel, viewer: Any, image_layer: Any
@@ -139,6 +141,7 @@ def test_doubled_pixels_lie_on_their_source(dock: OpenPanel, viewer: Any) -> Non
     assert placement(tested) == placement(layer)
 
 
+@pytest.mark.slow
 def test_columns_are_found_where_they_are(
     dock: OpenPanel, image_layer: Any, scene: Simulation
 ) -> None:
@@ -207,6 +210,7 @@ def test_settings_that_change_nothing_are_grey(dock: OpenPanel) -> None:
         assert (widths.isEnabled(), likelihood.isEnabled()) == able
 
 
+@pytest.mark.slow
 def test_columns_of_a_region_are_measured(
     dock: OpenPanel, viewer: Any, image_layer: Any, scene: Simulation
 ) -> None:
@@ -254,6 +258,7 @@ def test_ellipses_are_regions(viewer: Any, image_layer: Any) -> None:
     np.testing.assert_allclose(np.hypot(*away.T), 1.0)
 
 
+@pytest.mark.slow
 def test_changing_the_colour_recolours_the_result(dock: OpenPanel, image_layer: Any) -> None:
     panel = dock("Localize")
     points = panel.run().result(PATIENCE)
@@ -262,6 +267,7 @@ def test_changing_the_colour_recolours_the_result(dock: OpenPanel, image_layer: 
     assert not np.allclose(points.border_color, before)
 
 
+@pytest.mark.slow
 def test_segments_are_labels_on_the_image(dock: OpenPanel, image_layer: Any) -> None:
     panel = dock("Segment")
     panel.opacity, panel.contour = 0.3, 2
@@ -272,6 +278,7 @@ def test_segments_are_labels_on_the_image(dock: OpenPanel, image_layer: Any) -> 
     assert (labels.opacity, labels.contour) == (0.3, 2)
 
 
+@pytest.mark.slow
 def test_stacks_and_dask_images_are_restored_frame_by_frame(
     dock: OpenPanel, viewer: Any, scene: Simulation
 ) -> None:
@@ -321,6 +328,7 @@ def test_panels_offer_images_only(dock: OpenPanel, viewer: Any, image_layer: Any
         panel.image = labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["none", "model"])
 def test_what_cannot_work_is_told_and_the_panel_goes_on(
     kind: str, dock: OpenPanel, viewer: Any, notices: Any, scene: Simulation, tmp_path: Path
@@ -371,6 +379,7 @@ def test_cancel_leaves_no_layer(
     assert notices == []
 
 
+@pytest.mark.slow
 def test_closing_the_panel_stops_its_work(dock: OpenPanel, viewer: Any, scene: Simulation) -> None:
     large(viewer, scene)
     panel = dock("Restore")

@@ -148,6 +148,7 @@ def test_parts_that_are_not_made_again_go(viewer: Any) -> None:
     assert names(viewer) == ["scene columns"]
 
 
+@pytest.mark.slow
 def test_localize_replaces_its_columns_and_the_panels_follow(
     dock: OpenPanel, viewer: Any, image_layer: Any
 ) -> None:
@@ -175,6 +176,7 @@ def test_localize_replaces_its_columns_and_the_panels_follow(
     assert any(isinstance(layer, Vectors) and layer.visible for layer in again)
 
 
+@pytest.mark.slow
 def test_keep_pins_a_result_and_a_failure_leaves_it(
     dock: OpenPanel, viewer: Any, image_layer: Any
 ) -> None:

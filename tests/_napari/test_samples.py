@@ -78,6 +78,7 @@ def test_altered_image_is_refused_and_not_kept(server: tuple[str, str], cache: P
     assert list((cache / "samples").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_failed_download_says_what_to_do(cache: Path) -> None:
     url = "http://127.0.0.1:9/atoms.png"
     with pytest.raises(ConnectionError, match="by hand") as caught:

@@ -68,6 +68,7 @@ def test_a_scale_that_is_known_is_changed_by_the_button_alone(dock: OpenPanel, b
     assert layer_sampling(bare) == layer_sampling(made) == pytest.approx(0.15)
 
 
+@pytest.mark.slow
 def test_what_was_made_before_the_scale_was_known_moves_with_the_image(
     dock: OpenPanel, viewer: Any, bare: Any
 ) -> None:
@@ -93,6 +94,7 @@ def test_what_was_made_before_the_scale_was_known_moves_with_the_image(
     np.testing.assert_allclose(other.scale, 1.0)
 
 
+@pytest.mark.slow
 def test_a_stack_keeps_its_frames(dock: OpenPanel, viewer: Any, scene: Simulation) -> None:
     stack = viewer.add_image(np.stack([scene.image[:64, :80]] * 3), name="stack")
     viewer.dims.set_current_step(0, 2)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 from napari_atomseg import correct_scan, localize, restore
 
@@ -38,6 +39,7 @@ def test_a_stack_is_put_back_frame_by_frame(dock: OpenPanel, viewer: Any, image_
     np.testing.assert_array_equal(result.data[0], result.data[1])
 
 
+@pytest.mark.slow
 def test_restore_and_localize_have_the_setting(dock: OpenPanel, image_layer: Any) -> None:
     panel = dock("Restore")
     panel.scan = "rows"

@@ -57,6 +57,7 @@ def settled(panel: Any) -> Any:
     return panel.preview_picture
 
 
+@pytest.mark.slow
 def test_layers_have_scale_units_truth_and_settings(panel: Any, viewer: Any) -> None:
     panel.crystal, panel.zone_axis, panel.shape, panel.sampling = "Si", (1, 1, 0), (96, 128), 0.2
     ideal, image, masks, columns = panel.run().result(PATIENCE)

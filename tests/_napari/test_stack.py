@@ -154,6 +154,7 @@ def short(viewer: Any, scene: Simulation) -> Film:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("large", [False, True])
 def test_all_frames_of_a_film_are_restored_one_by_one(
     large: bool,
@@ -219,6 +220,7 @@ def test_what_has_no_room_is_refused_with_the_sizes(
     require_memory(np.zeros((2, 8, 8)), 10**9, "what is in memory already")
 
 
+@pytest.mark.slow
 def test_edits_and_plots_of_a_stack_say_their_frames(
     dock: OpenPanel, viewer: Any, scene: Simulation
 ) -> None:

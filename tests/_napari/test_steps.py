@@ -173,6 +173,7 @@ def test_records_lead_back_to_the_recorded_image(
     assert recorded_image(layers["strain"], layers) is None
 
 
+@pytest.mark.slow
 def test_the_next_step_is_offered_after_a_job_that_worked(
     viewer: Any, dock: OpenPanel, survey: Any
 ) -> None:
@@ -189,6 +190,7 @@ def test_the_next_step_is_offered_after_a_job_that_worked(
     assert localize.next_button.isHidden()
 
 
+@pytest.mark.slow
 def test_run_stands_at_the_same_place_in_each_panel(
     window: QMainWindow, viewer: Any, dock: OpenPanel, survey: Any, qtbot: Any
 ) -> None:

@@ -138,6 +138,7 @@ def test_pictures_are_the_input_the_prediction_and_the_truth(panel: Any) -> None
         assert {(image.width(), image.height()) for image in images} == {(32, 32)}
 
 
+@pytest.mark.slow
 def test_what_the_button_did_is_a_file_that_gives_the_same_weights(
     panel: Any, tmp_path: Path
 ) -> None:
@@ -181,6 +182,7 @@ def test_paused_cancelled_and_resumed_it_comes_to_the_same_weights(
     assert same_weights(file, straight)
 
 
+@pytest.mark.slow
 def test_a_new_model_is_offered_and_used_at_once(
     panel: Any, train_panel: Any, dock: Callable[[str], Any], image_layer: Any, tmp_path: Path
 ) -> None:
@@ -410,6 +412,7 @@ def test_augmentation_comes_back_from_its_file(panel: Any, tmp_path: Path) -> No
     assert saved == load_recipe(lopsided | {"steps": 9})
 
 
+@pytest.mark.slow
 def test_simulated_species_have_maps(panel: Any, tmp_path: Path) -> None:
     panel.tasks, panel.recipe = ("elements",), "apgan-pto-sto"
     found = load_recipe(panel.save_recipe(tmp_path / "found.yaml")).source.species
@@ -460,6 +463,7 @@ def test_a_network_learns_from_layers_with_points(panel: Any, marked: Any) -> No
     assert not panel.watch.pictures["truth"].image.isGrayscale()
 
 
+@pytest.mark.slow
 def test_images_of_which_the_model_is_least_sure_are_annotated_next(
     panel: Any, train_panel: Any, viewer: Any, marked: Any, scene: Simulation
 ) -> None:
@@ -547,6 +551,7 @@ def test_layers_that_do_not_fit_are_refused(panel: Any, viewer: Any, image_layer
         panel.run().result(PATIENCE)
 
 
+@pytest.mark.slow
 def test_images_that_cannot_be_learned_from_are_refused_with_a_reason(
     panel: Any, viewer: Any, notices: Any
 ) -> None:

@@ -17,6 +17,7 @@ OpenPanel = Callable[[str], Any]
 PATIENCE = 120
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["denoise", "superresolution"])
 def test_restore_adds_a_consistency_layer_on_request(
     task: str, dock: OpenPanel, viewer: Any, image_layer: Any
@@ -52,6 +53,7 @@ def test_agreement_is_dark_and_either_difference_has_its_own_colour() -> None:
     assert missing[0] > 0.9 > missing[2]
 
 
+@pytest.mark.slow
 def test_localize_tells_what_to_trust(dock: OpenPanel, image_layer: Any) -> None:
     panel = dock("Localize")
     points = panel.run().result(PATIENCE)

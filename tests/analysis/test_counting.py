@@ -26,6 +26,7 @@ def wedge(columns=600, low=1, high=8, seed=0):
     return np.random.default_rng(seed).integers(low, high + 1, columns)
 
 
+@pytest.mark.slow
 def test_the_likelihood_tells_how_many_components_and_the_line_which_atoms():
     columns = cross_sections(wedge(low=2))
     counts = count_by_mixture(columns)
@@ -39,6 +40,7 @@ def test_the_likelihood_tells_how_many_components_and_the_line_which_atoms():
     assert np.sqrt(np.mean(z**2)) < 1.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("errors", [0.0, 0.5], ids=["scatter", "errors of the volumes"])
 def test_probabilities_are_the_shares_of_right_counts(errors):
     columns = cross_sections(wedge(3000), 0.55 if not errors else 0.2, errors=errors)
@@ -99,6 +101,7 @@ def test_classes_that_widen_with_thickness_are_not_split(absolute, relative, hig
     assert known.relative == pytest.approx(relative, abs=0.2 * relative)
 
 
+@pytest.mark.slow
 def test_one_width_is_kept_on_demand():
     columns = cross_sections(wedge())
     common, free = (count_by_mixture(columns, width=width) for width in ("common", "auto"))
@@ -167,6 +170,7 @@ def test_a_library_counts_where_sections_are_not_in_proportion():
     assert again.columns["count"].equals(counts.columns["count"])
 
 
+@pytest.mark.slow
 def test_the_scale_of_a_curved_library_is_found():
     columns = cross_sections(wedge(800, high=12), 0.1, power=0.8)
     library = SLOPE * np.arange(1, 21) ** 0.8 / 1.3
@@ -196,6 +200,7 @@ def test_columns_without_a_cross_section_are_not_counted():
     assert counts["count"].dtype == "Int64"
 
 
+@pytest.mark.slow
 def test_one_thickness_is_one_component():
     counts = count_by_mixture(cross_sections(np.full(200, 5)), first=5)
     assert counts.numbers.tolist() == [5]
@@ -227,6 +232,7 @@ def test_bad_arguments_are_named(call, message):
         call(cross_sections(wedge(50)))
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_columns_take_seconds():
     columns = cross_sections(wedge(100_000))
     start = time.process_time()
@@ -235,6 +241,7 @@ def test_a_hundred_thousand_columns_take_seconds():
     assert time.process_time() - start < 30.0
 
 
+@pytest.mark.slow
 def test_atoms_of_a_simulated_wedge_are_counted_through_its_image():
     simulation = atomseg.simulate(
         *("Au", (0, 0, 1), (256, 256), 0.1, 3e5),

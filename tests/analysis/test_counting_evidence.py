@@ -75,6 +75,7 @@ def test_report_says_why_and_what_to_try():
     assert report.columns["count"].isna().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("columns", "low", "high"), [(400, 1, 3), (140, 3, 10), (60, 1, 6)])
 def test_clear_classes_are_told(columns, low, high, seed):
@@ -123,6 +124,7 @@ def lattice(weak):
     return pd.concat(parts, ignore_index=True)
 
 
+@pytest.mark.slow
 def test_sublattices_of_two_kinds_are_not_counted_together():
     with pytest.raises(ValueError, match="several kinds"):
         count_by_mixture(lattice(0.46), first=4)
@@ -131,6 +133,7 @@ def test_sublattices_of_two_kinds_are_not_counted_together():
     assert slab.known
 
 
+@pytest.mark.slow
 def test_columns_left_out_are_named_with_the_reason():
     columns = sections(wedge(100, 1, 5)).assign(converged=True)
     columns.loc[[3, 70], ["volume", "converged"]] = [np.nan, False]
@@ -150,6 +153,7 @@ def test_columns_left_out_are_named_with_the_reason():
     assert (library.left_out["reason"] == "cross-section beyond the library").sum() > 0
 
 
+@pytest.mark.slow
 def test_curve_of_the_criterion_is_shown():
     columns = sections(wedge(200, 1, 5)).assign(y=0.0, x=np.arange(200.0))
     report = measure("counts", columns, sampling=0.1)

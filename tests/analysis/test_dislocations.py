@@ -27,6 +27,7 @@ def dislocated(columns, *defects, noise=0.0, seed=0):
     return columns.assign(y=y + shift[:, 0], x=x + shift[:, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [SQUARE, HEXAGONAL], ids=["square", "hexagonal"])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_an_edge_dislocation_has_its_burgers_vector_and_its_place(planted, cell, sign):
@@ -61,6 +62,7 @@ def test_burgers_vectors_lie_within_their_errors(planted):
     assert np.sqrt(np.mean(np.square(z))) == pytest.approx(1.0, abs=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", [SQUARE, HEXAGONAL], ids=["square", "hexagonal"])
 def test_noise_does_not_shrink_burgers_vectors(planted, cell):
     """Of two diagonals of a square, triangles take the one that noise made shorter."""
@@ -74,6 +76,7 @@ def test_noise_does_not_shrink_burgers_vectors(planted, cell):
     assert np.abs(z).max() < 2.5
 
 
+@pytest.mark.slow
 def test_a_pair_is_told_apart_and_cancels_from_afar(planted):
     plus, minus = ((203.0, 116.0), (0.0, 20.0)), ((203.0, 286.0), (0.0, -20.0))
     columns = dislocated(planted(SQUARE), plus, minus, noise=0.5)

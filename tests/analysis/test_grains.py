@@ -53,6 +53,7 @@ def test_a_boundary_has_its_misorientation_and_its_place(planted, cell, motif, f
     assert abs((step + period / 2) % period - period / 2) < 1.0
 
 
+@pytest.mark.slow
 def test_misorientations_lie_within_their_errors(planted):
     z = []
     for cell, fold in ((HEXAGONAL, 6), (SQUARE, 4)):
@@ -161,6 +162,7 @@ def test_bad_arguments_are_named(change, message):
         find_grains(**{"columns": [[0.0, 1.0]], **change})
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_columns_take_seconds():
     points = np.mgrid[:320, :320].reshape(2, -1).T * 20.0
     points += np.random.default_rng(0).normal(0.0, 0.5, points.shape)

@@ -43,6 +43,7 @@ CRYSTALS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CRYSTALS)
 @pytest.mark.parametrize(("turn", "missing"), [(0.0, 0.0), (17.0, 0.1), (71.0, 0.2)])
 def test_cells_are_found_at_any_turn_with_noise_and_columns_missing(
@@ -117,6 +118,7 @@ def test_pixels_need_not_be_square(planted) -> None:
     assert np.isnan(find_lattice(columns).lengths_angstrom).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", [12.0, 31.0, 45.0])
 def test_of_two_grains_one_is_found(planted, turn) -> None:
     left = planted(*POLAR[:2], 640.0, noise=0.4, volumes=POLAR[2])

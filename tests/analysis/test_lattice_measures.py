@@ -29,6 +29,7 @@ def lattice_of(columns: pd.DataFrame) -> Lattice:
     return find_lattice(columns, sampling=0.1)
 
 
+@pytest.mark.slow
 def test_spacings_scatter_by_the_noise_of_two_columns(planted) -> None:
     deviations, means = [], []
     for seed in range(24):
@@ -57,6 +58,7 @@ def test_frames_are_those_of_the_paper() -> None:
     assert frames_needed(8.0, 2.0) == 16
 
 
+@pytest.mark.slow
 def test_spread_is_parted_into_noise_and_what_is_real(planted) -> None:
     """Columns stray by 12 pm on a static lattice, and fits by 3 pm, as they say."""
     rng = np.random.default_rng(0)
@@ -126,6 +128,7 @@ def test_displacements_from_the_cage_within_their_errors(planted) -> None:
     assert table["length_pm"].mean() == pytest.approx(10.0 * shift, rel=0.03)
 
 
+@pytest.mark.slow
 def test_opposite_domains_are_told_apart(planted) -> None:
     up = planted(CELL, CAGE, 640.0, noise=0.2, volumes=[3.0, 1.0])
     sign = np.where((up.kind == 1) & (up.x > 320), -2 * 0.06 * 40.0, 0.0)
@@ -170,6 +173,7 @@ def test_unit_cells_are_the_polygons_between_columns(planted) -> None:
     assert len(unit_cells(columns.iloc[:2], lattice)) == 0
 
 
+@pytest.mark.slow
 def test_polarization_through_an_image_within_errors() -> None:
     """Ti of BaTiO3 moved by 0.2 Å along z stands off the centre of its Ba cage."""
     crystal = get_crystal("BaTiO3").copy()

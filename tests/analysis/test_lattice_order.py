@@ -45,6 +45,7 @@ def layered(
     return table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize(("bend", "unknown"), [(0.0, 0.0), (30.0, 0.05)])
 def test_sublattices_are_told_apart_where_intensities_change(reverse, bend, unknown) -> None:
@@ -112,6 +113,7 @@ def test_a_step_of_intensity_between_two_crystals_is_no_order() -> None:
     assert len(find_lattice(table)) == 1
 
 
+@pytest.mark.slow
 def test_the_number_of_columns_in_a_cell_by_hand(planted) -> None:
     columns = planted([[20, 0], [0, 20]], size=300, noise=0.2)
     four = find_lattice(columns, sublattices=4)
@@ -153,6 +155,7 @@ def test_places_at_random_are_refused(count) -> None:
             find_lattice(points)
 
 
+@pytest.mark.slow
 def test_quality_tells_bending_from_disorder(planted) -> None:
     bent = layered(np.random.default_rng(7), bend=40.0)
     found = lattice_quality(bent, find_lattice(bent, 0.1))
@@ -171,6 +174,7 @@ def test_quality_tells_bending_from_disorder(planted) -> None:
     assert any("on no site" in w for w in lattice_quality(mixed, find_lattice(mixed)).warnings)
 
 
+@pytest.mark.slow
 def test_the_summary_has_the_warnings() -> None:
     bent = layered(np.random.default_rng(7), bend=40.0)
     lines = measure("lattice", bent, sampling=0.1).lines

@@ -276,6 +276,7 @@ def test_phases_have_a_filter_that_is_round_in_angstrom(sampling) -> None:
     assert np.isfinite(maps.eps_xx).mean() > 0.3
 
 
+@pytest.mark.slow
 def test_other_reflections_widen_the_errors_where_one_sublattice_jumps() -> None:
     image = pair_image((0.1, 0.1), jump=0.12, noise=0.05)
     maps = geometric_phase(image, sampling=0.1)

@@ -32,6 +32,7 @@ def test_two_grains_have_their_own_lattices(planted) -> None:
     assert abs(other["eps_xx"]) < 0.003
 
 
+@pytest.mark.slow
 def test_an_interface_is_strained_against_the_substrate(planted) -> None:
     film = {"vectors": [[27, 0], [0, 25]], "motif": [[0, 0], [0.5, 0.5]], "volumes": [3.0, 1.0]}
     table = halves(planted, {"vectors": [[25, 0], [0, 25]], "noise": 0.3}, film | {"noise": 0.3})
@@ -77,6 +78,7 @@ def layered(planted, strain, *, noise=0.3, layers=36, motif=((0.0, 0.0),), seed=
 BODY = ((0.0, 0.0), (0.5, 0.5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strained", "motif"),
     [(0.01, BODY), (0.02, BODY[:1]), (0.04, BODY[:1]), (0.06, BODY[:1])],
@@ -101,6 +103,7 @@ def test_a_film_of_few_per_cent_is_a_lattice_of_its_own(planted, strained, motif
     assert against["eps_yy"] == pytest.approx(strained, abs=0.001)
 
 
+@pytest.mark.slow
 def test_no_more_lattices_than_asked_for(planted) -> None:
     table = layered(planted, lambda n: 0.04 * (n > 21.0))
     found = find_lattices(table, 0.16, most=1)
@@ -108,6 +111,7 @@ def test_no_more_lattices_than_asked_for(planted) -> None:
     assert found.changes["sharp"].tolist() == [True]
 
 
+@pytest.mark.slow
 def test_a_lamella_comes_back_to_the_first_lattice(planted) -> None:
     table = layered(planted, lambda n: 0.02 * ((n > 13) & (n < 24)))
     found = find_lattices(table, 0.16)
@@ -133,6 +137,7 @@ SMOOTH = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SMOOTH)
 def test_a_graded_crystal_is_one_and_said_to_change(planted, kind) -> None:
     found = find_lattices(layered(planted, SMOOTH[kind]), 0.16)
@@ -144,6 +149,7 @@ def test_a_graded_crystal_is_one_and_said_to_change(planted, kind) -> None:
     assert "changes gradually" in lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("radius", [4000.0, 9000.0])
 def test_a_bent_crystal_is_one(planted, radius) -> None:
     table = planted([[25, 0], [0, 25]], size=700.0, noise=0.3)
@@ -156,6 +162,7 @@ def test_a_bent_crystal_is_one(planted, radius) -> None:
     assert not found.changes["sharp"].any()
 
 
+@pytest.mark.slow
 def test_a_strained_place_is_no_lattice(planted) -> None:
     table = planted([[25, 0], [0, 25]], BODY, size=700.0, noise=0.2)
     # Three cells that are 7 % longer, in a crystal that is not: far less than a film.
@@ -164,6 +171,7 @@ def test_a_strained_place_is_no_lattice(planted) -> None:
     assert len(find_lattices(moved, 0.16).lattices) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.1, 0.3, 0.6])
 def test_shared_errors_of_scan_lines_make_no_steps(planted, noise) -> None:
     rng = np.random.default_rng(3)
@@ -175,6 +183,7 @@ def test_shared_errors_of_scan_lines_make_no_steps(planted, noise) -> None:
     assert len(found.lattices) == 1
 
 
+@pytest.mark.slow
 def test_a_polar_wall_is_no_step_of_strain(planted) -> None:
     table = planted([[25, 0], [0, 25]], BODY, size=800.0, noise=0.2, volumes=[2.0, 1.0])
     behind = (table["kind"] == 1) & (table["y"] > 400)
@@ -191,6 +200,7 @@ def test_one_crystal_has_one_lattice(planted) -> None:
     assert found.table.loc[0, "eps_xx"] == pytest.approx(0.0, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_twins_are_indexed_by_their_crystal(seen) -> None:
     left, right = seen("SrTiO3", (0, 0, 1)), seen("SrTiO3", (0, 0, 1), turn=30.0)
     table = pd.concat([left[left["x"] < 190], right[right["x"] > 210]], ignore_index=True)

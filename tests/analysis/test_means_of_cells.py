@@ -39,6 +39,7 @@ def test_sides_of_cells_and_their_means_lie_within_their_errors():
     assert np.sqrt(np.mean(np.square(mean))) == pytest.approx(1.0, abs=0.2)
 
 
+@pytest.mark.slow
 def test_tilts_and_their_orders_lie_within_their_errors():
     lattice = Lattice([10.0, 10.0], CELL, [[0.0, 0.0], [0.5, 0.5]])
     b = grid(8, [0.5, 0.5])

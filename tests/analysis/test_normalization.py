@@ -88,6 +88,7 @@ def test_cross_sections_of_a_normalized_image_are_those_of_the_beam():
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_ways_of_counting_stand_beside_each_other(tmp_path):
     """A wedge whose table has volumes a tenth too small, its image, and a library."""
     rng = np.random.default_rng(0)

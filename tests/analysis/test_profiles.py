@@ -167,6 +167,7 @@ def test_the_density_of_bond_vectors_is_where_and_as_many_as_planted(planted) ->
     assert variance == pytest.approx(expected, rel=0.06)
 
 
+@pytest.mark.slow
 def test_two_states_of_a_bond_are_two_maxima(planted) -> None:
     table = planted(
         [[40, 0], [0, 40]], [[0, 0], [0.5, 0.5]], noise=0.3, volumes=[3.0, 1.0], size=900
@@ -229,6 +230,7 @@ def test_tilts_of_octahedra_with_their_sign_and_order() -> None:
     assert found.oxygen["angle_deg"].mean() == pytest.approx(180.0 - 12.0, abs=1.0)
 
 
+@pytest.mark.slow
 def test_oxygen_may_be_among_the_columns() -> None:
     cations, oxygen = tilted(0.0)
     oxygen["y"] += 1.5
@@ -269,6 +271,7 @@ def test_cations_of_one_brightness_are_told_by_their_names() -> None:
     assert (named["species"].iloc[found.table["column"]] == "B").all()
 
 
+@pytest.mark.slow
 def test_a_cell_that_tilts_have_enlarged_makes_no_difference() -> None:
     cations, oxygen = tilted(5.0, noise=0.2)
     oxygen["volume"] = 20.0
@@ -282,6 +285,7 @@ def test_a_cell_that_tilts_have_enlarged_makes_no_difference() -> None:
     assert abs(both) == pytest.approx(5.0, abs=0.3)
 
 
+@pytest.mark.slow
 def test_oxygen_that_was_not_measured_is_left_out() -> None:
     cations, oxygen = tilted(6.0, noise=0.2)
     failed = np.arange(len(oxygen)) % 7 == 0

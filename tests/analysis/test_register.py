@@ -11,6 +11,7 @@ from napari_atomseg.measurements import measure
 SAMPLING = 0.15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("crystal", "axis"),
     [("PbTiO3", (0, 0, 1)), ("BaTiO3", (1, 1, 0)), ("GaAs", (1, 1, 0)), ("MoS2", (0, 0, 1))],
@@ -40,6 +41,7 @@ def test_missing_columns_are_listed_with_their_names(seen) -> None:
         assert np.hypot(*(places - row).T).min() < 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.93, 1.08])
 def test_a_wrong_sampling_is_said(seen, scale) -> None:
     table = seen("SrTiO3", (0, 0, 1), scale=scale)
@@ -61,6 +63,7 @@ def test_a_sublattice_that_was_not_found_is_missing_as_a_whole(seen) -> None:
     assert len(found.missing) > 0.7 * len(alone)
 
 
+@pytest.mark.slow
 def test_names_follow_places_where_intensities_are_reversed_in_a_layer(seen) -> None:
     table = seen("PbTiO3", (0, 0, 1), size=100.0)
     layer = table["y"] > 0.6 * table["y"].max()
@@ -79,6 +82,7 @@ def test_wrong_arguments_are_named(seen) -> None:
         register_crystal(table, "amorphous carbon", SAMPLING)
 
 
+@pytest.mark.slow
 def test_four_indices_are_the_same_axis_and_need_a_hexagonal_crystal(seen) -> None:
     table = seen("MoS2", (2, 1, 0))
     three = register_crystal(table, "MoS2", SAMPLING, zone_axis=(2, 1, 0))

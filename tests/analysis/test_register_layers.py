@@ -41,6 +41,7 @@ def multilayer(gradient: float = 0.0, seed: int = 0) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gradient", [0.0, 1.0])
 def test_columns_are_named_by_the_crystal_of_their_layer(ruthenate, gradient) -> None:
     table = multilayer(gradient)
@@ -52,6 +53,7 @@ def test_columns_are_named_by_the_crystal_of_their_layer(ruthenate, gradient) ->
     assert set(found.columns["crystal"]) - {""} == {"PbTiO3", found.crystals[1]}
 
 
+@pytest.mark.slow
 def test_missing_columns_have_the_name_of_their_layer(ruthenate) -> None:
     table = multilayer()
     middle = np.hypot(table["y"] - 20 - 8 * CELL / SAMPLING, table["x"] - 250)
@@ -62,6 +64,7 @@ def test_missing_columns_have_the_name_of_their_layer(ruthenate) -> None:
     assert list(found.missing["species"]) == [table.loc[gone, "true"]]
 
 
+@pytest.mark.slow
 def test_lattice_takes_several_crystals(ruthenate) -> None:
     report = measure(
         "lattice", multilayer(), sampling=SAMPLING, crystal=["PbTiO3", ruthenate], **SIGHT

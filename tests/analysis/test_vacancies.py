@@ -98,6 +98,7 @@ def test_few_columns_and_bad_arguments(planted):
         find_vacancies(columns.iloc[:2])
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_columns_take_seconds():
     points = np.mgrid[:320, :320].reshape(2, -1).T * 40.0
     keep = np.ones(len(points), bool)

@@ -116,6 +116,7 @@ def test_side_and_directions_of_a_crystal_without_symmetry(axis) -> None:
         assert cosine > np.cos(np.radians(1.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["conventional", "primitive"])
 @pytest.mark.parametrize("faintest", [0.0, 0.1, 0.6])
 def test_cells_of_any_kind_with_light_columns_seen_or_not(cell, faintest) -> None:
@@ -138,6 +139,7 @@ def test_lattices_without_brightness_tell_which_columns_may_stand_there() -> Non
     assert best["a_angstrom"] == pytest.approx(3.905 / np.sqrt(2), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_mirrored_and_other_cells_change_neither_axis_nor_misfit() -> None:
     lattice = find_lattice(columns_of("PbTiO3", (1, 0, 0), turn=33.0), SAMPLING)
     first = find_zone_axis(lattice, "PbTiO3").iloc[0]
@@ -148,6 +150,7 @@ def test_mirrored_and_other_cells_change_neither_axis_nor_misfit() -> None:
         assert other["sampling"] == pytest.approx(first["sampling"])
 
 
+@pytest.mark.slow
 def test_unresolved_columns_are_seen_as_one() -> None:
     """Dumbbells of Si [1 1 2], 0.78 Å, as one column."""
     columns = columns_of("Si", (1, 1, 2), noise=0.01)
@@ -161,6 +164,7 @@ def test_unresolved_columns_are_seen_as_one() -> None:
     assert not find_zone_axis(joined, "Si", resolution=0.5).iloc[0]["fits"]
 
 
+@pytest.mark.slow
 def test_small_alternating_displacements_need_not_be_seen() -> None:
     """Dy of DyScO3 is 9 pm off its middle place along [0 1 0], the noise is 10 pm."""
     lattice = find_lattice(columns_of("DyScO3", (0, 1, 0), noise=0.1), SAMPLING)
@@ -170,6 +174,7 @@ def test_small_alternating_displacements_need_not_be_seen() -> None:
     assert best["elements"] == "Dy, Sc"
 
 
+@pytest.mark.slow
 def test_a_wrong_crystal_does_not_fit() -> None:
     lattice = find_lattice(columns_of("SrTiO3", (1, 1, 0)), SAMPLING)
     wrong = find_zone_axis(lattice, ["Au", "Si", "NiO"])
@@ -181,6 +186,7 @@ def test_a_wrong_crystal_does_not_fit() -> None:
     assert both.iloc[0][["crystal", "zone_axis"]].tolist() == ["SrTiO3", "[1 1 0]"]
 
 
+@pytest.mark.slow
 def test_without_a_sampling_fcc_and_bcc_cannot_be_told_apart() -> None:
     tungsten = bulk("W", "bcc", a=3.165, cubic=True)
     for axis in ((0, 0, 1), (1, 1, 1)):
@@ -199,6 +205,7 @@ def test_without_a_sampling_fcc_and_bcc_cannot_be_told_apart() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_crystals_of_one_lattice_are_equally_good() -> None:
     zones = find_zone_axis(find_lattice(columns_of("Au", (1, 1, 0)), SAMPLING), ["Au", "Pt"])
     assert zones["crystal"].tolist()[:2] == ["Au", "Pt"]
@@ -207,6 +214,7 @@ def test_crystals_of_one_lattice_are_equally_good() -> None:
     assert zones["rank"].tolist()[:3] == [1, 1, 3]
 
 
+@pytest.mark.slow
 def test_brightness_tells_the_two_ends_of_a_polar_crystal() -> None:
     columns = columns_of("GaAs", (1, 1, 0), noise=0.01)
     lattice = find_lattice(columns, SAMPLING)
@@ -219,6 +227,7 @@ def test_brightness_tells_the_two_ends_of_a_polar_crystal() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("crystal", "axis"), [("Si", (1, 1, 0)), ("SrTiO3", (1, 1, 0))])
 def test_brightness_need_not_count(crystal, axis) -> None:
     columns = columns_of(crystal, axis, turn=50.0)
@@ -229,6 +238,7 @@ def test_brightness_need_not_count(crystal, axis) -> None:
     assert best["score"] > 0.5
 
 
+@pytest.mark.slow
 def test_a_simulated_image_is_recognized() -> None:
     simulation = atomseg.simulate(
         "SrTiO3", (1, 1, 0), shape=(256, 256), sampling=SAMPLING, dose=1e5, rotation=17.0, seed=2
@@ -262,6 +272,7 @@ def test_columns_are_named_by_elements() -> None:
         name_by_elements(columns, lattice.with_cell([[1, 1], [0, 2]]), best)
 
 
+@pytest.mark.slow
 def test_files_are_crystals_and_pixels_need_not_be_square(tmp_path) -> None:
     path = tmp_path / "rutile.cif"
     write(path, get_crystal("TiO2"))

@@ -121,6 +121,7 @@ def test_simulated_files_have_scale_truth_and_settings(scene: Path) -> None:
     assert len(truth) == 120
 
 
+@pytest.mark.slow
 def test_restore_comes_nearer_to_the_ideal(scene: Path, tmp_path: Path) -> None:
     run_process(tmp_path, "restore", scene / "pt.tif", "-o", "restored.tif")
     image, ideal = read_image(scene / "pt.tif"), read_image(scene / "ideal.tif").data
@@ -174,6 +175,7 @@ def test_peaks_need_no_model(scene: Path, tmp_path: Path) -> None:
     assert analyze.scores(table, read_columns(scene / "truth.csv"), radius=4.0).recall > 0.8
 
 
+@pytest.mark.slow
 def test_folder_is_worked_through_and_a_broken_image_is_named(images: Path, tmp_path: Path) -> None:
     done = run_process(tmp_path, "localize", images, "-o", "tables", "--detector", "peaks", code=1)
     assert files_in(tmp_path) == ["tables/a-columns.csv", "tables/b-columns.csv"]
@@ -245,6 +247,7 @@ def test_recipe_with_a_wrong_value_is_explained(tmp_path: Path) -> None:
     assert files_in(tmp_path) == ["wrong.yaml"]
 
 
+@pytest.mark.slow
 def test_training_resumes_and_its_weights_restore(scene: Path, tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(RECIPE)
     first = run(tmp_path, "train", "small.yaml", "-o", "small.safetensors", "--device", "cpu")
@@ -322,6 +325,7 @@ def test_models_are_shown_imported_and_removed(tmp_path: Path) -> None:
     assert not kept.exists()
 
 
+@pytest.mark.slow
 def test_demo_scores_itself_and_writes_figure_and_table(tmp_path: Path) -> None:
     lines = run(tmp_path, "demo", "--no-window", "-o", "out").stdout
     before, after = map(float, re.findall(r"([\d.]+) dB", lines))
@@ -335,6 +339,7 @@ def test_demo_scores_itself_and_writes_figure_and_table(tmp_path: Path) -> None:
     assert f"{len(read_columns(table))} columns" in lines
 
 
+@pytest.mark.slow
 def test_demo_takes_an_image_without_truth(images: Path, tmp_path: Path) -> None:
     lines = run(tmp_path, "demo", images / "b.png", "--no-window").stdout
     assert "sampling unknown" in lines
@@ -366,6 +371,7 @@ def test_no_help_has_what_is_taken_for_markup_and_not_shown() -> None:
     assert not [text for text in helps if text and "[" in text]
 
 
+@pytest.mark.slow
 def test_scan_writes_image_table_and_plot_of_the_call(scene: Path, tmp_path: Path) -> None:
     done = run(tmp_path, "scan", scene / "pt.tif", "--scan", "rows", "-o", "still.tif")
     image = read_image(scene / "pt.tif")
@@ -381,6 +387,7 @@ def test_scan_writes_image_table_and_plot_of_the_call(scene: Path, tmp_path: Pat
     assert "scan lines (rows) were put back" in done.output
 
 
+@pytest.mark.slow
 def test_restore_and_localize_take_scan_lines(scene: Path, tmp_path: Path) -> None:
     done = run(tmp_path, "restore", scene / "pt.tif", "--scan", "rows", "-o", "restored.tif")
     assert "scan lines (rows)" in done.output
@@ -390,6 +397,7 @@ def test_restore_and_localize_take_scan_lines(scene: Path, tmp_path: Path) -> No
     assert {"scan_y", "scan_x"} <= set(read_columns(tmp_path / "columns.csv"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes of Windows do not break")
 def test_output_that_nobody_reads_ends_a_command_without_a_word() -> None:
     command = [sys.executable, "-m", "napari_atomseg", "models", "list"]
@@ -466,6 +474,7 @@ def test_calibrate_writes_the_sampling_that_it_finds(tmp_path: Path) -> None:
     assert "--by crystal" in done.stderr
 
 
+@pytest.mark.slow
 def test_one_or_two_numbers_are_a_sampling(scene: Path, tmp_path: Path) -> None:
     for given, found in ((("0.2", "0.1"), (0.2, 0.1)), (("0.2",), 0.2), (("0.2,0.1",), (0.2, 0.1))):
         run(

@@ -70,6 +70,7 @@ def mean_row(table: pd.DataFrame) -> float:
 PEAKS = ("--detector", "peaks", "--refine", "gaussian")
 
 
+@pytest.mark.slow
 def test_localize_takes_the_raw_page_or_what_is_chosen(folder: Path) -> None:
     run(folder, "localize", "many.tif", *PEAKS, "--output", "default.csv")
     table = read_columns(folder / "default.csv")
@@ -156,6 +157,7 @@ def test_files_are_converted_and_back(folder: Path, suffix: str) -> None:
     assert after.metadata["provenance"]["action"] == "convert"
 
 
+@pytest.mark.slow
 def test_zarr_is_a_file_to_commands(folder: Path) -> None:
     """Although it is a folder, also where it is there already."""
     for _ in range(2):

@@ -61,6 +61,7 @@ def test_lattice_spacings_displacements_and_strain():
     assert read_columns("strain.csv")["eps_xx"].median() == pytest.approx(0.0, abs=0.003)
 
 
+@pytest.mark.slow
 def test_zone_axes_are_those_of_the_python_call():
     columns = perovskite()
     said = run("zone", "columns.csv", "-o", "z.csv", "--crystal", "Au", "--crystal", "BaTiO3")
@@ -77,6 +78,7 @@ def test_zone_axes_are_those_of_the_python_call():
     assert again["score"].iloc[0] == pytest.approx(found["score"].iloc[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", [("0", "0", "1"), ("0 0 1",), ("[001]",), ("none",)])
 def test_the_zone_axis_of_a_lattice_is_read_as_everywhere(axis):
     perovskite()
@@ -86,6 +88,7 @@ def test_the_zone_axis_of_a_lattice_is_read_as_everywhere(axis):
     assert "four indices need hexagonal axes" in said
 
 
+@pytest.mark.slow
 def test_zone_axes_without_a_scale_of_a_wrong_crystal_and_of_none():
     columns = perovskite()
     columns.attrs = {}

@@ -42,6 +42,7 @@ def test_of_a_stack_the_middle_frame_is_taken(stack: Path, result: DemoResult) -
     assert result.scores == {}
 
 
+@pytest.mark.slow
 def test_window_has_every_layer_in_place(
     result: DemoResult, make_napari_viewer_proxy: object
 ) -> None:

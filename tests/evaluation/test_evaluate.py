@@ -139,6 +139,7 @@ def test_otsu_centroids_are_those_of_the_parts():
     assert otsu_centroids(np.ones((8, 8), np.float32)).shape == (0, 2)
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_table_and_takes_several_values_at_once():
     words = "evaluate --model stem-hr --data crystals --dose 5000 50000 --baseline raw gaussian"
     words += " --images 1 --shape 64 64"

@@ -110,6 +110,7 @@ def test_species_need_both_sides_to_tell_them():
     assert species_counts(case(), Outcome(columns=known)) == []
 
 
+@pytest.mark.slow
 def test_tasks_come_with_the_table_and_are_written(tmp_path):
     table = evaluate(
         [Knowing()], ["crystals"], [], images=2, doses=[1e5], shape=SHAPE, out=tmp_path

@@ -207,6 +207,7 @@ def test_quantities_of_one_unit_share_their_axis(table: pd.DataFrame) -> None:
     assert above.get_xlim() != below.get_xlim()
 
 
+@pytest.mark.slow
 def test_strain_is_in_per_cent_and_rotation_in_degrees() -> None:
     maps = {"eps_xx": np.full((8, 9), 0.02), "rotation_deg": np.full((8, 9), -1.5)}
     figure = figures.strain_map(maps, sampling=0.2)
@@ -218,6 +219,7 @@ def test_strain_is_in_per_cent_and_rotation_in_degrees() -> None:
     assert low == -high
 
 
+@pytest.mark.slow
 def test_strains_share_their_scale(table: pd.DataFrame) -> None:
     maps = {"eps_xx": np.full((8, 8), 0.02), "eps_yy": np.full((8, 8), 0.001)}
     one, other = (axes.get_images()[0].get_clim() for axes in figures.strain_map(maps).axes[:2])
@@ -284,6 +286,7 @@ def test_figures_are_as_wide_as_asked(image: Any, table: pd.DataFrame, width: fl
         assert figure.get_figwidth() == pytest.approx(width * MM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_a_figure_is_saved_as_what_its_suffix_says(
     image: Any, table: pd.DataFrame, tmp_path: Path, suffix: str

@@ -21,6 +21,7 @@ def atoms(y, x, number):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lens",
     [{"defocus": 30.0}, {"B2": 600.0, "B2_angle": 25.0, "A1": 25.0, "A1_angle": 110.0}],

@@ -96,6 +96,7 @@ def test_best_restoration_of_a_mirror_image_is_the_mirror_image() -> None:
     assert not np.allclose(made, atomseg.restore(image, **options | {"quality": "standard"}))
 
 
+@pytest.mark.slow
 def test_best_quality_reaches_segment_and_localize_and_is_recorded() -> None:
     image = noisy((64, 64))
     table = atomseg.localize(image, quality="best")

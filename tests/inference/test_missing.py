@@ -105,6 +105,7 @@ def test_a_few_zeros_are_none():
     assert not find_missing(np.zeros((3, 3), np.float32)).any()
 
 
+@pytest.mark.slow
 def test_missing_zeros_are_as_good_as_pixels_without_a_number():
     simulation = atomseg.simulate("Si", (1, 1, 0), (SIDE, SIDE), 0.1, 1e6, background=0.1, seed=3)
     zeros, numbers = simulation.image.copy(), simulation.image.copy()

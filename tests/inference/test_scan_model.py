@@ -10,6 +10,7 @@ def crystal(jitter, name="SrTiO3", dose=2e5, shape=(128, 128), sampling=0.2, **m
     return simulate(name, shape=shape, sampling=sampling, dose=dose, jitter=jitter, seed=3, **more)
 
 
+@pytest.mark.slow
 def test_jitter_of_a_crystal_is_undone_by_itself() -> None:
     simulation = crystal(0.12, rotation=17.0)
     made = correct_scan(simulation.image, sampling=0.2)

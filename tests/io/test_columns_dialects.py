@@ -33,6 +33,7 @@ def in_unit(values: list[float], unit: str, step: float) -> list[float]:
     return values if per_unit is None else [value * step / per_unit for value in values]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     points=st.lists(st.tuples(st.floats(-1e4, 1e4), st.floats(-1e4, 1e4)), min_size=1, max_size=6),

@@ -65,6 +65,7 @@ def test_frames_of_a_stack_come_back(tmp_path: Path, suffix: str) -> None:
         assert [len(each) for each in read_atoms(tmp_path / "a.xyz", ":")] == [20, 20]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(
     numbers=st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=8),

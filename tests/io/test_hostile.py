@@ -114,6 +114,7 @@ def test_of_many_data_sets_the_chosen_one_is_read(
     assert (chosen.data == 4).all()
 
 
+@pytest.mark.slow
 def test_an_archive_does_not_fill_the_memory(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.ndata", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("data.npy", b"\0" * (300 * 2**20))

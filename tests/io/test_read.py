@@ -221,6 +221,7 @@ def test_complex_array_is_no_image(tmp_path: Path) -> None:
         read_image(tmp_path / "a.npy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "write"),
     [(".mrc", files.write_mrc), (".ser", files.write_ser), (".dm3", files.write_dm3)],

@@ -132,6 +132,7 @@ def images(draw: st.DrawFn) -> MicroscopeImage:
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(image=images())
 @pytest.mark.parametrize("suffix", SUFFIXES)

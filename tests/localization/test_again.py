@@ -119,6 +119,7 @@ def test_a_background_that_all_columns_share_stays_theirs(lattice, sign):
     assert local.sigma.nunique() == 1
 
 
+@pytest.mark.slow
 def test_each_frame_keeps_its_own_shared_width(scene, rng):
     narrow, wide = scene(6, 16, 2.6, 400.0, 50.0), scene(6, 16, 3.4, 400.0, 50.0)
     stack = np.stack([narrow.counted(rng), wide.counted(rng)])

@@ -79,6 +79,7 @@ def hits(places, truth, reach=3.0):
     return cKDTree(truth).query(places)[0] < reach if len(places) else np.zeros(0, bool)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ratio", "electrons", "recall"), [(0.25, 1000, 0.93), (0.2, 100, 0.5)])
 def test_a_faint_sublattice_is_found_at_its_sites(ratio, electrons, recall, rng):
     bright, faint = lattice(), lattice(0.5)
@@ -123,6 +124,7 @@ def half_found(rng, ratio, electrons, part=0.4, hinted=0.6, probe=bell, strain=0
     return counted(image, electrons, rng), start, hints, faint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strain", [0.0, 2e-4])
 def test_a_sublattice_found_in_part_is_completed(strain, rng):
     image, start, hints, faint = half_found(rng, 0.12, 5000, strain=strain)
@@ -135,6 +137,7 @@ def test_a_sublattice_found_in_part_is_completed(strain, rng):
     assert hits(new, hints).mean() < 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("probe", [bell, airy])
 def test_clear_images_are_completed_as_noisy_ones(probe, rng):
     """Steps between columns that are all but equal fill several bins with the same count."""
@@ -159,6 +162,7 @@ def test_the_oxygen_of_a_perovskite_is_found_in_all_mirror_images(axes):
     assert hits(true, places, 1.5).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_a_part_of_a_sublattice_does_not_fill_vacancies(rng):
     bright, faint = lattice(), lattice(0.5)
     there = rng.random(len(faint)) > 0.4
@@ -174,6 +178,7 @@ def test_a_part_of_a_sublattice_does_not_fill_vacancies(rng):
     assert hits(new, faint[there]).mean() > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("probe", [bell, tailed, airy])
 def test_empty_sites_of_a_few_false_detections_stay_empty(probe, rng):
     """The detector was wrong at some sites of a sublattice that is not there."""
@@ -185,6 +190,7 @@ def test_empty_sites_of_a_few_false_detections_stay_empty(probe, rng):
     assert len(added(found)) == 0
 
 
+@pytest.mark.slow
 def test_mirrored_images_have_about_the_same_columns(rng):
     """Of sites that are not certain one by one."""
     image, start, hints, faint = half_found(rng, 0.12, 1500, 0.2)

@@ -74,6 +74,7 @@ def test_joint_fit_resolves_a_dumbbell(draw, rng):
     assert fits.amplitude[0] / fits.amplitude[1] == pytest.approx(1.8, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", FITS)
 @settings(max_examples=12, deadline=None)
 @given(gain=st.floats(1e-4, 1e4), offset=st.floats(-10.0, 10.0), transpose=st.booleans())

@@ -30,6 +30,7 @@ def small(scene):
     return model, theta, weight
 
 
+@pytest.mark.slow
 def test_blocks_and_slope_are_those_of_the_models_derivatives(small):
     model, theta, weight = small
     slopes = torch.autograd.functional.jacobian(model.render, theta)
@@ -250,6 +251,7 @@ def test_noise_without_columns_is_measured_nowhere_or_finite(rng):
     assert np.isfinite(fits.volume[fits.converged]).all()
 
 
+@pytest.mark.slow
 def test_columns_cut_by_the_border_do_the_others_no_harm():
     scene = atomseg.simulate(
         "PbTiO3", (0, 1, 0), shape=(200, 200), sampling=0.1, dose=3e5, thickness=20, gamma=1.0

@@ -228,6 +228,7 @@ class Workers:
         assert not futures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("large", [False, True])
 def test_workers_of_a_cluster_give_the_same_table(
     image: Any, in_windows: None, monkeypatch: pytest.MonkeyPatch, large: bool

@@ -53,6 +53,7 @@ def test_columns_of_a_crystal_are_found_and_measured(crystal, table):
     assert table.attrs["contrast"] == "bright"
 
 
+@pytest.mark.slow
 def test_volume_and_angstrom_follow_from_the_fit(crystal, table):
     expected = 2 * np.pi * table.sigma**2 * table.amplitude
     np.testing.assert_allclose(table.volume, expected)
@@ -62,6 +63,7 @@ def test_volume_and_angstrom_follow_from_the_fit(crystal, table):
     np.testing.assert_allclose(pair.x_angstrom, 0.15 * pair.x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("detector", ["network", "peaks"])
 @pytest.mark.parametrize("refine", ["none", "centroid", "gaussian", "joint"])
 def test_every_way_finds_the_same_columns(detector, refine, crystal, table):
@@ -74,6 +76,7 @@ def test_every_way_finds_the_same_columns(detector, refine, crystal, table):
     assert result.recall > 0.95
 
 
+@pytest.mark.slow
 def test_labels_of_segment_are_those_of_the_table(crystal, table):
     labels = atomseg.segment(crystal.image, sampling=crystal.sampling, device="cpu")
     assert labels.dtype == np.int32
@@ -87,6 +90,7 @@ def test_labels_of_segment_are_those_of_the_table(crystal, table):
     assert np.mean(at[there] == detected.label[there]) > 0.98
 
 
+@pytest.mark.slow
 def test_columns_that_the_raw_image_does_not_show_have_no_label_either():
     faint = atomseg.simulate("SrTiO3", shape=(128, 128), sampling=0.1, dose=500, seed=2)
     columns = atomseg.localize(faint.image, sampling=0.1, device="cpu")
@@ -112,6 +116,7 @@ def test_dark_columns_have_negative_amplitudes(plain):
     np.testing.assert_allclose(table.background, -bright.background, rtol=1e-2, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_edge_columns_can_be_dropped(crystal, table):
     inner = atomseg.localize(crystal.image, sampling=crystal.sampling, edge="drop", device="cpu")
     assert 0 < len(inner) < len(table)
@@ -119,6 +124,7 @@ def test_edge_columns_can_be_dropped(crystal, table):
     assert set(inner.label) < set(table.label)
 
 
+@pytest.mark.slow
 def test_a_stack_gives_the_frames_of_its_images(crystal):
     stack = np.stack([crystal.image, crystal.image[::-1], np.zeros_like(crystal.image)])
     table = atomseg.localize(stack, sampling=0.15, device="cpu")
@@ -138,6 +144,7 @@ def test_units_of_intensity_and_type_do_not_matter(plain):
     np.testing.assert_allclose(whole.y, floats.y, atol=0.05)
 
 
+@pytest.mark.slow
 def test_missing_pixels_do_not_hurt(crystal, table):
     image = crystal.image.copy()
     image[60:64, 60:64] = np.nan
@@ -178,6 +185,7 @@ def test_bad_arguments_are_named(arguments, message):
         atomseg.localize(**{"image": np.zeros((32, 32)), **arguments})
 
 
+@pytest.mark.slow
 def test_progress_ends_and_cancelling_leaves_nothing(crystal):
     seen = []
     atomseg.localize(
@@ -191,6 +199,7 @@ def test_progress_ends_and_cancelling_leaves_nothing(crystal):
             atomseg.localize(crystal.image, detector=detector, cancel=token)
 
 
+@pytest.mark.slow
 def test_species_are_told_by_a_model_that_knows_them():
     image = atomseg.simulate("SrTiO3", shape=(96, 96), sampling=0.25, dose=1e5).image
     table = atomseg.localize(image, "elements-pto-sto", 0.25)

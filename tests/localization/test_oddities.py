@@ -81,6 +81,7 @@ def test_restored_images_keep_the_contrast_on_an_offset():
     np.testing.assert_allclose(z[1], z[0], atol=0.05)
 
 
+@pytest.mark.slow
 def test_channels_of_two_detectors_have_their_own_contrast(table):
     bright, dark = IMAGE, 2 * IMAGE.max() - IMAGE
     stack = np.stack([bright, dark, bright])

@@ -94,6 +94,7 @@ def test_models_that_find_no_columns_say_what_to_choose():
             act(SIM.image, "restore-hr-stem")
 
 
+@pytest.mark.slow
 def test_the_command_line_does_the_same(tmp_path, mask_model):
     image, labels = tmp_path / "pt.tif", tmp_path / "labels.tif"
     write_image(image, SIM.image, 0.12)

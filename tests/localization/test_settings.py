@@ -57,6 +57,7 @@ def columns(**arguments: object) -> pd.DataFrame:
     return atomseg.localize(image, detector="peaks", **arguments)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_objects_and_keywords_ask_for_the_same() -> None:
     fit = FitSettings(refine="joint", widths="free")
     detection = DetectionSettings(edge="drop")

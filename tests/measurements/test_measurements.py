@@ -123,6 +123,7 @@ def test_command_has_the_settings_as_options(name: str) -> None:
         assert options[setting].opts[0] == f"--{setting.replace('_', '-')}"
 
 
+@pytest.mark.slow
 def test_pages_have_the_settings_as_inputs(
     qtbot: Any, make_napari_viewer_proxy: Callable[[], Any]
 ) -> None:
@@ -140,6 +141,7 @@ def test_pages_have_the_settings_as_inputs(
         assert tips == {setting: about.help for setting, about in known.items()}
 
 
+@pytest.mark.slow
 @every
 def test_command_prints_the_summary_and_writes_the_result(
     name: str, image: Any, tmp_path: Path
@@ -167,6 +169,7 @@ def test_command_prints_the_summary_and_writes_the_result(
         assert len(list((tmp_path / "result.csv").iterdir())) == len(images) > 0
 
 
+@pytest.mark.slow
 @every
 def test_report_fits_the_columns_that_were_measured(name: str, image: Any) -> None:
     report = measured(name, image)
@@ -184,6 +187,7 @@ def test_report_fits_the_columns_that_were_measured(name: str, image: Any) -> No
         assert table is None or len(table) == len(places)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [name for name, known in MEASUREMENTS.items() if known.columns is Needs.REQUIRED]
 )
@@ -246,6 +250,7 @@ def test_reference_is_a_rectangle_or_a_group_of_columns() -> None:
         assert strain["eps_xx"][inner & ~below].median() == pytest.approx(0.0, abs=0.002)
 
 
+@pytest.mark.slow
 def test_model_takes_its_elements_from_the_species() -> None:
     table = crystal().assign(species="Ti")
     table.loc[table["volume"] > 200, "species"] = "Ba"
@@ -258,6 +263,7 @@ def test_model_takes_its_elements_from_the_species() -> None:
         measure("counts", table[table["volume"] > 200].assign(species="A"), first=3, spacing=4.0)
 
 
+@pytest.mark.slow
 def test_direction_of_strain_is_a_name_or_an_angle() -> None:
     table = crystal()
     along = measure("strain", table, x_axis=90).columns
@@ -337,6 +343,7 @@ def test_a_bond_that_is_missing_is_no_missing_atom() -> None:
     assert not any("vacanc" in line or "atoms missing" in line for line in report.lines)
 
 
+@pytest.mark.slow
 def test_vacancies_have_their_share_their_density_and_places_in_angstrom() -> None:
     grid = np.mgrid[:40, :40].reshape(2, -1).T * 20.0
     columns = pd.DataFrame(grid, columns=["y", "x"]).assign(y_err=0.1, x_err=0.1)
@@ -370,6 +377,7 @@ def test_places_that_no_fit_has_found_are_no_displacements() -> None:
     assert f"{left_out} columns left out" in "\n".join(report.lines)
 
 
+@pytest.mark.slow
 @every
 def test_what_was_measured_can_be_measured_again(name: str, image: Any) -> None:
     """What an earlier run put into the table is replaced, not added a second time."""

@@ -102,6 +102,7 @@ def test_several_channels_go_in(name: str) -> None:
     assert image.grad.abs().amax(dim=(0, 2, 3)).all()
 
 
+@pytest.mark.slow
 @every_network
 def test_each_image_is_answered_alone_and_always_the_same(name: str) -> None:
     network = small(name).eval()
@@ -137,6 +138,7 @@ def test_every_parameter_learns_also_in_half_precision(name: str, half: bool) ->
     assert all(g is not None and g.isfinite().all() and g.any() for g in gradients.values())
 
 
+@pytest.mark.slow
 @every_network
 def test_new_network_gets_better_by_training(name: str) -> None:
     torch.manual_seed(0)

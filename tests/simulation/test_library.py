@@ -487,6 +487,7 @@ def test_damaged_blocks_are_made_again(layout: Any, tmp_path: Path) -> None:
     assert bytes_of(again.folder) == before
 
 
+@pytest.mark.slow
 def test_workers_stop_at_once_with_their_parent(tmp_path: Path) -> None:
     """Cancelled, they end; killed, it leaves none behind."""
     code = (

@@ -99,6 +99,7 @@ def test_unreadable_recipe_files_are_named(tmp_path):
         load_recipe(bad)
 
 
+@pytest.mark.slow
 def test_temimagenet_draws_the_fields_and_orientations_of_the_paper():
     recipe = load_recipe("temimagenet")
     scenes = [draw_scene(recipe, 1, i, (32, 32)) for i in range(300)]

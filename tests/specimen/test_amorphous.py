@@ -94,6 +94,7 @@ def test_amorphous_graphene_has_no_lattice():
     assert (np.abs(waves) ** 2).max() < 0.2 * len(sheet) ** 2
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_carbon():
     assert np.array_equal(amorphous_graphene(4).positions, amorphous_graphene(4).positions)
     assert not np.array_equal(amorphous_graphene(4).positions, amorphous_graphene(5).positions)

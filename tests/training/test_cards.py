@@ -44,6 +44,7 @@ def spacing_range(source, validation=None):
     return model_card(recipe, (), validation, 1, {}).spacing_range
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "expected"),
     [

@@ -113,6 +113,7 @@ def room_for(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.slow
 @posix
 def test_a_full_disk_leaves_the_last_checkpoint_and_training_goes_on(tmp_path, recipe):
     path, checkpoint = tmp_path / "w.safetensors", tmp_path / "w.checkpoint"

@@ -100,6 +100,7 @@ def test_half_precision_is_left_before_anything_is_computed(kind):
         assert torch.equal(loss.value(prediction, target), full)
 
 
+@pytest.mark.slow
 def test_a_network_in_half_precision_learns_from_all_losses_together():
     torch.manual_seed(0)
     network = torch.nn.Conv2d(1, 1, 3, padding=1)

@@ -46,6 +46,7 @@ def test_examples_depend_only_on_recipe_seed_and_number():
     assert whole.targets.shape == (6, len(TASKS), 32, 32)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_writes_weights_that_load(tmp_path):
     recipe = {**TINY, "steps": 60, "validate_every": 30, "batch": 4}
     recipe["optimizer"] = {"rate": 5e-3, "warm_up": 5, "average": 0.9}

@@ -109,6 +109,7 @@ def test_a_removed_background_is_given_back(lattice):
     assert np.median(np.abs(plain.z)) > 2.0
 
 
+@pytest.mark.slow
 def test_a_sharpened_image_is_blurred_again(lattice, counts):
     rows, cols = np.indices(lattice.image.shape)
     sharp = np.zeros_like(lattice.image)

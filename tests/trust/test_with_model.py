@@ -100,6 +100,7 @@ def test_filled_vacancies_are_flagged(holed):
     assert "too much" in test.summary()
 
 
+@pytest.mark.slow
 def test_scores_hold_on_crystals_at_any_dose(noise_tables):
     scores = [table.score.to_numpy() for table in noise_tables]
     real = [np.zeros(len(table)) for table in noise_tables]
@@ -120,6 +121,7 @@ def test_scores_hold_on_crystals_at_any_dose(noise_tables):
     assert score[truth > 0].mean() > 0.85
 
 
+@pytest.mark.slow
 def test_the_table_says_what_it_was_judged_by(holed):
     _, holes = holed
     table = atomseg.localize(holes.image, sampling=holes.sampling, refine="none", device="cpu")
@@ -131,6 +133,7 @@ def test_the_table_says_what_it_was_judged_by(holed):
     assert table.consistency.abs().median() < 1.0
 
 
+@pytest.mark.slow
 def test_dark_columns_are_judged_like_bright_ones(holed):
     _, holes = holed
     bright = atomseg.localize(holes.image, contrast="bright", refine="none", device="cpu")
@@ -141,6 +144,7 @@ def test_dark_columns_are_judged_like_bright_ones(holed):
     assert dark.in_range.mean() > 0.9
 
 
+@pytest.mark.slow
 def test_noise_is_outside_the_training_range():
     rng = np.random.default_rng(2)
     image = rng.poisson(3.0, (12, 96, 96))

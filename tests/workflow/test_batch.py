@@ -75,6 +75,7 @@ def spectrum(path: Path) -> None:
         group["metadata"].create_group("Signal").attrs["signal_type"] = "EDS_TEM"
 
 
+@pytest.mark.slow
 def test_bad_files_cost_themselves_alone(folder: Path, tmp_path: Path) -> None:
     found = run_files(STEPS, files_in(folder), tmp_path / "out")
     assert len(found) == 30

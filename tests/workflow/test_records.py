@@ -106,6 +106,7 @@ def test_an_average_of_frames_and_its_noise_are_repeated(stack: Any, tmp_path: P
     np.testing.assert_array_equal(names["columns"]["y_err"], table["y_err"])
 
 
+@pytest.mark.slow
 def test_frames_are_images_of_their_own(stack: Any, tmp_path: Path) -> None:
     """From a file and from memory the same as each frame alone."""
     write_image(tmp_path / "film.tif", stack.astype(np.float32), SAMPLING)
@@ -125,6 +126,7 @@ def test_frames_are_images_of_their_own(stack: Any, tmp_path: Path) -> None:
     assert "frame=2" in as_python(found.workflow, found.image.file, frame=found.image.frame)
 
 
+@pytest.mark.slow
 def test_a_frame_of_a_stack_is_a_step(stack: Any, tmp_path: Path) -> None:
     """Measurements of one frame take its columns and its image."""
     steps = Workflow.of(

@@ -65,6 +65,7 @@ def whole() -> Workflow:
     )
 
 
+@pytest.mark.slow
 def test_results_are_those_of_the_functions(scene: Simulation, whole: Workflow) -> None:
     found = run(whole, scene.image, sampling=SAMPLING)
     restored = atomseg.restore(scene.image, sampling=SAMPLING)
@@ -80,6 +81,7 @@ def test_results_are_those_of_the_functions(scene: Simulation, whole: Workflow) 
     assert found["phase"].lines == atomseg.measurements.gpa(image=restored, sampling=SAMPLING).lines
 
 
+@pytest.mark.slow
 def test_a_script_and_commands_do_the_same(
     scene: Simulation, whole: Workflow, tmp_path: Path
 ) -> None:
@@ -176,6 +178,7 @@ def folder(scene: Simulation, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_bad_file_costs_itself_alone(folder: Path, tmp_path: Path) -> None:
     steps, output = Workflow.of([LOCALIZED]), tmp_path / "out"
     found = run_files(steps, sorted(folder.iterdir()), output)
@@ -187,6 +190,7 @@ def test_a_bad_file_costs_itself_alone(folder: Path, tmp_path: Path) -> None:
     assert read_columns(output / "1" / "columns.csv").attrs["sampling"] == SAMPLING
 
 
+@pytest.mark.slow
 def test_a_second_run_does_only_what_is_missing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +227,7 @@ def test_images_of_one_name_have_folders_of_their_own(scene: Simulation, tmp_pat
         run_files(Workflow.of([LOCALIZED]), [files[0], files[0]], tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_the_command_gives_the_bytes_of_the_function(folder: Path, tmp_path: Path) -> None:
     steps = Workflow.of([{"name": "denoised", "action": "restore"}, LOCALIZED])
     steps.save(tmp_path / "w.yaml")
