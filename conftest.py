@@ -104,6 +104,14 @@ pytest_collect_file = Sybil(
 ).pytest()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The examples of the pages of docs/ are slow ones together; the README's are not."""
+    for item in items:
+        if item.path.is_relative_to(config.rootpath / "docs"):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_finish() -> None:
     """Leave modules out of garbage collections: each closed viewer needs a full one."""
     gc.collect()

@@ -122,6 +122,7 @@ def test_a_sampling_that_is_none_is_refused_by_name(name: str, sampling: Any) ->
         FUNCTIONS[name](IMAGE, sampling=sampling)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["restore", "segment", "localize"])
 @pytest.mark.parametrize("sampling", [1e-9, 1e9, (0.2, 3.0), (1e6, 0.2)])
 def test_an_extreme_sampling_gives_a_result_or_is_refused_by_name(name: str, sampling: Any) -> None:
@@ -130,6 +131,7 @@ def test_an_extreme_sampling_gives_a_result_or_is_refused_by_name(name: str, sam
     assert found is not None or sampling == (1e6, 0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_unit_of_the_intensities_does_not_matter_or_is_refused(name: str) -> None:

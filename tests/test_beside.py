@@ -115,6 +115,7 @@ def test_scripts_import_what_is_there(path: Path, monkeypatch: pytest.MonkeyPatc
             importlib.import_module(f"{module}.{name}")
 
 
+@pytest.mark.slow
 def test_benchmarks_are_listed_with_a_sentence_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT)
     runner = importlib.import_module("benchmarks.runner")

@@ -99,6 +99,7 @@ def vcs_version(project: Path) -> str:
         return VCSVersionSource(str(project), settings).get_version_data()["version"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_a_version_comes_out_of_every_checkout_and_archive(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

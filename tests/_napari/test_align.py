@@ -64,6 +64,7 @@ def test_without_a_stack_there_is_a_sentence(dock: OpenPanel, image_layer: Any) 
     assert "no stack to align" in panel.message.text()
 
 
+@pytest.mark.slow
 def test_fits_on_the_average_are_told_of_its_noise(
     dock: OpenPanel, viewer: Any, stack: Any
 ) -> None:

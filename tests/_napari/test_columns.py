@@ -346,6 +346,7 @@ def test_measurements_of_others_can_be_plotted_and_colour(panel: Any, columns: A
     assert [label.get_text() for label in panel.plots.scatter.get_yticklabels()] == ["Sr", "TiO"]
 
 
+@pytest.mark.slow
 def test_plots_are_readable_in_both_themes(panel: Any, viewer: Any, columns: Any) -> None:
     for theme in ("light", "dark"):
         viewer.theme = theme
@@ -379,6 +380,7 @@ def test_units_stand_in_the_exported_table(panel: Any, tmp_path: Path) -> None:
     assert json.loads(header.removeprefix("# units: "))["y_angstrom"] == "Å"
 
 
+@pytest.mark.slow
 def test_text_of_other_programs_is_imported_in_its_order(
     panel: Any, image_layer: Any, table: pd.DataFrame, tmp_path: Path
 ) -> None:

@@ -280,6 +280,7 @@ def test_tables_of_other_programs_open_as_points(
     np.testing.assert_allclose(layer.data, found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_points_that_napari_saved_itself_come_back(
     viewer: Any, tmp_path: Path, columns: pd.DataFrame, ndim: int

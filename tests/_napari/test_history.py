@@ -133,6 +133,7 @@ def test_drawn_regions_are_repeated(dock: OpenPanel, viewer: Any, survey: Any) -
     assert "labels 'mask'" in history_of(layer_described(layer)).problem
 
 
+@pytest.mark.slow
 def test_columns_that_were_corrected_are_told(
     dock: OpenPanel, viewer: Any, survey: Any, tmp_path: Path
 ) -> None:
@@ -178,6 +179,7 @@ def test_a_file_that_changed_is_told_after_copying(
     assert "other pixels" in panel.message.text()
 
 
+@pytest.mark.slow
 def test_a_typed_scale_and_one_frame_are_repeated(
     dock: OpenPanel, viewer: Any, scene: Simulation, tmp_path: Path
 ) -> None:

@@ -111,6 +111,7 @@ def test_a_sample_opens_as_layers_in_one_place(opened: Any, viewer: Any) -> None
     assert {name for name, layer in layers.items() if layer.visible} == {image.name, points.name}
 
 
+@pytest.mark.slow
 def test_the_next_sample_takes_the_place_of_the_last(opened: Any, viewer: Any) -> None:
     own = viewer.add_image(np.zeros((8, 8)), name="own")
     opened.targets = False

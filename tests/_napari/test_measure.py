@@ -124,6 +124,7 @@ def test_named_species_stay_and_sublattices_are_used_as_they_stand(
     assert measure(panel, "lattice").report.columns.shape[0] == 64
 
 
+@pytest.mark.slow
 def test_spacings_tell_the_precision(dock: OpenPanel, viewer: Any) -> None:
     layer = add(viewer, table(grid(14, 14), noise=0.2))
     panel = dock("Measure")
@@ -139,6 +140,7 @@ def test_spacings_tell_the_precision(dock: OpenPanel, viewer: Any) -> None:
     assert panel.results.isTabVisible(1)
 
 
+@pytest.mark.slow
 def test_displacements_and_polarization_are_those_put_in(dock: OpenPanel, viewer: Any) -> None:
     layer = add(viewer, perovskite(shift=(1.0, -0.5)))
     panel = dock("Measure")
@@ -483,6 +485,7 @@ def test_what_cannot_work_is_told_and_nothing_is_lost(
     assert measure(panel, "lattice").layers
 
 
+@pytest.mark.slow
 def test_only_points_are_columns(dock: OpenPanel, viewer: Any) -> None:
     image = viewer.add_image(np.zeros((16, 16)), name="scene")
     panel = dock("Measure")

@@ -153,6 +153,7 @@ def test_a_downloaded_model_is_here_and_can_be_removed(
     assert "oxides — to download" in lines(panel)[1]
 
 
+@pytest.mark.slow
 def test_a_cancelled_download_goes_on_later(
     published: list[str | None], open_panel: Any, oxides: Path, gate: threading.Event, qtbot: Any
 ) -> None:
@@ -191,6 +192,7 @@ def test_a_failed_download_says_why_in_the_panel(
     assert len(notices) == 1
 
 
+@pytest.mark.slow
 def test_an_imported_model_is_offered_and_used_at_once(
     open_panel: Any, oxides: Path, dock: Callable[[str], Any], image_layer: Any, tmp_path: Path
 ) -> None:

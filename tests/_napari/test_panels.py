@@ -109,6 +109,7 @@ def test_restored_image_is_nearer_to_the_truth(
     assert low < np.median(restored.data) < high <= restored.data.max()
 
 
+@pytest.mark.slow
 def test_doubled_pixels_lie_on_their_source(dock: OpenPanel, viewer: Any) -> None:
     """Four in the place of each, also of turned, sheared and stacked layers of any pixels."""
     rng = np.random.default_rng(0)
@@ -359,6 +360,7 @@ def large(viewer: Any, scene: Simulation) -> Any:
     return viewer.add_image(np.tile(scene.image, (12, 10)), name="large")
 
 
+@pytest.mark.slow
 def test_cancel_leaves_no_layer(
     dock: OpenPanel, viewer: Any, scene: Simulation, notices: Any
 ) -> None:
@@ -392,6 +394,7 @@ def test_closing_the_panel_stops_its_work(dock: OpenPanel, viewer: Any, scene: S
     assert names(viewer) == ["large"]
 
 
+@pytest.mark.slow
 @pytest.mark.own_viewer
 def test_closing_the_viewer_stops_the_work(dock: OpenPanel, viewer: Any, scene: Simulation) -> None:
     large(viewer, scene)
@@ -404,6 +407,7 @@ def test_closing_the_viewer_stops_the_work(dock: OpenPanel, viewer: Any, scene: 
     assert job.cancelled
 
 
+@pytest.mark.slow
 def test_removing_the_layer_while_it_is_restored_is_safe(
     dock: OpenPanel, viewer: Any, image_layer: Any
 ) -> None:

@@ -16,6 +16,7 @@ OpenPanel = Callable[[str], Any]
 PATIENCE = 120
 
 
+@pytest.mark.slow
 def test_the_panel_gives_what_the_function_gives(
     dock: OpenPanel, viewer: Any, image_layer: Any
 ) -> None:

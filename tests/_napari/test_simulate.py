@@ -105,6 +105,7 @@ def test_field_of_view_is_size_times_sampling(panel: Any) -> None:
     assert "32 × 64 Å" in texts
 
 
+@pytest.mark.slow
 def test_preview_follows_the_settings_within_a_quarter_of_a_second(shown: Any) -> None:
     picture = settled(shown)
     assert picture.image.shape == (SIDE, SIDE)

@@ -92,6 +92,7 @@ def test_results_of_a_frame_lie_on_it(name: str, dock: OpenPanel, film: Film) ->
     np.testing.assert_allclose(made.data_to_world((0, 5, 6)), (7, 3.75, 4.9))
 
 
+@pytest.mark.slow
 def test_columns_of_a_frame_are_in_it(dock: OpenPanel, viewer: Any, film: Film) -> None:
     panel = dock("Localize")
     panel.stack, panel.detector, panel.sensitivity, panel.edge = "shown", "peaks", 0.0, "drop"
@@ -107,6 +108,7 @@ def test_columns_of_a_frame_are_in_it(dock: OpenPanel, viewer: Any, film: Film) 
     assert columns.plots.histogram.get_title() == "frame 7"
 
 
+@pytest.mark.slow
 def test_of_more_axes_the_slice_in_sight_counts(
     dock: OpenPanel, viewer: Any, scene: Simulation
 ) -> None:

@@ -66,6 +66,7 @@ def test_the_source_covers_what_is_left_of_the_divider(
     assert state(viewer) == known
 
 
+@pytest.mark.slow
 def test_data_in_files_stay_there(dock: OpenPanel, viewer: Any) -> None:
     data = da.random.default_rng(0).normal(size=(3, 40, 60), chunks=(1, 40, 60))
     pair(viewer, data)
@@ -74,6 +75,7 @@ def test_data_in_files_stay_there(dock: OpenPanel, viewer: Any) -> None:
     assert isinstance(viewer.layers[-1].data, da.Array)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", ["survey", "survey denoised", "survey before"])
 def test_nothing_is_left_when_a_layer_goes(dock: OpenPanel, viewer: Any, gone: str) -> None:
     pair(viewer, np.ones((40, 60)))
@@ -98,6 +100,7 @@ def test_nothing_is_left_when_the_panel_is_closed(dock: OpenPanel, viewer: Any) 
     assert state(viewer) == known
 
 
+@pytest.mark.slow
 def test_panels_do_not_offer_the_part(dock: OpenPanel, viewer: Any) -> None:
     pair(viewer, np.ones((40, 60)))
     restore = dock("Restore")

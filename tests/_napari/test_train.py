@@ -213,6 +213,7 @@ def test_a_new_model_is_offered_and_used_at_once(
     assert same_weights(own_models()["copy"], exported)
 
 
+@pytest.mark.slow
 def test_a_trained_model_can_learn_more(panel: Any) -> None:
     first = panel.run().result(PATIENCE)
     panel.name, panel.initial, panel.steps = "more", "tiny", 2
@@ -358,6 +359,7 @@ def test_a_source_without_augmentation_stays_so(panel: Any, tiny: Path, tmp_path
     assert load_recipe(panel.save_recipe(tmp_path / "same.yaml")) == load_recipe(tiny)
 
 
+@pytest.mark.slow
 def test_a_saved_file_gives_the_same_weights_elsewhere(
     panel: Any, marked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -531,6 +533,7 @@ def test_species_can_be_a_feature_of_the_points(panel: Any, viewer: Any, image_l
         panel.order()
 
 
+@pytest.mark.slow
 def test_layers_that_do_not_fit_are_refused(panel: Any, viewer: Any, image_layer: Any) -> None:
     viewer.add_points(np.empty((0, 2)), name="none", **_place(image_layer))
     viewer.add_points(np.zeros((3, 3)), name="deep")

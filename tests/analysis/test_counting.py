@@ -184,6 +184,7 @@ def test_the_scale_of_a_curved_library_is_found():
     )
 
 
+@pytest.mark.slow
 def test_volumes_in_pixels_become_square_angstroms():
     columns = cross_sections(wedge())
     pixels = columns.assign(volume=columns["volume"] / 0.01)

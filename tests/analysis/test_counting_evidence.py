@@ -52,6 +52,7 @@ UNTOLD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", UNTOLD)
 def test_numbers_that_cannot_be_told_are_not_told(case):
     columns, options, why = UNTOLD[case]
@@ -100,6 +101,7 @@ def test_features_that_are_no_cross_sections_are_refused(value):
             call()
 
 
+@pytest.mark.slow
 def test_species_are_not_counted_together():
     columns = sections(wedge()).assign(species="Sr")
     columns.loc[::2, "species"] = "Ti"

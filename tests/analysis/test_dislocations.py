@@ -90,6 +90,7 @@ def test_a_pair_is_told_apart_and_cancels_from_afar(planted):
     assert one.length_angstrom == pytest.approx(2.0, rel=0.02)
 
 
+@pytest.mark.slow
 def test_the_circuit_closes_among_the_columns_and_not_in_the_perfect_crystal(planted):
     columns = dislocated(planted(SQUARE), (CORE, (0.0, 20.0)))
     circuit = burgers_circuit(columns, CORE, 80.0)
@@ -103,12 +104,14 @@ def test_the_circuit_closes_among_the_columns_and_not_in_the_perfect_crystal(pla
     assert burgers_circuit(columns, (80.0, 80.0), 60.0).burgers.tolist() == [0, 0]
 
 
+@pytest.mark.slow
 def test_strain_rotation_noise_and_vacancies_are_no_dislocations(planted):
     columns = planted(HEXAGONAL, noise=0.8, missing=0.02, turn=11.0)
     bent = columns.assign(x=columns.x + 3e-4 * (columns.y - 200) ** 2)
     assert len(find_dislocations(bent)) == 0
 
 
+@pytest.mark.slow
 def test_two_sublattices_are_seen_as_one_of_them(planted):
     columns = planted(SQUARE, [[0, 0], [0.5, 0.5]], volumes=[3.0, 1.0])
     moved = dislocated(columns, (CORE, (0.0, 20.0)))

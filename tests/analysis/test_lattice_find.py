@@ -92,6 +92,7 @@ def test_order_of_intensities_makes_the_cell_larger(planted) -> None:
     assert alike.lengths == pytest.approx([np.sqrt(800)] * 2, rel=0.01)
 
 
+@pytest.mark.slow
 def test_small_alternating_displacements_make_the_cell_larger(planted) -> None:
     zigzag = planted([[40, 0], [0, 40]], [[0, 0], [0.5, 0.05]], noise=0.2)
     lattice = find_lattice(zigzag)
@@ -101,6 +102,7 @@ def test_small_alternating_displacements_make_the_cell_larger(planted) -> None:
     assert len(find_lattice(straight)) == 1
 
 
+@pytest.mark.slow
 def test_primitive_and_conventional_cells_have_the_same_sites(planted) -> None:
     columns = planted(*SILICON[:2], noise=0.2, volumes=SILICON[2])
     whole, primitive = find_lattice(columns), find_lattice(columns, cell="primitive")
@@ -137,6 +139,7 @@ def test_twenty_columns_are_enough() -> None:
     assert len(lattice) == 1
 
 
+@pytest.mark.slow
 def test_what_is_no_lattice_is_refused() -> None:
     row = np.column_stack([np.arange(24.0) * 7, np.arange(24.0) * 3])
     with pytest.raises(ValueError, match="on one line"):

@@ -115,6 +115,7 @@ def test_nearest_neighbours_of_a_honeycomb(planted) -> None:
     assert len(neighbours(columns.iloc[:0])) == 0
 
 
+@pytest.mark.slow
 def test_displacements_from_the_cage_within_their_errors(planted) -> None:
     columns = planted(CELL, CAGE, 600.0, noise=0.3, volumes=[3.0, 1.0], turn=20.0)
     table = displacements(columns, lattice_of(columns), 1)

@@ -20,6 +20,7 @@ def moved(columns, shift, noise=0.5, seed=0):
     return columns.assign(y=y + dy + away[0], x=x + dx + away[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("along", [(0.0, 2.0), (2.0, 0.0)])
 def test_a_dislocation_is_told_with_the_step_of_the_crystal(planted, along):
     field = EdgeDislocation((20.3, 19.6), along)

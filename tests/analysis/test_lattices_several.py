@@ -18,6 +18,7 @@ def halves(planted, left, right) -> pd.DataFrame:
     return pd.concat([p.assign(side=k) for k, p in enumerate(parts)], ignore_index=True)
 
 
+@pytest.mark.slow
 def test_two_grains_have_their_own_lattices(planted) -> None:
     cell = {"vectors": [[25, 0], [0, 25]], "noise": 0.4}
     table = halves(planted, cell, cell | {"turn": 20.0, "seed": 1})
@@ -51,6 +52,7 @@ def test_an_interface_is_strained_against_the_substrate(planted) -> None:
     assert own["eps_yy"].mean() == pytest.approx(0.0, abs=0.004)
 
 
+@pytest.mark.slow
 def test_another_crystal_has_no_strain_against_the_first(planted) -> None:
     table = halves(
         planted,
@@ -213,6 +215,7 @@ def test_twins_are_indexed_by_their_crystal(seen) -> None:
     assert (report.columns["species"] == table["true"])[named].mean() > 0.98
 
 
+@pytest.mark.slow
 def test_sites_of_several_lattices_do_not_replace_those_of_one(planted) -> None:
     flat, turned = planted([[40, 0], [0, 40]]), planted([[38, 12], [-12, 38]])
     table = pd.concat([flat[flat["x"] < 270], turned[turned["x"] > 285]], ignore_index=True)

@@ -63,6 +63,7 @@ def test_a_polarization_that_changes_from_layer_to_layer_comes_back() -> None:
     assert 0.5 < np.sqrt((pulls**2).mean()) < 1.8
 
 
+@pytest.mark.slow
 def test_distances_start_at_the_step_of_intensity() -> None:
     table = polar(columns=30)
     report = measure("lattice", table, sampling=SAMPLING)
@@ -122,6 +123,7 @@ def test_wrong_lines_are_named() -> None:
         line_profile(np.zeros(5), (1, 1), (1, 5))
 
 
+@pytest.mark.slow
 def test_bond_vectors_have_the_planted_mean_and_width(planted) -> None:
     table = planted(
         [[40, 0], [0, 40]], [[0, 0], [0.54, 0.5]], noise=0.4, volumes=[3.0, 1.0], size=800
@@ -140,6 +142,7 @@ def test_bond_vectors_have_the_planted_mean_and_width(planted) -> None:
     assert len(own.groupby(["di", "dj"])) == 2
 
 
+@pytest.mark.slow
 def test_the_density_of_bond_vectors_is_where_and_as_many_as_planted(planted) -> None:
     table = planted(
         [[40, 0], [0, 40]], [[0, 0], [0.54, 0.5]], noise=0.6, volumes=[3.0, 1.0], size=900
@@ -183,6 +186,7 @@ def test_two_states_of_a_bond_are_two_maxima(planted) -> None:
     assert at[2.0] < 0.2 * min(at[1.8], at[2.2])
 
 
+@pytest.mark.slow
 def test_wrong_densities_are_named() -> None:
     vectors = bond_vectors(polar(), find_lattice(polar(), SAMPLING))
     with pytest.raises(ValueError, match="width=0"):
@@ -212,6 +216,7 @@ def tilted(angle: float, noise: float = 0.0, seed: int = 0) -> tuple[pd.DataFram
     return cations, oxygen
 
 
+@pytest.mark.slow
 def test_tilts_of_octahedra_with_their_sign_and_order() -> None:
     cations, oxygen = tilted(6.0, noise=0.3)
     lattice = find_lattice(cations, SAMPLING)
@@ -246,6 +251,7 @@ def test_oxygen_may_be_among_the_columns() -> None:
     assert found.table["tilt_deg"].abs().max() < 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("a_brighter", [True, False])
 def test_the_cation_in_the_octahedra_is_told_by_the_oxygen(a_brighter) -> None:
     cations, oxygen = tilted(5.0, noise=0.2)
@@ -257,6 +263,7 @@ def test_the_cation_in_the_octahedra_is_told_by_the_oxygen(a_brighter) -> None:
     assert abs(both) == pytest.approx(5.0, abs=0.3)
 
 
+@pytest.mark.slow
 def test_cations_of_one_brightness_are_told_by_their_names() -> None:
     cations, oxygen = tilted(5.0, noise=0.2)
     cations["volume"] = 100.0
@@ -341,6 +348,7 @@ def simulated_pair(tilt: float) -> tuple[np.ndarray, np.ndarray]:
     return dark.image, light.image
 
 
+@pytest.mark.slow
 def test_octahedra_need_oxygen() -> None:
     cations, _ = tilted(0.0)
     lattice = find_lattice(cations, SAMPLING)

@@ -28,6 +28,7 @@ def test_every_column_has_the_name_of_its_elements(seen, crystal, axis) -> None:
     assert found.agreement > (0.9 if crystal != "GaAs" else 0.5)
 
 
+@pytest.mark.slow
 def test_missing_columns_are_listed_with_their_names(seen) -> None:
     table = seen("PbTiO3", (0, 0, 1))
     middle = np.hypot(table["y"] - 200.0, table["x"] - 200.0)
@@ -96,6 +97,7 @@ def test_four_indices_are_the_same_axis_and_need_a_hexagonal_crystal(seen) -> No
         measure("lattice", table, **settings, zone_axis="1 0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["conventional", "primitive"])
 def test_directions_are_those_of_the_cell_that_is_shown(seen, cell) -> None:
     table = seen("Si", (1, 1, 0), turn=12.0)

@@ -62,6 +62,7 @@ def test_a_pair_of_vacancies_side_by_side(planted):
     assert find_vacancies(columns.drop(near[:1]))["surrounded"].all()
 
 
+@pytest.mark.slow
 def test_a_dislocation_brings_no_vacancies_of_its_own(planted):
     columns = planted([[27.7, 0.0], [0.0, 27.7]], size=800.0, noise=0.5)
     field = EdgeDislocation((40.9, 41.0), (0.0, 2.77))

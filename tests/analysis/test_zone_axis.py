@@ -129,6 +129,7 @@ def test_cells_of_any_kind_with_light_columns_seen_or_not(cell, faintest) -> Non
     assert best["expected_a_angstrom"] == pytest.approx(3.905)
 
 
+@pytest.mark.slow
 def test_lattices_without_brightness_tell_which_columns_may_stand_there() -> None:
     columns = columns_of("SrTiO3", (0, 0, 1), bright=False)
     lattice = find_lattice(columns, SAMPLING)

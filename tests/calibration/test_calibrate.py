@@ -87,6 +87,7 @@ def test_a_crystal_shows_size_and_shear_within_the_errors(seed: int) -> None:
     assert made.pixels.shear_err_deg < 0.05
 
 
+@pytest.mark.slow
 def test_what_is_corrected_has_square_pixels() -> None:
     true = PixelShape((0.155, 0.148), (0.0, 0.0), 1.5, 0.0)
     columns = crystal_columns(true.matrix, stray=0.005)

@@ -293,6 +293,7 @@ def test_models_lists_the_shipped_model_and_own_ones(tmp_path: Path) -> None:
     assert run(tmp_path, "models", "list").stdout == listing
 
 
+@pytest.mark.slow
 def test_models_are_shown_imported_and_removed(tmp_path: Path) -> None:
     from napari_atomseg.networks.files import load_weights, save_weights
     from napari_atomseg.weights import resolve
@@ -347,6 +348,7 @@ def test_demo_takes_an_image_without_truth(images: Path, tmp_path: Path) -> None
     assert files_in(tmp_path / "demo") == ["b-columns.csv", "b-figure.png"]
 
 
+@pytest.mark.slow
 def test_help_is_quick_and_loads_nothing_heavy(tmp_path: Path) -> None:
     script = (
         "import sys; from typer.testing import CliRunner; from napari_atomseg.cli import app;"
@@ -411,6 +413,7 @@ def test_output_that_nobody_reads_ends_a_command_without_a_word() -> None:
     assert process.returncode == 141
 
 
+@pytest.mark.slow
 def test_align_writes_what_the_call_gives(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     seen = rng.normal(size=(12, 12))

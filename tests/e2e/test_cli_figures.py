@@ -40,6 +40,7 @@ def run(folder: Path, *arguments: str, code: int = 0) -> str:
     return done.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -60,6 +61,7 @@ def test_figures_are_drawn(folder: Path, arguments: tuple[str, ...]) -> None:
     assert arguments[1] in content, "the record names what it was made from"
 
 
+@pytest.mark.slow
 def test_strain_in_percent_is_drawn_as_pure_numbers_are(folder: Path) -> None:
     """Layers of strain hold per cent, and files of `measure gpa` pure numbers."""
     (folder / "layers").mkdir()

@@ -43,6 +43,7 @@ def perovskite(path="columns.csv", noise=0.2, size=400.0):
     return columns
 
 
+@pytest.mark.slow
 def test_lattice_spacings_displacements_and_strain():
     perovskite()
     said = run("lattice", "columns.csv", "-o", "sites.csv", "--names", "Ba,Ti")
@@ -128,6 +129,7 @@ def test_strain_as_images_that_the_figure_command_reads(folder):
     }
 
 
+@pytest.mark.slow
 def test_defects_grains_and_rings():
     points = np.mgrid[:20, :20].reshape(2, -1).T * 20.0 + 3.0
     shift = 10 * EdgeDislocation((19.0, 18.0), (0.0, 2.0))(0.1 * points[:, 0], 0.1 * points[:, 1])

@@ -47,6 +47,7 @@ def test_doubled_pixels_are_tested_as_the_denoised_image(scene: Path, tmp_path: 
     assert made.sampling == pytest.approx(0.15, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_table_has_the_columns_and_the_verdict_of_the_call(scene: Path, tmp_path: Path) -> None:
     output = run("localize", scene, "-o", tmp_path / "table.csv")
     written, expected = (

@@ -156,6 +156,7 @@ def test_arrow_of_a_round_length_is_drawn_to_scale(image: Any, table: pd.DataFra
     assert abs(arrow.xy[0] - arrow.get_position()[0]) == pytest.approx(10.0)
 
 
+@pytest.mark.slow
 def test_directions_have_a_wheel_and_lengths_a_bar(image: Any, table: pd.DataFrame) -> None:
     assert len(figures.vector_map(table, image).axes[0].child_axes) == 1
     lengths = figures.vector_map(table, image, colour_by="length")

@@ -56,6 +56,7 @@ def test_thermal_motion_is_the_same_for_the_same_seed():
     assert not np.array_equal(first, other)
 
 
+@pytest.mark.slow
 def test_the_work_reports_and_can_be_cancelled():
     seen, token = [], CancelToken()
 

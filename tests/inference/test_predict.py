@@ -113,6 +113,7 @@ def test_the_size_of_tiles_makes_no_difference(model):
     assert np.abs(tiled - whole).max() < 1e-3 * whole.std()
 
 
+@pytest.mark.slow
 def test_windows_of_large_images_leave_no_seams(monkeypatch):
     whole = predict(IMAGE, ("denoise", "column_map"))
     monkeypatch.setattr(predictor, "VIEW", 160)

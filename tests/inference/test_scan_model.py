@@ -26,6 +26,7 @@ def test_jitter_of_a_crystal_is_undone_by_itself() -> None:
     np.testing.assert_allclose(turned.image.T, made.image, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rotation", [0.0, 5.0, 32.0])
 @pytest.mark.parametrize("dose", [3e3, 1e5])
 def test_still_crystals_come_back_as_they_are(rotation, dose) -> None:

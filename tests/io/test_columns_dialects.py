@@ -272,6 +272,7 @@ def test_own_table_edited_in_a_german_spreadsheet(tmp_path: Path) -> None:
     assert table.attrs["sampling"] == 0.1
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(
     content=st.one_of(

@@ -165,6 +165,7 @@ def test_scale_of_no_microscope_is_left_out(tmp_path: Path, step: float) -> None
     assert (image.sampling, image.scales) == (None, ((None, None),) * 2)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.floats(allow_nan=True, allow_infinity=True), st.sampled_from(["m", "nm", "1/m", "", "?"]))
 def test_sampling_is_a_length_of_a_microscope_or_none(

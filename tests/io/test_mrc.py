@@ -99,6 +99,7 @@ def test_other_byte_order_is_read(tmp_path: Path) -> None:
     assert image.sampling == pytest.approx(0.2)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(at=st.integers(0, 255), value=st.binary(min_size=4, max_size=4), kept=st.floats(0.5, 1))
 def test_damaged_files_are_read_or_refused_by_name(

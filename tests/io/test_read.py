@@ -263,6 +263,7 @@ def test_hyperspy_file_has_its_scale_in_any_unit(
     assert image.metadata["title"] == "HAADF"
 
 
+@pytest.mark.slow
 def test_emd_file_is_read(tmp_path: Path) -> None:
     stack = np.stack([PICTURE, PICTURE // 2])
     write_emd(str(tmp_path / "a.emd"), signal(stack, "nm", SAMPLING / 10))

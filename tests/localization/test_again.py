@@ -71,6 +71,7 @@ def test_only_the_columns_that_were_edited_are_measured_again(lattice, refine):
     assert again.volume[14] == pytest.approx(table.volume[14], abs=error)
 
 
+@pytest.mark.slow
 def test_a_width_that_all_columns_share_stays_theirs(lattice):
     """The few columns measured anew would find another width from their few pixels."""
     _, image = lattice

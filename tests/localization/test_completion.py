@@ -92,6 +92,7 @@ def test_a_faint_sublattice_is_found_at_its_sites(ratio, electrons, recall, rng)
     assert any("faint sublattice" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_a_sublattice_stops_where_its_phase_does(rng):
     bright, faint = lattice(), lattice(0.5)
     faint = faint[faint[:, 1] < 90]
@@ -101,6 +102,7 @@ def test_a_sublattice_stops_where_its_phase_does(rng):
     assert hits(inside(faint), new).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_vacant_sites_stay_vacant(rng):
     bright, faint = lattice(), lattice(0.5)
     there = rng.random(len(faint)) > 0.2
@@ -234,6 +236,7 @@ def test_single_columns_are_found_where_the_detector_missed_them(rng):
     assert (found.columns.score[found.columns.source == "residual"] > 0.95).all()
 
 
+@pytest.mark.slow
 def test_detections_without_light_are_dropped_and_faint_kin_is_kept(rng):
     points = lattice()
     middle = np.argmin(np.hypot(*(points - SIDE / 2).T))
@@ -263,6 +266,7 @@ def test_a_sublattice_that_is_not_there_is_dropped_where_noise_is_high_too(rng):
     assert hits(inside(empty, 20.0), there).mean() < 0.05
 
 
+@pytest.mark.slow
 def test_a_faint_sublattice_of_the_detector_is_kept_beside_a_bright_one(rng):
     """Hardly a fit succeeds, but the columns of the sublattice are there on average."""
     bright, faint = lattice(), lattice(0.5)

@@ -31,6 +31,7 @@ def test_noise_free_columns_are_found_exactly(fit, scene, rng):
     np.testing.assert_allclose(fits.background, 20.0, rtol=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize(("amplitude", "background"), [(100.0, 0.0), (100.0, 50.0), (20.0, 5.0)])
 def test_isolated_columns_reach_the_bound_without_bias(fit, amplitude, background, scene, rng):
@@ -55,6 +56,7 @@ def test_bias_is_below_a_hundredth_of_a_pixel_at_high_signal(scene, rng):
     assert np.abs(step).max() < 0.05
 
 
+@pytest.mark.slow
 def test_joint_fit_gains_from_overlapping_neighbours(scene, rng):
     known = scene(16, 12, 3.0, 100.0, 50.0)
     image, start = torch.from_numpy(known.counted(rng)), known.near(rng)

@@ -107,6 +107,7 @@ def plain():
     return atomseg.simulate("Pt", shape=(128, 128), sampling=0.15, dose=5e4, seed=5)
 
 
+@pytest.mark.slow
 def test_dark_columns_have_negative_amplitudes(plain):
     options = {"sampling": 0.15, "edge": "drop", "device": "cpu"}
     table = atomseg.localize(-plain.image, contrast="dark", **options)

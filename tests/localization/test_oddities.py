@@ -56,6 +56,7 @@ def test_a_bar_is_left_out(table):
     assert (atomseg.segment(marked, sampling=0.15)[130:] == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refine", ["gaussian", "joint"])
 @pytest.mark.parametrize("detector", ["network", "peaks"])
 def test_an_offset_of_any_size_changes_nothing(refine, detector):

@@ -63,6 +63,7 @@ def test_regions_of_a_mask_have_their_centroids():
     assert len(columns_from_mask(np.zeros((20, 30), np.float32))) == 0
 
 
+@pytest.mark.slow
 def test_a_model_of_a_mask_alone_finds_columns_without_being_asked(mask_model):
     columns = atomseg.localize(SIM.image, mask_model, 0.12)
     assert columns.attrs["detector"] == "otsu"
@@ -73,6 +74,7 @@ def test_a_model_of_a_mask_alone_finds_columns_without_being_asked(mask_model):
     assert len(np.unique(labels)) - 1 == np.count_nonzero(columns["found_by"] == "otsu")
 
 
+@pytest.mark.slow
 def test_positions_without_a_fit_are_the_centroids_of_the_labels(mask_model):
     options = {"detector": "otsu", "sensitivity": 0.0}
     columns = atomseg.localize(SIM.image, mask_model, 0.12, refine="none", **options)

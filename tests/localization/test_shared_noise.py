@@ -40,6 +40,7 @@ def test_error_bars_hold_where_pixels_share_their_noise(fit, length, scene, rng)
     assert_covered(deviations(fit(torch.from_numpy(image), *known.near(rng)), known))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, 3])
 def test_error_bars_hold_for_the_mean_of_aligned_frames(order, scene, draw, rng):
     known, mean = scene(16, 16, 2.8, 100.0, 40.0), 0.0
@@ -108,6 +109,7 @@ def test_the_covariance_is_that_of_the_estimates(rng):
     np.testing.assert_allclose(left, shared.left()[0], atol=0.15)
 
 
+@pytest.mark.slow
 def test_the_table_says_what_error_bars_allow_for(scene, rng):
     known = scene(10, 16, 2.8, 100.0, 40.0)
     image = known.image + 8.0 * shared_noise(rng, known.image.shape, 1.0)
@@ -133,6 +135,7 @@ def test_frames_that_cover_part_of_the_image_weigh_less_elsewhere(fit, scene, rn
     assert_covered(deviations(fits, known))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", [fit_gaussians, fit_jointly])
 def test_the_noise_of_counted_frames_is_known(fit, scene, draw, rng):
     known, mean = scene(16, 16, 2.8, 10.0, 4.0), 0.0

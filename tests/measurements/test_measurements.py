@@ -362,6 +362,7 @@ def test_vacancies_have_their_share_their_density_and_places_in_angstrom() -> No
     assert {"y_angstrom", "x_angstrom"} <= set(few.tables["Vacancies"])
 
 
+@pytest.mark.slow
 def test_places_that_no_fit_has_found_are_no_displacements() -> None:
     table = crystal()
     lost = table.index[100:110]

@@ -72,6 +72,7 @@ def waves(count: int, size: int, seed: int) -> tuple[Tensor, Tensor]:
     return clean + torch.randn(clean.shape, generator=random), clean
 
 
+@pytest.mark.slow
 def test_gate_learns_to_take_waves_out_of_noise_at_any_size() -> None:
     """An ideal filter leaves the noise of a few of the frequencies; a 5×5 mean leaves more."""
     torch.manual_seed(0)

@@ -23,6 +23,7 @@ def test_a_sample_does_not_depend_on_its_batch_in_any_bit(size):
         assert torch.equal(batch.targets[name][row], target[0])
 
 
+@pytest.mark.slow
 def test_every_random_scene_is_finite_and_within_the_recipe():
     scenes = [draw_scene(RECIPE, 2, i, SHAPE) for i in range(60)]
     batch = render(scenes)

@@ -62,6 +62,7 @@ def test_number_densities_are_those_of_the_elements():
     assert number_density(1, 2.0, 0.95) < 0.6
 
 
+@pytest.mark.slow
 def test_amorphous_carbon_is_a_threefold_network_of_carbon_bonds():
     carbon = amorphous_carbon(0)
     pairs, lengths = bonds(carbon, 1.9, 3)
@@ -85,6 +86,7 @@ def test_amorphous_graphene_is_threefold(seed):
     assert density == pytest.approx(2 / (2.461**2 * np.sqrt(3) / 2), rel=0.05)
 
 
+@pytest.mark.slow
 def test_amorphous_graphene_has_no_lattice():
     sheet = amorphous_graphene(0)
     box = sheet.cell.lengths()[:2]
@@ -126,6 +128,7 @@ def test_large_supports_do_not_repeat():
     assert correlation[(shift > 4.0) & (shift < 60.0)].max() < 0.06
 
 
+@pytest.mark.slow
 def test_blocks_of_dense_amorphous_matter_meet_without_a_seam():
     rng = np.random.default_rng(2)
     cell = amorphous_cell(rng, 14, 7.0, 1.6)

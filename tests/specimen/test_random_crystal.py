@@ -24,6 +24,7 @@ def closest_distance(crystal):
     return min(nearest)
 
 
+@pytest.mark.slow
 @given(seed=SEEDS)
 @settings(max_examples=25, deadline=None)
 def test_every_operation_of_the_space_group_maps_the_crystal_onto_itself(seed):
@@ -78,6 +79,7 @@ def test_space_groups_have_as_many_operations_as_the_international_tables_list(n
     assert np.abs(np.linalg.det(rotations)) == pytest.approx(np.ones(count))
 
 
+@pytest.mark.slow
 def test_all_crystal_systems_and_special_positions_are_drawn():
     rng = np.random.default_rng(0)
     crystals = [random_crystal(rng) for _ in range(100)]

@@ -115,6 +115,7 @@ def test_defects_concern_the_share_of_atoms_they_should(share):
         assert step[:, moved.column < 0].std() == pytest.approx(1.36, rel=0.03)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**31), sampling=st.floats(0.03, 0.9))
 @settings(max_examples=25, deadline=None)
 def test_random_specimens_stay_in_the_field_and_within_the_budget(seed, sampling):

@@ -89,6 +89,7 @@ def _misfit(points: np.ndarray, expected: np.ndarray) -> float:
     return min(tree.query(inner - middle + start)[0].max() for start in near)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", ["towards", "along"])
 def test_the_axis_that_is_found_is_the_one_towards_the_viewer(view) -> None:
     lattice = project(quartz(1), (1, 0, 0), view=view)

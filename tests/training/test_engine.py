@@ -97,6 +97,7 @@ def cut(recipe, path, step, **options):
         train(recipe, path, watch=stop, cancel=token, device="cpu", **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 3, 4])
 @pytest.mark.parametrize("recipe", [TINY, GAN], ids=["plain", "adversarial"])
 def test_a_cancelled_run_goes_on_from_its_last_step_to_the_same_weights(tmp_path, recipe, step):
@@ -159,6 +160,7 @@ def test_the_discriminator_learns_to_tell_maps_from_the_truth(tmp_path, adversar
     assert answers[1] < 0.9 * answers[0]
 
 
+@pytest.mark.slow
 def test_the_discriminator_joins_when_it_is_told_to(tmp_path):
     paths = []
     for start in (0, 6, 7):

@@ -134,6 +134,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_training_goes_on(tmp_path, r
     assert path.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.slow
 @posix
 def test_weights_that_do_not_fit_on_the_disk_are_written_later(tmp_path, recipe):
     """The last checkpoint and the table are there; the disk is full when the weights come."""

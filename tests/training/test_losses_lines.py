@@ -44,6 +44,7 @@ def test_errors_are_those_of_a_weighted_line_fit(truth) -> None:
         torch.testing.assert_close(error[0, axis], left)
 
 
+@pytest.mark.slow
 def test_the_stated_deviation_is_best_where_it_is_that_of_the_errors() -> None:
     """Two degrees of freedom went into offset and slope: the likelihood knows."""
     generator = torch.Generator().manual_seed(2)

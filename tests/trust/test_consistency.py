@@ -91,6 +91,7 @@ def test_offsets_of_lines_are_taken_away(lattice, counts):
     assert lined.z.std() < 1.1
 
 
+@pytest.mark.slow
 def test_units_of_either_image_do_not_matter(lattice, counts):
     plain = consistency(counts, lattice.image, sigma=2.0)
     other = consistency(1e-6 * counts - 3.0, 250.0 * lattice.image + 40.0, sigma=2.0)

@@ -29,6 +29,7 @@ def test_noise_does_not_become_a_lattice(noise_tables):
     assert max(counts) < 6
 
 
+@pytest.mark.slow
 def test_what_is_more_likely_noise_is_dropped(noise_tables):
     rng = np.random.default_rng(11)
     image = rng.poisson(0.3, (96, 96))
@@ -79,6 +80,7 @@ def test_vacancies_are_not_filled(holed):
     assert np.abs(consistency(holes.image, restored).z[gone]).max() < 4.0
 
 
+@pytest.mark.slow
 def test_no_column_is_believed_at_a_vacancy(holed):
     whole, holes = holed
     gone, there = places(whole, holes)
@@ -154,6 +156,7 @@ def test_noise_is_outside_the_training_range():
     assert "fainter" in table.attrs["training_range"]
 
 
+@pytest.mark.slow
 def test_fringes_are_outside_the_training_range():
     along = np.arange(128) * (2.0 * np.pi / 7.4)
     wave = np.broadcast_to(0.5 + 0.5 * np.cos(along), (128, 128))

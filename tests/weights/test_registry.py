@@ -36,6 +36,7 @@ def rebuild(registry: Path, folder: Path, *more: str) -> int:
     return main(["--registry", str(registry), "--folder", str(folder), *more])
 
 
+@pytest.mark.slow
 def test_registry_and_files_agree(root: Path) -> None:
     registry = load_registry()
     assert registry == rebuilt_registry(registry, root / "models"), (

@@ -84,6 +84,7 @@ def test_files_of_a_workflow_say_which_it_was(pixels: Any, tmp_path: Path) -> No
     np.testing.assert_array_equal(again[found.result].columns["eps_xx"], table["eps_xx"])
 
 
+@pytest.mark.slow
 def test_an_average_of_frames_and_its_noise_are_repeated(stack: Any, tmp_path: Path) -> None:
     """Its columns have other errors than those of an image whose pixels share no noise."""
     steps = Workflow.of(

@@ -215,6 +215,7 @@ def test_a_second_run_does_only_what_is_missing(
     assert len(worked) == len(files)
 
 
+@pytest.mark.slow
 def test_images_of_one_name_have_folders_of_their_own(scene: Simulation, tmp_path: Path) -> None:
     for place in ("a", "b"):
         (tmp_path / place).mkdir()
