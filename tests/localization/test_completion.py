@@ -7,10 +7,12 @@ import napari_atomseg as atomseg
 from napari_atomseg.localization import finding
 from napari_atomseg.localization.completion.cells import find_cells
 from napari_atomseg.localization.completion.columns import Columns
+from napari_atomseg.localization.completion.frame import Completion
 from napari_atomseg.localization.completion.heights import HeightFilter, LocalNoise
 from napari_atomseg.localization.completion.occupancy import occupancy
 from napari_atomseg.localization.completion.search import search
 from napari_atomseg.localization.completion.tails import Tail
+from napari_atomseg.localization.detect import Detections
 from napari_atomseg.localization.fit.refinement import Refinement
 from napari_atomseg.localization.settings import FitSettings
 
@@ -250,17 +252,51 @@ def test_detections_without_light_are_dropped_and_faint_kin_is_kept(rng):
     assert 1.0 < np.nanmedian(faint.columns.significance) < 4.0
 
 
-def test_a_sublattice_that_is_not_there_is_dropped_where_noise_is_high_too(rng):
-    """A detector that sees columns in noise takes the highest place near each empty site."""
-    bright, empty = lattice(), inside(lattice(0.5))
-    image = counted(drawn(bright, 1.0, background=0.1), 5e3, rng)
-    rows, cols = np.rint(empty).astype(int).T
+def highest_near(image, places):
+    """The highest pixel near each place, where a detector that sees columns in noise has them."""
+    rows, cols = np.rint(places).astype(int).T
     seen = []
     for y, x in zip(rows, cols, strict=True):
         part = image[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
         at = np.unravel_index(part.argmax(), part.shape)
         seen.append((max(y - 2, 0) + at[0], max(x - 2, 0) + at[1]))
-    found = completed(image, np.concatenate([bright, np.array(seen, float)]), rng)
+    return np.array(seen, float)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_few_detections_of_noise_do_not_prove_each_other(seed):
+    rng = np.random.default_rng(seed)
+    bright, empty = lattice(), inside(lattice(0.5), 20.0)
+    image = counted(drawn(bright, 1.0, background=0.1), 5e3, rng)
+    some = rng.choice(len(empty), 6, replace=False)
+    found = completed(image, np.concatenate([bright, highest_near(image, empty[some])]), rng)
+    there = np.stack([found.columns.y, found.columns.x], axis=1)[~found.dropped]
+    assert hits(inside(bright), there).all()
+    assert hits(empty[some], there).sum() <= 1
+
+
+def test_a_second_detection_on_a_column_is_dropped(rng):
+    points = inside(lattice(), 8.0)
+    image = counted(drawn(points, 1.0), 300, rng)
+    middle = points[np.argsort(np.hypot(*(points - SIDE / 2).T))[:3]]
+    y, x = np.concatenate([points, middle + np.array([0.0, 2.0])]).T
+    score = np.repeat([0.9, 0.7], [len(points), len(middle)])
+    labels = np.zeros(image.shape, np.int32)
+    found = Detections(y, x, score, labels, np.ones(len(y)))
+    made = Completion(FitSettings(), "cpu", 0.05, "network", 0.5)(image, found, score)
+    assert made.detections.tolist() == [True] * len(points) + [False] * len(middle)
+    assert made.label.tolist() == list(range(1, len(points) + 1))
+    # With the second one out of the way the column has its place and error.
+    assert made.fits.converged.all()
+    away = np.hypot(made.fits.y - points[:, 0], made.fits.x - points[:, 1])
+    assert away.max() < 5 * np.median(made.fits.y_err)
+    assert made.notes == ["3 detections on a column that was detected already were dropped"]
+
+
+def test_a_sublattice_that_is_not_there_is_dropped_where_noise_is_high_too(rng):
+    bright, empty = lattice(), inside(lattice(0.5))
+    image = counted(drawn(bright, 1.0, background=0.1), 5e3, rng)
+    found = completed(image, np.concatenate([bright, highest_near(image, empty)]), rng)
     there = np.stack([found.columns.y, found.columns.x], axis=1)[~found.dropped]
     assert hits(inside(bright), there).mean() > 0.99
     assert hits(inside(empty, 20.0), there).mean() < 0.05

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_atomseg._shared.types import Array, Indices, Mask
 from napari_atomseg.localization.completion.columns import DETECTED, Columns
+from napari_atomseg.localization.completion.doubtful import doubles
 from napari_atomseg.localization.completion.search import search
 from napari_atomseg.localization.detect import Detections
 from napari_atomseg.localization.fit.independent import Fits
@@ -138,24 +139,40 @@ class Completion:
         columns = Columns.of(found.y, found.x, score, score >= self.least)
         with within(0.0, FITS):
             fits = gaussians(image, found.y, found.x, cancel)
+            second = doubles(columns, fits) if self.sensitivity > 0 else np.zeros(len(found), bool)
+            if second.any():
+                columns = columns.only(~second)
+                fits = measure(columns, fits.only(~second), ~np.isfinite(fits.amplitude)[~second])
         if hints is not None:
             hints = np.concatenate([hints, np.stack([found.y, found.x], axis=1)])
         with within(FITS, 1.0):
             tell("Looking at what the columns leave", 0.0)
             result = search(image, columns, fits, self.sensitivity, measure, hints)
         keep, columns = ~result.dropped, result.columns
+        # Those taken out before are dropped detections, too.
+        own = np.flatnonzero(~second)
+        numbers = np.append(own, len(found) + np.arange(len(columns) - len(own))) + 1
+        kept = np.zeros(len(found), dtype=bool)
+        kept[own] = keep[: len(own)]
         source = np.where(columns.source == DETECTED, self.detector, columns.source)
         return Completed(
             columns.y[keep],
             columns.x[keep],
             columns.score[keep],
-            np.arange(1, len(columns) + 1)[keep],
+            numbers[keep],
             source[keep],
             columns.significance[keep],
-            keep[: len(found)],
+            kept,
             result.fits.only(keep),
-            result.notes,
+            result.notes + _on_doubles(int(second.sum())),
         )
+
+
+def _on_doubles(count: int) -> list[str]:
+    if not count:
+        return []
+    plural, verb = ("detections", "were") if count > 1 else ("detection", "was")
+    return [f"{count} {plural} on a column that was detected already {verb} dropped"]
 
 
 def _merged(former: Fits, fits: Fits, changed: Mask) -> Fits:
