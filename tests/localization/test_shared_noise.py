@@ -40,6 +40,16 @@ def test_error_bars_hold_where_pixels_share_their_noise(fit, length, scene, rng)
     assert_covered(deviations(fit(torch.from_numpy(image), *known.near(rng)), known))
 
 
+@pytest.mark.parametrize("fit", [fit_gaussians, fit_jointly])
+@pytest.mark.parametrize(("film", "white"), [(4.0, 6.0), (6.0, 1.0)])
+def test_error_bars_hold_on_a_film_with_white_noise(fit, film, white, scene, rng):
+    """Beyond the frequencies of the columns there is the white part of the noise alone."""
+    known = scene(16, 18, 3.2, 70.0, 40.0)
+    shape = known.image.shape
+    image = known.image + film * shared_noise(rng, shape, 1.5) + white * rng.normal(size=shape)
+    assert_covered(deviations(fit(torch.from_numpy(image), *known.near(rng)), known))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("order", [1, 3])
 def test_error_bars_hold_for_the_mean_of_aligned_frames(order, scene, draw, rng):

@@ -93,4 +93,11 @@ def test_noise_beyond_the_optics_is_white_or_not_whatever_the_columns_are(crysta
     assert white_beyond_optics(image, 2.0)
     for blur in (0.5, 1.0):
         assert not white_beyond_optics(ndimage.gaussian_filter(image, blur), 2.0)
-    assert not white_beyond_optics(image, 1.0)  # No frequencies are left.
+    assert white_beyond_optics(image, 1.0) is None  # No frequencies are left.
+
+
+def test_the_white_part_of_the_noise_is_measured_beyond_the_optics():
+    white = 3.0 * np.random.default_rng(7).normal(size=(256, 256))
+    film = 8.0 * noise_of(2.5)[:256, :256]
+    assert white_beyond_optics(white, 2.5) == pytest.approx(9.0, rel=0.05)
+    assert white_beyond_optics(white + film, 2.5) == pytest.approx(9.0, rel=0.1)

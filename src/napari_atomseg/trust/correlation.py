@@ -203,13 +203,15 @@ FLAT, DOUBTLESS = 0.02, 3.0
 above."""
 
 
-def white_beyond_optics(image: Array, sigma: float) -> bool:
-    """Whether the power of an image is the same at all frequencies that columns do not reach.
+def white_beyond_optics(image: Array, sigma: float) -> float | None:
+    """Variance of a pixel's noise, if it is the same at all frequencies that columns do not reach.
 
     Noise of the correlation ρ has the power 1 + 2 ρ(0, 1) cos 2πu + 2 ρ(1, 0) cos 2πv + 4 ρ(1, 1)
     cos 2πu cos 2πv and so on at the frequencies v, u along y and x (Wiener & Khinchin). Columns of
     the width sigma end at a cut-off; beyond it there is noise alone, whatever their fits leave
-    over. False where the cut-off leaves no frequencies beyond it.
+    over. Noise of low frequencies, as of a film under the crystal, is not seen there: then the
+    residuals have more variance than this. None where the power is not the same, or where the
+    cut-off leaves no frequencies beyond it.
 
     Parameters
     ----------
@@ -218,7 +220,7 @@ def white_beyond_optics(image: Array, sigma: float) -> bool:
     """
     cut = CUT_OFF / sigma
     if not cut <= HIGHEST:
-        return False
+        return None
     plane = image[_middle(image.shape)]
     plane = np.nan_to_num(plane - np.nanmedian(plane))
     window = np.outer(*(np.hanning(size + 2)[1:-1] for size in plane.shape))
@@ -229,10 +231,16 @@ def white_beyond_optics(image: Array, sigma: float) -> bool:
     terms = np.stack([along_y, along_x, along_y * along_x])[:, beyond].T
     terms = np.column_stack([np.ones(len(terms)), terms])
     # Spots of a crystal of high contrast, and the strips of its edges, reach beyond the cut-off.
-    seen = np.minimum(power[beyond] / np.median(power[beyond]), SPOT)
+    middle = float(np.median(power[beyond]))
+    if not middle > 0:
+        return None
+    seen = np.minimum(power[beyond] / middle, SPOT)
     seen = seen / seen.mean()
     found, *_ = np.linalg.lstsq(terms, seen, rcond=None)
     # White noise has powers of deviation 1; the window leaves 4/9 of them independent.
     error = np.sqrt(np.diag(np.linalg.inv(terms.T @ terms)) * 9 / 4)
     limits = 2 * FLAT * np.array([1.0, 1.0, 2.0]) + DOUBTLESS * error[1:]
-    return bool(np.all(np.abs(found[1:]) < limits))
+    if not np.all(np.abs(found[1:]) < limits):
+        return None
+    # Powers of white noise are exponentially distributed: the mean is the median over ln 2.
+    return middle / float(np.log(2.0) * (window**2).sum())

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.gaussian import derivatives
+from napari_atomseg.localization.fit.noise import ResidualNoise
 from napari_atomseg.localization.fit.windows import Windows
 from napari_atomseg.progress import checkpoint
 from napari_atomseg.trust.correlation import (
@@ -19,6 +20,7 @@ from napari_atomseg.trust.correlation import (
     NoiseCorrelation,
     lagged_products,
     shared_moments,
+    white_beyond_optics,
 )
 
 TERMS = 1e-3
@@ -36,6 +38,8 @@ NEAREST, TYPICAL = 2, 40
 """Distances, and columns, that show whether noise is white."""
 FAINT, SURE = 0.012, 3.0
 """Correlation of white noise, at most, and the standard errors that it may be above."""
+EXCESS = 1.2
+"""Variance of residuals over that of the white noise from which there is other noise, too."""
 PATTERN_COLUMNS = 100
 """Columns from which the misfit that they have in common is subtracted."""
 
@@ -209,6 +213,27 @@ def looks_white(residuals: list[Standardised], free: Tensor) -> bool:
     known = np.maximum(pixels, 1.0)
     off = np.abs(found) / known > FAINT + SURE * np.sqrt(2.0 / known)
     return not bool(off.any())
+
+
+def all_white(image: Tensor, sigma: float, noise: ResidualNoise, misfit: float) -> bool:
+    """Whether the noise of an image is white beyond the optics, and residuals have no other.
+
+    Columns that are no Gaussians leave more than noise over, which is not shared noise; a film or a
+    blurred part of the noise is. The first is a pattern that columns have in common, the second
+    adds to the variance of residuals without it.
+
+    Parameters
+    ----------
+    image : (H, W) raw.
+    sigma : width of the columns, pixels.
+    noise : as residuals have it.
+    misfit : part of the squared residuals that is a pattern that all columns have.
+    """
+    white = white_beyond_optics(image.double().cpu().numpy(), sigma)
+    if white is None:
+        return False
+    finite = image[torch.isfinite(image)]
+    return (1.0 - misfit) * float(noise.variance(finite).mean()) <= EXCESS * white
 
 
 def without_pattern(residual: Tensor, theta: Tensor) -> tuple[Tensor, float]:

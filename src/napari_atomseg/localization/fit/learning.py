@@ -11,6 +11,7 @@ from napari_atomseg.localization.fit.correlation import (
     NoiseFound,
     Shared,
     Standardised,
+    all_white,
     estimate_correlation,
     looked_at,
     looks_white,
@@ -22,7 +23,7 @@ from napari_atomseg.localization.fit.rounds import Cells, Rounds
 from napari_atomseg.localization.fit.windows import Index
 from napari_atomseg.localization.settings import Likelihood
 from napari_atomseg.progress import checkpoint
-from napari_atomseg.trust.correlation import NoiseCorrelation, white_beyond_optics
+from napari_atomseg.trust.correlation import NoiseCorrelation
 
 PRIOR_FREEDOM = 30.0
 """Degrees of freedom of the prior on a column's noise, which is the noise of the whole image."""
@@ -115,9 +116,9 @@ class NoiseLearning(Rounds):
             return False
         residuals = [self._standardised(batch, cells) for batch, cells in self.cells(some)]
         self.found = looked_at(residuals)
-        if looks_white(residuals, self._free(self._theta)) or white_beyond_optics(
-            self._image.cpu().numpy(), self._initial.sigma
-        ):
+        if self._noise is None or looks_white(residuals, self._free(self._theta)):
+            return False
+        if all_white(self._image, self._initial.sigma, self._noise, self.found.misfit):
             return False
         self.render_light()
         for number in range(ROUNDS):

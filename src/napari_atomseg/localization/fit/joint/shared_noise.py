@@ -13,6 +13,7 @@ from napari_atomseg.localization.fit.correlation import (
     NoiseFound,
     Shared,
     Standardised,
+    all_white,
     estimate_correlation,
     looked_at,
     looks_white,
@@ -24,7 +25,7 @@ from napari_atomseg.localization.fit.least_squares import covariance
 from napari_atomseg.localization.fit.noise import ResidualNoise, estimate_noise
 from napari_atomseg.localization.fit.windows import Windows
 from napari_atomseg.localization.settings import Likelihood
-from napari_atomseg.trust.correlation import NoiseCorrelation, white_beyond_optics
+from napari_atomseg.trust.correlation import NoiseCorrelation
 
 
 @dataclass
@@ -65,11 +66,11 @@ class SharedNoise:
         if not len(some):
             return
         self.found = looked_at(list(self._standardised(some)))
-        image = self.model.canvas.image(self.model.data).cpu().numpy()
+        if looks_white(list(self._standardised(some)), self._free()):
+            return
+        image = self.model.canvas.image(self.model.data)
         width = float(self.theta[:, LOG_SIGMA].median().exp())
-        if looks_white(list(self._standardised(some)), self._free()) or white_beyond_optics(
-            image, width
-        ):
+        if all_white(image, width, self.noise, self.found.misfit):
             return
         for number in range(ROUNDS):
             count = SAMPLES if number + 1 == ROUNDS else SAMPLES // 2
