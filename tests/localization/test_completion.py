@@ -264,6 +264,20 @@ def highest_near(image, places):
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_vacancies_that_a_detector_fills_are_vacant(seed):
+    """Where noise is high, a vacancy has light of its own, but not that of a column."""
+    rng = np.random.default_rng(seed)
+    points = lattice()
+    vacant = rng.choice(np.flatnonzero((np.abs(points - SIDE / 2) < 60).all(axis=1)), 10, False)
+    there = np.delete(points, vacant, axis=0)
+    image = counted(drawn(there, 1.0), 400, rng)
+    found = completed(image, np.concatenate([there, highest_near(image, points[vacant])]), rng)
+    kept = np.stack([found.columns.y, found.columns.x], axis=1)[~found.dropped]
+    assert hits(inside(there), kept).all()
+    assert not hits(points[vacant], kept).any()
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_a_few_detections_of_noise_do_not_prove_each_other(seed):
     rng = np.random.default_rng(seed)
     bright, empty = lattice(), inside(lattice(0.5), 20.0)

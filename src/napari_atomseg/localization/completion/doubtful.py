@@ -47,10 +47,11 @@ def without_light(columns: Columns, residual: Residual) -> Mask:
 
     Those of a lattice are judged with the columns of their kind in the cells around. If these are
     there on average, however faint, a column is dropped only where its own light makes it less
-    likely than a vacancy. If on average many of them have less light than a Gaussian may leave of
-    the columns around, a column is dropped unless its own light is clear: a detector that sees
-    columns in noise sees them where the noise is high. So is one that has hardly any of its kind
-    around it and is fainter than what Gaussians may leave there: a search would not add it.
+    likely than a vacancy, and is less than half of theirs. If on average many of them have less
+    light than a Gaussian may leave of the columns around, a column is dropped unless its own light
+    is clear: a detector that sees columns in noise sees them where the noise is high. So is one
+    that has hardly any of its kind around it and is fainter than what Gaussians may leave there: a
+    search would not add it.
     """
     z = columns.significance
     faint = (columns.source == DETECTED) & columns.believed & ~(z >= KIN_CLEAR)
@@ -86,5 +87,7 @@ def without_light(columns: Columns, residual: Residual) -> Mask:
     score = np.clip(columns.score[doubtful], 0.5, SUREST)
     # The rule of succession: of so many sites of the kind, none was vacant.
     odds = np.log1p(count) + logit(score) + level * z[doubtful] - 0.5 * level**2
+    # Half of the light of its kind is nearer to none than to theirs.
+    dark |= many & (z[doubtful] < np.clip(0.5 * level, DARK, KIN_CLEAR))
     dropped[doubtful] = empty | (np.where(many, dark, left) & ~(present & (odds > 0.0)))
     return dropped
