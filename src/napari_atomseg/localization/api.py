@@ -20,6 +20,7 @@ from napari_atomseg.inference.settings import (
 )
 from napari_atomseg.inference.stacks import each_frame, is_lazy
 from napari_atomseg.inference.windows import bounded, checked, is_large, planes_of, read
+from napari_atomseg.localization.cautions import border_notes
 from napari_atomseg.localization.labelling import (
     labelled_frames,
     seen_to_segment,
@@ -157,7 +158,9 @@ def localize(
         return in_windows(image, side, sampling, chosen, limits, progress, cancel)
 
     with telling(partial(report, progress, cancel, 0, 0)):
-        return bounded(work, image.shape, "localizing the columns of an image")
+        table = bounded(work, image.shape, "localizing the columns of an image")
+    table.attrs["notes"] = [*table.attrs["notes"], *border_notes(table, shape)]
+    return table
 
 
 @takes_images("image")

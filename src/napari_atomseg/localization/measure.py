@@ -60,6 +60,7 @@ class Measure:
                 made = self.refinement.some(sign * image, found.y, found.x, inside, cancel)
             if frames is self.raw:
                 self.noise.append(made.noise)
+            made = _in_the_image(made, found, image.shape)
             return replace(made, background=made.background + sign * offset)
 
         if self.restored is None:
@@ -70,6 +71,15 @@ class Measure:
         names = ("y", "x", "sigma", "amplitude", "background", "volume")
         also = {f"{name}_restored": there[name] for name in names}
         return measured_columns(fits(self.raw), sign, refine) | also | numbers, inside
+
+
+def _in_the_image(fits: Fits, found: Completed, shape: tuple[int, ...]) -> Fits:
+    """Fits whose middle has not left the image: beyond it there is no light to be measured."""
+    height, width = shape
+    inside = (np.abs(fits.y - 0.5 * (height - 1)) <= 0.5 * height) & (
+        np.abs(fits.x - 0.5 * (width - 1)) <= 0.5 * width
+    )
+    return fits if inside.all() else fits.only(inside).among(inside, found.y, found.x)
 
 
 def _without_errors(fits: Fits) -> Fits:

@@ -19,6 +19,7 @@ from napari_atomseg.inference.stacks import Frames, StackView
 from napari_atomseg.inference.tiles import Tile
 from napari_atomseg.inference.windows import planes_of, read
 from napari_atomseg.inference.workers import current_client, spread
+from napari_atomseg.localization.cautions import range_notes
 from napari_atomseg.localization.completion.frame import Completion, frame_notes
 from napari_atomseg.localization.finding import Finder, Search
 from napari_atomseg.localization.fit.correlation import noise_notes, noise_record
@@ -299,6 +300,7 @@ def localized_frames(
             f"{counts[1]} of {counts[0]} columns found were dropped: score below {least:g}"
         )
     if any(map(len, tables)):
+        notes += range_notes(frames)
         notes += noise_notes(measure.noise)
         notes += overlap_notes(tables, chosen.refine, refinement.aspect)
     notes += unjittered.notes

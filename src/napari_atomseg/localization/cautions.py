@@ -1,0 +1,82 @@
+"""Sentences on columns that the border cuts, and on intensities that a detector or a file cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from napari_atomseg._shared.types import Array
+from napari_atomseg.localization.fit.centroids import saturated
+
+NEAR = 1.5
+"""Distance from the border over sigma within which columns are off by more than their errors."""
+BLACK = 0.03
+"""Part of the pixels at the lowest value from which it is worth a word..."""
+PILED = 5.0
+"""...if it is so many times that of the next value..."""
+LEVELS = 5
+"""...and the median of the others is so many steps above it: few counts pile up at zero, too."""
+
+
+def border_notes(table: pd.DataFrame, shape: tuple[int, int]) -> list[str]:
+    """A sentence where columns stand at the border; none otherwise.
+
+    Parameters
+    ----------
+    table : of `localize`; without widths nothing is said.
+    shape : (H, W) of the image.
+    """
+    sigma = table["sigma"].to_numpy(float) if "sigma" in table else np.zeros(0)
+    if not np.isfinite(sigma).any():
+        return []
+    sigma = np.where(np.isfinite(sigma), sigma, np.nanmedian(sigma))
+    y, x = table["y"].to_numpy(float), table["x"].to_numpy(float)
+    away = np.minimum.reduce([y, x, shape[0] - 1 - y, shape[1] - 1 - x])
+    count = int((away < NEAR * sigma).sum())
+    if not count:
+        return []
+    plural, verb = ("columns", "are") if count > 1 else ("column", "is")
+    return [
+        f"{count} {plural} {verb} cut by the border: places and volumes there may be off by more "
+        "than their errors (edge: drop leaves them out)"
+    ]
+
+
+def range_notes(frames: Sequence[Array]) -> list[str]:
+    """Sentences where many pixels have the lowest or the highest value of their image.
+
+    Parameters
+    ----------
+    frames : (H, W) raw images; pixels that are not finite do not count.
+    """
+    low = max((_piled(frame[np.isfinite(frame)]) for frame in frames), default=0.0)
+    high = max((float(saturated(frame).mean()) for frame in frames), default=0.0)
+    notes = []
+    if low > 0:
+        notes.append(
+            f"{100 * low:.2g} % of the pixels have the lowest value: if darker ones were cut off, "
+            "volumes are too small, and so are their errors"
+        )
+    if high > 0:
+        notes.append(
+            f"{100 * high:.2g} % of the pixels are saturated and were left out: volumes there rest "
+            "on the flanks of the columns"
+        )
+    return notes
+
+
+def _piled(values: Array) -> float:
+    """Part of the values that is the lowest, 0 where that may be chance or few counts."""
+    if not len(values):
+        return 0.0
+    lowest = values.min()
+    others = values[values > lowest]
+    share = 1.0 - len(others) / len(values)
+    if share < BLACK or not len(others):
+        return 0.0
+    following = others.min()
+    steps = (np.median(others) - lowest) / (following - lowest)
+    next_share = float((others == following).mean()) * (1.0 - share)
+    return share if share > PILED * next_share and steps >= LEVELS else 0.0

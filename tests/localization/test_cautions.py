@@ -1,0 +1,47 @@
+"""Sentences on the border, and on intensities that were cut."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from napari_atomseg import simulate
+from napari_atomseg.localization import localize
+from napari_atomseg.localization.cautions import border_notes, range_notes
+
+
+def test_a_black_level_and_saturation_have_a_sentence(rng):
+    plane = rng.normal(40.0, 20.0, (200, 200))
+    assert range_notes([plane]) == []
+    assert "31 % of the pixels have the lowest" in range_notes([np.maximum(plane, 30.0)])[0]
+    plane[50:56, 70:76] = 500.0
+    assert "saturated" in range_notes([plane])[0]
+
+
+@pytest.mark.parametrize("mean", [0.02, 0.2, 1.0, 3.0])
+def test_few_counts_are_not_cut(mean, rng):
+    assert range_notes([rng.poisson(np.full((200, 200), mean)).astype(float)]) == []
+
+
+def test_missing_pixels_are_not_the_lowest(rng):
+    plane = rng.normal(40.0, 20.0, (100, 100))
+    plane[:50] = np.nan
+    assert range_notes([plane]) == []
+    assert range_notes([np.full((5, 5), np.nan)]) == []
+
+
+def test_columns_at_the_border_are_counted():
+    table = pd.DataFrame({"y": [1.0, 30.0, 57.0], "x": [30.0, 30.0, 30.0], "sigma": 2.0})
+    assert border_notes(table, (60, 60))[0].startswith("2 columns are cut by the border")
+    assert border_notes(table[1:2], (60, 60)) == []
+    assert border_notes(table.drop(columns="sigma"), (60, 60)) == []
+    assert border_notes(table[:0], (60, 60)) == []
+
+
+@pytest.mark.slow
+def test_no_column_is_measured_beyond_the_image_and_the_border_has_its_sentence():
+    image = simulate("SrTiO3", shape=(96, 96), sampling=0.2, dose=1e4, seed=3).image
+    table = localize(image, sampling=0.2)
+    assert table[["y", "x"]].min().min() >= -0.5
+    assert table[["y", "x"]].max().max() <= 95.5
+    assert any("cut by the border" in note for note in table.attrs["notes"])
+    assert not any("border" in note for note in localize(image, edge="drop").attrs["notes"])
