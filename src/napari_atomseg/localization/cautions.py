@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.fit.centroids import saturated
 
 NEAR = 1.5
@@ -44,15 +45,17 @@ def border_notes(table: pd.DataFrame, shape: tuple[int, int]) -> list[str]:
     ]
 
 
-def range_notes(frames: Sequence[Array]) -> list[str]:
+def range_notes(frames: Iterable[NDArray[Any]]) -> list[str]:
     """Sentences where many pixels have the lowest or the highest value of their image.
 
     Parameters
     ----------
     frames : (H, W) raw images; pixels that are not finite do not count.
     """
-    low = max((_piled(frame[np.isfinite(frame)]) for frame in frames), default=0.0)
-    high = max((float(saturated(frame).mean()) for frame in frames), default=0.0)
+    low = high = 0.0
+    for frame in frames:
+        low = max(low, _piled(frame[np.isfinite(frame)]))
+        high = max(high, float(saturated(frame).mean()))
     notes = []
     if low > 0:
         notes.append(
@@ -67,7 +70,7 @@ def range_notes(frames: Sequence[Array]) -> list[str]:
     return notes
 
 
-def _piled(values: Array) -> float:
+def _piled(values: NDArray[Any]) -> float:
     """Part of the values that is the lowest, 0 where that may be chance or few counts."""
     if not len(values):
         return 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -29,7 +31,7 @@ TOGETHER = 1.5
 """How many of the four neighbours of such a pixel are at the top, too, in the mean at least."""
 
 
-def saturated(image: NDArray[np.float64]) -> NDArray[np.bool_]:
+def saturated(image: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     """(H, W) pixels of plateaus at the highest value of an image, none where it has no plateaus.
 
     A maximum of noise is reached in single pixels. Where many pixels have exactly the highest
