@@ -138,7 +138,7 @@ def run(options: argparse.Namespace) -> None:
     found = pd.DataFrame(rows)
     each = found.pivot_table(index="method", columns="image", values="PSNR", sort=False)
     tables.show(each.reset_index(), "PSNR of each image, dB", digits=2)
-    mean = found.groupby(["method", "electrons"], sort=False).mean()
+    mean = found.groupby(["method", "electrons"], sort=False).mean(numeric_only=True)
     table = mean["PSNR"].unstack().add_suffix(" e⁻, dB")
     table.insert(len(table.columns), "CPU s", mean["CPU s"].unstack().mean(axis=1))
     versions = (
