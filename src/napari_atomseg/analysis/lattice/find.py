@@ -183,6 +183,8 @@ LEAST = 0.2
 """Fewer of the columns on sites are no lattice."""
 FEW, MOST = 50, 0.8
 """Of fewer columns, this part must be on sites."""
+KEPT = 0.8
+"""A larger cell must keep this part of the columns on its sites."""
 CELLS = ("conventional", "primitive")
 
 
@@ -289,7 +291,10 @@ def _in_order(lattice: Lattice, points: Array, intensity: Array | None) -> Latti
         larger = ordered(lattice, points, sites, intensity)
         if len(larger) == len(lattice):
             return lattice
-        lattice, _ = _refined(larger, points, intensity)
+        larger, followed = _refined(larger, points, intensity)
+        if followed.on.sum() < KEPT * sites.on.sum():
+            return lattice
+        lattice = larger
 
 
 def _refined(lattice: Lattice, points: Array, intensity: Array | None) -> tuple[Lattice, Sites]:
