@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from napari_atomseg.analysis import find_dislocations, find_vacancies, lattice_quality
+from napari_atomseg.analysis import find_dislocations, find_vacancies
 from napari_atomseg.measurements.observation import Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, measurement
 from napari_atomseg.measurements.report import (
@@ -52,6 +52,7 @@ def defects(
     tables: dict[str, pd.DataFrame] = {}
     lines = [NO_SAMPLING] if observation.sampling is None else []
     marks: list[Any] = []
+    sited = observation.on_sites(None, cancel)
     if settings.find != "vacancies":
         report(progress, cancel, 0, 2, "Following circuits around the columns")
         cores = find_dislocations(observation.columns, observation.sampling)
@@ -60,12 +61,9 @@ def defects(
         marks += _dislocation_marks(cores, observation.spacing) if len(cores) else []
     if settings.find != "dislocations":
         report(progress, cancel, 1, 2, "Looking for empty sites")
-        sited = observation.on_sites(None, cancel)
         empty = find_vacancies(sited.columns, observation.sampling, sited.lattice)
         tables["Vacancies"] = empty
         lines += _vacancy_lines(sited, empty)
-        quality = lattice_quality(sited.columns, sited.known_lattice())
-        lines += [f"Caution: {each}." for each in quality.warnings]
         if len(empty):
             places = empty[["y", "x"]].to_numpy()
             marks.append(PointMarks("vacancies", places, SYMBOL * observation.spacing, table=empty))

@@ -167,15 +167,22 @@ def displacements(
         # For profiles of the table of displacements by layers.
         record={"lattice": lattice_record(lattice)},
         plot=Plot(values, f"displacement ({unit})", "columns"),
-        headline=_headline(found, end, unit),
+        headline=_headline(found, end, unit, alone=len(lattice) == 1),
         basis=f"{plural(len(found), 'column')} of {_name(table, kind)} against {of_what}, median "
         f"length {length.median():.3g} {unit}",
     )
 
 
-def _headline(found: pd.DataFrame, end: str, unit: str) -> str:
-    """The mean vector, and its direction where it is clear."""
+def _headline(found: pd.DataFrame, end: str, unit: str, *, alone: bool) -> str:
+    """The mean vector, and its direction where it is clear; of a lattice with one sublattice the
+    mean is zero whatever it is displaced by.
+    """
     size, error, clear, way = mean_vector(found, f"dy{end}", f"dx{end}")
+    if alone:
+        return (
+            "one sublattice, with no other that it could be displaced against: "
+            f"{concise(size, error, unit)} from the centres of its own kind on average"
+        )
     if not clear:
         return f"no common displacement: {concise(size, error, unit)} on average"
     text = f"displaced by {concise(size, error, unit)} {way} on average"

@@ -15,7 +15,6 @@ from napari_atomseg.analysis import (
     Registration,
     assign,
     find_lattice,
-    lattice_quality,
     register_crystal,
     register_layers,
     species,
@@ -215,13 +214,12 @@ def _lattice_lines(found: Lattice, table: pd.DataFrame, observation: Observation
     lines.append(f"angle {found.angle_deg:.2f}°; a is {found.rotation_deg:.2f}° from x")
     lost = f"; {len(table) - on} on no site" if on < len(table) else ""
     lines.append(f"{plural(on, 'column')} on {plural(len(found), 'sublattice')}{lost}")
-    quality = lattice_quality(table, found)
+    quality = observation.rely_on(table, found)
     factor, unit = (1.0, "px") if pixels else (100.0, "pm")
     lines.append(
         f"rms deviation from the sites {factor * quality.rms:.3g} {unit}, from where the "
         f"neighbours foretell {factor * quality.local_rms:.3g} {unit}"
     )
-    lines += [f"Caution: {each}." for each in quality.warnings]
     return lines
 
 

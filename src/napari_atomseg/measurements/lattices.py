@@ -88,6 +88,8 @@ def lattices(
     )
     report(progress, cancel, 1, 2, "Indexing")
     table, about = found.columns, found.table
+    for number_, each in enumerate(found.lattices):
+        observation.rely_on(table[table["lattice"] == number_], each)
     if settings.crystal:
         table, about = _indexed(found, observation, settings, cancel)
     unit = observation.unit

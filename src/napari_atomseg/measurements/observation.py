@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,14 @@ from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.objects import plain_image, plain_sampling
 from napari_atomseg._shared.types import Array, Mask, Sampling
 from napari_atomseg._shared.units import pixel_scale
-from napari_atomseg.analysis import Lattice, assign, find_lattice, species
+from napari_atomseg.analysis import (
+    Lattice,
+    LatticeQuality,
+    assign,
+    find_lattice,
+    lattice_quality,
+    species,
+)
 from napari_atomseg.analysis.positions import Positions, positions_of
 from napari_atomseg.figures.tables import kind_text
 from napari_atomseg.progress import CancelToken, Progress, report
@@ -41,6 +48,8 @@ class Observation:
     image : (H, W); None without one.
     aligned : whether the image has the pixels that positions count in.
     lattice : found before, if it has the same sampling.
+    judged : how well the lattices that were relied on explain the columns, for the report's
+        cautions; one list with the observations that are made of this one.
     """
 
     columns: pd.DataFrame
@@ -48,6 +57,7 @@ class Observation:
     image: Any = None
     aligned: bool = True
     lattice: Lattice | None = None
+    judged: list[LatticeQuality] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -128,26 +138,60 @@ class Observation:
         found = median_spacing(table[["y", "x"]].to_numpy(dtype=float))
         return found if np.isfinite(found) and found > 0 else _SIZE
 
-    def on_sites(self, progress: Progress | None, cancel: CancelToken | None) -> Observation:
+    def on_sites(
+        self,
+        progress: Progress | None,
+        cancel: CancelToken | None,
+        reference: Mask | None = None,
+    ) -> Observation:
         """Return the columns on the sites of a lattice, with that lattice.
 
         Sites that were found before, and perhaps edited since, stand as they are; columns that were
-        added since take the sites of that lattice. Without them the lattice is found.
+        added since take the sites of that lattice. Without them the lattice is found. What it does
+        not explain becomes a caution of the report.
+
+        Parameters
+        ----------
+        reference : (N,) columns whose lattice it is, found anew; None takes all.
         """
         table, lattice = self.columns, self.lattice
+        if reference is not None:
+            # Sites of another lattice would be another crystal's.
+            table = table.drop(columns=list(SITE), errors="ignore")
+            report(progress, cancel, 0, 2, "Finding the unit cell")
+            lattice = find_lattice(table[reference], self.sampling)
+            self.rely_on(table[reference], lattice)
+            return replace(self, columns=table, lattice=lattice)
         there = np.zeros(len(table), bool)
         if set(SITE) <= set(table):
             there = table[list(SITE)].notna().all(axis=1).to_numpy()
         if lattice is None or not there.any():
             report(progress, cancel, 0, 2, "Finding the unit cell")
             lattice = find_lattice(table, self.sampling)
-            return replace(self, columns=named(assign(table, lattice), lattice), lattice=lattice)
+            table = named(assign(table, lattice), lattice)
+            self.rely_on(table, lattice)
+            return replace(self, columns=table, lattice=lattice)
         if not there.all():
             fresh = assign(table, lattice)
             fresh.loc[there, list(SITE)] = table.loc[there, list(SITE)]
             table = fresh
         report(progress, cancel, 1, 2, "Measuring")
-        return replace(self, columns=table.astype(dict.fromkeys(SITE, np.int64)))
+        table = table.astype(dict.fromkeys(SITE, np.int64))
+        self.rely_on(table, lattice, part=True)
+        return replace(self, columns=table)
+
+    def rely_on(
+        self, table: pd.DataFrame, lattice: Lattice, *, part: bool = False
+    ) -> LatticeQuality:
+        """Judge the lattice of a table, so that the report has its cautions.
+
+        Parameters
+        ----------
+        part : whether the table may have the columns of some sublattices alone.
+        """
+        quality = lattice_quality(table, lattice, part=part)
+        self.judged.append(quality)
+        return quality
 
     def known_lattice(self) -> Lattice:
         """Return the lattice of `on_sites`."""

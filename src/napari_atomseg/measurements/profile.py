@@ -92,7 +92,8 @@ def profile(
     mean, by the scatter within a layer. The result is a table with a row a layer.
     """
     table, lattice = observation.columns, observation.lattice
-    if settings.along != "angle" and not (lattice is not None and {"i", "j"} <= set(table)):
+    known = lattice is not None and {"i", "j"} <= set(table)
+    if settings.along != "angle" and not (known and "sublattice" not in table):
         sited = observation.on_sites(progress, cancel)
         table, lattice = sited.columns, sited.known_lattice()
     name, table = _quantity(table, settings.feature)

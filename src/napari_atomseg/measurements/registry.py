@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -208,7 +208,12 @@ def measure(
 
 
 def finished(report: Report, observation: Observation) -> Report:
-    """Return a report whose tables know their sampling, and the columns their lattice."""
+    """Return a report whose tables know their sampling, and the columns their lattice.
+
+    What the lattices do not explain that the measurement stands on comes first in its lines, and
+    into the headline where that is not to be taken as it is.
+    """
+    report = _cautious(report, observation)
     for table in (report.columns, *report.tables.values()):
         if table is not None:
             table.attrs = {} if observation.sampling is None else {"sampling": observation.sampling}
@@ -217,6 +222,18 @@ def finished(report: Report, observation: Observation) -> Report:
         known = {} if lattice is None else {"lattice": lattice_record(lattice)}
         report.columns.attrs |= known | dict(report.record)
     return report
+
+
+def _cautious(report: Report, observation: Observation) -> Report:
+    """The report with the cautions of its lattices."""
+    warnings = dict.fromkeys(each for quality in observation.judged for each in quality.warnings)
+    doubts = dict.fromkeys(quality.doubt for quality in observation.judged if quality.doubt)
+    observation.judged.clear()
+    lines = (*(f"Caution: {each}." for each in warnings), *report.lines)
+    headline = report.headline
+    if doubts and headline:
+        headline = f"Doubtful, as {'; '.join(doubts)}: {headline}"
+    return replace(report, lines=lines, headline=headline)
 
 
 def _function(known: Measurement) -> Callable[..., Report]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from numbers import Real
 from typing import Annotated, Any
 
@@ -12,9 +11,8 @@ from numpy.typing import ArrayLike
 from pydantic import field_validator
 
 from napari_atomseg._shared.types import Array, Mask
-from napari_atomseg.analysis import find_lattice
 from napari_atomseg.analysis import strain as strain_of
-from napari_atomseg.measurements.observation import ALL, SITE, Observation
+from napari_atomseg.measurements.observation import ALL, Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, Needs, Role, measurement
 from napari_atomseg.measurements.report import NO_SAMPLING, ImageMarks, Report, plural
 from napari_atomseg.progress import CancelToken, Progress, report
@@ -99,13 +97,7 @@ def strain(
     from napari_atomseg.figures.strain import nearest_values
 
     chosen = observation.within(settings.reference, settings.reference_columns)
-    if chosen is None:
-        sited = observation.on_sites(progress, cancel)
-    else:
-        # Sites of another lattice would be another crystal's.
-        table = observation.columns.drop(columns=list(SITE), errors="ignore")
-        lattice = find_lattice(table[chosen], observation.sampling)
-        sited = replace(observation, columns=table, lattice=lattice)
+    sited = observation.on_sites(progress, cancel, chosen)
     report(progress, cancel, 0, 1, "Fitting around each column")
     found = strain_of(
         sited.columns, sited.known_lattice(), radius=settings.radius, x_axis=settings.axis

@@ -140,17 +140,17 @@ class _Varying:
 
     def __init__(self, values: Array, points: Array, cells: Indices, sublattice: Indices) -> None:
         self.cells, self.sublattice = cells, sublattice
-        self.local = _fluctuation(values, points, sublattice)
+        self.local = fluctuation(values, points, sublattice)
         self.alike = _Alike(self.local, cells, sublattice)
 
     def explained(self, matrix: Array) -> float:
         """Part of the variance that the cells explain that a larger one joins."""
         index = round(abs(float(np.linalg.det(matrix))))
-        coset = _coset(self.cells, matrix)
+        coset = coset_of(self.cells, matrix)
         return _explained(self.local, self.cells, coset, self.sublattice, index)
 
 
-def _fluctuation(values: Array, points: Array, sublattice: Indices) -> Array:
+def fluctuation(values: Array, points: Array, sublattice: Indices) -> Array:
     """Values (N, C) less their sublattice's median and the mean of their surroundings, and
     without the tails that bad fits give them.
     """
@@ -165,7 +165,7 @@ def _fluctuation(values: Array, points: Array, sublattice: Indices) -> Array:
     return np.asarray(rest - rest[near].mean(axis=1))
 
 
-def _coset(cells: Indices, matrix: Array) -> Indices:
+def coset_of(cells: Indices, matrix: Array) -> Indices:
     """(N,) which of the cells that a larger cell joins."""
     (p, q), (_, r) = matrix
     rows = cells[:, 0] // p
@@ -318,7 +318,7 @@ class _Alike:
         between = np.full(index, np.nan)
         smaller = np.zeros((index, 2), np.int64)
         order = NEAR[np.argsort(np.hypot(*(NEAR @ vectors).T), kind="stable")]
-        for step, coset in zip(order, _coset(order, matrix), strict=True):
+        for step, coset in zip(order, coset_of(order, matrix), strict=True):
             if coset and not np.isfinite(between[coset]):
                 between[coset], smaller[coset] = self.correlation(step), step
         likest = 1 + int(np.argmax(between[1:]))

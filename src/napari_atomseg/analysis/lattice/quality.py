@@ -8,9 +8,17 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
+from napari_atomseg._shared.geometry import median_spacing
 from napari_atomseg._shared.types import Array
+from napari_atomseg.analysis.lattice.alternation import Alternation, alternation
 from napari_atomseg.analysis.lattice.lattice import Lattice
-from napari_atomseg.analysis.lattice.sites import PICOMETRES, SITE, SiteIndex, assigned
+from napari_atomseg.analysis.lattice.sites import (
+    PICOMETRES,
+    SITE,
+    SiteIndex,
+    assigned,
+    intensity_of,
+)
 from napari_atomseg.analysis.positions import positions_of
 
 NEIGHBOURS = 8
@@ -25,6 +33,14 @@ MANY_SITES = 32
 """More columns in a cell without a sampling are as rare."""
 LOST = 0.1
 """More than this part of the columns on no site is another crystal, or no column."""
+MINORITY = 0.5
+"""With less than this part of the columns on sites, results are those of a minority."""
+NEAREST = 0.6
+"""Å; columns nearer to each other are resolved by hardly any microscope."""
+LEAST_AREA, MOST_AREA = 1.0, 40.0
+"""Å² of a lattice for each of its columns. Those of the built-in crystals along all zone axes with
+indices up to 1, as far as columns are resolved, have 1.1 (LiCoO2 [111]) to 23 (Co3O4 [110], of
+which one kind of columns is seen)."""
 EMPTY = 0.5
 """Sublattices with fewer columns than this part of the fullest one's are doubtful."""
 
@@ -49,6 +65,8 @@ class LatticeQuality:
     local_rms : the same from where the neighbours of the same sublattice foretell a column, without
         bending, drift and strain; the error of the neighbours is taken off.
     warnings : sentences on what is not explained; empty if all is.
+    doubt : why results that stand on the lattice are not to be taken as they are, in a few words;
+        empty if there is no reason.
     """
 
     on_sites: int
@@ -56,15 +74,19 @@ class LatticeQuality:
     rms: float
     local_rms: float
     warnings: tuple[str, ...]
+    doubt: str = ""
 
 
-def lattice_quality(columns: pd.DataFrame, lattice: Lattice) -> LatticeQuality:
+def lattice_quality(
+    columns: pd.DataFrame, lattice: Lattice, *, part: bool = False
+) -> LatticeQuality:
     """Compare columns with the sites of their lattice.
 
     Parameters
     ----------
     columns : table with `y` and `x` (px); sites are found where it has none, see `assign`.
     lattice : lattice of the columns.
+    part : whether columns may be those of some sublattices alone.
     """
     table = assigned(columns, lattice)
     kind = table["sublattice"].to_numpy()
@@ -74,13 +96,63 @@ def lattice_quality(columns: pd.DataFrame, lattice: Lattice) -> LatticeQuality:
     away = (points - lattice.sites(cells[:, 0], cells[:, 1], kind[on])) * lattice.scale
     straight = float(np.sqrt((away**2).sum(axis=1).mean())) if len(away) else float("nan")
     local = _local(points * lattice.scale, away, kind[on])
+    warnings = _warnings(lattice, kind, straight, local, part=part) + _torn(table, lattice)
+    doubts = []
+    if local > STRAY * _shorter_side(lattice):
+        doubts.append("the cell does not explain the columns")
+    lengths = _impossible_lengths(positions_of(table), lattice)
+    if lengths:
+        warnings.append(f"{lengths}: check the sampling, {_pixel(lattice)} Å per pixel")
+        doubts.append(lengths)
+    if on.sum() < MINORITY * len(table):
+        doubts.append(f"only {on.sum()} of {len(table)} columns are on the lattice")
+    light = intensity_of(table, None)
+    light = None if light is None else light[on]
+    found = alternation(lattice, away / lattice.scale, points, cells, kind[on], light)
+    if found is not None:
+        told = _alternating(found, known=lattice.pixel is not None)
+        warnings.append(
+            f"{told}, too much for chance: there may be two kinds of sites; give the number of "
+            f"columns in a cell (Columns per cell: {found.columns})"
+        )
+        doubts.append(told)
     return LatticeQuality(
-        int(on.sum()),
-        len(table),
-        straight,
-        local,
-        tuple(_warnings(lattice, kind, straight, local) + _torn(table, lattice)),
+        int(on.sum()), len(table), straight, local, tuple(warnings), "; ".join(doubts)
     )
+
+
+def _impossible_lengths(points: Array, lattice: Lattice) -> str:
+    """What no crystal has of the lengths that the sampling gives, in words; "" without any."""
+    if lattice.pixel is None:
+        return ""
+    nearest = median_spacing(points * lattice.scale)
+    if nearest < NEAREST:
+        return f"nearest columns are {nearest:.2f} Å apart"
+    area = lattice.area * float(lattice.scale.prod()) / len(lattice)
+    if not LEAST_AREA <= area <= MOST_AREA:
+        few = "few" if area < LEAST_AREA else "many"
+        return f"{area:.2g} Å² of the image for each column are too {few} for a crystal"
+    return ""
+
+
+def _shorter_side(lattice: Lattice) -> float:
+    """Å, or px where the sampling is not known."""
+    return float(np.hypot(*(lattice.vectors * lattice.scale).T).min())
+
+
+def _pixel(lattice: Lattice) -> str:
+    """Å a pixel, once where they are the same both ways."""
+    return " × ".join(dict.fromkeys(f"{each:.4g}" for each in lattice.scale))
+
+
+def _alternating(found: Alternation, *, known: bool) -> str:
+    """An alternation in words."""
+    if found.kind == "intensity":
+        parts = f"{100 * found.size:.1f} ± {100 * found.error:.1f} %"
+        return f"every other site differs in intensity by {parts}"
+    factor, unit = (PICOMETRES, "pm") if known else (1.0, "px")
+    size, error = (f"{factor * each:.2g}" for each in (found.size, found.error))
+    return f"every other site is displaced by {size} ± {error} {unit} against those between"
 
 
 def _torn(table: pd.DataFrame, lattice: Lattice) -> list[str]:
@@ -142,10 +214,12 @@ def _local(points: Array, away: Array, kind: Array) -> float:
     return float(np.sqrt(squares / count)) if count else float("nan")
 
 
-def _warnings(lattice: Lattice, kind: Array, straight: float, local: float) -> list[str]:
+def _warnings(
+    lattice: Lattice, kind: Array, straight: float, local: float, *, part: bool
+) -> list[str]:
     found = []
     known = lattice.pixel is not None
-    side = float(np.hypot(*(lattice.vectors * lattice.scale).T).min())
+    side = _shorter_side(lattice)
 
     def length(value: float) -> str:
         return f"{PICOMETRES * value:.3g} pm" if known else f"{value:.3g} px"
@@ -178,7 +252,7 @@ def _warnings(lattice: Lattice, kind: Array, straight: float, local: float) -> l
             "false; look for several lattices, or measure a part of the image"
         )
     counts = np.bincount(kind[kind >= 0], minlength=len(lattice))
-    few = np.flatnonzero(counts < EMPTY * counts.max(initial=0))
+    few = np.flatnonzero((counts < EMPTY * counts.max(initial=0)) & ((counts > 0) | (not part)))
     if len(few):
         names = " and ".join(map(str, few))
         found.append(
