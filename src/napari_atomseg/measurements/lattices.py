@@ -88,8 +88,8 @@ def lattices(
     )
     report(progress, cancel, 1, 2, "Indexing")
     table, about = found.columns, found.table
-    for number_, each in enumerate(found.lattices):
-        observation.rely_on(table[table["lattice"] == number_], each)
+    for which, each in enumerate(found.lattices):
+        observation.rely_on(table[table["lattice"] == which], each)
     if settings.crystal:
         table, about = _indexed(found, observation, settings, cancel)
     unit = observation.unit
@@ -187,7 +187,7 @@ def _indexed(
     table = found.columns.assign(species="")
     index: list[dict[str, Any]] = []
     for number_, lattice in enumerate(found.lattices):
-        own = (table["lattice"] == number_).to_numpy()
+        own = (table["lattice"] == which).to_numpy()
         part = observation.columns[own].drop(columns=list(SITE), errors="ignore")
         best = None
         for crystal in settings.crystal:
