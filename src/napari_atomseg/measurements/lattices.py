@@ -186,7 +186,7 @@ def _indexed(
     """Columns with species, and the table of lattices with the crystal that fits each best."""
     table = found.columns.assign(species="")
     index: list[dict[str, Any]] = []
-    for number_, lattice in enumerate(found.lattices):
+    for which, lattice in enumerate(found.lattices):
         own = (table["lattice"] == which).to_numpy()
         part = observation.columns[own].drop(columns=list(SITE), errors="ignore")
         best = None

@@ -117,12 +117,8 @@ def strain(
     lines = [NO_SAMPLING] if observation.sampling is None else []
     lines.append(f"strain about {plural(int(found['eps_xx'].notna().sum()), 'column')}")
     lines += [*strain_lines({name: found[name] for name in names}), ""]
-    lines += [zero_line(None if chosen is None else int(chosen.sum())), AXES]
-    if zero is not sited.known_lattice():
-        lines[-2] = lines[-2].replace("the mean", "the median") + (
-            " Sublattices do not share one lattice, as across a polar wall: their shifts are no "
-            "strain."
-        )
+    whose = None if chosen is None else int(chosen.sum())
+    lines += [zero_line(whose, apart=zero is not sited.known_lattice()), AXES]
     headline, basis = strain_headline(
         {name: found[name].to_numpy() for name in COMPONENTS},
         "column",
@@ -162,11 +158,23 @@ def strain_headline(values: Mapping[str, Array], of: str, reference: Mask) -> tu
     return ", ".join(parts), basis
 
 
-def zero_line(reference: int | None) -> str:
-    """Which columns have no strain on average; None for all."""
-    if reference is None:
-        return "Zero: the mean of all columns."
-    return f"Zero: the mean of {plural(reference, 'column')} of the reference."
+def zero_line(reference: int | None, *, apart: bool) -> str:
+    """Which columns have no strain on average.
+
+    Parameters
+    ----------
+    reference : their number; None for all.
+    apart : whether sublattices move against each other, see `unsheared`.
+    """
+    whose = "all columns"
+    if reference is not None:
+        whose = f"{plural(reference, 'column')} of the reference"
+    if not apart:
+        return f"Zero: the mean of {whose}."
+    return (
+        f"Zero: the median of {whose}. Sublattices do not share one lattice, as across a polar "
+        "wall: their shifts are no strain."
+    )
 
 
 def strain_lines(values: Mapping[str, ArrayLike]) -> list[str]:
