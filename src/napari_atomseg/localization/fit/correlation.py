@@ -126,6 +126,7 @@ class NoiseFound:
     ----------
     correlation : of neighbouring pixels.
     misfit : part of the squared residuals that is a pattern that all columns have.
+    compared : whether there were enough columns to know that.
     pixels : number of pixels it was learned from.
     counted : whether the noise is that of counted frames, and was not learned.
     given : whether the correlation was known before, and was not learned.
@@ -133,6 +134,7 @@ class NoiseFound:
 
     correlation: NoiseCorrelation = field(default_factory=NoiseCorrelation)
     misfit: float = 0.0
+    compared: bool = False
     pixels: int = 0
     counted: bool = False
     given: bool = False
@@ -215,25 +217,26 @@ def looks_white(residuals: list[Standardised], free: Tensor) -> bool:
     return not bool(off.any())
 
 
-def all_white(image: Tensor, sigma: float, noise: ResidualNoise, misfit: float) -> bool:
+def all_white(image: Tensor, sigma: float, noise: ResidualNoise, found: NoiseFound) -> bool:
     """Whether the noise of an image is white beyond the optics, and residuals have no other.
 
     Columns that are no Gaussians leave more than noise over, which is not shared noise; a film or a
     blurred part of the noise is. The first is a pattern that columns have in common, the second
-    adds to the variance of residuals without it.
+    adds to the variance of residuals without it. Of few columns it is not known what they have in
+    common: what is beyond the optics decides alone.
 
     Parameters
     ----------
     image : (H, W) raw.
     sigma : width of the columns, pixels.
     noise : as residuals have it.
-    misfit : part of the squared residuals that is a pattern that all columns have.
+    found : what residuals show, see `looked_at`.
     """
     white = white_beyond_optics(image.double().cpu().numpy(), sigma)
-    if white is None:
-        return False
+    if white is None or not found.compared:
+        return white is not None
     finite = image[torch.isfinite(image)]
-    return (1.0 - misfit) * float(noise.variance(finite).mean()) <= EXCESS * white
+    return (1.0 - found.misfit) * float(noise.variance(finite).mean()) <= EXCESS * white
 
 
 def without_pattern(residual: Tensor, theta: Tensor) -> tuple[Tensor, float]:
@@ -396,14 +399,16 @@ def estimate_correlation(
 
 def looked_at(residuals: list[Standardised]) -> NoiseFound:
     """How many pixels there are to learn from, and how much of their residuals is misfit."""
-    misfit, power, pixels = 0.0, 0.0, 0
+    misfit, power, pixels, compared = 0.0, 0.0, 0, False
     for batch in residuals:
         checkpoint()
         here = float((batch.residual**2).sum())
         _, share = without_pattern(batch.residual, batch.theta)
         misfit, power = misfit + share * here, power + here
         pixels += int(batch.windows.inside.sum())
-    return NoiseFound(misfit=misfit / power if power > 0 else 0.0, pixels=pixels)
+        compared |= len(batch.theta) >= PATTERN_COLUMNS
+    share = misfit / power if power > 0 else 0.0
+    return NoiseFound(misfit=share, compared=compared, pixels=pixels)
 
 
 def noise_notes(found: Sequence[NoiseFound | None]) -> list[str]:

@@ -118,7 +118,7 @@ class NoiseLearning(Rounds):
         self.found = looked_at(residuals)
         if self._noise is None or looks_white(residuals, self._free(self._theta)):
             return False
-        if all_white(self._image, self._initial.sigma, self._noise, self.found.misfit):
+        if all_white(self._image, self._initial.sigma, self._noise, self.found):
             return False
         self.render_light()
         for number in range(ROUNDS):

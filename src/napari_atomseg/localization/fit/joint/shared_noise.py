@@ -70,7 +70,7 @@ class SharedNoise:
             return
         image = self.model.canvas.image(self.model.data)
         width = float(self.theta[:, LOG_SIGMA].median().exp())
-        if all_white(image, width, self.noise, self.found.misfit):
+        if all_white(image, width, self.noise, self.found):
             return
         for number in range(ROUNDS):
             count = SAMPLES if number + 1 == ROUNDS else SAMPLES // 2
