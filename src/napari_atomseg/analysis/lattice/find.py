@@ -286,15 +286,15 @@ def _by_chance(lattice: Lattice, points: Array) -> float:
 
 def _in_order(lattice: Lattice, points: Array, intensity: Array | None) -> Lattice:
     """The lattice in the cell after which intensities and small displacements repeat, too."""
+    sites = follow(points, lattice)
     while True:
-        sites = follow(points, lattice)
         larger = ordered(lattice, points, sites, intensity)
         if len(larger) == len(lattice):
             return lattice
         larger, followed = _refined(larger, points, intensity)
         if followed.on.sum() < KEPT * sites.on.sum():
             return lattice
-        lattice = larger
+        lattice, sites = larger, followed
 
 
 def _refined(lattice: Lattice, points: Array, intensity: Array | None) -> tuple[Lattice, Sites]:

@@ -121,8 +121,9 @@ class _Order:
         if intensity is not None:
             light = intensity[on, None]
             known = np.isfinite(light[:, 0])
-            # Whether an intensity could be measured at all tells faint columns, too.
-            self.varying.append(_Varying(known[:, None], places, cells, kinds))
+            if not known.all():
+                # Whether an intensity could be measured at all tells faint columns, too.
+                self.varying.append(_Varying(known[:, None], places, cells, kinds))
             if known.any():
                 some = light[known], places[known], cells[known], kinds[known]
                 self.varying.append(_Varying(*some))
