@@ -11,6 +11,7 @@ from napari.layers import Image
 
 from napari_atomseg import align, localize
 from napari_atomseg._napari.layers import Placement, layer_sampling
+from napari_atomseg._napari.message import with_notes
 
 from .conftest import placement
 
@@ -49,7 +50,7 @@ def test_the_panel_gives_what_the_function_gives(dock: OpenPanel, viewer: Any, s
     origin = np.array(made.origin)
     np.testing.assert_allclose(average.translate, (3, 5) + origin * (0.2, 0.1))
     assert viewer.layers.units is not None
-    assert panel.message.text() == "; ".join(made.notes)
+    assert panel.message.text() == with_notes("Added 'stack average'", made.notes)
     names = [layer.name for layer in viewer.layers]
     assert {"stack average", "stack aligned", "stack standard error"} <= set(names)
     assert viewer.layers["stack aligned"].data.shape == (3, *made.average.shape)

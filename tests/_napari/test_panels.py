@@ -13,14 +13,14 @@ from napari.layers import Image, Labels, Points
 from napari.settings import get_plugin_settings
 from npe2 import PluginManifest
 from npe2.manifest.utils import import_python_name
-from qtpy.QtWidgets import QApplication, QFormLayout, QScrollArea, QWidget
+from qtpy.QtWidgets import QApplication, QFormLayout, QWidget
 from scipy.spatial import cKDTree
 
 from napari_atomseg import weights
 from napari_atomseg._napari.dock import Docked
 from napari_atomseg._napari.doors import Door
 from napari_atomseg._napari.localize.panel import region_of
-from napari_atomseg._napari.panel import Panel
+from napari_atomseg._napari.panel import Panel, Scroll
 from napari_atomseg.localization import localize
 from napari_atomseg.progress import Cancelled
 from napari_atomseg.settings import Settings, setting
@@ -465,7 +465,7 @@ def test_no_input_lies_below_the_scroll_bar(dock: OpenPanel, viewer: Any, qtbot:
     training.source, training.objective = "annotated", "own"
     for section in training.form.sections.values():
         section.expand()
-    (scroll,) = (area for area in training.findChildren(QScrollArea) if area.isVisible())
+    (scroll,) = (area for area in training.findChildren(Scroll) if area.isVisible())
     bar, form = scroll.verticalScrollBar(), scroll.widget()
 
     def beside() -> bool:

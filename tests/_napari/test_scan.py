@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from napari_atomseg import correct_scan, localize, restore
+from napari_atomseg._napari.message import with_notes
 
 from .conftest import placement
 
@@ -28,7 +29,7 @@ def test_the_panel_gives_what_the_function_gives(
     assert placement(result) == placement(image_layer)
     assert panel.table.rowCount() == len(expected.lines) == image_layer.data.shape[0]
     assert panel.results.count() == 2
-    assert panel.message.text() == "; ".join(expected.notes)
+    assert panel.message.text() == with_notes(f"Added {result.name!r}", expected.notes)
 
 
 def test_a_stack_is_put_back_frame_by_frame(dock: OpenPanel, viewer: Any, image_layer: Any) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels, Points
 from pydantic import TypeAdapter
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_atomseg._napari.preview import SIDE, Newest
 from napari_atomseg._napari.simulate.distortions import DistortionList, distortion_kinds
@@ -101,7 +101,7 @@ def test_every_argument_of_simulate_is_a_setting_with_its_default(panel: Any) ->
 
 def test_field_of_view_is_size_times_sampling(panel: Any) -> None:
     panel.shape, panel.sampling = (256, 512), 0.125
-    texts = [label.text() for label in panel.form.findChildren(type(panel.message))]
+    texts = [label.text() for label in panel.form.findChildren(QLabel)]
     assert "32 × 64 Å" in texts
 
 

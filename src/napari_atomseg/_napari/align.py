@@ -16,6 +16,7 @@ from napari_atomseg._napari.image_panel import LayerPanel, SamplingSettings
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.large import require_memory
 from napari_atomseg._napari.layers import PROVENANCE, Placement, Source, image_layer
+from napari_atomseg._napari.message import with_notes
 from napari_atomseg._napari.scan import fill
 from napari_atomseg.alignment.settings import AVERAGE, AlignSettings
 from napari_atomseg.io import provenance
@@ -81,7 +82,7 @@ class Align(LayerPanel):
         )
 
     def summary(self, result: Image) -> str:
-        return "; ".join(result.metadata[PROVENANCE]["notes"])
+        return with_notes(f"Added {result.name!r}", result.metadata[PROVENANCE]["notes"])
 
     def _show(
         self, source: Source, options: dict[str, Any], more: tuple[bool, bool], made: Any

@@ -24,6 +24,7 @@ from qtpy.QtCore import (  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QLabel
 from superqt.utils import FunctionWorker
 
+from napari_atomseg._napari.message import Message
 from napari_atomseg.progress import Cancelled, CancelToken, PauseToken, Progress, cancellable
 
 Work = Callable[[Progress, CancelToken], Any]
@@ -206,7 +207,7 @@ def describe(error: BaseException) -> str:
     return line if expected or not text else f"{type(error).__name__}: {line}"
 
 
-def attempt(title: str, act: Callable[[], Any], message: QLabel) -> Any:
+def attempt(title: str, act: Callable[[], Any], message: QLabel | Message) -> Any:
     """Do what a button asks for at once; an error becomes a message and a notification.
 
     Parameters

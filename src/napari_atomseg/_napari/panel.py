@@ -24,7 +24,6 @@ from qtpy.QtWidgets import (
     QAbstractButton,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -41,6 +40,7 @@ from napari_atomseg._napari.forms.form import Form, Inputs
 from napari_atomseg._napari.forms.live import LiveSettings, unknown
 from napari_atomseg._napari.jobs import Job, Show, Work, attempt, describe
 from napari_atomseg._napari.layers import unwrapped
+from napari_atomseg._napari.message import Message
 from napari_atomseg._napari.step_row import NextButton, StepRow
 from napari_atomseg._napari.steps import step_of
 from napari_atomseg._napari.time_left import TimeLeft, in_words
@@ -114,9 +114,7 @@ class Panel(Docked, metaclass=_PanelType):
         self.progress = QProgressBar()
         self._time_left = TimeLeft()
         self.progress.hide()
-        self.message = QLabel()
-        self.message.setWordWrap(True)
-        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.message = Message()
         name = type(self).__name__.removesuffix("Panel")
         self.step_row = None if step_of(name) is None else StepRow(self.viewer, name)
         self.next_button = NextButton(self.viewer, name)

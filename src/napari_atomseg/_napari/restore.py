@@ -30,6 +30,7 @@ from napari_atomseg._napari.layers import (
     image_layer,
     is_lazy,
 )
+from napari_atomseg._napari.message import with_notes
 from napari_atomseg._napari.models.choice import fetch_model, identity, model_changes
 from napari_atomseg._napari.preferences import preferences
 from napari_atomseg._napari.swipe import Swipe
@@ -123,8 +124,8 @@ class Restore(ImagePanel):
 
     def summary(self, result: Image) -> str:
         record = result.metadata[PROVENANCE]
-        told = "; ".join([*record.get("notes", ()), *filter(None, [record.get("consistency")])])
-        return f"Added {result.name!r}" + (f": {told}" if told else "")
+        told = [*record.get("notes", ()), record.get("consistency", "")]
+        return with_notes(f"Added {result.name!r}", told)
 
     def finished(self, job: Job) -> None:
         self.swipe.offer()

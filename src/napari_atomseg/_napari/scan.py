@@ -15,6 +15,7 @@ from napari_atomseg._napari.image_panel import ImagePanel, LayerSettings
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.large import require_memory
 from napari_atomseg._napari.layers import PROVENANCE, Source, image_layer
+from napari_atomseg._napari.message import with_notes
 from napari_atomseg._napari.models.choice import fetch_model
 from napari_atomseg.inference.scan.settings import ScanCorrectionSettings
 from napari_atomseg.io import provenance
@@ -64,7 +65,7 @@ class Scan(ImagePanel):
         )
 
     def summary(self, result: Image) -> str:
-        return "; ".join(result.metadata[PROVENANCE]["notes"])
+        return with_notes(f"Added {result.name!r}", result.metadata[PROVENANCE]["notes"])
 
     def _show(self, source: Source, options: dict[str, Any], made: Any) -> Image:
         record = provenance(

@@ -17,6 +17,7 @@ from napari_atomseg._napari.forms.choices import NameOrFile
 from napari_atomseg._napari.image_panel import ImagePanel, ImageSettings
 from napari_atomseg._napari.jobs import Show, Work
 from napari_atomseg._napari.layers import PROVENANCE, Placement, Source, points_layer
+from napari_atomseg._napari.message import with_notes
 from napari_atomseg._napari.models.choice import fetch_model, identity
 from napari_atomseg._napari.stack import frame_shown
 from napari_atomseg._shared.files import plain
@@ -116,7 +117,6 @@ _ONLY = {
     "backgrounds": ("joint",),
 }
 """Refinements with which a setting has an effect."""
-_NEXT = "Correct and plot them in Columns, measure them in Measure."
 _VERDICTS = ("calibrated", "training_range", "contrast", "notes")
 """Attributes of the table that are copied to the record of its layer."""
 
@@ -209,10 +209,8 @@ class Localize(ImagePanel):
 
     def summary(self, result: Points) -> str:
         record = result.metadata[PROVENANCE]
-        told = [record.get("training_range"), *record.get("notes", ())]
-        where = "".join(f"; {each}" for each in told if each)
-        count, on = len(result.data), record["measured_on"]
-        return f"{count} columns on {on}{_median_error(result)}{where}. {_NEXT}"
+        first = f"{len(result.data)} columns on {record['measured_on']}{_median_error(result)}"
+        return with_notes(first, [record.get("training_range", ""), *record.get("notes", ())])
 
     def show_table(self) -> None:
         """Open napari's table of features beside the viewer."""

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QLabel
 from napari_atomseg._napari.forms.choices import CRYSTAL_FILES, NameOrFile
 from napari_atomseg._napari.forms.form import Inputs
 from napari_atomseg._napari.jobs import Show, Work
+from napari_atomseg._napari.message import with_notes
 from napari_atomseg._napari.panel import Panel
 from napari_atomseg._napari.preview import SIDE, Preview
 from napari_atomseg._napari.simulate.distortions import DistortionList
@@ -113,7 +114,7 @@ class Simulate(Panel):
 
     def summary(self, result: list[Layer]) -> str:
         added = "Added " + ", ".join(repr(layer.name) for layer in result)
-        return "; ".join([added, *self._notes])
+        return with_notes(added, self._notes)
 
     def closed(self) -> None:
         """Draw no preview when the dock that holds the panel is closed."""
