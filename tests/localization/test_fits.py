@@ -9,6 +9,7 @@ from napari_atomseg.localization.fit.gaussian import GaussianProblem, gaussian_v
 from napari_atomseg.localization.fit.independent import fit_gaussians
 from napari_atomseg.localization.fit.joint.solve import fit_jointly
 from napari_atomseg.localization.fit.least_squares import levenberg_marquardt
+from napari_atomseg.localization.fit.windows import initial_estimates
 from napari_atomseg.progress import Cancelled, CancelToken
 
 FITS = [fit_gaussians, fit_jointly]
@@ -46,6 +47,18 @@ def test_isolated_columns_reach_the_bound_without_bias(fit, amplitude, backgroun
     assert np.mean(stated) == pytest.approx(bound.y, rel=0.06)
     assert np.mean(np.abs(step) < stated) == pytest.approx(0.683, abs=0.06)
     assert np.mean(np.abs(step) < 1.96 * stated) == pytest.approx(0.95, abs=0.03)
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.25, 0.5])
+def test_the_typical_width_does_not_depend_on_where_columns_lie_between_pixels(phase):
+    """A few false detections where there is nothing do not count, either."""
+    axis = np.arange(128)
+    line = np.exp(-0.5 * ((axis[:, None] - np.arange(8.0, 120.0, 16.0) - phase) / 2.5) ** 2)
+    image = torch.from_numpy(60.0 + 300.0 * np.outer(line.sum(1), line.sum(1)))
+    y, x = (v.ravel() for v in np.meshgrid(*2 * [np.arange(8.0, 120.0, 16.0) + phase]))
+    empty = np.arange(8.0, 120.0, 16.0)
+    y, x = np.append(y, np.full(len(empty), 122.0)), np.append(x, empty)
+    assert initial_estimates(image, y, x).sigma == pytest.approx(2.5, rel=0.15)
 
 
 def test_bias_is_below_a_hundredth_of_a_pixel_at_high_signal(scene, rng):

@@ -29,7 +29,7 @@ def image() -> Any:
     rows, cols = (np.arange(n) for n in SHAPE)
     away = [each % SPACING - 0.5 * SPACING for each in (rows, cols)]
     profile = [np.exp(-0.5 * (each / SIGMA) ** 2) for each in away]
-    expected = 20.0 + 300.0 * np.outer(*profile) * (cols < 240)
+    expected = 20.0 + 300.0 * np.outer(*profile) * (cols < 18 * SPACING)
     return np.random.default_rng(2).poisson(expected).astype(np.float32)
 
 

@@ -209,3 +209,28 @@ def test_residuals_go_together_as_the_fit_and_the_noise_have_it():
     np.add.at(expected, (down[near], right[near]), products[near])
     found = (design @ quadrant.ravel()).reshape(6, 6)
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fit", [fit_gaussians, fit_jointly])
+@pytest.mark.parametrize(("side", "film"), [(5, 8.0), (7, 5.0)])
+def test_error_bars_hold_for_few_columns_on_a_film(fit, side, film, scene, rng):
+    """Bars of white noise held 11 to 26 % of the deviations."""
+    z = []
+    for _ in range(4):
+        known = scene(side, 18, 3.2, 70.0, 40.0)
+        shape = known.image.shape
+        image = known.image + film * shared_noise(rng, shape, 2.0) + rng.normal(size=shape)
+        z.append(deviations(fit(torch.from_numpy(image), *known.near(rng)), known))
+    z = np.concatenate(z)
+    assert np.mean(np.abs(z[np.isfinite(z)]) < 1) > 0.55
+
+
+def test_fewer_columns_than_tell_misfit_from_a_film_are_told(scene, rng):
+    known = scene(3, 18, 3.2, 70.0, 40.0)
+    shape = known.image.shape
+    image = known.image + 6.0 * shared_noise(rng, shape, 2.0) + rng.normal(size=shape)
+    found = fit_gaussians(torch.from_numpy(image), *known.near(rng)).noise
+    assert found.untold and "film" in found.note()
+    plain = known.image + rng.normal(size=shape)
+    assert not fit_gaussians(torch.from_numpy(plain), *known.near(rng)).noise.untold

@@ -40,8 +40,10 @@ FAINT, SURE = 0.012, 3.0
 """Correlation of white noise, at most, and the standard errors that it may be above."""
 EXCESS = 1.2
 """Variance of residuals over that of the white noise from which there is other noise, too."""
-PATTERN_COLUMNS = 100
-"""Columns from which the misfit that they have in common is subtracted."""
+FEW_COLUMNS, PATTERN_COLUMNS = 16, 100
+"""Columns from which the misfit that they have in common is subtracted, and with its change across
+an image.
+"""
 
 
 class Shared:
@@ -127,6 +129,8 @@ class NoiseFound:
     correlation : of neighbouring pixels.
     misfit : part of the squared residuals that is a pattern that all columns have.
     compared : whether there were enough columns to know that.
+    untold : whether residuals have more than white noise, and there were too few columns to know
+        whether that is misfit.
     pixels : number of pixels it was learned from.
     counted : whether the noise is that of counted frames, and was not learned.
     given : whether the correlation was known before, and was not learned.
@@ -135,6 +139,7 @@ class NoiseFound:
     correlation: NoiseCorrelation = field(default_factory=NoiseCorrelation)
     misfit: float = 0.0
     compared: bool = False
+    untold: bool = False
     pixels: int = 0
     counted: bool = False
     given: bool = False
@@ -154,6 +159,11 @@ class NoiseFound:
             return "too few pixels to see whether they share noise: error bars may be too small"
         if self.misfit > MISFIT:
             return "noise could not be told from misfit of the columns: error bars may be too small"
+        if self.untold:
+            return (
+                f"fits leave more than white noise, and fewer than {FEW_COLUMNS} columns do not "
+                "tell whether they misfit or lie on a film: there error bars would be too small"
+            )
         return self.correlation.note()
 
 
@@ -217,8 +227,10 @@ def looks_white(residuals: list[Standardised], free: Tensor) -> bool:
     return not bool(off.any())
 
 
-def all_white(image: Tensor, sigma: float, noise: ResidualNoise, found: NoiseFound) -> bool:
-    """Whether the noise of an image is white beyond the optics, and residuals have no other.
+def taken_for_white(
+    image: Tensor, sigma: float, noise: ResidualNoise, found: NoiseFound
+) -> NoiseFound | None:
+    """What is found where noise is white beyond the optics, and residuals have no other; else None.
 
     Columns that are no Gaussians leave more than noise over, which is not shared noise; a film or a
     blurred part of the noise is. The first is a pattern that columns have in common, the second
@@ -233,10 +245,13 @@ def all_white(image: Tensor, sigma: float, noise: ResidualNoise, found: NoiseFou
     found : what residuals show, see `looked_at`.
     """
     white = white_beyond_optics(image.double().cpu().numpy(), sigma)
-    if white is None or not found.compared:
-        return white is not None
+    if white is None:
+        return None
     finite = image[torch.isfinite(image)]
-    return (1.0 - found.misfit) * float(noise.variance(finite).mean()) <= EXCESS * white
+    more = (1.0 - found.misfit) * float(noise.variance(finite).mean()) > EXCESS * white
+    if found.compared:
+        return None if more else found
+    return replace(found, untold=more)
 
 
 def without_pattern(residual: Tensor, theta: Tensor) -> tuple[Tensor, float]:
@@ -244,14 +259,17 @@ def without_pattern(residual: Tensor, theta: Tensor) -> tuple[Tensor, float]:
 
     Where columns are no Gaussians, each leaves the same pattern over, as high as the column. Noise
     is different from column to column. The pattern is regressed, pixel by pixel, on the column's
-    amplitude, also times powers of its distance from the middle of the window, up to the second.
+    amplitude, of many columns also times powers of its distance from the middle of the window, up
+    to the second.
     """
     count = len(residual)
-    if count < PATTERN_COLUMNS:
+    if count < FEW_COLUMNS:
         return residual, 0.0
     y, x, height = theta[:, 0], theta[:, 1], theta[:, 3] / theta[:, 3].mean()
     one = torch.ones_like(y)
-    terms = [one, height, height * y, height * x, height * y * y, height * x * y, height * x * x]
+    terms = [one, height]
+    if count >= PATTERN_COLUMNS:
+        terms += [height * y, height * x, height * y * y, height * x * y, height * x * x]
     basis, _ = torch.linalg.qr(torch.stack(terms, dim=1))
     flat = residual.flatten(1)
     common = basis @ (basis.mT @ flat)
@@ -406,7 +424,7 @@ def looked_at(residuals: list[Standardised]) -> NoiseFound:
         _, share = without_pattern(batch.residual, batch.theta)
         misfit, power = misfit + share * here, power + here
         pixels += int(batch.windows.inside.sum())
-        compared |= len(batch.theta) >= PATTERN_COLUMNS
+        compared |= len(batch.theta) >= FEW_COLUMNS
     share = misfit / power if power > 0 else 0.0
     return NoiseFound(misfit=share, compared=compared, pixels=pixels)
 

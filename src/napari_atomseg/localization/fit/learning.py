@@ -11,10 +11,10 @@ from napari_atomseg.localization.fit.correlation import (
     NoiseFound,
     Shared,
     Standardised,
-    all_white,
     estimate_correlation,
     looked_at,
     looks_white,
+    taken_for_white,
 )
 from napari_atomseg.localization.fit.gaussian import ROUND, column_values, derivatives, leverage
 from napari_atomseg.localization.fit.least_squares import covariance
@@ -118,7 +118,9 @@ class NoiseLearning(Rounds):
         self.found = looked_at(residuals)
         if self._noise is None or looks_white(residuals, self._free(self._theta)):
             return False
-        if all_white(self._image, self._initial.sigma, self._noise, self.found):
+        white = taken_for_white(self._image, self._initial.sigma, self._noise, self.found)
+        if white is not None:
+            self.found = white
             return False
         self.render_light()
         for number in range(ROUNDS):

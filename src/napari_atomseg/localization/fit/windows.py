@@ -134,21 +134,23 @@ def typical_width(image: Tensor, y: Tensor, x: Tensor, reach: float) -> float:
     windows = cut_windows(image, y, x, torch.full_like(y, max(reach, 2.0)))
     own_y, own_x = windows.relative(y[:, None], x[:, None])
     off_y, off_x = (windows.step - own_y) ** 2, (windows.step - own_x) ** 2
-    ring = torch.sqrt(off_y[:, :, None] + off_x[:, None, :]).round().long()
-    ring, values = ring[windows.inside], windows.sample(image)[windows.inside]
+    away = torch.sqrt(off_y[:, :, None] + off_x[:, None, :])[windows.inside]
+    # Every column has a pixel in the first ring, wherever it lies between the pixels.
+    ring, values = away.long(), windows.sample(image)[windows.inside]
     count = torch.bincount(ring).cpu().numpy()
-    total = torch.bincount(ring, values).cpu().numpy()
-    distance = np.flatnonzero(count)
-    if len(distance) == 0:
+    known = np.flatnonzero(count)
+    if len(known) == 0:
         return 0.3 * reach
-    profile = total[distance] / count[distance]
+    distance, profile = (
+        torch.bincount(ring, each).cpu().numpy()[known] / count[known] for each in (away, values)
+    )
     half = 0.5 * (profile[0] + profile.min())
     below = int(np.argmax(profile <= half))
     if below == 0:
         return 0.3 * reach
     step = (profile[below - 1] - half) / (profile[below - 1] - profile[below])
     width = distance[below - 1] + step * (distance[below] - distance[below - 1])
-    return float(width / np.sqrt(2 * np.log(2)))
+    return float(np.sqrt((width**2 - distance[0] ** 2) / (2 * np.log(2))))
 
 
 BATCH_PIXELS = 1_200_000

@@ -13,10 +13,10 @@ from napari_atomseg.localization.fit.correlation import (
     NoiseFound,
     Shared,
     Standardised,
-    all_white,
     estimate_correlation,
     looked_at,
     looks_white,
+    taken_for_white,
 )
 from napari_atomseg.localization.fit.gaussian import derivatives, elongated
 from napari_atomseg.localization.fit.joint.model import BACKGROUND, LOG_SIGMA, JointModel, Y
@@ -70,7 +70,9 @@ class SharedNoise:
             return
         image = self.model.canvas.image(self.model.data)
         width = float(self.theta[:, LOG_SIGMA].median().exp())
-        if all_white(image, width, self.noise, self.found):
+        white = taken_for_white(image, width, self.noise, self.found)
+        if white is not None:
+            self.found = white
             return
         for number in range(ROUNDS):
             count = SAMPLES if number + 1 == ROUNDS else SAMPLES // 2
