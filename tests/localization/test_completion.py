@@ -294,6 +294,19 @@ def test_a_few_detections_of_noise_do_not_prove_each_other(seed):
     assert hits(empty[some], there).sum() <= 1
 
 
+def test_columns_beyond_the_border_do_not_hide_faint_ones_inside(rng):
+    """Of 24 faint columns 7.5 px from a border, twelve were dropped as without light."""
+    bright, between = lattice(0.02, 0.0), lattice(0.52, 0.0)
+    points = np.concatenate([bright, between])
+    height = np.repeat([1.0, 0.15], [len(bright), len(between)])
+    image = rng.poisson(300 * drawn(points, height)).astype(float)
+    found = completed(image, points, rng)
+    assert not found.dropped.any()
+    near = np.abs(found.columns.places - 183.5).min(axis=1) < 1.5
+    assert near.sum() >= 22
+    assert np.nanmin(found.columns.significance[near]) > 3
+
+
 def test_a_second_detection_on_a_column_is_dropped(rng):
     points = inside(lattice(), 8.0)
     image = counted(drawn(points, 1.0), 300, rng)

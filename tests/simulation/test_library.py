@@ -278,6 +278,17 @@ def test_a_damaged_index_does_not_open(tmp_path: Path) -> None:
         open_library(library.folder)
 
 
+@pytest.mark.parametrize("name", ["library.json", "SHA256SUMS"])
+def test_files_that_are_no_texts_are_named(name: str, tmp_path: Path) -> None:
+    library = write(tmp_path / "library")
+    (library.folder / name).write_bytes(b"\xfd" + (library.folder / name).read_bytes())
+    with pytest.raises(LibraryError, match=name.replace(".", r"\.")):
+        open_library(library.folder)
+    if name == "library.json":
+        with pytest.raises(LibraryError, match="not the header of a library"):
+            write(library.folder)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_full_disk_is_said_and_what_was_written_counts(
     layout: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

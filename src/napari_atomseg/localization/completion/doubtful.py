@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.special import logit
 
-from napari_atomseg._shared.types import Mask
+from napari_atomseg._shared.types import Array, Mask
 from napari_atomseg.localization.completion.cells import equivalent
 from napari_atomseg.localization.completion.columns import DETECTED, Columns
 from napari_atomseg.localization.completion.occupancy import CLEAR, FEWEST_SITES
@@ -18,6 +19,8 @@ from napari_atomseg.localization.fit.independent import Fits
 
 DARK = 1.0
 """z below which a detection has no light of its own."""
+BORDER = 3.5
+"""Distance from the border, over sigma, within which light from beyond it matters."""
 KIN = 4
 """Cells to all sides in which a detection has columns of its kind."""
 SUREST = 0.99
@@ -40,6 +43,40 @@ def doubles(columns: Columns, fits: Fits) -> Mask:
             if not fitted[two].all() and not seconds[two].any():
                 seconds[two[columns.score[two].argmin()]] = True
     return seconds
+
+
+def clear_at_border(columns: Columns, fits: Fits, residual: Residual) -> Array:
+    """(N,) significances, of columns at the border that of their fits, where these are clear.
+
+    There columns that lie beyond the image shine into the windows that heights are measured in, but
+    hardly into the column's own. Fits of noise are no more than half of the columns of their kind.
+    """
+    z = columns.significance.copy()
+    y, x = columns.y, columns.x
+    height, width = residual.heights.shape
+    away = np.minimum.reduce([y, x, height - 1 - y, width - 1 - x])
+    some = np.flatnonzero(columns.believed & (away < BORDER * residual.sigma))
+    if not len(some) or not residual.cells:
+        return z
+    kin = _kin(columns.places[some], residual)
+    heights = np.append(residual.amplitude, np.nan)[kin]
+    known = np.isfinite(heights).sum(axis=1) >= FEWEST_SITES
+    some, heights = some[known], heights[known]
+    # Noise that leaves a Gaussian so much error of its place leaves its height that much, too.
+    own = np.sqrt(2.0) * fits.sigma[some] / np.maximum(fits.y_err[some], fits.x_err[some])
+    clear = (own >= KIN_CLEAR) & (fits.amplitude[some] > 0.5 * np.nanmedian(heights, axis=1))
+    z[some[clear]] = np.fmax(z[some[clear]], own[clear])
+    return z
+
+
+def _kin(places: Array, residual: Residual) -> NDArray[np.intp]:
+    """(N, K) columns on the sites around that are equivalent to places (N, 2).
+
+    Where there is none on a site, the index is that after the last one.
+    """
+    sites = equivalent(residual.cells, places, KIN)
+    found = residual.tree.query(sites, distance_upper_bound=SAME_SITE * residual.spacing)[1]
+    return np.asarray(found)
 
 
 def without_light(columns: Columns, residual: Residual) -> Mask:

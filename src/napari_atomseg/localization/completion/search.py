@@ -16,7 +16,11 @@ from napari_atomseg.localization.completion.columns import (
     Found,
     notes_on,
 )
-from napari_atomseg.localization.completion.doubtful import KIN_CLEAR, without_light
+from napari_atomseg.localization.completion.doubtful import (
+    KIN_CLEAR,
+    clear_at_border,
+    without_light,
+)
 from napari_atomseg.localization.completion.hints import Hints
 from napari_atomseg.localization.completion.occupancy import (
     FEWEST_SITES,
@@ -98,6 +102,7 @@ def search(
         z = np.full(len(columns), np.nan)
         z[columns.believed] = residual.significance()
         columns = replace(columns, significance=z)
+        columns = replace(columns, significance=clear_at_border(columns, now.fits, residual))
         if sensitivity > 0:
             dropped = without_light(columns, residual)
     return Found(columns, now.fits, dropped, notes_on(columns, now.fits, dropped))

@@ -38,8 +38,17 @@ def format_sums(sums: Mapping[str, str]) -> bytes:
 
 
 def read_sums(path: Path) -> dict[str, str]:
-    """SHA-256 by file, relative to the folder of `path`."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    """SHA-256 by file, relative to the folder of `path`.
+
+    Raises
+    ------
+    LibraryError
+        The file is no text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise LibraryError(f"{path}: damaged (not a list of checksums)") from error
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 

@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from napari_atomseg._shared.plain_json import read_json
 from napari_atomseg._shared.types import Image
@@ -86,6 +88,14 @@ class Header(Part):
     shape: tuple[int, int]
     start: int
     count: int
+
+    @classmethod
+    def of(cls, path: Path) -> Header:
+        """The header in a file; raises LibraryError where there is none in it."""
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except (ValidationError, UnicodeDecodeError) as error:
+            raise LibraryError(f"{path}: not the header of a library") from error
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
 
 from napari_atomseg._shared.files import sha256
 from napari_atomseg._shared.types import Image
@@ -226,10 +225,7 @@ def is_library(folder: Path) -> bool:
 
 
 def _open_own(folder: Path) -> Library:
-    try:
-        header = Header.model_validate_json((folder / HEADER).read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise LibraryError(f"{folder / HEADER}: not the header of a library") from error
+    header = Header.of(folder / HEADER)
     if not (folder / SUMS).is_file():
         raise LibraryError(
             f"{folder}: an unfinished library of {header.count} samples; "

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import pandas as pd
-from pydantic import ValidationError
 
 from napari_atomseg import simulation
 from napari_atomseg._shared.files import (
@@ -40,7 +39,6 @@ from napari_atomseg.simulation.library.layout import (
     SUMS,
     Header,
     Layout,
-    LibraryError,
     index_row,
     take_apart,
 )
@@ -183,10 +181,7 @@ def _begin(folder: Path, header: Header) -> Header:
     """
     present = folder / HEADER
     if present.is_file():
-        try:
-            known = Header.model_validate_json(present.read_text(encoding="utf-8"))
-        except ValidationError as error:
-            raise LibraryError(f"{present}: not the header of a library") from error
+        known = Header.of(present)
         _require_same(folder, known, header)
         remove_partials(folder, below=True)
         header = header.model_copy(update={"version": known.version})
