@@ -1,8 +1,8 @@
 """Whether a hexagonal pattern is one of columns, or the gaps in a honeycomb of columns.
 
 With the first reflections alone both look alike: bright spots on a hexagonal lattice are also the
-middles of the rings of a dark honeycomb, whose columns, two a cell, are the shallower extrema. HRTEM
-images of graphene are so. The second reflections tell: they sharpen what columns are.
+middles of the rings of a dark honeycomb, whose columns, two a cell, are the shallower extrema.
+HRTEM images of graphene are so. The second reflections tell: they sharpen what columns are.
 """
 
 from __future__ import annotations
@@ -36,11 +36,19 @@ PURE = (2.0 / 3.0) ** 0.5
 """Skewness of the sum of three waves that a hexagonal lattice has as first reflections..."""
 HEXAGONAL = 0.5 * PURE
 """...and from which on they are taken to be such."""
+EVEN = 0.05
+"""Deviation of their frequencies over the mean, beyond that of the window, up to which they are
+alike: those of face-centred cubic crystals along [110] deviate by 0.07."""
+DIFFUSE = 0.15
+"""Part of the highest power of the first reflections below which it may be that of defects, or of
+noise."""
+SPOT = 1.0 / 3.0
+"""Variance of the frequency of a wave under the window, over that of its steps, along each axis."""
 SURE = 4.0
 """Deviations of noise from which on the second reflections tell..."""
 LEAST = 0.03
-"""...where the amplitude that they add to columns is this part of the first ones' deviation: squares
-of waves, which nonlinear imaging adds, are bright in any case."""
+"""...where what they add to columns is this part of the first ones' deviation: squares of waves,
+which nonlinear imaging adds, are bright in any case."""
 SHORTEST = 1.3
 """Å between neighbours of a honeycomb, at least: that of beryllium has 1.32."""
 CARBON = (1.39, 1.48)
@@ -117,7 +125,14 @@ def hexagonal(image: Image, spacing: float) -> Hexagonal | None:
     end = _first_gap(excess, k, spacing)
     if end is None:
         return None
-    first = np.fft.irfft2(np.where((excess > 0) & (k < end), waves, 0.0), plane.shape)
+    inner = excess * (k < end)
+    inner[inner < DIFFUSE * inner.max()] = 0.0
+    mean = float((inner * k).sum() / inner.sum())
+    variance = float((inner * (k - mean) ** 2).sum() / inner.sum())
+    variance -= SPOT * float(np.mean(1.0 / np.square(plane.shape)))
+    if variance > (EVEN * mean) ** 2:
+        return None
+    first = np.fft.irfft2(np.where(inner > 0, waves, 0.0), plane.shape)
     deviation = float(np.sqrt((first**2).mean()))
     # What the window does to a cube, over what it does to a deviation.
     shape = float((window**3).mean() / (window**2).mean() ** 1.5)
@@ -130,13 +145,11 @@ def hexagonal(image: Image, spacing: float) -> Hexagonal | None:
     weight = np.abs(square) ** 2 * twice
     sharper = float((np.conj(square) * waves * twice).real.sum())
     # White noise of the power that the noise has where it counts, under the window.
-    variance = float((weight * noise).sum() / weight.sum()) / float((window**2).sum())
+    white = float((weight * noise).sum() / weight.sum()) / float((window**2).sum())
     seen = np.fft.irfft2(square, plane.shape) * window
-    error = float(np.sqrt(variance * (seen**2).sum())) * plane.size
-    inner = excess * (k < end)
-    apart = 2.0 / 3.0 * float(inner.sum() / (inner * k).sum())
+    error = float(np.sqrt(white * (seen**2).sum())) * plane.size
     strength = sharper / float(weight.sum()) * deviation
-    return Hexagonal(skewness > 0, apart, sharper / error, strength)
+    return Hexagonal(skewness > 0, 2.0 / (3.0 * mean), sharper / error, strength)
 
 
 def _first_gap(excess: Array, k: Array, spacing: float) -> float | None:

@@ -106,9 +106,9 @@ def _two_readings(pattern: Hexagonal, contrast: str, sampling: float | None) -> 
     near, far = (f"{n * pattern.apart * scale:.{digits}f} {unit}" for n in (1.0, 3.0**0.5))
     other = "dark" if contrast == "bright" else "bright"
     return (
-        f"{spots} spots {far} apart may be columns, or the rings of a honeycomb of {others} columns "
-        f"{near} apart, and the image does not tell: {contrast} columns were taken (contrast: "
-        f"{other} takes the others)"
+        f"{spots} spots {far} apart may be columns, or the rings of a honeycomb of {others} "
+        f"columns {near} apart, and the image does not tell: {contrast} columns were taken "
+        f"(contrast: {other} takes the others)"
     )
 
 

@@ -213,9 +213,7 @@ def _looked_without(
     contrasts: Sequence[str] = (chosen.contrast,) * len(frames)
     if chosen.contrast == "auto":
         mean = None if sampling is None else mean_sampling(sampling)
-        leanings = [
-            leaning(*each, sampling=mean) for each in zip(frames, spacings, strict=True)
-        ]
+        leanings = [leaning(*each, sampling=mean) for each in zip(frames, spacings, strict=True)]
         contrasts = agreed_contrasts(leanings, frames)
         if view is not None:
             contrasts = [view.contrast(0, frames[0], lambda _: leanings[0])]
