@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from napari_atomseg._shared.types import Array, Image
+from napari_atomseg._shared.types import Array
 
 CROP = 1024
 """Side of the central part of the image that is analysed, pixels."""
@@ -18,7 +20,7 @@ QUIET = 0.3
 """Quantile by which the noise of a band is measured; lattice spots fill less than the rest."""
 
 
-def middle(image: Image) -> Image:
+def middle(image: NDArray[Any]) -> NDArray[Any]:
     """The middle part of an image (H, W), at most `CROP` pixels a side."""
     top, left = ((n - min(n, CROP)) // 2 for n in image.shape)
     return image[top : top + CROP, left : left + CROP]

@@ -78,13 +78,13 @@ def range_notes(frames: Iterable[NDArray[Any]]) -> list[str]:
 
 
 def contrast_notes(
-    frames: Sequence[NDArray[Any]], contrasts: Sequence[str], sampling: Sampling | None
+    frames: NDArray[Any], contrasts: Sequence[str], sampling: Sampling | None
 ) -> list[str]:
     """A sentence where a hexagonal pattern does not tell whether columns are bright or dark.
 
     Parameters
     ----------
-    frames : (H, W) finite images, of a long stack those of `sampled_frames` are looked at.
+    frames : (N, H, W) finite images, of a long stack those of `sampled_frames` are looked at.
     contrasts : "bright" or "dark", as was taken of each.
     sampling : Å a pixel where known.
     """

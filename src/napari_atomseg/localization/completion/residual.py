@@ -113,7 +113,8 @@ class Residual:
             used = self._measured
             for some in (self.points[~self.fitted], clear):
                 used = used & ~self._near(some, shape)
-            shared = partial(shared_tail, rest, used, *places.T, heights, self.sigma, self.spacing)
+            y, x = places.T
+            shared = partial(shared_tail, rest, used, y, x, heights, self.sigma, self.spacing)
             self.tail = shared()
             if self._tail_height() < TAKEN:
                 self.tail = shared(MIDWAY * self.spacing / self.sigma)
