@@ -11,6 +11,7 @@ from napari_atomseg.trust.correlation import (
     LAGS,
     NoiseCorrelation,
     lagged_products,
+    shared_moments,
     white_beyond_optics,
 )
 
@@ -101,3 +102,12 @@ def test_the_white_part_of_the_noise_is_measured_beyond_the_optics():
     film = 8.0 * noise_of(2.5)[:256, :256]
     assert white_beyond_optics(white, 2.5) == pytest.approx(9.0, rel=0.05)
     assert white_beyond_optics(white + film, 2.5) == pytest.approx(9.0, rel=0.1)
+
+
+def test_no_correlation_is_beyond_one():
+    # Residuals that no noise leaves: the products are larger next to a pixel than at it.
+    products = np.zeros((6, 6))
+    products[0, 0], products[1, 0] = 1e4, -4e4
+    found = shared_moments(products, np.diag(np.full(36, 1e4)))
+    assert found is not None
+    assert np.abs(found).max() <= 1.1 * found[0, 0]

@@ -127,7 +127,7 @@ class Predictor:
         offset, scale = _moments(frame)
         spacing = self._spacing(frame, sampling)
         if "column_map" not in self.tasks or _flat(frame, offset, scale):
-            return leaning(frame, spacing)
+            return leaning(frame, spacing, sampling=sampling)
         unit = _unit(frame, offset, scale)
 
         def lean() -> float:
@@ -135,7 +135,7 @@ class Predictor:
             told = min(bright, dark) < EITHER or abs(bright - dark) > CLEARLY
             return bright - dark if told else 0.0
 
-        return leaning(frame, spacing, lean)
+        return leaning(frame, spacing, lean, sampling)
 
     def level(self, pieces: Sequence[Image], factors: Sequence[float]) -> Level:
         """The level of an image from pieces of it (h, w) of one size."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,21 +11,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_atomseg._shared.contrast import are_opposite, clear_middle
-from napari_atomseg._shared.types import Array, Image
+from napari_atomseg._shared.types import Image
+from napari_atomseg.inference.honeycombs import hexagonal
+from napari_atomseg.inference.spectra import middle, noise_power
 from napari_atomseg.progress import checkpoint
 
 SMALLEST, LARGEST = 4.0, 150.0
 """Range of spacings considered, pixels."""
-CROP = 1024
-"""Side of the central part of the image that is analysed, pixels."""
 RINGS = 1024
 """Rings of the power spectrum up to the Nyquist frequency."""
-NOISY = 1 / 6
-"""Frequency (cycles per pixel) above which mostly noise is expected."""
-BANDS = 16
-"""Number of bands of higher frequencies in which the noise power is measured."""
-QUIET = 0.3
-"""Quantile by which the noise of a band is measured; lattice spots fill less than the rest."""
 SPACING_PER_SCALE = 5.2
 """Column spacing over the scale at which the filtered lattice is strongest, the median over random
 lattices of all widths of columns."""
@@ -39,6 +32,8 @@ DARK = -0.15
 """Skewness below which columns are dark; that of bright honeycombs is hardly below zero."""
 DOUBTFUL = 0.5
 """Absolute skewness up to which noise and uneven backgrounds may be its cause."""
+TOLD = 1.0
+"""Skewness that a pattern which tells counts as."""
 SAMPLED = 9
 """Frames of a long stack that settle what is common to all."""
 SKEWNESS_PER_LEAN = 3.0
@@ -91,14 +86,12 @@ def _scale_strength(
     """Power of the normalised Laplacian of Gaussian over the scale, noise subtracted, and the
     deviation that noise alone gives it.
     """
-    if max(image.shape) > CROP:
-        top, left = ((n - min(n, CROP)) // 2 for n in image.shape)
-        image = image[top : top + CROP, left : left + CROP]
+    image = middle(image)
     window = np.outer(np.hanning(image.shape[0] + 2)[1:-1], np.hanning(image.shape[1] + 2)[1:-1])
     power = np.abs(np.fft.fft2((image - image.mean()) * window)) ** 2
     k = np.hypot(np.fft.fftfreq(image.shape[0])[:, None], np.fft.fftfreq(image.shape[1])[None])
     ring = np.rint(k * 2 * RINGS).astype(int).ravel()
-    noise = _noise_power(power, k)
+    noise = noise_power(power, k)
     profile = np.bincount(ring, (power - noise).ravel())
     # The power of noise deviates by as much as its mean, in neighbours alike behind a window.
     variance = np.bincount(ring, (noise**2).ravel()) * window.size
@@ -108,43 +101,35 @@ def _scale_strength(
     return (weight @ profile) / scales, np.sqrt(weight**2 @ variance) / scales
 
 
-def _noise_power(power: Array, k: Array) -> Array:
-    """(H, W) mean power of the noise at each frequency k (H, W), the same in all directions.
-
-    It is read at high frequencies and continued to low ones as that of white noise behind a
-    detector with a Gaussian response: its logarithm falls with the square of the frequency.
-    """
-    edges = np.linspace(NOISY, 0.5, BANDS + 1)
-    bands = [power[(k >= low) & (k < high)] for low, high in pairwise(edges)]
-    if not all(map(len, bands)):
-        return np.zeros_like(power)
-    # Noise power is exponentially distributed: its quantile q is its mean times -ln(1 - q).
-    means = np.array([np.quantile(band, QUIET) / -np.log1p(-QUIET) for band in bands])
-    middles = 0.5 * (edges[1:] + edges[:-1])
-    fall = 0.0
-    if (means > 0).all():
-        fall = min(0.0, float(np.polyfit(middles**2, np.log(means), 1)[0]))
-    lower = means[0] * np.exp(fall * (k**2 - middles[0] ** 2))
-    return np.asarray(np.where(k < middles[0], lower, np.interp(k, middles, means)))
-
-
 def guess_contrast(image: Image, spacing: float, lean: Callable[[], float] | None = None) -> str:
     """Whether columns are "bright" or "dark", see `leaning`."""
     return "bright" if leaning(image, spacing, lean) > 0 else "dark"
 
 
-def leaning(image: Image, spacing: float, lean: Callable[[], float] | None = None) -> float:
+def leaning(
+    image: Image,
+    spacing: float,
+    lean: Callable[[], float] | None = None,
+    sampling: float | None = None,
+) -> float:
     """How clearly columns are bright, or dark where it is negative, from the skewness at the scale
     of the columns.
 
-    Columns fill less than half of the area, so their side of the histogram has the longer tail.
+    Columns fill less than half of the area, so their side of the histogram has the longer tail. In
+    a hexagonal pattern they may fill more, see `honeycombs`: where its finer structure tells, that
+    counts.
 
     Parameters
     ----------
     spacing : of the columns, pixels.
     lean : called where the skewness is inconclusive; returns by how much (-1..1) the confidence of
         a network in the image exceeds that in its negative.
+    sampling : Å a pixel where known.
     """
+    pattern = hexagonal(image, spacing)
+    bright = None if pattern is None else pattern.columns_bright(sampling)
+    if bright is not None:
+        return (TOLD if bright else -TOLD) - DARK
     flat = ndimage.gaussian_filter(image, 0.12 * spacing)
     checkpoint()
     flat -= ndimage.gaussian_filter(image, 1.0 * spacing)

@@ -1,14 +1,21 @@
-"""Sentences on columns that the border cuts, and on intensities that a detector or a file cut."""
+"""Sentences on columns that the border cuts, on intensities that a detector or a file cut, and on
+patterns that may be read in two ways.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_atomseg._shared.types import Sampling
+from napari_atomseg._shared.units import mean_sampling
+from napari_atomseg.inference.honeycombs import Hexagonal, hexagonal
+from napari_atomseg.inference.scale import estimate_spacing, sampled_frames
+from napari_atomseg.inference.stacks import merged_notes
 from napari_atomseg.localization.fit.centroids import saturated
 
 NEAR = 1.5
@@ -68,6 +75,41 @@ def range_notes(frames: Iterable[NDArray[Any]]) -> list[str]:
             "on the flanks of the columns"
         )
     return notes
+
+
+def contrast_notes(
+    frames: NDArray[Any], contrasts: Sequence[str], sampling: Sampling | None
+) -> list[str]:
+    """A sentence where a hexagonal pattern does not tell whether columns are bright or dark.
+
+    Parameters
+    ----------
+    frames : (N, H, W) finite images, of a long stack those of `sampled_frames` are looked at.
+    contrasts : "bright" or "dark", as was taken of each.
+    sampling : Å a pixel where known.
+    """
+    mean = None if sampling is None else mean_sampling(sampling)
+    notes: list[list[str]] = [[] for _ in frames]
+    for number in sampled_frames(len(frames)):
+        frame = frames[number]
+        pattern = hexagonal(frame, estimate_spacing(frame, mean)) if np.ptp(frame) > 0 else None
+        if pattern is not None and pattern.told(mean) == "either":
+            notes[number] = [_two_readings(pattern, contrasts[number], mean)]
+    return notes[0] if len(notes) == 1 else list(merged_notes(notes))
+
+
+def _two_readings(pattern: Hexagonal, contrast: str, sampling: float | None) -> str:
+    """What a hexagonal pattern may be, what it was taken for, and how to have the other."""
+    spots, others = ("bright", "dark") if pattern.bright else ("dark", "bright")
+    unit, scale = ("px", 1.0) if sampling is None else ("Å", sampling)
+    digits = 1 if sampling is None else 2
+    near, far = (f"{n * pattern.apart * scale:.{digits}f} {unit}" for n in (1.0, 3.0**0.5))
+    other = "dark" if contrast == "bright" else "bright"
+    return (
+        f"{spots} spots {far} apart may be columns, or the rings of a honeycomb of {others} "
+        f"columns {near} apart, and the image does not tell: {contrast} columns were taken "
+        f"(contrast: {other} takes the others)"
+    )
 
 
 def _piled(values: NDArray[Any]) -> float:

@@ -79,10 +79,11 @@ def seen_by(
         view = using.large_view(pieces, tasks(using), sampling, chosen)
         return Seen(view, 0.0 if view.magnifications is None else view.magnifications.spacing)
     shown = part.frames[0]
-    spacing = estimate_spacing(shown, None if sampling is None else mean_sampling(sampling))
+    mean = None if sampling is None else mean_sampling(sampling)
+    spacing = estimate_spacing(shown, mean)
     contrast: str = chosen.contrast
     if contrast == "auto":
-        contrast = "bright" if leaning(shown, spacing) > 0 else "dark"
+        contrast = "bright" if leaning(shown, spacing, sampling=mean) > 0 else "dark"
     return Seen(StackView(contrast), spacing)
 
 

@@ -33,7 +33,7 @@ def stack_view(frames: Frames, sampling: Sampling | None, chosen: LocalizeSettin
     mean = None if sampling is None else mean_sampling(sampling)
 
     def lean(plane: Image) -> float:
-        return leaning(plane, estimate_spacing(plane, mean))
+        return leaning(plane, estimate_spacing(plane, mean), sampling=mean)
 
     return settled_contrasts(chosen.contrast, *sample(frames), lean)
 

@@ -19,7 +19,7 @@ from napari_atomseg.inference.stacks import Frames, StackView
 from napari_atomseg.inference.tiles import Tile
 from napari_atomseg.inference.windows import planes_of, read
 from napari_atomseg.inference.workers import current_client, spread
-from napari_atomseg.localization.cautions import range_notes
+from napari_atomseg.localization.cautions import contrast_notes, range_notes
 from napari_atomseg.localization.completion.frame import Completion, frame_notes
 from napari_atomseg.localization.finding import Finder, Search
 from napari_atomseg.localization.fit.correlation import noise_notes, noise_record
@@ -212,7 +212,8 @@ def _looked_without(
     frames, spacings = examined.frames, _spacings(examined, sampling)
     contrasts: Sequence[str] = (chosen.contrast,) * len(frames)
     if chosen.contrast == "auto":
-        leanings = list(map(leaning, frames, spacings))
+        mean = None if sampling is None else mean_sampling(sampling)
+        leanings = [leaning(*each, sampling=mean) for each in zip(frames, spacings, strict=True)]
         contrasts = agreed_contrasts(leanings, frames)
         if view is not None:
             contrasts = [view.contrast(0, frames[0], lambda _: leanings[0])]
@@ -291,6 +292,8 @@ def localized_frames(
     report(progress, cancel, len(frames), len(frames), "Measuring columns")
     attrs = _record(chosen, looked.detector, looked.prediction)
     notes += frame_notes(remarks)
+    if chosen.contrast == "auto":
+        notes += contrast_notes(frames, looked.contrasts, sampling)
     attrs |= {"contrast": common_contrast(looked.contrasts), "sampling": sampling, "notes": notes}
     if judge is not None:
         attrs |= {"calibrated": judge.calibrated, "training_range": judge.verdict()}

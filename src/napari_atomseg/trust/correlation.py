@@ -19,6 +19,9 @@ DARKEST = 0.02
 give less than nothing."""
 SURE = 30_000.0
 """Pixels beyond which more of them do not make an estimate surer."""
+STRONGEST = 1.1
+"""Correlations of noise are at most 1, but for the error of an estimate: what residuals of another
+cause look like may be more."""
 SIGNIFICANT = 0.02
 """Correlations with the next pixel that are worth a word."""
 
@@ -178,7 +181,7 @@ def shared_moments(products: Array, design: Array) -> Array | None:
                 found = np.linalg.solve(design[np.ix_(some, some)], aimed)
             except np.linalg.LinAlgError:
                 continue
-            if found[0] <= 0:
+            if found[0] <= 0 or np.abs(found).max() > STRONGEST * found[0]:
                 continue
             gain = weight * float(found @ aimed) - price * len(some)
             if gain > best:

@@ -14,6 +14,8 @@ from napari_atomseg.localization.fit.independent import Fits
 
 DETECTED, SUBLATTICE, RESIDUAL = "detector", "sublattice", "residual"
 """Where columns come from: the detector, a sublattice, or the residual at one place."""
+MOST = 0.5
+"""Part of the columns found from which on it is odd that they are dropped."""
 
 
 @dataclass(frozen=True)
@@ -152,5 +154,9 @@ def notes_on(columns: Columns, fits: Fits, dropped: Mask) -> list[str]:
     count = int(dropped.sum())
     if count:
         plural, verb = ("columns", "were") if count > 1 else ("column", "was")
-        notes.append(f"{count} {plural} without intensity in the raw image {verb} dropped")
+        note = f"{count} {plural} without intensity in the raw image {verb} dropped"
+        found = int((detected & columns.believed).sum())
+        if count > MOST * found:
+            note += f", of {found} found: contrast, model or sampling may not fit the image"
+        notes.append(note)
     return notes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -32,6 +32,12 @@ OTHER_KIND = 2.5
 """Deviations by which the light of a column without a fit differs from that of the others."""
 LONE = 6.0
 """Spacing over sigma that is assumed of a column that is alone."""
+TAKEN = -0.3
+"""Height of a tail over that of its column, below which it is none: those of probes are above -0.2.
+Where columns are so wide that their tails fill the cell, the sum of tails of any height may be
+even, and is not told from a background..."""
+MIDWAY = 0.5
+"""...but not if they have any shape only to this part of the spacing."""
 TAILED = 4
 """Columns that show a tail that they share."""
 
@@ -107,9 +113,11 @@ class Residual:
             used = self._measured
             for some in (self.points[~self.fitted], clear):
                 used = used & ~self._near(some, shape)
-            self.tail = shared_tail(
-                rest, used, places[:, 0], places[:, 1], heights, self.sigma, self.spacing
-            )
+            y, x = places.T
+            shared = partial(shared_tail, rest, used, y, x, heights, self.sigma, self.spacing)
+            self.tail = shared()
+            if self._tail_height() < TAKEN:
+                self.tail = shared(MIDWAY * self.spacing / self.sigma)
             rest = rest - self.tail.light(shape, places[:, 0], places[:, 1], heights)
         self._rest = rest
         checkpoint()

@@ -208,11 +208,16 @@ def sublattices(
     around = amplitude[np.unique(near)]
     distance = _distances(folded.grid, vectors)
     used = folded.free.any(axis=0)
+    # Columns may fill their cells.
+    if not used.any():
+        return []
     known = np.isfinite(values)
     enough = known[:, used].mean(axis=1) >= COMPLETE
+    values, known = values[enough], known[enough]
+    used &= known.any(axis=0)
     if used.sum() < 2 * folded.nuisance.shape[1] or enough.sum() < 4:
         return []
-    values, free = values[enough], folded.free[enough] & known[enough]
+    free = folded.free[enough] & known
     mean = np.nanmean(values[:, used], axis=0)
     filled = np.where(np.isnan(values[:, used]), mean, values[:, used])
     soft = float(np.hypot(1.0, SOFT)) * sigma

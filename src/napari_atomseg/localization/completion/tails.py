@@ -108,6 +108,7 @@ def shared_tail(
     amplitude: Array,
     sigma: float,
     spacing: float,
+    inner: float = INNER,
 ) -> Tail:
     """Least squares of the tail in discs about some columns, each on a background of its own.
 
@@ -116,6 +117,7 @@ def shared_tail(
     residual : (H, W) the image less its fitted columns.
     used : (H, W) pixels that count.
     y, x, amplitude : (N,) of the columns.
+    inner : distance over sigma within which the tail has any shape.
     """
     knots = knots_of(sigma, spacing)
     some = np.arange(0, len(y), max(1, len(y) // SAMPLE))
@@ -144,7 +146,7 @@ def shared_tail(
     values = centred(values)
     # Parameters of the outer tail are its steps down from knot to knot: a ring of the probe is not
     # told from columns here.
-    lower, upper = tail_limits(knots, sigma)
+    lower, upper = tail_limits(knots, sigma, inner)
     outer = int(np.sum(np.isinf(lower)))
     form = np.eye(len(lower))
     form[outer:, outer:] = np.triu(np.ones_like(form[outer:, outer:]))
@@ -159,9 +161,9 @@ def shared_tail(
     return Tail(knots, np.append(found, 0.0))
 
 
-def tail_limits(knots: Array, sigma: float) -> tuple[Array, Array]:
+def tail_limits(knots: Array, sigma: float, inner: float = INNER) -> tuple[Array, Array]:
     """Lowest and highest values (K - 1,) of the tail at all knots but the last."""
-    near = knots[:-1] < INNER * sigma
+    near = knots[:-1] < inner * sigma
     limit = RING * INNER * sigma / np.maximum(knots[:-1], sigma)
     return np.where(near, -np.inf, 0.0), np.where(near, np.inf, limit)
 
