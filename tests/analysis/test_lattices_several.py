@@ -244,3 +244,27 @@ def test_wrong_arguments_are_named(planted) -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="no lattice"):
         find_lattices(pd.DataFrame(rng.random((300, 2)) * 300, columns=["y", "x"]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_columns_cut_by_the_border_are_no_lattice_of_their_own(planted, seed):
+    """Those found at the border and not measured may be off by pixels."""
+    table = halves(
+        planted,
+        {"vectors": [[24, 0], [0, 24]], "noise": 0.1, "seed": seed},
+        {"vectors": [[30, 0], [0, 30]], "noise": 0.1, "turn": 20.0, "seed": seed + 9},
+    )
+    rng = np.random.default_rng(seed)
+    cut = (table[["y", "x"]].min(axis=1) < 14) | (table[["y", "x"]].max(axis=1) > 386)
+    table.loc[cut, ["y", "x"]] = table.loc[cut, ["y", "x"]].clip(5, 395) + rng.normal(
+        0.0, 0.5, (cut.sum(), 2)
+    )
+    table.loc[cut, ["y_err", "x_err"]] = np.nan
+    found = find_lattices(table, 0.1)
+    assert len(found.lattices) == 2
+    sides = table.loc[~cut].groupby(found.columns["lattice"])["side"].mean()
+    for row in found.table.itertuples():
+        expected = 2.4 if sides[row.lattice] < 0.5 else 3.0
+        assert abs(row.a - expected) < 5 * row.a_err
+        assert abs(row.b - expected) < 5 * row.b_err
+    assert (found.columns.loc[cut, "lattice"] >= 0).mean() > 0.5
