@@ -122,18 +122,69 @@ def test_three_grains_are_numbered_by_size(planted):
     assert found.boundaries["misorientation_deg"].to_numpy() == pytest.approx([15, 30], abs=0.7)
 
 
-def test_twins_of_a_centred_lattice_are_told_by_two_folds(planted):
-    """Fcc along [110]: twins mirror in the (111) plane, and their bonds look six-fold."""
-    cell = np.array([[0.0, 28.2], [19.95, 14.1]])
-    axis = np.array([19.95, 14.1]) / np.hypot(19.95, 14.1)
+def mirrored(planted, cell, row, *, noise=0.2, turn=0.0):
+    """Two grains that are mirror images in a row (y, x) through the middle of the image."""
+    axis = np.asarray(row) / np.hypot(*row)
+    cosine, sine = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    back = np.array([[cosine, sine], [-sine, cosine]])
+    axis, cell = axis @ back, np.asarray(cell) @ back
     mirror = 2 * np.outer(axis, axis) - np.eye(2)
-    lower, upper = planted(cell, noise=0.2), planted(cell @ mirror, noise=0.2)
+    lower, upper = (
+        planted(each, noise=noise, seed=seed) for seed, each in enumerate((cell, cell @ mirror))
+    )
     normal = np.array([axis[1], -axis[0]])
     sides = [(t[["y", "x"]].to_numpy() - 200.3) @ normal for t in (lower, upper)]
-    both = pd.concat([lower[sides[0] < -1], upper[sides[1] > 1]], ignore_index=True)
-    found = find_grains(both, fold=2, tolerance_deg=12.0)
+    return pd.concat([lower[sides[0] < -1], upper[sides[1] > 1]], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("cell", "row"),
+    [
+        ([[0.0, 28.2], [19.95, 14.1]], [19.95, 14.1]),
+        ([[0.0, 20.0], [24.0, 0.0]], [24.0, 20.0]),
+        ([[0.0, 20.0], [21.6, 0.0]], [21.6, 20.0]),
+        ([[0.0, 20.0], [30.0, 0.0]], [30.0, 20.0]),
+    ],
+    ids=["fcc [110]", "rectangle", "almost a square", "long rectangle"],
+)
+@pytest.mark.parametrize("turn", [0.0, 31.0])
+def test_twins_have_the_turn_of_their_own_symmetry(planted, cell, row, turn):
+    """The angles of bonds look like those of 4 or 6 folds, but the lattice has two."""
+    found = find_grains(mirrored(planted, cell, row, turn=turn), 0.1)
+    assert found.fold == 2
     assert len(found.grains) == 2
-    assert found.boundaries["misorientation_deg"][0] == pytest.approx(70.5, abs=3.0)
+    between = 2 * np.degrees(np.arctan2(row[1], row[0]))
+    (boundary,) = found.boundaries.itertuples()
+    assert boundary.misorientation_deg == pytest.approx(min(between, 180 - between), abs=0.3)
+    assert boundary.twin
+
+
+def test_twins_of_oblique_cells_are_mirror_images_that_no_turn_makes(planted):
+    cell = np.array([[0.0, 20.0], [22.2, 6.0]])
+    found = find_grains(mirrored(planted, cell, cell[0]), 0.1)
+    (boundary,) = found.boundaries.itertuples()
+    assert found.fold == 2
+    assert boundary.twin
+    assert np.isnan(boundary.misorientation_deg)
+    (boundary,) = find_grains(
+        bicrystal(planted, cell, 70.0, noise=0.3), 0.1
+    ).boundaries.itertuples()
+    assert boundary.misorientation_deg == pytest.approx(70.0, abs=0.5)
+    assert not boundary.twin
+
+
+@pytest.mark.parametrize(("cell", "fold"), [(SQUARE, 4), (HEXAGONAL, 6)])
+@pytest.mark.parametrize("stretch", [1.0, 1.04, 1.1])
+def test_a_distorted_image_does_not_change_the_symmetry_of_grains(planted, cell, fold, stretch):
+    parts = []
+    for turn, low, high in ((0.0, 0, 130), (25.0, 135, 265), (50.0, 270, 400)):
+        part = planted(cell, turn=turn, noise=0.3)
+        parts.append(part[(part.x > low) & (part.x < high)])
+    columns = pd.concat(parts, ignore_index=True)
+    found = find_grains(columns.assign(x=stretch * columns["x"]), 0.1)
+    assert found.fold == fold
+    assert len(found.grains) == 3
+    assert not found.boundaries["twin"].any()
 
 
 def test_no_columns_few_columns_and_columns_on_a_line():

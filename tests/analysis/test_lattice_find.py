@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from napari_atomseg.analysis import Lattice, assign, find_lattice
+from napari_atomseg.analysis.lattice import find
 
 ROOT3 = np.sqrt(3.0)
 SQUARE = ([[40, 0], [0, 40]], [[0, 0]], None)
@@ -191,3 +192,33 @@ def test_a_column_far_from_all_others_costs_no_memory():
     points[0] = 1e12
     with pytest.raises(ValueError, match="no lattice"):
         find_lattice(points)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_lattice_is_found_in_a_small_image_of_two_grains(planted, seed):
+    """No patch of a hundred columns fits into a grain of eighty."""
+    cell = [[24.0, 0.0], [0.0, 24.0]]
+    left = planted(cell, size=320.0, turn=4.0, noise=0.15, seed=seed)
+    right = planted(cell, size=320.0, turn=27.0, noise=0.15, seed=seed + 50)
+    shift = 3.0 * seed
+    columns = pd.concat([left[left.x < 150 + shift], right[right.x > 160 + shift]])
+    lattice = find_lattice(columns.reset_index(drop=True), 0.1)
+    assert len(lattice) == 1
+    assert lattice.lengths_angstrom == pytest.approx([2.4, 2.4], abs=0.005)
+
+
+def test_columns_that_were_not_measured_do_not_bend_the_lattice(planted):
+    columns = planted([[20.0, 0.0], [0.0, 20.0]], noise=0.1)
+    # Drawn inwards by less than what is seen to be off.
+    for cut, inwards in ((columns["x"] < 25.0, 0.4), (columns["x"] > 375.0, -0.4)):
+        columns.loc[cut, "x"] += inwards
+        columns.loc[cut, ["y_err", "x_err"]] = np.nan
+    lattice = find_lattice(columns, 0.1)
+    assert np.abs(lattice.lengths - 20.0).max() < 4 * lattice.lengths_err.max()
+    assert lattice.rms < 0.2
+
+
+def test_an_order_that_the_columns_cannot_settle_is_left(planted, monkeypatch):
+    columns = planted([[20.0, 0.0], [0.0, 20.0]], noise=0.2)
+    monkeypatch.setattr(find, "ordered", lambda lattice, *_: lattice.with_cell([[1, 0], [0, 40]]))
+    assert len(find_lattice(columns, 0.1)) == 1

@@ -22,13 +22,14 @@ def moved(columns, shift, noise=0.5, seed=0):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("along", [(0.0, 2.0), (2.0, 0.0)])
-def test_a_dislocation_is_told_with_the_step_of_the_crystal(planted, along):
+@pytest.mark.parametrize("motif", [[[0, 0]], [[0, 0], [0.5, 0.5]]], ids=["one", "two"])
+def test_a_dislocation_is_told_with_the_step_of_the_crystal(planted, along, motif):
     field = EdgeDislocation((20.3, 19.6), along)
 
     def shift(y, x):
         return np.moveaxis(10.0 * np.asarray(field(0.1 * y, 0.1 * x)), -1, 0)
 
-    columns = moved(planted(SQUARE), shift)
+    columns = moved(planted(SQUARE, motif, volumes=[2.0, 1.0][: len(motif)]), shift)
     lattice = find_lattice(columns, 0.1)
     # What is to be told of: 2 Å, and one side 1 % and more off with an error that says nothing.
     off = np.abs(lattice.lengths_angstrom - 2.0)
@@ -51,3 +52,13 @@ def test_a_bent_crystal_is_not_torn(planted):
         return 0.0 * y + 2e-5 * (x - 200.0) ** 2, 2.5e-5 * (x - 200.0) ** 2
 
     assert not any("torn" in each for each in cautions(moved(planted(SQUARE), shift)))
+
+
+@pytest.mark.parametrize("size", [2.0, 3.0])
+def test_a_wall_between_polar_domains_is_not_torn(planted, size):
+    cell, motif = [[39.0, 0.0], [0.0, 39.0]], [[0.0, 0.0], [0.5, 0.5]]
+    columns = planted(cell, motif, noise=0.05, volumes=[2.0, 1.0])
+    wall = np.where(columns["x"] < 200.0, -size, size)
+    told = cautions(columns.assign(y=columns["y"] + columns["kind"] * wall))
+    assert not any("torn" in each for each in told)
+    assert any("domain wall" in each for each in told)

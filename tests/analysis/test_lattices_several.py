@@ -244,3 +244,24 @@ def test_wrong_arguments_are_named(planted) -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="no lattice"):
         find_lattices(pd.DataFrame(rng.random((300, 2)) * 300, columns=["y", "x"]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_columns_that_the_border_cuts_bend_no_lattice(planted, seed):
+    table = halves(
+        planted,
+        {"vectors": [[24, 0], [0, 24]], "noise": 0.1, "seed": seed},
+        {"vectors": [[30, 0], [0, 30]], "noise": 0.1, "turn": 20.0, "seed": seed + 9},
+    )
+    # Drawn inwards by less than what is seen to be off.
+    cut = (table["x"] < 26.0) | (table["x"] > 374.0)
+    table.loc[cut, "x"] += np.where(table.loc[cut, "x"] < 200.0, 0.45, -0.45)
+    table.loc[cut, ["y_err", "x_err"]] = np.nan
+    found = find_lattices(table, 0.1)
+    assert len(found.lattices) == 2
+    sides = table.loc[~cut].groupby(found.columns["lattice"])["side"].mean()
+    for row in found.table.itertuples():
+        expected = 2.4 if sides[row.lattice] < 0.5 else 3.0
+        assert abs(row.a - expected) < 5 * row.a_err
+        assert abs(row.b - expected) < 5 * row.b_err
+    assert (found.columns.loc[cut, "lattice"] >= 0).mean() > 0.5

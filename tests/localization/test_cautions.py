@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial import cKDTree
 
 from napari_atomseg import simulate
 from napari_atomseg.localization import localize
@@ -29,19 +30,42 @@ def test_missing_pixels_are_not_the_lowest(rng):
     assert range_notes([np.full((5, 5), np.nan)]) == []
 
 
-def test_columns_at_the_border_are_counted():
-    table = pd.DataFrame({"y": [1.0, 30.0, 57.0], "x": [30.0, 30.0, 30.0], "sigma": 2.0})
+def test_columns_at_the_border_have_a_sentence_where_no_error_tells_of_them():
+    table = pd.DataFrame({"y": [1.0, 30.0, 57.0], "x": 30.0, "sigma": 2.0, "y_err": np.nan})
+    table["x_err"] = np.nan
     assert border_notes(table, (60, 60))[0].startswith("2 columns are cut by the border")
     assert border_notes(table[1:2], (60, 60)) == []
     assert border_notes(table.drop(columns="sigma"), (60, 60)) == []
     assert border_notes(table[:0], (60, 60)) == []
+    measured = table.assign(y_err=[np.nan, 0.1, 0.1], x_err=[np.nan, 0.1, 0.1])
+    assert border_notes(measured, (60, 60)) == []
 
 
 @pytest.mark.slow
-def test_no_column_is_measured_beyond_the_image_and_the_border_has_its_sentence():
+def test_errors_at_the_border_are_of_the_right_size():
+    z = []
+    for seed in range(4):
+        made = simulate("SrTiO3", shape=(128, 128), sampling=0.2, dose=1e4, seed=seed)
+        table = localize(made.image, sampling=0.2)
+        assert not any("border" in note for note in table.attrs["notes"])
+        points = table[["y", "x"]].to_numpy()
+        away, which = cKDTree(made.columns[["y", "x"]]).query(points)
+        off = points - made.columns[["y", "x"]].to_numpy()[which]
+        z.append(
+            pd.DataFrame(
+                {
+                    "z": np.hypot(*(off / table[["y_err", "x_err"]].to_numpy()).T) / np.sqrt(2),
+                    "border": np.minimum(points, 127 - points).min(axis=1) < 1.5 * table["sigma"],
+                }
+            )[away < 5]
+        )
+    typical = pd.concat(z).dropna().groupby("border")["z"].median()
+    assert typical[True] < 2.0 * typical[False]
+
+
+@pytest.mark.slow
+def test_no_column_is_measured_beyond_the_image():
     image = simulate("SrTiO3", shape=(96, 96), sampling=0.2, dose=1e4, seed=3).image
     table = localize(image, sampling=0.2)
     assert table[["y", "x"]].min().min() >= -0.5
     assert table[["y", "x"]].max().max() <= 95.5
-    assert any("cut by the border" in note for note in table.attrs["notes"])
-    assert not any("border" in note for note in localize(image, edge="drop").attrs["notes"])

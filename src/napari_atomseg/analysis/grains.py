@@ -3,118 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from napari_atomseg._shared.geometry import (
-    clusters_of,
-    delaunay_triangles,
-    median_spacing,
-    sides_of,
-)
+from napari_atomseg._shared.geometry import clusters_of, median_spacing
 from napari_atomseg._shared.types import Array, Indices, Sampling
 from napari_atomseg._shared.units import pixel_scale
+from napari_atomseg.analysis.bond_order import FOLDS, Bonds, two_folds
 from napari_atomseg.analysis.positions import Positions, placed
-
-FOLDS = (6, 4, 2)
-"""Symmetries of the bonds around a column that are looked for."""
-NEIGHBOURS = 1.35
-"""Distances of the nearest column within which columns count as neighbours."""
-FACING = 2.5
-"""Such distances, within which columns of two grains face each other."""
-FINER = 1.15
-"""A symmetry of more folds is taken where it is not weaker by more than this factor."""
-
-
-@dataclass(frozen=True)
-class Bonds:
-    """Neighbours of columns.
-
-    Attributes
-    ----------
-    points : (N, 2) places (y, x).
-    pairs : (B, 2) indices of neighbouring columns.
-    angles : (B,) of the way from the first to the second, radians from x towards y.
-    across : (L, 2) indices of columns that stand side by side, if farther off than neighbours in
-        the crystal do, as on both sides of a boundary.
-    """
-
-    points: Array
-    pairs: Indices
-    angles: Array
-    across: Indices
-
-    @staticmethod
-    def of(points: Array) -> Bonds:
-        """Neighbours in Delaunay's triangulation that stand about as near as the nearest."""
-        sides = sides_of(delaunay_triangles(points))
-        step = points[sides[:, 1]] - points[sides[:, 0]]
-        length = np.hypot(step[:, 0], step[:, 1])
-        typical = median_spacing(points) if len(sides) else 0.0
-        near = length <= NEIGHBOURS * typical
-        angles = np.arctan2(step[near, 0], step[near, 1])
-        return Bonds(points, sides[near], angles, sides[length <= FACING * typical])
-
-    def spread(self, values: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """(N,) mean of the values of each column and its neighbours."""
-        first, second = self.pairs.T
-        total = values.copy()
-        np.add.at(total, first, values[second])
-        np.add.at(total, second, values[first])
-        count = 1 + np.bincount(self.pairs.reshape(-1), minlength=len(values))
-        return np.asarray(total / count)
-
-    def order(self, fold: int) -> NDArray[np.complex128]:
-        """(N,) bond-orientational order ψ = mean of exp(i m θ) over the bonds of each column, for m
-        folds (Steinhardt, Nelson and Ronchetti, Phys. Rev. B 28, 784, 1983, in two dimensions).
-        """
-        # The way back has the same phase: all folds are even.
-        turn = np.exp(1j * fold * self.angles)
-        total = np.zeros(len(self.points), dtype=np.complex128)
-        np.add.at(total, self.pairs[:, 0], turn)
-        np.add.at(total, self.pairs[:, 1], turn)
-        count = np.bincount(self.pairs.reshape(-1), minlength=len(self.points))
-        return np.asarray(total / np.maximum(count, 1))
-
-    def leverage(self, members: NDArray[np.bool_]) -> float:
-        """Deviation of the mean turn of some columns' bonds over that of one column's turn.
-
-        Where all columns stray alike and independently; NaN where they have no bonds. What one
-        strays turns the bonds on both of its sides in opposite ways, so that the mean depends on
-        the columns of the rim alone.
-        """
-        count = np.maximum(np.bincount(self.pairs.reshape(-1), minlength=len(self.points)), 1)
-        step = self.points[self.pairs[:, 1]] - self.points[self.pairs[:, 0]]
-        # By what a bond turns as its end moves.
-        turn = np.stack([step[:, 1], -step[:, 0]]) / (step**2).sum(axis=1)
-        share = members / count
-        whole, own, square = (np.zeros((2, len(self.points))) for _ in range(3))
-        for start, end, sign in ((*self.pairs.T, 1.0), (*self.pairs.T[::-1], -1.0)):
-            for axis in range(2):
-                moved = sign * turn[axis]
-                whole[axis] += np.bincount(end, moved * (share[start] + share[end]), len(count))
-                own[axis] += np.bincount(start, -moved, len(count))
-                square[axis] += np.bincount(start, moved**2, len(count))
-        single = ((own**2 + square).sum(axis=0) / count**2)[members].mean()
-        if not single > 0:
-            return float("nan")
-        return float(np.sqrt((whole**2).sum() / single) / members.sum())
-
-    def surrounded(self) -> NDArray[np.bool_]:
-        """(N,) whether a column has as many bonds as most have, which those of a border do not."""
-        count = np.bincount(self.pairs.reshape(-1), minlength=len(self.points))
-        return np.asarray(count >= np.median(count)) if len(count) else count > 0
-
-    def fold(self) -> int:
-        """The symmetry that the bonds around a typical column have."""
-        if len(self.points) == 0:
-            return FOLDS[0]
-        strength = {fold: float(np.median(np.abs(self.order(fold)))) for fold in FOLDS}
-        return max(FOLDS, key=lambda fold: strength[fold] * FINER ** (fold / 2))
-
+from napari_atomseg.analysis.twins import are_twins, cell_of, same_lattice, turned
 
 FINE = 0.45
 """Part of the tolerance beyond which the orientation about a column marks where grains may part."""
@@ -124,6 +25,8 @@ REACH = 2.3
 """Spacings over which the orientation about a column is compared: a boundary is a step within."""
 SURROUNDINGS = 60
 """Columns over which a crystal bends, at least, where that is no boundary."""
+LEAP = 10.0
+"""Degrees between columns within that reach that no bend makes."""
 BESIDE = 5.0
 """Spacings from a common border within which the columns of two parts show their turn."""
 DISORDER = 0.6
@@ -144,9 +47,11 @@ class Grains:
         standard error ``orientation_deg_err``, from columns that stray on their own.
     boundaries : a row for each pair of grains that meet: ``grain``, ``other``,
         ``misorientation_deg``, the least angle that turns one into the other, in 0..180°/m, with
-        ``misorientation_deg_err``; ``y``, ``x``, the middle of the boundary (px); ``length`` (Å,
-        or px without a sampling) and ``direction_deg`` of the straight line nearest to it, in
-        -90..90° from x counter-clockwise; ``pairs``, how many neighbours it parts.
+        ``misorientation_deg_err``, NaN where only a mirror does; ``y``, ``x``, the middle of the
+        boundary (px); ``length`` (Å, or px without a sampling) and ``direction_deg`` of the
+        straight line nearest to it, in -90..90° from x counter-clockwise; ``pairs``, how many
+        neighbours it parts; and ``twin``, whether both sides are mirror images in a row of columns
+        that runs along the boundary.
     fold : the lattice looks the same turned by 360°/fold; turns by that angle cannot be told.
     """
 
@@ -175,9 +80,9 @@ def find_grains(
     ----------
     columns : table with `y` and `x` (px), or (N, 2); of one sublattice, or a honeycomb.
     sampling : Å a pixel, one number or (dy, dx).
-    fold : symmetry of the bonds, 2, 4 or 6; None finds the one that they have. The centred lattice
-        of a cubic crystal along [110] has nearly six folds; with 2, and a tolerance of some 12°, as
-        two folds are weak there, twins are told apart.
+    fold : symmetry of the bonds, 2, 4 or 6; None finds the one that they have, by their angles and
+        lengths: the centred lattice of a cubic crystal along [110] has two folds, though its angles
+        are nearly those of six.
     tolerance_deg : misorientation from which on two parts are two grains. Where columns stray by
         more than a twentieth of their spacing, boundaries of little more may not be seen.
     smallest : columns that a grain needs.
@@ -195,8 +100,7 @@ def find_grains(
         raise ValueError(f"smallest={smallest!r} must be at least 1")
     points = placed(columns, sampling)
     bonds = Bonds.of(points)
-    fold = fold or bonds.fold()
-    own = bonds.order(fold)
+    fold, own = _orientation(bonds, fold)
     local = bonds.spread(own)
     order = np.abs(own)
     ordered = np.abs(local) >= DISORDER * np.median(np.abs(local)) if len(points) else order > 0
@@ -221,8 +125,19 @@ def find_grains(
     )
     grains = _grain_table(table, own, steady & (grain > 0), bonds, fold)
     boundaries = _boundaries(bonds, grain, grains, fold)
+    _tell_twins(boundaries, bonds, grain, steady)
     boundaries[["y", "x"]] /= unit
     return Grains(table, grains, boundaries, fold)
+
+
+def _orientation(bonds: Bonds, fold: int | None) -> tuple[int, NDArray[np.complex128]]:
+    """Symmetry of the lattice, and (N,) order of the columns with the phase of so many folds."""
+    if fold in (None, 2):
+        laid = two_folds(bonds, bonds.fold(), *([0.0] if fold else []))
+        if laid is not None:
+            return 2, laid
+    fold = fold or bonds.fold()
+    return fold, bonds.order(fold)
 
 
 def _step(points: Array, local: NDArray[np.complex128], fold: int) -> tuple[Array, Indices]:
@@ -238,11 +153,12 @@ def _step(points: Array, local: NDArray[np.complex128], fold: int) -> tuple[Arra
     turn = np.degrees(np.angle(local[second] * np.conj(local[first]))) / fold
     way = points[second] - points[first]
     normal, right = np.zeros((count, 2, 2)), np.zeros((count, 2))
-    for end in (first, second):
+    small = np.abs(turn) < LEAP
+    for end in (first[small], second[small]):
         for i in range(2):
-            right[:, i] += np.bincount(end, way[:, i] * turn, count)
+            right[:, i] += np.bincount(end, way[small, i] * turn[small], count)
             for j in range(2):
-                normal[:, i, j] += np.bincount(end, way[:, i] * way[:, j], count)
+                normal[:, i, j] += np.bincount(end, way[small, i] * way[small, j], count)
     scale = np.trace(normal, axis1=1, axis2=2)
     normal += np.eye(2) * np.maximum(1e-6 * scale, 1e-12)[:, None, None]
     bend = np.linalg.solve(normal, right[..., None])[..., 0]
@@ -371,6 +287,34 @@ def _boundaries(bonds: Bonds, grain: Indices, grains: pd.DataFrame, fold: int) -
         )
     names = ["grain", "other", "misorientation_deg", "misorientation_deg_err", "y", "x"]
     return pd.DataFrame(rows, columns=[*names, "length", "direction_deg", "pairs"])
+
+
+def _tell_twins(
+    boundaries: pd.DataFrame, bonds: Bonds, grain: Indices, steady: NDArray[np.bool_]
+) -> None:
+    """Add to boundaries whether they are those of twins, and take misorientations from mirror
+    images that no turn makes.
+    """
+    fold = bonds.fold()
+    order = bonds.order(fold)
+
+    @cache
+    def cell(number: int) -> Array | None:
+        members = steady & (grain == number)
+        members = members if members.any() else grain == number
+        return cell_of(bonds, members, fold, float(np.angle(order[members].mean())) / fold)
+
+    twin = np.zeros(len(boundaries), dtype=bool)
+    sides = boundaries[["grain", "other"]].to_numpy(np.int64)
+    angles = boundaries[["misorientation_deg", "direction_deg"]].to_numpy(np.float64)
+    for k, ((first, second), (turn, direction)) in enumerate(zip(sides, angles, strict=True)):
+        one, other = cell(int(first)), cell(int(second))
+        if one is None or other is None or not are_twins(one, other, float(direction)):
+            continue
+        twin[k] = True
+        if not any(same_lattice(turned(one, float(each)), other) for each in (turn, -turn)):
+            boundaries.loc[k, ["misorientation_deg", "misorientation_deg_err"]] = np.nan
+    boundaries["twin"] = twin
 
 
 def _line_angle(axis: Array) -> float:

@@ -17,9 +17,10 @@ from napari_atomseg.inference.honeycombs import Hexagonal, hexagonal
 from napari_atomseg.inference.scale import estimate_spacing, sampled_frames
 from napari_atomseg.inference.stacks import merged_notes
 from napari_atomseg.localization.fit.centroids import saturated
+from napari_atomseg.localization.table import widths_or_typical
 
 NEAR = 1.5
-"""Distance from the border over sigma within which columns are off by more than their errors."""
+"""Distance from the border over sigma within which it cuts columns."""
 BLACK = 0.03
 """Part of the pixels at the lowest value from which it is worth a word..."""
 PILED = 5.0
@@ -29,17 +30,19 @@ LEVELS = 5
 
 
 def border_notes(table: pd.DataFrame, shape: tuple[int, int]) -> list[str]:
-    """A sentence where columns stand at the border; none otherwise.
+    """A sentence where the border cuts columns and none has an error, as on a restored image.
+
+    Otherwise columns there tell by themselves: those that a fit measured are off by less than twice
+    what others are for their errors, and those that none could measure have no error.
 
     Parameters
     ----------
     table : of `localize`; without widths nothing is said.
     shape : (H, W) of the image.
     """
-    sigma = table["sigma"].to_numpy(float) if "sigma" in table else np.zeros(0)
-    if not np.isfinite(sigma).any():
+    sigma = widths_or_typical(table)
+    if sigma is None or np.isfinite(table[["y_err", "x_err"]].to_numpy(float)).any():
         return []
-    sigma = np.where(np.isfinite(sigma), sigma, np.nanmedian(sigma))
     y, x = table["y"].to_numpy(float), table["x"].to_numpy(float)
     away = np.minimum.reduce([y, x, shape[0] - 1 - y, shape[1] - 1 - x])
     count = int((away < NEAR * sigma).sum())
@@ -47,8 +50,8 @@ def border_notes(table: pd.DataFrame, shape: tuple[int, int]) -> list[str]:
         return []
     plural, verb = ("columns", "are") if count > 1 else ("column", "is")
     return [
-        f"{count} {plural} {verb} cut by the border: places and volumes there may be off by more "
-        "than their errors (edge: drop leaves them out)"
+        f"{count} {plural} {verb} cut by the border: places and volumes there may be off (edge: "
+        "drop leaves them out)"
     ]
 
 

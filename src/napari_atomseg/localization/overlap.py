@@ -9,11 +9,19 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.settings import Refine
+from napari_atomseg.localization.table import widths_or_typical
 
 SHARING = 3.5
 """Distance over sigma below which the error of a fit alone is wrong: 1.4 to 1.7 times too small at
 3 sigma, and 3 to 4 times at 2 sigma, where single fits take half a dumbbell for a narrow column."""
+LIMIT = 2.4
+"""Distance over the typical sigma from which on pairs show as two peaks (2 without noise)..."""
+MANY = 0.05
+"""...and where columns at it, more than this part of all, may have nearer pairs beside them..."""
+VARIED = 1.25
+"""...unless all pairs are alike, as dumbbells are: ratio of the distances of far and near ones."""
 ALONE = {
     "gaussian": "fits one by one",
     "elliptic": "fits one by one",
@@ -33,18 +41,46 @@ def overlapping(table: pd.DataFrame, aspect: float = 0.0) -> NDArray[np.bool_]:
     table : of one frame; widths that are not known are the typical one.
     aspect : ln of dx over dy of pixels that are not square.
     """
-    near = np.zeros(len(table), dtype=bool)
-    sigma = table["sigma"].to_numpy(float) if "sigma" in table else np.full(len(table), np.nan)
+    away, wider = _apart(table, aspect)
+    return np.asarray(away < SHARING * wider)
+
+
+def _apart(table: pd.DataFrame, aspect: float) -> tuple[Array, Array]:
+    """(N,) distance of the nearest column, px, inf without one; and the wider sigma of both."""
+    away, wider = np.full(len(table), np.inf), np.zeros(len(table))
+    sigma = widths_or_typical(table)
     points = table[["y", "x"]].to_numpy(float) * np.exp([-0.5 * aspect, 0.5 * aspect])
-    finite = np.isfinite(points).all(axis=1)
-    if finite.sum() < 2 or not np.isfinite(sigma[finite]).any():
-        return near
-    sigma = np.where(np.isfinite(sigma), sigma, np.nanmedian(sigma[finite]))
-    rows = np.flatnonzero(finite)
-    away, other = cKDTree(points[rows]).query(points[rows], k=2)
-    wider = np.maximum(sigma[rows], sigma[rows[np.asarray(other)[:, 1]]])
-    near[rows] = np.asarray(away)[:, 1] < SHARING * wider
-    return near
+    rows = np.flatnonzero(np.isfinite(points).all(axis=1))
+    if len(rows) < 2 or sigma is None:
+        return away, wider
+    distance, other = cKDTree(points[rows]).query(points[rows], k=2)
+    away[rows] = np.asarray(distance)[:, 1]
+    wider[rows] = np.maximum(sigma[rows], sigma[rows[np.asarray(other)[:, 1]]])
+    return away, wider
+
+
+def merged_notes(tables: Sequence[pd.DataFrame], aspect: float = 0.0) -> list[str]:
+    """A sentence where pairs of columns are as near as two can be seen, at many distances, as in
+    lattices over each other: nearer pairs were taken for one column. None otherwise.
+    """
+    parts = [np.zeros(0)]
+    for table in tables:
+        sigma = widths_or_typical(table)
+        if sigma is not None:
+            parts.append(_apart(table, aspect)[0] / np.median(sigma))
+    away = np.concatenate(parts)
+    count = int((away < LIMIT).sum())
+    pairs = away[away < SHARING]
+    if count <= MANY * len(away):
+        return []
+    near, far = np.quantile(pairs, [0.1, 0.9])
+    if far < VARIED * near:
+        return []
+    return [
+        f"{count} of {len(away)} columns have a neighbour at 2 to {LIMIT:g} times the width "
+        "(sigma), others at more: pairs that are nearer show one peak and were taken for one "
+        "column, as in lattices that overlap; such columns are wider, longer and brighter"
+    ]
 
 
 def overlap_notes(tables: Sequence[pd.DataFrame], refine: Refine, aspect: float = 0.0) -> list[str]:

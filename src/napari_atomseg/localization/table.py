@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from napari_atomseg._shared.types import Array
 from napari_atomseg.localization.completion.frame import Completed
 from napari_atomseg.localization.fit.independent import Fits
 
@@ -78,3 +80,11 @@ def joined(tables: list[pd.DataFrame], *, stacked: bool, attrs: dict[str, Any]) 
     whole = pd.concat(filled, ignore_index=True)
     whole.attrs.update(attrs)
     return whole
+
+
+def widths_or_typical(table: pd.DataFrame) -> Array | None:
+    """(N,) widths (sigma) of columns, the typical one where none was fitted; None without any."""
+    sigma = table["sigma"].to_numpy(float) if "sigma" in table else np.zeros(0)
+    if not np.isfinite(sigma).any():
+        return None
+    return np.where(np.isfinite(sigma), sigma, np.nanmedian(sigma))

@@ -28,7 +28,8 @@ class GrainSettings(MeasurementSettings):
     fold: Literal[2, 4, 6] | None = setting(
         None,
         "Symmetry",
-        "The lattice looks the same turned by 360° over this: 4 for squares, 6 for hexagons.",
+        "The lattice looks the same turned by 360° over this: 4 for squares, 6 for hexagons, 2 for "
+        "other cells.",
         choices={2: "2-fold", 4: "4-fold", 6: "6-fold"},
         none="automatic",
     )
@@ -71,10 +72,10 @@ def grains(
         lines.append(f"grain {row.grain}: {plural(row.columns, 'column')}, orientation {angle}")
     for row in rows(found.boundaries):
         turn = number(row.misorientation_deg, row.misorientation_deg_err, "°")
-        lines.append(
-            f"boundary {row.grain}|{row.other}: misorientation {turn}, "
-            f"{row.length:.3g} {observation.unit} long"
-        )
+        parts = [f"misorientation {turn}"] if np.isfinite(row.misorientation_deg) else []
+        parts += ["mirror twins"] if row.twin else []
+        parts.append(f"{row.length:.3g} {observation.unit} long")
+        lines.append(f"boundary {row.grain}|{row.other}: {', '.join(parts)}")
     if not len(found.grains):
         lines.append("Allow smaller grains, or use columns of one sublattice.")
     marks: tuple[Any, ...] = ()
@@ -114,9 +115,10 @@ def _headline(found: Grains, unit: str) -> str:
     if len(found.boundaries):
         longest = found.boundaries.iloc[int(found.boundaries["length"].to_numpy().argmax())]
         turn = concise(longest["misorientation_deg"], longest["misorientation_deg_err"], "°")
-        return (
-            f"{text}; turned by {turn} across the longest boundary, {longest['length']:.3g} {unit}"
-        )
+        told = [f"turned by {turn}"] if np.isfinite(longest["misorientation_deg"]) else []
+        told += ["mirror twins"] if longest["twin"] else []
+        where = f"across the longest boundary, {longest['length']:.3g} {unit}"
+        return f"{text}; {', '.join(told)} {where}"
     if len(found.grains) == 1:
         only = found.grains.iloc[0]
         angle = concise(only["orientation_deg"], only["orientation_deg_err"], "°")

@@ -22,7 +22,7 @@ from napari_atomseg.analysis.lattice.vectors import (
     primitive_vectors,
     usual_steps,
 )
-from napari_atomseg.analysis.positions import Positions, positions_of
+from napari_atomseg.analysis.positions import Positions, measured, positions_of
 
 FAR = 5.0
 """Columns that stray further than so many typical distances are left out."""
@@ -62,7 +62,11 @@ def fitted(
     design = np.concatenate([kinds[:, None] == present, cells], axis=1).astype(np.float64)
     unknown = design.shape[1]
     if len(points) < 3 or np.linalg.matrix_rank(design.T @ design) < unknown:
-        raise ValueError(f"{len(points)} columns on sites do not settle a lattice")
+        raise ValueError(
+            f"{len(points)} columns on sites of a cell of {len(lattice)} are too few, "
+            "or stand on too few rows, to settle its vectors; give the number of columns in a "
+            "cell, or a larger part of the image"
+        )
     inverse = np.linalg.inv(design.T @ design)
     solution = inverse @ (design.T @ points)
     rest = points - design @ solution
@@ -207,7 +211,8 @@ def find_lattice(
 
     Parameters
     ----------
-    columns : table with `y` and `x` (px), or (N, 2); of one image. Those not finite are left out.
+    columns : table with `y` and `x` (px), or (N, 2); of one image. Those not finite are left out,
+        and those without `y_err` and `x_err` where most have them, as they were not measured.
     sampling : Å a pixel, one number or (dy, dx), or None.
     cell : "conventional" (rectangular where the lattice is a centred rectangular one, as of
         Si [110]; 120° where it is hexagonal; otherwise the shortest vectors, a not longer than b)
@@ -236,9 +241,9 @@ def find_lattice(
             f"columns are of {columns['frame'].nunique()} frames; give those of one, as "
             "columns[columns.frame == 0]"
         )
-    finite = np.isfinite(points).all(axis=1)
-    points = points[finite]
-    weights = None if weights is None else weights[finite]
+    known = measured(columns)
+    points = points[known]
+    weights = None if weights is None else weights[known]
     if len(points) < FEWEST:
         raise ValueError(
             f"a lattice is found from at least {FEWEST} columns, not from {len(points)}: fewer may "
@@ -250,7 +255,10 @@ def find_lattice(
     lattice = _start(points, pixel)
     away = np.hypot(*((points - lattice.origin) * lattice.scale).T)
     core = np.argsort(away, kind="stable")[:CORE]
-    lattice, _ = _refined(lattice, points[core], None if weights is None else weights[core])
+    try:
+        lattice, _ = _refined(lattice, points[core], None if weights is None else weights[core])
+    except ValueError as error:
+        raise ValueError(NO_LATTICE) from error
     sites = follow(points, lattice)
     if int(sites.on.sum()) < max(
         2 * len(lattice), LEAST * len(points), _by_chance(lattice, points)
@@ -291,7 +299,11 @@ def _in_order(lattice: Lattice, points: Array, intensity: Array | None) -> Latti
         larger = ordered(lattice, points, sites, intensity)
         if len(larger) == len(lattice):
             return lattice
-        larger, followed = _refined(larger, points, intensity)
+        try:
+            larger, followed = _refined(larger, points, intensity)
+        except ValueError:
+            # Too few columns to fit so many sites.
+            return lattice
         if followed.on.sum() < KEPT * sites.on.sum():
             return lattice
         lattice, sites = larger, followed

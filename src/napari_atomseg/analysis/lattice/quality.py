@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from napari_atomseg._shared.geometry import median_spacing
-from napari_atomseg._shared.types import Array
+from napari_atomseg._shared.types import Array, Indices
 from napari_atomseg.analysis.lattice.alternation import Alternation, alternation
 from napari_atomseg.analysis.lattice.lattice import Lattice
 from napari_atomseg.analysis.lattice.sites import (
@@ -47,6 +47,8 @@ EMPTY = 0.5
 TORN = 0.004
 """Lattice vectors that differ from the mean steps between columns by a larger part are not those of
 the crystal: it is torn, and sites on both sides of a dislocation are numbered alike."""
+STRAIGHT = 0.3
+"""Part of that difference below which a sublattice alone shows none."""
 FEWEST_STEPS = 20
 FAR, SURE = 4.0, 3.0
 """Steps farther from the usual one than so many median distances are left out, and so many standard
@@ -159,7 +161,9 @@ def _torn(table: pd.DataFrame, lattice: Lattice) -> list[str]:
     """What the mean steps along a and b say against the lattice vectors.
 
     Over a dislocation the sites of columns are shifted by its Burgers vector, which bends a lattice
-    that is fitted to all of them; steps from column to column are not.
+    that is fitted to all of them; steps from column to column are not. Where sublattices turn their
+    displacement, as at a wall between polar domains, the crystal is whole: some of its sublattices
+    have steps like those of their own lattice.
     """
     sites = SiteIndex(table)
     unit = "Å" if lattice.pixel is not None else "px"
@@ -168,25 +172,54 @@ def _torn(table: pd.DataFrame, lattice: Lattice) -> list[str]:
     for name, step, vector, length in zip(
         "ab", np.eye(2, dtype=np.int64), lattice.vectors, lengths, strict=True
     ):
-        end = sites.rows(sites.cells[sites.on] + step, sites.sublattice[sites.on])
-        start, end = sites.on[end >= 0], end[end >= 0]
-        if len(start) < FEWEST_STEPS:
+        usual = _usual_step(sites, sites.on, step, lattice.scale)
+        if usual is None:
             continue
-        steps = (sites.points[end] - sites.points[start]) * lattice.scale
-        away = np.hypot(*(steps - np.median(steps, axis=0)).T)
-        usual = steps[away <= FAR * np.median(away)]
-        # Of neighbouring steps, one is longer by what the other is shorter: this is too careful.
-        error = np.sqrt((usual.std(axis=0) ** 2).sum() / len(usual))
-        off = float(np.hypot(*(usual.mean(axis=0) - vector * lattice.scale)))
-        if off > max(TORN * length, SURE * error):
-            mean = float(np.hypot(*usual.mean(axis=0)))
-            found.append(
-                f"{name} is {length:.4g} {unit} by all sites, but the mean step from column to "
-                f"column is {mean:.4g} {unit}, {100 * off / length:.2g} % of it away in length "
-                "and direction: the crystal is torn, as by a dislocation or a boundary, or bent; "
-                "believe the steps, or measure a part"
+        off = float(np.hypot(*(usual[0] - vector * lattice.scale)))
+        if off <= max(TORN * length, SURE * usual[1]):
+            continue
+        mean = float(np.hypot(*usual[0]))
+        reason = "the crystal is torn, as by a dislocation or a boundary, or bent"
+        if _part_is_straight(sites, lattice, step, off):
+            reason = (
+                "sublattices are displaced against each other in one part of the image otherwise "
+                "than in another, as on both sides of a domain wall"
             )
+        found.append(
+            f"{name} is {length:.4g} {unit} by all sites, but the mean step from column to "
+            f"column is {mean:.4g} {unit}, {100 * off / length:.2g} % of it away in length "
+            f"and direction: {reason}; believe the steps, or measure a part"
+        )
     return found
+
+
+def _usual_step(
+    sites: SiteIndex, rows: Indices, step: Indices, scale: Array
+) -> tuple[Array, float] | None:
+    """Mean step (2,) from columns to those a cell further, and its error; None of too few."""
+    end = sites.rows(sites.cells[rows] + step, sites.sublattice[rows])
+    start, end = rows[end >= 0], end[end >= 0]
+    if len(start) < FEWEST_STEPS:
+        return None
+    steps = (sites.points[end] - sites.points[start]) * scale
+    away = np.hypot(*(steps - np.median(steps, axis=0)).T)
+    usual = steps[away <= FAR * np.median(away)]
+    # Of neighbouring steps, one is longer by what the other is shorter: this is too careful.
+    return usual.mean(axis=0), float(np.sqrt((usual.std(axis=0) ** 2).sum() / len(usual)))
+
+
+def _part_is_straight(sites: SiteIndex, lattice: Lattice, step: Indices, off: float) -> bool:
+    """Whether one of several sublattices alone, fitted by itself, has the steps of its lattice."""
+    for k in range(len(lattice)) if len(lattice) > 1 else ():
+        rows = sites.of((k,))
+        usual = _usual_step(sites, rows, step, lattice.scale)
+        if usual is None:
+            continue
+        design = np.column_stack([np.ones(len(rows)), sites.cells[rows]])
+        vectors = np.linalg.lstsq(design, sites.points[rows] * lattice.scale, rcond=None)[0][1:]
+        if float(np.hypot(*(usual[0] - step @ vectors))) < STRAIGHT * off:
+            return True
+    return False
 
 
 def _local(points: Array, away: Array, kind: Array) -> float:

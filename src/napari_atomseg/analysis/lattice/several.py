@@ -24,7 +24,7 @@ from napari_atomseg.analysis.lattice.steps import (
     find_change,
 )
 from napari_atomseg.analysis.lattice.strain import STRAINS, strain, strains, turned
-from napari_atomseg.analysis.positions import positions_of
+from napari_atomseg.analysis.positions import measured, positions_of
 
 MOST_STRAIN = 0.05
 """A column whose surroundings are strained by more against a lattice is not of it."""
@@ -129,11 +129,12 @@ def find_lattices(
         raise ValueError(f"smallest={smallest!r} must be at least {FEWEST}")
     points = positions_of(columns)
     weights = intensity_of(columns, intensity)
+    known = measured(columns)
     label = np.full(len(columns), NONE)
     found: list[Lattice] = []
     least = max(smallest, LEFT_OVER * len(columns))
     while len(found) < most:
-        free = np.flatnonzero(label == NONE)
+        free = np.flatnonzero(known & (label == NONE))
         if len(free) < least:
             break
         part = columns.iloc[free].reset_index(drop=True)
@@ -158,11 +159,22 @@ def find_lattices(
         raise ValueError("the columns show no lattice over a region of its own")
     found = _joined(columns, label, found, weights, int(np.ceil(least)))
     found, changes = _divided(points, label, found, weights, int(np.ceil(least)), most)
+    _join_unmeasured(points, label, found, np.isfinite(points).all(axis=1) & ~known)
     if not 0 <= reference < len(found):
         raise ValueError(f"reference={reference!r}; the lattices are 0 to {len(found) - 1}")
     maps = [_map(each, found[reference]) for each in found]
     table = _assigned(columns, label, found, maps)
     return Lattices(tuple(found), table, _lattice_table(table, found, maps), reference, changes)
+
+
+def _join_unmeasured(
+    points: Array, label: Indices, found: list[Lattice], unmeasured: NDArray[np.bool_]
+) -> None:
+    """Give columns by which no lattice was found the label (N,) of one on whose sites they are."""
+    for number, lattice in enumerate(found):
+        rows = np.flatnonzero((label == number) | (unmeasured & (label == NONE)))
+        on = rows[follow(points[rows], lattice).on]
+        label[on[unmeasured[on]]] = number
 
 
 def _joined(

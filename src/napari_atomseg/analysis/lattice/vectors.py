@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import product
+from collections.abc import Iterator
+from itertools import chain, product
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -19,6 +20,10 @@ NEIGHBOURS = 90
 PATCHES = (400, 120)
 """Columns of a patch: enough for the middle ones to have all their neighbours; small ones fit into
 grains."""
+SMALL = 45
+"""Columns of patches that fit into grains of an image with few columns..."""
+EXPLAINED = 0.7
+"""...which are looked at unless this share of the columns has the vectors of larger ones."""
 CENTRES = np.array([[0.5, 0.5], [0.25, 0.25], [0.25, 0.75], [0.75, 0.25], [0.75, 0.75]])
 """Where patches are, in parts of the image."""
 BETTER = 1.05
@@ -74,7 +79,10 @@ def primitive_vectors(points: Array) -> tuple[Array, Mask]:
     tree, rng = cKDTree(points), np.random.default_rng(0)
     some = points[rng.choice(len(points), min(len(points), SAMPLE), replace=False)]
     best, highest, failure = np.zeros((2, 2)), 0.0, ValueError(NO_LATTICE)
-    for patch in _patches(points, tree):
+    explained = 0.0
+    for patch in chain(_patches(points, tree, PATCHES), _patches(points, tree, (SMALL,))):
+        if len(patch) <= SMALL and explained > EXPLAINED:
+            break
         try:
             vectors = _patch_vectors(patch)
         except ValueError as error:
@@ -85,7 +93,7 @@ def primitive_vectors(points: Array) -> tuple[Array, Mask]:
         held = np.exp(-0.5 * (away**2).sum(axis=0) / (SHARP * reach) ** 2).mean()
         score = max(0.0, float(held) - CHANCE) / np.sqrt(abs(np.linalg.det(vectors)))
         if score > BETTER * highest:
-            best, highest = vectors, score
+            best, highest, explained = vectors, score, float(held)
     if highest == 0.0:
         raise failure
     reach = REACH * median_spacing(points)
@@ -93,18 +101,16 @@ def primitive_vectors(points: Array) -> tuple[Array, Mask]:
     return best, _paired(tree, points, best, reach)
 
 
-def _patches(points: Array, tree: cKDTree) -> list[Array]:
-    """Columns about the middle of the image and of its quarters; the large patches first."""
+def _patches(points: Array, tree: cKDTree, sizes: tuple[int, ...]) -> Iterator[Array]:
+    """Columns about the middle of the image and of its quarters, for one size after another."""
     low, high = np.quantile(points, [0.02, 0.98], axis=0)
     centres = low + (high - low) * CENTRES
-    patches = []
-    for size in PATCHES:
+    for size in sizes:
         if len(points) <= size:
-            patches.append(points)
+            yield points
         else:
             near = np.asarray(tree.query(centres, k=size)[1])
-            patches += [points[np.sort(index)] for index in near]
-    return patches
+            yield from (points[np.sort(index)] for index in near)
 
 
 def _patch_vectors(points: Array) -> Array:
