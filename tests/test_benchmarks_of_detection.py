@@ -168,3 +168,26 @@ def test_each_runs_from_its_command_line(
     command = words.format(folder=tmp_path, root=ROOT)
     detection("runner").main(["detection", *command.split()])
     assert printed in capsys.readouterr().out
+
+
+def test_conditions_have_their_columns_and_words(detection) -> None:
+    conditions = detection("detection.conditions")
+    scene = replace(conditions.CONDITIONS["vacancies"], side=96, vacancies=2)
+    rng = np.random.default_rng(0)
+    places, heights, vacant = conditions.columns_of(scene, rng)
+    assert len(vacant) == 2
+    assert len(places) == len(heights)
+    image = conditions.counted(scene, places, heights, rng)
+    at = np.rint(places[((places > 5) & (places < 90)).all(axis=1)]).astype(int)
+    assert image[tuple(at.T)].mean() > 3 * image[tuple(np.rint(vacant).astype(int).T)].mean()
+    assert conditions.summarized("1,024 of 2 columns have 3.5 % too much") == "n of n columns have"
+
+
+@pytest.mark.slow
+def test_conditions_count_what_is_missed_and_invented(detection) -> None:
+    conditions = detection("detection.conditions")
+    scene = replace(conditions.CONDITIONS["between the pixels"], side=96)
+    counts, z, _ = conditions.tried(scene, np.random.default_rng(0))
+    assert counts[0] > 20
+    assert counts[1:].tolist() == [0, 0, 0]
+    assert np.sqrt(np.mean(z**2)) < 1.3

@@ -125,6 +125,8 @@ def nearest_neighbours(y: Array, x: Array) -> tuple[Array, Index]:
 def typical_width(image: Tensor, y: Tensor, x: Tensor, reach: float) -> float:
     """Sigma in pixels of the mean column, from the half width of its radial profile.
 
+    Columns count by how much their light falls with the distance.
+
     Parameters
     ----------
     reach : how far from a column its own light is looked for, in pixels.
@@ -134,16 +136,20 @@ def typical_width(image: Tensor, y: Tensor, x: Tensor, reach: float) -> float:
     windows = cut_windows(image, y, x, torch.full_like(y, max(reach, 2.0)))
     own_y, own_x = windows.relative(y[:, None], x[:, None])
     off_y, off_x = (windows.step - own_y) ** 2, (windows.step - own_x) ** 2
-    away = torch.sqrt(off_y[:, :, None] + off_x[:, None, :])[windows.inside]
+    away = torch.sqrt(off_y[:, :, None] + off_x[:, None, :])
+    values, inside = windows.sample(image), windows.inside
+    weight = _falling(values, away, inside)[:, None, None].expand_as(values)[inside]
     # Every column has a pixel in the first ring, wherever it lies between the pixels.
-    ring, values = away.long(), windows.sample(image)[windows.inside]
-    count = torch.bincount(ring).cpu().numpy()
-    known = np.flatnonzero(count)
+    away, values = away[inside], values[inside]
+    ring = away.long()
+    total, *sums = (
+        torch.bincount(ring, each).cpu().numpy()
+        for each in (weight, weight * away, weight * values)
+    )
+    known = np.flatnonzero(total)
     if len(known) == 0:
         return 0.3 * reach
-    distance, profile = (
-        torch.bincount(ring, each).cpu().numpy()[known] / count[known] for each in (away, values)
-    )
+    distance, profile = (each[known] / total[known] for each in sums)
     half = 0.5 * (profile[0] + profile.min())
     below = int(np.argmax(profile <= half))
     if below == 0:
@@ -151,6 +157,20 @@ def typical_width(image: Tensor, y: Tensor, x: Tensor, reach: float) -> float:
     step = (profile[below - 1] - half) / (profile[below - 1] - profile[below])
     width = distance[below - 1] + step * (distance[below] - distance[below - 1])
     return float(np.sqrt((width**2 - distance[0] ** 2) / (2 * np.log(2))))
+
+
+def _falling(values: Tensor, away: Tensor, inside: Tensor) -> Tensor:
+    """(N,) weights of columns: how much their light (N, S, S) falls with the distance (N, S, S).
+
+    False detections, about which it does not, hardly count. All count alike where none falls.
+    """
+    pixels = inside.sum((1, 2)).clamp_min(1)
+    centred = [
+        torch.where(inside, each - ((each * inside).sum((1, 2)) / pixels)[:, None, None], 0.0)
+        for each in (values, away)
+    ]
+    fall = (-(centred[0] * centred[1]).sum((1, 2)) / pixels).clamp_min(0.0)
+    return fall if bool(fall.any()) else torch.ones_like(fall)
 
 
 BATCH_PIXELS = 1_200_000
