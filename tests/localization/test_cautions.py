@@ -24,7 +24,8 @@ def test_saturated_columns_have_a_sentence_however_many_they_are(part, dose, rng
     y, x = np.mgrid[:160, :160]
     wave = (0.5 + 0.25 * (np.cos(y / 2.1) + np.cos(x / 2.1))) ** 2 + 0.1
     notes = range_notes([np.minimum(rng.poisson(dose * wave), round(part * dose)).astype(float)])
-    assert len(notes) == 1 and "saturated" in notes[0]
+    assert len(notes) == 1
+    assert "saturated" in notes[0]
     assert ("do not compare" in notes[0] or "too small" in notes[0]) == (part < 0.8)
     assert range_notes([rng.poisson(dose * wave).astype(float)]) == []
 

@@ -28,8 +28,8 @@ SMALLEST = 9
 LARGEST = 0.3
 """Part of the image that is left out, at most; more leaves too little to measure on."""
 FEW_LEVELS = 0.05
-"""The same where the other values are less than `LEVELS` steps below: a drawing in a few grey values
-is not cut by a detector."""
+"""The same where the other values are less than `LEVELS` steps below: a drawing in a few grey
+values is not cut by a detector."""
 LEVELS = 5
 """Steps, from the highest value to the next one, that the median of the others lies below it."""
 TOGETHER = 1.5
