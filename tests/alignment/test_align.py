@@ -95,6 +95,17 @@ def test_errors_allow_for_counts_that_have_their_noise_on_the_columns() -> None:
     assert 0.7 < np.sqrt(np.mean(np.square(scores))) < 1.35
 
 
+@pytest.mark.parametrize(("step", "said"), [(0.0, False), (4.0, True)])
+def test_frames_that_are_turned_against_each_other_are_named(step: float, said: bool) -> None:
+    whole = Scene(side=160)((0.0, 0.0))
+    turned = [
+        ndimage.rotate(whole, step * number, reshape=False, mode="mirror")[32:128, 32:128]
+        for number in range(6)
+    ]
+    notes = align(counted([np.maximum(each, 0.0) for each in turned], 20.0)).notes
+    assert any("turned against each other" in note for note in notes) == said
+
+
 def test_shifts_larger_than_half_a_lattice_vector_do_not_jump(scene: Scene) -> None:
     true = np.array([[0, 0], [5.0, -4.0], [1.0, 5.0], [-5.0, 2.0]])
     made = align(counted([scene(each) for each in true], 20.0))
