@@ -150,12 +150,14 @@ def rms(values: Any) -> float:
 
 
 def off_lattice(found: Array, true: Array, spacing: float) -> tuple[Array, Array]:
-    """(N,) frames off by more than half of the spacing from most, and errors of the others."""
+    """(N,) frames off by more than half of the spacing from most, and errors of the shifts of the
+    others against the first of them.
+    """
     wrong = found - true
     wrong = wrong - np.median(wrong, axis=0)
     jumped = np.hypot(*wrong.T) > spacing / 2
     rest = wrong[~jumped]
-    return jumped, rest - rest.mean(axis=0) if len(rest) else np.full((1, 2), np.nan)
+    return jumped, rest[1:] - rest[0] if len(rest) > 1 else np.full((1, 2), np.nan)
 
 
 def shifts(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -176,7 +178,7 @@ def shifts(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 rows.append(
                     {
                         "rms": rms(left),
-                        "stated": rms(error[~jumped]),
+                        "stated": rms(error[~jumped][1:]),
                         "jumped": int(jumped.sum()),
                         "rms, cross": rms(peer),
                         "jumped, cross": int(astray.sum()),

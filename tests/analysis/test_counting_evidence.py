@@ -52,6 +52,26 @@ UNTOLD = {
 }
 
 
+GOLD = (0.0164, 0.0362, 0.0627, 0.0953, 0.1290, 0.1609, 0.1920, 0.2203)
+"""Multislice cross-sections (Å²) of 1 to 8 atoms along [001], of `measure library`."""
+
+
+@pytest.mark.parametrize(("low", "high"), [(2, 7), (3, 6), (4, 5), (6, 7)])
+def test_a_line_through_classes_that_bend_below_them_says_what_else_is_possible(low, high):
+    rng = np.random.default_rng(0)
+    atoms = np.repeat(np.arange(low, high + 1), 25)
+    volume = np.take(GOLD, atoms - 1) + rng.normal(0.0, 0.001, len(atoms))
+    columns = pd.DataFrame({"volume": volume, "volume_err": 0.001})
+    counts = count_by_mixture(columns, max_components=6)
+    assert counts.first_range[0] <= low <= counts.first_range[1]
+    said = measure("counts", columns.assign(y=0.0, x=np.arange(len(atoms)) * 10.0))
+    assert f"if the thinnest have {counts.numbers[0]}" in said.headline
+    assert any(line.startswith("Caution") for line in said.lines)
+    given = count_by_mixture(columns, max_components=6, first=low)
+    assert given.first_range is None
+    assert (given.columns["count"] == atoms).all()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", UNTOLD)
 def test_numbers_that_cannot_be_told_are_not_told(case):

@@ -115,3 +115,14 @@ def test_ways_of_counting_stand_beside_each_other(tmp_path):
     assert agreement["alike, %"].max() == 100.0
     assert set(report.features) <= set(report.columns)
     assert "least alike" in str(report)
+
+
+@pytest.mark.parametrize(("corner", "inside"), [(40.0, 4), (110.0, 0)])
+def test_a_region_that_columns_stand_in_is_no_vacuum(corner, inside):
+    columns = pd.DataFrame({"y": [10.0, 10.0, 30.0, 30.0], "x": [10.0, 30.0, 10.0, 30.0]})
+    image = np.random.default_rng(0).normal(5.0, 1.0, (120, 120))
+    region = (corner - 40.0, corner - 40.0, corner, corner)
+    found = measure("normalize", columns, image, beam=100.0, region=region)
+    warned = [line for line in found.lines if line.startswith("Caution")]
+    assert len(warned) == (inside > 0)
+    assert all(f"{inside} columns in the region" in line for line in warned)

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from napari_atomseg.analysis import link_tracks
+from napari_atomseg.measurements import measure
 
 SPACING = 20.0
 NOISE = 0.5
@@ -165,3 +166,26 @@ def test_numbers_that_are_none_of_frames_are_refused(number):
     columns = pd.DataFrame({"frame": [0, 1, number], "y": 5.0, "x": 5.0})
     with pytest.raises(ValueError, match=f"frame={number} "):
         link_tracks(columns)
+
+
+@pytest.mark.parametrize("frames", [2, 3, 12])
+def test_columns_stray_as_much_however_few_frames_there_are(frames):
+    rng = np.random.default_rng(3)
+    y, x = (each.ravel() for each in np.mgrid[10:200:12.0, 10:200:12.0])
+    stack = pd.concat(
+        pd.DataFrame(
+            {
+                "frame": number,
+                "y": y + rng.normal(0, 0.2, len(y)),
+                "x": x + rng.normal(0, 0.2, len(x)),
+                "y_err": 0.2,
+                "x_err": 0.2,
+            }
+        )
+        for number in range(frames)
+    ).reset_index(drop=True)
+    tracks = link_tracks(stack)
+    rms = tracks.sites[["y_rms", "x_rms"]].to_numpy()
+    assert np.sqrt(np.mean(rms**2)) == pytest.approx(0.2, rel=0.1)
+    said = next(line for line in measure("tracks", stack).lines if line.startswith("rms"))
+    assert "by the error bars 0.2 px; nothing else" in said

@@ -99,6 +99,12 @@ def test_restoration_follows_scale_and_offset_of_the_intensities(scale, offset):
     assert np.abs(moved - plain).max() < 2e-2 * np.ptp(plain)
 
 
+def test_counts_on_a_large_offset_in_single_precision_are_no_constant_image():
+    counts = np.round(40 * (IMAGE - IMAGE.min()) / np.ptp(IMAGE)).astype(np.float32)
+    plain, moved = atomseg.restore(counts), atomseg.restore(counts + np.float32(10**7))
+    assert np.abs(moved - np.float64(10**7) - plain).max() < 2e-2 * np.ptp(plain)
+
+
 def test_the_type_of_the_numbers_does_not_matter():
     counts = np.clip(np.round(IMAGE * 400), 0, 65535)
     results = [atomseg.restore(counts.astype(kind)) for kind in (np.uint16, np.int32, np.float64)]

@@ -18,6 +18,18 @@ def test_a_black_level_and_saturation_have_a_sentence(rng):
     assert "saturated" in range_notes([plane])[0]
 
 
+@pytest.mark.parametrize("part", [0.9, 0.7, 0.5])
+@pytest.mark.parametrize("dose", [30, 60, 400])
+def test_saturated_columns_have_a_sentence_however_many_they_are(part, dose, rng):
+    y, x = np.mgrid[:160, :160]
+    wave = (0.5 + 0.25 * (np.cos(y / 2.1) + np.cos(x / 2.1))) ** 2 + 0.1
+    notes = range_notes([np.minimum(rng.poisson(dose * wave), round(part * dose)).astype(float)])
+    assert len(notes) == 1
+    assert "saturated" in notes[0]
+    assert ("do not compare" in notes[0] or "too small" in notes[0]) == (part < 0.8)
+    assert range_notes([rng.poisson(dose * wave).astype(float)]) == []
+
+
 @pytest.mark.parametrize("mean", [0.02, 0.2, 1.0, 3.0])
 def test_few_counts_are_not_cut(mean, rng):
     assert range_notes([rng.poisson(np.full((200, 200), mean)).astype(float)]) == []

@@ -30,6 +30,11 @@ from napari_atomseg.inference.frames import examine, holds
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.trust.correlation import NoiseCorrelation
 
+LITTLE = 0.75
+"""Agreement of the median frame below which it is said, too."""
+UNLIKE = 2.5
+"""Largest over least agreement of frames from which on it is said; noise alone makes 1.9 of it in
+frames of a hundredth of an electron in the darkest pixels."""
 EVEN = 0.2
 """Steps from frame to frame are those of an even drift if they deviate by less than this part."""
 WORTH_SAYING = 0.3
@@ -332,6 +337,13 @@ def _notes(
     if len(left):
         which = ", ".join(map(str, left[:10])) + (" …" if len(left) > 10 else "")
         notes.append(f"left out, as they show little of what the others show: frames {which}")
+    alike = found.agreement[kept]
+    if alike.max() > UNLIKE * max(float(alike.min()), 0.0) or np.median(alike) < LITTLE:
+        notes.append(
+            f"frames show from {alike.min():.2f} to {alike.max():.2f} of what the others show: "
+            "they are of unlike intensity, or turned against each other or deformed, which no "
+            "shift undoes; then shifts are wrong, and the average is blurred"
+        )
     if found.jumps:
         notes.append(
             f"{found.jumps} jumps of the shift from one frame to the next did not fit the other "

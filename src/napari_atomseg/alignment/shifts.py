@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from napari_atomseg._shared.types import Array, Indices, Mask
 from napari_atomseg.alignment.spectra import Evidence, Grid, Spectrum, overlap, spectrum, window
@@ -56,7 +56,8 @@ class Shifts:
     Attributes
     ----------
     shift : (N, 2) where a frame shows what frame 0 shows at the origin, (y, x) in pixels.
-    error : (N, 2) standard errors against the average of the others.
+    error : (N, 2) standard errors of the shifts: noise of the frame and of the first one that
+        counts, whose own is 0.
     agreement : (N,) how much of what the others show a frame shows; 1 for all of it.
     kept : (N,) frames that count.
     jumps : how many frames, or parts of the stack, were moved to another place by the consensus.
@@ -115,8 +116,9 @@ def find_shifts(
         typical = float(np.median(agreement[kept]))
         kept &= ~(agreement < MISSING * typical)
     first = int(np.flatnonzero(kept)[0])
-    origin = shift[0] if kept[0] else shift[first]
-    return Shifts(shift - origin, error, agreement, kept, jumps, doubt, shared)
+    error = np.hypot(error, error[first])
+    error[first] = 0.0
+    return Shifts(shift - shift[first], error, agreement, kept, jumps, doubt, shared)
 
 
 def _chain(
@@ -276,15 +278,13 @@ class Consensus:
     Attributes
     ----------
     spectra : of all frames, aligned by the shifts that are known.
-    evidence, spread, factor : weights of frequencies, overlap of the window with itself by shift,
-        and by how much the window makes errors larger than equal weights would.
+    evidence, spread : weights of frequencies, and overlap of the window with itself by shift.
     kept : (N,) frames that count.
     """
 
     spectra: list[Spectrum]
     evidence: Evidence
     spread: Array
-    factor: float
     kept: Mask
 
     @classmethod
@@ -301,8 +301,7 @@ class Consensus:
             )
             spectra.append(spectrum(frame[np.ix_(rows, cols)], weight) * grid.ramp(whole - own))
         some = [each for each, good in zip(spectra, kept, strict=True) if good]
-        factor = float((weight**4).mean() / (weight**2).mean() ** 2)
-        return cls(spectra, Evidence.of(some, grid), overlap(weight), factor, kept)
+        return cls(spectra, Evidence.of(some, grid), overlap(weight), kept)
 
     def sweep(self, furthest: float, cancel: CancelToken | None) -> tuple[Array, Array | None]:
         """Lay the rest of the stack on its beginning, frame by frame, and each frame on the rest.
@@ -356,14 +355,16 @@ class Consensus:
         return step
 
     def refined(self, cancel: CancelToken | None) -> tuple[Array, Array, Array]:
-        """Shifts (N, 2) below a pixel that remain, their errors, and the agreement (N,).
+        """Shifts (N, 2) below a pixel that remain, the errors that the noise of each frame alone
+        makes, and the agreement (N,).
 
         The log-likelihood of each frame against the average of the others is climbed by Newton's
         method. The highest peak of all, which `skimage.registration.phase_cross_correlation` would
         take, may be at another lattice vector.
         """
         count, grid = len(self.spectra), self.evidence.grid
-        moved, error, agreement = np.zeros((count, 2)), np.zeros((count, 2)), np.ones(count)
+        moved, agreement = np.zeros((count, 2)), np.ones(count)
+        bends = np.full((count, 2, 2), np.nan)
         number = np.flatnonzero(self.kept)
         aligned = list(self.spectra)
         angle = [2 * np.pi * grid.v, 2 * np.pi * grid.u]
@@ -378,17 +379,13 @@ class Consensus:
                 product = weight * np.conj(fixed) * aligned[k]
                 slope = np.array([grid.total(-product.imag * each) for each in angle])
                 bend = np.array([[grid.total(product.real * a * b) for a in angle] for b in angle])
-                spread = self.evidence.noise * weight**2 * np.abs(fixed) ** 2
-                spread = spread * len(number) / max(1, len(number) - 1)
-                varied = np.array([[grid.total(spread * a * b) for a in angle] for b in angle])
                 own = grid.total(weight * np.abs(fixed) ** 2)
                 agreement[k] = grid.total(product.real) / own if own > 0 else 0.0
                 if not np.all(np.linalg.eigvalsh(bend) > 0):
-                    error[k] = np.nan
+                    bends[k] = np.nan
                     continue
-                inverse = np.linalg.inv(bend)
-                error[k] = np.sqrt(self.factor * np.diag(inverse @ varied @ inverse))
-                step = inverse @ slope
+                bends[k] = bend
+                step = np.linalg.solve(bend, slope)
                 step *= min(1.0, STEEPEST / max(float(np.hypot(*step)), 1e-12))
                 if inside:
                     largest = max(largest, float(np.abs(step).max()))
@@ -398,7 +395,42 @@ class Consensus:
                 aligned[k] = fresh
             if largest < SMALL:
                 break
-        return moved, error, agreement
+        return moved, self._errors(aligned, bends), agreement
+
+    def _errors(self, aligned: list[Spectrum], bends: Array) -> Array:
+        """(N, 2) standard errors of the shifts of aligned frames by their own noise.
+
+        The slope of the log-likelihood is a sum over the pixels of the frame, each times what it
+        says about the shift. Noise is not the same everywhere: counts have most of it on columns,
+        whose flanks say most. So the variance of the slope, as frequencies have it, is scaled by
+        what the pixels' own variances make of the sum, over what their mean would.
+
+        Parameters
+        ----------
+        aligned : spectra of all frames.
+        bends : (N, 2, 2) minus the second derivatives of the log-likelihood; NaN where it has no
+            maximum.
+        """
+        grid, number = self.evidence.grid, np.flatnonzero(self.kept)
+        angle = [2 * np.pi * grid.v, 2 * np.pi * grid.u]
+        total = sum(aligned[k] for k in number)
+        mean = total / len(number)
+        squares = sum(fft.irfft2(aligned[k] - mean, s=grid.shape) ** 2 for k in number)
+        variance = squares / max(float(np.mean(squares)), 1e-300)
+        error = np.full((len(aligned), 2), np.nan)
+        for k, bend in enumerate(bends):
+            if not np.isfinite(bend).all():
+                continue
+            inside = bool(self.kept[k])
+            fixed = (total - aligned[k] if inside else total) / (len(number) - inside)
+            weight = self.evidence.among(len(number) - inside, 1).weight
+            spread = self.evidence.noise * weight**2 * np.abs(fixed) ** 2
+            varied = np.array([[grid.total(spread * a * b) for a in angle] for b in angle])
+            says = [fft.irfft2(-1j * weight * each * fixed, s=grid.shape) ** 2 for each in angle]
+            uneven = np.sqrt([(each * variance).sum() / max(each.sum(), 1e-300) for each in says])
+            inverse = np.linalg.inv(bend)
+            error[k] = np.sqrt(np.diag(inverse @ (varied * np.outer(uneven, uneven)) @ inverse))
+        return error
 
 
 def _jumps(moved: Array) -> int:

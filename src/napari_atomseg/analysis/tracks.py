@@ -164,7 +164,8 @@ class Tracks:
     drift : (F, 2) shift (y, x) of each frame against the first, px.
     drift_err : (F, 2) its standard error, px.
     sites : a row a site: ``site``; ``y``, ``x``, the mean steady position; ``y_rms``, ``x_rms``,
-        the deviation around it; ``frames``, in how many there is a column; ``seen``, in how many
+        the standard deviation around it (NaN with one column); ``frames``, in how many there is a
+        column; ``seen``, in how many
         there could be one; ``first``, ``last`` frame with one.
     vacancies : a row for each run of frames in which a site that is in view has no column though it
         has one in other frames: ``site``, ``y``, ``x``, ``first``, ``last`` (frame), ``frames``
@@ -339,6 +340,11 @@ def _sites(
     places: Array, steady: Array, site: Indices, held: NDArray[np.bool_], view: NDArray[np.bool_]
 ) -> pd.DataFrame:
     rms = np.sqrt(_means((steady - places[site]) ** 2, site))
+    # A site is the mean of its columns, which lie nearer to that than to where it really is.
+    number = np.bincount(site, minlength=len(rms)).astype(np.float64)[:, None]
+    rms *= np.sqrt(
+        np.divide(number, number - 1.0, out=np.full_like(number, np.nan), where=number > 1)
+    )
     count = len(held)
     return pd.DataFrame(
         {

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 INTEGRAL = "integral"
 """The cross-section that is measured on the image, where there is one."""
+SHOWN = 0.05
+"""Least error of all atoms, and least per cent of wrong counts, that are given: a smaller one is
+that of a model, which is not as good as that."""
 CLOSE = 10.0
 """Differences of the criterion to the best number of classes that are listed."""
 FIRST: Any = setting(
@@ -218,11 +221,41 @@ def _headline(found: Counts) -> tuple[str, str]:
         why = found.doubts[0].reason if found.doubts else ""
         return "The numbers of atoms cannot be told", why
     columns = plural(int(found.columns["count"].notna().sum()), "column")
+    total, error = found.total
+    atoms = concise(total, error) if error >= SHOWN else f"{total:.0f}"
+    start = found.first_range
+    unless = "" if start is None else f", if the thinnest have {found.numbers[0]}"
+    if start is not None and start[0] < start[1]:
+        unless += f" (of {start[0]} to {start[1]} possible)"
     return (
-        f"{concise(*found.total)} atoms in {columns}",
+        f"{atoms} atoms in {columns}{unless}",
         f"{found.numbers[0]} to {found.numbers[-1]} atoms a column; "
-        f"{100 * found.miscounted:.2g} % of the columns are expected to be miscounted",
+        f"{_miscounted(found)} of the columns are expected to be miscounted"
+        f"{' beside that' if unless else ''}",
     )
+
+
+def _miscounted(found: Counts) -> str:
+    """The share of wrong counts, which is that of the model and no better than it."""
+    percent = 100 * found.miscounted
+    return f"{percent:.2g} %" if percent >= SHOWN else f"less than {SHOWN:g} %"
+
+
+def _offset_lines(found: Counts) -> list[str]:
+    """Where the number of the thinnest class is from, and what it rests on."""
+    thinnest = number(found.first, found.first_err)
+    lines = [f"thinnest: {thinnest} atoms, by continuing the classes to zero"]
+    start = found.first_range
+    if start is not None:
+        span = f"{start[0]} to {start[1]}" if start[0] < start[1] else f"{start[0]}"
+        lines += [
+            "Caution: that takes classes to be one atom apart, and an atom to add the same in thin "
+            f"and thick columns, which is not in the error. With steps as uneven as those of gold "
+            f"the thinnest may have {span}; what is added or taken there goes for every column.",
+            "   Give the number of atoms in the thinnest column if you know it, or count by a "
+            "library.",
+        ]
+    return lines
 
 
 def _lines(found: Counts, area: str) -> list[str]:
@@ -233,7 +266,7 @@ def _lines(found: Counts, area: str) -> list[str]:
             f"{plural(int(found.columns['count'].notna().sum()), 'column')} of {found.numbers[0]} "
             f"to {found.numbers[-1]} atoms",
             f"{total:.0f} ± {error:.1f} atoms in all",
-            f"{100 * found.miscounted:.2g} % of the columns are expected to be miscounted",
+            f"{_miscounted(found)} of the columns are expected to be miscounted",
         ]
     else:
         lines.append("The numbers of atoms cannot be told from these cross-sections.")
@@ -251,8 +284,7 @@ def _lines(found: Counts, area: str) -> list[str]:
         step = float(np.diff(found.sections).mean())
         lines.append(f"from class to class {number(step, unit=area)}")
     if found.known and np.isfinite(found.first):
-        thinnest = number(found.first, found.first_err)
-        lines.append(f"thinnest: {thinnest} atoms, by continuing the classes to zero")
+        lines += _offset_lines(found)
     return [*lines, *_criterion_lines(found)]
 
 

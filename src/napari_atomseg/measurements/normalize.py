@@ -12,7 +12,7 @@ from napari_atomseg.analysis.counting.normalization import normalize as normaliz
 from napari_atomseg.io import read_image
 from napari_atomseg.measurements.observation import Observation
 from napari_atomseg.measurements.registry import MeasurementSettings, Needs, Role, measurement
-from napari_atomseg.measurements.report import ImageMarks, Report, number
+from napari_atomseg.measurements.report import ImageMarks, Report, number, plural
 from napari_atomseg.progress import CancelToken, Progress, report
 from napari_atomseg.settings import setting
 
@@ -112,6 +112,12 @@ def normalize(
             f"The detector scan is {number(dark)} beside the detector, {abs(dark - vacuum):.3g} "
             "from the vacuum of the image: were gain and brightness the same?"
         )
+    inside = _columns_within(observation, settings)
+    if inside:
+        lines.append(
+            f"Caution: {plural(inside, 'column')} in the region: it is no vacuum, and its level is "
+            "too high."
+        )
     if high > 1.0:
         lines.append("Pixels have more than the whole beam: the beam level is too low.")
     spread = 1.4826 * np.median(np.abs(known[known < 0])) if np.any(known < 0) else 0.0
@@ -133,6 +139,15 @@ def normalize(
         headline=f"image at {middle:.4g} of the beam",
         basis=f"median; 98 % of pixels from {low:.4g} to {high:.4g}",
     )
+
+
+def _columns_within(observation: Observation, settings: NormalizeSettings) -> int:
+    """Columns in the region that was taken for vacuum."""
+    if settings.vacuum is not None or settings.region is None or not observation.aligned:
+        return 0
+    y0, x0, y1, x1 = settings.region
+    y, x = observation.columns["y"], observation.columns["x"]
+    return int((y.between(y0, y1) & x.between(x0, x1)).sum())
 
 
 def _vacuum(

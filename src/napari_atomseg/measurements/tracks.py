@@ -28,6 +28,8 @@ from napari_atomseg.settings import setting
 
 LISTED = 8
 """Hops and vacancies in the summary; all are in the tables."""
+REST = 0.3
+"""What columns stray beside the error of their places, over that, from which on it is said."""
 
 
 class TrackSettings(MeasurementSettings):
@@ -146,18 +148,37 @@ def _headline(found: Tracks, observation: Observation) -> str:
     )
 
 
+def _deviation_lines(found: Tracks, observation: Observation) -> list[str]:
+    """How far columns stray from their sites, and how much of that is the error of their places."""
+    unit, pixel = observation.unit, observation.pixel
+    rms = found.sites[["y_rms", "x_rms"]].to_numpy(dtype=float) * pixel
+    if not np.isfinite(rms).any():
+        return []
+    whole = float(np.sqrt(np.nanmean(rms**2)))
+    line = f"rms deviation of columns from their sites {whole:.2g} {unit} along y and x each"
+    table = found.columns
+    if not {"y_err", "x_err"} <= set(table):
+        return [f"{line}, with the error of their places"]
+    errors = table[["y_err", "x_err"]].to_numpy(dtype=float) * pixel
+    if not np.isfinite(errors).any():
+        return [f"{line}, with the error of their places"]
+    noise = float(np.sqrt(np.nanmean(errors**2)))
+    rest = np.sqrt(max(whole**2 - noise**2, 0.0))
+    motion = f"the rest {rest:.2g} {unit}" if rest > REST * noise else "nothing else"
+    return [f"{line} (by the error bars {noise:.2g} {unit}; {motion})"]
+
+
 def _lines(found: Tracks, observation: Observation) -> list[str]:
     unit, pixel = observation.unit, observation.pixel
     end = "" if observation.sampling is None else "_angstrom"
     last, error = found.drift[-1] * pixel, found.drift_err[-1] * pixel
-    rms = np.sqrt((found.sites[[f"y_rms{end}", f"x_rms{end}"]] ** 2).mean()).to_numpy()
     lines = [NO_SAMPLING] if observation.sampling is None else []
     lines += [
         f"{plural(int(found.columns['track'].nunique()), 'track')} over {len(found.drift)} frames, "
         f"at {plural(len(found.sites), 'site')}",
         f"drift to the last frame:\n   dy {number(last[0], error[0], unit)}\n"
         f"   dx {number(last[1], error[1], unit)}",
-        f"rms deviation of columns from their sites {np.sqrt((rms**2).mean()):.2g} {unit}",
+        *_deviation_lines(found, observation),
         plural(len(found.hops), "hop"),
     ]
     for hop in found.hops.head(LISTED).to_dict("records"):

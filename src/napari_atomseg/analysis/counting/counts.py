@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_atomseg._shared.types import Array, Indices, Sampling
 from napari_atomseg._shared.units import pixel_scale
 from napari_atomseg.analysis.counting.evidence import (
+    STEPS_OF_GOLD,
     Doubt,
     checked_kind,
     checked_value,
@@ -87,6 +88,20 @@ class Counts:
     def known(self) -> bool:
         """Whether the numbers can be told."""
         return not self.doubts
+
+    @property
+    def first_range(self) -> tuple[int, int] | None:
+        """Least and most atoms that the thinnest component may have; None where that is known.
+
+        A straight line through the classes takes an atom to add as much below the thinnest one as
+        between them. Multislice cross-sections of gold do not: their steps grow at first and shrink
+        later. The range allows for steps below the thinnest class that differ as much.
+        """
+        if not (self.known and np.isfinite(self.first)):
+            return None
+        least, most = (self.first / step for step in reversed(STEPS_OF_GOLD))
+        number = int(self.numbers[0])
+        return max(1, min(number, round(least))), max(number, round(most))
 
     @property
     def miscounted(self) -> float:

@@ -22,7 +22,9 @@ RESOLVED = 2.0
 UNSURE = 0.3
 """Atoms; an offset farther from a whole number, or with a larger error, may be another one."""
 UNEVEN = (0.45, 1.7)
-"""Steps over the median step. Multislice cross-sections of gold have 0.63 to 1.2 up to 10 atoms."""
+"""Steps over the median step, with room for those of gold."""
+STEPS_OF_GOLD = (0.63, 1.2)
+"""Least and largest step over the usual one in multislice cross-sections of up to 10 atoms."""
 DISPROPORTION = 2.0
 """Largest over smallest cross-section an atom; gold has 1.7 up to 10 atoms."""
 CERTAIN = 3.0

@@ -25,13 +25,27 @@ from napari_atomseg.progress import checkpoint
 
 SMALLEST = 9
 """Pixels at the top value, at least; fewer are the brightest of the noise."""
-LARGEST = 0.05
-"""Part of the image, at most; more is a drawing in a few grey values, not a detector's limit."""
+LARGEST = 0.3
+"""Part of the image that is left out, at most; more leaves too little to measure on."""
+FEW_LEVELS = 0.05
+"""The same where the other values are less than `LEVELS` steps below: a drawing in a few grey
+values is not cut by a detector."""
+LEVELS = 5
+"""Steps, from the highest value to the next one, that the median of the others lies below it."""
 TOGETHER = 1.5
 """How many of the four neighbours of such a pixel are at the top, too, in the mean at least."""
 
 
 def saturated(image: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """(H, W) pixels of plateaus at the highest value that no fit may use: see `plateaus`.
+
+    None where they are so much of the image that little is left to measure on.
+    """
+    top = plateaus(image)
+    return top if top.mean() <= LARGEST else np.zeros_like(top)
+
+
+def plateaus(image: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     """(H, W) pixels of plateaus at the highest value of an image, none where it has no plateaus.
 
     A maximum of noise is reached in single pixels. Where many pixels have exactly the highest
@@ -42,11 +56,20 @@ def saturated(image: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
         return np.zeros(image.shape, dtype=bool)
     top: NDArray[np.bool_] = image == image[finite].max()
     count = int(top.sum())
-    if not SMALLEST <= count <= LARGEST * image.size:
+    if count < SMALLEST or count == finite.sum():
+        return np.zeros_like(top)
+    if count > FEW_LEVELS * image.size and not _far_above(image[finite]):
         return np.zeros_like(top)
     cross = ndimage.generate_binary_structure(2, 1)
     beside = ndimage.convolve(top.astype(np.int8), cross.astype(np.int8), mode="nearest") - 1
     return top if beside[top].mean() >= TOGETHER else np.zeros_like(top)
+
+
+def _far_above(values: NDArray[np.floating[Any]]) -> bool:
+    """Whether the highest value lies many grey values above the others."""
+    highest = values.max()
+    others = values[values < highest]
+    return bool(highest - np.median(others) >= LEVELS * (highest - others.max()))
 
 
 DARKEST = 0.25
