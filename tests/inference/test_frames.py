@@ -34,3 +34,12 @@ def test_whole_numbers_on_an_offset_that_no_float_holds_keep_their_contrast(kind
 def test_whole_numbers_that_float64_holds_keep_their_values():
     for kind in (np.int64, np.uint64, np.int32, np.uint16):
         np.testing.assert_array_equal(as_frames(IMAGE.astype(kind))[0][0], IMAGE)
+
+
+@pytest.mark.parametrize("value", [np.nan, 3.0])
+def test_blank_images_and_frames_are_told(value):
+    assert examine(np.full((64, 64), value)).notes[0].startswith("the image is blank")
+    noisy = np.random.default_rng(0).normal(size=(64, 64))
+    stack = np.stack([noisy, np.full((64, 64), value), noisy])
+    assert examine(stack).notes[0].startswith("1 of 3 frames is blank")
+    assert not examine(noisy).notes

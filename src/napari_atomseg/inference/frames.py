@@ -189,8 +189,18 @@ def examine(image: Any) -> Examined:
         out[number] |= hot
         if out[number].any():
             frames[number] = filled(frame, out[number])
-    notes = _notes(outliers, missing, written, marks & ~written)
+    notes = (*_on_blank(frames), *_notes(outliers, missing, written, marks & ~written))
     return Examined(frames, out, marks, edges, shape, notes)
+
+
+def _on_blank(frames: Image) -> list[str]:
+    """A sentence where frames show nothing."""
+    blank = int((np.ptp(frames.reshape(len(frames), -1), axis=1) == 0).sum())
+    if not blank:
+        return []
+    several = f"{blank} of {len(frames)} frames {'are' if blank > 1 else 'is'}"
+    which = "the image is" if len(frames) == 1 else several
+    return [f"{which} blank: all values are the same, or none is a number"]
 
 
 def _notes(outliers: int, missing: Mask, written: Mask, border: Mask) -> tuple[str, ...]:
