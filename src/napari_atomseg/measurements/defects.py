@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from scipy.spatial import cKDTree
 
 from napari_atomseg.analysis import find_dislocations, find_vacancies
 from napari_atomseg.measurements.observation import Observation
@@ -25,6 +26,8 @@ from napari_atomseg.settings import setting
 
 LISTED = 5
 """Vacancies, and dislocations, whose places are in the summary, at most; the tables have all."""
+BESIDE = 0.9
+"""Spacings within which a column on no site may be the one that an empty site lacks."""
 SYMBOL = 0.9
 """Spacings that a symbol is large."""
 
@@ -75,6 +78,8 @@ def defects(
     )
     if settings.find != "dislocations" and len(empty):
         headline += f" ({_share(sited, empty)} of the sites)"
+        if displaced := _displaced(sited, empty):
+            headline += f", {displaced} of them beside a column on no site"
     return Report(
         tuple(lines),
         {"Defects": every} | tables,
@@ -99,9 +104,23 @@ def _vacancy_lines(sited: Observation, empty: pd.DataFrame) -> list[str]:
             f"   {beside} of them beside another vacancy, a hole or the border; Rings counts only "
             "those that whole rings enclose, none whose rings reach the border"
         )
+    if displaced := _displaced(sited, empty):
+        lines.append(
+            f"   {displaced} of them beside a column on no site: it may be displaced, none missing, as "
+            "where a bond is turned; Rings counts the columns"
+        )
     if len(empty) > LISTED:
         return [*lines, "   the table Vacancies has their places"]
     return lines + [f"   at {place(row, known=known)}" for row in rows(empty)]
+
+
+def _displaced(sited: Observation, empty: pd.DataFrame) -> int:
+    """Number of empty sites that are so near to a column on no site that it may be theirs."""
+    columns = sited.columns[sited.columns["sublattice"] < 0]
+    if not len(columns):
+        return 0
+    away, _ = cKDTree(columns[["y", "x"]]).query(empty[["y", "x"]])
+    return int((np.asarray(away) < BESIDE * sited.spacing).sum())
 
 
 def _sites(sited: Observation, empty: pd.DataFrame) -> int:
