@@ -106,8 +106,8 @@ def _vacancy_lines(sited: Observation, empty: pd.DataFrame) -> list[str]:
         )
     if displaced := _displaced(sited, empty):
         lines.append(
-            f"   {displaced} of them beside a column on no site: it may be displaced, none missing, as "
-            "where a bond is turned; Rings counts the columns"
+            f"   {displaced} of them beside a column on no site: it may be displaced and "
+            "none missing, as where a bond is turned; Rings counts the columns"
         )
     if len(empty) > LISTED:
         return [*lines, "   the table Vacancies has their places"]
