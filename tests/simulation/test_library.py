@@ -278,6 +278,18 @@ def test_a_damaged_index_does_not_open(tmp_path: Path) -> None:
         open_library(library.folder)
 
 
+def test_a_header_that_could_not_be_finished_is_no_other_file(tmp_path: Path) -> None:
+    out = tmp_path / "library"
+    out.mkdir()
+    left = out / ".library.json.4194999-abcdef.partial"
+    left.touch()
+    write(out)
+    assert not left.exists()
+    (tmp_path / "library.json.partial").touch()
+    with pytest.raises(ValueError, match="other files"):
+        write(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["library.json", "SHA256SUMS"])
 def test_files_that_are_no_texts_are_named(name: str, tmp_path: Path) -> None:
     library = write(tmp_path / "library")

@@ -161,7 +161,9 @@ def write_library(
 def _holds_others(folder: Path) -> bool:
     if (folder / HEADER).is_file() or not folder.exists():
         return False
-    return any(each.name != _BLOCKS for each in folder.iterdir())
+    # A header that could not be finished, nor removed, is ours.
+    begun = set(folder.glob(f".{HEADER}.*.partial"))
+    return any(each.name != _BLOCKS for each in folder.iterdir() if each not in begun)
 
 
 @contextmanager
@@ -180,10 +182,10 @@ def _begin(folder: Path, header: Header) -> Header:
     commit of the same release.
     """
     present = folder / HEADER
+    remove_partials(folder, below=True)
     if present.is_file():
         known = Header.of(present)
         _require_same(folder, known, header)
-        remove_partials(folder, below=True)
         header = header.model_copy(update={"version": known.version})
     (folder / SUMS).unlink(missing_ok=True)
     write_whole(present, header.model_dump_json(indent=1).encode() + b"\n")
