@@ -11,7 +11,7 @@ from napari_atomseg.localization.fit.joint.model import LOG_SIGMA, JointModel, f
 from napari_atomseg.localization.fit.joint.solve import fit_jointly
 from napari_atomseg.localization.fit.joint.system import JointSystem
 from napari_atomseg.localization.fit.windows import initial_estimates
-from napari_atomseg.localization.overlap import merged_notes, overlap_notes, overlapping
+from napari_atomseg.localization.overlap import merging_notes, overlap_notes, overlapping
 from napari_atomseg.localization.refit import refine_columns
 
 SIGMA, CELL = 3.0, 27.0
@@ -100,12 +100,14 @@ def pairs(distances, sigma=3.0):
 
 def test_pairs_down_to_the_limit_of_resolution_say_that_nearer_ones_are_one_column(rng):
     varied = rng.uniform(2.0, 5.0, 200)
-    (note,) = merged_notes([pairs(varied)])
+    (note,) = merging_notes([pairs(varied)])
     assert "taken for one column" in note
-    assert merged_notes([pairs(varied), pairs(varied)])[0].startswith(f"{2 * int(note.split()[0])}")
+    assert merging_notes([pairs(varied), pairs(varied)])[0].startswith(
+        f"{2 * int(note.split()[0])}"
+    )
     # Dumbbells are all alike, crystals are resolved, and few pairs are chance.
-    assert merged_notes([pairs(rng.normal(2.2, 0.06, 200))]) == []
-    assert merged_notes([pairs(rng.uniform(2.6, 5.0, 200))]) == []
-    assert merged_notes([pairs(np.append(varied[:5], np.full(195, 6.0)))]) == []
-    assert merged_notes([pairs([])]) == []
-    assert merged_notes([pairs(varied).drop(columns="sigma")]) == []
+    assert merging_notes([pairs(rng.normal(2.2, 0.06, 200))]) == []
+    assert merging_notes([pairs(rng.uniform(2.6, 5.0, 200))]) == []
+    assert merging_notes([pairs(np.append(varied[:5], np.full(195, 6.0)))]) == []
+    assert merging_notes([pairs([])]) == []
+    assert merging_notes([pairs(varied).drop(columns="sigma")]) == []

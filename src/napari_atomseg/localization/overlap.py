@@ -59,7 +59,7 @@ def _apart(table: pd.DataFrame, aspect: float) -> tuple[Array, Array]:
     return away, wider
 
 
-def merged_notes(tables: Sequence[pd.DataFrame], aspect: float = 0.0) -> list[str]:
+def merging_notes(tables: Sequence[pd.DataFrame], aspect: float = 0.0) -> list[str]:
     """A sentence where pairs of columns are as near as two can be seen, at many distances, as in
     lattices over each other: nearer pairs were taken for one column. None otherwise.
     """

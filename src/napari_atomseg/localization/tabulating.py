@@ -27,7 +27,7 @@ from napari_atomseg.localization.fit.refinement import Refinement
 from napari_atomseg.localization.large import localized, seen_by
 from napari_atomseg.localization.measure import Measure, cut_by_border
 from napari_atomseg.localization.model import Model
-from napari_atomseg.localization.overlap import merged_notes, overlap_notes
+from napari_atomseg.localization.overlap import merging_notes, overlap_notes
 from napari_atomseg.localization.scan import Unjittered
 from napari_atomseg.localization.settings import Detector, LocalizeSettings
 from napari_atomseg.localization.shares import JUDGING, first_share, part, rest_of
@@ -306,7 +306,7 @@ def localized_frames(
         notes += range_notes(frames)
         notes += noise_notes(measure.noise)
         notes += overlap_notes(tables, chosen.refine, refinement.aspect)
-        notes += merged_notes(tables, refinement.aspect)
+        notes += merging_notes(tables, refinement.aspect)
     notes += unjittered.notes
     return joined(tables, stacked=len(shape) > 2, attrs=attrs), last
 

@@ -58,7 +58,7 @@ def clear_at_border(columns: Columns, fits: Fits, residual: Residual) -> Array:
     some = np.flatnonzero(columns.believed & (away < BORDER * residual.sigma))
     if not len(some) or not residual.cells:
         return z
-    kin = _kin(columns.places[some], residual)
+    _, kin = _kin(columns.places[some], residual)
     heights = np.append(residual.amplitude, np.nan)[kin]
     known = np.isfinite(heights).sum(axis=1) >= FEWEST_SITES
     some, heights = some[known], heights[known]
@@ -69,14 +69,14 @@ def clear_at_border(columns: Columns, fits: Fits, residual: Residual) -> Array:
     return z
 
 
-def _kin(places: Array, residual: Residual) -> NDArray[np.intp]:
-    """(N, K) columns on the sites around that are equivalent to places (N, 2).
+def _kin(places: Array, residual: Residual) -> tuple[Array, NDArray[np.intp]]:
+    """(N, K, 2) sites around that are equivalent to places (N, 2), and (N, K) the columns on them.
 
-    Where there is none on a site, the index is that after the last one.
+    Where there is none, the index is that after the last one.
     """
     sites = equivalent(residual.cells, places, KIN)
     found = residual.tree.query(sites, distance_upper_bound=SAME_SITE * residual.spacing)[1]
-    return np.asarray(found)
+    return sites, np.asarray(found)
 
 
 def without_light(columns: Columns, residual: Residual) -> Mask:
@@ -105,8 +105,7 @@ def without_light(columns: Columns, residual: Residual) -> Mask:
     if not residual.cells:
         dropped[doubtful] = left
         return dropped
-    places = equivalent(residual.cells, columns.places[doubtful], KIN)
-    kin = residual.tree.query(places, distance_upper_bound=SAME_SITE * residual.spacing)[1]
+    places, kin = _kin(columns.places[doubtful], residual)
     values = np.append(z[columns.believed], np.nan)[kin]
     there = np.isfinite(values)
     count = there.sum(axis=1)
