@@ -10,6 +10,7 @@ from napari_atomseg.localization.completion.columns import Columns
 from napari_atomseg.localization.completion.frame import Completion
 from napari_atomseg.localization.completion.heights import HeightFilter, LocalNoise
 from napari_atomseg.localization.completion.occupancy import occupancy
+from napari_atomseg.localization.completion.residual import Residual
 from napari_atomseg.localization.completion.search import search
 from napari_atomseg.localization.completion.tails import Tail
 from napari_atomseg.localization.detect import Detections
@@ -383,6 +384,19 @@ def test_the_local_noise_is_that_of_each_part(rng):
     quiet, loud = noise.at(np.array([120.0, 120.0]), np.array([20.0, 220.0]))
     assert quiet == pytest.approx(1.0, rel=0.1)
     assert loud == pytest.approx(5.0, rel=0.1)
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.5])
+def test_a_tail_is_low_where_all_columns_lie_alike_on_the_pixels(phase):
+    """Some distances from the columns have no pixels then: anything would fit there."""
+    places = np.arange(8.0, 96.0, 16.0) + phase
+    y, x = (v.ravel() for v in np.meshgrid(places, places, indexing="ij"))
+    axis = np.arange(96)
+    line = np.exp(-0.5 * ((axis[:, None] - places) / 2.0) ** 2).sum(axis=1)
+    fits = GAUSSIANS(np.outer(line, line), y, x)
+    left = Residual(np.outer(line, line), fits, np.ones(len(y), dtype=bool))
+    assert np.abs(left.tail.values).max() < 0.01
+    assert left.significance().min() > 1000
 
 
 def test_tails_are_drawn_about_their_columns():

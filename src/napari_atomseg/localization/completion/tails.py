@@ -31,6 +31,9 @@ faint sublattice among them."""
 RING = 0.025
 """Highest tail at that distance, over the height of the column; it falls off with the distance. The
 first ring of an aperture without aberrations has 0.0175, at 3.8 sigma."""
+SEEN = 0.003
+"""Weight of the pixels at a knot over that at the others, below which the knot lies between its
+neighbours: where all columns lie alike on the pixels, some distances have none."""
 CLIP = 4.0
 """Residuals beyond so many standard deviations do not pull the shape."""
 
@@ -136,6 +139,8 @@ def shared_tail(
         pixels, k=range(1, min(AROUND, len(y)) + 1), distance_upper_bound=knots[-1]
     )
     design = hats(np.asarray(distance), np.append(amplitude, 0.0)[near], knots)
+    seen, between = _seen(design, knots)
+    design = design @ between
     values = residual[tuple(pixels.T)]
     counts = np.maximum(np.bincount(group), 1)
 
@@ -146,7 +151,7 @@ def shared_tail(
     values = centred(values)
     # Parameters of the outer tail are its steps down from knot to knot: a ring of the probe is not
     # told from columns here.
-    lower, upper = tail_limits(knots, sigma, inner)
+    lower, upper = (limits[seen] for limits in tail_limits(knots, sigma, inner))
     outer = int(np.sum(np.isinf(lower)))
     form = np.eye(len(lower))
     form[outer:, outer:] = np.triu(np.ones_like(form[outer:, outer:]))
@@ -158,7 +163,16 @@ def shared_tail(
         found = form @ bounded(design[kept] @ form, values[kept], lower, upper)
         rest = np.abs(values - design @ found)
         kept = rest <= CLIP * 1.4826 * max(float(np.median(rest)), np.finfo(float).tiny)
-    return Tail(knots, np.append(found, 0.0))
+    return Tail(knots, np.append(between @ found, 0.0))
+
+
+def _seen(design: Array, knots: Array) -> tuple[Mask, Array]:
+    """(K - 1,) knots that pixels show, and (K - 1, M) the values of all from those of these M."""
+    weight = (design**2).sum(axis=0)
+    seen: Mask = weight >= SEEN * np.median(weight)
+    places = np.append(knots[:-1][seen], knots[-1])
+    units = np.pad(np.eye(int(seen.sum())), ((0, 0), (0, 1)))
+    return seen, np.stack([np.interp(knots[:-1], places, unit) for unit in units], axis=1)
 
 
 def tail_limits(knots: Array, sigma: float, inner: float = INNER) -> tuple[Array, Array]:
