@@ -81,6 +81,15 @@ def test_an_interrupted_run_resumes_to_the_same_weights(tmp_path):
         assert torch.equal(a, b)
 
 
+def test_the_table_of_losses_is_whole_after_a_run_that_ended_before_it(tmp_path):
+    weights = train({**TINY, "steps": 3}, tmp_path / "w.safetensors")
+    losses = weights.with_suffix(".csv").read_bytes()
+    weights.unlink()
+    weights.with_suffix(".csv").unlink()
+    train({**TINY, "steps": 3}, weights)
+    assert weights.with_suffix(".csv").read_bytes() == losses
+
+
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path):
     train({**TINY, "steps": 3}, tmp_path / "w.safetensors")
     with pytest.raises(ValueError, match="another recipe"):

@@ -164,6 +164,9 @@ class _Run:
                 remove_partial(path)
         if resume and self.outputs.checkpoint.exists():
             load_checkpoint(self.outputs.checkpoint, self.state, self.settings)
+            if self.state.log and self.engine.rank == 0:
+                # The run before may have ended between the checkpoint and the table.
+                write_log(self.outputs.losses, self.state.log)
         self.engine.wait()
         self.validation = Validation(self.recipe, self.maker.validation(str(self.engine.device)))
 
