@@ -103,6 +103,27 @@ def test_a_folder_that_a_killed_process_moved_aside_comes_back(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_that_cannot_be_moved_back_is_not_removed(tmp_path, monkeypatch):
+    path, moves, genuine = tmp_path / "a.zarr", [], Path.replace
+    path.mkdir()
+    (path / "zarr.json").write_text("old", encoding="utf-8")
+
+    def replace(self, target):
+        moves.append(target)
+        if len(moves) > 1:  # the folder above has become read-only
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+        return genuine(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(PermissionError), whole_folder(path) as partial:
+        (partial / "zarr.json").write_text("new", encoding="utf-8")
+    (aside,) = tmp_path.iterdir()
+    assert (aside / "zarr.json").read_text(encoding="utf-8") == "old"
+    monkeypatch.undo()
+    remove_partial(path)
+    assert (path / "zarr.json").read_text(encoding="utf-8") == "old"
+
+
 def test_only_what_nobody_writes_any_more_is_removed_below_a_folder(tmp_path):
     place = tmp_path / "image" / "c"
     place.mkdir(parents=True)

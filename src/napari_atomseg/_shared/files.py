@@ -182,9 +182,11 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        for left in (partial, old):
-            _remove(left)
-            _IN_USE.discard(left)
+        _remove(partial)
+        # The older folder may be all there is, where it could not be moved back.
+        if path.exists():
+            _remove(old)
+        _IN_USE.difference_update((partial, old))
 
 
 def _is(name: object, path: Path) -> bool:
