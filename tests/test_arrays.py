@@ -143,8 +143,10 @@ def test_the_unit_of_the_intensities_does_not_matter_or_is_refused(name: str) ->
             assert not 1e-30 < factor < 1e28
             assert "image has values up to" in reason
         elif isinstance(found, pd.DataFrame):
-            places = ["y", "x"]
-            np.testing.assert_allclose(found[places], expected[places], atol=1e-4)
+            # Fits come to rest within a part of their errors, by a way that rounding decides.
+            for place in ("y", "x"):
+                off = np.abs(found[place] - expected[place])
+                assert (off <= np.fmax(1e-4, 0.02 * expected[f"{place}_err"])).all()
         elif name == "segment":
             np.testing.assert_array_equal(found, expected)
         else:

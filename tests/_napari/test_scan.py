@@ -49,7 +49,7 @@ def test_restore_and_localize_have_the_setting(dock: OpenPanel, image_layer: Any
     expected = restore(image_layer.data, sampling=0.15, scan="rows")
     np.testing.assert_allclose(made.data, expected, atol=1e-3 * np.ptp(expected))
     assert made.metadata["napari-atomseg"]["settings"]["scan"] == "rows"
-    assert "scan lines (rows)" in panel.message.text()
+    assert "Scan lines (rows)" in panel.message.text()
     panel = dock("Localize")
     panel.image = image_layer
     panel.scan = "rows"

@@ -15,6 +15,7 @@ from napari_atomseg.localization.completion.search import search
 from napari_atomseg.localization.completion.tails import Tail
 from napari_atomseg.localization.detect import Detections
 from napari_atomseg.localization.fit.refinement import Refinement
+from napari_atomseg.localization.overlap import is_overlap_note
 from napari_atomseg.localization.settings import FitSettings
 
 SIDE, SPACING, SIGMA = 192, 16.0, 2.6
@@ -106,9 +107,13 @@ def test_a_sublattice_stops_where_its_phase_does(rng):
     bright, faint = lattice(), lattice(0.5)
     faint = faint[faint[:, 1] < 90]
     image = drawn(np.concatenate([bright, faint]), np.repeat([1, 0.25], [len(bright), len(faint)]))
-    new = added(completed(counted(image, 600, rng), bright, rng))
-    assert hits(new, faint).mean() > 0.95
-    assert hits(inside(faint), new).mean() > 0.9
+    right, found = [], []
+    for _ in range(3):
+        new = added(completed(counted(image, 600, rng), bright, rng))
+        right.append(hits(new, faint).mean())
+        found.append(hits(inside(faint), new).mean())
+    assert np.mean(right) > 0.95
+    assert np.mean(found) > 0.9
 
 
 @pytest.mark.slow
@@ -459,7 +464,7 @@ def test_localize_adds_the_sublattice_however_it_measures(refine, rng, monkeypat
         expected = inside(truth, 8.0)
         assert hits(expected[expected[:, 1] < 88], places).mean() > 0.9
         assert table.label[table.frame == frame].is_unique
-    assert len(notes_inside(table)) == 2
+    assert len([note for note in notes_inside(table) if not is_overlap_note(note)]) == 2
     if refine != "none":
         assert np.nanmedian(new.amplitude) < 0
         ratio = np.nanmedian(new.amplitude) / np.nanmedian(

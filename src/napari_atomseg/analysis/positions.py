@@ -40,17 +40,18 @@ def positions_of(table: Positions, name: str = "columns") -> Array:
     return points
 
 
-def measured(table: Positions) -> NDArray[np.bool_]:
+def measured(table: Positions, least: int = 0) -> NDArray[np.bool_]:
     """(N,) finite positions, but for those without an error among others that have one.
 
     Those were found and not measured, as where the border cuts a column: they may be off by pixels.
+    They count where fewer than `least` are measured.
     """
     points = positions_of(table)
     finite = np.isfinite(points).all(axis=1)
     if isinstance(table, pd.DataFrame) and {"y_err", "x_err"} <= set(table):
         errors = table[["y_err", "x_err"]].to_numpy(dtype=np.float64)
         known = finite & np.isfinite(errors).all(axis=1)
-        if known.sum() > 0.5 * finite.sum():
+        if known.sum() >= max(least, 0.5 * finite.sum()):
             return np.asarray(known)
     return np.asarray(finite)
 

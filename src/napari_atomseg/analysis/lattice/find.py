@@ -241,7 +241,7 @@ def find_lattice(
             f"columns are of {columns['frame'].nunique()} frames; give those of one, as "
             "columns[columns.frame == 0]"
         )
-    known = measured(columns)
+    known = measured(columns, FEWEST)
     points = points[known]
     weights = None if weights is None else weights[known]
     if len(points) < FEWEST:

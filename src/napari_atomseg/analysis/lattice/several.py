@@ -129,7 +129,7 @@ def find_lattices(
         raise ValueError(f"smallest={smallest!r} must be at least {FEWEST}")
     points = positions_of(columns)
     weights = intensity_of(columns, intensity)
-    known = measured(columns)
+    known = measured(columns, smallest)
     label = np.full(len(columns), NONE)
     found: list[Lattice] = []
     least = max(smallest, LEFT_OVER * len(columns))

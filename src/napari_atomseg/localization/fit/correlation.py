@@ -38,8 +38,9 @@ NEAREST, TYPICAL = 2, 40
 """Distances, and columns, that show whether noise is white."""
 FAINT, SURE = 0.012, 3.0
 """Correlation of white noise, at most, and the standard errors that it may be above."""
-EXCESS = 1.2
-"""Variance of residuals over that of the white noise from which there is other noise, too."""
+EXCESS, EXCESS_OF_FEW = 1.2, 1.5
+"""Variance of residuals over that of the white noise from which there is other noise, too; and of
+few columns, whose misfit is known less well."""
 FEW_COLUMNS, PATTERN_COLUMNS = 16, 100
 """Columns from which the misfit that they have in common is subtracted, and with its change across
 an image.
@@ -128,7 +129,7 @@ class NoiseFound:
     ----------
     correlation : of neighbouring pixels.
     misfit : part of the squared residuals that is a pattern that all columns have.
-    compared : whether there were enough columns to know that.
+    columns : that were looked at together, to know that.
     untold : whether residuals have more than white noise, and there were too few columns to know
         whether that is misfit.
     pixels : number of pixels it was learned from.
@@ -138,7 +139,7 @@ class NoiseFound:
 
     correlation: NoiseCorrelation = field(default_factory=NoiseCorrelation)
     misfit: float = 0.0
-    compared: bool = False
+    columns: int = 0
     untold: bool = False
     pixels: int = 0
     counted: bool = False
@@ -248,10 +249,11 @@ def taken_for_white(
     if white is None:
         return None
     finite = image[torch.isfinite(image)]
-    more = (1.0 - found.misfit) * float(noise.variance(finite).mean()) > EXCESS * white
-    if found.compared:
-        return None if more else found
-    return replace(found, untold=more)
+    excess = (1.0 - found.misfit) * float(noise.variance(finite).mean()) / white
+    if found.columns < FEW_COLUMNS:
+        return replace(found, untold=excess > EXCESS)
+    limit = EXCESS if found.columns >= PATTERN_COLUMNS else EXCESS_OF_FEW
+    return found if excess <= limit else None
 
 
 def without_pattern(residual: Tensor, theta: Tensor) -> tuple[Tensor, float]:
@@ -417,16 +419,16 @@ def estimate_correlation(
 
 def looked_at(residuals: list[Standardised]) -> NoiseFound:
     """How many pixels there are to learn from, and how much of their residuals is misfit."""
-    misfit, power, pixels, compared = 0.0, 0.0, 0, False
+    misfit, power, pixels, columns = 0.0, 0.0, 0, 0
     for batch in residuals:
         checkpoint()
         here = float((batch.residual**2).sum())
         _, share = without_pattern(batch.residual, batch.theta)
         misfit, power = misfit + share * here, power + here
         pixels += int(batch.windows.inside.sum())
-        compared |= len(batch.theta) >= FEW_COLUMNS
+        columns = max(columns, len(batch.theta))
     share = misfit / power if power > 0 else 0.0
-    return NoiseFound(misfit=share, compared=compared, pixels=pixels)
+    return NoiseFound(misfit=share, columns=columns, pixels=pixels)
 
 
 def noise_notes(found: Sequence[NoiseFound | None]) -> list[str]:
