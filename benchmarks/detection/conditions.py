@@ -1,7 +1,7 @@
 """Small images of plain columns under conditions that users have: what is found, and its errors.
 
     python -m benchmarks detection conditions
-    python -m benchmarks detection conditions --images 8 --only film saturated
+    python -m benchmarks detection conditions --images 8 --only plain "3 % saturated"
 
 Each condition is one change of the same scene: Gaussian columns 16 pixels apart with a width of
 2.4 pixels on 0.2 of their height, each up to 0.1 pixels off its site, counted with 250 electrons in

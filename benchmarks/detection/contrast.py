@@ -64,36 +64,22 @@ class Kind:
     def images(self) -> Iterator[Simulation]:
         """Each of them."""
         axis = tuple(map(int, self.zone))
-        if self.spread is None:
-            for number, (semiangle, dose) in enumerate(PROBE):
-                side = round(SIDE / PIXEL)
-                yield atomseg.simulate(
-                    self.crystal,
-                    axis,
-                    (side, side),
-                    PIXEL,
-                    dose,
-                    SEED + number,
-                    semiangle=semiangle,
-                    invert=self.dark,
-                )
-            return
-        lens: dict[str, Any] = {n: value if self.dark else -value for n, value in LENS.items()}
-        for number, (sampling, dose) in enumerate(CAMERA):
+        for number, (sampling, dose, optics) in enumerate(self._settings()):
             side = round(SIDE / sampling)
             yield atomseg.simulate(
-                self.crystal,
-                axis,
-                (side, side),
-                sampling,
-                dose,
-                SEED + number,
-                rotation=7.0,
-                imaging="hrtem",
-                energy=ENERGY,
-                focal_spread=self.spread,
-                **lens,
+                self.crystal, axis, (side, side), sampling, dose, SEED + number, **optics
             )
+
+    def _settings(self) -> Iterator[tuple[float, float, dict[str, Any]]]:
+        """Å a pixel, e⁻/Å², and the optics."""
+        if self.spread is None:
+            for semiangle, dose in PROBE:
+                yield PIXEL, dose, {"semiangle": semiangle, "invert": self.dark}
+            return
+        lens = {n: value if self.dark else -value for n, value in LENS.items()}
+        lens |= {"energy": ENERGY, "focal_spread": self.spread}
+        for sampling, dose in CAMERA:
+            yield sampling, dose, {"rotation": 7.0, "imaging": "hrtem", **lens}
 
 
 def kinds() -> dict[str, Kind]:

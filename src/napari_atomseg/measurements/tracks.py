@@ -156,10 +156,7 @@ def _deviation_lines(found: Tracks, observation: Observation) -> list[str]:
         return []
     whole = float(np.sqrt(np.nanmean(rms**2)))
     line = f"rms deviation of columns from their sites {whole:.2g} {unit} along y and x each"
-    table = found.columns
-    if not {"y_err", "x_err"} <= set(table):
-        return [f"{line}, with the error of their places"]
-    errors = table[["y_err", "x_err"]].to_numpy(dtype=float) * pixel
+    errors = found.columns.reindex(columns=["y_err", "x_err"]).to_numpy(dtype=float) * pixel
     if not np.isfinite(errors).any():
         return [f"{line}, with the error of their places"]
     noise = float(np.sqrt(np.nanmean(errors**2)))
